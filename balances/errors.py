@@ -1,0 +1,83 @@
+"""The refusals of a wallet."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from commerce.core.errors import NotFound, Refused, Unauthenticated
+
+
+class UserNotFound(NotFound):
+    """There is no such account, or it is closed."""
+
+    code = "user_not_found"
+    title = _("User not found")
+
+    def __init__(self, user_id: int) -> None:
+        self.user_id = user_id
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("There is no user %(user_id)d.") % {"user_id": self.user_id}
+
+
+class InsufficientBalance(Refused):
+    """The account holds less than the payment needs."""
+
+    code = "insufficient_balance"
+    title = _("Insufficient balance")
+
+    def __init__(self, *, balance: int, required: int) -> None:
+        self.balance = balance
+        self.required = required
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("The balance is %(balance)d won, %(required)d won are needed.") % self.fields
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        return {"balance": self.balance, "required": self.required}
+
+
+class BalanceLimitExceeded(Refused):
+    """The account would hold more than an account may."""
+
+    code = "balance_limit_exceeded"
+    title = _("Balance limit exceeded")
+
+    def __init__(self, *, balance: int, limit: int) -> None:
+        self.balance = balance
+        self.limit = limit
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("The balance is %(balance)d won and may not pass %(limit)d won.") % self.fields
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        return {"balance": self.balance, "limit": self.limit}
+
+
+class InvalidCredentials(Unauthenticated):
+    """The name and the password do not belong together, or the account is closed. Which of them is not told."""
+
+    code = "not_authenticated"
+    title = _("Not authenticated")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("These credentials are not valid.")
+
+
+class AccountClosed(Unauthenticated):
+    """The token is ours, but its account is gone or closed."""
+
+    code = "token_not_valid"
+    title = _("Token not valid")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("The account of this token is closed.")

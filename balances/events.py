@@ -1,0 +1,21 @@
+"""How a ledger entry is told to the outside."""
+
+from typing import Any
+
+from balances.models import LedgerEntry
+from commerce.outbox.publish import Event
+
+BALANCE_CHANGED = "balance-changed"
+
+
+def balance_changed(entry: LedgerEntry) -> Event:
+    """Every ledger entry is one such event, keyed by its owner."""
+    data: dict[str, Any] = {
+        "userId": entry.user_id,
+        "transactionId": entry.id,
+        "type": entry.type,
+        "amount": entry.amount,
+        "balanceAfter": entry.balance_after,
+        "orderId": entry.order_id,
+    }
+    return Event(BALANCE_CHANGED, entry.id, "user", entry.user_id, entry.created_at, data)

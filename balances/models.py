@@ -1,0 +1,76 @@
+"""Accounts and the ledger that explains every won of their balances."""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser, UserManager
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+ONE_PAYMENT_PER_ORDER = "user_balance_tx_one_payment_per_order"
+ONE_REFUND_PER_ORDER = "user_balance_tx_one_refund_per_order"
+
+
+class User(AbstractUser):
+    """A customer or a member of staff, with a wallet.
+
+    `balance` is changed only together with a ledger row (`balances.operations`), never by a form or a save().
+    """
+
+    balance = models.BigIntegerField(_("balance (won)"), default=0, editable=False)
+
+    objects: ClassVar[UserManager["User"]] = UserManager()
+
+    class Meta(AbstractUser.Meta):
+        db_table = "user"
+        constraints = [models.CheckConstraint(condition=Q(balance__gte=0), name="user_balance_not_negative")]
+
+
+class EntryType(models.TextChoices):
+    """Why a balance moved. Payments are negative, charges and refunds positive, adjustments either."""
+
+    CHARGE = "CHARGE", _("Charge")
+    PAYMENT = "PAYMENT", _("Payment")
+    REFUND = "REFUND", _("Refund")
+    ADJUSTMENT = "ADJUSTMENT", _("Adjustment")
+
+
+class LedgerEntry(models.Model):
+    """One movement of one balance. Written once: the database refuses UPDATE and DELETE (a trigger)."""
+
+    user = models.ForeignKey(User, models.PROTECT, related_name="ledger", verbose_name=_("user"), db_index=False)
+    type = models.CharField(_("type"), max_length=10, choices=EntryType.choices)
+    amount = models.BigIntegerField(_("amount (won)"))
+    balance_after = models.BigIntegerField(_("balance after (won)"))
+    # Orders stand above balances, so this is the order's number, not a foreign key.
+    order_id = models.BigIntegerField(_("order"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        db_table = "user_balance_tx"
+        verbose_name = _("ledger entry")
+        verbose_name_plural = _("ledger")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(balance_after__gte=0), name="user_balance_tx_balance_not_negative"),
+            models.CheckConstraint(
+                condition=Q(type__in=["CHARGE", "REFUND"], amount__gte=0)
+                | Q(type="PAYMENT", amount__lte=0)
+                | Q(type="ADJUSTMENT"),
+                name="user_balance_tx_sign_fits_type",
+            ),
+            models.CheckConstraint(
+                condition=Q(type__in=["PAYMENT", "REFUND"], order_id__isnull=False)
+                | Q(type__in=["CHARGE", "ADJUSTMENT"], order_id__isnull=True),
+                name="user_balance_tx_order_fits_type",
+            ),
+            models.UniqueConstraint(fields=["order_id"], condition=Q(type="PAYMENT"), name=ONE_PAYMENT_PER_ORDER),
+            models.UniqueConstraint(fields=["order_id"], condition=Q(type="REFUND"), name=ONE_REFUND_PER_ORDER),
+        ]
+        indexes = [
+            models.Index(fields=["user", "-id"], name="user_balance_tx_history"),
+            models.Index(fields=["user", "created_at"], name="user_balance_tx_days"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.amount:+,}"

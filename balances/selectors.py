@@ -1,0 +1,104 @@
+"""Reading balances and the ledger; never writes to the database.
+
+Owns the balance cache's key and its rule: newer over older, judged by the ledger id.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from balances.errors import AccountClosed, UserNotFound
+from balances.models import LedgerEntry, User
+from commerce.core import redis, sql
+
+CACHED_BALANCE_SECONDS = 3600
+
+# Two writers may reach Redis in the other order than they committed; only the later ledger entry stays.
+KEEP_NEWER = """
+    local known = redis.call('get', KEYS[1])
+    if known and tonumber(string.match(known, '^%d+')) >= tonumber(ARGV[1]) then return 0 end
+    redis.call('set', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'ex', ARGV[3])
+    return 1
+"""
+
+
+@dataclass(frozen=True)
+class Balance:
+    """What an account holds, in won."""
+
+    user_id: int
+    balance: int
+
+
+def balance_of(user_id: int) -> Balance:
+    """The account's balance: from the database, or with `BALANCE_READ=cache` from Redis when it is there.
+
+    Raises UserNotFound for an account that does not exist or is closed.
+    """
+    if settings.BALANCE_READ == "database":
+        row = sql.fetch_one('SELECT balance FROM "user" WHERE id = %s AND is_active', [user_id])
+        if row is None:
+            raise UserNotFound(user_id)
+        return Balance(user_id, row[0])
+    cached = _cached_balance(user_id)
+    return cached if cached is not None else _balance_into_cache(user_id)
+
+
+def owner_of_token(user_id: int) -> User:
+    """The open account that a token names. Raises AccountClosed."""
+    user = User.objects.filter(id=user_id, is_active=True).first()
+    if user is None:
+        raise AccountClosed
+    return user
+
+
+def ledger_of(user_id: int, *, entry_type: str | None, from_date: date | None, to_date: date | None) -> "QuerySet[LedgerEntry]":
+    """The account's ledger entries of one type and of the shop's days `from_date` to `to_date`, both inclusive."""
+    entries = LedgerEntry.objects.filter(user_id=user_id)
+    if entry_type:
+        entries = entries.filter(type=entry_type)
+    if from_date:
+        entries = entries.filter(created_at__gte=_start_of(from_date))
+    if to_date:
+        entries = entries.filter(created_at__lt=_start_of(to_date + timedelta(days=1)))
+    return entries
+
+
+def remember_balance(*, user_id: int, ledger_id: int, balance: int) -> None:
+    """Keep the balance after the ledger entry `ledger_id` for `BALANCE_READ=cache`. Raises RedisAway."""
+    redis.cache.run_script(KEEP_NEWER, [_cache_key(user_id)], [ledger_id, balance, CACHED_BALANCE_SECONDS])
+
+
+def _cached_balance(user_id: int) -> Balance | None:
+    try:
+        known = redis.cache.call(lambda client: client.get(_cache_key(user_id)))
+    except redis.RedisAway:
+        return None
+    return Balance(user_id, int(known.split(b":")[1])) if known else None
+
+
+def _balance_into_cache(user_id: int) -> Balance:
+    row = sql.fetch_one(
+        "SELECT balance, coalesce((SELECT max(id) FROM user_balance_tx WHERE user_id = u.id), 0)"
+        ' FROM "user" AS u WHERE id = %s AND is_active',
+        [user_id],
+    )
+    if row is None:
+        raise UserNotFound(user_id)
+    balance, ledger_id = row
+    try:
+        remember_balance(user_id=user_id, ledger_id=ledger_id, balance=balance)
+    except redis.RedisAway:
+        return Balance(user_id, balance)
+    return Balance(user_id, balance)
+
+
+def _cache_key(user_id: int) -> str:
+    return f"user:{user_id}:balance"
+
+
+def _start_of(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))

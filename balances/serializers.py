@@ -1,0 +1,74 @@
+"""The wallet on the wire; never decides anything."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from balances.models import EntryType, LedgerEntry
+from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON
+from commerce.http.fields import IdField, StrictIntegerField
+
+
+class BalanceSerializer(serializers.Serializer[Any]):
+    userId = serializers.IntegerField(source="user_id")
+    balance = serializers.IntegerField(help_text="Won.")
+
+
+class ChargeRequestSerializer(serializers.Serializer[Any]):
+    userId = IdField(required=False, help_text="The caller where left out.")
+    amount = StrictIntegerField(
+        min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add."
+    )
+
+
+class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):
+    id = serializers.IntegerField()
+    type = serializers.ChoiceField(choices=EntryType.choices)
+    amount = serializers.IntegerField(help_text="Won, signed.")
+    balanceAfter = serializers.IntegerField(source="balance_after")
+    orderId = serializers.IntegerField(source="order_id", allow_null=True)
+    createdAt = serializers.DateTimeField(source="created_at")
+
+
+class ChargeSerializer(serializers.Serializer[Any]):
+    """The charge as the caller sees it."""
+
+    userId = serializers.IntegerField(source="user_id")
+    balance = serializers.IntegerField(source="balance_after")
+    transaction = LedgerEntrySerializer(source="*")
+
+
+class HistoryQuerySerializer(serializers.Serializer[Any]):
+    """`from` and `to` are days of the shop, both inclusive."""
+
+    userId = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1, help_text="Staff only.")
+    type = serializers.ChoiceField(choices=EntryType.choices, required=False)
+    to = serializers.DateField(required=False)
+
+    def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
+        # `from` is a word of Python's own, so the field cannot be declared above.
+        return {**super().get_fields(), "from": serializers.DateField(required=False)}
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if "from" in attrs and "to" in attrs and attrs["from"] > attrs["to"]:
+            raise serializers.ValidationError({"to": _("`to` is before `from`.")}, code="invalid")
+        return attrs
+
+
+class TokenRequestSerializer(serializers.Serializer[Any]):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=128)
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField()
+    refresh = serializers.CharField()
+
+
+class RefreshRequestSerializer(serializers.Serializer[Any]):
+    refresh = serializers.CharField(max_length=4096)
+
+
+class AccessSerializer(serializers.Serializer[Any]):
+    access = serializers.CharField()

@@ -1,0 +1,113 @@
+"""The wallet's endpoints: a body in, one use case, an answer out."""
+
+from dataclasses import asdict
+
+from django.http import HttpResponse
+from rest_framework.decorators import action
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from balances import selectors, serializers, services
+from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, UserNotFound
+from commerce.http.answers import answer_once
+from commerce.http.authentication import account_of, access_token, read_refresh_token, tokens_for
+from commerce.http.paging import HistoryPages
+from commerce.http.schema import documented, paged
+from commerce.http.validation import body_of, query_of
+
+
+class TokenViewSet(ViewSet):
+    """Logging in."""
+
+    permission_classes = [AllowAny]
+    authentication_classes = ()
+
+    @documented(
+        "Log in",
+        operation_id="token",
+        request=serializers.TokenRequestSerializer,
+        response=serializers.TokenSerializer,
+        refusals=[InvalidCredentials],
+        public=True,
+    )
+    def create(self, request: Request) -> Response:
+        body = body_of(request, serializers.TokenRequestSerializer)
+        user = services.log_in(**body)
+        return Response(asdict(tokens_for(user_id=user.pk, is_staff=user.is_staff)))
+
+    @documented(
+        "Get another access token",
+        operation_id="tokenRefresh",
+        request=serializers.RefreshRequestSerializer,
+        response=serializers.AccessSerializer,
+        refusals=[AccountClosed],
+        public=True,
+    )
+    @action(detail=False, methods=["post"])
+    def refresh(self, request: Request) -> Response:
+        body = body_of(request, serializers.RefreshRequestSerializer)
+        refresh, user_id = read_refresh_token(body["refresh"])
+        user = selectors.owner_of_token(user_id)
+        return Response({"access": access_token(refresh, is_staff=user.is_staff)})
+
+
+class BalanceViewSet(ViewSet):
+    """One account's balance."""
+
+    lookup_url_kwarg = "userId"
+    lookup_value_regex = r"[0-9]{1,18}"
+
+    @documented(
+        "Balance",
+        operation_id="balance",
+        response=serializers.BalanceSerializer,
+        refusals=[UserNotFound],
+        acts_on_account=True,
+    )
+    def retrieve(self, request: Request, userId: str) -> Response:  # noqa: N803  # the contract's name
+        user_id = account_of(request, int(userId))
+        return Response(serializers.BalanceSerializer(selectors.balance_of(user_id)).data)
+
+    @documented(
+        "Charge the balance",
+        operation_id="balanceCharge",
+        request=serializers.ChargeRequestSerializer,
+        response=serializers.ChargeSerializer,
+        refusals=[UserNotFound, BalanceLimitExceeded],
+        acts_on_account=True,
+        writes=True,
+    )
+    @action(detail=False, methods=["post"])
+    def charge(self, request: Request) -> HttpResponse:
+        body = body_of(request, serializers.ChargeRequestSerializer)
+        user_id = account_of(request, body.get("userId"))
+        return answer_once(
+            request,
+            lambda once: services.charge_balance(user_id=user_id, amount=body["amount"], once=once),
+            lambda entry: serializers.ChargeSerializer(entry).data,
+            body=request.data,
+        )
+
+
+class LedgerViewSet(ViewSet):
+    """One account's ledger."""
+
+    @documented(
+        "Balance history",
+        operation_id="balanceHistory",
+        response=paged(serializers.LedgerEntrySerializer),
+        parameters=[serializers.HistoryQuerySerializer, *HistoryPages.parameters],
+        acts_on_account=True,
+    )
+    @action(detail=False, methods=["get"])
+    def history(self, request: Request) -> Response:
+        query = query_of(request, serializers.HistoryQuerySerializer)
+        entries = selectors.ledger_of(
+            account_of(request, query.get("userId")),
+            entry_type=query.get("type"),
+            from_date=query.get("from"),
+            to_date=query.get("to"),
+        )
+        return HistoryPages.respond(request, entries, serializers.LedgerEntrySerializer)

@@ -1,0 +1,87 @@
+"""The kinds of refusal the shop knows; each app's `errors.py` names its own.
+
+Owns what a refusal carries (code, title, detail, fields); never knows that HTTP exists.
+"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+
+class DomainError(Exception):
+    """A use case was refused; nothing of it remains.
+
+    A subclass gives a stable `code` (clients branch on it), a translated `title`, and says in `detail` and `fields`
+    what a person and a program need to know to do better.
+    """
+
+    code: ClassVar[str]
+    title: ClassVar[str | Promise]
+
+    @property
+    def detail(self) -> str | Promise:
+        """One sentence for a person, in the language of whoever reads it."""
+        return ""
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """What a program needs to react: JSON values by camelCase name."""
+        return {}
+
+    def __str__(self) -> str:
+        return str(self.detail or self.title)
+
+
+class Refused(DomainError):
+    """The request is understood, but the shop's rules say no. Asking again changes nothing by itself."""
+
+
+class NotFound(DomainError):
+    """What the request names does not exist for this caller."""
+
+
+class Forbidden(DomainError):
+    """The caller may not do this, whatever else is true."""
+
+
+class Unauthenticated(DomainError):
+    """The caller is not who they say they are, or is nobody at all."""
+
+
+class Conflict(DomainError):
+    """The thing is in another state than the request needs."""
+
+
+class Unprocessable(DomainError):
+    """The request contradicts an earlier one."""
+
+
+class Unavailable(DomainError):
+    """A part the shop needs is away or busy; nothing was changed and the same request may succeed later."""
+
+    retry_after_seconds: ClassVar[int] = 1
+
+
+class LockTimeout(Unavailable):
+    """Others hold what this request needs, and it could not wait longer."""
+
+    code = "lock_timeout"
+    title = _("Busy, try again")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("Many requests want the same thing right now. Nothing was changed.")
+
+
+class ServiceUnavailable(Unavailable):
+    """The database is away or too slow to answer in time."""
+
+    code = "service_unavailable"
+    title = _("Temporarily unavailable")
+    retry_after_seconds = 2
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("The shop cannot reach its database right now. Nothing was changed unless a retry says otherwise.")

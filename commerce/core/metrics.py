@@ -1,0 +1,22 @@
+"""The numbers the shop counts about itself, for Prometheus.
+
+Owns their names and meaning; never acts on them.
+"""
+
+from prometheus_client import Counter, Histogram
+
+REQUESTS = Counter("commerce_requests_total", "Answered requests", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram(
+    "commerce_request_seconds",
+    "Time from the first middleware to the response, in seconds",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+REDIS_FAILURES = Counter("commerce_redis_failures_total", "Redis calls that failed or timed out", ["alias"])
+LOCK_FALLBACKS = Counter("commerce_lock_fallbacks_total", "Writes locked by PostgreSQL because Redis was away")
+LOCK_TIMEOUTS = Counter("commerce_lock_timeouts_total", "Writes refused because a lock could not be had in time")
+LOCKS_LOST = Counter("commerce_locks_lost_total", "Locks that had expired or vanished by the time of release")
+CACHE_LOOKUPS = Counter("commerce_cache_lookups_total", "Cached pages asked for", ["page", "outcome"])
+OUTBOX_SENT = Counter("commerce_outbox_sent_total", "Messages delivered", ["destination"])
+OUTBOX_FAILURES = Counter("commerce_outbox_failures_total", "Deliveries that failed and will be tried again", ["destination"])
+STATS_EVENTS = Counter("commerce_stats_events_total", "Order events seen by the statistics consumer", ["outcome"])

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL engine with a connection check that costs no round trip."""

@@ -1,0 +1,43 @@
+"""Running one hand-written statement.
+
+Owns how SQL reaches the connection; the statements themselves stand in the app whose tables they touch.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import DatabaseError, connection
+
+
+def fetch_all(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run `sql` and return every row."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def fetch_one(sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+    """Run `sql` and return its first row, or None where there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def execute(sql: str, params: Sequence[Any] = ()) -> int:
+    """Run `sql` and return how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        return int(cursor.rowcount)
+
+
+def sqlstate(error: DatabaseError) -> str | None:
+    """The five-character PostgreSQL error code behind a Django database error, where the server gave one."""
+    return getattr(error.__cause__, "sqlstate", None)
+
+
+def violated_constraint(error: DatabaseError) -> str | None:
+    """The name of the constraint behind an IntegrityError."""
+    diagnostics = getattr(error.__cause__, "diag", None)
+    return getattr(diagnostics, "constraint_name", None)

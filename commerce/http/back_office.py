@@ -1,0 +1,65 @@
+"""Django's middleware for pages with a login, kept away from the API.
+
+Owns the split by path: sessions, CSRF, messages and languages cost an API request nothing.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.messages.middleware import MessageMiddleware
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.csrf import CsrfViewMiddleware
+from django.middleware.locale import LocaleMiddleware
+
+
+class BackOfficeOnly:
+    """Mixed into a middleware, skips it for every path outside the back-office."""
+
+    get_response: Callable[[HttpRequest], HttpResponseBase]
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not is_back_office(request):
+            return self.get_response(request)
+        response: HttpResponseBase = super().__call__(request)  # type: ignore[misc]  # the middleware mixed into
+        return response
+
+
+def is_back_office(request: HttpRequest) -> bool:
+    return request.path_info.startswith(settings.BACK_OFFICE_PATH)
+
+
+class Sessions(BackOfficeOnly, SessionMiddleware):
+    pass
+
+
+class Locale(BackOfficeOnly, LocaleMiddleware):
+    pass
+
+
+class Common(BackOfficeOnly, CommonMiddleware):
+    pass
+
+
+class Authentication(BackOfficeOnly, AuthenticationMiddleware):
+    pass
+
+
+class Messages(BackOfficeOnly, MessageMiddleware):
+    pass
+
+
+class Frames(BackOfficeOnly, XFrameOptionsMiddleware):
+    pass
+
+
+class Csrf(BackOfficeOnly, CsrfViewMiddleware):
+    """The API authenticates by a header that no browser sends by itself, so there is nothing to forge there."""
+
+    def process_view(self, request: HttpRequest, *view: Any) -> Any:
+        return super().process_view(request, *view) if is_back_office(request) else None

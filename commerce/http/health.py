@@ -1,0 +1,84 @@
+"""Is the process up, and can it do its work: `/livez`, `/readyz`, `/metrics`.
+
+Owns the probes of each part; never repairs anything.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from rest_framework.exceptions import MethodNotAllowed
+
+from commerce.core import redis, sql
+from commerce.http.json import dump, json_response
+from commerce.http.problems import problem_response
+from commerce.outbox.sinks import kafka
+
+KAFKA_TIMEOUT_SECONDS = 0.5
+
+
+def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+    """GET and HEAD only; anything else is the usual problem."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.method not in ("GET", "HEAD"):
+            refusal = problem_response(request, MethodNotAllowed(str(request.method)))
+            refusal.headers["Allow"] = "GET, HEAD"
+            return refusal
+        return view(request)
+
+    return answer
+
+
+@read_only
+def livez(request: HttpRequest) -> HttpResponse:
+    """200 while the process answers at all."""
+    return json_response(dump({"status": "up"}))
+
+
+@read_only
+def readyz(request: HttpRequest) -> HttpResponse:
+    """Each part with its state. 503 only without the database: the shop sells on while Redis or Kafka is away."""
+    parts = {
+        "database": _state(_ask_database),
+        "redis": _state(_ask_redis),
+        "kafka": _state(_ask_kafka),
+    }
+    ready = parts["database"] == "up"
+    body = {"status": "ready" if ready else "not ready", **parts}
+    return json_response(dump(body), status=200 if ready else 503)
+
+
+@read_only
+def metrics(request: HttpRequest) -> HttpResponse:
+    """The counters of all worker processes, for Prometheus."""
+    registry = PROCESS_REGISTRY
+    if settings.PROMETHEUS_MULTIPROC_DIR:
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
+    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _state(ask: Callable[[], object]) -> str:
+    try:
+        ask()
+    except (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway):
+        return "down"
+    return "up"
+
+
+def _ask_database() -> None:
+    sql.fetch_one("SELECT 1")
+
+
+def _ask_redis() -> None:
+    redis.locks.call(lambda client: client.ping())
+
+
+def _ask_kafka() -> None:
+    kafka.ping(timeout_seconds=KAFKA_TIMEOUT_SECONDS)

@@ -1,0 +1,78 @@
+"""The two ways a long list is cut into pages.
+
+Owns `cursor`, `page` and `pageSize`; never decides what is listed. A value that does not fit is a validation error,
+not the nearest value that would.
+"""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.pagination import CursorPagination, PageNumberPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+
+DEFAULT_PAGE_SIZE = 20
+LARGEST_PAGE_SIZE = 100
+
+
+def page_size_of(request: Request) -> int:
+    """`pageSize`, 1 to 100. Raises ValidationError for anything else."""
+    given = request.query_params.get("pageSize")
+    if given is None:
+        return DEFAULT_PAGE_SIZE
+    if not (given.isascii() and given.isdigit() and 1 <= int(given[:9]) <= LARGEST_PAGE_SIZE):
+        raise ValidationError({"pageSize": _("A whole number from 1 to %d.") % LARGEST_PAGE_SIZE}, code="invalid")
+    return int(given)
+
+
+PAGE_SIZE = OpenApiParameter(
+    "pageSize", {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE}
+)
+
+
+class HistoryPages(CursorPagination):
+    """Newest first, by cursor: page 10,000 costs what page 1 costs, and no entry is shown twice while new ones come."""
+
+    parameters: ClassVar = [OpenApiParameter("cursor", str, description="From `next` or `previous`."), PAGE_SIZE]
+    ordering = "-id"
+    page_size_query_param = "pageSize"
+    max_page_size = LARGEST_PAGE_SIZE
+
+    def get_page_size(self, request: Request) -> int:
+        return page_size_of(request)
+
+    def paginate_queryset(self, queryset: "QuerySet[Any]", request: Request, view: Any = None) -> list[Any] | None:
+        try:
+            page: list[Any] | None = super().paginate_queryset(queryset, request, view)
+        except (NotFound, ValueError, OverflowError) as error:
+            raise ValidationError({"cursor": _("Not a cursor of this list.")}, code="invalid") from error
+        return page
+
+
+    @classmethod
+    def respond(cls, request: Request, entries: "QuerySet[Any]", serializer: type[Serializer[Any]]) -> Response:
+        """The page of `entries` that the request asks for."""
+        pages = cls()
+        page = pages.paginate_queryset(entries, request)
+        return pages.get_paginated_response(serializer(page, many=True).data)
+
+
+class CatalogPages(PageNumberPagination):
+    """By number, with a count: a catalogue is small, and people jump about in it."""
+
+    page_size_query_param = "pageSize"
+    max_page_size = LARGEST_PAGE_SIZE
+    parameters: ClassVar = [OpenApiParameter("page", {"type": "integer", "minimum": 1, "default": 1}), PAGE_SIZE]
+
+    def get_page_size(self, request: Request) -> int:
+        return page_size_of(request)
+
+    def get_page_number(self, request: Request, paginator: Any) -> int | str:
+        given = request.query_params.get(self.page_query_param, "1")
+        if not (given.isascii() and given.isdigit() and len(given) <= 9 and int(given) >= 1):
+            raise ValidationError({"page": _("A whole number from 1.")}, code="invalid")
+        return int(given)

@@ -1,0 +1,160 @@
+"""Refusals and failures as `application/problem+json` (RFC 9457).
+
+Owns how a kind of error becomes a status and a body; never decides what is refused.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework_simplejwt.exceptions import InvalidToken
+
+from commerce.core import errors
+from commerce.core.database_errors import unavailable
+from commerce.http.json import dump, json_response
+from commerce.http.request_context import request_id
+
+logger = logging.getLogger(__name__)
+
+PROBLEM_JSON = "application/problem+json"
+
+STATUS_OF_KIND: tuple[tuple[type[errors.DomainError], int], ...] = (
+    (errors.Refused, HTTPStatus.BAD_REQUEST),
+    (errors.Unauthenticated, HTTPStatus.UNAUTHORIZED),
+    (errors.Forbidden, HTTPStatus.FORBIDDEN),
+    (errors.NotFound, HTTPStatus.NOT_FOUND),
+    (errors.Conflict, HTTPStatus.CONFLICT),
+    (errors.Unprocessable, HTTPStatus.UNPROCESSABLE_ENTITY),
+    (errors.Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+)
+
+
+def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
+    """DRF's hook: every exception of an API view ends here."""
+    request = context["request"]
+    response = problem_response(request._request if isinstance(request, Request) else request, error)
+    authenticate = getattr(error, "auth_header", None)
+    if authenticate:
+        response.headers["WWW-Authenticate"] = authenticate
+    return response
+
+
+def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The problem that tells `error` to the caller, in the language of the request."""
+    body = _describe(error)
+    body.update(instance=request.path, requestId=request_id())
+    response = json_response(dump(body), status=body["status"], content_type=PROBLEM_JSON)
+    response.headers["Content-Language"] = get_language() or settings.LANGUAGE_CODE
+    patch_vary_headers(response, ["Accept-Language"])
+    retry_after = getattr(unavailable(error) or error, "retry_after_seconds", None) or getattr(error, "wait", None)
+    if retry_after:
+        response.headers["Retry-After"] = str(max(1, round(retry_after)))
+    return response
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler400`: requests that Django itself turns away."""
+    return problem_response(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler404`: nothing at that path."""
+    return problem_response(request, Http404())
+
+
+def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """`handler403`."""
+    return problem_response(request, DjangoPermissionDenied())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """`handler500`: a crash outside the API's views. Django has logged it."""
+    return problem_response(request, _Crash())
+
+
+class _Crash(Exception):
+    pass
+
+
+def _describe(error: Exception) -> dict[str, Any]:
+    refusal = error if isinstance(error, errors.DomainError) else unavailable(error)
+    if refusal is not None:
+        status = next(status for kind, status in STATUS_OF_KIND if isinstance(refusal, kind))
+        return _problem(status, refusal.code, refusal.title, refusal.detail, refusal.fields)
+    if isinstance(error, exceptions.ValidationError):
+        found = list(_validation_errors(error.get_full_details(), ""))
+        detail = _("%(count)d value does not fit.") if len(found) == 1 else _("%(count)d values do not fit.")
+        return _problem(400, "validation_error", _("Invalid request"), detail % {"count": len(found)},
+                        {"errors": found})
+    if isinstance(error, RequestDataTooBig):
+        detail = _("The body is larger than %(limit)d bytes.") % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
+        found = [{"field": "", "code": "too_large", "message": detail}]
+        return _problem(400, "validation_error", _("Invalid request"), detail, {"errors": found})
+    for kinds, status, code, title, says in _KNOWN:
+        if isinstance(error, kinds):
+            return _problem(status, code, _(title), _(says) if says else str(getattr(error, "detail", "")))
+    logger.exception("Unexpected error", exc_info=error)
+    return _problem(500, "internal_error", _("Internal error"), _("Something broke on our side; it has been logged."))
+
+
+def _problem(status: int, code: str, title: Any, detail: Any, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "type": f"/problems/{code.replace('_', '-')}",
+        "title": str(title),
+        "status": int(status),
+        "code": code,
+        "detail": str(detail),
+        **(fields or {}),
+    }
+
+
+def _noop(text: str) -> str:
+    """Marks text for the catalogue; it is translated when the problem is told."""
+    return text
+
+
+# What Django and DRF raise by themselves: kind, status, code, title, and the sentence (empty: the exception's own).
+_KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
+    ((InvalidToken,), 401, "token_not_valid", _noop("Token not valid"), _noop("The token is expired or not ours.")),
+    ((exceptions.NotAuthenticated,), 401, "not_authenticated", _noop("Not authenticated"),
+     _noop("Send `Authorization: Bearer <access>`.")),
+    ((exceptions.AuthenticationFailed,), 401, "not_authenticated", _noop("Not authenticated"),
+     _noop("These credentials are not valid.")),
+    ((exceptions.PermissionDenied, DjangoPermissionDenied), 403, "permission_denied", _noop("Permission denied"),
+     _noop("This is not yours to see or do.")),
+    ((exceptions.NotFound, Http404), 404, "not_found", _noop("Not found"), _noop("There is nothing at this path.")),
+    ((exceptions.MethodNotAllowed,), 405, "method_not_allowed", _noop("Method not allowed"), ""),
+    ((exceptions.NotAcceptable,), 406, "not_acceptable", _noop("Not acceptable"), _noop("The shop answers in JSON.")),
+    ((exceptions.UnsupportedMediaType,), 415, "unsupported_media_type", _noop("Unsupported media type"),
+     _noop("Send the body as application/json.")),
+    ((exceptions.Throttled,), 429, "throttled", _noop("Too many requests"), _noop("Wait a little, then try again.")),
+    ((exceptions.ParseError,), 400, "malformed_json", _noop("Malformed JSON"), ""),
+    ((SuspiciousOperation,), 400, "validation_error", _noop("Invalid request"), _noop("The request is not well-formed.")),
+)
+
+
+def _validation_errors(details: Any, path: str) -> Iterator[dict[str, str]]:
+    if isinstance(details, dict) and {"message", "code"} == details.keys() and isinstance(details["message"], str):
+        yield {"field": path, "code": str(details["code"]), "message": str(details["message"])}
+    elif isinstance(details, dict):
+        for name, inner in details.items():
+            yield from _validation_errors(inner, path if name == "non_field_errors" else _join(path, str(name)))
+    elif isinstance(details, list):
+        leaves = all(isinstance(inner, dict) and isinstance(inner.get("message"), str) for inner in details)
+        for position, inner in enumerate(details):
+            if inner:
+                yield from _validation_errors(inner, path if leaves else _join(path, str(position)))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name

@@ -1,0 +1,65 @@
+"""What every request carries: an id, a language, a clock.
+
+Owns `X-Request-ID`, the language of refusals and the request metrics; never looks into the request's meaning.
+"""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.utils import translation
+
+from commerce.core import metrics
+
+HEADER = "X-Request-ID"
+SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_current: ContextVar[str] = ContextVar("request_id", default="-")
+
+
+def request_id() -> str:
+    """The id of the request this thread is answering; `-` outside one."""
+    return _current.get()
+
+
+class RequestIdFilter(logging.Filter):
+    """Gives every log line the id of its request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id()
+        return True
+
+
+def _language_of(request: HttpRequest) -> str:
+    if "HTTP_ACCEPT_LANGUAGE" not in request.META:
+        return settings.LANGUAGE_CODE
+    return translation.get_language_from_request(request)
+
+
+class RequestContextMiddleware:
+    """Outermost: even a request that fails before its view has an id and is counted."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        started = time.perf_counter()
+        given = request.META.get("HTTP_X_REQUEST_ID", "")
+        identifier = given if SANE.fullmatch(given) else uuid.uuid4().hex
+        token = _current.set(identifier)
+        try:
+            # Refusals speak the caller's language; a thread may still have that of its last request.
+            with translation.override(_language_of(request)):
+                response = self.get_response(request)
+        finally:
+            _current.reset(token)
+        response.headers[HEADER] = identifier
+        match = request.resolver_match
+        route = match.route if match else "unknown"
+        metrics.REQUESTS.labels(route, request.method, response.status_code).inc()
+        metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
+        return response

@@ -1,0 +1,134 @@
+"""The OpenAPI schema: how an operation says what it takes, gives and refuses.
+
+Owns the problem documents of the schema and `documented`; the shapes themselves are the apps' serializers.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
+from rest_framework import serializers
+
+from commerce.core.errors import DomainError, LockTimeout, ServiceUnavailable
+from commerce.http.problems import PROBLEM_JSON, STATUS_OF_KIND
+from commerce.idempotency.errors import IdempotencyKeyReused, RequestInProgress
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class AutoSchema(SpectacularAutoSchema):
+    """Operations are named by `documented`; nothing is guessed from class names."""
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's metaclass
+    """`Authorization: Bearer <access>`."""
+
+    target_class = "commerce.http.authentication.TokenAuthentication"
+    name = "bearer"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
+
+
+class FieldErrorSerializer(serializers.Serializer[Any]):
+    field = serializers.CharField(help_text="Path into the body or name of the parameter, such as `items.0.quantity`.")
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
+class ProblemSerializer(serializers.Serializer[Any]):
+    """RFC 9457. `code` never changes; `title` and `detail` follow `Accept-Language`. Some codes add fields."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField()
+    detail = serializers.CharField(allow_blank=True)
+    instance = serializers.CharField()
+    requestId = serializers.CharField()
+    errors = FieldErrorSerializer(many=True, required=False, help_text="With `validation_error`.")
+
+
+def paged(item: type[serializers.Serializer[Any]], *, counted: bool = False) -> serializers.Serializer[Any]:
+    """The document of a page of `item`s."""
+    fields: dict[str, Any] = {
+        "next": serializers.URLField(allow_null=True),
+        "previous": serializers.URLField(allow_null=True),
+        "results": item(many=True),
+    }
+    if counted:
+        fields = {"count": serializers.IntegerField(), **fields}
+    return inline_serializer(item.__name__.replace("Serializer", "Page"), fields)
+
+
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    str,
+    OpenApiParameter.HEADER,
+    description="1 to 255 visible ASCII characters. The same key with the same request happens once, for 24 hours.",
+)
+
+# Refused before any use case is called: code by status.
+BODY_CODES = {400: ["validation_error", "malformed_json"], 415: ["unsupported_media_type"]}
+PARAMETER_CODES = {400: ["validation_error"]}
+CALLER_CODES = {401: ["not_authenticated", "token_not_valid"]}
+ALWAYS_CODES = {406: ["not_acceptable"]}
+
+
+def documented(
+    summary: str,
+    *,
+    response: Any,
+    request: Any = None,
+    refusals: Sequence[type[DomainError]] = (),
+    parameters: Sequence[OpenApiParameter | type[serializers.Serializer[Any]]] = (),
+    public: bool = False,
+    acts_on_account: bool = False,
+    writes: bool = False,
+    cached: bool = False,
+    operation_id: str,
+) -> Callable[[F], F]:
+    """Describe one operation: what it is for, its body, its answer, and every code it can refuse with.
+
+    `writes` adds the idempotency key and what comes with locks; `acts_on_account` the 403 of someone else's account;
+    `cached` the 304.
+    """
+    codes: dict[int, list[str]] = defaultdict(list)
+    known = [ALWAYS_CODES, BODY_CODES if request is not None else {}, PARAMETER_CODES if parameters or writes else {}]
+    if not public:
+        known.append(CALLER_CODES)
+    if acts_on_account:
+        known.append({403: ["permission_denied"]})
+    extra: list[type[DomainError]] = [ServiceUnavailable]
+    if writes:
+        extra += [LockTimeout, IdempotencyKeyReused, RequestInProgress]
+    for table in known:
+        for status, names in table.items():
+            codes[status] += [name for name in names if name not in codes[status]]
+    for refusal in (*refusals, *extra):
+        codes[_status_of(refusal)].append(refusal.code)
+    responses: dict[Any, Any] = {200: response}
+    if cached:
+        responses[304] = OpenApiResponse(description="Unchanged since the ETag in `If-None-Match`.")
+    for status, names in sorted(codes.items()):
+        responses[status, PROBLEM_JSON] = OpenApiResponse(ProblemSerializer, description=_listing(names))
+    decorate: Callable[[F], F] = extend_schema(
+        operation_id=operation_id,
+        summary=summary,
+        request=request,
+        responses=responses,
+        parameters=[*parameters, *([IDEMPOTENCY_KEY] if writes else [])],
+        auth=[] if public else None,
+    )
+    return decorate
+
+
+def _status_of(refusal: type[DomainError]) -> int:
+    return next(int(status) for kind, status in STATUS_OF_KIND if issubclass(refusal, kind))
+
+
+def _listing(codes: Iterable[str]) -> str:
+    return ", ".join(f"`{code}`" for code in codes)

@@ -1,0 +1,44 @@
+"""What the shop owes the world."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+
+
+class OutboxMessage(models.Model):
+    """One event for one destination, written in the transaction of the fact it tells.
+
+    It waits until the destination acknowledged it (`sent_at`) or until staff must look at it (`parked_at`). `id` grows
+    in commit order for one user, because a user's facts wait for each other; that is the order of delivery.
+    """
+
+    event_id = models.CharField(_("event"), max_length=80, help_text=_("Stable across re-sends."))
+    type = models.CharField(_("type"), max_length=50)
+    aggregate_type = models.CharField(_("aggregate"), max_length=30)
+    aggregate_id = models.CharField(_("key"), max_length=30, help_text=_("Messages with one key keep their order."))
+    destination = models.CharField(_("destination"), max_length=30)
+    payload = models.TextField(_("payload"), help_text=_("The CloudEvent as it is sent."))
+    created_at = models.DateTimeField(_("created at"), db_default=Now())
+    attempts = models.PositiveIntegerField(_("attempts"), db_default=0)
+    next_attempt_at = models.DateTimeField(_("next attempt at"), db_default=Now())
+    last_error = models.TextField(_("last error"), db_default="")
+    sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
+    parked_at = models.DateTimeField(_("parked at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "outbox_message"
+        verbose_name = _("outbox message")
+        verbose_name_plural = _("outbox messages")
+        indexes = [
+            models.Index(
+                fields=["destination", "id"],
+                name="outbox_message_waiting",
+                condition=Q(sent_at__isnull=True, parked_at__isnull=True),
+            ),
+            models.Index(fields=["parked_at"], name="outbox_message_parked", condition=Q(parked_at__isnull=False)),
+            models.Index(fields=["event_id"], name="outbox_message_event"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} → {self.destination}"

@@ -1,0 +1,288 @@
+"""Every setting of the shop: its environment variable, its default, its unit.
+
+Nothing else reads the environment. Unsafe or missing values stop the process with a sentence that says what to set.
+"""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from commerce.embedded.environment import embedded_environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# While `make run` is up, every manage.py command finds its servers without further settings.
+for _name, _value in embedded_environment().items():
+    os.environ.setdefault(_name, _value)
+
+env = environ.Env()
+
+
+def required(name: str, what: str) -> str:
+    value = env.str(name, default="")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set. Set it to {what}, or type `make run` for a stack that sets it.")
+    return value
+
+
+# --- Safety -----------------------------------------------------------------------------------------------------------
+
+SECRET_KEY = required("SECRET_KEY", "at least 50 random characters")
+DEBUG = env.bool("DEBUG", default=False)
+HTTPS = env.bool("HTTPS", default=True)
+"""Whether clients reach the shop over https: secure cookies, HSTS and the redirect from http depend on it."""
+
+if not DEBUG and len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("SECRET_KEY is too short. Set it to at least 50 random characters.")
+
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
+X_FRAME_OPTIONS = "DENY"
+NUM_PROXIES = env.int("NUM_PROXIES", default=0)
+"""How many proxies in front of the shop are ours, so whose X-Forwarded-For is believed."""
+
+# The middleware below covers the back-office only; the check looks for Django's own names.
+SILENCED_SYSTEM_CHECKS = [
+    "security.W002",  # XFrameOptionsMiddleware runs as commerce.http.back_office.Frames
+    "security.W003",  # CsrfViewMiddleware runs as commerce.http.back_office.Csrf; the API has no cookies to forge
+]
+
+# --- Application ------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "commerce",
+    "commerce.outbox",
+    "commerce.idempotency",
+    "balances",
+    "products",
+    "coupons",
+    "orders",
+    "stats",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "commerce.http.request_context.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "commerce.http.back_office.Sessions",
+    "commerce.http.back_office.Locale",
+    "commerce.http.back_office.Common",
+    "commerce.http.back_office.Csrf",
+    "commerce.http.back_office.Authentication",
+    "commerce.http.back_office.Messages",
+    "commerce.http.back_office.Frames",
+]
+BACK_OFFICE_PATH = "/admin"
+
+ROOT_URLCONF = "commerce.urls"
+WSGI_APPLICATION = "commerce.wsgi.application"
+APPEND_SLASH = False
+AUTH_USER_MODEL = "balances.User"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+EVENT_ROUTES = "commerce.event_routes.ROUTES"
+TEST_RUNNER = "django.test.runner.DiscoverRunner"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+
+STATIC_URL = "/static/"
+STATIC_ROOT = env.path("STATIC_ROOT", default=str(BASE_DIR / ".local" / "static"))
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedStaticFilesStorage"},
+}
+
+# Bodies of the API are small: a hundred order items fit in 8 KiB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("MAX_BODY_BYTES", default=262_144)
+
+# --- Language and time ------------------------------------------------------------------------------------------------
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("ko", "한국어")]
+LOCALE_PATHS = [BASE_DIR / "commerce" / "locale"]
+USE_I18N = True
+USE_TZ = True
+TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
+
+# --- PostgreSQL -------------------------------------------------------------------------------------------------------
+
+_database: dict[str, Any] = env.db_url_config(required("DATABASE_URL", "postgresql://user:password@host:5432/name"))
+DATABASES = {
+    "default": {
+        **_database,
+        "ENGINE": "commerce.core.postgresql",
+        # Connections are kept for the life of their thread; the health check costs no round trip (see the engine).
+        "CONN_MAX_AGE": None,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {
+            **_database.get("OPTIONS", {}),
+            "connect_timeout": 2,
+            # Statements of a hot path are planned once per connection, not once per call.
+            "server_side_binding": True,
+            "prepare_threshold": 3,
+            "options": (
+                f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', default=2_000)}"
+                f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', default=5_000)}"
+                f" -c idle_in_transaction_session_timeout={env.int('DATABASE_IDLE_TIMEOUT_MS', default=5_000)}"
+            ),
+        },
+    }
+}
+
+# --- Redis ------------------------------------------------------------------------------------------------------------
+
+REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
+LOCK_REDIS_URL = env.str("LOCK_REDIS_URL", default="") or REDIS_URL.rsplit("/", 1)[0] + "/1"
+"""Locks live apart from the cache, in a database that never evicts (`maxmemory-policy noeviction`)."""
+
+
+def _redis(url: str) -> dict[str, Any]:
+    return {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": url,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": env.float("REDIS_TIMEOUT_SECONDS", default=0.5),
+            "SOCKET_TIMEOUT": env.float("REDIS_TIMEOUT_SECONDS", default=0.5),
+            # redis-py's default of several retries would make a command happen twice and a request hang.
+            "CONNECTION_POOL_KWARGS": {"retry": None, "retry_on_error": [], "max_connections": 500},
+        },
+    }
+
+
+CACHES = {"default": _redis(REDIS_URL), "locks": _redis(LOCK_REDIS_URL)}
+
+LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=10.0)
+LOCK_WAIT_SECONDS = env.float("LOCK_WAIT_SECONDS", default=3.0)
+REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
+"""How long Redis is left alone after a failed call, so that an outage does not cost every request a timeout."""
+
+# --- Kafka and the data platform --------------------------------------------------------------------------------------
+
+KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="127.0.0.1:9092")
+KAFKA_TOPIC_PREFIX = env.str("KAFKA_TOPIC_PREFIX", default="")
+KAFKA_CONSUMER_GROUP = env.str("KAFKA_CONSUMER_GROUP", default="product-stats")
+EVENT_SOURCE = env.str("EVENT_SOURCE", default="/commerce")
+OUTBOX_DISPATCH_IN_WEB = env.bool("OUTBOX_DISPATCH_IN_WEB", default=True)
+OUTBOX_BATCH_SIZE = env.int("OUTBOX_BATCH_SIZE", default=500)
+OUTBOX_POLL_SECONDS = env.float("OUTBOX_POLL_SECONDS", default=0.5)
+OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=12)
+
+DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
+"""Where completed and cancelled orders are reported. Empty: nothing is reported, and nothing is owed."""
+DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
+DATA_PLATFORM_DELIVERY = env.str("DATA_PLATFORM_DELIVERY", default="async")
+DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", default=3.0)
+
+if DATA_PLATFORM_DELIVERY not in ("async", "sync"):
+    raise ImproperlyConfigured("DATA_PLATFORM_DELIVERY is neither `async` nor `sync`.")
+if DATA_PLATFORM_URL and not DATA_PLATFORM_SECRET:
+    raise ImproperlyConfigured("DATA_PLATFORM_SECRET is not set. Set it to the key that signs calls to DATA_PLATFORM_URL.")
+
+# --- The shop ---------------------------------------------------------------------------------------------------------
+
+BALANCE_LIMIT_WON = env.int("BALANCE_LIMIT_WON", default=1_000_000_000)
+BALANCE_READ = env.str("BALANCE_READ", default="database")
+PRODUCT_LIST_CACHE_SECONDS = env.int("PRODUCT_LIST_CACHE_SECONDS", default=60)
+POPULAR_CACHE_SECONDS = env.int("POPULAR_CACHE_SECONDS", default=1_800)
+PRODUCT_STATS_MODE = env.str("PRODUCT_STATS_MODE", default="kafka")
+IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
+
+if BALANCE_READ not in ("database", "cache"):
+    raise ImproperlyConfigured("BALANCE_READ is neither `database` nor `cache`.")
+if PRODUCT_STATS_MODE not in ("kafka", "inline"):
+    raise ImproperlyConfigured("PRODUCT_STATS_MODE is neither `kafka` nor `inline`.")
+
+# --- API --------------------------------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["commerce.http.authentication.TokenAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["commerce.http.json.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["commerce.http.json.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "commerce.http.schema.AutoSchema",
+    "DEFAULT_FILTER_BACKENDS": [],
+    "EXCEPTION_HANDLER": "commerce.http.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "NUM_PROXIES": NUM_PROXIES,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+    "TEST_REQUEST_RENDERER_CLASSES": ["commerce.http.json.JSONRenderer"],
+}
+
+SIMPLE_JWT = {
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_MINUTES", default=60)),
+    "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=7)),
+    "SIGNING_KEY": env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY,
+    "ALGORITHM": "HS256",
+    "USER_ID_CLAIM": "userId",
+    "UPDATE_LAST_LOGIN": False,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Commerce API",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "A shop's wallet, first-come coupons, orders paid from stock, and what sells best.",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": r"/api",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
+}
+
+PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+"""Where the worker processes of one web server share their counters (read by prometheus_client as well)."""
+
+# --- Logging ----------------------------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"request_id": {"()": "commerce.http.request_context.RequestIdFilter"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "handlers": {
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
+    },
+    "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
+    # One line per refused request would drown the log in a coupon rush; the metrics count them.
+    "loggers": {"django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,36 @@
+"""The API's table of contents: which app answers which path.
+
+Owns composition only. A path does not decide who owns it: `products/popular` is answered by `stats`.
+"""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+
+from commerce.http import health
+
+urlpatterns = [
+    path(
+        "api/",
+        include(
+            [
+                path("", include("balances.urls")),
+                path("", include("stats.urls")),
+                path("", include("products.urls")),
+                path("", include("coupons.urls")),
+                path("", include("orders.urls")),
+                path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
+                path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+            ]
+        ),
+    ),
+    path("livez", health.livez),
+    path("readyz", health.readyz),
+    path("metrics", health.metrics),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = "commerce.http.problems.bad_request"
+handler403 = "commerce.http.problems.permission_denied"
+handler404 = "commerce.http.problems.not_found"
+handler500 = "commerce.http.problems.server_error"

@@ -1,0 +1,102 @@
+"""Coupons with a limited number of units, and who holds one."""
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+ONE_PER_USER = "user_coupon_one_per_user"
+
+
+class DiscountType(models.TextChoices):
+    """FIXED takes `discount_value` won off; PERCENT takes that share of the total, up to `max_discount`."""
+
+    FIXED = "FIXED", _("Fixed amount")
+    PERCENT = "PERCENT", _("Percent")
+
+
+class Coupon(models.Model):
+    """A discount given to the first `total_quantity` customers who ask within its window, one each.
+
+    `issued_count` is changed only together with a `UserCoupon` row (`coupons.operations`).
+    """
+
+    name = models.CharField(_("name"), max_length=200)
+    discount_type = models.CharField(_("discount type"), max_length=7, choices=DiscountType.choices)
+    discount_value = models.BigIntegerField(_("discount value"), help_text=_("Won for FIXED, percent for PERCENT."))
+    max_discount = models.BigIntegerField(_("most it takes off (won)"), null=True, blank=True)
+    min_order_amount = models.BigIntegerField(_("least order amount (won)"), default=0)
+    total_quantity = models.IntegerField(_("units"))
+    issued_count = models.IntegerField(_("issued"), default=0, editable=False)
+    issue_starts_at = models.DateTimeField(_("issue starts at"))
+    issue_ends_at = models.DateTimeField(_("issue ends at"))
+    valid_until = models.DateTimeField(_("valid until"), help_text=_("Until then an issued one can be used."))
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        db_table = "coupon"
+        verbose_name = _("coupon")
+        verbose_name_plural = _("coupons")
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(issued_count__gte=0) & Q(issued_count__lte=F("total_quantity")),
+                name="coupon_issued_within_total",
+            ),
+            models.CheckConstraint(
+                condition=Q(discount_type="FIXED", discount_value__gte=1)
+                | Q(discount_type="PERCENT", discount_value__gte=1, discount_value__lte=100),
+                name="coupon_discount_in_range",
+            ),
+            models.CheckConstraint(
+                condition=Q(max_discount__isnull=True) | Q(max_discount__gte=1), name="coupon_cap_positive"
+            ),
+            models.CheckConstraint(condition=Q(min_order_amount__gte=0), name="coupon_minimum_not_negative"),
+            models.CheckConstraint(
+                condition=Q(issue_starts_at__lt=F("issue_ends_at")) & Q(issue_ends_at__lte=F("valid_until")),
+                name="coupon_window_in_order",
+            ),
+        ]
+        indexes = [models.Index(fields=["issue_ends_at", "issue_starts_at"], name="coupon_window")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserCouponStatus(models.TextChoices):
+    """What is stored. Expiry is not: a coupon is expired when its time is over, without anyone writing it down."""
+
+    AVAILABLE = "AVAILABLE", _("Available")
+    USED = "USED", _("Used")
+
+
+class UserCoupon(models.Model):
+    """One unit of a coupon in one customer's hands. USED exactly while a live order uses it."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="coupons", verbose_name=_("user"), db_index=False
+    )
+    coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="issued", verbose_name=_("coupon"), db_index=False)
+    status = models.CharField(
+        _("status"), max_length=9, choices=UserCouponStatus.choices, default=UserCouponStatus.AVAILABLE
+    )
+    issued_at = models.DateTimeField(_("issued at"))
+    expires_at = models.DateTimeField(_("expires at"))
+    used_at = models.DateTimeField(_("used at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "user_coupon"
+        verbose_name = _("user coupon")
+        verbose_name_plural = _("user coupons")
+        ordering = ["-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["coupon", "user"], name=ONE_PER_USER),
+            models.CheckConstraint(
+                condition=Q(status="USED", used_at__isnull=False) | Q(status="AVAILABLE", used_at__isnull=True),
+                name="user_coupon_used_at_fits_status",
+            ),
+        ]
+        indexes = [models.Index(fields=["user", "-id"], name="user_coupon_wallet")]
+
+    def __str__(self) -> str:
+        return f"{self.coupon_id} → {self.user_id}"

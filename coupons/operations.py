@@ -1,0 +1,123 @@
+"""Giving out, using and giving back coupons, inside a transaction that someone else has opened.
+
+Owns the statements that change a count or a status. Never opens a transaction, never takes money.
+"""
+
+from datetime import datetime
+
+from commerce.core import sql
+from coupons.errors import (
+    CouponAlreadyIssued,
+    CouponNotFound,
+    CouponNotOpen,
+    CouponNotUsable,
+    CouponSoldOut,
+    Unusable,
+)
+from coupons.models import Coupon, UserCoupon, UserCouponStatus
+from coupons.rules import Discount
+
+# The count is raised last, because every rival waits for that row. Its condition is judged on the row as it is once
+# its lock is had: where the last unit went to someone else meanwhile, nothing is returned and all is undone.
+ISSUE = """
+    WITH issued AS (
+        INSERT INTO user_coupon (user_id, coupon_id, status, issued_at, expires_at)
+        SELECT %(user_id)s, id, 'AVAILABLE', %(now)s, valid_until FROM coupon
+        WHERE id = %(coupon_id)s AND issued_count < total_quantity
+          AND issue_starts_at <= %(now)s AND %(now)s < issue_ends_at
+        ON CONFLICT ON CONSTRAINT user_coupon_one_per_user DO NOTHING
+        RETURNING id
+    ), counted AS (
+        UPDATE coupon SET issued_count = issued_count + 1
+        WHERE id = %(coupon_id)s AND issued_count < total_quantity AND EXISTS (SELECT FROM issued)
+        RETURNING *
+    )
+    SELECT issued.id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until
+    FROM issued, counted
+"""
+
+WHY_NOT_ISSUED = """
+    SELECT issue_starts_at <= %(now)s AND %(now)s < issue_ends_at,
+           EXISTS (SELECT FROM user_coupon WHERE coupon_id = coupon.id AND user_id = %(user_id)s)
+    FROM coupon WHERE id = %(coupon_id)s
+"""
+
+REDEEM = """
+    UPDATE user_coupon SET status = 'USED', used_at = %(now)s
+    FROM coupon
+    WHERE user_coupon.id = %(user_coupon_id)s AND user_id = %(user_id)s AND coupon.id = coupon_id
+      AND status = 'AVAILABLE' AND expires_at > %(now)s AND min_order_amount <= %(total_amount)s
+    RETURNING discount_type, discount_value, max_discount
+"""
+
+RELEASE = "UPDATE user_coupon SET status = 'AVAILABLE', used_at = NULL WHERE id = %s AND status = 'USED'"
+
+
+def issue(*, user_id: int, coupon_id: int, now: datetime) -> UserCoupon:
+    """Give the user one unit. The caller holds the transaction, and undoes it on a refusal.
+
+    Raises CouponNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut.
+    """
+    parameters = {"user_id": user_id, "coupon_id": coupon_id, "now": now}
+    row = sql.fetch_one(ISSUE, parameters)
+    if row is None:
+        raise _why_not_issued(parameters)
+    user_coupon_id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until = row
+    coupon = Coupon(
+        id=coupon_id,
+        name=name,
+        discount_type=discount_type,
+        discount_value=discount_value,
+        max_discount=max_discount,
+        min_order_amount=min_order_amount,
+        valid_until=valid_until,
+    )
+    return UserCoupon(
+        id=user_coupon_id,
+        user_id=user_id,
+        coupon=coupon,
+        status=UserCouponStatus.AVAILABLE.value,
+        issued_at=now,
+        expires_at=valid_until,
+    )
+
+
+def redeem(*, user_id: int, user_coupon_id: int, total_amount: int, now: datetime) -> Discount:
+    """Use the coupon for an order of `total_amount` won and return what it takes off.
+
+    Raises CouponNotUsable with the reason.
+    """
+    row = sql.fetch_one(
+        REDEEM,
+        {"user_id": user_id, "user_coupon_id": user_coupon_id, "total_amount": total_amount, "now": now},
+    )
+    if row is None:
+        raise CouponNotUsable(_why_not_usable(user_id, user_coupon_id, now))
+    return Discount(*row)
+
+
+def release(user_coupon_id: int) -> None:
+    """Take back the use of a coupon. One whose time is over is shown as expired by itself."""
+    sql.execute(RELEASE, [user_coupon_id])
+
+
+def _why_not_issued(parameters: dict[str, object]) -> Exception:
+    row = sql.fetch_one(WHY_NOT_ISSUED, parameters)
+    if row is None:
+        return CouponNotFound(int(str(parameters["coupon_id"])))
+    is_open, has_one = row
+    if has_one:
+        return CouponAlreadyIssued()
+    return CouponSoldOut() if is_open else CouponNotOpen()
+
+
+def _why_not_usable(user_id: int, user_coupon_id: int, now: datetime) -> Unusable:
+    row = sql.fetch_one(
+        "SELECT status, expires_at FROM user_coupon WHERE id = %s AND user_id = %s", [user_coupon_id, user_id]
+    )
+    if row is None:
+        return Unusable.NOT_OWNED
+    status, expires_at = row
+    if status == UserCouponStatus.USED:
+        return Unusable.USED
+    return Unusable.EXPIRED if expires_at <= now else Unusable.BELOW_MINIMUM

@@ -1,0 +1,25 @@
+"""What a customer does with a coupon.
+
+Owns the locks and the transaction of each use case; the statements are in `operations`.
+"""
+
+from django.utils import timezone
+
+from commerce.core.locks import coupon_lock, locked_transaction
+from commerce.idempotency.claims import Once
+from commerce.outbox.publish import publish
+from coupons import operations
+from coupons.events import coupon_issued
+from coupons.models import UserCoupon
+
+
+def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
+    """Give the user one unit of the coupon, first come, first served, one per user.
+
+    Raises CouponNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
+    """
+    with locked_transaction(coupon_lock(coupon_id), *once.locks) as unit:
+        user_coupon = operations.issue(user_id=user_id, coupon_id=coupon_id, now=timezone.now())
+        publish(unit, coupon_issued(user_coupon))
+        once.remember(unit, user_coupon)
+    return user_coupon

@@ -1,0 +1,71 @@
+"""The coupons' endpoints."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from commerce.http.answers import answer_once
+from commerce.http.authentication import account_of, caller_of
+from commerce.http.paging import HistoryPages
+from commerce.http.permissions import ReadableByAll
+from commerce.http.schema import documented, paged
+from commerce.http.validation import query_of
+from coupons import selectors, serializers, services
+from coupons.errors import CouponAlreadyIssued, CouponNotFound, CouponNotOpen, CouponSoldOut
+
+
+class CouponViewSet(ViewSet):
+    """Coupons to be had, and getting one."""
+
+    permission_classes = [ReadableByAll]
+    lookup_url_kwarg = "couponId"
+    lookup_value_regex = r"[0-9]{1,18}"
+
+    @documented(
+        "Coupons open for issue",
+        operation_id="coupons",
+        response=paged(serializers.CouponSerializer),
+        parameters=HistoryPages.parameters,
+        public=True,
+    )
+    def list(self, request: Request) -> Response:
+        return HistoryPages.respond(
+            request, selectors.open_coupons(timezone.now()), serializers.CouponSerializer
+        )
+
+    @documented(
+        "Get a coupon",
+        operation_id="couponIssue",
+        response=serializers.UserCouponSerializer,
+        refusals=[CouponNotFound, CouponSoldOut, CouponAlreadyIssued, CouponNotOpen],
+        writes=True,
+    )
+    @action(detail=True, methods=["post"])
+    def issue(self, request: Request, couponId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        user_id = caller_of(request).id
+        return answer_once(
+            request,
+            lambda once: services.issue_coupon(user_id=user_id, coupon_id=int(couponId), once=once),
+            lambda user_coupon: serializers.UserCouponSerializer(user_coupon).data,
+        )
+
+
+class UserCouponViewSet(ViewSet):
+    """Coupons a customer holds."""
+
+    @documented(
+        "Coupons held",
+        operation_id="userCoupons",
+        response=paged(serializers.UserCouponSerializer),
+        parameters=[serializers.WalletQuerySerializer, *HistoryPages.parameters],
+        acts_on_account=True,
+    )
+    def list(self, request: Request) -> Response:
+        query = query_of(request, serializers.WalletQuerySerializer)
+        coupons = selectors.coupons_of(
+            account_of(request, query.get("userId")), status=query["status"], now=timezone.now()
+        )
+        return HistoryPages.respond(request, coupons, serializers.UserCouponSerializer)

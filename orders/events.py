@@ -1,0 +1,54 @@
+"""How an order is told to the outside: the same shape in the API, in Kafka and to the data platform."""
+
+from datetime import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from commerce.outbox.publish import Event
+from orders.models import Order
+
+ORDER_COMPLETED = "order-completed"
+ORDER_CANCELLED = "order-cancelled"
+
+
+def order_completed(order: Order) -> Event:
+    return _event(ORDER_COMPLETED, order, order.created_at)
+
+
+def order_cancelled(order: Order) -> Event:
+    return _event(ORDER_CANCELLED, order, order.cancelled_at or order.created_at)
+
+
+def order_as_json(order: Order) -> dict[str, Any]:
+    """The order as the contract shows it, times in the shop's zone."""
+    return {
+        "id": order.id,
+        "userId": order.user_id,
+        "status": str(order.status),
+        "items": [
+            {
+                "productId": line.product_id,
+                "productName": line.product_name,
+                "unitPrice": line.unit_price,
+                "quantity": line.quantity,
+                "subtotal": line.subtotal,
+            }
+            for line in order.lines
+        ],
+        "totalAmount": order.total_amount,
+        "discountAmount": order.discount_amount,
+        "paidAmount": order.paid_amount,
+        "userCouponId": order.user_coupon_id,
+        "createdAt": _local(order.created_at),
+        "completedAt": _local(order.completed_at),
+        "cancelledAt": _local(order.cancelled_at),
+    }
+
+
+def _event(event_type: str, order: Order, occurred_at: datetime) -> Event:
+    return Event(event_type, order.id, "order", order.user_id, occurred_at, order_as_json(order))
+
+
+def _local(moment: datetime | None) -> str | None:
+    return timezone.localtime(moment).isoformat() if moment else None

@@ -1,0 +1,64 @@
+"""Orders on the wire; never decides anything."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from rest_framework import serializers
+
+from commerce.http.fields import IdField, StrictIntegerField
+from orders.events import order_as_json
+from orders.models import Order, OrderStatus
+from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
+
+
+class OrderItemRequestSerializer(serializers.Serializer[Any]):
+    productId = IdField()
+    quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
+
+
+class OrderRequestSerializer(serializers.Serializer[Any]):
+    items = OrderItemRequestSerializer(many=True, min_length=1, max_length=MOST_ITEMS)
+    userCouponId = IdField(required=False, allow_null=True, default=None)
+
+    def validate_items(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
+        seen: set[int] = set()
+        problems: list[dict[str, list[str]]] = []
+        for item in items:
+            twice = item["productId"] in seen
+            seen.add(item["productId"])
+            problems.append({"productId": [_("This product is named twice.")]} if twice else {})
+        if any(problems):
+            raise serializers.ValidationError(problems, code="unique")
+        return items
+
+
+class OrderItemSerializer(serializers.Serializer[Any]):
+    productId = serializers.IntegerField()
+    productName = serializers.CharField()
+    unitPrice = serializers.IntegerField(help_text="Won, as it was.")
+    quantity = serializers.IntegerField()
+    subtotal = serializers.IntegerField(help_text="Won.")
+
+
+class OrderSerializer(serializers.Serializer[Order]):
+    """The fields are declared for the schema; the values are those that events tell too."""
+
+    id = serializers.IntegerField()
+    userId = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=OrderStatus.choices)
+    items = OrderItemSerializer(many=True)
+    totalAmount = serializers.IntegerField(help_text="Won.")
+    discountAmount = serializers.IntegerField(help_text="Won.")
+    paidAmount = serializers.IntegerField(help_text="Won.")
+    userCouponId = serializers.IntegerField(allow_null=True)
+    createdAt = serializers.DateTimeField()
+    completedAt = serializers.DateTimeField(allow_null=True)
+    cancelledAt = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: Order) -> dict[str, Any]:
+        return order_as_json(instance)
+
+
+class OrdersQuerySerializer(serializers.Serializer[Any]):
+    userId = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1, help_text="Staff only.")
+    status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)

@@ -1,0 +1,63 @@
+"""The refusals of the catalogue and the stock."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from commerce.core.errors import NotFound, Refused
+
+
+class ProductNotFound(NotFound):
+    """There is no such product, or it is not for sale."""
+
+    code = "product_not_found"
+    title = _("Product not found")
+
+    def __init__(self, product_id: int) -> None:
+        self.product_id = product_id
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("There is no product %(product_id)d for sale.") % {"product_id": self.product_id}
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """A product of which more was ordered than is left."""
+
+    product_id: int
+    requested: int
+    available: int
+
+
+class OutOfStock(Refused):
+    """Less is left than was ordered."""
+
+    code = "out_of_stock"
+    title = _("Out of stock")
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        self.shortages = shortages
+
+    @property
+    def detail(self) -> str | Promise:
+        if len(self.shortages) > 1:
+            return _("%(count)d products have less left than was ordered.") % {"count": len(self.shortages)}
+        shortage = self.shortages[0]
+        return _("Product %(product)d has %(available)d left, %(requested)d were ordered.") % {
+            "product": shortage.product_id,
+            "available": shortage.available,
+            "requested": shortage.requested,
+        }
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        return {
+            "items": [
+                {"productId": each.product_id, "requested": each.requested, "available": each.available}
+                for each in self.shortages
+            ]
+        }

@@ -1,0 +1,79 @@
+"""What the shop sells, and every movement of its stock."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+
+class Product(models.Model):
+    """Something for sale. `stock` moves only together with a movement row (`products.operations`)."""
+
+    name = models.CharField(_("name"), max_length=200)
+    description = models.TextField(_("description"), blank=True)
+    price = models.BigIntegerField(_("price (won)"))
+    stock = models.IntegerField(_("stock"), default=0, editable=False)
+    is_active = models.BooleanField(_("for sale"), default=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        db_table = "product"
+        verbose_name = _("product")
+        verbose_name_plural = _("products")
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
+            models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
+        ]
+        indexes = [models.Index(fields=["price", "id"], name="product_active_price", condition=Q(is_active=True))]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class MovementReason(models.TextChoices):
+    """Why stock moved. Sales are negative, openings and returns positive, adjustments either."""
+
+    OPENING = "OPENING", _("Opening stock")
+    SALE = "SALE", _("Sale")
+    RETURN = "RETURN", _("Return")
+    ADJUSTMENT = "ADJUSTMENT", _("Adjustment")
+
+
+class StockMovement(models.Model):
+    """One change of one product's stock; their sum is the stock. Written once."""
+
+    product = models.ForeignKey(
+        Product, models.PROTECT, related_name="movements", verbose_name=_("product"), db_index=False
+    )
+    reason = models.CharField(_("reason"), max_length=10, choices=MovementReason.choices)
+    quantity = models.IntegerField(_("quantity"))
+    # Orders stand above products, so this is the order's number, not a foreign key.
+    order_id = models.BigIntegerField(_("order"), null=True, blank=True)
+    actor_id = models.BigIntegerField(_("staff member"), null=True, blank=True)
+    note = models.CharField(_("note"), max_length=200, blank=True, db_default="")
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        db_table = "stock_movement"
+        verbose_name = _("stock movement")
+        verbose_name_plural = _("stock movements")
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(reason="SALE", quantity__lt=0, order_id__isnull=False)
+                | Q(reason="RETURN", quantity__gt=0, order_id__isnull=False)
+                | Q(reason="OPENING", quantity__gte=0, order_id__isnull=True)
+                | Q(reason="ADJUSTMENT", order_id__isnull=True),
+                name="stock_movement_fits_reason",
+            ),
+            models.UniqueConstraint(
+                fields=["order_id", "product", "reason"],
+                condition=Q(order_id__isnull=False),
+                name="stock_movement_once_per_order",
+            ),
+        ]
+        indexes = [models.Index(fields=["product", "-id"], name="stock_movement_history")]
+
+    def __str__(self) -> str:
+        return f"{self.reason} {self.quantity:+}"

@@ -1,0 +1,23 @@
+"""The catalogue on the wire; never decides anything."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from products.selectors import ORDERINGS
+
+
+class ProductSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    description = serializers.CharField(allow_blank=True)
+    price = serializers.IntegerField(help_text="Won.")
+    stock = serializers.IntegerField(help_text="Units left; up to a minute old in the list.")
+
+
+class CatalogQuerySerializer(serializers.Serializer[Any]):
+    search = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
+    ordering = serializers.ChoiceField(choices=list(ORDERINGS), required=False, default="id")
+    minPrice = serializers.IntegerField(required=False, default=None, min_value=0, max_value=2**63 - 1)
+    maxPrice = serializers.IntegerField(required=False, default=None, min_value=0, max_value=2**63 - 1)
+    inStock = serializers.BooleanField(required=False, default=False)

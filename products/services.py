@@ -1,0 +1,38 @@
+"""What staff do with the catalogue.
+
+Owns the locks and the transaction of each use case; stock moves in `operations`.
+"""
+
+from django.utils import timezone
+
+from commerce.core.locks import locked_transaction, product_lock
+from products import operations
+from products.models import Product
+from products.selectors import PRODUCT_LIST
+
+EDITABLE = ("name", "description", "price", "is_active", "updated_at")
+
+
+def adjust_stock(*, product_id: int, delta: int, actor_id: int, note: str) -> int:
+    """Add `delta` units (negative: take away) for the reason in `note`, and return the stock after it.
+
+    Adjustments of two members of staff at once both count. Raises ProductNotFound, OutOfStock where more would be
+    taken away than is there, LockTimeout.
+    """
+    with locked_transaction(product_lock(product_id)) as unit:
+        stock = operations.adjust_stock(
+            unit, product_id=product_id, delta=delta, actor_id=actor_id, note=note, now=timezone.now()
+        )
+        unit.on_committed(PRODUCT_LIST.renew)
+    return stock
+
+
+def save_product(product: Product) -> Product:
+    """Create a product, or change its name, description, price or whether it is for sale. Stock is not touched.
+
+    The public list shows it at once.
+    """
+    with locked_transaction() as unit:
+        product.save(update_fields=EDITABLE if product.pk else None)
+        unit.on_committed(PRODUCT_LIST.renew)
+    return product
