@@ -1,8 +1,6 @@
 """Accounts and the ledger that explains every won of their balances."""
 
-from typing import ClassVar
-
-from django.contrib.auth.models import AbstractUser, UserManager
+from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -18,8 +16,6 @@ class User(AbstractUser):
     """
 
     balance = models.BigIntegerField(_("balance (won)"), default=0, editable=False)
-
-    objects: ClassVar[UserManager["User"]] = UserManager()
 
     class Meta(AbstractUser.Meta):
         db_table = "user"

@@ -87,9 +87,7 @@ def _move(
         created_at=now,
     )
     publish(unit, balance_changed(entry))
-    unit.on_committed(
-        lambda: remember_balance(user_id=user_id, ledger_id=entry.id, balance=entry.balance_after)
-    )
+    unit.on_committed(lambda: remember_balance(user_id=user_id, ledger_id=entry.id, balance=entry.balance_after))
     return entry
 
 

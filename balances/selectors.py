@@ -55,7 +55,9 @@ def owner_of_token(user_id: int) -> User:
     return user
 
 
-def ledger_of(user_id: int, *, entry_type: str | None, from_date: date | None, to_date: date | None) -> "QuerySet[LedgerEntry]":
+def ledger_of(
+    user_id: int, *, entry_type: str | None, from_date: date | None, to_date: date | None
+) -> "QuerySet[LedgerEntry]":
     """The account's ledger entries of one type and of the shop's days `from_date` to `to_date`, both inclusive."""
     entries = LedgerEntry.objects.filter(user_id=user_id)
     if entry_type:
@@ -74,7 +76,7 @@ def remember_balance(*, user_id: int, ledger_id: int, balance: int) -> None:
 
 def _cached_balance(user_id: int) -> Balance | None:
     try:
-        known = redis.cache.call(lambda client: client.get(_cache_key(user_id)))
+        (known,) = redis.cache.read(_cache_key(user_id))
     except redis.RedisAway:
         return None
     return Balance(user_id, int(known.split(b":")[1])) if known else None

@@ -17,9 +17,7 @@ class BalanceSerializer(serializers.Serializer[Any]):
 
 class ChargeRequestSerializer(serializers.Serializer[Any]):
     userId = IdField(required=False, help_text="The caller where left out.")
-    amount = StrictIntegerField(
-        min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add."
-    )
+    amount = StrictIntegerField(min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add.")
 
 
 class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):

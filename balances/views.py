@@ -12,7 +12,7 @@ from rest_framework.viewsets import ViewSet
 from balances import selectors, serializers, services
 from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, UserNotFound
 from commerce.http.answers import answer_once
-from commerce.http.authentication import account_of, access_token, read_refresh_token, tokens_for
+from commerce.http.authentication import access_token, account_of, read_refresh_token, tokens_for
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
 from commerce.http.validation import body_of, query_of

@@ -23,7 +23,7 @@ env = environ.Env()
 
 
 def required(name: str, what: str) -> str:
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(f"{name} is not set. Set it to {what}, or type `make run` for a stack that sets it.")
     return value
@@ -213,7 +213,9 @@ DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", defau
 if DATA_PLATFORM_DELIVERY not in ("async", "sync"):
     raise ImproperlyConfigured("DATA_PLATFORM_DELIVERY is neither `async` nor `sync`.")
 if DATA_PLATFORM_URL and not DATA_PLATFORM_SECRET:
-    raise ImproperlyConfigured("DATA_PLATFORM_SECRET is not set. Set it to the key that signs calls to DATA_PLATFORM_URL.")
+    raise ImproperlyConfigured(
+        "DATA_PLATFORM_SECRET is not set. Set it to the key that signs calls to DATA_PLATFORM_URL."
+    )
 
 # --- The shop ---------------------------------------------------------------------------------------------------------
 

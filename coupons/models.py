@@ -74,7 +74,11 @@ class UserCoupon(models.Model):
     """One unit of a coupon in one customer's hands. USED exactly while a live order uses it."""
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="coupons", verbose_name=_("user"), db_index=False
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="coupons",
+        verbose_name=_("user"),
+        db_index=False,
     )
     coupon = models.ForeignKey(Coupon, models.PROTECT, related_name="issued", verbose_name=_("coupon"), db_index=False)
     status = models.CharField(

@@ -32,9 +32,7 @@ class CouponViewSet(ViewSet):
         public=True,
     )
     def list(self, request: Request) -> Response:
-        return HistoryPages.respond(
-            request, selectors.open_coupons(timezone.now()), serializers.CouponSerializer
-        )
+        return HistoryPages.respond(request, selectors.open_coupons(timezone.now()), serializers.CouponSerializer)
 
     @documented(
         "Get a coupon",

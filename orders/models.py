@@ -24,7 +24,11 @@ class Order(models.Model):
     """A paid purchase. Amounts are won; they never change after the order is placed."""
 
     user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, models.PROTECT, related_name="orders", verbose_name=_("user"), db_index=False
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="orders",
+        verbose_name=_("user"),
+        db_index=False,
     )
     status = models.CharField(_("status"), max_length=10, choices=OrderStatus.choices)
     total_amount = models.BigIntegerField(_("total (won)"))
@@ -76,6 +80,9 @@ class Order(models.Model):
             models.Index(fields=["ordered_date", "status"], name="order_day"),
         ]
 
+    def __str__(self) -> str:
+        return f"#{self.pk}"
+
     @cached_property
     def lines(self) -> list[Line]:
         """The items as they were bought, in the order of the request.
@@ -87,16 +94,17 @@ class Order(models.Model):
             rows = self.items.order_by("id").values(*LINE_FIELDS)
         return [Line(**row) for row in rows]
 
-    def __str__(self) -> str:
-        return f"#{self.pk}"
-
 
 class OrderItem(models.Model):
     """One line of an order, with the product's name and price as they were."""
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="items", verbose_name=_("order"), db_index=False)
     product = models.ForeignKey(
-        "products.Product", models.PROTECT, related_name="order_items", verbose_name=_("product"), db_index=False
+        "products.Product",
+        models.PROTECT,
+        related_name="order_items",
+        verbose_name=_("product"),
+        db_index=False,
     )
     product_name = models.CharField(_("product name"), max_length=200)
     unit_price = models.BigIntegerField(_("unit price (won)"))
@@ -114,10 +122,10 @@ class OrderItem(models.Model):
         ]
         indexes = [models.Index(fields=["product", "order"], name="order_item_product")]
 
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product_name}"
+
     @property
     def subtotal(self) -> int:
         """Won."""
         return self.unit_price * self.quantity
-
-    def __str__(self) -> str:
-        return f"{self.quantity} × {self.product_name}"

@@ -11,7 +11,9 @@ from orders.models import LINE_FIELDS, Order, OrderItem
 def with_lines(orders: "QuerySet[Order]") -> "QuerySet[Order]":
     """The orders with their items in the same query."""
     items = OrderItem.objects.filter(order=OuterRef("pk")).order_by("id")
-    return orders.annotate(item_rows=ArraySubquery(items.values(json=JSONObject(**{name: name for name in LINE_FIELDS}))))
+    return orders.annotate(
+        item_rows=ArraySubquery(items.values(json=JSONObject(**{name: name for name in LINE_FIELDS})))
+    )
 
 
 def orders_of(user_id: int, *, status: str | None) -> "QuerySet[Order]":

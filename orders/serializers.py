@@ -17,12 +17,12 @@ class OrderItemRequestSerializer(serializers.Serializer[Any]):
 
 
 class OrderRequestSerializer(serializers.Serializer[Any]):
-    items = OrderItemRequestSerializer(many=True, min_length=1, max_length=MOST_ITEMS)
+    items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
     userCouponId = IdField(required=False, allow_null=True, default=None)
 
     def validate_items(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
         seen: set[int] = set()
-        problems: list[dict[str, list[str]]] = []
+        problems: list[dict[str, list[Any]]] = []
         for item in items:
             twice = item["productId"] in seen
             seen.add(item["productId"])

@@ -56,7 +56,8 @@ INSERT_MOVEMENTS = """
 ADJUST_STOCK = "UPDATE product SET stock = stock + %s WHERE id = %s AND stock + %s >= 0 RETURNING stock"
 
 INSERT_ADJUSTMENT = """
-    INSERT INTO stock_movement (product_id, reason, quantity, actor_id, note, created_at) VALUES (%s, %s, %s, %s, %s, %s)
+    INSERT INTO stock_movement (product_id, reason, quantity, actor_id, note, created_at)
+    VALUES (%s, %s, %s, %s, %s, %s)
 """
 
 
@@ -87,7 +88,13 @@ def take_stock(quantities: Mapping[int, int]) -> list[TakenLine]:
 
 def record_sale(unit: Transaction, quantities: Mapping[int, int], *, order_id: int, now: datetime) -> None:
     """Write the movements of units that `take_stock` took for this order."""
-    _record(unit, MovementReason.SALE, {product: -quantity for product, quantity in quantities.items()}, order_id, now)
+    _record(
+        unit,
+        MovementReason.SALE,
+        {product: -quantity for product, quantity in quantities.items()},
+        order_id,
+        now,
+    )
 
 
 def return_stock(unit: Transaction, quantities: Mapping[int, int], *, order_id: int, now: datetime) -> None:

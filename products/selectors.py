@@ -40,12 +40,13 @@ def products_for_sale(
         products = products.filter(price__lte=max_price)
     if in_stock:
         products = products.filter(stock__gt=0)
-    return products.order_by(*ORDERINGS[ordering]).values(*SHOWN)
+    shown: QuerySet[Product, dict[str, Any]] = products.order_by(*ORDERINGS[ordering]).values(*SHOWN)
+    return shown
 
 
 def product_for_sale(product_id: int) -> dict[str, Any]:
     """One active product. Raises ProductNotFound."""
-    product = Product.objects.filter(id=product_id, is_active=True).values(*SHOWN).first()
+    product: dict[str, Any] | None = Product.objects.filter(id=product_id, is_active=True).values(*SHOWN).first()
     if product is None:
         raise ProductNotFound(product_id)
     return product

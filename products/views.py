@@ -1,5 +1,7 @@
 """The catalogue's endpoints, open to everyone."""
 
+from urllib.parse import urlencode
+
 from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.permissions import AllowAny
@@ -34,8 +36,7 @@ class ProductViewSet(ViewSet):
     )
     def list(self, request: Request) -> HttpResponse:
         body = selectors.PRODUCT_LIST.body(
-            # The whole address, because the links to the next pages repeat it.
-            variant=request.build_absolute_uri(),
+            variant=_address(request),
             ttl_seconds=settings.PRODUCT_LIST_CACHE_SECONDS,
             render=lambda: _render_list(request),
         )
@@ -52,6 +53,17 @@ class ProductViewSet(ViewSet):
         return Response(selectors.product_for_sale(int(productId)))
 
 
+# Whatever else a caller adds makes no other page, or the cache could be filled with copies of one.
+_PAGE_PARAMETERS = sorted([*serializers.CatalogQuerySerializer().fields, "page", "pageSize"])
+
+
+def _address(request: Request) -> str:
+    """What names the page: host and path, because its links repeat them, and the parameters that matter."""
+    given = request.query_params
+    query = urlencode([(name, given[name]) for name in _PAGE_PARAMETERS if name in given])
+    return request.build_absolute_uri(f"{request.path}?{query}" if query else request.path)
+
+
 def _render_list(request: Request) -> bytes:
     query = query_of(request, serializers.CatalogQuerySerializer)
     products = selectors.products_for_sale(
@@ -61,6 +73,6 @@ def _render_list(request: Request) -> bytes:
         max_price=query["maxPrice"],
         in_stock=query["inStock"],
     )
-    pages = CatalogPages()
+    pages = CatalogPages(_address(request))
     page = pages.paginate_queryset(products, request)
     return dump(pages.get_paginated_response(page).data)

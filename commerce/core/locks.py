@@ -59,7 +59,11 @@ def locked_transaction(*keys: str) -> Iterator[Transaction]:
     keys = tuple(sorted(set(keys)))
     deadline = time.monotonic() + settings.LOCK_WAIT_SECONDS
     unit = Transaction()
-    with _turns.held(keys, deadline), _redis_locks.held(keys, deadline) as locked, transaction.atomic(durable=True):
+    with (
+        _turns.held(keys, deadline),
+        _redis_locks.held(keys, deadline) as locked,
+        transaction.atomic(durable=True),
+    ):
         if not locked:
             _lock_in_database(keys)
         yield unit
@@ -190,7 +194,7 @@ class _RedisLocks:
             while blocked_at := self._run(self._ACQUIRE, held, ttl_ms):
                 if time.monotonic() + wait > deadline:
                     raise KeyTimeout(held.keys[blocked_at - 1])
-                time.sleep(wait * random.uniform(0.5, 1.0))
+                time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
                 wait = min(wait * 1.5, self._LONGEST_WAIT_SECONDS)
         except redis.RedisAway as away:
             if away.__cause__ is not None:

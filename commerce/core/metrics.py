@@ -18,5 +18,7 @@ LOCK_TIMEOUTS = Counter("commerce_lock_timeouts_total", "Writes refused because 
 LOCKS_LOST = Counter("commerce_locks_lost_total", "Locks that had expired or vanished by the time of release")
 CACHE_LOOKUPS = Counter("commerce_cache_lookups_total", "Cached pages asked for", ["page", "outcome"])
 OUTBOX_SENT = Counter("commerce_outbox_sent_total", "Messages delivered", ["destination"])
-OUTBOX_FAILURES = Counter("commerce_outbox_failures_total", "Deliveries that failed and will be tried again", ["destination"])
+OUTBOX_FAILURES = Counter(
+    "commerce_outbox_failures_total", "Deliveries that failed and will be tried again", ["destination"]
+)
 STATS_EVENTS = Counter("commerce_stats_events_total", "Order events seen by the statistics consumer", ["outcome"])

@@ -71,7 +71,7 @@ class PageCache:
         return rendered
 
     def _stored(self, variant: str) -> tuple[bytes | None, bytes]:
-        generation, page = cache.call(lambda client: client.mget(self._generation_key, self._key(variant)))
+        generation, page = cache.read(self._generation_key, self._key(variant))
         current = (generation or b"").ljust(_GENERATION_LENGTH)
         if page is None or page[:_GENERATION_LENGTH] != current:
             return None, current

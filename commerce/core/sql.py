@@ -3,13 +3,15 @@
 Owns how SQL reaches the connection; the statements themselves stand in the app whose tables they touch.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
 
 from django.db import DatabaseError, connection
 
+Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
-def fetch_all(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+
+def fetch_all(sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
     """Run `sql` and return every row."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -17,7 +19,7 @@ def fetch_all(sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         return rows
 
 
-def fetch_one(sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+def fetch_one(sql: str, params: Params = ()) -> tuple[Any, ...] | None:
     """Run `sql` and return its first row, or None where there is none."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -25,7 +27,7 @@ def fetch_one(sql: str, params: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         return row
 
 
-def execute(sql: str, params: Sequence[Any] = ()) -> int:
+def execute(sql: str, params: Params = ()) -> int:
     """Run `sql` and return how many rows it touched."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)

@@ -37,7 +37,8 @@ def answer_once(
 ) -> HttpResponse:
     """Run `use_case` and answer with what `render` makes of its result; a repeat gets the first answer again.
 
-    `body` is the request's parsed body; left out where the operation has none, so that none is read. Refusals (4xx) are answers too and are kept; failures (5xx) are not, so their retry starts afresh.
+    `body` is the request's parsed body; left out where the operation has none, so that none is read. Refusals (4xx)
+    are answers too and are kept; failures (5xx) are not, so their retry starts afresh.
     Raises what the use case raises where there is no key, IdempotencyKeyReused, and RequestInProgress.
     """
     claim = claim_of(request, body)

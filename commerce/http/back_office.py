@@ -3,7 +3,6 @@
 Owns the split by path: sessions, CSRF, messages and languages cost an API request nothing.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -11,23 +10,20 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
+from django.utils.deprecation import MiddlewareMixin
 
 
-class BackOfficeOnly:
-    """Mixed into a middleware, skips it for every path outside the back-office."""
+class BackOfficeOnly(MiddlewareMixin):
+    """Put before a middleware of Django's, skips it for every path outside the back-office."""
 
-    get_response: Callable[[HttpRequest], HttpResponseBase]
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+    def __call__(self, request: HttpRequest) -> Any:
         if not is_back_office(request):
             return self.get_response(request)
-        response: HttpResponseBase = super().__call__(request)  # type: ignore[misc]  # the middleware mixed into
-        return response
+        return super().__call__(request)
 
 
 def is_back_office(request: HttpRequest) -> bool:

@@ -14,6 +14,7 @@ from rest_framework.pagination import CursorPagination, PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
+from rest_framework.utils.urls import replace_query_param
 
 DEFAULT_PAGE_SIZE = 20
 LARGEST_PAGE_SIZE = 100
@@ -37,7 +38,10 @@ PAGE_SIZE = OpenApiParameter(
 class HistoryPages(CursorPagination):
     """Newest first, by cursor: page 10,000 costs what page 1 costs, and no entry is shown twice while new ones come."""
 
-    parameters: ClassVar = [OpenApiParameter("cursor", str, description="From `next` or `previous`."), PAGE_SIZE]
+    parameters: ClassVar = [
+        OpenApiParameter("cursor", str, description="From `next` or `previous`."),
+        PAGE_SIZE,
+    ]
     ordering = "-id"
     page_size_query_param = "pageSize"
     max_page_size = LARGEST_PAGE_SIZE
@@ -45,13 +49,12 @@ class HistoryPages(CursorPagination):
     def get_page_size(self, request: Request) -> int:
         return page_size_of(request)
 
-    def paginate_queryset(self, queryset: "QuerySet[Any]", request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             page: list[Any] | None = super().paginate_queryset(queryset, request, view)
         except (NotFound, ValueError, OverflowError) as error:
             raise ValidationError({"cursor": _("Not a cursor of this list.")}, code="invalid") from error
         return page
-
 
     @classmethod
     def respond(cls, request: Request, entries: "QuerySet[Any]", serializer: type[Serializer[Any]]) -> Response:
@@ -62,14 +65,32 @@ class HistoryPages(CursorPagination):
 
 
 class CatalogPages(PageNumberPagination):
-    """By number, with a count: a catalogue is small, and people jump about in it."""
+    """By number, with a count: a catalogue is small, and people jump about in it.
+
+    `address` is what the links to other pages are made from.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
 
     page_size_query_param = "pageSize"
     max_page_size = LARGEST_PAGE_SIZE
-    parameters: ClassVar = [OpenApiParameter("page", {"type": "integer", "minimum": 1, "default": 1}), PAGE_SIZE]
+    parameters: ClassVar = [
+        OpenApiParameter("page", {"type": "integer", "minimum": 1, "default": 1}),
+        PAGE_SIZE,
+    ]
 
     def get_page_size(self, request: Request) -> int:
         return page_size_of(request)
+
+    def get_next_link(self) -> str | None:
+        return self._link(self.page.next_page_number()) if self.page.has_next() else None
+
+    def get_previous_link(self) -> str | None:
+        return self._link(self.page.previous_page_number()) if self.page.has_previous() else None
+
+    def _link(self, number: int) -> str:
+        return replace_query_param(self.address, self.page_query_param, number)
 
     def get_page_number(self, request: Request, paginator: Any) -> int | str:
         given = request.query_params.get(self.page_query_param, "1")

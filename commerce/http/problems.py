@@ -94,8 +94,9 @@ def _describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, exceptions.ValidationError):
         found = list(_validation_errors(error.get_full_details(), ""))
         detail = _("%(count)d value does not fit.") if len(found) == 1 else _("%(count)d values do not fit.")
-        return _problem(400, "validation_error", _("Invalid request"), detail % {"count": len(found)},
-                        {"errors": found})
+        return _problem(
+            400, "validation_error", _("Invalid request"), detail % {"count": len(found)}, {"errors": found}
+        )
     if isinstance(error, RequestDataTooBig):
         detail = _("The body is larger than %(limit)d bytes.") % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
         found = [{"field": "", "code": "too_large", "message": detail}]
@@ -103,11 +104,13 @@ def _describe(error: Exception) -> dict[str, Any]:
     for kinds, status, code, title, says in _KNOWN:
         if isinstance(error, kinds):
             return _problem(status, code, _(title), _(says) if says else str(getattr(error, "detail", "")))
-    logger.exception("Unexpected error", exc_info=error)
+    logger.error("Unexpected error", exc_info=error)
     return _problem(500, "internal_error", _("Internal error"), _("Something broke on our side; it has been logged."))
 
 
-def _problem(status: int, code: str, title: Any, detail: Any, fields: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def _problem(
+    status: int, code: str, title: Any, detail: Any, fields: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     return {
         "type": f"/problems/{code.replace('_', '-')}",
         "title": str(title),
@@ -125,21 +128,71 @@ def _noop(text: str) -> str:
 
 # What Django and DRF raise by themselves: kind, status, code, title, and the sentence (empty: the exception's own).
 _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
-    ((InvalidToken,), 401, "token_not_valid", _noop("Token not valid"), _noop("The token is expired or not ours.")),
-    ((exceptions.NotAuthenticated,), 401, "not_authenticated", _noop("Not authenticated"),
-     _noop("Send `Authorization: Bearer <access>`.")),
-    ((exceptions.AuthenticationFailed,), 401, "not_authenticated", _noop("Not authenticated"),
-     _noop("These credentials are not valid.")),
-    ((exceptions.PermissionDenied, DjangoPermissionDenied), 403, "permission_denied", _noop("Permission denied"),
-     _noop("This is not yours to see or do.")),
-    ((exceptions.NotFound, Http404), 404, "not_found", _noop("Not found"), _noop("There is nothing at this path.")),
+    (
+        (InvalidToken,),
+        401,
+        "token_not_valid",
+        _noop("Token not valid"),
+        _noop("The token is expired or not ours."),
+    ),
+    (
+        (exceptions.NotAuthenticated,),
+        401,
+        "not_authenticated",
+        _noop("Not authenticated"),
+        _noop("Send `Authorization: Bearer <access>`."),
+    ),
+    (
+        (exceptions.AuthenticationFailed,),
+        401,
+        "not_authenticated",
+        _noop("Not authenticated"),
+        _noop("These credentials are not valid."),
+    ),
+    (
+        (exceptions.PermissionDenied, DjangoPermissionDenied),
+        403,
+        "permission_denied",
+        _noop("Permission denied"),
+        _noop("This is not yours to see or do."),
+    ),
+    (
+        (exceptions.NotFound, Http404),
+        404,
+        "not_found",
+        _noop("Not found"),
+        _noop("There is nothing at this path."),
+    ),
     ((exceptions.MethodNotAllowed,), 405, "method_not_allowed", _noop("Method not allowed"), ""),
-    ((exceptions.NotAcceptable,), 406, "not_acceptable", _noop("Not acceptable"), _noop("The shop answers in JSON.")),
-    ((exceptions.UnsupportedMediaType,), 415, "unsupported_media_type", _noop("Unsupported media type"),
-     _noop("Send the body as application/json.")),
-    ((exceptions.Throttled,), 429, "throttled", _noop("Too many requests"), _noop("Wait a little, then try again.")),
+    (
+        (exceptions.NotAcceptable,),
+        406,
+        "not_acceptable",
+        _noop("Not acceptable"),
+        _noop("The shop answers in JSON."),
+    ),
+    (
+        (exceptions.UnsupportedMediaType,),
+        415,
+        "unsupported_media_type",
+        _noop("Unsupported media type"),
+        _noop("Send the body as application/json."),
+    ),
+    (
+        (exceptions.Throttled,),
+        429,
+        "throttled",
+        _noop("Too many requests"),
+        _noop("Wait a little, then try again."),
+    ),
     ((exceptions.ParseError,), 400, "malformed_json", _noop("Malformed JSON"), ""),
-    ((SuspiciousOperation,), 400, "validation_error", _noop("Invalid request"), _noop("The request is not well-formed.")),
+    (
+        (SuspiciousOperation,),
+        400,
+        "validation_error",
+        _noop("Invalid request"),
+        _noop("The request is not well-formed."),
+    ),
 )
 
 

@@ -49,7 +49,11 @@ class ProblemSerializer(serializers.Serializer[Any]):
     detail = serializers.CharField(allow_blank=True)
     instance = serializers.CharField()
     requestId = serializers.CharField()
-    errors = FieldErrorSerializer(many=True, required=False, help_text="With `validation_error`.")
+
+    def get_fields(self) -> dict[str, Any]:
+        # `errors` is a name that serializers use themselves, so the field cannot be declared above.
+        errors = FieldErrorSerializer(many=True, required=False, help_text="With `validation_error`.")
+        return {**super().get_fields(), "errors": errors}
 
 
 def paged(item: type[serializers.Serializer[Any]], *, counted: bool = False) -> serializers.Serializer[Any]:
@@ -97,7 +101,11 @@ def documented(
     `cached` the 304.
     """
     codes: dict[int, list[str]] = defaultdict(list)
-    known = [ALWAYS_CODES, BODY_CODES if request is not None else {}, PARAMETER_CODES if parameters or writes else {}]
+    known = [
+        ALWAYS_CODES,
+        BODY_CODES if request is not None else {},
+        PARAMETER_CODES if parameters or writes else {},
+    ]
     if not public:
         known.append(CALLER_CODES)
     if acts_on_account:

@@ -49,7 +49,15 @@ class Claim:
         return request_lock(self.caller_id, self.key)
 
     def insert_parameters(self, answer: Answer, now: datetime) -> tuple[Any, ...]:
-        return (self.caller_id, self.key, self.fingerprint, answer.status, answer.content_type, answer.body, now)
+        return (
+            self.caller_id,
+            self.key,
+            self.fingerprint,
+            answer.status,
+            answer.content_type,
+            answer.body,
+            now,
+        )
 
 
 class Once:

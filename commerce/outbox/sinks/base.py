@@ -1,0 +1,81 @@
+"""What a sink is given and what it says about each message.
+
+Owns the vocabulary between dispatcher and sinks; never knows a particular destination.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import ClassVar, Protocol
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+
+
+@dataclass(frozen=True)
+class Message:
+    """One outbox row on its way out."""
+
+    id: int
+    event_id: str
+    """The same for every send, so that receivers can drop repeats."""
+    type: str
+    key: str
+    """Messages with one key keep their order."""
+    payload: bytes
+    """The CloudEvent as it is sent."""
+    attempts: int
+    """How often it was tried before."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why one message was not acknowledged. It may have arrived all the same: an answer that never came is not a no."""
+
+    reason: str
+    refused: bool = False
+    """The message itself is not acceptable; sending it again would change nothing."""
+    away: bool = False
+    """The destination as a whole does not answer; other messages would fare no better."""
+    retry_after_seconds: float = 0.0
+    """How long the destination asked to be left alone."""
+
+
+Outcomes = Mapping[int, Failure | None]
+"""By message id: None for an acknowledged message."""
+
+
+class Sink(Protocol):
+    """One destination. `deliver` is called by one thread at a time in the whole shop (but see `keeps_order`)."""
+
+    keeps_order: ClassVar[bool]
+    """Whether messages of one key must arrive in order: a message that failed then holds back the later ones."""
+    parks: ClassVar[bool]
+    """Whether a message is given up to staff after OUTBOX_MAX_ATTEMPTS failures."""
+    largest_batch: ClassVar[int]
+    """How many messages it takes at once, at most."""
+
+    def deliver(self, messages: Sequence[Message]) -> Outcomes:
+        """Send all, wait for the answers within the sink's own deadline, and say what became of each.
+
+        Never raises for what the network or the destination does.
+        """
+        ...
+
+
+@cache
+def sink_of(destination: str) -> Sink:
+    """The sink behind a destination, one per process. Raises KeyError for an unknown destination."""
+    sink_class = import_string(_sinks()[destination])
+    sink: Sink = sink_class()
+    return sink
+
+
+def known_destinations() -> list[str]:
+    """Every destination that has a sink, switched on or not."""
+    return list(_sinks())
+
+
+def _sinks() -> Mapping[str, str]:
+    sinks: Mapping[str, str] = import_string(settings.EVENT_SINKS)
+    return sinks
