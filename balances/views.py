@@ -62,6 +62,7 @@ class BalanceViewSet(ViewSet):
     @documented(
         "Balance",
         operation_id="balance",
+        path_id="userId",
         response=serializers.BalanceSerializer,
         refusals=[UserNotFound],
         acts_on_account=True,

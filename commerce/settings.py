@@ -101,6 +101,7 @@ APPEND_SLASH = False
 AUTH_USER_MODEL = "balances.User"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 EVENT_ROUTES = "commerce.event_routes.ROUTES"
+EVENT_SINKS = "commerce.event_routes.SINKS"
 TEST_RUNNER = "django.test.runner.DiscoverRunner"
 
 TEMPLATES = [
@@ -265,7 +266,6 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "COMPONENT_SPLIT_REQUEST": True,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],

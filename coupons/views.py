@@ -37,6 +37,7 @@ class CouponViewSet(ViewSet):
     @documented(
         "Get a coupon",
         operation_id="couponIssue",
+        path_id="couponId",
         response=serializers.UserCouponSerializer,
         refusals=[CouponNotFound, CouponSoldOut, CouponAlreadyIssued, CouponNotOpen],
         writes=True,

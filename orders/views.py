@@ -49,6 +49,7 @@ class OrderViewSet(ViewSet):
     @documented(
         "Order",
         operation_id="order",
+        path_id="orderId",
         response=serializers.OrderSerializer,
         refusals=[OrderNotFound],
     )
@@ -58,6 +59,7 @@ class OrderViewSet(ViewSet):
     @documented(
         "Cancel an order",
         operation_id="orderCancel",
+        path_id="orderId",
         response=serializers.OrderSerializer,
         refusals=[OrderNotFound, OrderNotCancellable],
         writes=True,

@@ -45,6 +45,7 @@ class ProductViewSet(ViewSet):
     @documented(
         "Product",
         operation_id="product",
+        path_id="productId",
         response=serializers.ProductSerializer,
         refusals=[ProductNotFound],
         public=True,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
@@ -89,6 +90,7 @@ def documented(
     request: Any = None,
     refusals: Sequence[type[DomainError]] = (),
     parameters: Sequence[OpenApiParameter | type[serializers.Serializer[Any]]] = (),
+    path_id: str = "",
     public: bool = False,
     acts_on_account: bool = False,
     writes: bool = False,
@@ -97,7 +99,7 @@ def documented(
 ) -> Callable[[F], F]:
     """Describe one operation: what it is for, its body, its answer, and every code it can refuse with.
 
-    `writes` adds the idempotency key and what comes with locks; `acts_on_account` the 403 of someone else's account;
+    `path_id` names the identifier in its path; `writes` adds the idempotency key and what comes with locks; `acts_on_account` the 403 of someone else's account;
     `cached` the 304.
     """
     codes: dict[int, list[str]] = defaultdict(list)
@@ -128,7 +130,11 @@ def documented(
         summary=summary,
         request=request,
         responses=responses,
-        parameters=[*parameters, *([IDEMPOTENCY_KEY] if writes else [])],
+        parameters=[
+            *([OpenApiParameter(path_id, OpenApiTypes.INT64, OpenApiParameter.PATH)] if path_id else []),
+            *parameters,
+            *([IDEMPOTENCY_KEY] if writes else []),
+        ],
         auth=[] if public else None,
     )
     return decorate
