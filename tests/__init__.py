@@ -1,0 +1,1 @@
+"""Tests of the whole system, and the servers every test runs on."""

@@ -1,0 +1,1 @@
+"""The embedded start: servers, supervision, run.json, the data-platform sink."""

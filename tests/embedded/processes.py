@@ -1,0 +1,68 @@
+"""What the tests of child processes have in common: commands to run, and looking at processes from outside.
+
+Never waits without a limit.
+"""
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from commerce.embedded.children import Child, ChildSpec
+
+LIMIT_SECONDS = 15.0
+
+SLEEPER = "import time; time.sleep(600)"
+"""Stays; ends on SIGTERM."""
+
+PARENT = """
+import pathlib, subprocess, sys, time
+grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+pathlib.Path(sys.argv[1]).write_text(str(grandchild.pid))
+time.sleep(600)
+"""
+"""Stays, with a child of its own whose id it writes to the file it is given."""
+
+
+def python_child(logs: Path, code: str, *arguments: str, name: str = "child", grace_seconds: float = 10.0) -> Child:
+    """A child process that runs some Python."""
+    command = [sys.executable, "-c", code, *arguments]
+    return Child(ChildSpec(name=name, command=command, log_path=logs / f"{name}.log", grace_seconds=grace_seconds))
+
+
+def wait_for(what: Callable[[], bool]) -> None:
+    """Return as soon as it is true; fail after fifteen seconds."""
+    deadline = time.monotonic() + LIMIT_SECONDS
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; a dead one that nobody has collected yet does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def written_pid(path: Path) -> int:
+    """The process id that another process writes to this file."""
+    wait_for(lambda: path.exists() and path.read_text().isdigit())
+    return int(path.read_text())
+
+
+def start_python(code: str) -> subprocess.Popen[str]:
+    """Another process that runs some Python; what it prints can be read."""
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our code
+
+
+def printed_by_python(code: str, environment: Mapping[str, str]) -> str:
+    """What some Python prints in a process of its own, which must succeed."""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(  # noqa: S603 - our code
+        command, env=dict(environment), capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout

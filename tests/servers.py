@@ -1,0 +1,92 @@
+"""The servers of a test run: PostgreSQL, Redis and a Kafka-protocol broker, started before Django reads its settings.
+
+A pytest plugin (`-p tests.servers`); never touches a stack that `make run` keeps, nor a server whose address was given.
+"""
+
+import os
+import secrets
+import shutil
+import signal
+import tempfile
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from commerce.embedded.broker import Broker
+from commerce.embedded.ports import LOOPBACK, reserve
+from commerce.embedded.postgres import Postgres
+from commerce.embedded.redis import Redis
+
+_KAFKA_GIVEN = "TEST_KAFKA_GIVEN"
+"""Set for the workers of a run whose Kafka address was given: the address they see may be another worker's broker."""
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """A wrapper, because pytest-django imports the settings in its own implementation of this hook."""
+    servers = ExitStack()
+    early_config.add_cleanup(servers.close)
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker is None:
+        # A run that is told to end (a time limit, a closed pipeline) cleans up as it does after Ctrl-C.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        start_shared_servers(servers)
+    else:
+        choose_redis_databases(int(worker.removeprefix("gw")))
+    start_broker(servers, name=worker or "main")
+    refuse_data_platform_calls(servers)
+    return (yield)
+
+
+def start_shared_servers(servers: ExitStack) -> None:
+    """What all processes of the run share: a folder, PostgreSQL and Redis, and the settings of a test."""
+    directory = Path(tempfile.mkdtemp(prefix="commerce-tests-")).resolve()
+    servers.callback(shutil.rmtree, directory, ignore_errors=True)
+    # No stack lives there, so the settings take nothing from one that runs beside the tests.
+    os.environ["LOCAL_DIR"] = str(directory)
+    os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
+    os.environ["HTTPS"] = "false"
+    os.environ["ALLOWED_HOSTS"] = "*"
+    if "KAFKA_BOOTSTRAP_SERVERS" in os.environ:
+        os.environ[_KAFKA_GIVEN] = "1"
+    if "DATABASE_URL" not in os.environ:
+        postgres = Postgres(directory / "postgres", logs=directory, durable=False)
+        servers.callback(postgres.child.stop)
+        postgres.start()
+        os.environ["DATABASE_URL"] = postgres.url
+    if "REDIS_URL" not in os.environ:
+        redis = Redis(directory / "redis", logs=directory, durable=False)
+        servers.callback(redis.child.stop)
+        redis.start()
+        os.environ["REDIS_URL"] = redis.database_url(0)
+        os.environ["LOCK_REDIS_URL"] = redis.database_url(1)
+
+
+def choose_redis_databases(worker: int) -> None:
+    """Give a parallel worker two Redis databases of its own, for cache and locks, on the shared server.
+
+    A server that was given must have as many databases: two, and two more for each worker.
+    """
+    server = os.environ["REDIS_URL"].rsplit("/", 1)[0]
+    os.environ["REDIS_URL"] = f"{server}/{2 * worker + 2}"
+    os.environ["LOCK_REDIS_URL"] = f"{server}/{2 * worker + 3}"
+
+
+def start_broker(servers: ExitStack, *, name: str) -> None:
+    """A broker per process, so that parallel tests do not read each other's events; a given one is shared."""
+    if _KAFKA_GIVEN in os.environ:
+        return
+    directory = Path(os.environ["LOCAL_DIR"]) / name
+    broker = Broker(directory, logs=directory)
+    servers.callback(broker.child.stop)
+    broker.start()
+    os.environ["KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
+
+
+def refuse_data_platform_calls(servers: ExitStack) -> None:
+    """Point the data platform at an address that refuses connections and that nobody else can take meanwhile."""
+    holder = servers.enter_context(reserve(LOOPBACK, 0))
+    os.environ["DATA_PLATFORM_URL"] = f"http://{LOOPBACK}:{holder.getsockname()[1]}/orders"
+    os.environ["DATA_PLATFORM_SECRET"] = secrets.token_urlsafe(48)
