@@ -241,6 +241,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["commerce.http.json.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "commerce.http.schema.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": [],
+    # OPTIONS is not part of the contract; the schema says more than DRF's own description would.
+    "DEFAULT_METADATA_CLASS": None,
     "EXCEPTION_HANDLER": "commerce.http.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "NUM_PROXIES": NUM_PROXIES,

@@ -36,6 +36,12 @@ class OutboxMessage(models.Model):
                 name="outbox_message_waiting",
                 condition=Q(sent_at__isnull=True, parked_at__isnull=True),
             ),
+            # Small, because only messages in trouble are in it: what holds back the later ones of their key.
+            models.Index(
+                fields=["destination", "aggregate_id", "id"],
+                name="outbox_message_in_trouble",
+                condition=Q(sent_at__isnull=True, parked_at__isnull=True, attempts__gt=0),
+            ),
             models.Index(fields=["parked_at"], name="outbox_message_parked", condition=Q(parked_at__isnull=False)),
             models.Index(fields=["event_id"], name="outbox_message_event"),
         ]

@@ -42,11 +42,11 @@ class Failure:
 
 
 Outcomes = Mapping[int, Failure | None]
-"""By message id: None for an acknowledged message."""
+"""By message id: None for an acknowledged message. A message without an entry was not tried."""
 
 
 class Sink(Protocol):
-    """One destination. `deliver` is called by one thread at a time in the whole shop (but see `keeps_order`)."""
+    """One destination. Called by one dispatcher at a time in the whole shop, and by requests in sync mode."""
 
     keeps_order: ClassVar[bool]
     """Whether messages of one key must arrive in order: a message that failed then holds back the later ones."""
@@ -54,6 +54,8 @@ class Sink(Protocol):
     """Whether a message is given up to staff after OUTBOX_MAX_ATTEMPTS failures."""
     largest_batch: ClassVar[int]
     """How many messages it takes at once, at most."""
+    longest_wait_seconds: ClassVar[float]
+    """How far the waits between tries may grow."""
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
         """Send all, wait for the answers within the sink's own deadline, and say what became of each.
@@ -72,7 +74,7 @@ def sink_of(destination: str) -> Sink:
 
 
 def known_destinations() -> list[str]:
-    """Every destination that has a sink, switched on or not."""
+    """Every destination that has a sink, switched on or not, in the order of the table."""
     return list(_sinks())
 
 

@@ -1,0 +1,229 @@
+"""Emptying the outbox: from rows that wait to messages that arrived.
+
+Owns who may drain a destination, in which order, and when a failure is tried again. Never holds a database
+transaction while it waits for the network, and never knows how a destination is reached (`commerce.outbox.sinks`).
+"""
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import connection
+
+from commerce.core import metrics, sql
+from commerce.outbox.sinks.base import Failure, Message, Outcomes, Sink, sink_of
+
+logger = logging.getLogger(__name__)
+
+FIRST_WAIT_SECONDS = 0.5
+_LONGEST_ERROR = 1_000
+
+# Session locks, not transaction locks: they last while the network is waited for, and end with the connection.
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
+
+# By state, never by `id > last`: a lower id may be committed after a higher one.
+# BETWEEN, not `=`: with the destination fixed, the primary key would serve ORDER BY id as well, and after an outage the
+# planner prefers it and walks through everything ever sent.
+DUE = """
+    SELECT id, event_id, type, aggregate_id, payload, attempts
+    FROM outbox_message AS due
+    WHERE destination BETWEEN %(destination)s AND %(destination)s
+      AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
+    ORDER BY destination, id
+    LIMIT %(limit)s
+"""
+
+# A message that waits for its next attempt holds back the later ones of its key, and nobody else's.
+DUE_IN_ORDER = """
+    WITH held_back AS MATERIALIZED (
+        SELECT aggregate_id, min(id) AS id
+        FROM outbox_message
+        WHERE destination = %(destination)s AND sent_at IS NULL AND parked_at IS NULL
+          AND attempts > 0 AND next_attempt_at > now()
+        GROUP BY aggregate_id
+    )
+    SELECT id, event_id, type, aggregate_id, payload, attempts
+    FROM outbox_message AS due
+    WHERE destination BETWEEN %(destination)s AND %(destination)s
+      AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
+      AND NOT EXISTS (SELECT FROM held_back WHERE held_back.aggregate_id = due.aggregate_id AND held_back.id < due.id)
+    ORDER BY destination, id
+    LIMIT %(limit)s
+"""
+
+SECONDS_TO_NEXT_ATTEMPT = """
+    SELECT count(*), extract(epoch FROM min(next_attempt_at) FILTER (WHERE next_attempt_at > now()) - now())::float8
+    FROM outbox_message
+    WHERE destination = %s AND sent_at IS NULL AND parked_at IS NULL AND attempts > 0
+"""
+
+# Out of the dispatcher's sight for as long as the call may take, so that the message is not sent twice at once.
+CLAIM_ONE = """
+    UPDATE outbox_message SET next_attempt_at = now() + %s * interval '1 second'
+    WHERE event_id = %s AND destination = %s AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
+    RETURNING id, event_id, type, aggregate_id, payload, attempts
+"""
+
+MARK_SENT = "UPDATE outbox_message SET sent_at = now(), attempts = attempts + 1 WHERE id = ANY(%s)"
+
+MARK_FAILED = """
+    UPDATE outbox_message AS message
+    SET attempts = message.attempts + 1,
+        last_error = failed.error,
+        next_attempt_at = now() + failed.wait_seconds * interval '1 second',
+        parked_at = CASE WHEN failed.parked THEN now() END
+    FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::boolean[]) AS failed (id, error, wait_seconds, parked)
+    WHERE message.id = failed.id AND message.sent_at IS NULL
+"""
+
+
+@dataclass(frozen=True)
+class Drained:
+    """What one drain did.
+
+    `elsewhere`: another process is draining the destination, so nothing was tried here.
+    """
+
+    sent: int = 0
+    failed: int = 0
+    elsewhere: bool = False
+
+
+class Dispatcher:
+    """Drains one destination. Any number of them may exist; the database lets one at a time work."""
+
+    def __init__(self, destination: str) -> None:
+        self.destination = destination
+        self._lock_name = f"outbox:{destination}:dispatcher"
+        self._times_away = 0
+        self._paused_until = 0.0
+
+    @property
+    def sink(self) -> Sink:
+        return sink_of(self.destination)
+
+    def drain(self, *, stopping: Callable[[], bool] = lambda: False) -> Drained:
+        """Deliver batch after batch until nothing is due, the destination is away, or `stopping` says so.
+
+        A batch in hand is always finished. Raises django.db.Error where the database fails; what was sent but not
+        marked by then is sent again.
+        """
+        if connection.in_atomic_block:
+            raise RuntimeError("A drain waits for the network, which no transaction may do.")
+        if self.pause_seconds() > 0:
+            return Drained()
+        sent = failed = 0
+        with self._sole() as alone:
+            if not alone:
+                return Drained(elsewhere=True)
+            while not stopping() and (batch := self._due()):
+                outcomes = self._deliver(batch)
+                sent_now = sum(failure is None for failure in outcomes.values())
+                sent += sent_now
+                failed += len(outcomes) - sent_now
+                if self.pause_seconds() > 0 or not outcomes:
+                    break
+        return Drained(sent, failed)
+
+    def deliver_now(self, event_id: str) -> bool:
+        """Deliver one message past the queue, and say whether it is off our hands.
+
+        False leaves it to the next drain. Raises django.db.Error where the database fails.
+        """
+        lease_seconds = settings.DATA_PLATFORM_TIMEOUT_SECONDS + FIRST_WAIT_SECONDS
+        row = sql.fetch_one(CLAIM_ONE, [lease_seconds, event_id, self.destination])
+        if row is None:
+            # A dispatcher was quicker, or the message is known to be in trouble.
+            return False
+        message = _message(row)
+        outcomes = self.sink.deliver([message])
+        self._record([message], outcomes)
+        return outcomes.get(message.id, _UNTRIED) is None
+
+    def pause_seconds(self) -> float:
+        """How long the destination is left alone after it was found away. Other processes find out for themselves."""
+        return max(0.0, self._paused_until - time.monotonic())
+
+    def anything_due(self) -> bool:
+        return sql.fetch_one(DUE, {"destination": self.destination, "limit": 1}) is not None
+
+    def seconds_to_next_attempt(self) -> float | None:
+        """When to look after the failed messages again; None where there are none."""
+        row = sql.fetch_one(SECONDS_TO_NEXT_ATTEMPT, [self.destination])
+        if row is None or row[0] == 0:
+            return None
+        return max(row[1] or 0.0, self.pause_seconds())
+
+    @contextmanager
+    def _sole(self) -> Iterator[bool]:
+        row = sql.fetch_one(TRY_LOCK, [self._lock_name])
+        if not (row and row[0]):
+            yield False
+            return
+        try:
+            yield True
+        except BaseException:
+            # Ends the lock with the session, whatever state the connection is in.
+            connection.close()
+            raise
+        sql.fetch_one(UNLOCK, [self._lock_name])
+
+    def _due(self) -> list[Message]:
+        statement = DUE_IN_ORDER if self.sink.keeps_order else DUE
+        limit = min(settings.OUTBOX_BATCH_SIZE, self.sink.largest_batch)
+        return [_message(row) for row in sql.fetch_all(statement, {"destination": self.destination, "limit": limit})]
+
+    def _deliver(self, batch: Sequence[Message]) -> Outcomes:
+        outcomes = self.sink.deliver(batch)
+        self._record(batch, outcomes)
+        failures = [failure for failure in outcomes.values() if failure is not None]
+        if any(failure.away for failure in failures) and len(failures) == len(outcomes):
+            wait_seconds = backoff_seconds(self._times_away, longest_seconds=self.sink.longest_wait_seconds)
+            self._times_away += 1
+            self._paused_until = time.monotonic() + wait_seconds
+            logger.warning("%s is away, next try in %.1f s: %s", self.destination, wait_seconds, failures[0].reason)
+        else:
+            self._times_away = 0
+        return outcomes
+
+    def _record(self, batch: Sequence[Message], outcomes: Outcomes) -> None:
+        sent = [message_id for message_id, failure in outcomes.items() if failure is None]
+        if sent:
+            sql.execute(MARK_SENT, [sent])
+            metrics.OUTBOX_SENT.labels(self.destination).inc(len(sent))
+        failed = [(message, failure) for message in batch if (failure := outcomes.get(message.id)) is not None]
+        if failed:
+            sql.execute(MARK_FAILED, _columns([self._verdict(message, failure) for message, failure in failed]))
+            metrics.OUTBOX_FAILURES.labels(self.destination).inc(len(failed))
+
+    def _verdict(self, message: Message, failure: Failure) -> tuple[int, str, float, bool]:
+        tried_enough = self.sink.parks and message.attempts + 1 >= settings.OUTBOX_MAX_ATTEMPTS
+        parked = failure.refused or tried_enough
+        if parked:
+            logger.error("%s for %s is parked: %s", message.event_id, self.destination, failure.reason)
+        wait_seconds = backoff_seconds(message.attempts, longest_seconds=self.sink.longest_wait_seconds)
+        error = failure.reason.replace("\0", "")[:_LONGEST_ERROR]
+        return message.id, error, max(wait_seconds, failure.retry_after_seconds), parked
+
+
+_UNTRIED = Failure("Not tried")
+
+
+def backoff_seconds(failures: int, *, longest_seconds: float) -> float:
+    """The wait after `failures` earlier failures: doubling, and spread so that many do not come back at one instant."""
+    return min(longest_seconds, FIRST_WAIT_SECONDS * 2.0 ** min(failures, 20)) * random.uniform(0.5, 1.0)  # noqa: S311  # spread, not secrecy
+
+
+def _message(row: tuple[Any, ...]) -> Message:
+    message_id, event_id, event_type, key, payload, attempts = row
+    return Message(message_id, event_id, event_type, key, payload.encode(), attempts)
+
+
+def _columns(rows: Sequence[tuple[int, str, float, bool]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,92 @@
+"""A thread that keeps one destination empty.
+
+Owns when a drain starts: on a wake, at a poll, when a failed message is due again. What a drain does is the
+dispatcher's.
+"""
+
+import logging
+import threading
+
+from django.db import Error as DatabaseFailure
+from django.db import connection
+
+from commerce.outbox.dispatcher import Dispatcher
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.02
+"""How long a woken thread lets more messages gather: under load one drain then serves many requests."""
+_FIRST_TURN_SECONDS = 0.02
+_LONGEST_TURN_SECONDS = 0.1
+_RECOVERY_SECONDS = 1.0
+
+
+class DispatcherThread(threading.Thread):
+    """Drains one destination again and again, on a database connection of its own, until it is stopped."""
+
+    def __init__(self, destination: str, *, poll_seconds: float | None = None) -> None:
+        """`poll_seconds`: look this often without being woken; None: only when woken, or when a failure is due."""
+        super().__init__(name=f"outbox-{destination}", daemon=True)
+        self._dispatcher = Dispatcher(destination)
+        self._poll_seconds = poll_seconds
+        self._woken = threading.Event()
+        self._stopping = threading.Event()
+        self._turn_seconds = _FIRST_TURN_SECONDS
+        # What an earlier process left behind is unknown: look once.
+        self._owing = True
+
+    def wake(self) -> None:
+        """A message was committed. Costs the caller a flag."""
+        self._woken.set()
+
+    def ask_to_stop(self) -> None:
+        """Finish the batch in hand, then end; `join` waits for it."""
+        self._stopping.set()
+        self._woken.set()
+
+    def run(self) -> None:
+        try:
+            wait_seconds: float | None = 0.0
+            while not self._stopping.is_set():
+                self._woken.wait(wait_seconds)
+                self._stopping.wait(max(GATHER_SECONDS, self._dispatcher.pause_seconds()))
+                self._woken.clear()
+                wait_seconds = self._round()
+        finally:
+            connection.close()
+
+    def _round(self) -> float | None:
+        """Drain once and return how long to wait for a wake; None: as long as it takes."""
+        try:
+            drained = self._dispatcher.drain(stopping=self._stopping.is_set)
+            if drained.elsewhere:
+                return self._seconds_to_turn()
+            self._turn_seconds = _FIRST_TURN_SECONDS
+            self._owing = self._owing or drained.failed > 0
+            return self._seconds_to_look()
+        except DatabaseFailure as error:
+            logger.warning("The outbox cannot be read, next try in %s s: %s", _RECOVERY_SECONDS, error)
+        except Exception:
+            # The thread is this process's only one for its destination: it must outlive whatever a sink does.
+            logger.exception("A drain of %s failed", self._dispatcher.destination)
+        connection.close()
+        self._stopping.wait(_RECOVERY_SECONDS)
+        return 0.0
+
+    def _seconds_to_turn(self) -> float | None:
+        """Another process drains; it may have looked just before our message was committed, so look again soon."""
+        if not self._dispatcher.anything_due():
+            self._turn_seconds = _FIRST_TURN_SECONDS
+            return self._poll_seconds
+        wait_seconds = self._turn_seconds
+        self._turn_seconds = min(self._turn_seconds * 1.5, _LONGEST_TURN_SECONDS)
+        return wait_seconds
+
+    def _seconds_to_look(self) -> float | None:
+        if not self._owing:
+            return self._poll_seconds
+        next_attempt = self._dispatcher.seconds_to_next_attempt()
+        if next_attempt is None:
+            self._owing = False
+            return self._poll_seconds
+        return next_attempt if self._poll_seconds is None else min(next_attempt, self._poll_seconds)

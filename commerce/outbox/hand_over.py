@@ -1,0 +1,83 @@
+"""The moment after a write: its events go to this process's dispatcher.
+
+Owns the dispatcher threads of a web process. Never fails the request, and costs it nothing but a wake, save in sync
+mode, where the data platform is called right here.
+"""
+
+import atexit
+import logging
+import os
+import threading
+
+from django.conf import settings
+from django.db import Error as DatabaseFailure
+
+from commerce.outbox.dispatcher import Dispatcher
+from commerce.outbox.dispatcher_thread import DispatcherThread
+from commerce.outbox.routes import DATA_PLATFORM
+
+logger = logging.getLogger(__name__)
+
+_STOP_SECONDS = 6.0
+
+
+def after_release(event_id: str, destinations: tuple[str, ...]) -> None:
+    """The messages of `event_id` are committed and the locks of their write are released."""
+    for destination in destinations:
+        if destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync" and _delivered(event_id):
+            continue
+        if settings.OUTBOX_DISPATCH_IN_WEB:
+            _threads.wake(destination)
+
+
+def stop() -> None:
+    """End this process's dispatcher threads after the batch in hand; the next event starts new ones."""
+    _threads.stop()
+
+
+def _delivered(event_id: str) -> bool:
+    try:
+        return Dispatcher(DATA_PLATFORM).deliver_now(event_id)
+    except DatabaseFailure:
+        # The message stays in the outbox, and the order stands.
+        logger.exception("%s could not be delivered at once", event_id)
+        return False
+
+
+class _Threads:
+    """One thread per destination, so that a slow partner never delays Kafka. Made when first needed: after the fork."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._by_destination: dict[str, DispatcherThread] = {}
+        os.register_at_fork(after_in_child=self._after_fork)
+        atexit.register(self.stop)
+
+    def wake(self, destination: str) -> None:
+        thread = self._by_destination.get(destination)
+        if thread is None or not thread.is_alive():
+            thread = self._start(destination)
+        thread.wake()
+
+    def stop(self) -> None:
+        with self._guard:
+            threads, self._by_destination = list(self._by_destination.values()), {}
+        for thread in threads:
+            thread.ask_to_stop()
+        for thread in threads:
+            thread.join(_STOP_SECONDS)
+
+    def _start(self, destination: str) -> DispatcherThread:
+        with self._guard:
+            thread = self._by_destination.get(destination)
+            if thread is None or not thread.is_alive():
+                thread = self._by_destination[destination] = DispatcherThread(destination)
+                thread.start()
+            return thread
+
+    def _after_fork(self) -> None:
+        self._guard = threading.Lock()
+        self._by_destination = {}
+
+
+_threads = _Threads()

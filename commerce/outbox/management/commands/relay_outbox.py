@@ -1,0 +1,75 @@
+"""`manage.py relay_outbox`: the dispatcher as a process of its own.
+
+Owns the signals and the exit code; what is delivered, and when, is the dispatcher's.
+"""
+
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from commerce.outbox.dispatcher import Dispatcher
+from commerce.outbox.dispatcher_thread import DispatcherThread
+from commerce.outbox.status import outbox_status, switched_on_destinations
+
+_WATCH_SECONDS = 1.0
+_TURN_SECONDS = 0.05
+_LONGEST_TURN_SECONDS = 30.0
+_STOP_SECONDS = 30.0
+
+
+class Command(BaseCommand):
+    help = (
+        "Deliver what the outbox holds, to every destination that is switched on, until SIGTERM or Ctrl-C. "
+        "With --once: deliver what is due and exit, 0 when nothing waits any more, 1 when something does."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--once", action="store_true", help="Deliver what is due, then exit.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        destinations = switched_on_destinations()
+        if options["once"]:
+            self._drain_once(destinations)
+        else:
+            self._relay(destinations)
+
+    def _drain_once(self, destinations: list[str]) -> None:
+        for destination in destinations:
+            sent, failed = _drain(Dispatcher(destination))
+            self.stdout.write(f"{destination}: {sent} sent, {failed} failed")
+        left = {status.destination: status.waiting for status in outbox_status() if status.switched_on}
+        if any(left.values()):
+            self.stderr.write(f"Still waiting: {left}")
+            sys.exit(1)
+
+    def _relay(self, destinations: list[str]) -> None:
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: stopping.set())
+        threads = [DispatcherThread(name, poll_seconds=settings.OUTBOX_POLL_SECONDS) for name in destinations]
+        for thread in threads:
+            thread.start()
+        self.stdout.write(f"Relaying to {', '.join(destinations)}")
+        while not stopping.wait(_WATCH_SECONDS) and all(thread.is_alive() for thread in threads):
+            pass
+        for thread in threads:
+            thread.ask_to_stop()
+        for thread in threads:
+            thread.join(_STOP_SECONDS)
+        self.stdout.write("Relay stopped")
+        if not stopping.is_set():
+            sys.exit(1)
+
+
+def _drain(dispatcher: Dispatcher) -> tuple[int, int]:
+    """Drain once, after whoever drains now."""
+    deadline = time.monotonic() + _LONGEST_TURN_SECONDS
+    while (drained := dispatcher.drain()).elsewhere and dispatcher.anything_due() and time.monotonic() < deadline:
+        time.sleep(_TURN_SECONDS)
+    return drained.sent, drained.failed

@@ -1,0 +1,244 @@
+"""The data platform: one signed POST per event.
+
+Owns the signature, the total deadline and the meaning of the answers; never decides when to try again.
+"""
+
+import hashlib
+import hmac
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, ClassVar
+
+import requests
+import urllib3
+from django.conf import settings
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from commerce.outbox.sinks.base import Failure, Message, Outcomes
+
+CONTENT_TYPE = "application/cloudevents+json"
+_CALLS_AT_ONCE = 8
+_SHOWN_ANSWER_BYTES = 300
+_GRACE_SECONDS = 0.05
+"""A call that is shut at its deadline still has this long to say what it saw."""
+_LONGEST_RETRY_AFTER_SECONDS = 3_600.0
+
+# A partner's malformed headers are told by the outcome; urllib3 would add a traceback for each.
+logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+
+
+def signature(secret: str, body: bytes, *, sent_at: int) -> str:
+    """The `X-Signature` header of `body`, sent at `sent_at` (unix seconds). docs/data-platform.md shows its check."""
+    digest = hmac.new(secret.encode(), f"{sent_at}.".encode() + body, hashlib.sha256).hexdigest()
+    return f"t={sent_at},v1={digest}"
+
+
+class DataPlatformSink:
+    """Reports each event by itself; several at once, since their order is not promised."""
+
+    keeps_order: ClassVar[bool] = False
+    parks: ClassVar[bool] = True
+    # A partner that hangs then holds a batch for two deadlines at most.
+    largest_batch: ClassVar[int] = 2 * _CALLS_AT_ONCE
+    longest_wait_seconds: ClassVar[float] = 60.0
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._callers: dict[int, _Caller] = {}
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def deliver(self, messages: Sequence[Message]) -> Outcomes:
+        """POST each message within DATA_PLATFORM_TIMEOUT_SECONDS; 2xx is an acknowledgement, anything else is none."""
+        return self._caller().call(messages)
+
+    def _caller(self) -> "_Caller":
+        with self._guard:
+            caller = self._callers.get(os.getpid())
+            if caller is None:
+                caller = self._callers[os.getpid()] = _Caller()
+            return caller
+
+    def _after_fork(self) -> None:
+        self._guard = threading.Lock()
+
+
+class _Caller:
+    """One process's kept connections and the threads that use them.
+
+    The calls run on threads of their own because not every wait of a call can be limited from inside: the look-up of
+    a name cannot. Whoever waits for a call leaves at the deadline; the call's socket is shut then, so its thread ends.
+    """
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="data-platform")
+        self._session = requests.Session()
+        # Neither proxies nor passwords from the environment: where events go is in the settings alone.
+        self._session.trust_env = False
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, _Adapter(pool_maxsize=_CALLS_AT_ONCE))
+
+    def call(self, messages: Sequence[Message]) -> Outcomes:
+        rounds = -(-len(messages) // _CALLS_AT_ONCE)
+        deadline = time.monotonic() + rounds * settings.DATA_PLATFORM_TIMEOUT_SECONDS
+        calls: dict[int, Future[Failure | None]] = {
+            message.id: self._threads.submit(self._post, message, deadline) for message in messages
+        }
+        return {message_id: _result(call, deadline) for message_id, call in calls.items()}
+
+    def _post(self, message: Message, latest: float) -> Failure | None:
+        seconds = min(settings.DATA_PLATFORM_TIMEOUT_SECONDS, latest - time.monotonic())
+        if seconds <= 0:
+            return Failure("Its turn did not come in time", away=True)
+        try:
+            with _shut_after(seconds) as watch:
+                return self._answer_to(message, seconds, watch)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            # A shut socket looks like a lost connection; either way nobody acknowledged anything.
+            return Failure(f"{type(error).__name__}: {error}", away=True)
+
+    def _answer_to(self, message: Message, seconds: float, watch: "_Watch") -> Failure | None:
+        headers = {
+            "Content-Type": CONTENT_TYPE,
+            "Idempotency-Key": message.event_id,
+            "X-Signature": signature(settings.DATA_PLATFORM_SECRET, message.payload, sent_at=int(time.time())),
+        }
+        with self._session.post(
+            settings.DATA_PLATFORM_URL,
+            data=message.payload,
+            headers=headers,
+            timeout=seconds,
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            shown = ""
+            if watch.is_over:
+                # A socket that was shut looks like the end of the headers.
+                return Failure("No whole answer in time", away=True)
+            # Read to its end, the connection can be used again; a longer answer is not worth it.
+            with suppress(urllib3.exceptions.HTTPError):
+                shown = answer.raw.read(_SHOWN_ANSWER_BYTES, decode_content=False).decode(errors="replace")
+            if 200 <= answer.status_code < 300:
+                return None
+            return Failure(
+                f"HTTP {answer.status_code}: {shown}",
+                retry_after_seconds=_retry_after(answer.headers.get("Retry-After", "")),
+            )
+
+
+class _Current(threading.local):
+    """What the call that runs on this thread may have to let go of."""
+
+    watch: "_Watch | None" = None
+
+
+class _Watch:
+    """Shuts one call's socket at its deadline: time-outs of a socket begin anew with every byte it drips."""
+
+    def __init__(self, seconds: float) -> None:
+        self._guard = threading.Lock()
+        self._sockets: list[socket.socket] = []
+        self.is_over = False
+        self._timer = threading.Timer(seconds, self._shut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def add(self, used: socket.socket) -> None:
+        # A descriptor of our own: the call may close its socket, and give it to TLS, whenever it likes.
+        ours = socket.socket(fileno=os.dup(used.fileno()))
+        with self._guard:
+            self._sockets.append(ours)
+            over = self.is_over
+        if over:
+            self._shut()
+
+    def end(self) -> None:
+        self._timer.cancel()
+        with self._guard:
+            for ours in self._sockets:
+                ours.close()
+            self._sockets.clear()
+
+    def _shut(self) -> None:
+        with self._guard:
+            self.is_over = True
+            for ours in self._sockets:
+                # The other side may have closed it already: then there is nothing left to wait for.
+                with suppress(OSError):
+                    ours.shutdown(socket.SHUT_RDWR)
+
+
+_current = _Current()
+
+
+@contextmanager
+def _shut_after(seconds: float) -> Iterator[_Watch]:
+    watch = _Watch(seconds)
+    _current.watch = watch
+    try:
+        yield watch
+    finally:
+        _current.watch = None
+        watch.end()
+
+
+class _WatchedConnection(HTTPConnection):
+    """Tells the watch of the running call which socket the call waits on."""
+
+    def _new_conn(self) -> socket.socket:
+        # Before a TLS handshake, which may drip as well.
+        return _watched(super()._new_conn())
+
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        if self.sock is not None:
+            # A kept connection was made under the watch of an earlier call.
+            _watched(self.sock)
+        super().request(*args, **kwargs)
+
+
+class _WatchedHTTPSConnection(_WatchedConnection, HTTPSConnection):
+    pass
+
+
+class _WatchedPool(HTTPConnectionPool):
+    ConnectionCls = _WatchedConnection
+
+
+class _WatchedHTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _WatchedHTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    """requests' transport, on watched connections."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedHTTPSPool}
+
+
+def _watched(used: socket.socket) -> socket.socket:
+    if _current.watch is not None:
+        _current.watch.add(used)
+    return used
+
+
+def _result(call: "Future[Failure | None]", deadline: float) -> Failure | None:
+    try:
+        return call.result(timeout=max(0.0, deadline + _GRACE_SECONDS - time.monotonic()))
+    except TimeoutError:
+        call.cancel()
+        return Failure("No answer in time", away=True)
+
+
+def _retry_after(header: str) -> float:
+    """The seconds of a `Retry-After`; its other form, a date, is left to our own backoff."""
+    return min(float(header), _LONGEST_RETRY_AFTER_SECONDS) if header.isascii() and header.isdigit() else 0.0

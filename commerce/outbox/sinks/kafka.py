@@ -1,0 +1,289 @@
+"""Kafka: messages to topics, acknowledged by the broker one by one.
+
+Owns this process's producer and the meaning of the broker's errors; never decides when to try again.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, ClassVar
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import Message as KafkaRecord
+from django.conf import settings
+
+from commerce.outbox.sinks.base import Failure, Message, Outcomes
+
+logger = logging.getLogger(__name__)
+
+CONTENT_TYPE: list[tuple[str, str | bytes | None]] = [("content-type", b"application/cloudevents+json")]
+DELIVERY_SECONDS = 5.0
+"""How long a batch waits for its acknowledgements."""
+TOPIC_SECONDS = 2.0
+"""How long a topic that the cluster does not know is waited for; a cluster may make it meanwhile."""
+_POLL_SECONDS = 0.1
+_RETRY_SECONDS = 0.05
+
+# The broker will never take this message, however often it is sent.
+_REFUSED = {
+    KafkaError.MSG_SIZE_TOO_LARGE,
+    KafkaError.INVALID_MSG,
+    KafkaError.INVALID_MSG_SIZE,
+    KafkaError.INVALID_RECORD,
+}
+# The broker is there, but not for this topic.
+_TOPIC_TROUBLE = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.TOPIC_EXCEPTION,
+    KafkaError.POLICY_VIOLATION,
+}
+
+
+class KafkaAway(Exception):
+    """No broker answered in time."""
+
+
+class _Repeats(logging.Filter):
+    """Lets a line of the client library through once in a while: an outage repeats it many times a second."""
+
+    _SECONDS = 30.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        # What follows differs with every repeat: how long the attempt took, how many came before.
+        line = record.getMessage().partition(" (after ")[0]
+        now = time.monotonic()
+        if now - self._last.get(line, -self._SECONDS) < self._SECONDS:
+            return False
+        self._last = {known: at for known, at in self._last.items() if now - at < self._SECONDS} | {line: now}
+        return True
+
+
+library_logger = logging.getLogger("commerce.kafka")
+library_logger.addFilter(_Repeats())
+
+
+def client_settings() -> dict[str, Any]:
+    """What every client of this shop shares. Log lines go where the shop's own go, not to raw stderr."""
+    return {
+        "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
+        "logger": library_logger,
+        "reconnect.backoff.max.ms": 1_000,
+        "socket.keepalive.enable": True,
+        # An idle connection that a broker closes is no news.
+        "log.connection.close": False,
+    }
+
+
+def topic_of(event_type: str) -> str:
+    return f"{settings.KAFKA_TOPIC_PREFIX}{event_type}"
+
+
+def ping(*, timeout_seconds: float) -> None:
+    """Return when a broker answers. Raises KafkaAway when none does within `timeout_seconds`."""
+    _clients.current().ping(timeout_seconds)
+
+
+def ask_for_topics(topics: Sequence[str]) -> None:
+    """Name topics to the cluster before they are needed: one that makes topics on demand makes these now.
+
+    No more than a try, `TOPIC_SECONDS` long at most. A consumer that starts with its topics starts at once; otherwise
+    it finds them some seconds after their first message.
+    """
+    try:
+        missing = _clients.current().missing_topics(set(topics), time.monotonic() + TOPIC_SECONDS)
+    except KafkaAway as away:
+        library_logger.warning("The topics were not asked for: %s", away)
+        return
+    for topic, reason in missing.items():
+        library_logger.warning("Topic %s: %s", topic, reason)
+
+
+class KafkaSink:
+    """Sends to the topic of the event's type, keyed by its user."""
+
+    keeps_order: ClassVar[bool] = True
+    # Kafka being away is never the message's fault. What a broker refuses for itself is parked at once.
+    parks: ClassVar[bool] = False
+    largest_batch: ClassVar[int] = 10_000
+    # Nothing is ever given up, so nothing is won by waiting long: a broker that is back is used within seconds.
+    longest_wait_seconds: ClassVar[float] = 5.0
+
+    def deliver(self, messages: Sequence[Message]) -> Outcomes:
+        """Hand all to the broker and wait for its word on each, `DELIVERY_SECONDS` at most.
+
+        What is left without a word by then is the tail of its key: it fails, and the producer is thrown away with
+        everything still in it, so that nothing overtakes a message that failed.
+        """
+        client = _clients.current()
+        deadline = time.monotonic() + DELIVERY_SECONDS
+        try:
+            missing = client.missing_topics({topic_of(message.type) for message in messages}, deadline)
+        except KafkaAway as away:
+            failure = Failure(str(away), away=True)
+            return {message.id: failure for message in messages}
+        outcomes, sendable = _without_missing(messages, missing)
+        for message in sendable:
+            client.enqueue(message, outcomes, deadline)
+        client.collect(lambda: all(message.id in outcomes for message in sendable), deadline)
+        for message in sendable:
+            outcomes.setdefault(message.id, Failure("No acknowledgement in time", away=True))
+        if any(outcome is not None and outcome.away for outcome in outcomes.values()):
+            _clients.discard(client)
+        return outcomes
+
+
+class _Client:
+    """One producer and what it knows about the cluster."""
+
+    def __init__(self) -> None:
+        self._topics: set[str] = set()
+        self._producer = Producer(
+            {
+                **client_settings(),
+                "client.id": "commerce-outbox",
+                "acks": "all",
+                "enable.idempotence": True,
+                "partitioner": "murmur2_random",  # as Java's clients place a key
+                "linger.ms": 2,
+                "compression.type": "lz4",
+                # Longer than a batch waits, so that a batch ends with the producer thrown away, never with a gap.
+                "message.timeout.ms": int(DELIVERY_SECONDS * 4_000),
+                "topic.metadata.propagation.max.ms": int(TOPIC_SECONDS * 1_000),
+            }
+        )
+
+    def ping(self, timeout_seconds: float) -> None:
+        self._producer.poll(0)
+        try:
+            self._producer.list_topics(timeout=timeout_seconds)
+        except KafkaException as error:
+            raise KafkaAway(error.args[0].str()) from error
+
+    def missing_topics(self, topics: set[str], deadline: float) -> dict[str, str]:
+        """The topics that the cluster does not have, each with its reason. Raises KafkaAway."""
+        missing = {}
+        for topic in sorted(topics - self._topics):
+            reason = self._look_up(topic, min(deadline, time.monotonic() + TOPIC_SECONDS))
+            if reason:
+                missing[topic] = reason
+            else:
+                self._topics.add(topic)
+        return missing
+
+    def enqueue(self, message: Message, outcomes: dict[int, Failure | None], deadline: float) -> None:
+        """Give one message to the producer; its outcome is noted when the broker answers, or at once."""
+        while True:
+            try:
+                self._producer.produce(
+                    topic_of(message.type),
+                    key=message.key,
+                    value=message.payload,
+                    headers=CONTENT_TYPE,
+                    on_delivery=partial(self._note, outcomes, message),
+                )
+            except BufferError:
+                # The producer's queue is full; it empties while its reports are taken.
+                if time.monotonic() > deadline:
+                    return
+                self._producer.poll(_POLL_SECONDS)
+            except KafkaException as error:
+                outcomes[message.id] = _failure(error.args[0])
+                return
+            else:
+                return
+
+    def collect(self, done: Callable[[], bool], deadline: float) -> None:
+        """Take delivery reports until `done` or the deadline."""
+        while not done() and time.monotonic() < deadline:
+            self._producer.poll(_POLL_SECONDS)
+
+    def purge(self) -> None:
+        """Let nothing that is still in the producer go out."""
+        self._producer.purge()
+        self._producer.poll(0)
+
+    def _note(
+        self, outcomes: dict[int, Failure | None], message: Message, error: KafkaError | None, record: KafkaRecord
+    ) -> None:
+        outcomes[message.id] = None if error is None else _failure(error)
+        if error is not None and error.code() in _TOPIC_TROUBLE:
+            self._topics.discard(topic_of(message.type))
+
+    def _look_up(self, topic: str, deadline: float) -> str:
+        """Ask for one topic until it is there; return why it is not, or nothing. Raises KafkaAway."""
+        while True:
+            try:
+                found = self._producer.list_topics(topic, timeout=max(_POLL_SECONDS, deadline - time.monotonic()))
+            except KafkaException as error:
+                raise KafkaAway(error.args[0].str()) from error
+            trouble = found.topics[topic].error
+            if trouble is None:
+                return ""
+            if time.monotonic() + _RETRY_SECONDS > deadline:
+                return str(trouble)
+            time.sleep(_RETRY_SECONDS)
+
+
+class _Clients:
+    """One client per process and cluster: its threads and sockets do not survive a fork."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._by_process: dict[tuple[int, str], _Client] = {}
+        os.register_at_fork(after_in_child=self._after_fork)
+
+    def current(self) -> _Client:
+        key = (os.getpid(), settings.KAFKA_BOOTSTRAP_SERVERS)
+        with self._guard:
+            client = self._by_process.get(key)
+            if client is None:
+                client = self._by_process[key] = _Client()
+            return client
+
+    def discard(self, client: _Client) -> None:
+        """Throw a client away with everything it has not sent; the next call gets a new one."""
+        with self._guard:
+            self._by_process = {key: kept for key, kept in self._by_process.items() if kept is not client}
+        client.purge()
+
+    def _after_fork(self) -> None:
+        # The parent's clients stay in the table: destroying one here would wait for threads that do not exist.
+        self._guard = threading.Lock()
+
+
+_clients = _Clients()
+
+
+def _without_missing(
+    messages: Sequence[Message], missing: Mapping[str, str]
+) -> tuple[dict[int, Failure | None], list[Message]]:
+    """What fails for want of its topic, and what can be sent. Later messages of a failed one's key are neither."""
+    outcomes: dict[int, Failure | None] = {}
+    sendable: list[Message] = []
+    held_back: set[str] = set()
+    for message in messages:
+        topic = topic_of(message.type)
+        if message.key in held_back:
+            continue
+        if topic in missing:
+            held_back.add(message.key)
+            outcomes[message.id] = Failure(f"Topic {topic}: {missing[topic]}")
+        else:
+            sendable.append(message)
+    return outcomes, sendable
+
+
+def _failure(error: KafkaError) -> Failure:
+    code = error.code()
+    refused = code in _REFUSED
+    return Failure(f"{error.name()}: {error.str()}", refused=refused, away=not refused and code not in _TOPIC_TROUBLE)

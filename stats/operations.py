@@ -1,0 +1,137 @@
+"""Counting, inside a transaction that someone else has opened.
+
+Owns the statements on `product_stat` and `processed_event`. Never opens a transaction, never changes an order.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from commerce.core import sql
+from stats.events import OrderEvent
+
+# Counting is shared, recomputing a day is alone: an event is then either in the recomputed numbers and recorded, or
+# neither, never half.
+COUNTING = "product-stats:counting"
+COUNT_WITH_OTHERS = "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))"
+COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+# Sorted, so that two consumers with the same events wait for each other and never in a circle.
+RECORD_EVENTS = """
+    INSERT INTO processed_event (event_id)
+    SELECT event_id FROM unnest(%s::text[]) AS event_id ORDER BY event_id
+    ON CONFLICT DO NOTHING
+    RETURNING event_id
+"""
+
+ADD_UNITS = """
+    INSERT INTO product_stat (product_id, date, quantity_sold)
+    SELECT product_id, date, quantity
+    FROM unnest(%s::bigint[], %s::date[], %s::bigint[]) AS counted (product_id, date, quantity)
+    ORDER BY date, product_id
+    ON CONFLICT (date, product_id) DO UPDATE SET quantity_sold = product_stat.quantity_sold + EXCLUDED.quantity_sold
+"""
+
+# One statement is one snapshot: the orders that are counted are exactly those whose events are recorded.
+_DAY = """
+    WITH placed AS (
+        SELECT id, status FROM "order" WHERE ordered_date = %(day)s AND status IN ('COMPLETED', 'CANCELLED')
+    ), sold AS (
+        SELECT product_id, sum(quantity) AS quantity
+        FROM order_item JOIN placed ON placed.id = order_item.order_id
+        WHERE placed.status = 'COMPLETED'
+        GROUP BY product_id
+    ), stat AS (
+        SELECT product_id, quantity_sold FROM product_stat WHERE date = %(day)s
+    ), difference AS (
+        SELECT product_id, coalesce(quantity_sold, 0) AS counted, coalesce(quantity, 0)::bigint AS correct
+        FROM sold FULL JOIN stat USING (product_id)
+        WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
+    ), told AS (
+        SELECT 'order-completed:' || id AS event_id FROM placed
+        UNION ALL
+        SELECT 'order-cancelled:' || id FROM placed WHERE status = 'CANCELLED'
+    ), unrecorded AS (
+        SELECT event_id FROM told
+        WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.event_id)
+    )
+"""
+_ANSWER = """
+    SELECT product_id, counted, correct, (SELECT count(*) FROM unrecorded)
+    FROM (VALUES (1)) AS always LEFT JOIN difference ON true
+    ORDER BY product_id
+"""
+_CORRECT = """
+    , recorded AS (
+        INSERT INTO processed_event (event_id) SELECT event_id FROM unrecorded
+    ), corrected AS (
+        INSERT INTO product_stat (product_id, date, quantity_sold)
+        SELECT product_id, %(day)s, correct FROM difference
+        ON CONFLICT (date, product_id) DO UPDATE SET quantity_sold = EXCLUDED.quantity_sold
+    )
+"""
+COMPARE_DAY = _DAY + _ANSWER
+RECOMPUTE_DAY = _DAY + _CORRECT + _ANSWER
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Units of one product on one day: as they were counted, and as the orders say."""
+
+    product_id: int
+    day: date
+    counted: int
+    correct: int
+
+
+@dataclass(frozen=True)
+class DayComparison:
+    """What differs on one day, and how many of its events had not been counted yet."""
+
+    differences: tuple[Difference, ...]
+    events_recorded: int
+
+
+def count_orders(events: Sequence[OrderEvent]) -> int:
+    """Add the units of every event that has not been counted before, and return how many those were.
+
+    A repeat changes nothing, within `events` as well as across calls.
+    """
+    by_id = {event.event_id: event for event in events}
+    sql.execute(COUNT_WITH_OTHERS, [COUNTING])
+    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [list(by_id)])]
+    units: dict[tuple[date, int], int] = defaultdict(int)
+    for event_id in new_ids:
+        event = by_id[event_id]
+        for product_id, quantity in event.units.items():
+            units[event.day, product_id] += quantity
+    changed = [(product_id, day, quantity) for (day, product_id), quantity in units.items() if quantity]
+    if changed:
+        sql.execute(ADD_UNITS, [list(column) for column in zip(*changed, strict=True)])
+    return len(new_ids)
+
+
+def recompute_day(day: date) -> DayComparison:
+    """Set every product's units of `day` to what the orders say.
+
+    The events of exactly these orders are recorded as counted, so those that are still on their way add nothing. Waits
+    for everyone who is counting, and lets nobody count until the transaction ends.
+    """
+    sql.execute(COUNT_ALONE, [COUNTING])
+    return _comparison(day, RECOMPUTE_DAY)
+
+
+def compare_day(day: date) -> DayComparison:
+    """What `recompute_day` would change now; changes nothing."""
+    return _comparison(day, COMPARE_DAY)
+
+
+def _comparison(day: date, statement: str) -> DayComparison:
+    rows = sql.fetch_all(statement, {"day": day})
+    differences = tuple(
+        Difference(product_id, day, counted, correct)
+        for product_id, counted, correct, _ in rows
+        if product_id is not None
+    )
+    return DayComparison(differences, rows[0][3])

@@ -1,0 +1,24 @@
+"""Statistics on the wire; never decides anything."""
+
+from typing import Any
+
+from drf_spectacular.utils import inline_serializer
+from rest_framework import serializers
+
+
+class PopularProductSerializer(serializers.Serializer[Any]):
+    rank = serializers.IntegerField(min_value=1)
+    productId = serializers.IntegerField()
+    name = serializers.CharField()
+    price = serializers.IntegerField(help_text="Won.")
+    quantitySold = serializers.IntegerField(help_text="Units from `from` on, less the cancelled ones.")
+
+
+def popular_products() -> serializers.Serializer[Any]:
+    """The document of the popular list; built from a dict, because `from` is a word of Python."""
+    fields: dict[str, Any] = {
+        "from": serializers.DateField(),
+        "to": serializers.DateField(help_text="Today in the shop's time zone."),
+        "results": PopularProductSerializer(many=True),
+    }
+    return inline_serializer("PopularProducts", fields)

@@ -1,0 +1,102 @@
+"""What the statistics' tests have in common: a shopper with money, things to buy, and the events of what was bought.
+
+Owns the way from orders to their events' bytes; never counts anything itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from django.db import transaction
+
+from commerce.core import sql
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import KAFKA
+from stats.events import ORDER_EVENTS, OrderEvent, read_order_event
+from stats.models import ProductStat
+from tests.factories import ProductFactory, UserFactory
+from tests.shopper import Shopper
+from tests.together import PATIENCE_SECONDS, meanwhile
+
+if TYPE_CHECKING:
+    from balances.models import User
+    from orders.models import Order
+    from products.models import Product
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=100_000_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(name="Pen", price=1_000, stock=1_000)
+
+
+@pytest.fixture
+def ink() -> Product:
+    return ProductFactory(name="Ink", price=2_000, stock=1_000)
+
+
+def payloads_told() -> list[bytes]:
+    """The order events as the outbox sends them to Kafka, oldest first."""
+    messages = OutboxMessage.objects.filter(destination=KAFKA, type__in=ORDER_EVENTS).order_by("id")
+    return [payload.encode() for payload in messages.values_list("payload", flat=True)]
+
+
+def cancel(order: Order) -> None:
+    """The customer takes the order back."""
+    assert Shopper(order.user).post(f"/api/orders/{order.pk}/cancel").status == 200
+
+
+def events_told() -> list[OrderEvent]:
+    return [read_order_event(payload) for payload in payloads_told()]
+
+
+def units_counted() -> dict[tuple[int, str], int]:
+    """Units by product id and day, as they stand in `product_stat`; zero and no row are the same."""
+    rows = ProductStat.objects.exclude(quantity_sold=0).values_list("product_id", "date", "quantity_sold")
+    return {(product_id, day.isoformat()): units for product_id, day, units in rows}
+
+
+@contextmanager
+def uncommitted(action: Callable[[], object]) -> Iterator[Callable[[], None]]:
+    """`action` has been done in a transaction on another connection; the block is given what commits it."""
+    done, commit = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with transaction.atomic():
+            action()
+            done.set()
+            assert commit.wait(timeout=PATIENCE_SECONDS)
+
+    with meanwhile(hold) as held:
+
+        def committed() -> None:
+            commit.set()
+            held.result(timeout=PATIENCE_SECONDS)
+
+        try:
+            assert done.wait(timeout=PATIENCE_SECONDS)
+            yield committed
+        finally:
+            commit.set()
+
+
+def move_order_to_day(order_id: int, day: str) -> None:
+    """As if the order had been placed at noon of another day; its event, not yet sent, says so too."""
+    placed_at = f"{day}T12:00:00+09:00"
+    sql.execute(
+        'UPDATE "order" SET ordered_date = %s::date, created_at = %s::timestamptz WHERE id = %s',
+        [day, placed_at, order_id],
+    )
+    sql.execute(
+        "UPDATE outbox_message SET payload ="
+        " jsonb_set(payload::jsonb, '{data,createdAt}', to_jsonb(%s::text))::text WHERE event_id = ANY(%s)",
+        [placed_at, [f"order-completed:{order_id}", f"order-cancelled:{order_id}"]],
+    )

@@ -1,0 +1,257 @@
+"""`backfill_product_stats`: the statistics as the orders say, exact while orders flow."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from io import StringIO
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError
+from django.utils import timezone
+
+from stats import operations
+from stats.models import ProcessedEvent, ProductStat
+from stats.services import backfill_product_stats, count_order_events
+from stats.tests.conftest import cancel, events_told, move_order_to_day, uncommitted, units_counted
+from tests.factories import order_of
+from tests.shop_state import nothing_changes
+from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until_blocked
+
+if TYPE_CHECKING:
+    from balances.models import User
+    from orders.models import Order
+    from products.models import Product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def backfill(from_day: str | date, to_day: str | date, *, dry_run: bool = False) -> dict[str, object]:
+    """Run the command and return its last line."""
+    return json.loads(backfill_lines(from_day, to_day, dry_run=dry_run)[-1])
+
+
+def backfill_lines(from_day: str | date, to_day: str | date, *, dry_run: bool = False) -> list[str]:
+    out = StringIO()
+    arguments = ["--from", str(from_day), "--to", str(to_day), *(["--dry-run"] if dry_run else [])]
+    call_command("backfill_product_stats", *arguments, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def a_few_days(user: User, pen: Product, ink: Product) -> list[Order]:
+    """Orders of three days, one of them taken back; nothing is counted yet."""
+    orders = [
+        order_of(user, {pen: 2, ink: 1}),
+        order_of(user, {pen: 3}),
+        order_of(user, {ink: 4}),
+        order_of(user, {pen: 7}),
+        order_of(user, {pen: 1}),
+    ]
+    for order, day in zip(orders, ("2026-02-27", "2026-02-28", "2026-02-28", "2026-02-28", "2026-03-01"), strict=True):
+        move_order_to_day(order.pk, day)
+    cancel(orders[3])
+    return orders
+
+
+DAYS_TOGETHER = {"2026-02-27": (2, 1), "2026-02-28": (3, 4), "2026-03-01": (1, 0)}
+
+
+def expected(pen: Product, ink: Product) -> dict[tuple[int, str], int]:
+    return {
+        (product.pk, day): units[position]
+        for day, units in DAYS_TOGETHER.items()
+        for position, product in enumerate((pen, ink))
+        if units[position]
+    }
+
+
+def test_backfill_and_consumer_agree(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    count_order_events(events=events_told())
+    assert units_counted() == expected(pen, ink)
+    with nothing_changes():
+        report = backfill("2026-02-27", "2026-03-01")
+    assert report == {
+        "from": "2026-02-27",
+        "to": "2026-03-01",
+        "dry_run": False,
+        "days": 3,
+        "rows_changed": 0,
+        "events_recorded": 0,
+    }
+
+
+def test_backfill_counts_what_nobody_has_counted(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    report = backfill("2026-02-27", "2026-03-01")
+    assert units_counted() == expected(pen, ink)
+    assert (report["rows_changed"], report["events_recorded"]) == (5, 6)
+
+
+def test_events_that_come_after_the_backfill_count_nothing(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    backfill("2026-02-27", "2026-03-01")
+    assert count_order_events(events=events_told()) == 0
+    assert units_counted() == expected(pen, ink)
+
+
+def test_without_the_record_of_events_late_ones_count_again(
+    user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    careless = operations.RECOMPUTE_DAY.replace("SELECT event_id FROM unrecorded", "SELECT event_id FROM told LIMIT 0")
+    assert careless != operations.RECOMPUTE_DAY
+    monkeypatch.setattr(operations, "RECOMPUTE_DAY", careless)
+    a_few_days(user, pen, ink)
+    backfill("2026-02-27", "2026-03-01")
+    count_order_events(events=events_told())
+    assert units_counted() == {place: 2 * units for place, units in expected(pen, ink).items()}
+
+
+def test_a_second_backfill_changes_nothing(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    backfill("2026-02-27", "2026-03-01")
+    with nothing_changes():
+        report = backfill("2026-02-27", "2026-03-01")
+    assert (report["rows_changed"], report["events_recorded"]) == (0, 0)
+
+
+def test_wrong_numbers_are_set_right_and_only_on_the_days_asked_for(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    count_order_events(events=events_told())
+    ProductStat.objects.filter(product=pen, date="2026-02-28").update(quantity_sold=99)
+    ProductStat.objects.filter(product=ink, date="2026-02-28").delete()
+    ProductStat.objects.create(product=ink, date="2026-03-01", quantity_sold=5)
+    ProductStat.objects.filter(product=pen, date="2026-02-27").update(quantity_sold=50)
+    report = backfill("2026-02-28", "2026-03-01")
+    assert report["rows_changed"] == 3
+    assert units_counted() == expected(pen, ink) | {(pen.pk, "2026-02-27"): 50}
+
+
+def test_a_dry_run_shows_what_differs_and_changes_nothing(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    ProductStat.objects.create(product=pen, date="2026-03-01", quantity_sold=4)
+    ProductStat.objects.create(product=ink, date="2026-03-01", quantity_sold=2)
+    with nothing_changes():
+        lines = backfill_lines("2026-02-28", "2026-03-01", dry_run=True)
+    assert lines[:-1] == [
+        f"2026-02-28 product {pen.pk}: 0 -> 3",
+        f"2026-02-28 product {ink.pk}: 0 -> 4",
+        f"2026-03-01 product {pen.pk}: 4 -> 1",
+        f"2026-03-01 product {ink.pk}: 2 -> 0",
+    ]
+    report = json.loads(lines[-1])
+    assert (report["dry_run"], report["rows_changed"], report["events_recorded"]) == (True, 4, 5)
+
+
+class TestEventsOnTheirWay:
+    """An order's events may be counted or not, before the backfill or after it: the sum is the same."""
+
+    @pytest.mark.parametrize("counted_before", [(), (0,), (0, 1)], ids=["none", "completed", "both"])
+    def test_a_cancelled_order(self, user: User, pen: Product, counted_before: tuple[int, ...]) -> None:
+        order = order_of(user, {pen: 4})
+        kept = order_of(user, {pen: 1})
+        cancel(order)
+        today = timezone.localdate()
+        events = [told for told in events_told() if told.event_id.endswith(f":{order.pk}")]
+        count_order_events(events=[events[position] for position in counted_before])
+        backfill(today, today)
+        assert units_counted() == {(pen.pk, today.isoformat()): 1}
+        assert count_order_events(events=events_told()) == 0
+        assert units_counted() == {(pen.pk, today.isoformat()): 1}
+        assert ProcessedEvent.objects.filter(event_id=f"order-completed:{kept.pk}").exists()
+
+    @pytest.mark.parametrize("counted_before", [True, False])
+    def test_an_order_that_is_cancelled_after_the_backfill(
+        self, user: User, pen: Product, *, counted_before: bool
+    ) -> None:
+        order = order_of(user, {pen: 4})
+        today = timezone.localdate()
+        if counted_before:
+            count_order_events(events=events_told())
+        backfill(today, today)
+        assert units_counted() == {(pen.pk, today.isoformat()): 4}
+        cancel(order)
+        assert count_order_events(events=events_told()) == 1
+        assert units_counted() == {}
+
+    def test_an_order_that_comes_after_the_backfill(self, user: User, pen: Product) -> None:
+        today = timezone.localdate()
+        order_of(user, {pen: 4})
+        backfill(today, today)
+        order_of(user, {pen: 2})
+        assert count_order_events(events=events_told()) == 1
+        assert units_counted() == {(pen.pk, today.isoformat()): 6}
+
+
+class TestWhileOthersCount:
+    """A day is recomputed by one, while nobody counts."""
+
+    def test_the_backfill_waits_for_who_is_counting(self, user: User, pen: Product) -> None:
+        order_of(user, {pen: 4})
+        today = timezone.localdate()
+        events = events_told()
+        with (
+            uncommitted(lambda: operations.count_orders(events)) as commit,
+            meanwhile(lambda: backfill(today, today)) as report,
+        ):
+            wait_until_blocked()
+            commit()
+            assert report.result(timeout=PATIENCE_SECONDS)["rows_changed"] == 0
+        assert units_counted() == {(pen.pk, today.isoformat()): 4}
+
+    def test_without_the_lock_both_would_record_the_same_event(
+        self, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(operations, "COUNT_ALONE", "SELECT %s::text")
+        order_of(user, {pen: 4})
+        today = timezone.localdate()
+        events = events_told()
+        with (
+            uncommitted(lambda: operations.count_orders(events)) as commit,
+            meanwhile(lambda: backfill(today, today)) as report,
+        ):
+            wait_until_blocked()
+            commit()
+            with pytest.raises(IntegrityError):
+                report.result(timeout=PATIENCE_SECONDS)
+
+    def test_who_wants_to_count_waits_for_the_backfill(self, user: User, pen: Product) -> None:
+        order_of(user, {pen: 4})
+        today = timezone.localdate()
+        events = events_told()
+        with (
+            uncommitted(lambda: operations.recompute_day(today)) as commit,
+            meanwhile(lambda: count_order_events(events=events)) as counted,
+        ):
+            wait_until_blocked()
+            commit()
+            assert counted.result(timeout=PATIENCE_SECONDS) == 0
+        assert units_counted() == {(pen.pk, today.isoformat()): 4}
+
+    def test_backfills_and_counts_at_random_moments_end_exact(self, user: User, pen: Product, ink: Product) -> None:
+        orders = [order_of(user, {pen: number % 3 + 1, ink: 1}) for number in range(40)]
+        for order in orders[::4]:
+            cancel(order)
+        today = timezone.localdate()
+        events = events_told()
+        counts = [
+            lambda part=events[start : start + 5]: count_order_events(events=part) for start in range(0, len(events), 5)
+        ]
+        backfills = [lambda: backfill_product_stats(from_date=today, to_date=today, dry_run=False)] * 8
+        mixed = [action for pair in zip(counts, backfills, strict=False) for action in pair] + counts[len(backfills) :]
+        together(mixed, at_once=6)
+        pens = sum(number % 3 + 1 for number in range(40) if number % 4)
+        assert units_counted() == {(pen.pk, today.isoformat()): pens, (ink.pk, today.isoformat()): 30}
+        with nothing_changes():
+            backfill(today, today)
+
+
+def test_days_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(CommandError, match="lies before"):
+        backfill("2026-03-02", "2026-03-01")
+    with pytest.raises(CommandError, match="not a day"):
+        backfill("2026-02-30", "2026-03-01")
+    with pytest.raises(ValueError, match="lies before"):
+        backfill_product_stats(from_date=date(2026, 3, 2), to_date=date(2026, 3, 1), dry_run=True)

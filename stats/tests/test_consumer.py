@@ -1,0 +1,231 @@
+"""From the broker to `product_stat`: the consumer's loop, its restarts, and the messages it cannot use."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+from django.conf import settings as configured
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.core import metrics, sql
+from commerce.outbox.dispatcher import Dispatcher, Drained
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import KAFKA, PRODUCT_STATS
+from commerce.outbox.sinks.base import Message, sink_of
+from commerce.outbox.sinks.kafka_source import KafkaSource, Received
+from stats import consumers
+from stats.events import ORDER_EVENTS
+from stats.models import ProcessedEvent
+from stats.services import backfill_product_stats
+from stats.tests.conftest import cancel, payloads_told, units_counted
+from tests.factories import order_of
+from tests.outbox.manage import managed, run
+from tests.shop_state import nothing_changes
+from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
+
+if TYPE_CHECKING:
+    from balances.models import User
+    from products.models import Product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture(autouse=True)
+def own_topics(settings: Settings) -> None:
+    settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
+    settings.KAFKA_CONSUMER_GROUP = f"{uuid.uuid4().hex[:8]}"
+
+
+def send(*payloads: bytes, event_type: str = "order-completed") -> None:
+    messages = [Message(number, str(number), event_type, "1", payload, 0) for number, payload in enumerate(payloads)]
+    assert set(sink_of(KAFKA).deliver(messages).values()) == {None}
+
+
+@contextmanager
+def source() -> Iterator[KafkaSource]:
+    made = KafkaSource(group=configured.KAFKA_CONSUMER_GROUP, event_types=ORDER_EVENTS)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def consuming() -> Iterator[None]:
+    """The consumer at work, on a thread of its own."""
+    stopping = Event()
+    with source() as made, meanwhile(lambda: consumers.consume_orders(made, stopping=stopping)) as loop:
+        try:
+            yield
+        finally:
+            stopping.set()
+            loop.result(timeout=PATIENCE_SECONDS)
+
+
+def take(made: KafkaSource, count: int) -> list[Received]:
+    """The next `count` messages."""
+    taken: list[Received] = []
+
+    def enough() -> bool:
+        taken.extend(made.take(limit=count - len(taken), wait_seconds=0.2))
+        return len(taken) >= count
+
+    wait_until(enough, f"{count} messages")
+    return taken
+
+
+def as_batch(payloads: Sequence[bytes]) -> list[tuple[str, bytes]]:
+    return [(f"message {number}", payload) for number, payload in enumerate(payloads)]
+
+
+def test_orders_are_counted_through_kafka_once_and_as_backfill_would(user: User, pen: Product, ink: Product) -> None:
+    today = timezone.localdate()
+    with consuming():
+        orders = [order_of(user, {pen: 2, ink: 1}) for _ in range(3)]
+        cancel(orders[0])
+        assert Dispatcher(KAFKA).drain().failed == 0
+        expected = {(pen.pk, today.isoformat()): 4, (ink.pk, today.isoformat()): 2}
+        wait_until(lambda: ProcessedEvent.objects.count() == 4 and units_counted() == expected, "four counted events")
+        send(*payloads_told())
+        order_of(user, {ink: 5})
+        assert Dispatcher(KAFKA).drain().failed == 0
+        expected[ink.pk, today.isoformat()] = 7
+        wait_until(lambda: ProcessedEvent.objects.count() == 5, "the fifth event, after four repeats")
+    assert units_counted() == expected
+    with nothing_changes():
+        backfill_product_stats(from_date=today, to_date=today, dry_run=False)
+
+
+def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, caplog: pytest.LogCaptureFixture) -> None:
+    unreadable = metrics.STATS_EVENTS.labels("unreadable")._value
+    before = unreadable.get()
+    first, last = order_of(user, {pen: 1}), order_of(user, {pen: 2})
+    good = payloads_told()
+    stranger = good[0].replace(f'"productId":{pen.pk},'.encode(), b'"productId":999999999,')
+    stranger = stranger.replace(f'order-completed:{first.pk}"'.encode(), b'order-completed:0"')
+    assert stranger != good[0]
+    with consuming():
+        send(good[0], b"\xffnot json", b"", b'{"type": "order-completed"}', stranger, good[1])
+        wait_until(lambda: ProcessedEvent.objects.count() == 2, "the two good ones")
+        wait_until(lambda: unreadable.get() == before + 4, "the four others")
+    assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
+    assert ProcessedEvent.objects.filter(event_id=f"order-completed:{last.pk}").exists()
+    complaints = [record.getMessage() for record in caplog.records if "cannot be counted" in record.getMessage()]
+    assert len(complaints) == 4
+    topic = f"{configured.KAFKA_TOPIC_PREFIX}order-completed["
+    assert all(complaint.startswith(topic) and "]@" in complaint for complaint in complaints)
+
+
+def test_a_consumer_that_died_before_its_offsets_were_committed_counts_nothing_twice(user: User, pen: Product) -> None:
+    for _ in range(4):
+        order_of(user, {pen: 1})
+    send(*payloads_told())
+    with source() as dying:
+        taken = take(dying, 4)
+        assert consumers.count([(message.position, message.payload) for message in taken]) == {}
+    with source() as restarted:
+        again = take(restarted, 4)
+        assert [message.position for message in again] == [message.position for message in taken]
+        consumers.count([(message.position, message.payload) for message in again])
+        restarted.settle(again)
+    assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 4}
+    send(b"next")
+    with source() as third:
+        assert [message.payload for message in take(third, 1)] == [b"next"]
+
+
+def test_a_lost_database_connection_costs_a_retry_and_no_event(user: User, pen: Product) -> None:
+    order_of(user, {pen: 3})
+    payloads = as_batch(payloads_told())
+    [backend] = sql.fetch_one("SELECT pg_backend_pid()") or [None]
+    with meanwhile(lambda: sql.fetch_one("SELECT pg_terminate_backend(%s)", [backend])) as terminated:
+        terminated.result(timeout=PATIENCE_SECONDS)
+    assert consumers._counted(payloads, Event())
+    assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
+
+
+def test_a_stop_while_the_database_is_away_leaves_the_batch_unsettled(user: User, pen: Product) -> None:
+    order_of(user, {pen: 3})
+    payloads = as_batch(payloads_told())
+    stopping = Event()
+    stopping.set()
+    port = connection.settings_dict["PORT"]
+    connection.close()
+    connection.settings_dict["PORT"] = "1"
+    try:
+        assert not consumers._counted(payloads, stopping)
+    finally:
+        connection.close()
+        connection.settings_dict["PORT"] = port
+    assert units_counted() == {}
+
+
+class TestCommand:
+    """`manage.py consume_orders` as a process."""
+
+    def test_it_counts_until_sigterm(self, user: User, pen: Product) -> None:
+        today = timezone.localdate().isoformat()
+        environment = {"KAFKA_CONSUMER_GROUP": configured.KAFKA_CONSUMER_GROUP}
+        with managed("consume_orders", environment=environment) as consumer:
+            wait_until(lambda: consumer.said("Counting order-completed, order-cancelled"), "the consumer")
+            order_of(user, {pen: 2})
+            Dispatcher(KAFKA).drain()
+            wait_until(lambda: units_counted() == {(pen.pk, today): 2}, "the order to be counted")
+            assert consumer.stop() == 0
+            assert consumer.said("Consumer stopped")
+
+    def test_it_waits_for_kafka(self) -> None:
+        with managed("consume_orders", environment={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}) as consumer:
+            wait_until(lambda: consumer.said("Counting"), "the consumer")
+            assert consumer.stop() == 0
+
+    def test_counting_inline_leaves_it_nothing_to_do(self) -> None:
+        done = run("consume_orders", environment={"PRODUCT_STATS_MODE": "inline"})
+        assert done.returncode == 0
+        assert "PRODUCT_STATS_MODE=inline" in done.stdout
+
+
+class TestInline:
+    """`PRODUCT_STATS_MODE=inline`: the outbox counts, and Kafka need not be there."""
+
+    @pytest.fixture(autouse=True)
+    def inline(self, settings: Settings) -> None:
+        settings.PRODUCT_STATS_MODE = "inline"
+
+    def test_orders_are_counted_without_kafka(self, user: User, pen: Product, settings: Settings) -> None:
+        settings.KAFKA_BOOTSTRAP_SERVERS = "127.0.0.1:1"
+        order = order_of(user, {pen: 3})
+        order_of(user, {pen: 1})
+        cancel(order)
+        assert Dispatcher(PRODUCT_STATS).drain() == Drained(sent=3)
+        assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 1}
+        assert ProcessedEvent.objects.count() == 3
+
+    def test_an_event_that_comes_through_kafka_too_counts_once(self, user: User, pen: Product) -> None:
+        order_of(user, {pen: 3})
+        Dispatcher(PRODUCT_STATS).drain()
+        assert consumers.count(as_batch(payloads_told())) == {}
+        assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
+
+    def test_a_message_that_cannot_be_counted_is_parked(self, user: User, pen: Product) -> None:
+        broken = order_of(user, {pen: 3})
+        order_of(user, {pen: 1})
+        rows = OutboxMessage.objects.filter(destination=PRODUCT_STATS)
+        rows.filter(event_id=f"order-completed:{broken.pk}").update(payload="{}")
+        assert Dispatcher(PRODUCT_STATS).drain() == Drained(sent=1, failed=1)
+        parked = rows.get(event_id=f"order-completed:{broken.pk}")
+        assert parked.parked_at is not None
+        assert parked.last_error == "Not an order event: KeyError: 'type'"
+        assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 1}
+
+    def test_without_inline_no_message_is_written_for_it(self, user: User, pen: Product, settings: Settings) -> None:
+        settings.PRODUCT_STATS_MODE = "kafka"
+        order_of(user, {pen: 1})
+        assert not OutboxMessage.objects.filter(destination=PRODUCT_STATS).exists()

@@ -1,0 +1,93 @@
+"""From the bytes of a message to the units that count."""
+
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+
+from stats.errors import UnreadableEvent
+from stats.events import OrderEvent, read_order_event
+
+
+def told(**changes: Any) -> dict[str, Any]:
+    """An order event as the contract describes it, with some of its fields changed."""
+    return {
+        "specversion": "1.0",
+        "id": "order-completed:7",
+        "source": "/commerce",
+        "type": "order-completed",
+        "time": "2026-03-02T00:10:00+09:00",
+        "data": {
+            "id": 7,
+            "createdAt": "2026-03-02T00:10:00+09:00",
+            "items": [{"productId": 1, "quantity": 2}, {"productId": 9, "quantity": 1}],
+        },
+    } | changes
+
+
+def with_data(**changes: Any) -> dict[str, Any]:
+    event = told()
+    return event | {"data": event["data"] | changes}
+
+
+def read(event: Any) -> OrderEvent:
+    return read_order_event(json.dumps(event).encode())
+
+
+def test_a_completed_order_adds_its_units() -> None:
+    assert read(told()) == OrderEvent("order-completed:7", date(2026, 3, 2), {1: 2, 9: 1})
+
+
+def test_a_cancelled_order_takes_them_away_on_the_day_of_the_order() -> None:
+    cancelled = told(type="order-cancelled", id="order-cancelled:7", time="2026-03-09T10:00:00+09:00")
+    assert read(cancelled) == OrderEvent("order-cancelled:7", date(2026, 3, 2), {1: -2, 9: -1})
+
+
+def test_the_day_is_the_one_written_there_whatever_zone_it_is_in() -> None:
+    assert read(with_data(createdAt="2026-03-02T23:59:59.999999-11:00")).day == date(2026, 3, 2)
+
+
+@pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{", b"NaN", b'"order-completed"', b"[]", b"null", b"17"])
+def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        read_order_event(payload)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        told(type="balance-changed"),
+        told(type=["order-completed"]),
+        told(id=7),
+        told(id=""),
+        told(id="x" * 81),
+        told(id="order\0"),
+        told(data=None),
+        told(data=[]),
+        with_data(createdAt=None),
+        with_data(createdAt="yesterday"),
+        with_data(createdAt=1_700_000_000),
+        with_data(items=None),
+        with_data(items=[{"productId": 1}]),
+        with_data(items=[{"productId": "1", "quantity": 1}]),
+        with_data(items=[{"productId": 1, "quantity": 0}]),
+        with_data(items=[{"productId": 1, "quantity": -2}]),
+        with_data(items=[{"productId": 1, "quantity": True}]),
+        with_data(items=[{"productId": 1, "quantity": 1.5}]),
+        with_data(items=[{"productId": 1, "quantity": 2**31}]),
+        with_data(items=[{"productId": 2**63, "quantity": 1}]),
+    ],
+    ids=repr,
+)
+def test_what_is_no_order_event_is_refused(event: dict[str, Any]) -> None:
+    with pytest.raises(UnreadableEvent):
+        read(event)
+
+
+@pytest.mark.parametrize("missing", ["type", "id", "data"])
+def test_a_missing_field_is_refused(missing: str) -> None:
+    event = told()
+    del event[missing]
+    with pytest.raises(UnreadableEvent):
+        read(event)

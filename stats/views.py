@@ -1,0 +1,53 @@
+"""The statistics' endpoint, open to everyone."""
+
+from datetime import date
+
+from django.conf import settings
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.viewsets import ViewSet
+
+from commerce.http.conditional import page_response
+from commerce.http.json import dump
+from commerce.http.schema import documented
+from stats import selectors, serializers
+
+
+class PopularProductViewSet(ViewSet):
+    """What sells best."""
+
+    permission_classes = [AllowAny]
+    authentication_classes = ()
+
+    @documented(
+        "Popular products",
+        operation_id="productsPopular",
+        response=serializers.popular_products(),
+        public=True,
+        cached=True,
+    )
+    def list(self, request: Request) -> HttpResponse:
+        today = timezone.localdate()
+        body = selectors.POPULAR.body(
+            # A new day is a new list, however long the old one is kept.
+            variant=today.isoformat(),
+            ttl_seconds=settings.POPULAR_CACHE_SECONDS,
+            render=lambda: _render(today),
+        )
+        return page_response(request._request, body)
+
+
+def _render(today: date) -> bytes:
+    results = [
+        {
+            "rank": rank,
+            "productId": product.product_id,
+            "name": product.name,
+            "price": product.price,
+            "quantitySold": product.quantity_sold,
+        }
+        for rank, product in enumerate(selectors.popular_products(today), start=1)
+    ]
+    return dump({"from": selectors.popular_since(today), "to": today, "results": results})

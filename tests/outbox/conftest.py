@@ -1,0 +1,120 @@
+"""What the outbox's tests have in common: topics of their own, events to tell, a reader that is not ours, a partner.
+
+Owns the fixtures; the dispatcher is switched on by the tests that want it.
+"""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from confluent_kafka import Consumer, TopicPartition
+from django.conf import settings as configured
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.core.locks import locked_transaction
+from commerce.outbox import hand_over
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.publish import Event, publish
+from tests.outbox.partner import Partner, partner_at_work
+from tests.together import wait_until
+
+_numbers = count(1)
+
+
+@pytest.fixture(autouse=True)
+def own_topics(settings: Settings) -> None:
+    """No test reads what another one sent."""
+    settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture
+def partner(settings: Settings) -> Iterator[Partner]:
+    """A data platform that is up; the settings point at it."""
+    with partner_at_work() as partner:
+        settings.DATA_PLATFORM_URL = partner.url
+        settings.DATA_PLATFORM_SECRET = "the partner's and our secret, 40 letters"
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = 1.0
+        yield partner
+
+
+@pytest.fixture
+def dispatching(settings: Settings) -> Iterator[None]:
+    """This process sends what it commits, as a web worker does."""
+    settings.OUTBOX_DISPATCH_IN_WEB = True
+    yield
+    hand_over.stop()
+
+
+@dataclass(frozen=True)
+class Record:
+    """A message as a consumer that is not ours sees it."""
+
+    key: str
+    value: bytes
+    headers: list[tuple[str, bytes]]
+    partition: int
+
+
+def tell(*, user_id: int = 1, event_type: str = "coupon-issued", times: int = 1, text: str = "") -> list[str]:
+    """Commit events of one user, each in a transaction of its own, and return their ids."""
+    told = []
+    for _ in range(times):
+        event = Event(event_type, next(_numbers), "thing", user_id, timezone.now(), {"text": text})
+        with locked_transaction() as unit:
+            publish(unit, event)
+        told.append(event.id)
+    return told
+
+
+def waiting(destination: str) -> list[OutboxMessage]:
+    """What has neither gone nor been given up, oldest first."""
+    messages = OutboxMessage.objects.filter(destination=destination, sent_at=None, parked_at=None)
+    return list(messages.order_by("id"))
+
+
+def read_topic(event_type: str, *, at_least: int) -> list[Record]:
+    """Everything in the topic of an event type, each partition in its order, once `at_least` messages are there."""
+    records: list[Record] = []
+    topic = f"{configured.KAFKA_TOPIC_PREFIX}{event_type}"
+    reader = Consumer(
+        {
+            "bootstrap.servers": configured.KAFKA_BOOTSTRAP_SERVERS,
+            "group.id": uuid.uuid4().hex,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+    )
+    partitions = list(reader.list_topics(topic, timeout=5).topics[topic].partitions)
+
+    def all_read() -> bool:
+        """From the first message to the end of each partition."""
+        records.clear()
+        reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+        at_end: set[int] = set()
+        while len(at_end) < len(partitions):
+            message = reader.poll(1.0)
+            if message is None:
+                continue
+            if message.error():
+                at_end.add(message.partition())
+            else:
+                records.append(_record(message))
+        return len(records) >= at_least
+
+    try:
+        wait_until(all_read, f"{at_least} messages in {topic}")
+    finally:
+        reader.close()
+    return records
+
+
+def _record(message: object) -> Record:
+    return Record(
+        message.key().decode(),  # type: ignore[attr-defined]
+        message.value(),  # type: ignore[attr-defined]
+        message.headers(),  # type: ignore[attr-defined]
+        message.partition(),  # type: ignore[attr-defined]
+    )

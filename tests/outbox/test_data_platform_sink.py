@@ -1,0 +1,190 @@
+"""Calls to the data platform: signed, limited in time, and understood."""
+
+import hashlib
+import hmac
+import time
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+
+import pytest
+from pytest_django import Settings
+
+from commerce.outbox.sinks import data_platform
+from commerce.outbox.sinks.base import Failure, Message, Outcomes
+from commerce.outbox.sinks.data_platform import DataPlatformSink
+from tests.outbox.partner import Partner
+from tests.together import wait_until
+
+SECRET = "the partner's and our secret, 40 letters"
+
+
+@pytest.fixture
+def sink() -> DataPlatformSink:
+    return DataPlatformSink()
+
+
+def message(number: int = 1) -> Message:
+    payload = f'{{"id": "order-completed:{number}", "who": "민아"}}'.encode()
+    return Message(number, f"order-completed:{number}", "order-completed", "7", payload, 0)
+
+
+def failure_of(outcomes: Outcomes) -> Failure:
+    [failure] = outcomes.values()
+    assert failure is not None
+    return failure
+
+
+def test_an_event_is_posted_as_it_is(sink: DataPlatformSink, partner: Partner) -> None:
+    assert sink.deliver([message()]) == {1: None}
+    [call] = partner.calls
+    assert call.path == "/orders"
+    assert call.body == message().payload
+    assert call.headers["Content-Type"] == "application/cloudevents+json"
+    assert call.headers["Idempotency-Key"] == "order-completed:1"
+
+
+def test_the_signature_can_be_checked_as_documented(sink: DataPlatformSink, partner: Partner) -> None:
+    before = int(time.time())
+    sink.deliver([message()])
+    [call] = partner.calls
+    sent_at, _, signature = call.headers["X-Signature"].removeprefix("t=").partition(",v1=")
+    assert before <= int(sent_at) <= time.time()
+    expected = hmac.new(SECRET.encode(), sent_at.encode() + b"." + call.body, hashlib.sha256).hexdigest()
+    assert signature == expected
+
+
+def test_another_body_or_another_secret_has_another_signature(
+    sink: DataPlatformSink, partner: Partner, settings: Settings
+) -> None:
+    sink.deliver([message(1)])
+    sink.deliver([message(2)])
+    settings.DATA_PLATFORM_SECRET = "another secret that also has its 40 signs"
+    sink.deliver([message(1)])
+    assert len({call.headers["X-Signature"].partition("v1=")[2] for call in partner.calls}) == 3
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
+def test_any_2xx_is_an_acknowledgement(sink: DataPlatformSink, partner: Partner, status: int) -> None:
+    partner.status = status
+    assert sink.deliver([message()]) == {1: None}
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 404, 409, 422, 500, 502, 503])
+def test_anything_else_is_none(sink: DataPlatformSink, partner: Partner, status: int) -> None:
+    partner.status, partner.headers = status, {"Location": "/elsewhere"}
+    failure = failure_of(sink.deliver([message()]))
+    assert failure.reason.startswith(f"HTTP {status}")
+    assert not failure.away
+    assert not failure.refused
+    assert len(partner.calls) == 1, "a redirect must not be followed"
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"), [("7", 7.0), ("999999", 3_600.0), ("soon", 0.0), ("-3", 0.0), ("²", 0.0)]
+)
+def test_retry_after_is_read(sink: DataPlatformSink, partner: Partner, header: str, seconds: float) -> None:
+    partner.status, partner.headers = 503, {"Retry-After": header}
+    assert failure_of(sink.deliver([message()])).retry_after_seconds == seconds
+
+
+def test_connections_are_kept(sink: DataPlatformSink, partner: Partner) -> None:
+    for number in range(10):
+        assert sink.deliver([message(number)]) == {number: None}
+    partner.status = 500
+    sink.deliver([message(11)])
+    assert len(partner.calls) == 11
+    assert partner.connections == 1
+
+
+def test_several_go_at_once(sink: DataPlatformSink, partner: Partner) -> None:
+    messages = [message(number) for number in range(16)]
+    assert sink.deliver(messages) == dict.fromkeys(range(16))
+    assert sorted(partner.keys) == sorted(one.event_id for one in messages)
+    assert 1 <= partner.connections <= 8
+
+
+def test_a_cookie_is_not_sent_back(sink: DataPlatformSink, partner: Partner) -> None:
+    partner.headers = {"Set-Cookie": "session=1"}
+    sink.deliver([message(1)])
+    sink.deliver([message(2)])
+    assert all("Cookie" not in call.headers for call in partner.calls)
+
+
+def test_a_proxy_in_the_environment_is_not_used(
+    sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("NO_PROXY", "")
+    assert sink.deliver([message()]) == {1: None}
+
+
+def test_nobody_there(sink: DataPlatformSink, settings: Settings) -> None:
+    settings.DATA_PLATFORM_URL = "http://127.0.0.1:1/orders"
+    failure = failure_of(sink.deliver([message()]))
+    assert failure.away
+    assert "refused" in failure.reason
+
+
+class TestDeadline:
+    """However the partner keeps us waiting, the call ends in time."""
+
+    LIMIT_SECONDS = 0.4
+
+    @pytest.fixture(autouse=True)
+    def short_deadline(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = self.LIMIT_SECONDS
+
+    def delivered_in_time(self, sink: DataPlatformSink, messages: int = 1) -> Outcomes:
+        rounds = -(-messages // 8)
+        started = time.monotonic()
+        outcomes = sink.deliver([message(number) for number in range(messages)])
+        assert time.monotonic() - started < rounds * self.LIMIT_SECONDS + 0.3
+        return outcomes
+
+    def test_a_partner_that_hangs(self, sink: DataPlatformSink, partner: Partner) -> None:
+        partner.hold = Event()
+        assert failure_of(self.delivered_in_time(sink)).away
+
+    @pytest.mark.parametrize("status", [200, 500])
+    def test_headers_that_drip_are_no_answer(self, sink: DataPlatformSink, partner: Partner, status: int) -> None:
+        partner.drips, partner.status = "headers", status
+        assert failure_of(self.delivered_in_time(sink)).away
+        wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
+
+    def test_a_body_that_drips_after_a_2xx_is_not_needed(self, sink: DataPlatformSink, partner: Partner) -> None:
+        partner.drips = "body"
+        assert self.delivered_in_time(sink) == {0: None}
+        wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
+
+    def test_a_body_that_drips_after_a_500_is_a_500(self, sink: DataPlatformSink, partner: Partner) -> None:
+        partner.drips, partner.status = "body", 500
+        assert failure_of(self.delivered_in_time(sink)).reason.startswith("HTTP 500")
+
+    def test_a_whole_batch_that_drips(self, sink: DataPlatformSink, partner: Partner) -> None:
+        partner.drips = "headers"
+        outcomes = self.delivered_in_time(sink, messages=16)
+        assert all(failure is not None and failure.away for failure in outcomes.values())
+        partner.drips = ""
+        assert self.delivered_in_time(sink) == {0: None}
+
+    def test_without_the_watch_dripping_calls_would_keep_their_threads(
+        self, sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(data_platform._Watch, "_shut", lambda watch: None)
+        partner.drips = "headers"
+        self.delivered_in_time(sink, messages=8)
+        partner.drips = "body"
+        assert failure_of(self.delivered_in_time(sink)).away
+        assert len(partner.calls) == 8
+
+    def test_more_requests_than_threads_end_in_time_as_well(self, sink: DataPlatformSink, partner: Partner) -> None:
+        partner.drips = "headers"
+        with ThreadPoolExecutor(24) as requests:
+            list(requests.map(lambda _: self.delivered_in_time(sink), range(24)))
+
+    def test_after_a_slow_call_the_next_has_its_own_deadline(self, sink: DataPlatformSink, partner: Partner) -> None:
+        for _ in range(3):
+            partner.drips = "headers"
+            self.delivered_in_time(sink)
+            partner.drips = ""
+            assert self.delivered_in_time(sink) == {0: None}

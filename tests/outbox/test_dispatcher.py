@@ -1,0 +1,338 @@
+"""Draining a destination: in order, by one at a time, and again after a failure."""
+
+import json
+import os
+import signal
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from threading import Barrier, Event
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.core import sql
+from commerce.embedded.broker import Broker
+from commerce.outbox import dispatcher
+from commerce.outbox.dispatcher import Dispatcher, Drained, backoff_seconds
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from commerce.outbox.sinks import kafka
+from commerce.outbox.sinks.base import Message, Outcomes
+from commerce.outbox.sinks.kafka import KafkaSink
+from tests.outbox.conftest import read_topic, tell, waiting
+from tests.outbox.partner import Partner
+from tests.shop_state import statements
+from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY_LISTENS = "127.0.0.1:1"
+
+
+MANY_SENT_AND_MANY_WAITING = """
+    INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at)
+    SELECT 'coupon-issued:' || number, 'coupon-issued', 'thing', (number / 50)::text,
+           CASE WHEN number / 3 * 3 = number THEN 'data-platform' ELSE 'kafka' END,
+           repeat('x', 700), CASE WHEN number < 20000 THEN now() END
+    FROM generate_series(1, 26000) AS number
+"""
+
+
+def due_now(destination: str) -> None:
+    """As if the waits after the failures were over."""
+    OutboxMessage.objects.filter(destination=destination).update(next_attempt_at=timezone.now())
+
+
+def ids_of(records: Sequence[Any]) -> list[str]:
+    return [json.loads(record.value)["id"] for record in records]
+
+
+def tell_data_platform(times: int = 1) -> list[str]:
+    return tell(event_type="order-completed", times=times)
+
+
+class TestOrder:
+    """What goes first."""
+
+    def test_messages_of_one_user_arrive_in_the_order_they_were_told(self, settings: Settings) -> None:
+        settings.OUTBOX_BATCH_SIZE = 7
+        told: dict[int, list[str]] = {1: [], 2: [], 3: []}
+        for number in range(60):
+            told[number % 3 + 1] += tell(user_id=number % 3 + 1)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=60)
+        records = read_topic("coupon-issued", at_least=60)
+        assert len(records) == 60
+        for user_id, ids in told.items():
+            assert ids_of([record for record in records if record.key == str(user_id)]) == ids
+        assert waiting(KAFKA) == []
+
+    def test_a_late_commit_of_an_earlier_id_is_sent_all_the_same(self) -> None:
+        """Ids are given before COMMIT, so a lower one may appear after a higher one has gone."""
+        [first], [second] = tell(), tell()
+        OutboxMessage.objects.filter(event_id=first).update(sent_at=timezone.now())
+        assert Dispatcher(KAFKA).drain().sent == 1
+        OutboxMessage.objects.filter(event_id=first).update(sent_at=None)
+        assert Dispatcher(KAFKA).drain().sent == 1
+        assert sorted(ids_of(read_topic("coupon-issued", at_least=2))) == sorted([first, second])
+
+    def in_trouble(self) -> tuple[str, str]:
+        """The first of two messages of user 1 waits for its next attempt; user 2 has one message too."""
+        [failed], [later], [other] = tell(user_id=1), tell(user_id=1), tell(user_id=2)
+        soon = timezone.now() + timedelta(seconds=30)
+        OutboxMessage.objects.filter(event_id=failed).update(attempts=1, next_attempt_at=soon)
+        Dispatcher(KAFKA).drain()
+        return later, other
+
+    def test_a_failed_message_holds_back_the_later_ones_of_its_user_only(self) -> None:
+        later, other = self.in_trouble()
+        assert ids_of(read_topic("coupon-issued", at_least=1)) == [other]
+        due_now(KAFKA)
+        assert Dispatcher(KAFKA).drain().sent == 2
+        kept = [record for record in read_topic("coupon-issued", at_least=3) if record.key == "1"]
+        assert ids_of(kept)[-1] == later
+
+    def test_without_the_hold_the_later_one_overtakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dispatcher, "DUE_IN_ORDER", dispatcher.DUE)
+        later, other = self.in_trouble()
+        assert sorted(ids_of(read_topic("coupon-issued", at_least=2))) == sorted([later, other])
+
+
+class MeetingSink(KafkaSink):
+    """Kafka, reached only once two dispatchers have a batch in hand."""
+
+    meeting = Barrier(2)
+
+    def deliver(self, messages: Sequence[Message]) -> Outcomes:
+        self.meeting.wait(timeout=PATIENCE_SECONDS)
+        return super().deliver(messages)
+
+
+MEETING = {KAFKA: f"{__name__}.MeetingSink"}
+
+
+class TestOneAtATime:
+    """Two dispatchers, in two processes or in one."""
+
+    def test_two_at_once_send_each_message_once(self, settings: Settings) -> None:
+        settings.OUTBOX_BATCH_SIZE = 5
+        told = [event_id for user_id in range(1, 11) for event_id in tell(user_id=user_id, times=10)]
+        dispatchers = [Dispatcher(KAFKA) for _ in range(4)]
+        drained = together([one.drain for one in dispatchers])
+        assert sum(one.sent for one in drained) + sum(Dispatcher(KAFKA).drain().sent for _ in range(2)) == 100
+        records = read_topic("coupon-issued", at_least=100)
+        assert sorted(ids_of(records)) == sorted(told)
+        for user_id in range(1, 11):
+            sent = ids_of([record for record in records if record.key == str(user_id)])
+            assert sent == [event_id for event_id in told if event_id in sent]
+
+    def test_without_the_lock_both_send_the_same(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(dispatcher, "TRY_LOCK", "SELECT %s <> ''")
+        monkeypatch.setattr(dispatcher, "UNLOCK", "SELECT %s")
+        settings.EVENT_SINKS = f"{__name__}.MEETING"
+        dispatcher.sink_of.cache_clear()
+        try:
+            told = tell(times=3)
+            assert [one.sent for one in together([Dispatcher(KAFKA).drain, Dispatcher(KAFKA).drain])] == [3, 3]
+        finally:
+            dispatcher.sink_of.cache_clear()
+        assert sorted(ids_of(read_topic("coupon-issued", at_least=6))) == sorted(told * 2)
+
+    def test_who_comes_second_does_nothing_and_says_so(self, partner: Partner) -> None:
+        tell_data_platform()
+        partner.hold = hold = Event()
+        with meanwhile(Dispatcher(DATA_PLATFORM).drain) as first:
+            wait_until(lambda: partner.calls, "the first dispatcher's call")
+            assert Dispatcher(DATA_PLATFORM).drain() == Drained(elsewhere=True)
+            hold.set()
+            assert first.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained()
+
+    def test_one_destination_does_not_wait_for_another(self, partner: Partner) -> None:
+        tell_data_platform()
+        partner.hold = hold = Event()
+        with meanwhile(Dispatcher(DATA_PLATFORM).drain) as slow:
+            wait_until(lambda: partner.calls, "the slow call")
+            assert Dispatcher(KAFKA).drain() == Drained(sent=1)
+            hold.set()
+            assert slow.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
+
+    def test_no_transaction_is_open_while_the_network_is_used(self, partner: Partner) -> None:
+        tell_data_platform()
+        partner.hold = hold = Event()
+        with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
+            wait_until(lambda: partner.calls, "the call")
+            rows = sql.fetch_all(
+                "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
+                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+            )
+            assert ("idle in transaction",) not in rows
+            assert ("idle",) in rows
+            hold.set()
+            drain.result(timeout=PATIENCE_SECONDS)
+
+    def test_a_drain_inside_a_transaction_is_a_defect(self) -> None:
+        with transaction.atomic(), pytest.raises(RuntimeError, match="no transaction"):
+            Dispatcher(KAFKA).drain()
+
+    def test_the_lock_goes_with_the_connection(self) -> None:
+        """A dispatcher that dies between two lines leaves nothing locked."""
+
+        def die() -> None:
+            with Dispatcher(KAFKA)._sole() as alone:
+                assert alone
+                raise KeyboardInterrupt
+
+        tell()
+        with pytest.raises(KeyboardInterrupt):
+            die()
+        assert Dispatcher(KAFKA).drain() == Drained(sent=1)
+
+
+class TestFailures:
+    """What is tried again, and when."""
+
+    def test_without_a_broker_the_rows_stay_and_drain_when_it_is_back(self, settings: Settings) -> None:
+        told = tell(times=3)
+        reachable = settings.KAFKA_BOOTSTRAP_SERVERS
+        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
+        away = Dispatcher(KAFKA)
+        assert away.drain() == Drained(failed=3)
+        rows = waiting(KAFKA)
+        assert [row.event_id for row in rows] == told
+        assert {row.attempts for row in rows} == {1}
+        assert all("transport" in row.last_error for row in rows)
+        assert away.pause_seconds() > 0
+        settings.KAFKA_BOOTSTRAP_SERVERS = reachable
+        due_now(KAFKA)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=3)
+        assert ids_of(read_topic("coupon-issued", at_least=3)) == told
+
+    def test_a_broker_that_pauses_gets_everything_in_order_when_it_goes_on(
+        self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 1.0)
+        broker = Broker(tmp_path, logs=tmp_path)
+        broker.start()
+        try:
+            settings.KAFKA_BOOTSTRAP_SERVERS = broker.bootstrap_servers
+            told = tell(times=2)
+            assert Dispatcher(KAFKA).drain() == Drained(sent=2)
+            broker_id = broker.child.pid
+            assert broker_id is not None
+            os.kill(broker_id, signal.SIGSTOP)
+            told += tell(times=3)
+            assert Dispatcher(KAFKA).drain() == Drained(failed=3)
+            told += tell(times=2)
+            os.kill(broker_id, signal.SIGCONT)
+            due_now(KAFKA)
+            wait_until(lambda: Dispatcher(KAFKA).drain().failed == 0 and not waiting(KAFKA), "the rest to leave")
+            arrived = ids_of(read_topic("coupon-issued", at_least=7))
+        finally:
+            broker.child.kill()
+        assert list(dict.fromkeys(arrived)) == told
+
+    def test_kafka_being_away_never_parks(self, settings: Settings) -> None:
+        tell()
+        OutboxMessage.objects.update(attempts=1_000)
+        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
+        Dispatcher(KAFKA).drain()
+        [row] = waiting(KAFKA)
+        assert row.attempts == 1_001
+        assert timedelta(0) < row.next_attempt_at - timezone.now() < timedelta(seconds=5)
+
+    def test_a_dispatcher_that_found_the_broker_away_leaves_it_alone_for_a_while(self, settings: Settings) -> None:
+        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
+        tell(user_id=1)
+        away = Dispatcher(KAFKA)
+        away.drain()
+        tell(user_id=2)
+        with statements() as ran:
+            assert away.drain() == Drained()
+        assert ran == []
+
+    def test_what_the_broker_refuses_is_parked_at_once_and_the_rest_goes(self) -> None:
+        [before], [huge], [after] = tell(), tell(text="x" * 2_000_000), tell()
+        assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
+        parked = OutboxMessage.objects.get(event_id=huge)
+        assert parked.parked_at is not None
+        assert "MSG_SIZE_TOO_LARGE" in parked.last_error
+        assert ids_of(read_topic("coupon-issued", at_least=2)) == [before, after]
+
+    def test_a_server_error_is_tried_again_later(self, partner: Partner) -> None:
+        [event_id] = tell_data_platform()
+        partner.status = 500
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained(failed=1)
+        [row] = waiting(DATA_PLATFORM)
+        assert (row.attempts, row.last_error) == (1, "HTTP 500: ok")
+        assert timedelta(0) < row.next_attempt_at - timezone.now() <= timedelta(seconds=0.5)
+        due_now(DATA_PLATFORM)
+        partner.status = 200
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=1)
+        assert partner.keys == [event_id, event_id]
+        assert waiting(DATA_PLATFORM) == []
+
+    def test_a_message_that_is_not_due_is_left_alone(self, partner: Partner) -> None:
+        tell_data_platform()
+        OutboxMessage.objects.update(next_attempt_at=timezone.now() + timedelta(seconds=30))
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained()
+        assert partner.calls == []
+
+    def test_a_message_is_parked_after_its_last_attempt(self, partner: Partner, settings: Settings) -> None:
+        settings.OUTBOX_MAX_ATTEMPTS = 3
+        [event_id] = tell_data_platform()
+        partner.status = 500
+        for attempts in (1, 2, 3):
+            due_now(DATA_PLATFORM)
+            assert Dispatcher(DATA_PLATFORM).drain() == Drained(failed=1)
+            row = OutboxMessage.objects.get(event_id=event_id, destination=DATA_PLATFORM)
+            assert (row.attempts, row.parked_at is not None) == (attempts, attempts == 3)
+        due_now(DATA_PLATFORM)
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained()
+        assert len(partner.calls) == 3
+
+    def test_the_partners_own_wait_is_respected(self, partner: Partner) -> None:
+        tell_data_platform()
+        partner.status, partner.headers = 429, {"Retry-After": "40"}
+        Dispatcher(DATA_PLATFORM).drain()
+        [row] = waiting(DATA_PLATFORM)
+        assert timedelta(seconds=38) < row.next_attempt_at - timezone.now() <= timedelta(seconds=40)
+
+    def test_one_failed_message_does_not_stop_the_others(self, partner: Partner) -> None:
+        told = tell_data_platform(times=40)
+        OutboxMessage.objects.filter(event_id=told[0]).update(attempts=F("attempts") + 1)
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=40)
+        assert sorted(partner.keys) == sorted(told)
+
+    def test_an_answer_that_no_text_can_hold_is_still_recorded(self, partner: Partner) -> None:
+        tell_data_platform()
+        partner.status, partner.body = 500, b"\0\xff" * 5_000
+        Dispatcher(DATA_PLATFORM).drain()
+        [row] = waiting(DATA_PLATFORM)
+        assert row.last_error.startswith("HTTP 500: \ufffd\ufffd")
+
+    def test_waits_double_up_to_their_limit(self) -> None:
+        for failures, longest in ((0, 0.5), (1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (1_000, 60.0)):
+            waits = [backoff_seconds(failures, longest_seconds=60.0) for _ in range(50)]
+            assert longest / 2 <= min(waits) < max(waits) <= longest
+
+    @pytest.mark.parametrize("statement", [dispatcher.DUE, dispatcher.DUE_IN_ORDER], ids=["any order", "in order"])
+    def test_a_backlog_is_found_without_walking_through_what_was_sent(self, statement: str) -> None:
+        """As after an outage: the planner knows that many wait, but not that they are the last ones."""
+        sql.execute(MANY_SENT_AND_MANY_WAITING)
+        sql.execute("ANALYZE outbox_message")
+        plan = sql.fetch_all(f"EXPLAIN {statement}", {"destination": KAFKA, "limit": 500})
+        assert any("outbox_message_waiting" in line for [line] in plan)
+        by_key = statement.replace("BETWEEN %(destination)s AND %(destination)s", "= %(destination)s")
+        plan = sql.fetch_all(f"EXPLAIN {by_key}", {"destination": KAFKA, "limit": 500})
+        assert any("outbox_message_pkey" in line for [line] in plan), "the control no longer shows anything"
+
+    def test_a_batch_is_marked_by_one_statement(self) -> None:
+        tell(times=30)
+        with statements() as ran:
+            assert Dispatcher(KAFKA).drain() == Drained(sent=30)
+        assert [statement.split()[0] for statement in ran] == ["SELECT", "WITH", "UPDATE", "WITH", "SELECT"]

@@ -1,0 +1,207 @@
+"""From the end of a write to the dispatcher of the same process, and the call to the data platform in sync mode."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.core import sql
+from commerce.outbox import hand_over
+from commerce.outbox.dispatcher import Dispatcher
+from commerce.outbox.dispatcher_thread import DispatcherThread
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from orders.models import Order, OrderStatus
+from tests.factories import ProductFactory, UserFactory, order_of
+from tests.outbox.conftest import read_topic, tell, waiting
+from tests.outbox.partner import Partner
+from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOBODY_LISTENS = "127.0.0.1:1"
+
+
+def threads_of(destination: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"outbox-{destination}"]
+
+
+@pytest.mark.usefixtures("dispatching")
+class TestOwnDispatcher:
+    """`OUTBOX_DISPATCH_IN_WEB`: who commits, sends."""
+
+    def test_a_committed_event_leaves_without_any_poll(self) -> None:
+        tell()
+        wait_until(lambda: not waiting(KAFKA), "the message to leave")
+        assert len(read_topic("coupon-issued", at_least=1)) == 1
+
+    def test_one_thread_per_destination_serves_all(self, partner: Partner) -> None:
+        with ThreadPoolExecutor(8) as requests:
+            list(requests.map(lambda _: _tell_and_close(), range(40)))
+        wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "the messages to leave")
+        assert (len(threads_of(KAFKA)), len(threads_of(DATA_PLATFORM))) == (1, 1)
+        assert len(read_topic("order-completed", at_least=40)) == 40
+        assert len(partner.calls) == 40
+
+    def test_a_partner_that_hangs_does_not_delay_kafka(self, partner: Partner) -> None:
+        partner.hold = threading.Event()
+        tell(event_type="order-completed")
+        wait_until(lambda: not waiting(KAFKA), "the message for Kafka to leave")
+        assert len(waiting(DATA_PLATFORM)) == 1
+
+    def test_an_order_waits_for_nobody(self, partner: Partner, settings: Settings) -> None:
+        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = 5.0
+        partner.hold = threading.Event()
+        user, product = UserFactory(balance=100_000), ProductFactory(price=1, stock=100)
+        order_of(user, {product: 1})
+        wait_until(lambda: partner.calls, "the hanging call")
+        started = time.monotonic()
+        for _ in range(5):
+            order_of(user, {product: 1})
+        assert time.monotonic() - started < 1.0
+
+    def test_what_failed_is_tried_again_without_another_event(self, partner: Partner) -> None:
+        partner.status = 503
+        [event_id] = tell(event_type="order-completed")
+        wait_until(lambda: [row.attempts for row in waiting(DATA_PLATFORM)] == [1], "the first failure")
+        partner.status = 200
+        wait_until(lambda: not waiting(DATA_PLATFORM), "the second try")
+        assert partner.keys == [event_id, event_id]
+
+    def test_a_message_committed_while_another_process_drains_does_not_wait_for_a_poll(self) -> None:
+        with Dispatcher(KAFKA)._sole() as alone:
+            assert alone
+            tell()
+            [thread] = threads_of(KAFKA)
+            assert isinstance(thread, DispatcherThread)
+            wait_until(lambda: thread._turn_seconds > 0.02, "the thread to find the destination taken")
+            assert len(waiting(KAFKA)) == 1
+        released_at = time.monotonic()
+        wait_until(lambda: not waiting(KAFKA), "the message to leave")
+        assert time.monotonic() - released_at < 0.5
+
+    def test_the_thread_outlives_its_database_connection(self) -> None:
+        tell()
+        wait_until(lambda: not waiting(KAFKA), "the first message to leave")
+        sql.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        tell()
+        wait_until(lambda: not waiting(KAFKA), "the second message to leave")
+
+    def test_what_an_earlier_process_left_goes_along(self, settings: Settings) -> None:
+        settings.OUTBOX_DISPATCH_IN_WEB = False
+        tell(user_id=1)
+        settings.OUTBOX_DISPATCH_IN_WEB = True
+        tell(user_id=2)
+        wait_until(lambda: not waiting(KAFKA), "both to leave")
+
+    def test_stop_ends_the_threads_and_the_next_event_starts_new_ones(self) -> None:
+        tell()
+        wait_until(lambda: not waiting(KAFKA), "the first message to leave")
+        hand_over.stop()
+        assert threads_of(KAFKA) == []
+        tell()
+        wait_until(lambda: not waiting(KAFKA), "the second message to leave")
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+    def test_a_forked_worker_has_a_dispatcher_of_its_own(self) -> None:
+        tell(user_id=1)
+        wait_until(lambda: not waiting(KAFKA), "the parent's message to leave")
+        connection.close()
+        child = os.fork()
+        if child == 0:
+            _leave_with_one_message_sent()
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 0
+        assert {record.key for record in read_topic("coupon-issued", at_least=2)} == {"1", "2"}
+
+    def test_a_wake_costs_next_to_nothing(self) -> None:
+        hand_over.after_release("none", (KAFKA,))
+        started = time.perf_counter()
+        for _ in range(1_000):
+            hand_over.after_release("none", (KAFKA,))
+        assert (time.perf_counter() - started) / 1_000 < 0.000_1
+
+
+def test_without_a_dispatcher_in_the_web_process_nothing_leaves() -> None:
+    tell()
+    assert threads_of(KAFKA) == []
+    assert len(waiting(KAFKA)) == 1
+
+
+class TestSync:
+    """`DATA_PLATFORM_DELIVERY=sync`: the order is reported before it is answered."""
+
+    @pytest.fixture(autouse=True)
+    def sync(self, settings: Settings, partner: Partner) -> None:
+        settings.DATA_PLATFORM_DELIVERY = "sync"
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.5
+
+    def order(self) -> Order:
+        return order_of(UserFactory(balance=10_000), {ProductFactory(price=1_000): 1})
+
+    def test_the_platform_knows_when_the_order_returns(self, partner: Partner) -> None:
+        order = self.order()
+        assert partner.keys == [f"order-completed:{order.pk}"]
+        assert waiting(DATA_PLATFORM) == []
+        assert Dispatcher(DATA_PLATFORM).drain().sent == 0
+
+    @pytest.mark.parametrize("trouble", ["refuses", "errs", "hangs", "drips"])
+    def test_a_failure_never_fails_the_order(self, partner: Partner, settings: Settings, trouble: str) -> None:
+        if trouble == "refuses":
+            settings.DATA_PLATFORM_URL = f"http://{NOBODY_LISTENS}/orders"
+        partner.status = 500 if trouble == "errs" else 200
+        partner.hold = threading.Event() if trouble == "hangs" else None
+        partner.drips = "headers" if trouble == "drips" else ""
+        user, product = UserFactory(balance=10_000), ProductFactory(price=1_000)
+        started = time.monotonic()
+        order = order_of(user, {product: 1})
+        assert time.monotonic() - started < 0.5 + 0.5
+        assert Order.objects.get(pk=order.pk).status == OrderStatus.COMPLETED
+        [row] = waiting(DATA_PLATFORM)
+        assert row.attempts == 1
+
+    def test_what_failed_is_left_to_the_dispatcher(self, partner: Partner) -> None:
+        partner.status = 500
+        self.order()
+        partner.status = 200
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        assert Dispatcher(DATA_PLATFORM).drain().sent == 1
+        assert len(partner.calls) == 2
+
+    def test_the_dispatcher_leaves_the_message_alone_meanwhile(self, partner: Partner) -> None:
+        partner.hold = threading.Event()
+        with meanwhile(self.order) as order:
+            wait_until(lambda: partner.calls, "the call of the request")
+            assert Dispatcher(DATA_PLATFORM).drain().sent == 0
+            partner.hold.set()
+            order.result(timeout=PATIENCE_SECONDS)
+        assert len(partner.calls) == 1
+        assert waiting(DATA_PLATFORM) == []
+
+
+def _tell_and_close() -> None:
+    try:
+        tell(event_type="order-completed")
+    finally:
+        connection.close()
+
+
+def _leave_with_one_message_sent() -> None:
+    """In the forked child: never returns into the test, and never runs pytest's own end."""
+    code = 1
+    try:
+        tell(user_id=2)
+        wait_until(lambda: not waiting(KAFKA), "the child's message to leave")
+        hand_over.stop()
+        code = 0
+    finally:
+        os._exit(code)
