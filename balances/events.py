@@ -18,4 +18,4 @@ def balance_changed(entry: LedgerEntry) -> Event:
         "balanceAfter": entry.balance_after,
         "orderId": entry.order_id,
     }
-    return Event(BALANCE_CHANGED, entry.id, "user", entry.user_id, entry.created_at, data)
+    return Event(BALANCE_CHANGED, entry.id, "ledger-entry", entry.user_id, entry.created_at, data)

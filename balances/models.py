@@ -1,5 +1,7 @@
 """Accounts and the ledger that explains every won of their balances."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
 from django.db.models import Q
@@ -20,6 +22,17 @@ class User(AbstractUser):
     class Meta(AbstractUser.Meta):
         db_table = "user"
         constraints = [models.CheckConstraint(condition=Q(balance__gte=0), name="user_balance_not_negative")]
+
+    def save(self, **kwargs: Any) -> None:
+        """Save everything but the balance of an account that exists.
+
+        Django's own forms and commands (profile, password) read the whole row and save it later. The balance they
+        read is old by then, and writing it back would undo what was charged or paid meanwhile.
+        """
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            kept_back = {"id", "balance", *self.get_deferred_fields()}
+            kwargs["update_fields"] = {field.attname for field in self._meta.concrete_fields} - kept_back
+        super().save(**kwargs)
 
 
 class EntryType(models.TextChoices):

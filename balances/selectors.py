@@ -3,15 +3,16 @@
 Owns the balance cache's key and its rule: newer over older, judged by the ledger id.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 
 from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from balances.errors import AccountClosed, UserNotFound
-from balances.models import LedgerEntry, User
+from balances.models import EntryType, LedgerEntry, User
 from commerce.core import redis, sql
 
 CACHED_BALANCE_SECONDS = 3600
@@ -55,6 +56,12 @@ def owner_of_token(user_id: int) -> User:
     return user
 
 
+def open_customer_ids(*, first_id: int, last_id: int) -> Iterator[int]:
+    """The open accounts from `first_id` to `last_id`, both inclusive, staff left out, in that order."""
+    customers = User.objects.filter(id__range=(first_id, last_id), is_active=True, is_staff=False)
+    return customers.order_by("id").values_list("id", flat=True).iterator()
+
+
 def ledger_of(
     user_id: int, *, entry_type: str | None, from_date: date | None, to_date: date | None
 ) -> "QuerySet[LedgerEntry]":
@@ -63,10 +70,16 @@ def ledger_of(
     if entry_type:
         entries = entries.filter(type=entry_type)
     if from_date:
-        entries = entries.filter(created_at__gte=_start_of(from_date))
+        entries = entries.filter(created_at__gte=timezone.make_aware(datetime.combine(from_date, time.min)))
     if to_date:
-        entries = entries.filter(created_at__lt=_start_of(to_date + timedelta(days=1)))
+        # The day's last microsecond rather than the next day's start: the calendar's last day has no next one.
+        entries = entries.filter(created_at__lte=timezone.make_aware(datetime.combine(to_date, time.max)))
     return entries
+
+
+def ledger_of_order(order_id: int) -> "QuerySet[LedgerEntry]":
+    """The payment of an order and its refund, oldest first."""
+    return LedgerEntry.objects.filter(order_id=order_id, type__in=[EntryType.PAYMENT, EntryType.REFUND]).order_by("id")
 
 
 def remember_balance(*, user_id: int, ledger_id: int, balance: int) -> None:
@@ -100,7 +113,3 @@ def _balance_into_cache(user_id: int) -> Balance:
 
 def _cache_key(user_id: int) -> str:
     return f"user:{user_id}:balance"
-
-
-def _start_of(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))

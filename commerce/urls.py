@@ -5,9 +5,10 @@ Owns composition only. A path does not decide who owns it: `products/popular` is
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularJSONAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from commerce.http import health
+from commerce.http.schema_page import SchemaPage
 
 urlpatterns = [
     path(
@@ -19,7 +20,7 @@ urlpatterns = [
                 path("", include("products.urls")),
                 path("", include("coupons.urls")),
                 path("", include("orders.urls")),
-                path("schema", SpectacularJSONAPIView.as_view(), name="schema"),
+                path("schema", SchemaPage.as_view(), name="schema"),
                 path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
             ]
         ),

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.errors import NotFound, Refused
+from commerce.core.errors import Conflict, NotFound, Refused
 
 
 class CouponNotFound(NotFound):
@@ -55,6 +55,19 @@ class CouponNotOpen(Refused):
     @property
     def detail(self) -> str | Promise:
         return _("This coupon cannot be issued at this time.")
+
+
+class CouponTermsFixed(Conflict):
+    """The coupon has been issued, and those who hold it must be able to rely on it."""
+
+    code = "coupon_terms_fixed"
+    title = _("Coupon terms fixed")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _(
+            "This coupon has been issued. Its name, the ends of its times and more units are all that can still change."
+        )
 
 
 class Unusable(StrEnum):

@@ -5,6 +5,7 @@ Owns the statements that change a count or a status. Never opens a transaction, 
 
 from datetime import datetime
 
+from balances.errors import UserNotFound
 from commerce.core import sql
 from coupons.errors import (
     CouponAlreadyIssued,
@@ -12,19 +13,21 @@ from coupons.errors import (
     CouponNotOpen,
     CouponNotUsable,
     CouponSoldOut,
+    CouponTermsFixed,
     Unusable,
 )
 from coupons.models import Coupon, UserCoupon, UserCouponStatus
-from coupons.rules import Discount
+from coupons.rules import FIXED_ONCE_ISSUED, Discount
 
 # The count is raised last, because every rival waits for that row. Its condition is judged on the row as it is once
-# its lock is had: where the last unit went to someone else meanwhile, nothing is returned and all is undone.
+# its lock is had: where the last unit went to someone else meanwhile, the row comes back without a name, and is undone.
 ISSUE = """
     WITH issued AS (
         INSERT INTO user_coupon (user_id, coupon_id, status, issued_at, expires_at)
         SELECT %(user_id)s, id, 'AVAILABLE', %(now)s, valid_until FROM coupon
         WHERE id = %(coupon_id)s AND issued_count < total_quantity
           AND issue_starts_at <= %(now)s AND %(now)s < issue_ends_at
+          AND EXISTS (SELECT FROM "user" WHERE id = %(user_id)s AND is_active)
         ON CONFLICT ON CONSTRAINT user_coupon_one_per_user DO NOTHING
         RETURNING id
     ), counted AS (
@@ -33,12 +36,13 @@ ISSUE = """
         RETURNING *
     )
     SELECT issued.id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until
-    FROM issued, counted
+    FROM issued LEFT JOIN counted ON TRUE
 """
 
 WHY_NOT_ISSUED = """
     SELECT issue_starts_at <= %(now)s AND %(now)s < issue_ends_at,
-           EXISTS (SELECT FROM user_coupon WHERE coupon_id = coupon.id AND user_id = %(user_id)s)
+           EXISTS (SELECT FROM user_coupon WHERE coupon_id = coupon.id AND user_id = %(user_id)s),
+           EXISTS (SELECT FROM "user" WHERE id = %(user_id)s AND is_active)
     FROM coupon WHERE id = %(coupon_id)s
 """
 
@@ -50,18 +54,22 @@ REDEEM = """
     RETURNING discount_type, discount_value, max_discount
 """
 
+TERMS = ("name", "total_quantity", "issue_ends_at", "valid_until", *FIXED_ONCE_ISSUED)
+
 RELEASE = "UPDATE user_coupon SET status = 'AVAILABLE', used_at = NULL WHERE id = %s AND status = 'USED'"
 
 
 def issue(*, user_id: int, coupon_id: int, now: datetime) -> UserCoupon:
     """Give the user one unit. The caller holds the transaction, and undoes it on a refusal.
 
-    Raises CouponNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut.
+    Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut.
     """
     parameters = {"user_id": user_id, "coupon_id": coupon_id, "now": now}
     row = sql.fetch_one(ISSUE, parameters)
     if row is None:
         raise _why_not_issued(parameters)
+    if row[1] is None:
+        raise CouponSoldOut
     user_coupon_id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until = row
     coupon = Coupon(
         id=coupon_id,
@@ -96,6 +104,24 @@ def redeem(*, user_id: int, user_coupon_id: int, total_amount: int, now: datetim
     return Discount(*row)
 
 
+def save_terms(coupon: Coupon) -> None:
+    """Write a coupon's terms, but not its count. The row is locked first, so no unit is issued meanwhile.
+
+    Raises CouponNotFound, CouponTermsFixed for a change that those who hold one need not accept.
+    """
+    if coupon._state.adding:
+        coupon.save(force_insert=True)
+        return
+    stored = Coupon.objects.select_for_update(no_key=True).filter(pk=coupon.pk).first()
+    if stored is None:
+        raise CouponNotFound(coupon.pk)
+    if stored.issued_count:
+        changed = [name for name in FIXED_ONCE_ISSUED if getattr(coupon, name) != getattr(stored, name)]
+        if changed or coupon.total_quantity < stored.total_quantity:
+            raise CouponTermsFixed
+    coupon.save(update_fields=TERMS)
+
+
 def release(user_coupon_id: int) -> None:
     """Take back the use of a coupon. One whose time is over is shown as expired by itself."""
     sql.execute(RELEASE, [user_coupon_id])
@@ -105,7 +131,9 @@ def _why_not_issued(parameters: dict[str, object]) -> Exception:
     row = sql.fetch_one(WHY_NOT_ISSUED, parameters)
     if row is None:
         return CouponNotFound(int(str(parameters["coupon_id"])))
-    is_open, has_one = row
+    is_open, has_one, is_customer = row
+    if not is_customer:
+        return UserNotFound(int(str(parameters["user_id"])))
     if has_one:
         return CouponAlreadyIssued()
     return CouponSoldOut() if is_open else CouponNotOpen()

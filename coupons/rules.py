@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+FIXED_ONCE_ISSUED = ("discount_type", "discount_value", "max_discount", "min_order_amount", "issue_starts_at")
+"""What those who hold a coupon rely on."""
+
 
 @dataclass(frozen=True)
 class Discount:

@@ -1,4 +1,4 @@
-"""What a customer does with a coupon.
+"""What a customer does with a coupon, and staff with its terms.
 
 Owns the locks and the transaction of each use case; the statements are in `operations`.
 """
@@ -10,16 +10,26 @@ from commerce.idempotency.claims import Once
 from commerce.outbox.publish import publish
 from coupons import operations
 from coupons.events import coupon_issued
-from coupons.models import UserCoupon
+from coupons.models import Coupon, UserCoupon
 
 
 def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
     """Give the user one unit of the coupon, first come, first served, one per user.
 
-    Raises CouponNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
+    Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
     """
     with locked_transaction(coupon_lock(coupon_id), *once.locks) as unit:
         user_coupon = operations.issue(user_id=user_id, coupon_id=coupon_id, now=timezone.now())
         publish(unit, coupon_issued(user_coupon))
         once.remember(unit, user_coupon)
     return user_coupon
+
+
+def save_coupon(coupon: Coupon) -> Coupon:
+    """Create a coupon or change its terms. Once issued, only its name, more units and later or earlier ends are left.
+
+    Raises CouponNotFound, CouponTermsFixed, LockTimeout.
+    """
+    with locked_transaction(*([] if coupon._state.adding else [coupon_lock(coupon.pk)])):
+        operations.save_terms(coupon)
+    return coupon

@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
+from balances.errors import UserNotFound
 from commerce.http.answers import answer_once
 from commerce.http.authentication import account_of, caller_of
 from commerce.http.paging import HistoryPages
@@ -39,7 +40,7 @@ class CouponViewSet(ViewSet):
         operation_id="couponIssue",
         path_id="couponId",
         response=serializers.UserCouponSerializer,
-        refusals=[CouponNotFound, CouponSoldOut, CouponAlreadyIssued, CouponNotOpen],
+        refusals=[CouponNotFound, UserNotFound, CouponSoldOut, CouponAlreadyIssued, CouponNotOpen],
         writes=True,
     )
     @action(detail=True, methods=["post"])

@@ -60,6 +60,10 @@ INSERT_ADJUSTMENT = """
     VALUES (%s, %s, %s, %s, %s, %s)
 """
 
+INSERT_OPENING = """
+    INSERT INTO stock_movement (product_id, reason, quantity, actor_id, created_at) VALUES (%s, %s, %s, %s, %s)
+"""
+
 
 @dataclass(frozen=True)
 class TakenLine:
@@ -114,6 +118,11 @@ def adjust_stock(unit: Transaction, *, product_id: int, delta: int, actor_id: in
         raise OutOfStock([Shortage(product_id, -delta, stock[0])]) if stock else ProductNotFound(product_id)
     unit.append(INSERT_ADJUSTMENT, (product_id, MovementReason.ADJUSTMENT.value, delta, actor_id, note, now))
     return int(row[0])
+
+
+def open_stock(unit: Transaction, *, product_id: int, quantity: int, actor_id: int, now: datetime) -> None:
+    """Record the `quantity` units (zero or more) that a new product was created with."""
+    unit.append(INSERT_OPENING, (product_id, MovementReason.OPENING.value, quantity, actor_id, now))
 
 
 def _record(

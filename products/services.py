@@ -27,12 +27,24 @@ def adjust_stock(*, product_id: int, delta: int, actor_id: int, note: str) -> in
     return stock
 
 
+def create_product(product: Product, *, opening_stock: int, actor_id: int) -> Product:
+    """Put a new product on the shelf with `opening_stock` units (zero or more). The public list shows it at once."""
+    with locked_transaction() as unit:
+        product.stock = opening_stock
+        product.save(force_insert=True)
+        operations.open_stock(
+            unit, product_id=product.pk, quantity=opening_stock, actor_id=actor_id, now=timezone.now()
+        )
+        unit.on_committed(PRODUCT_LIST.renew)
+    return product
+
+
 def save_product(product: Product) -> Product:
-    """Create a product, or change its name, description, price or whether it is for sale. Stock is not touched.
+    """Change a product's name, description, price or whether it is for sale. Stock is not touched.
 
     The public list shows it at once.
     """
     with locked_transaction() as unit:
-        product.save(update_fields=EDITABLE if product.pk else None)
+        product.save(update_fields=EDITABLE)
         unit.on_committed(PRODUCT_LIST.renew)
     return product

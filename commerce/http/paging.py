@@ -83,6 +83,15 @@ class CatalogPages(PageNumberPagination):
     def get_page_size(self, request: Request) -> int:
         return page_size_of(request)
 
+    def paginate_queryset(
+        self, queryset: "QuerySet[Any, Any]", request: Request, view: Any = None
+    ) -> list[Any] | None:
+        try:
+            page: list[Any] | None = super().paginate_queryset(queryset, request, view)
+        except NotFound as error:
+            raise ValidationError({"page": _("There is no such page.")}, code="invalid") from error
+        return page
+
     def get_next_link(self) -> str | None:
         return self._link(self.page.next_page_number()) if self.page.has_next() else None
 

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
+from django.utils.encoding import escape_uri_path
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from rest_framework import exceptions
@@ -42,20 +43,18 @@ STATUS_OF_KIND: tuple[tuple[type[errors.DomainError], int], ...] = (
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's hook: every exception of an API view ends here."""
     request = context["request"]
-    response = problem_response(request._request if isinstance(request, Request) else request, error)
-    authenticate = getattr(error, "auth_header", None)
-    if authenticate:
-        response.headers["WWW-Authenticate"] = authenticate
-    return response
+    return problem_response(request._request if isinstance(request, Request) else request, error)
 
 
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """The problem that tells `error` to the caller, in the language of the request."""
     body = _describe(error)
-    body.update(instance=request.path, requestId=request_id())
+    body.update(instance=escape_uri_path(request.path), requestId=request_id())
     response = json_response(dump(body), status=body["status"], content_type=PROBLEM_JSON)
     response.headers["Content-Language"] = get_language() or settings.LANGUAGE_CODE
     patch_vary_headers(response, ["Accept-Language"])
+    if body["status"] == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
     retry_after = getattr(unavailable(error) or error, "retry_after_seconds", None) or getattr(error, "wait", None)
     if retry_after:
         response.headers["Retry-After"] = str(max(1, round(retry_after)))

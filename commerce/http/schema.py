@@ -21,7 +21,11 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class AutoSchema(SpectacularAutoSchema):
-    """Operations are named by `documented`; nothing is guessed from class names."""
+    """Operations and their answers are described by `documented`; nothing is guessed from class or method names."""
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # A `list` answers with a page, an object that `paged` describes, where the library expects a bare array.
+        return False
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's metaclass

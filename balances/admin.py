@@ -1,0 +1,60 @@
+"""Accounts and the ledger in the back-office. No page changes a balance."""
+
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from balances.models import LedgerEntry, User
+from commerce.core.staff_pages import KeptForever, ReadOnly
+
+# Generic for the type checker only; at run time Django's class takes no parameters.
+if TYPE_CHECKING:
+    Accounts = UserAdmin[User]
+else:
+    Accounts = UserAdmin
+
+
+@admin.register(User)
+class AccountAdmin(KeptForever, Accounts):
+    """Customers and staff. Closing an account is taking its `active` away."""
+
+    list_display = ("id", "username", "email", "balance", "is_active", "is_staff", "date_joined")
+    list_display_links = ("id", "username")
+    list_filter = ("is_active", "is_staff", "is_superuser")
+    search_fields = ("id__exact", "username", "email", "first_name", "last_name")
+    ordering = ("id",)
+    readonly_fields = ("balance", "last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        (_("Person"), {"fields": ("first_name", "last_name", "email")}),
+        (_("Wallet"), {"fields": ("balance",)}),
+        (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+    )
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        if obj is not None and obj.is_superuser and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Who may do what is for superusers to say; other staff would give it to themselves."""
+        fields = super().get_readonly_fields(request, obj)
+        if request.user.is_superuser:
+            return fields
+        return (*fields, "is_staff", "is_superuser", "groups", "user_permissions")
+
+
+@admin.register(LedgerEntry)
+class LedgerAdmin(ReadOnly):
+    """Every won that moved."""
+
+    list_display = ("id", "user", "type", "amount", "balance_after", "order_id", "created_at")
+    list_filter = ("type",)
+    list_select_related = ("user",)
+    search_fields = ("user__username__exact", "order_id__exact")
+    search_help_text = _("A user name or an order number.")
+    ordering = ("-id",)

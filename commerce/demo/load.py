@@ -1,0 +1,89 @@
+"""Putting the demo shop into an empty database, once.
+
+Owns the transaction and the question whether it has been done; what the shop contains is in `rows`.
+"""
+
+import logging
+from collections.abc import Sequence
+from enum import Enum
+
+from django.core.management.color import no_style
+from django.db import connection, models, transaction
+from django.utils import timezone
+
+from balances.models import User
+from commerce.core import sql
+from commerce.core.redis import RedisAway
+from commerce.demo.rows import Rows, rows_of
+from commerce.demo.week import plan_week
+from coupons.models import Coupon
+from orders.models import Order
+from products.models import Product
+from products.selectors import PRODUCT_LIST
+from stats.selectors import POPULAR
+
+logger = logging.getLogger(__name__)
+
+MARKERS = ("customer1", "admin")
+"""Where both accounts exist, the demo has been loaded."""
+
+
+class Outcome(Enum):
+    """What became of the wish to load the demo."""
+
+    LOADED = "loaded"
+    THERE_ALREADY = "there already"
+    SHOP_NOT_EMPTY = "shop not empty"
+
+
+def load_demo() -> Outcome:
+    """Insert the demo shop, all or nothing. Of two at once, the second finds it there already.
+
+    A shop with rows of its own is left alone: the demo's ids start at 1.
+    """
+    with transaction.atomic(durable=True):
+        sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('load_demo', 0))")
+        if User.objects.filter(username__in=MARKERS).count() == len(MARKERS):
+            return Outcome.THERE_ALREADY
+        if any(model._default_manager.exists() for model in (User, Product, Coupon, Order)):
+            return Outcome.SHOP_NOT_EMPTY
+        _insert(rows_of(plan_week(), timezone.now()))
+    _renew_pages()
+    return Outcome.LOADED
+
+
+def _renew_pages() -> None:
+    """Pages that were shown while the shop was empty."""
+    try:
+        PRODUCT_LIST.renew()
+        POPULAR.renew()
+    except RedisAway as away:
+        logger.warning("Redis %s does not answer: pages shown before may live out their time", away)
+
+
+def _insert(rows: Rows) -> None:
+    for table in (
+        rows.users,
+        rows.products,
+        rows.coupons,
+        rows.user_coupons,
+        rows.orders,
+        rows.items,
+        rows.ledger,
+        rows.movements,
+        rows.stats,
+        rows.processed_events,
+    ):
+        _insert_table(table)
+    # These columns are set by Django at the time of the INSERT; the shop opened earlier than that.
+    opened_at = rows.movements[0].created_at
+    Product.objects.update(created_at=opened_at, updated_at=opened_at)
+    Coupon.objects.update(created_at=opened_at)
+
+
+def _insert_table(rows: Sequence[models.Model]) -> None:
+    model: type[models.Model] = type(rows[0])
+    model._default_manager.bulk_create(rows)
+    # The ids were given, so the sequences have not moved.
+    for statement in connection.ops.sequence_reset_sql(no_style(), [model]):
+        sql.execute(statement)

@@ -1,0 +1,283 @@
+"""The demo shop as database rows, dated back from the moment of loading.
+
+Owns the clock of the demo and the arithmetic of its books: each balance, stock and count is what its history says.
+Never writes.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from functools import partial
+
+from django.contrib.auth.hashers import make_password
+from django.utils import timezone
+
+from balances.models import EntryType, LedgerEntry, User
+from commerce.demo.catalogue import COUPONS, INACTIVE_ID, PRODUCTS, SOLD_OUT_ID
+from commerce.demo.week import CUSTOMERS, DAYS, Charge, Plan, Purchase, Visit
+from coupons.models import Coupon, UserCoupon, UserCouponStatus
+from orders.events import order_cancelled, order_completed
+from orders.models import Order, OrderItem, OrderStatus
+from products.models import MovementReason, Product, StockMovement
+from stats.models import ProcessedEvent, ProductStat
+
+CUSTOMER_PASSWORD = "customer"  # noqa: S105  # the demo's documented login
+ADMIN_PASSWORD = "admin"  # noqa: S105  # the demo's documented login
+ADMIN_ID = CUSTOMERS + 1
+SHOP_OPENED_DAYS_AGO = 90
+
+FAMILY_NAMES = ("김", "이", "박", "최", "정", "강", "조", "윤", "장", "임")
+GIVEN_NAMES = ("서연", "민준", "지우", "서준", "하은", "도윤", "수아", "시우", "지민", "예준", "은서")
+
+
+@dataclass
+class Rows:
+    """What is to be inserted, table by table; every row has its id."""
+
+    users: list[User] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    coupons: list[Coupon] = field(default_factory=list)
+    user_coupons: list[UserCoupon] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    items: list[OrderItem] = field(default_factory=list)
+    ledger: list[LedgerEntry] = field(default_factory=list)
+    movements: list[StockMovement] = field(default_factory=list)
+    stats: list[ProductStat] = field(default_factory=list)
+    processed_events: list[ProcessedEvent] = field(default_factory=list)
+
+
+def rows_of(plan: Plan, now: datetime) -> Rows:
+    """The whole demo shop as it stands at `now`."""
+    rows = Rows()
+    rows.users = list(_users(now))
+    rows.products = list(_products(plan))
+    rows.coupons = list(_coupons(plan, now))
+    rows.user_coupons = list(_user_coupons(plan, rows.coupons, now))
+    _open_books(rows, plan, now)
+    _live_the_week(rows, plan, now)
+    _count_sales(rows)
+    return rows
+
+
+def _users(now: datetime) -> Iterator[User]:
+    # One hash for all of them: a thousand would take minutes, and there is nothing to protect here.
+    customer, admin = make_password(CUSTOMER_PASSWORD), make_password(ADMIN_PASSWORD)
+    for number in range(1, CUSTOMERS + 1):
+        yield User(
+            id=number,
+            username=f"customer{number}",
+            email=f"customer{number}@example.com",
+            last_name=FAMILY_NAMES[number % len(FAMILY_NAMES)],
+            first_name=GIVEN_NAMES[number % len(GIVEN_NAMES)],
+            password=customer,
+            date_joined=_joined(number, now),
+        )
+    yield User(
+        id=ADMIN_ID,
+        username="admin",
+        email="admin@example.com",
+        password=admin,
+        is_staff=True,
+        is_superuser=True,
+        date_joined=_shop_opened(now),
+    )
+
+
+def _products(plan: Plan) -> Iterator[Product]:
+    sold_out = sum(_units(purchase).get(SOLD_OUT_ID, 0) for purchase in plan.purchases)
+    for number, product in enumerate(PRODUCTS, start=1):
+        yield Product(
+            id=number,
+            name=product.name,
+            description=product.description,
+            price=product.price,
+            stock=sold_out if number == SOLD_OUT_ID else product.opening_stock,
+            is_active=number != INACTIVE_ID,
+        )
+
+
+def _coupons(plan: Plan, now: datetime) -> Iterator[Coupon]:
+    for number, coupon in enumerate(COUPONS, start=1):
+        yield Coupon(
+            id=number,
+            name=coupon.name,
+            discount_type=coupon.discount_type,
+            discount_value=coupon.discount_value,
+            max_discount=coupon.max_discount,
+            min_order_amount=coupon.min_order_amount,
+            total_quantity=coupon.total_quantity,
+            issued_count=len(plan.holders.get(number, ())),
+            issue_starts_at=now + timedelta(days=coupon.starts_in_days),
+            issue_ends_at=now + timedelta(days=coupon.ends_in_days),
+            valid_until=now + timedelta(days=coupon.valid_for_days),
+        )
+
+
+def _user_coupons(plan: Plan, coupons: list[Coupon], now: datetime) -> Iterator[UserCoupon]:
+    """All were given out before the week began, evenly over the part of the window that lies before it."""
+    issued = []
+    for coupon in coupons:
+        holders = plan.holders.get(coupon.id, [])
+        for position, user_id in enumerate(holders):
+            before_the_week = now - timedelta(days=DAYS) - coupon.issue_starts_at
+            issued_at = coupon.issue_starts_at + before_the_week * position / len(holders)
+            issued.append((issued_at, coupon, user_id))
+    issued.sort(key=lambda entry: (entry[0], entry[1].id))
+    for number, (issued_at, coupon, user_id) in enumerate(issued, start=1):
+        yield UserCoupon(id=number, user_id=user_id, coupon=coupon, issued_at=issued_at, expires_at=coupon.valid_until)
+
+
+def _open_books(rows: Rows, plan: Plan, now: datetime) -> None:
+    """The shelves are filled, and every customer charges the account once."""
+    for product in rows.products:
+        rows.movements.append(
+            StockMovement(
+                id=product.id,
+                product=product,
+                reason=MovementReason.OPENING,
+                quantity=product.stock,
+                created_at=_shop_opened(now),
+            )
+        )
+    for user_id, amount in sorted(plan.opening_balances.items()):
+        _move_money(rows, user_id, EntryType.CHARGE, amount, at=_joined(user_id, now) + timedelta(minutes=5))
+
+
+def _live_the_week(rows: Rows, plan: Plan, now: datetime) -> None:
+    wallet = {(held.user_id, held.coupon_id): held for held in rows.user_coupons}
+    happenings: list[tuple[datetime, Callable[[], None]]] = []
+    for visit in plan.visits:
+        at = _moment(visit, now)
+        if isinstance(visit, Charge):
+            charge = partial(_move_money, rows, visit.user_id, EntryType.CHARGE, visit.amount, at=at)
+            happenings.append((at, charge))
+            continue
+        user_coupon = wallet[visit.user_id, visit.coupon_id] if visit.coupon_id else None
+        order = _order(len(rows.orders) + 1, visit, at, now, user_coupon)
+        rows.orders.append(order)
+        rows.items += _items(order, visit, first_id=len(rows.items) + 1)
+        happenings.append((at, partial(_pay, rows, order, _units(visit))))
+        if order.cancelled_at:
+            happenings.append((order.cancelled_at, partial(_give_back, rows, order, _units(visit), order.cancelled_at)))
+        elif user_coupon:
+            user_coupon.status = UserCouponStatus.USED
+            user_coupon.used_at = at
+    # A stable sort: at one instant an order still comes before its cancellation.
+    for _, happen in sorted(happenings, key=lambda happening: happening[0]):
+        happen()
+
+
+def _order(order_id: int, visit: Purchase, at: datetime, now: datetime, user_coupon: UserCoupon | None) -> Order:
+    cancelled_at = None
+    if visit.cancelled_after_minutes:
+        cancelled_at = at + min(timedelta(minutes=visit.cancelled_after_minutes), (now - at) * 0.9)
+    return Order(
+        id=order_id,
+        user_id=visit.user_id,
+        status=OrderStatus.CANCELLED if cancelled_at else OrderStatus.COMPLETED,
+        total_amount=visit.total_amount,
+        discount_amount=visit.discount_amount,
+        paid_amount=visit.paid_amount,
+        user_coupon=user_coupon,
+        ordered_date=timezone.localdate(at),
+        created_at=at,
+        completed_at=at,
+        cancelled_at=cancelled_at,
+    )
+
+
+def _items(order: Order, visit: Purchase, *, first_id: int) -> Iterator[OrderItem]:
+    for number, line in enumerate(visit.lines, start=first_id):
+        yield OrderItem(
+            id=number,
+            order=order,
+            product_id=line.product_id,
+            product_name=line.product_name,
+            unit_price=line.unit_price,
+            quantity=line.quantity,
+        )
+
+
+def _pay(rows: Rows, order: Order, units: dict[int, int]) -> None:
+    _move_money(rows, order.user_id, EntryType.PAYMENT, -order.paid_amount, order_id=order.id, at=order.created_at)
+    for product_id, quantity in units.items():
+        _move_stock(rows, product_id, MovementReason.SALE, -quantity, order_id=order.id, at=order.created_at)
+    rows.processed_events.append(ProcessedEvent(event_id=order_completed(order).id, processed_at=order.created_at))
+
+
+def _give_back(rows: Rows, order: Order, units: dict[int, int], at: datetime) -> None:
+    _move_money(rows, order.user_id, EntryType.REFUND, order.paid_amount, order_id=order.id, at=at)
+    for product_id, quantity in units.items():
+        _move_stock(rows, product_id, MovementReason.RETURN, quantity, order_id=order.id, at=at)
+    rows.processed_events.append(ProcessedEvent(event_id=order_cancelled(order).id, processed_at=at))
+
+
+def _move_stock(
+    rows: Rows, product_id: int, reason: MovementReason, quantity: int, *, order_id: int, at: datetime
+) -> None:
+    rows.products[product_id - 1].stock += quantity
+    rows.movements.append(
+        StockMovement(
+            id=len(rows.movements) + 1,
+            product_id=product_id,
+            reason=reason,
+            quantity=quantity,
+            order_id=order_id,
+            created_at=at,
+        )
+    )
+
+
+def _move_money(
+    rows: Rows, user_id: int, entry_type: EntryType, amount: int, *, at: datetime, order_id: int | None = None
+) -> None:
+    user = rows.users[user_id - 1]
+    user.balance += amount
+    rows.ledger.append(
+        LedgerEntry(
+            id=len(rows.ledger) + 1,
+            user=user,
+            type=entry_type,
+            amount=amount,
+            balance_after=user.balance,
+            order_id=order_id,
+            created_at=at,
+        )
+    )
+
+
+def _count_sales(rows: Rows) -> None:
+    """What the consumer would have counted: a cancelled order leaves its day as it was."""
+    day_of = {order.id: (order.ordered_date, order.status) for order in rows.orders}
+    sold: Counter[tuple[date, int]] = Counter()
+    for item in rows.items:
+        day, status = day_of[item.order_id]
+        if status == OrderStatus.COMPLETED:
+            sold[day, item.product_id] += item.quantity
+    for number, ((day, product_id), quantity) in enumerate(sorted(sold.items()), start=1):
+        rows.stats.append(ProductStat(id=number, product_id=product_id, date=day, quantity_sold=quantity))
+
+
+def _units(visit: Purchase) -> dict[int, int]:
+    return {line.product_id: line.quantity for line in visit.lines}
+
+
+def _moment(visit: Visit, now: datetime) -> datetime:
+    """The instant of a visit. The last day of the week is today, of which only the part until now has passed."""
+    midnight = _midnight(timezone.localdate(now) - timedelta(days=DAYS - 1 - visit.day))
+    end = min(_midnight(timezone.localdate(midnight) + timedelta(days=1)), now)
+    return midnight + (end - midnight) * visit.share_of_day
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime.combine(day, time.min))
+
+
+def _joined(user_id: int, now: datetime) -> datetime:
+    """Customers came one after the other, the last of them two weeks ago."""
+    return _shop_opened(now) + timedelta(days=SHOP_OPENED_DAYS_AGO - 14) * (user_id / CUSTOMERS)
+
+
+def _shop_opened(now: datetime) -> datetime:
+    return now - timedelta(days=SHOP_OPENED_DAYS_AGO)

@@ -1,0 +1,121 @@
+"""What is told to the outside and counted from it, against the facts."""
+
+from commerce.invariants.rule import Invariant
+
+# Every fact that makes an event, with the event's id and time.
+FACTS = """
+    SELECT 'balance-changed:' || id AS event_id, created_at AS happened_at FROM user_balance_tx
+    UNION ALL
+    SELECT 'coupon-issued:' || id, issued_at FROM user_coupon
+    UNION ALL
+    SELECT 'order-completed:' || id, completed_at FROM "order" WHERE completed_at IS NOT NULL
+    UNION ALL
+    SELECT 'order-cancelled:' || id, cancelled_at FROM "order" WHERE cancelled_at IS NOT NULL
+"""
+
+EVENTS_TELL_FACTS = Invariant(
+    "events_tell_facts",
+    "No event is told or counted of something that did not happen.",
+    f"""
+    WITH fact AS ({FACTS})
+    SELECT 'outbox message ' || id, event_id || ' never happened' FROM outbox_message
+    WHERE NOT EXISTS (SELECT FROM fact WHERE fact.event_id = outbox_message.event_id)
+    UNION ALL
+    SELECT 'processed event', event_id || ' never happened' FROM processed_event
+    WHERE NOT EXISTS (SELECT FROM fact WHERE fact.event_id = processed_event.event_id)
+    """,  # noqa: S608  # our own text
+)
+
+# Delivered messages may be purged, the oldest first. A fact that is younger than the oldest delivery still kept was
+# delivered after it, or waits: either way its message must be there. The minute allows for clocks that differ.
+FACTS_ARE_TOLD = Invariant(
+    "facts_are_told",
+    "Every fact since the oldest kept delivery has its message to Kafka.",
+    f"""
+    WITH fact AS ({FACTS})
+    SELECT 'event ' || event_id, 'no message, happened at ' || happened_at
+    FROM fact
+    WHERE happened_at > (SELECT min(sent_at) + interval '1 minute' FROM outbox_message WHERE destination = 'kafka')
+      AND NOT EXISTS (
+          SELECT FROM outbox_message AS message WHERE message.event_id = fact.event_id AND destination = 'kafka'
+      )
+    """,  # noqa: S608  # our own text
+)
+
+ONE_MESSAGE = Invariant(
+    "one_message_per_destination",
+    "An event has at most one message for each destination.",
+    """
+    SELECT 'event ' || event_id, format('%%s messages for %%s', count(*), destination)
+    FROM outbox_message GROUP BY event_id, destination HAVING count(*) > 1
+    """,
+)
+
+NOTHING_PENDING = Invariant(
+    "nothing_is_pending",
+    "In a quiet system every message has arrived.",
+    """
+    SELECT 'outbox message ' || id,
+           format('%%s to %%s is %%s after %%s attempts', event_id, destination,
+                  CASE WHEN parked_at IS NULL THEN 'waiting' ELSE 'parked' END, attempts)
+    FROM outbox_message WHERE sent_at IS NULL
+    """,
+    only_when_quiet=True,
+)
+
+STATISTICS = Invariant(
+    "statistics_are_counted_orders",
+    "Units sold per product and day are those of the orders counted so far, less the cancellations counted so far.",
+    """
+    WITH counted AS (
+        SELECT id, ordered_date, 1 AS sign FROM "order" JOIN processed_event ON event_id = 'order-completed:' || id
+        UNION ALL
+        SELECT id, ordered_date, -1 FROM "order" JOIN processed_event ON event_id = 'order-cancelled:' || id
+    ), due AS (
+        SELECT product_id, ordered_date AS date, sum(sign * quantity) AS quantity
+        FROM counted JOIN order_item ON order_id = counted.id
+        GROUP BY product_id, ordered_date
+    )
+    SELECT format('product %%s on %%s', coalesce(due.product_id, stat.product_id), coalesce(due.date, stat.date)),
+           format('%%s counted, %%s sold', coalesce(quantity_sold, 0), coalesce(quantity, 0))
+    FROM due FULL JOIN product_stat AS stat ON stat.product_id = due.product_id AND stat.date = due.date
+    WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
+    """,
+)
+
+ORDERS_ARE_COUNTED = Invariant(
+    "orders_are_counted",
+    "In a quiet system every order and every cancellation has been counted.",
+    """
+    SELECT 'event ' || event_id, 'not counted'
+    FROM (
+        SELECT 'order-completed:' || id AS event_id FROM "order" WHERE completed_at IS NOT NULL
+        UNION ALL
+        SELECT 'order-cancelled:' || id FROM "order" WHERE cancelled_at IS NOT NULL
+    ) AS due
+    WHERE NOT EXISTS (SELECT FROM processed_event AS counted WHERE counted.event_id = due.event_id)
+    """,
+    only_when_quiet=True,
+)
+
+# Longer than any request may take: such a transaction holds its locks for nobody.
+NOTHING_IDLES = Invariant(
+    "nothing_idles_in_a_transaction",
+    "No connection sits idle in a transaction for longer than a request may take.",
+    """
+    SELECT 'backend ' || pid, 'idle in transaction since ' || state_change
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND state LIKE 'idle in transaction%%'
+      AND state_change <= clock_timestamp() - make_interval(secs => %(idle_seconds)s)
+    """,
+)
+
+EVENTS = (
+    EVENTS_TELL_FACTS,
+    FACTS_ARE_TOLD,
+    ONE_MESSAGE,
+    NOTHING_PENDING,
+    STATISTICS,
+    ORDERS_ARE_COUNTED,
+    NOTHING_IDLES,
+)

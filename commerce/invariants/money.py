@@ -1,0 +1,54 @@
+"""Balances and the ledger that explains them."""
+
+from commerce.invariants.rule import Invariant
+
+BALANCE_IS_LEDGER = Invariant(
+    "balance_is_ledger_sum",
+    "A balance is the sum of its ledger entries.",
+    """
+    SELECT 'user ' || account.id, format('balance %%s, ledger %%s', balance, coalesce(total, 0))
+    FROM "user" AS account
+    LEFT JOIN (SELECT user_id, sum(amount) AS total FROM user_balance_tx GROUP BY user_id) AS ledger
+           ON ledger.user_id = account.id
+    WHERE balance <> coalesce(total, 0)
+    """,
+)
+
+LEDGER_CHAIN = Invariant(
+    "ledger_is_a_chain",
+    "Each entry's balance is the one before it plus its amount.",
+    """
+    SELECT 'ledger entry ' || id, format('balance %%s after %%s on top of %%s', balance_after, amount, before)
+    FROM (
+        SELECT id, amount, balance_after,
+               lag(balance_after, 1, 0::bigint) OVER (PARTITION BY user_id ORDER BY id) AS before
+        FROM user_balance_tx
+    ) AS entry
+    WHERE balance_after <> before + amount
+    """,
+)
+
+BALANCE_NOT_NEGATIVE = Invariant(
+    "balance_not_negative",
+    "No account is or ever was below zero.",
+    """
+    SELECT 'user ' || id, format('balance %%s', balance) FROM "user" WHERE balance < 0
+    UNION ALL
+    SELECT 'ledger entry ' || id, format('balance %%s', balance_after) FROM user_balance_tx WHERE balance_after < 0
+    """,
+)
+
+MONEY_TOTAL = Invariant(
+    "money_neither_appears_nor_vanishes",
+    "All balances together are charges + refunds + adjustments - payments.",
+    """
+    SELECT 'the shop', format('balances %%s, ledger %%s', balances, ledger)
+    FROM (SELECT coalesce(sum(balance), 0) AS balances FROM "user") AS accounts,
+         (SELECT coalesce(sum(CASE type WHEN 'PAYMENT' THEN -abs(amount) WHEN 'ADJUSTMENT' THEN amount
+                                        ELSE abs(amount) END), 0) AS ledger
+          FROM user_balance_tx) AS entries
+    WHERE balances <> ledger
+    """,
+)
+
+MONEY = (BALANCE_IS_LEDGER, LEDGER_CHAIN, BALANCE_NOT_NEGATIVE, MONEY_TOTAL)

@@ -1,0 +1,116 @@
+"""Orders, their payments and refunds, and what their buyers were told."""
+
+from commerce.invariants.rule import Invariant
+
+ORDER_TOTAL = Invariant(
+    "order_total_is_its_items",
+    "An order has items, and its total is their sum.",
+    """
+    SELECT 'order ' || purchase.id, format('total %%s, items %%s', total_amount, items)
+    FROM "order" AS purchase
+    LEFT JOIN (SELECT order_id, sum(unit_price * quantity) AS items FROM order_item GROUP BY order_id) AS item
+           ON item.order_id = purchase.id
+    WHERE items IS DISTINCT FROM total_amount
+    """,
+)
+
+ORDER_PAID = Invariant(
+    "order_paid_is_total_less_discount",
+    "Paid is total minus discount, and the discount is not more than the total.",
+    """
+    SELECT 'order ' || id, format('paid %%s of %%s with %%s off', paid_amount, total_amount, discount_amount)
+    FROM "order"
+    WHERE paid_amount <> total_amount - discount_amount OR discount_amount NOT BETWEEN 0 AND total_amount
+    """,
+)
+
+ORDER_DISCOUNT = Invariant(
+    "order_discount_is_its_coupons",
+    "A discount is what the order's coupon takes off; without a coupon there is none.",
+    """
+    SELECT 'order ' || purchase.id, format('discount %%s instead of %%s', discount_amount, due)
+    FROM "order" AS purchase
+    LEFT JOIN user_coupon ON user_coupon.id = user_coupon_id
+    LEFT JOIN coupon ON coupon.id = user_coupon.coupon_id
+    CROSS JOIN LATERAL (
+        SELECT CASE discount_type
+                   WHEN 'FIXED' THEN least(discount_value, total_amount)
+                   WHEN 'PERCENT' THEN least(div(total_amount::numeric * discount_value, 100), max_discount)
+                   ELSE 0
+               END AS due
+    ) AS discount
+    WHERE discount_amount <> due
+    """,
+)
+
+ORDER_FINISHED = Invariant(
+    "no_order_is_left_unfinished",
+    "PROCESSING exists only inside the transaction that places an order.",
+    """SELECT 'order ' || id, 'PROCESSING since ' || created_at FROM "order" WHERE status = 'PROCESSING'""",
+)
+
+ORDER_PAYMENT = Invariant(
+    "order_has_its_one_payment",
+    "A placed order has exactly one payment, of its amount and by its owner; no payment is without an order.",
+    """
+    SELECT coalesce('order ' || purchase.id, 'ledger entry ' || first_id),
+           CASE WHEN purchase.id IS NULL THEN 'payment of no order'
+                ELSE format('%%s payments, %%s of %%s', coalesce(entries, 0), coalesce(-amount, 0), paid_amount)
+           END
+    FROM (SELECT * FROM "order" WHERE status <> 'PROCESSING') AS purchase
+    FULL JOIN (
+        SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS payer, min(id) AS first_id
+        FROM user_balance_tx WHERE type = 'PAYMENT' GROUP BY order_id
+    ) AS payment ON payment.order_id = purchase.id
+    WHERE entries IS DISTINCT FROM 1 OR -amount IS DISTINCT FROM paid_amount
+       OR payer IS DISTINCT FROM purchase.user_id
+    """,
+)
+
+ORDER_REFUND = Invariant(
+    "cancelled_order_has_its_one_refund",
+    "A cancelled order has exactly one refund, of what was paid and to its owner; no other order has any.",
+    """
+    SELECT coalesce('order ' || purchase.id, 'ledger entry ' || first_id),
+           CASE WHEN purchase.id IS NULL THEN 'refund of no cancelled order'
+                ELSE format('%%s refunds, %%s of %%s', coalesce(entries, 0), coalesce(amount, 0), paid_amount)
+           END
+    FROM (SELECT * FROM "order" WHERE status = 'CANCELLED') AS purchase
+    FULL JOIN (
+        SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS receiver, min(id) AS first_id
+        FROM user_balance_tx WHERE type = 'REFUND' GROUP BY order_id
+    ) AS refund ON refund.order_id = purchase.id
+    WHERE entries IS DISTINCT FROM 1 OR amount IS DISTINCT FROM paid_amount
+       OR receiver IS DISTINCT FROM purchase.user_id
+    """,
+)
+
+ANSWERS = Invariant(
+    "answered_requests_exist_once",
+    "What a kept 200 told its caller exists, and no two of them told the same.",
+    """
+    WITH answer AS (
+        SELECT id, caller_id, CASE WHEN convert_from(body, 'UTF8') IS JSON OBJECT
+                                   THEN convert_from(body, 'UTF8')::jsonb ELSE '{}' END AS told
+        FROM idempotency_key WHERE status = 200
+    ), fact AS (
+        SELECT id AS answer_id,
+               CASE WHEN told ? 'paidAmount' THEN 'order ' || (told ->> 'id') || ' ' || (told ->> 'status')
+                    WHEN told ? 'transaction' THEN 'ledger entry ' || (told -> 'transaction' ->> 'id')
+                    WHEN told ? 'couponId' THEN 'user coupon ' || (told ->> 'id')
+                    ELSE 'unknown answer ' || id END AS name,
+               CASE WHEN told ? 'paidAmount' THEN (told ->> 'id')::bigint END AS order_id,
+               CASE WHEN told ? 'transaction' THEN (told -> 'transaction' ->> 'id')::bigint END AS entry_id,
+               CASE WHEN told ? 'couponId' THEN (told ->> 'id')::bigint END AS user_coupon_id
+        FROM answer
+    )
+    SELECT 'idempotency key ' || answer_id, name || ' does not exist' FROM fact
+    WHERE NOT EXISTS (SELECT FROM "order" WHERE id = order_id)
+      AND NOT EXISTS (SELECT FROM user_balance_tx WHERE id = entry_id)
+      AND NOT EXISTS (SELECT FROM user_coupon WHERE id = user_coupon_id)
+    UNION ALL
+    SELECT name, count(*) || ' requests were answered with it' FROM fact GROUP BY name HAVING count(*) > 1
+    """,
+)
+
+ORDERS = (ORDER_TOTAL, ORDER_PAID, ORDER_DISCOUNT, ORDER_FINISHED, ORDER_PAYMENT, ORDER_REFUND, ANSWERS)

@@ -1,0 +1,63 @@
+"""Stock and the movements that explain it."""
+
+from commerce.invariants.rule import Invariant
+
+STOCK_NOT_NEGATIVE = Invariant(
+    "stock_not_negative",
+    "No product has less than nothing.",
+    "SELECT 'product ' || id, format('stock %%s', stock) FROM product WHERE stock < 0",
+)
+
+STOCK_IS_MOVEMENTS = Invariant(
+    "stock_is_its_movements",
+    "Stock is opening + adjustments - sold + returned: every change left a movement, staff's included.",
+    """
+    SELECT 'product ' || product.id, format('stock %%s, movements %%s', stock, coalesce(moved, 0))
+    FROM product
+    LEFT JOIN (SELECT product_id, sum(quantity) AS moved FROM stock_movement GROUP BY product_id) AS movement
+           ON movement.product_id = product.id
+    WHERE stock <> coalesce(moved, 0)
+    """,
+)
+
+SALES_ARE_ORDERS = Invariant(
+    "sales_are_order_items",
+    "Each item of a placed order took its units off the stock once, and nothing else was sold.",
+    """
+    SELECT format('order %%s, product %%s', coalesce(item.order_id, sold.order_id),
+                  coalesce(item.product_id, sold.product_id)),
+           format('%%s sold, %%s ordered', coalesce(-sold.quantity, 0), coalesce(item.quantity, 0))
+    FROM (
+        SELECT order_id, product_id, sum(quantity) AS quantity
+        FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status <> 'PROCESSING'
+        GROUP BY order_id, product_id
+    ) AS item
+    FULL JOIN (
+        SELECT order_id, product_id, sum(quantity) AS quantity
+        FROM stock_movement WHERE reason = 'SALE' GROUP BY order_id, product_id
+    ) AS sold ON sold.order_id = item.order_id AND sold.product_id = item.product_id
+    WHERE -sold.quantity IS DISTINCT FROM item.quantity
+    """,
+)
+
+RETURNS_ARE_CANCELS = Invariant(
+    "returns_are_cancelled_items",
+    "Each item of a cancelled order came back once, and nothing else was returned.",
+    """
+    SELECT format('order %%s, product %%s', coalesce(item.order_id, returned.order_id),
+                  coalesce(item.product_id, returned.product_id)),
+           format('%%s returned, %%s cancelled', coalesce(returned.quantity, 0), coalesce(item.quantity, 0))
+    FROM (
+        SELECT order_id, product_id, sum(quantity) AS quantity
+        FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status = 'CANCELLED'
+        GROUP BY order_id, product_id
+    ) AS item
+    FULL JOIN (
+        SELECT order_id, product_id, sum(quantity) AS quantity
+        FROM stock_movement WHERE reason = 'RETURN' GROUP BY order_id, product_id
+    ) AS returned ON returned.order_id = item.order_id AND returned.product_id = item.product_id
+    WHERE returned.quantity IS DISTINCT FROM item.quantity
+    """,
+)
+
+STOCK = (STOCK_NOT_NEGATIVE, STOCK_IS_MOVEMENTS, SALES_ARE_ORDERS, RETURNS_ARE_CANCELS)
