@@ -199,6 +199,10 @@ REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
 KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="127.0.0.1:9092")
 KAFKA_TOPIC_PREFIX = env.str("KAFKA_TOPIC_PREFIX", default="")
 KAFKA_CONSUMER_GROUP = env.str("KAFKA_CONSUMER_GROUP", default="product-stats")
+KAFKA_TOPIC_PARTITIONS = env.int("KAFKA_TOPIC_PARTITIONS", default=6)
+KAFKA_TOPIC_RETENTION_HOURS = env.int("KAFKA_TOPIC_RETENTION_HOURS", default=168)
+KAFKA_TOPIC_REPLICATION = env.int("KAFKA_TOPIC_REPLICATION", default=1)
+"""Copies of every message; 3 in production, on as many brokers. What `manage.py create_topics` makes topics with."""
 EVENT_SOURCE = env.str("EVENT_SOURCE", default="/commerce")
 OUTBOX_DISPATCH_IN_WEB = env.bool("OUTBOX_DISPATCH_IN_WEB", default=True)
 OUTBOX_BATCH_SIZE = env.int("OUTBOX_BATCH_SIZE", default=500)
@@ -211,6 +215,8 @@ DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
 DATA_PLATFORM_DELIVERY = env.str("DATA_PLATFORM_DELIVERY", default="async")
 DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", default=3.0)
 
+if min(KAFKA_TOPIC_PARTITIONS, KAFKA_TOPIC_RETENTION_HOURS, KAFKA_TOPIC_REPLICATION) < 1:
+    raise ImproperlyConfigured("KAFKA_TOPIC_PARTITIONS, …_RETENTION_HOURS and …_REPLICATION are 1 or more.")
 if DATA_PLATFORM_DELIVERY not in ("async", "sync"):
     raise ImproperlyConfigured("DATA_PLATFORM_DELIVERY is neither `async` nor `sync`.")
 if DATA_PLATFORM_URL and not DATA_PLATFORM_SECRET:

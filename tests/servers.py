@@ -40,6 +40,11 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     return (yield)
 
 
+def kafka_was_given() -> bool:
+    """Whether KAFKA_BOOTSTRAP_SERVERS named a cluster for this run."""
+    return _KAFKA_GIVEN in os.environ
+
+
 def start_shared_servers(servers: ExitStack) -> None:
     """What all processes of the run share: a folder, PostgreSQL and Redis, and the settings of a test."""
     directory = Path(tempfile.mkdtemp(prefix="commerce-tests-")).resolve()
@@ -76,7 +81,7 @@ def choose_redis_databases(worker: int) -> None:
 
 def start_broker(servers: ExitStack, *, name: str) -> None:
     """A broker per process, so that parallel tests do not read each other's events; a given one is shared."""
-    if _KAFKA_GIVEN in os.environ:
+    if kafka_was_given():
         return
     directory = Path(os.environ["LOCAL_DIR"]) / name
     broker = Broker(directory, logs=directory)

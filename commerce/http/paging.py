@@ -4,6 +4,7 @@ Owns `cursor`, `page` and `pageSize`; never decides what is listed. A value that
 not the nearest value that would.
 """
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
@@ -84,7 +85,7 @@ class CatalogPages(PageNumberPagination):
         return page_size_of(request)
 
     def paginate_queryset(
-        self, queryset: "QuerySet[Any, Any]", request: Request, view: Any = None
+        self, queryset: "QuerySet[Any, Any] | Sequence[Any]", request: Request, view: Any = None
     ) -> list[Any] | None:
         try:
             page: list[Any] | None = super().paginate_queryset(queryset, request, view)
@@ -93,10 +94,12 @@ class CatalogPages(PageNumberPagination):
         return page
 
     def get_next_link(self) -> str | None:
-        return self._link(self.page.next_page_number()) if self.page.has_next() else None
+        page = self.page
+        return self._link(page.next_page_number()) if page is not None and page.has_next() else None
 
     def get_previous_link(self) -> str | None:
-        return self._link(self.page.previous_page_number()) if self.page.has_previous() else None
+        page = self.page
+        return self._link(page.previous_page_number()) if page is not None and page.has_previous() else None
 
     def _link(self, number: int) -> str:
         return replace_query_param(self.address, self.page_query_param, number)

@@ -25,6 +25,11 @@ def destinations_of(event_type: str) -> tuple[str, ...]:
     return tuple(name for name in _routes(settings.EVENT_ROUTES)[event_type] if is_switched_on(name))
 
 
+def event_types_to(destination: str) -> list[str]:
+    """Every event type that goes to `destination`, in the order of the table, switched on or not."""
+    return [event_type for event_type, names in _routes(settings.EVENT_ROUTES).items() if destination in names]
+
+
 def is_switched_on(destination: str) -> bool:
     if destination == DATA_PLATFORM:
         return bool(settings.DATA_PLATFORM_URL)

@@ -30,7 +30,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def backfill(from_day: str | date, to_day: str | date, *, dry_run: bool = False) -> dict[str, object]:
     """Run the command and return its last line."""
-    return json.loads(backfill_lines(from_day, to_day, dry_run=dry_run)[-1])
+    report: dict[str, object] = json.loads(backfill_lines(from_day, to_day, dry_run=dry_run)[-1])
+    return report
 
 
 def backfill_lines(from_day: str | date, to_day: str | date, *, dry_run: bool = False) -> list[str]:

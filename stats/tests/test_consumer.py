@@ -69,6 +69,17 @@ def consuming() -> Iterator[None]:
             loop.result(timeout=PATIENCE_SECONDS)
 
 
+@contextmanager
+def no_new_connections() -> Iterator[None]:
+    """Whoever has no connection to the database gets none."""
+    port = connection.settings_dict["PORT"]
+    connection.settings_dict["PORT"] = "1"
+    try:
+        yield
+    finally:
+        connection.settings_dict["PORT"] = port
+
+
 def take(made: KafkaSource, count: int) -> list[Received]:
     """The next `count` messages."""
     taken: list[Received] = []
@@ -145,7 +156,7 @@ def test_a_lost_database_connection_costs_a_retry_and_no_event(user: User, pen: 
     order_of(user, {pen: 3})
     payloads = as_batch(payloads_told())
     [backend] = sql.fetch_one("SELECT pg_backend_pid()") or [None]
-    with meanwhile(lambda: sql.fetch_one("SELECT pg_terminate_backend(%s)", [backend])) as terminated:
+    with meanwhile(lambda: sql.fetch_one("SELECT pg_terminate_backend(%s::integer)", [backend])) as terminated:
         terminated.result(timeout=PATIENCE_SECONDS)
     assert consumers._counted(payloads, Event())
     assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
@@ -156,15 +167,21 @@ def test_a_stop_while_the_database_is_away_leaves_the_batch_unsettled(user: User
     payloads = as_batch(payloads_told())
     stopping = Event()
     stopping.set()
-    port = connection.settings_dict["PORT"]
     connection.close()
-    connection.settings_dict["PORT"] = "1"
-    try:
+    with no_new_connections():
         assert not consumers._counted(payloads, stopping)
-    finally:
-        connection.close()
-        connection.settings_dict["PORT"] = port
     assert units_counted() == {}
+
+
+def test_offsets_are_not_committed_before_the_count(user: User, pen: Product, caplog: pytest.LogCaptureFixture) -> None:
+    order_of(user, {pen: 3})
+    [payload] = payloads_told()
+    send(payload)
+    with no_new_connections(), consuming():
+        wait_until(lambda: "could not be counted" in caplog.text, "a count that fails")
+    assert units_counted() == {}
+    with source() as next_consumer:
+        assert [message.payload for message in take(next_consumer, 1)] == [payload]
 
 
 class TestCommand:

@@ -31,9 +31,9 @@ def python_child(logs: Path, code: str, *arguments: str, name: str = "child", gr
     return Child(ChildSpec(name=name, command=command, log_path=logs / f"{name}.log", grace_seconds=grace_seconds))
 
 
-def wait_for(what: Callable[[], bool]) -> None:
-    """Return as soon as it is true; fail after fifteen seconds."""
-    deadline = time.monotonic() + LIMIT_SECONDS
+def wait_for(what: Callable[[], bool], *, limit_seconds: float = LIMIT_SECONDS) -> None:
+    """Return as soon as it is true; fail after fifteen seconds, or the given limit."""
+    deadline = time.monotonic() + limit_seconds
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.01)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,12 +15,6 @@ from commerce.embedded.children import Child
 from commerce.embedded.postgres import Postgres
 from commerce.embedded.redis import Redis
 from tests.embedded.processes import is_alive, wait_for
-
-
-@pytest.fixture
-def folder() -> Path:
-    """Not pytest's own: another run of pytest makes those unreachable for the user that PostgreSQL runs as."""
-    return Path(tempfile.mkdtemp(dir=os.environ["LOCAL_DIR"]))
 
 
 @pytest.fixture

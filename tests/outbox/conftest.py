@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
+from confluent_kafka import Consumer, Message, TopicPartition
 from django.conf import settings as configured
 from django.utils import timezone
 from pytest_django import Settings
@@ -54,7 +54,7 @@ class Record:
 
     key: str
     value: bytes
-    headers: list[tuple[str, bytes]]
+    headers: list[tuple[str, str | bytes | None]]
     partition: int
 
 
@@ -93,7 +93,7 @@ def read_topic(event_type: str, *, at_least: int) -> list[Record]:
         """From the first message to the end of each partition."""
         records.clear()
         reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])
-        at_end: set[int] = set()
+        at_end: set[int | None] = set()
         while len(at_end) < len(partitions):
             message = reader.poll(1.0)
             if message is None:
@@ -111,10 +111,9 @@ def read_topic(event_type: str, *, at_least: int) -> list[Record]:
     return records
 
 
-def _record(message: object) -> Record:
-    return Record(
-        message.key().decode(),  # type: ignore[attr-defined]
-        message.value(),  # type: ignore[attr-defined]
-        message.headers(),  # type: ignore[attr-defined]
-        message.partition(),  # type: ignore[attr-defined]
-    )
+def _record(message: Message) -> Record:
+    key, value, partition = message.key(), message.value(), message.partition()
+    assert isinstance(key, bytes)
+    assert isinstance(value, bytes)
+    assert partition is not None
+    return Record(key.decode(), value, list(message.headers() or []), partition)

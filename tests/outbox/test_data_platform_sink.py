@@ -2,16 +2,20 @@
 
 import hashlib
 import hmac
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
+from typing import Any
 
 import pytest
+from django.conf import settings
 from pytest_django import Settings
 
 from commerce.outbox.sinks import data_platform
 from commerce.outbox.sinks.base import Failure, Message, Outcomes
-from commerce.outbox.sinks.data_platform import DataPlatformSink
+from commerce.outbox.sinks.data_platform import DataPlatformSink, signature
 from tests.outbox.partner import Partner
 from tests.together import wait_until
 
@@ -47,10 +51,27 @@ def test_the_signature_can_be_checked_as_documented(sink: DataPlatformSink, part
     before = int(time.time())
     sink.deliver([message()])
     [call] = partner.calls
-    sent_at, _, signature = call.headers["X-Signature"].removeprefix("t=").partition(",v1=")
+    sent_at, _, digest = call.headers["X-Signature"].removeprefix("t=").partition(",v1=")
     assert before <= int(sent_at) <= time.time()
     expected = hmac.new(SECRET.encode(), sent_at.encode() + b"." + call.body, hashlib.sha256).hexdigest()
-    assert signature == expected
+    assert digest == expected
+
+
+def test_the_check_in_the_documentation_accepts_our_calls_and_no_others(
+    sink: DataPlatformSink, partner: Partner
+) -> None:
+    page = (Path(settings.BASE_DIR) / "docs" / "data-platform.md").read_text()
+    [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    documented: dict[str, Any] = {}
+    exec(code, documented)  # noqa: S102  # the page's own example
+    is_from_the_shop = documented["is_from_the_shop"]
+    sink.deliver([message()])
+    [call] = partner.calls
+    header = call.headers["X-Signature"]
+    assert is_from_the_shop(header, call.body, SECRET)
+    assert not is_from_the_shop(header, call.body + b" ", SECRET)
+    assert not is_from_the_shop(header, call.body, "a secret of somebody else, 40 letters ok")
+    assert not is_from_the_shop(signature(SECRET, call.body, sent_at=int(time.time()) - 400), call.body, SECRET)
 
 
 def test_another_body_or_another_secret_has_another_signature(

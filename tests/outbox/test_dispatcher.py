@@ -22,7 +22,7 @@ from commerce.outbox.dispatcher import Dispatcher, Drained, backoff_seconds
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks import kafka
-from commerce.outbox.sinks.base import Message, Outcomes
+from commerce.outbox.sinks.base import Message, Outcomes, sink_of
 from commerce.outbox.sinks.kafka import KafkaSink
 from tests.outbox.conftest import read_topic, tell, waiting
 from tests.outbox.partner import Partner
@@ -134,12 +134,12 @@ class TestOneAtATime:
         monkeypatch.setattr(dispatcher, "TRY_LOCK", "SELECT %s <> ''")
         monkeypatch.setattr(dispatcher, "UNLOCK", "SELECT %s")
         settings.EVENT_SINKS = f"{__name__}.MEETING"
-        dispatcher.sink_of.cache_clear()
+        sink_of.cache_clear()
         try:
             told = tell(times=3)
             assert [one.sent for one in together([Dispatcher(KAFKA).drain, Dispatcher(KAFKA).drain])] == [3, 3]
         finally:
-            dispatcher.sink_of.cache_clear()
+            sink_of.cache_clear()
         assert sorted(ids_of(read_topic("coupon-issued", at_least=6))) == sorted(told * 2)
 
     def test_who_comes_second_does_nothing_and_says_so(self, partner: Partner) -> None:
@@ -254,6 +254,14 @@ class TestFailures:
         with statements() as ran:
             assert away.drain() == Drained()
         assert ran == []
+
+    def test_a_destination_that_is_away_costs_one_batch_not_the_whole_backlog(self, settings: Settings) -> None:
+        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
+        settings.OUTBOX_BATCH_SIZE = 2
+        for user_id in range(6):
+            tell(user_id=user_id)
+        assert Dispatcher(KAFKA).drain() == Drained(failed=2)
+        assert [row.attempts for row in waiting(KAFKA)] == [1, 1, 0, 0, 0, 0]
 
     def test_what_the_broker_refuses_is_parked_at_once_and_the_rest_goes(self) -> None:
         [before], [huge], [after] = tell(), tell(text="x" * 2_000_000), tell()

@@ -1,0 +1,58 @@
+"""`manage.py create_topics`: the topics that the shop writes and reads, made where they are missing.
+
+Owns the report and the exit code; a topic that is there is never changed.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from commerce.outbox.routes import KAFKA, event_types_to
+from commerce.outbox.sinks.kafka import KafkaAway, topic_of
+from commerce.outbox.sinks.kafka_topics import (
+    State,
+    Topic,
+    TopicRefused,
+    TopicTerms,
+    create_topics,
+    topics_as_they_stand,
+)
+
+
+class Command(BaseCommand):
+    help = (
+        "Make the Kafka topics of every event that is routed to Kafka, as the KAFKA_TOPIC_* settings say. Safe to "
+        "repeat: a topic that is there is compared and never changed. Exit code 0 when every topic is there, "
+        "1 when Kafka is away or refuses one. With --check nothing is made, and one that is missing or differs is 1."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--check", action="store_true", help="Make nothing; exit code 1 unless all is as it should be.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        terms = TopicTerms(
+            partitions=settings.KAFKA_TOPIC_PARTITIONS,
+            retention_hours=settings.KAFKA_TOPIC_RETENTION_HOURS,
+            replication=settings.KAFKA_TOPIC_REPLICATION,
+        )
+        # What the shop reads itself, the order events, is among what it writes.
+        names = [topic_of(event_type) for event_type in event_types_to(KAFKA)]
+        act = topics_as_they_stand if options["check"] else create_topics
+        try:
+            topics = act(names, terms)
+        except KafkaAway as away:
+            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {away}") from away
+        except TopicRefused as refused:
+            raise CommandError(str(refused)) from refused
+        for topic in topics:
+            self.stdout.write(_line(topic))
+        wrong = [topic.name for topic in topics if topic.state in (State.MISSING, State.DIFFERS)]
+        if options["check"] and wrong:
+            raise CommandError(f"Not as the settings say: {', '.join(wrong)}")
+
+
+def _line(topic: Topic) -> str:
+    differences = f": {', '.join(topic.differences)}" if topic.differences else ""
+    return f"{topic.name}: {topic.state}{differences}"

@@ -1,0 +1,173 @@
+"""Stock moves only together with a movement row, all or nothing, and never below zero."""
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Sum
+from django.utils import timezone
+from psycopg import sql
+
+from commerce.core.locks import locked_transaction
+from commerce.core.sql import violated_constraint
+from products import services
+from products.errors import OutOfStock, ProductNotFound, Shortage
+from products.models import Product, StockMovement
+from products.operations import TakenLine, record_sale, return_stock, take_stock
+from tests.factories import ProductFactory
+from tests.layers import LOCKS_OFF, switched_off
+from tests.shop_state import nothing_changes, statements
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ORDER = 7
+CLERK = 3
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(name="Pen", price=1_200, stock=10)
+
+
+@pytest.fixture
+def chair() -> Product:
+    return ProductFactory(name="Chair", price=45_000, stock=2)
+
+
+def stock(product: Product) -> int:
+    """What the product says, which must be what its movements add up to."""
+    product.refresh_from_db()
+    assert StockMovement.objects.filter(product=product).aggregate(total=Sum("quantity"))["total"] == product.stock
+    return product.stock
+
+
+class TestTaking:
+    def test_takes_all_in_one_statement_and_answers_by_product_id(self, pen: Product, chair: Product) -> None:
+        now = timezone.now()
+        with locked_transaction() as unit:
+            with statements() as ran:
+                taken = take_stock({chair.pk: 2, pen.pk: 3})
+            record_sale(unit, {chair.pk: 2, pen.pk: 3}, order_id=ORDER, now=now)
+        assert taken == [TakenLine(pen.pk, "Pen", 1_200, 3), TakenLine(chair.pk, "Chair", 45_000, 2)]
+        assert (stock(pen), stock(chair)) == (7, 0)
+        assert len(ran) == 1
+
+    def test_takes_nothing_where_one_product_is_short(self, pen: Product, chair: Product) -> None:
+        with nothing_changes(), pytest.raises(OutOfStock) as refusal:
+            self._take_and_look({pen.pk: 3, chair.pk: 3}, left=[10, 2])
+        assert refusal.value.shortages == [Shortage(chair.pk, 3, 2)]
+
+    def test_takes_nothing_where_one_product_is_not_for_sale(self, pen: Product) -> None:
+        relic = ProductFactory(is_active=False)
+        with nothing_changes(), pytest.raises(ProductNotFound) as refusal:
+            self._take_and_look({pen.pk: 3, relic.pk: 1}, left=[10, 10])
+        assert refusal.value.product_id == relic.pk
+
+    @staticmethod
+    def _take_and_look(quantities: dict[int, int], *, left: list[int]) -> None:
+        """Nothing was taken even inside the transaction that is about to be undone."""
+        with locked_transaction():
+            try:
+                take_stock(quantities)
+            finally:
+                assert list(Product.objects.order_by("id").values_list("stock", flat=True)) == left
+
+    def test_what_was_taken_comes_back_once(self, pen: Product) -> None:
+        with locked_transaction() as unit:
+            take_stock({pen.pk: 3})
+            record_sale(unit, {pen.pk: 3}, order_id=ORDER, now=timezone.now())
+        with locked_transaction() as unit:
+            return_stock(unit, {pen.pk: 3}, order_id=ORDER, now=timezone.now())
+        assert stock(pen) == 10
+        with nothing_changes(), pytest.raises(IntegrityError) as error, locked_transaction() as unit:
+            return_stock(unit, {pen.pk: 3}, order_id=ORDER, now=timezone.now())
+        assert violated_constraint(error.value) == "stock_movement_once_per_order"
+
+
+class TestAdjusting:
+    @pytest.mark.parametrize(("delta", "after"), [(5, 15), (-10, 0), (0, 10)])
+    def test_counts_and_says_who_and_why(self, pen: Product, delta: int, after: int) -> None:
+        assert services.adjust_stock(product_id=pen.pk, delta=delta, actor_id=CLERK, note="counted again") == after
+        assert stock(pen) == after
+        movement = StockMovement.objects.get(reason="ADJUSTMENT")
+        assert (movement.quantity, movement.actor_id, movement.note) == (delta, CLERK, "counted again")
+
+    def test_takes_no_more_than_is_there(self, pen: Product) -> None:
+        with nothing_changes(), pytest.raises(OutOfStock) as refusal:
+            services.adjust_stock(product_id=pen.pk, delta=-11, actor_id=CLERK, note="")
+        assert refusal.value.shortages == [Shortage(pen.pk, 11, 10)]
+
+    def test_of_nothing_is_refused(self) -> None:
+        with nothing_changes(), pytest.raises(ProductNotFound):
+            services.adjust_stock(product_id=999_999_999, delta=1, actor_id=CLERK, note="")
+
+    def test_of_two_members_of_staff_at_once_both_count(self, pen: Product) -> None:
+        with switched_off(LOCKS_OFF):
+            together(
+                [lambda: services.adjust_stock(product_id=pen.pk, delta=1, actor_id=CLERK, note="") for _ in range(10)]
+            )
+        assert stock(pen) == 20
+
+
+class TestCatalogue:
+    def test_a_new_product_has_its_opening_stock(self) -> None:
+        product = services.create_product(Product(name="Lamp", price=30_000), opening_stock=4, actor_id=CLERK)
+        assert stock(product) == 4
+        assert StockMovement.objects.get().reason == "OPENING"
+
+    def test_an_edit_from_a_stale_form_leaves_the_stock_alone(self, pen: Product) -> None:
+        stale = Product.objects.get(pk=pen.pk)
+        services.adjust_stock(product_id=pen.pk, delta=-4, actor_id=CLERK, note="")
+        stale.name = "Fountain pen"
+        services.save_product(stale)
+        assert stock(pen) == 6
+        assert pen.name == "Fountain pen"
+
+
+def refused_by(statement: str | sql.Composed, params: list[Any]) -> str | None:
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement, params)
+    except IntegrityError as error:
+        return violated_constraint(error)
+    return None
+
+
+class TestWhatTheDatabaseRefuses:
+    @pytest.mark.parametrize("column", ["stock", "price"])
+    def test_less_than_nothing(self, pen: Product, column: str) -> None:
+        update = sql.SQL("UPDATE product SET {} = %s").format(sql.Identifier(column))
+        assert refused_by(update, [-1]) == f"product_{column}_not_negative"
+        assert refused_by(update, [0]) is None
+
+    @pytest.mark.parametrize("statement", ["UPDATE stock_movement SET quantity = 5", "DELETE FROM stock_movement"])
+    def test_another_history(self, pen: Product, statement: str) -> None:
+        assert refused_by(statement, []) == "stock_movement_is_append_only"
+
+    @pytest.mark.parametrize(
+        ("reason", "quantity", "order_id", "fits"),
+        [
+            ("SALE", -1, ORDER, True),
+            ("SALE", 1, ORDER, False),
+            ("SALE", -1, None, False),
+            ("RETURN", 1, ORDER, True),
+            ("RETURN", -1, ORDER, False),
+            ("RETURN", 1, None, False),
+            ("OPENING", 0, None, True),
+            ("OPENING", -1, None, False),
+            ("OPENING", 1, ORDER, False),
+            ("ADJUSTMENT", -1, None, True),
+            ("ADJUSTMENT", 1, ORDER, False),
+            ("THEFT", -1, None, False),
+        ],
+    )
+    def test_a_movement_that_does_not_fit_its_reason(
+        self, pen: Product, reason: str, quantity: int, order_id: int | None, fits: bool
+    ) -> None:
+        insert = """
+            INSERT INTO stock_movement (product_id, reason, quantity, order_id, created_at)
+            VALUES (%s, %s, %s, %s, now())
+        """
+        expected = None if fits else "stock_movement_fits_reason"
+        assert refused_by(insert, [pen.pk, reason, quantity, order_id]) == expected

@@ -1,0 +1,197 @@
+"""Values that no honest client sends, in every field and parameter: refused, and nothing changes."""
+
+import json
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from pytest_django import Settings
+
+from balances.models import User
+from products.models import Product
+from tests.factories import ProductFactory, UserCouponFactory, UserFactory
+from tests.shop_state import nothing_changes
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# JSON texts, because some of them cannot be written as a Python value that survives json.dumps.
+NASTY = [
+    "null", "true", "false", '""', '" "', '"1"', '"one"', "0", "-1", "-0", "1.0", "1.5", "1e2", "1e400", "-1e400",
+    "1" + "0" * 30, "-1" + "0" * 30, str(2**63), str(-(2**63) - 1), "[]", "{}", "[1]", "[[]]", "[null]", '{"a": 1}',
+    '{"productId": 1, "quantity": 1}', '"\\u0000"', '"\\ud800"', '"' + "x" * 5_000 + '"', '"1; DROP TABLE product"',
+    "[" * 50 + "]" * 50, '"\\u202e"', '"NaN"', "1" * 300,
+]  # fmt: skip
+
+REFUSALS = {
+    (400, "validation_error"),
+    (400, "malformed_json"),
+    (401, "not_authenticated"),
+    (401, "token_not_valid"),
+    (403, "permission_denied"),
+    (404, "product_not_found"),
+    (400, "coupon_not_usable"),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    """Hundreds of logins are tried here, and a real hash costs each of them a quarter of a second."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=1_200)
+
+
+@pytest.mark.parametrize(
+    ("path", "template"),
+    [
+        ("/api/balance/charge", '{"amount": @}'),
+        ("/api/balance/charge", '{"amount": 1, "userId": @}'),
+        ("/api/balance/charge", "@"),
+        ("/api/orders", '{"items": @}'),
+        ("/api/orders", '{"items": [@]}'),
+        ("/api/orders", '{"items": [{"productId": @, "quantity": 1}]}'),
+        ("/api/orders", '{"items": [{"productId": PEN, "quantity": @}]}'),
+        ("/api/orders", '{"items": [{"productId": PEN, "quantity": 1}, @]}'),
+        ("/api/orders", '{"items": [{"productId": PEN, "quantity": 1}], "userCouponId": @}'),
+        ("/api/orders", "@"),
+        ("/api/auth/token", '{"username": @, "password": "x"}'),
+        ("/api/auth/token", '{"username": @}'),
+        ("/api/auth/token", "@"),
+        ("/api/auth/token/refresh", '{"refresh": @}'),
+        ("/api/auth/token/refresh", "@"),
+    ],
+)
+def test_a_field_with_a_value_that_does_not_fit_is_refused(user: User, pen: Product, path: str, template: str) -> None:
+    shopper = Shopper(user)
+    fits = {"userId": {"null"}, "userCouponId": {"null"}}
+    with nothing_changes():
+        for value in NASTY:
+            field = template.rpartition('": @')[0].rpartition('"')[2]
+            if field == "userCouponId" and value in fits[field]:
+                continue
+            body = template.replace("@", value).replace("PEN", str(pen.pk))
+            answer = shopper.send("POST", path, body.encode())
+            assert answer.outcome in REFUSALS, (value, answer)
+
+
+@pytest.mark.parametrize("quantity_of_items", [101, 2_000, 10_000])
+def test_a_cart_that_is_too_long_is_refused(user: User, quantity_of_items: int) -> None:
+    items = [{"productId": number, "quantity": 1} for number in range(1, quantity_of_items + 1)]
+    with nothing_changes():
+        answer = Shopper(user).post("/api/orders", {"items": items})
+    assert answer.outcome == (400, "validation_error")
+    assert len(answer.json["errors"]) == 1
+
+
+def test_a_list_of_many_errors_is_told_one_by_one(user: User) -> None:
+    items = [{"productId": 0, "quantity": 0}] * 100
+    answer = Shopper(user).post("/api/orders", {"items": items})
+    assert len(answer.json["errors"]) == 200
+    assert answer.json["detail"] == "200 values do not fit."
+
+
+UNKNOWN_FIELDS = {"balance": 10**12, "price": 1, "status": "COMPLETED", "isStaff": True, "is_staff": True, "id": 1,
+                  "discountAmount": 10**9, "createdAt": "2020-01-01", "__proto__": {}, "": 1, "감": [1]}  # fmt: skip
+
+
+def test_fields_nobody_asked_for_change_nothing_about_a_charge(user: User) -> None:
+    answer = Shopper(user).post("/api/balance/charge", {**UNKNOWN_FIELDS, "amount": 5})
+    assert answer.json["balance"] == 50_005
+    user.refresh_from_db()
+    assert (user.balance, user.is_staff, user.is_superuser) == (50_005, False, False)
+
+
+def test_fields_nobody_asked_for_change_nothing_about_an_order(user: User, pen: Product) -> None:
+    items = [{**UNKNOWN_FIELDS, "productId": pen.pk, "quantity": 1}]
+    answer = Shopper(user).post("/api/orders", {**UNKNOWN_FIELDS, "items": items})
+    assert (answer.json["paidAmount"], answer.json["discountAmount"]) == (1_200, 0)
+    assert not {"balance", "isStaff", "", "감"} & answer.json.keys()
+
+
+def test_someone_elses_user_id_in_a_body_is_refused_and_in_an_order_ignored(user: User, pen: Product) -> None:
+    other = UserFactory(balance=1_000_000)
+    shopper = Shopper(user)
+    with nothing_changes():
+        assert shopper.post("/api/balance/charge", {"amount": 1, "userId": other.pk}).outcome == (
+            403,
+            "permission_denied",
+        )
+    shopper.post("/api/orders", {"userId": other.pk, "items": [{"productId": pen.pk, "quantity": 1}]})
+    other.refresh_from_db()
+    assert other.balance == 1_000_000
+
+
+HISTORIES = ["/api/users/balance/history", "/api/users/orders", "/api/users/coupons", "/api/coupons"]
+BROKEN_CURSORS = ["x", "zzz", "cD0x", "cD1hYmM=", "cD0tMQ==", "bz0xMDAwMDAwMA==", "cj0xJnA9", "%00", "é", "cD0=",
+                  "cD05OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "cD0xJTAw", "=" * 300, "bz0tNQ=="]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", HISTORIES)
+def test_a_broken_cursor_is_refused_or_finds_nothing_wrong(user: User, path: str) -> None:
+    """What decodes to a position is one, even if nobody was given it; everything else is refused. Never a crash."""
+    UserCouponFactory(user=user)
+    shopper = Shopper(user)
+    for cursor in BROKEN_CURSORS:
+        answer = shopper.get(f"{path}?cursor={quote(cursor, safe='%')}")
+        assert answer.status == 200 or answer.outcome == (400, "validation_error"), (cursor, answer)
+    assert shopper.get(path, cursor="zzz").outcome == (400, "validation_error")
+    assert shopper.get(path, cursor="cD1hYmM=").outcome == (400, "validation_error")  # p=abc
+
+
+@pytest.mark.parametrize("path", [*HISTORIES, "/api/products"])
+@pytest.mark.parametrize(
+    "size", ["0", "-1", "101", "1000000", "1" * 5_000, "ten", "1.5", "", " 5", "5 ", "+5", "٣", "²", "1e1", "null"]
+)
+def test_a_page_size_outside_1_to_100_is_refused(user: User, path: str, size: str) -> None:
+    answer = Shopper(user).get(path, pageSize=size)
+    assert answer.outcome == (400, "validation_error")
+    assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("pageSize", "invalid")]
+
+
+@pytest.mark.parametrize("path", [*HISTORIES, "/api/products", "/api/products/popular"])
+def test_parameters_nobody_asked_for_are_ignored(user: User, path: str) -> None:
+    query = {"sql": "' OR 1=1", "isStaff": "true", "": "x", "pageSize[]": "5", "user": "1"}
+    assert Shopper(user).get(path, query).status == 200
+
+
+@pytest.mark.parametrize("path", ["/api/coupons/{}/issue", "/api/orders/{}/cancel"])
+@pytest.mark.parametrize("number", ["0", "9" * 18, "9" * 19, "-1", "1.0", "abc", "1%20", "0x1", "1;2", "%00"])
+def test_a_number_in_a_path_is_a_number_or_an_unknown_route(user: User, path: str, number: str) -> None:
+    with nothing_changes():
+        answer = Shopper(user).post(path.format(number))
+    assert answer.status == 404
+    assert answer.json["code"] == ("not_found" if not number.isdigit() or len(number) > 18 else _missing(path))
+
+
+def _missing(path: str) -> str:
+    return "coupon_not_found" if "coupons" in path else "order_not_found"
+
+
+KEYS = ["", " ", "a b", "a\tb", "키", "é", "x" * 256, "a\x7fb", "a\x00b"]
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key[:10]))
+def test_an_idempotency_key_that_does_not_fit_is_refused(user: User, pen: Product, key: str) -> None:
+    unit = UserCouponFactory(user=user)
+    shopper = Shopper(user)
+    posts: dict[str, Callable[[], object]] = {
+        "/api/balance/charge": lambda: {"amount": 1},
+        "/api/orders": lambda: {"items": [{"productId": pen.pk, "quantity": 1}]},
+        f"/api/coupons/{unit.coupon_id}/issue": dict,
+        "/api/orders/1/cancel": dict,
+    }
+    with nothing_changes():
+        for path, body in posts.items():
+            content = json.dumps(body()).encode()
+            answer = shopper.send("POST", path, content, headers={"Idempotency-Key": key})
+            assert answer.outcome == (400, "validation_error"), path
+            assert [error["field"] for error in answer.json["errors"]] == ["Idempotency-Key"]

@@ -1,0 +1,218 @@
+"""`GET /api/balance/{userId}` and `POST /api/balance/charge`."""
+
+from datetime import datetime
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from balances.models import LedgerEntry, User
+from commerce.outbox.models import OutboxMessage
+from tests.factories import StaffFactory, UserFactory
+from tests.shop_state import nothing_changes, statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIMIT_WON = 1_000_000_000
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+def test_the_balance_is_read_with_one_query(user: User) -> None:
+    shopper = Shopper(user)
+    with statements() as ran:
+        answer = shopper.get(f"/api/balance/{user.pk}")
+    assert answer.status == 200
+    assert answer.json == {"userId": user.pk, "balance": 50_000}
+    assert len(ran) == 1
+
+
+def test_someone_elses_balance_is_not_shown(user: User) -> None:
+    other = UserFactory(balance=70_000)
+    answer = Shopper(user).get(f"/api/balance/{other.pk}")
+    assert answer.outcome == (403, "permission_denied")
+    assert b"70000" not in answer.content
+
+
+def test_staff_see_any_balance(user: User) -> None:
+    assert Shopper(StaffFactory()).get(f"/api/balance/{user.pk}").json == {"userId": user.pk, "balance": 50_000}
+
+
+def test_a_balance_of_nobody_is_not_found() -> None:
+    answer = Shopper(StaffFactory()).get("/api/balance/999999999")
+    assert answer.outcome == (404, "user_not_found")
+    assert answer.json["detail"] == "There is no user 999999999."
+
+
+def test_a_closed_account_has_no_balance(user: User) -> None:
+    shopper = Shopper(user)
+    User.objects.update(is_active=False)
+    assert shopper.get(f"/api/balance/{user.pk}").outcome == (404, "user_not_found")
+
+
+def test_a_stranger_sees_no_balance(user: User, stranger: Shopper) -> None:
+    with statements() as ran:
+        answer = stranger.get(f"/api/balance/{user.pk}")
+    assert answer.outcome == (401, "not_authenticated")
+    assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert ran == []
+
+
+def test_a_charge_answers_with_its_ledger_entry(user: User) -> None:
+    before = timezone.now()
+    with statements() as ran:
+        answer = Shopper(user).post("/api/balance/charge", {"userId": user.pk, "amount": 10_000})
+    entry = LedgerEntry.objects.get(type="CHARGE", amount=10_000)
+    assert answer.status == 200
+    assert answer.json == {
+        "userId": user.pk,
+        "balance": 60_000,
+        "transaction": {
+            "id": entry.pk,
+            "type": "CHARGE",
+            "amount": 10_000,
+            "balanceAfter": 60_000,
+            "orderId": None,
+            "createdAt": timezone.localtime(entry.created_at).isoformat(),
+        },
+    }
+    assert before <= datetime.fromisoformat(answer.json["transaction"]["createdAt"]) <= timezone.now()
+    assert answer.json["transaction"]["createdAt"].endswith("+09:00")
+    user.refresh_from_db()
+    assert user.balance == 60_000
+    # BEGIN, the move, the message, COMMIT
+    assert len(ran) == 4
+    assert ran[0] == "BEGIN"
+    assert ran[-1] == "COMMIT"
+
+
+def test_a_charge_without_a_user_charges_the_caller(user: User) -> None:
+    answer = Shopper(user).post("/api/balance/charge", {"amount": 1})
+    assert (answer.json["userId"], answer.json["balance"]) == (user.pk, 50_001)
+
+
+@pytest.mark.parametrize("amount", [1, 10_000_000])
+def test_the_smallest_and_the_largest_charge_are_taken(user: User, amount: int) -> None:
+    assert Shopper(user).post("/api/balance/charge", {"amount": amount}).json["balance"] == 50_000 + amount
+
+
+@pytest.mark.parametrize(
+    ("amount", "code"),
+    [(0, "min_value"), (-1, "min_value"), (10_000_001, "max_value"), (10**30, "max_value"), ("5", "invalid"),
+     (5.0, "invalid"), (5.5, "invalid"), (True, "invalid"), (None, "null"), ([], "invalid"), ({}, "invalid")],
+)  # fmt: skip
+def test_an_amount_that_does_not_fit_is_refused(user: User, amount: object, code: str) -> None:
+    with nothing_changes(), statements() as ran:
+        answer = Shopper(user).post("/api/balance/charge", {"amount": amount})
+    assert answer.outcome == (400, "validation_error")
+    assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("amount", code)]
+    assert ran == []
+
+
+def test_a_charge_needs_an_amount(user: User) -> None:
+    with nothing_changes():
+        answer = Shopper(user).post("/api/balance/charge", {})
+    assert answer.outcome == (400, "validation_error")
+    assert answer.json["errors"] == [{"field": "amount", "code": "required", "message": "This field is required."}]
+
+
+def test_a_charge_past_the_ceiling_is_refused(user: User, settings: Settings) -> None:
+    settings.BALANCE_LIMIT_WON = 60_000
+    shopper = Shopper(user)
+    with nothing_changes(), statements() as ran:
+        answer = shopper.post("/api/balance/charge", {"amount": 10_001})
+    assert answer.outcome == (400, "balance_limit_exceeded")
+    assert (answer.json["balance"], answer.json["limit"]) == (50_000, 60_000)
+    assert answer.json["detail"] == "The balance is 50000 won and may not pass 60000 won."
+    # BEGIN, the move that moved nothing, the reason, ROLLBACK
+    assert len(ran) == 4
+    assert shopper.post("/api/balance/charge", {"amount": 10_000}).json["balance"] == 60_000
+
+
+def test_the_default_ceiling_is_a_thousand_million_won() -> None:
+    user = UserFactory(balance=LIMIT_WON)
+    answer = Shopper(user).post("/api/balance/charge", {"amount": 1})
+    assert answer.outcome == (400, "balance_limit_exceeded")
+    assert answer.json["limit"] == LIMIT_WON
+
+
+def test_someone_elses_account_is_not_charged(user: User) -> None:
+    other = UserFactory()
+    with nothing_changes(), statements() as ran:
+        answer = Shopper(user).post("/api/balance/charge", {"userId": other.pk, "amount": 1})
+    assert answer.outcome == (403, "permission_denied")
+    assert ran == []
+
+
+def test_staff_charge_any_account(user: User) -> None:
+    answer = Shopper(StaffFactory()).post("/api/balance/charge", {"userId": user.pk, "amount": 500})
+    assert (answer.json["userId"], answer.json["balance"]) == (user.pk, 50_500)
+
+
+def test_nobody_is_not_charged() -> None:
+    shopper = Shopper(StaffFactory())
+    with nothing_changes():
+        answer = shopper.post("/api/balance/charge", {"userId": 999_999_999, "amount": 1})
+    assert answer.outcome == (404, "user_not_found")
+
+
+def test_a_closed_account_is_not_charged(user: User) -> None:
+    shopper = Shopper(user)
+    User.objects.update(is_active=False)
+    with nothing_changes():
+        assert shopper.post("/api/balance/charge", {"amount": 1}).outcome == (404, "user_not_found")
+
+
+def test_a_stranger_charges_nobody(user: User, stranger: Shopper) -> None:
+    with nothing_changes():
+        answer = stranger.post("/api/balance/charge", {"userId": user.pk, "amount": 1})
+    assert answer.outcome == (401, "not_authenticated")
+
+
+def test_a_charge_is_told_as_balance_changed(user: User) -> None:
+    answer = Shopper(user).post("/api/balance/charge", {"amount": 10_000})
+    message = OutboxMessage.objects.get()
+    assert (message.type, message.destination, message.aggregate_id) == ("balance-changed", "kafka", str(user.pk))
+    assert f'"transactionId":{answer.json["transaction"]["id"]}' in message.payload
+
+
+def test_a_body_cannot_set_the_balance(user: User) -> None:
+    body = {"amount": 1, "balance": 10**9, "isStaff": True, "type": "ADJUSTMENT", "balanceAfter": 5}
+    answer = Shopper(user).post("/api/balance/charge", body)
+    assert (answer.json["balance"], answer.json["transaction"]["type"]) == (50_001, "CHARGE")
+    user.refresh_from_db()
+    assert (user.balance, user.is_staff) == (50_001, False)
+
+
+class TestReadingFromTheCache:
+    """`BALANCE_READ=cache`."""
+
+    @pytest.fixture(autouse=True)
+    def read_from_cache(self, settings: Settings) -> None:
+        settings.BALANCE_READ = "cache"
+
+    def test_the_second_read_asks_no_database(self, user: User) -> None:
+        shopper = Shopper(user)
+        shopper.get(f"/api/balance/{user.pk}")
+        with statements() as ran:
+            answer = shopper.get(f"/api/balance/{user.pk}")
+        assert answer.json == {"userId": user.pk, "balance": 50_000}
+        assert ran == []
+
+    def test_a_charge_shows_at_once(self, user: User) -> None:
+        shopper = Shopper(user)
+        shopper.get(f"/api/balance/{user.pk}")
+        shopper.post("/api/balance/charge", {"amount": 7})
+        assert shopper.get(f"/api/balance/{user.pk}").json["balance"] == 50_007
+
+    def test_a_late_write_of_an_earlier_balance_is_dropped(self, user: User) -> None:
+        from balances.selectors import remember_balance
+
+        shopper = Shopper(user)
+        charge = shopper.post("/api/balance/charge", {"amount": 7}).json["transaction"]
+        remember_balance(user_id=user.pk, ledger_id=charge["id"] - 1, balance=50_000)
+        assert shopper.get(f"/api/balance/{user.pk}").json["balance"] == 50_007

@@ -1,0 +1,166 @@
+"""`POST /api/orders/{orderId}/cancel`."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from balances.models import LedgerEntry, User
+from commerce.outbox.models import OutboxMessage
+from coupons.models import Coupon, UserCoupon
+from products import services
+from products.models import Product, StockMovement
+from tests.factories import ProductFactory, StaffFactory, UserCouponFactory, UserFactory, order_of
+from tests.shop_state import nothing_changes, statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(name="Pen", price=1_200, stock=10)
+
+
+def test_the_whole_order_comes_back(user: User, pen: Product) -> None:
+    chair = ProductFactory(name="Chair", price=15_000, stock=5)
+    unit = UserCouponFactory(user=user)
+    shopper = Shopper(user)
+    order = order_of(user, {chair: 1, pen: 3}, coupon=unit)
+    placed = shopper.get(f"/api/orders/{order.pk}").json
+    with statements() as ran:
+        answer = shopper.post(f"/api/orders/{order.pk}/cancel")
+    order.refresh_from_db()
+    assert answer.status == 200
+    assert answer.json == {
+        **placed,
+        "status": "CANCELLED",
+        "cancelledAt": timezone.localtime(order.cancelled_at).isoformat(),
+    }
+    assert (placed["paidAmount"], answer.json["paidAmount"]) == (17_600, 17_600)
+    for product, stock in ((pen, 10), (chair, 5)):
+        product.refresh_from_db()
+        assert product.stock == stock
+    returned = StockMovement.objects.filter(order_id=order.pk, reason="RETURN").values_list("product_id", "quantity")
+    assert set(returned) == {(pen.pk, 3), (chair.pk, 1)}
+    refund = LedgerEntry.objects.get(order_id=order.pk, type="REFUND")
+    assert (refund.amount, refund.balance_after, refund.user_id) == (17_600, 50_000, user.pk)
+    unit.refresh_from_db()
+    assert (unit.status, unit.used_at) == ("AVAILABLE", None)
+    # the order, BEGIN, its state, the stock, the coupon, the money, the rest, COMMIT
+    assert (len(ran), ran[1], ran[-1]) == (8, "BEGIN", "COMMIT")
+
+
+def test_the_cancelled_order_reads_as_it_was_answered(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    shopper = Shopper(user)
+    cancelled = shopper.post(f"/api/orders/{order.pk}/cancel").json
+    assert shopper.get(f"/api/orders/{order.pk}").json == cancelled
+
+
+def test_a_cancel_is_told_to_everyone_who_heard_of_the_order(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    OutboxMessage.objects.all().delete()
+    cancelled = Shopper(user).post(f"/api/orders/{order.pk}/cancel").json
+    told = {(each.type, each.destination): json.loads(each.payload) for each in OutboxMessage.objects.all()}
+    assert told.keys() == {
+        ("balance-changed", "kafka"),
+        ("order-cancelled", "kafka"),
+        ("order-cancelled", "data-platform"),
+    }
+    assert told["order-cancelled", "kafka"]["data"] == cancelled
+    assert told["order-cancelled", "kafka"]["id"] == f"order-cancelled:{order.pk}"
+    assert told["balance-changed", "kafka"]["data"]["type"] == "REFUND"
+
+
+def test_the_coupon_can_be_used_again(user: User, pen: Product) -> None:
+    unit = UserCouponFactory(user=user)
+    first = order_of(user, {pen: 1}, coupon=unit)
+    shopper = Shopper(user)
+    shopper.post(f"/api/orders/{first.pk}/cancel")
+    body = {"items": [{"productId": pen.pk, "quantity": 1}], "userCouponId": unit.pk}
+    assert shopper.post("/api/orders", body).json["discountAmount"] == 1_000
+    with nothing_changes():
+        assert shopper.post(f"/api/orders/{first.pk}/cancel").outcome == (409, "order_not_cancellable")
+
+
+def test_a_coupon_whose_time_is_over_comes_back_expired(user: User, pen: Product) -> None:
+    unit = UserCouponFactory(user=user)
+    order = order_of(user, {pen: 1}, coupon=unit)
+    over = timezone.now()
+    UserCoupon.objects.update(expires_at=over)
+    Coupon.objects.update(valid_until=over, issue_ends_at=over)
+    shopper = Shopper(user)
+    assert shopper.post(f"/api/orders/{order.pk}/cancel").status == 200
+    assert shopper.get("/api/users/coupons").json["results"] == []
+    [shown] = shopper.get("/api/users/coupons", status="ALL").json["results"]
+    assert (shown["status"], shown["usedAt"]) == ("EXPIRED", None)
+
+
+def test_the_refund_is_what_was_paid_not_what_it_costs_now(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    pen.price, pen.is_active = 9_999, False
+    services.save_product(pen)
+    Shopper(user).post(f"/api/orders/{order.pk}/cancel")
+    user.refresh_from_db()
+    pen.refresh_from_db()
+    assert (user.balance, pen.stock) == (50_000, 10)
+
+
+def test_a_second_cancel_is_refused(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    shopper = Shopper(user)
+    shopper.post(f"/api/orders/{order.pk}/cancel")
+    with nothing_changes(), statements() as ran:
+        answer = shopper.post(f"/api/orders/{order.pk}/cancel")
+    assert answer.outcome == (409, "order_not_cancellable")
+    assert answer.json["detail"] == f"Order {order.pk} is CANCELLED."
+    assert answer.json["orderStatus"] == "CANCELLED"
+    # the order, BEGIN, the change that changed nothing, ROLLBACK
+    assert len(ran) == 4
+
+
+def test_someone_elses_order_is_not_cancelled(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    shopper = Shopper(UserFactory())
+    with nothing_changes(), statements() as ran:
+        answer = shopper.post(f"/api/orders/{order.pk}/cancel")
+    assert answer.outcome == (404, "order_not_found")
+    assert len(ran) == 1
+
+
+@pytest.mark.parametrize("number", ["999999999", "0", "9" * 18])
+def test_an_order_that_does_not_exist_is_not_cancelled(user: User, number: str) -> None:
+    assert Shopper(user).post(f"/api/orders/{number}/cancel").outcome == (404, "order_not_found")
+
+
+def test_staff_cancel_any_order_and_the_customer_gets_the_money(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    clerk = StaffFactory()
+    assert Shopper(clerk).post(f"/api/orders/{order.pk}/cancel").json["userId"] == user.pk
+    user.refresh_from_db()
+    clerk.refresh_from_db()
+    assert (user.balance, clerk.balance) == (50_000, 0)
+
+
+def test_a_closed_account_gets_its_money_back(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    User.objects.filter(pk=user.pk).update(is_active=False)
+    assert Shopper(StaffFactory()).post(f"/api/orders/{order.pk}/cancel").status == 200
+    user.refresh_from_db()
+    assert user.balance == 50_000
+
+
+def test_a_refund_may_pass_the_ceiling_of_a_charge(pen: Product) -> None:
+    user = UserFactory(balance=1_000_000_000)
+    order = order_of(user, {pen: 1})
+    shopper = Shopper(user)
+    shopper.post("/api/balance/charge", {"amount": 1_200})
+    assert shopper.post(f"/api/orders/{order.pk}/cancel").status == 200
+    user.refresh_from_db()
+    assert user.balance == 1_000_001_200

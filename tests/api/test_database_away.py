@@ -1,0 +1,224 @@
+"""PostgreSQL busy, slow, restarted or gone: 503 with Retry-After, nothing changed, and well again by itself."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
+from typing import Any, TypeVar
+
+import pytest
+from django.db import close_old_connections, connection
+from django.test import Client
+
+from balances.models import User
+from coupons.models import Coupon
+from orders.models import Order
+from products.models import Product
+from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.shop_state import nothing_changes
+from tests.shopper import NO_BODY, Answer, Shopper
+from tests.together import another_session, meanwhile, row_held, wait_until_blocked
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Shop:
+    """One of each."""
+
+    def __init__(self) -> None:
+        self.user: User = UserFactory(balance=50_000)
+        self.pen: Product = ProductFactory(price=1_200)
+        self.coupon: Coupon = CouponFactory()
+        self.order: Order = order_of(self.user, {self.pen: 1})
+        self.shopper = Shopper(self.user)
+
+    def writes(self) -> dict[str, tuple[str, Any, str, int]]:
+        """Path, body, and the row that each write cannot do without."""
+        return {
+            "charge": ("/api/balance/charge", {"amount": 1}, "user", self.user.pk),
+            "order": (
+                "/api/orders",
+                {"items": [{"productId": self.pen.pk, "quantity": 1}]},
+                "product",
+                self.pen.pk,
+            ),
+            "issue": (f"/api/coupons/{self.coupon.pk}/issue", NO_BODY, "coupon", self.coupon.pk),
+            "cancel": (f"/api/orders/{self.order.pk}/cancel", NO_BODY, "order", self.order.pk),
+        }
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+WRITES = ["charge", "order", "issue", "cancel"]
+
+
+def on_a_session_with(setting: str, milliseconds: int, request: Callable[[], Answer]) -> Answer:
+    """The request, on a thread whose database connection has this time limit."""
+
+    def run() -> Answer:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET {setting} = {milliseconds}")
+        return request()
+
+    with meanwhile(run) as answer:
+        return answer.result()
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_row_that_cannot_be_had_in_time_is_a_lock_timeout(shop: Shop, write: str) -> None:
+    path, body, table, row_id = shop.writes()[write]
+    with nothing_changes(), row_held(table, row_id):
+        answer = on_a_session_with("lock_timeout", 50, lambda: shop.shopper.post(path, body, key="k"))
+    assert answer.outcome == (503, "lock_timeout")
+    assert answer.headers["Retry-After"] == "1"
+    assert shop.shopper.post(path, body, key="k").status == 200
+
+
+def test_a_statement_that_takes_too_long_is_a_service_unavailable(shop: Shop) -> None:
+    path, body, table, row_id = shop.writes()["charge"]
+    with nothing_changes(), row_held(table, row_id):
+        answer = on_a_session_with("statement_timeout", 50, lambda: shop.shopper.post(path, body, key="k"))
+    assert answer.outcome == (503, "service_unavailable")
+    assert answer.headers["Retry-After"] == "2"
+    assert shop.shopper.post(path, body, key="k").status == 200
+
+
+def test_the_limits_of_a_session_are_the_documented_ones() -> None:
+    with connection.cursor() as cursor:
+        limits = {}
+        for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+            cursor.execute(f"SHOW {name}")
+            limits[name] = cursor.fetchone()[0]
+    assert limits == {
+        "lock_timeout": "2s",
+        "statement_timeout": "5s",
+        "idle_in_transaction_session_timeout": "5s",
+    }
+
+
+def _terminate(backend: int) -> None:
+    with another_session() as session:
+        session.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+
+
+def _backend() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        pid: int = cursor.fetchone()[0]
+        return pid
+
+
+@pytest.fixture
+def kept_connection() -> Iterator[None]:
+    """What the server does between two requests of a thread, which the test client leaves out."""
+    close_old_connections()
+    yield
+    connection.close()
+
+
+@pytest.mark.usefixtures("kept_connection")
+def test_a_connection_that_died_while_idle_costs_no_request(shop: Shop) -> None:
+    before = _backend()
+    _terminate(before)
+    close_old_connections()
+    assert shop.shopper.post("/api/balance/charge", {"amount": 1}).status == 200
+    assert _backend() != before
+
+
+@pytest.mark.usefixtures("kept_connection")
+def test_a_connection_that_lives_is_kept_without_a_round_trip(shop: Shop) -> None:
+    before = _backend()
+    close_old_connections()
+    assert shop.shopper.get(f"/api/balance/{shop.user.pk}").status == 200
+    assert _backend() == before
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_backend_that_is_terminated_mid_request_is_a_503_and_the_next_request_is_well(shop: Shop, write: str) -> None:
+    path, body, table, row_id = shop.writes()[write]
+    backend: list[int] = []
+
+    def two_requests() -> tuple[Answer, Answer]:
+        backend.append(_backend())
+        first = shop.shopper.post(path, body, key="k")
+        close_old_connections()
+        return first, shop.shopper.post(path, body, key="k")
+
+    with ExitStack() as held:
+        held.enter_context(row_held(table, row_id))
+        with meanwhile(two_requests) as requests:
+            wait_until_blocked()
+            _terminate(backend[0])
+            held.close()
+            first, second = requests.result()
+    assert first.outcome == (503, "service_unavailable")
+    assert first.headers["Retry-After"] == "2"
+    assert second.status == 200
+    assert not second.replayed
+
+
+def unreachable(port: int, request: Callable[[], T]) -> T:
+    """The request, on a thread that looks for the database at a port where there is none."""
+
+    def run() -> T:
+        connection.settings_dict = {**connection.settings_dict, "HOST": "127.0.0.1", "PORT": str(port)}
+        return request()
+
+    with meanwhile(run) as answer:
+        return answer.result()
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_without_a_database_every_write_is_a_503(shop: Shop, write: str, closed_port: int) -> None:
+    path, body, _, _ = shop.writes()[write]
+    for key in ("k", None):
+        with nothing_changes():
+            answer = unreachable(closed_port, partial(shop.shopper.post, path, body, key=key))
+        assert answer.outcome == (503, "service_unavailable")
+        assert answer.headers["Retry-After"] == "2"
+        assert answer.json["title"] == "Temporarily unavailable"
+    assert shop.shopper.post(path, body, key="k").status == 200
+
+
+READS = ["/api/balance/{user}", "/api/users/balance/history", "/api/users/orders", "/api/users/coupons", "/api/coupons",
+         "/api/products", "/api/products/{pen}", "/api/products/popular", "/api/orders/{order}"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", READS)
+def test_without_a_database_every_read_is_a_503(shop: Shop, path: str, closed_port: int) -> None:
+    address = path.format(user=shop.user.pk, pen=shop.pen.pk, order=shop.order.pk)
+    answer = unreachable(closed_port, lambda: shop.shopper.get(address))
+    assert answer.outcome == (503, "service_unavailable")
+    assert answer.headers["Retry-After"] == "2"
+
+
+def test_without_a_database_a_login_is_a_503(closed_port: int) -> None:
+    body = {"username": "jimin", "password": "x"}
+    answer = unreachable(closed_port, lambda: Shopper().post("/api/auth/token", body))
+    assert answer.outcome == (503, "service_unavailable")
+
+
+def test_without_a_database_a_cached_list_is_still_shown(shop: Shop, closed_port: int) -> None:
+    shown = shop.shopper.get("/api/products")
+    answer = unreachable(closed_port, lambda: shop.shopper.get("/api/products"))
+    assert (answer.status, answer.content) == (200, shown.content)
+
+
+def test_without_a_database_a_body_that_does_not_fit_is_refused_as_ever(shop: Shop, closed_port: int) -> None:
+    answer = unreachable(closed_port, lambda: shop.shopper.post("/api/balance/charge", {"amount": 0}))
+    assert answer.outcome == (400, "validation_error")
+
+
+def test_without_a_database_the_process_lives_but_is_not_ready(closed_port: int) -> None:
+    def probe(path: str) -> tuple[int, Any]:
+        response = Client().get(path)
+        return response.status_code, response.json()
+
+    assert unreachable(closed_port, lambda: probe("/livez")) == (200, {"status": "up"})
+    status, parts = unreachable(closed_port, lambda: probe("/readyz"))
+    assert status == 503
+    assert (parts["status"], parts["database"], parts["redis"]) == ("not ready", "down", "up")

@@ -1,0 +1,62 @@
+"""`/livez`, `/readyz` and `/metrics`, for those who run the shop."""
+
+import pytest
+from django.test import Client
+from pytest_django import Settings
+
+from commerce.outbox.sinks import kafka
+from tests.faults import growth_of
+from tests.shop_state import statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_process_is_up_and_asks_nobody() -> None:
+    with statements() as ran:
+        response = Client().get("/livez")
+    assert (response.status_code, response.json()) == (200, {"status": "up"})
+    assert ran == []
+
+
+def test_the_shop_is_ready_with_all_its_parts() -> None:
+    response = Client().get("/readyz")
+    assert response.status_code == 200
+    assert response.json() == {"status": "ready", "database": "up", "redis": "up", "kafka": "up"}
+
+
+def test_without_kafka_the_shop_is_ready_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(timeout_seconds: float) -> None:
+        raise kafka.KafkaAway
+
+    monkeypatch.setattr(kafka, "ping", away)
+    response = Client().get("/readyz")
+    assert response.status_code == 200
+    assert (response.json()["status"], response.json()["kafka"]) == ("ready", "down")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_a_probe_may_ask_for_the_headers_only(path: str) -> None:
+    response = Client().head(path)
+    assert (response.status_code, response.content) == (200, b"")
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
+def test_a_probe_needs_no_encryption_behind_the_gateway(path: str, settings: Settings) -> None:
+    settings.SECURE_SSL_REDIRECT = True
+    assert Client().get(path).status_code == 200
+    assert Client().get("/api/products").status_code == 301
+
+
+def test_the_metrics_count_requests_by_route_not_by_address() -> None:
+    counter = "commerce_requests_total"
+    labels = {"route": "api/products/(?P<productId>[0-9]{1,18})$", "method": "GET", "status": "404"}
+    with growth_of(counter, **labels) as requests:
+        for number in (1, 2, 3):
+            Shopper().get(f"/api/products/{number}")
+    assert requests.by == 3
+    response = Client().get("/metrics")
+    assert response.headers["Content-Type"].startswith("text/plain")
+    lines = [line for line in response.content.decode().splitlines() if line.startswith(counter + "{")]
+    assert any('status="404"' in line and "productId" in line for line in lines)
+    assert not any("/1" in line for line in lines)

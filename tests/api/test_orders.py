@@ -1,0 +1,441 @@
+"""`POST /api/orders`, `GET /api/orders/{orderId}` and `GET /api/users/orders`."""
+
+import json
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from balances.models import LedgerEntry, User
+from commerce.outbox.models import OutboxMessage
+from coupons.models import DiscountType
+from orders.models import Order
+from products import services
+from products.models import Product, StockMovement
+from tests.factories import (
+    CouponFactory,
+    ProductFactory,
+    StaffFactory,
+    UserCouponFactory,
+    UserFactory,
+    expired_coupon_of,
+    order_of,
+)
+from tests.shop_state import nothing_changes, statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ORDERS = "/api/orders"
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(name="Pen", price=1_200, stock=10)
+
+
+@pytest.fixture
+def chair() -> Product:
+    return ProductFactory(name="Chair", price=15_000, stock=5)
+
+
+def items(*lines: tuple[Product, int]) -> list[dict[str, int]]:
+    return [{"productId": product.pk, "quantity": quantity} for product, quantity in lines]
+
+
+class TestPlacing:
+    """What a good order does."""
+
+    def test_an_order_is_placed_and_paid(self, user: User, pen: Product, chair: Product) -> None:
+        with statements() as ran:
+            answer = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 3))})
+        order = Order.objects.get()
+        placed_at = timezone.localtime(order.created_at).isoformat()
+        assert answer.status == 200
+        assert answer.json == {
+            "id": order.pk,
+            "userId": user.pk,
+            "status": "COMPLETED",
+            "items": [
+                {
+                    "productId": chair.pk,
+                    "productName": "Chair",
+                    "unitPrice": 15_000,
+                    "quantity": 1,
+                    "subtotal": 15_000,
+                },
+                {"productId": pen.pk, "productName": "Pen", "unitPrice": 1_200, "quantity": 3, "subtotal": 3_600},
+            ],
+            "totalAmount": 18_600,
+            "discountAmount": 0,
+            "paidAmount": 18_600,
+            "userCouponId": None,
+            "createdAt": placed_at,
+            "completedAt": placed_at,
+            "cancelledAt": None,
+        }
+        # BEGIN, the stock, the order, the money, the rest, COMMIT
+        assert (len(ran), ran[0], ran[-1]) == (6, "BEGIN", "COMMIT")
+
+    def test_stock_money_and_movements_add_up(self, user: User, pen: Product, chair: Product) -> None:
+        order_id = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 3))}).json["id"]
+        pen.refresh_from_db()
+        chair.refresh_from_db()
+        user.refresh_from_db()
+        assert (pen.stock, chair.stock, user.balance) == (7, 4, 31_400)
+        sales = StockMovement.objects.filter(order_id=order_id).values_list("product_id", "reason", "quantity")
+        assert set(sales) == {(chair.pk, "SALE", -1), (pen.pk, "SALE", -3)}
+        payment = LedgerEntry.objects.get(order_id=order_id)
+        assert (payment.type, payment.amount, payment.balance_after) == ("PAYMENT", -18_600, 31_400)
+
+    def test_the_order_reads_as_it_was_answered(self, user: User, pen: Product, chair: Product) -> None:
+        shopper = Shopper(user)
+        placed = shopper.post(ORDERS, {"items": items((chair, 1), (pen, 3))}).json
+        with statements() as ran:
+            answer = shopper.get(f"{ORDERS}/{placed['id']}")
+        assert answer.json == placed
+        assert len(ran) == 1
+
+    def test_an_order_keeps_the_names_and_prices_it_was_placed_at(self, user: User, pen: Product) -> None:
+        shopper = Shopper(user)
+        placed = shopper.post(ORDERS, {"items": items((pen, 1))}).json
+        pen.name, pen.price = "Gold pen", 99_000
+        services.save_product(pen)
+        assert shopper.get(f"{ORDERS}/{placed['id']}").json == placed
+
+    def test_an_order_is_told_with_the_order_as_the_api_shows_it(self, user: User, pen: Product) -> None:
+        placed = Shopper(user).post(ORDERS, {"items": items((pen, 1))}).json
+        told = {(each.type, each.destination): each for each in OutboxMessage.objects.all()}
+        assert told.keys() == {
+            ("balance-changed", "kafka"),
+            ("order-completed", "kafka"),
+            ("order-completed", "data-platform"),
+        }
+        for destination in ("kafka", "data-platform"):
+            message = told["order-completed", destination]
+            event = json.loads(message.payload)
+            assert event["data"] == placed
+            assert (event["id"], event["type"]) == (f"order-completed:{placed['id']}", "order-completed")
+            assert (message.event_id, message.aggregate_id) == (event["id"], str(user.pk))
+
+    def test_without_a_data_platform_nothing_is_owed_to_it(self, user: User, pen: Product, settings: Settings) -> None:
+        settings.DATA_PLATFORM_URL = ""
+        Shopper(user).post(ORDERS, {"items": items((pen, 1))})
+        assert {each.destination for each in OutboxMessage.objects.all()} == {"kafka"}
+
+    def test_the_last_unit_can_be_bought(self, user: User, pen: Product) -> None:
+        assert Shopper(user).post(ORDERS, {"items": items((pen, 10))}).status == 200
+        pen.refresh_from_db()
+        assert pen.stock == 0
+
+    def test_the_last_won_can_be_spent(self, pen: Product) -> None:
+        user = UserFactory(balance=1_200)
+        assert Shopper(user).post(ORDERS, {"items": items((pen, 1))}).status == 200
+        user.refresh_from_db()
+        assert user.balance == 0
+
+    def test_a_hundred_items_of_a_thousand_units_are_taken(self) -> None:
+        user = UserFactory(balance=1_000_000)
+        products = [ProductFactory(price=10, stock=1_000) for _ in range(100)]
+        with statements() as ran:
+            answer = Shopper(user).post(ORDERS, {"items": items(*((product, 1_000) for product in products))})
+        assert (answer.status, answer.json["totalAmount"]) == (200, 1_000_000)
+        assert len(ran) == 6
+
+    def test_a_free_product_costs_nothing_and_leaves_a_payment_of_nothing(self) -> None:
+        user = UserFactory()
+        answer = Shopper(user).post(ORDERS, {"items": items((ProductFactory(price=0), 1))})
+        assert (answer.status, answer.json["paidAmount"]) == (200, 0)
+        assert LedgerEntry.objects.get(user=user).amount == 0
+
+    def test_fields_that_nobody_may_set_are_ignored(self, user: User, pen: Product) -> None:
+        other = UserFactory(balance=9)
+        body = {
+            "items": [{"productId": pen.pk, "quantity": 1, "price": 1, "unitPrice": 1, "subtotal": 1}],
+            "userId": other.pk,
+            "status": "CANCELLED",
+            "paidAmount": 1,
+            "discountAmount": 1_199,
+        }
+        placed = Shopper(user).post(ORDERS, body).json
+        assert (placed["userId"], placed["status"], placed["paidAmount"]) == (user.pk, "COMPLETED", 1_200)
+
+
+class TestPlacingWithACoupon:
+    """Discounts and what keeps a coupon from being used."""
+
+    def test_a_fixed_coupon_takes_its_value_off(self, user: User, pen: Product) -> None:
+        unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=500))
+        with statements() as ran:
+            answer = Shopper(user).post(ORDERS, {"items": items((pen, 2)), "userCouponId": unit.pk})
+        assert answer.status == 200
+        amounts = [answer.json[name] for name in ("totalAmount", "discountAmount", "paidAmount", "userCouponId")]
+        assert amounts == [2_400, 500, 1_900, unit.pk]
+        unit.refresh_from_db()
+        assert unit.status == "USED"
+        assert unit.used_at == Order.objects.get().created_at
+        # BEGIN, the stock, the coupon, the order, the money, the rest, COMMIT
+        assert (len(ran), ran[0], ran[-1]) == (7, "BEGIN", "COMMIT")
+
+    @pytest.mark.parametrize(
+        ("terms", "quantity", "discount"),
+        [
+            ((15, None), 1, 180),
+            ((33, None), 1, 396),
+            ((7, None), 3, 252),
+            ((50, 1_000), 3, 1_000),
+            ((100, None), 1, 1_200),
+        ],
+    )
+    def test_a_percent_coupon_takes_its_share_off_up_to_its_cap(
+        self, user: User, pen: Product, terms: tuple[int, int | None], quantity: int, discount: int
+    ) -> None:
+        percent, cap = terms
+        coupon = CouponFactory(discount_type=DiscountType.PERCENT, discount_value=percent, max_discount=cap)
+        unit = UserCouponFactory(user=user, coupon=coupon)
+        answer = Shopper(user).post(ORDERS, {"items": items((pen, quantity)), "userCouponId": unit.pk})
+        assert (answer.json["discountAmount"], answer.json["paidAmount"]) == (discount, 1_200 * quantity - discount)
+
+    def test_a_share_of_a_won_is_rounded_down(self, user: User) -> None:
+        coupon = CouponFactory(discount_type=DiscountType.PERCENT, discount_value=15)
+        unit = UserCouponFactory(user=user, coupon=coupon)
+        body = {"items": items((ProductFactory(price=999), 1)), "userCouponId": unit.pk}
+        assert Shopper(user).post(ORDERS, body).json["discountAmount"] == 149
+
+    def test_a_coupon_never_takes_off_more_than_the_total(self, user: User, pen: Product) -> None:
+        unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=90_000))
+        answer = Shopper(user).post(ORDERS, {"items": items((pen, 1)), "userCouponId": unit.pk})
+        assert (answer.json["discountAmount"], answer.json["paidAmount"]) == (1_200, 0)
+
+    def test_the_minimum_amount_itself_is_enough(self, user: User, pen: Product) -> None:
+        unit = UserCouponFactory(user=user, coupon=CouponFactory(min_order_amount=2_400))
+        body = {"items": items((pen, 2)), "userCouponId": unit.pk}
+        assert Shopper(user).post(ORDERS, body).status == 200
+
+    def test_no_coupon_can_be_said_with_null(self, user: User, pen: Product) -> None:
+        assert Shopper(user).post(ORDERS, {"items": items((pen, 1)), "userCouponId": None}).status == 200
+
+    def _refused(self, user: User, pen: Product, unit_id: int, reason: str, detail: str) -> None:
+        shopper = Shopper(user)
+        with nothing_changes(), statements() as ran:
+            answer = shopper.post(ORDERS, {"items": items((pen, 1)), "userCouponId": unit_id})
+        assert answer.outcome == (400, "coupon_not_usable")
+        assert (answer.json["reason"], answer.json["detail"]) == (reason, detail)
+        # BEGIN, the stock, the coupon that was not used, the reason, ROLLBACK
+        assert len(ran) == 5
+
+    def test_someone_elses_coupon_is_not_usable(self, user: User, pen: Product) -> None:
+        self._refused(user, pen, UserCouponFactory().pk, "not_owned", "You have no such coupon.")
+
+    def test_a_coupon_that_does_not_exist_is_not_usable(self, user: User, pen: Product) -> None:
+        self._refused(user, pen, 2**63 - 1, "not_owned", "You have no such coupon.")
+
+    def test_a_used_coupon_is_not_usable(self, user: User, pen: Product) -> None:
+        unit = UserCouponFactory(user=user)
+        order_of(user, {pen: 1}, coupon=unit)
+        self._refused(user, pen, unit.pk, "used", "This coupon has been used.")
+
+    def test_an_expired_coupon_is_not_usable(self, user: User, pen: Product) -> None:
+        self._refused(user, pen, expired_coupon_of(user).pk, "expired", "This coupon has expired.")
+
+    def test_below_its_minimum_a_coupon_is_not_usable(self, user: User, pen: Product) -> None:
+        unit = UserCouponFactory(user=user, coupon=CouponFactory(min_order_amount=1_201))
+        detail = "The order is below this coupon's minimum amount."
+        self._refused(user, pen, unit.pk, "below_minimum", detail)
+
+    def test_a_coupon_id_is_not_the_id_of_the_coupon_held(self, user: User, pen: Product) -> None:
+        UserCouponFactory(coupon=CouponFactory())
+        unit = UserCouponFactory(user=user, coupon=CouponFactory(id=777))
+        self._refused(user, pen, 777 if unit.pk != 777 else 778, "not_owned", "You have no such coupon.")
+
+
+class TestRefusals:
+    """Why an order is not placed; nothing of it remains."""
+
+    def test_more_than_is_left_is_out_of_stock(self, user: User, pen: Product, chair: Product) -> None:
+        with nothing_changes(), statements() as ran:
+            answer = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 11))})
+        assert answer.outcome == (400, "out_of_stock")
+        assert answer.json["items"] == [{"productId": pen.pk, "requested": 11, "available": 10}]
+        assert answer.json["detail"] == f"Product {pen.pk} has 10 left, 11 were ordered."
+        # BEGIN, the stock, ROLLBACK
+        assert len(ran) == 3
+
+    def test_every_product_that_is_short_is_named(self, user: User, pen: Product, chair: Product) -> None:
+        with nothing_changes():
+            answer = Shopper(user).post(ORDERS, {"items": items((chair, 6), (pen, 11))})
+        assert answer.outcome == (400, "out_of_stock")
+        assert answer.json["items"] == [
+            {"productId": pen.pk, "requested": 11, "available": 10},
+            {"productId": chair.pk, "requested": 6, "available": 5},
+        ]
+        assert answer.json["detail"] == "2 products have less left than was ordered."
+
+    def test_more_than_the_balance_is_refused(self, pen: Product) -> None:
+        user = UserFactory(balance=1_199)
+        with nothing_changes(), statements() as ran:
+            answer = Shopper(user).post(ORDERS, {"items": items((pen, 1))})
+        assert answer.outcome == (400, "insufficient_balance")
+        assert (answer.json["balance"], answer.json["required"]) == (1_199, 1_200)
+        assert answer.json["detail"] == "The balance is 1199 won, 1200 won are needed."
+        # BEGIN, the stock, the order, the money that did not move, the reason, ROLLBACK
+        assert len(ran) == 6
+
+    def test_a_refused_payment_gives_the_coupon_back(self, pen: Product) -> None:
+        user = UserFactory(balance=100)
+        unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=500))
+        with nothing_changes():
+            answer = Shopper(user).post(ORDERS, {"items": items((pen, 1)), "userCouponId": unit.pk})
+        assert answer.outcome == (400, "insufficient_balance")
+        assert answer.json["required"] == 700
+
+    @pytest.mark.parametrize("product_id", [999_999_999, 2**63 - 1])
+    def test_a_product_that_does_not_exist_is_not_found(self, user: User, pen: Product, product_id: int) -> None:
+        body = {"items": [*items((pen, 1)), {"productId": product_id, "quantity": 1}]}
+        with nothing_changes():
+            answer = Shopper(user).post(ORDERS, body)
+        assert answer.outcome == (404, "product_not_found")
+        assert answer.json["detail"] == f"There is no product {product_id} for sale."
+
+    def test_a_product_that_is_not_for_sale_is_not_found(self, user: User, pen: Product) -> None:
+        relic = ProductFactory(is_active=False)
+        with nothing_changes():
+            answer = Shopper(user).post(ORDERS, {"items": items((pen, 1), (relic, 1))})
+        assert answer.outcome == (404, "product_not_found")
+        assert answer.json["detail"] == f"There is no product {relic.pk} for sale."
+
+    def test_a_missing_product_is_told_before_a_shortage(self, user: User, pen: Product) -> None:
+        body = {"items": [*items((pen, 999)), {"productId": 999_999_999, "quantity": 1}]}
+        assert Shopper(user).post(ORDERS, body).outcome == (404, "product_not_found")
+
+    def test_a_closed_account_buys_nothing(self, user: User, pen: Product) -> None:
+        shopper = Shopper(user)
+        User.objects.update(is_active=False)
+        with nothing_changes():
+            assert shopper.post(ORDERS, {"items": items((pen, 1))}).outcome == (404, "user_not_found")
+
+    def test_nobody_buys_nothing(self, pen: Product) -> None:
+        user = UserFactory()
+        shopper = Shopper(user)
+        user.delete()
+        with nothing_changes():
+            assert shopper.post(ORDERS, {"items": items((pen, 1))}).outcome == (404, "user_not_found")
+
+    @pytest.mark.parametrize(
+        ("body", "errors"),
+        [
+            ({}, [("items", "required")]),
+            ({"items": []}, [("items", "min_length")]),
+            ({"items": None}, [("items", "null")]),
+            ({"items": "1"}, [("items", "not_a_list")]),
+            ({"items": {"productId": 1, "quantity": 1}}, [("items", "not_a_list")]),
+            ({"items": [1]}, [("items.0", "invalid")]),
+            ({"items": [{}]}, [("items.0.productId", "required"), ("items.0.quantity", "required")]),
+            ({"items": [{"productId": 1, "quantity": 0}]}, [("items.0.quantity", "min_value")]),
+            ({"items": [{"productId": 1, "quantity": -1}]}, [("items.0.quantity", "min_value")]),
+            ({"items": [{"productId": 1, "quantity": 1_001}]}, [("items.0.quantity", "max_value")]),
+            ({"items": [{"productId": 1, "quantity": "1"}]}, [("items.0.quantity", "invalid")]),
+            ({"items": [{"productId": 1, "quantity": 1.0}]}, [("items.0.quantity", "invalid")]),
+            ({"items": [{"productId": 1, "quantity": True}]}, [("items.0.quantity", "invalid")]),
+            ({"items": [{"productId": 0, "quantity": 1}]}, [("items.0.productId", "min_value")]),
+            ({"items": [{"productId": 2**63, "quantity": 1}]}, [("items.0.productId", "max_value")]),
+            (
+                {"items": [{"productId": 1, "quantity": 1}, {"productId": 2, "quantity": 0}]},
+                [("items.1.quantity", "min_value")],
+            ),
+            (
+                {"items": [{"productId": 1, "quantity": 1}], "userCouponId": "5"},
+                [("userCouponId", "invalid")],
+            ),
+            (
+                {"items": [{"productId": 1, "quantity": 1}], "userCouponId": 0},
+                [("userCouponId", "min_value")],
+            ),
+            (
+                {"items": [{"productId": number, "quantity": 1} for number in range(1, 102)]},
+                [("items", "max_length")],
+            ),
+            (
+                {"items": [{"productId": number, "quantity": 1} for number in (1, 2, 1)]},
+                [("items.2.productId", "unique")],
+            ),
+            ([], [("", "invalid")]),
+            (5, [("", "invalid")]),
+            (None, [("", "null")]),
+            ("text", [("", "invalid")]),
+        ],
+        ids=lambda value: str(value)[:60],
+    )
+    def test_a_body_that_does_not_fit_is_refused(self, user: User, body: Any, errors: list[tuple[str, str]]) -> None:
+        with nothing_changes(), statements() as ran:
+            answer = Shopper(user).post(ORDERS, body)
+        assert answer.outcome == (400, "validation_error")
+        assert [(error["field"], error["code"]) for error in answer.json["errors"]] == errors
+        assert all(error["message"] for error in answer.json["errors"])
+        assert ran == []
+
+
+class TestReading:
+    """One order, and one's orders."""
+
+    def test_someone_elses_order_is_not_found(self, user: User, pen: Product) -> None:
+        order = order_of(user, {pen: 1})
+        answer = Shopper(UserFactory()).get(f"{ORDERS}/{order.pk}")
+        assert answer.outcome == (404, "order_not_found")
+        assert b"1200" not in answer.content
+
+    def test_an_order_that_does_not_exist_is_not_found(self, user: User) -> None:
+        answer = Shopper(user).get(f"{ORDERS}/999999999")
+        assert answer.outcome == (404, "order_not_found")
+        assert answer.json["detail"] == "You have no order 999999999."
+
+    def test_staff_see_any_order(self, user: User, pen: Product) -> None:
+        order = order_of(user, {pen: 1})
+        assert Shopper(StaffFactory()).get(f"{ORDERS}/{order.pk}").json["userId"] == user.pk
+
+    def test_ones_orders_are_listed_newest_first_with_one_query(self, user: User, pen: Product, chair: Product) -> None:
+        first = order_of(user, {pen: 1, chair: 1})
+        second = order_of(user, {chair: 1})
+        order_of(UserFactory(balance=9_999), {pen: 1})
+        shopper = Shopper(user)
+        with statements() as ran:
+            answer = shopper.get("/api/users/orders")
+        assert answer.json.keys() == {"next", "previous", "results"}
+        assert answer.json["results"] == [
+            shopper.get(f"{ORDERS}/{second.pk}").json,
+            shopper.get(f"{ORDERS}/{first.pk}").json,
+        ]
+        assert [len(order["items"]) for order in answer.json["results"]] == [1, 2]
+        assert len(ran) == 1
+
+    def test_a_status_narrows_the_list(self, user: User, pen: Product) -> None:
+        kept, cancelled = order_of(user, {pen: 1}), order_of(user, {pen: 1})
+        shopper = Shopper(user)
+        shopper.post(f"{ORDERS}/{cancelled.pk}/cancel")
+
+        def listed(status: str) -> list[int]:
+            return [order["id"] for order in shopper.get("/api/users/orders", status=status).json["results"]]
+
+        assert listed("COMPLETED") == [kept.pk]
+        assert listed("CANCELLED") == [cancelled.pk]
+        assert listed("PROCESSING") == []
+
+    @pytest.mark.parametrize("status", ["completed", "LOST", ""])
+    def test_an_unknown_status_is_refused(self, user: User, status: str) -> None:
+        answer = Shopper(user).get("/api/users/orders", status=status)
+        assert answer.outcome == (400, "validation_error")
+        assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("status", "invalid_choice")]
+
+    def test_staff_list_anyones_orders(self, user: User, pen: Product) -> None:
+        order = order_of(user, {pen: 1})
+        answer = Shopper(StaffFactory()).get("/api/users/orders", userId=user.pk)
+        assert [each["id"] for each in answer.json["results"]] == [order.pk]
+
+    def test_someone_elses_orders_are_not_listed(self, user: User) -> None:
+        assert Shopper(UserFactory()).get("/api/users/orders", userId=user.pk).outcome == (403, "permission_denied")

@@ -1,0 +1,156 @@
+"""Walking through histories by cursor: everything once, also while new entries arrive."""
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from balances.models import EntryType, LedgerEntry, User
+from coupons.models import Coupon, UserCoupon
+from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.shop_state import statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HISTORY = "/api/users/balance/history"
+
+
+def charge(user: User, count: int) -> list[int]:
+    """`count` ledger entries of 1 won; their ids, oldest first."""
+    ids = []
+    for _ in range(count):
+        user.balance += 1
+        user.save(update_fields=["balance"])
+        ids.append(
+            LedgerEntry.objects.create(
+                user=user, type=EntryType.CHARGE, amount=1, balance_after=user.balance, created_at=timezone.now()
+            ).pk
+        )
+    return ids
+
+
+def walk(
+    shopper: Shopper, address: str | None, *, by: str = "next", between: Callable[[], object] = lambda: None
+) -> list[list[int]]:
+    """The ids of every page from `address` on, doing `between` after each."""
+    pages = []
+    while address:
+        answer = shopper.get(address.removeprefix("http://testserver"))
+        pages.append([entry["id"] for entry in answer.json["results"]])
+        between()
+        address = answer.json[by]
+    return pages
+
+
+@pytest.mark.parametrize(("count", "size", "lengths"), [(0, 3, [0]), (3, 3, [3]), (7, 3, [3, 3, 1]), (5, 1, [1] * 5)])
+def test_every_entry_is_shown_exactly_once(count: int, size: int, lengths: list[int]) -> None:
+    user = UserFactory()
+    ids = charge(user, count)
+    pages = walk(Shopper(user), f"{HISTORY}?pageSize={size}")
+    assert [len(page) for page in pages] == lengths
+    assert [each for page in pages for each in page] == ids[::-1]
+
+
+def test_entries_that_arrive_meanwhile_neither_repeat_nor_hide_any() -> None:
+    user = UserFactory()
+    ids = charge(user, 9)
+    pages = walk(Shopper(user), f"{HISTORY}?pageSize=2", between=lambda: charge(user, 3))
+    assert [each for page in pages for each in page] == ids[::-1]
+
+
+def test_previous_leads_back_to_the_newest() -> None:
+    user = UserFactory()
+    ids = charge(user, 7)
+    shopper = Shopper(user)
+    first = shopper.get(HISTORY, pageSize=3).json
+    second = shopper.get(first["next"].removeprefix("http://testserver")).json
+    back = walk(shopper, second["previous"], by="previous")
+    assert [each for page in back for each in page] == ids[:-4:-1]
+
+
+def test_from_previous_one_sees_what_has_arrived() -> None:
+    user = UserFactory()
+    charge(user, 4)
+    shopper = Shopper(user)
+    first = shopper.get(HISTORY, pageSize=2).json
+    second = shopper.get(first["next"].removeprefix("http://testserver")).json
+    arrived = charge(user, 1)
+    back = walk(shopper, second["previous"], by="previous")
+    assert [each for page in back for each in page][-1:] == arrived
+
+
+def test_links_keep_the_filters() -> None:
+    user = UserFactory(balance=100_000)
+    pen = ProductFactory(price=10)
+    orders = [order_of(user, {pen: 1}) for _ in range(4)]
+    pages = walk(Shopper(user), f"{HISTORY}?pageSize=3&type=PAYMENT")
+    payments = LedgerEntry.objects.filter(type="PAYMENT").order_by("-id").values_list("id", flat=True)
+    assert [each for page in pages for each in page] == list(payments)
+    assert len(payments) == len(orders)
+
+
+def test_orders_and_coupons_are_paged_alike() -> None:
+    user = UserFactory(balance=100_000)
+    pen = ProductFactory(price=10)
+    orders = [order_of(user, {pen: 1}).pk for _ in range(5)]
+    units = [UserCouponFactory(user=user).pk for _ in range(5)]
+    shopper = Shopper(user)
+    for path, ids in (
+        ("/api/users/orders", orders),
+        ("/api/users/coupons", units),
+        ("/api/coupons", list(Coupon.objects.order_by("id").values_list("id", flat=True))),
+    ):
+        assert walk(shopper, f"{path}?pageSize=2") == [ids[:2:-1], ids[2:0:-1], ids[:1]]
+
+
+def test_a_page_holds_twenty_entries_unless_told_and_a_hundred_at_most() -> None:
+    user = UserFactory()
+    charge(user, 101)
+    shopper = Shopper(user)
+    assert len(shopper.get(HISTORY).json["results"]) == 20
+    assert len(shopper.get(HISTORY, pageSize=100).json["results"]) == 100
+
+
+def test_the_hundredth_page_costs_what_the_first_does() -> None:
+    """One query each, answered from the index whatever the depth: the plan reads a page's rows and no more."""
+    user = UserFactory()
+    charge(user, 1)
+    LedgerEntry.objects.bulk_create(
+        LedgerEntry(user=user, type="CHARGE", amount=0, balance_after=1, created_at=timezone.now())
+        for _ in range(5_000)
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE user_balance_tx")
+    shopper = Shopper(user)
+    deep = LedgerEntry.objects.order_by("id")[40].pk
+    cursor_text = b64encode(f"p={deep}".encode()).decode()
+    with statements() as ran:
+        shopper.get(HISTORY, cursor=cursor_text)
+    assert len(ran) == 1
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {ran[0]}")
+        [[plan]] = cursor.fetchall()
+    nodes = _nodes(plan[0]["Plan"])
+    assert {node["Node Type"] for node in nodes} <= {"Limit", "Index Scan"}
+    assert max(node["Actual Rows"] for node in nodes) <= 21
+
+
+def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
+    return [plan, *(node for part in plan.get("Plans", []) for node in _nodes(part))]
+
+
+def test_a_coupon_issued_meanwhile_does_not_shift_the_wallet() -> None:
+    user = UserFactory()
+    units = [UserCouponFactory(user=user).pk for _ in range(5)]
+    shopper = Shopper(user)
+    pages = walk(
+        shopper,
+        "/api/users/coupons?pageSize=2",
+        between=lambda: shopper.post(f"/api/coupons/{CouponFactory().pk}/issue"),
+    )
+    assert [each for page in pages for each in page] == units[::-1]
+    assert UserCoupon.objects.count() == 5 + len(pages)

@@ -1,0 +1,168 @@
+"""The product list's cache: conditional requests, staff edits, expiry, a cold start."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+
+import pytest
+from pytest_django import Settings
+
+from commerce.core import page_cache, redis
+from products import services, views
+from products.models import Product
+from tests.factories import ProductFactory, UserFactory, order_of
+from tests.shop_state import statements
+from tests.shopper import Shopper
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PRODUCTS = "/api/products"
+CROWD = 20
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(name="Pen", price=1_200)
+
+
+def test_an_unchanged_list_is_not_sent_again(stranger: Shopper, pen: Product) -> None:
+    first = stranger.get(PRODUCTS)
+    assert first.headers["ETag"].startswith('"')
+    assert first.headers["Cache-Control"] == "no-cache"
+    again = stranger.get(PRODUCTS, headers={"If-None-Match": first.headers["ETag"]})
+    assert again.status == 304
+    assert again.content == b""
+    assert again.headers["ETag"] == first.headers["ETag"]
+
+
+@pytest.mark.parametrize("tags", ['"of another list"', 'W/"x", "y"', "garbage"])
+def test_a_list_the_caller_does_not_have_is_sent(stranger: Shopper, pen: Product, tags: str) -> None:
+    assert stranger.get(PRODUCTS, headers={"If-None-Match": tags}).json["count"] == 1
+
+
+def test_one_of_several_known_lists_is_enough(stranger: Shopper, pen: Product) -> None:
+    tag = stranger.get(PRODUCTS).headers["ETag"]
+    assert stranger.get(PRODUCTS, headers={"If-None-Match": f'"old", {tag}'}).status == 304
+    assert stranger.get(PRODUCTS, headers={"If-None-Match": f"W/{tag}"}).status == 304
+    assert stranger.get(PRODUCTS, headers={"If-None-Match": "*"}).status == 304
+
+
+def test_the_list_lives_for_a_minute(stranger: Shopper, pen: Product) -> None:
+    stranger.get(PRODUCTS)
+    [key] = [key for key in redis.cache.client.keys("page:products:*") if b"generation" not in key]
+    assert 58_000 < redis.cache.client.pttl(key) <= 60_000
+
+
+def test_a_staff_edit_shows_at_once(stranger: Shopper, pen: Product) -> None:
+    before = stranger.get(PRODUCTS)
+    pen.name, pen.price = "Fountain pen", 9_900
+    services.save_product(pen)
+    after = stranger.get(PRODUCTS, headers={"If-None-Match": before.headers["ETag"]})
+    assert after.status == 200
+    assert [(product["name"], product["price"]) for product in after.json["results"]] == [("Fountain pen", 9_900)]
+
+
+def test_a_product_taken_off_the_shelf_is_gone_at_once(stranger: Shopper, pen: Product) -> None:
+    stranger.get(PRODUCTS)
+    pen.is_active = False
+    services.save_product(pen)
+    assert stranger.get(PRODUCTS).json["count"] == 0
+
+
+def test_an_edit_renews_every_page_and_filter(stranger: Shopper, pen: Product) -> None:
+    queries: list[dict[str, str]] = [{}, {"search": "pen"}, {"ordering": "-price", "pageSize": "1"}]
+    for query in queries:
+        stranger.get(PRODUCTS, query)
+    pen.price = 1
+    services.save_product(pen)
+    assert [stranger.get(PRODUCTS, query).json["results"][0]["price"] for query in queries] == [1, 1, 1]
+
+
+def test_a_page_rendered_from_the_old_price_is_not_kept(
+    stranger: Shopper, pen: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An edit that commits while a list is being rendered must not be hidden behind that list for a minute."""
+    render = views._render_list
+
+    def edited_meanwhile(request: object) -> bytes:
+        rendered: bytes = render(request)  # type: ignore[arg-type]  # passed through as it came
+        monkeypatch.setattr(views, "_render_list", render)
+        pen.price = 77
+        services.save_product(pen)
+        return rendered
+
+    monkeypatch.setattr(views, "_render_list", edited_meanwhile)
+    assert stranger.get(PRODUCTS).json["results"][0]["price"] == 1_200
+    assert stranger.get(PRODUCTS).json["results"][0]["price"] == 77
+
+
+def test_a_sale_does_not_renew_the_list(stranger: Shopper, pen: Product) -> None:
+    stranger.get(PRODUCTS)
+    order_of(UserFactory(balance=10_000), {pen: 3})
+    with statements() as ran:
+        assert stranger.get(PRODUCTS).json["results"][0]["stock"] == 10
+    assert ran == []
+
+
+def test_a_stock_correction_shows_at_once(stranger: Shopper, pen: Product) -> None:
+    stranger.get(PRODUCTS)
+    services.adjust_stock(product_id=pen.pk, delta=-4, actor_id=1, note="broken")
+    assert stranger.get(PRODUCTS).json["results"][0]["stock"] == 6
+
+
+def test_each_address_has_a_page_of_its_own(stranger: Shopper, pen: Product) -> None:
+    chair = ProductFactory(name="Chair", price=45_000)
+    assert stranger.get(PRODUCTS, search="pen").json["results"][0]["id"] == pen.pk
+    assert stranger.get(PRODUCTS, search="chair").json["results"][0]["id"] == chair.pk
+
+
+def test_without_a_cache_time_every_request_reads_the_database(
+    stranger: Shopper, pen: Product, settings: Settings
+) -> None:
+    settings.PRODUCT_LIST_CACHE_SECONDS = 0
+    stranger.get(PRODUCTS)
+    with statements() as ran:
+        stranger.get(PRODUCTS)
+    assert len(ran) == 2
+
+
+@contextmanager
+def counted_renders(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object]) -> Iterator[list[int]]:
+    """Counts renderings of the list, each of which does `before` first."""
+    render = views._render_list
+    counted: list[int] = []
+
+    def counting(request: object) -> bytes:
+        counted.append(threading.get_ident())
+        before()
+        rendered: bytes = render(request)  # type: ignore[arg-type]  # passed through as it came
+        return rendered
+
+    monkeypatch.setattr(views, "_render_list", counting)
+    yield counted
+
+
+def test_a_crowd_before_a_cold_list_renders_it_once(pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    crowd_is_here = threading.Barrier(CROWD)
+
+    def look() -> int:
+        crowd_is_here.wait()
+        count: int = Shopper().get(PRODUCTS).json["count"]
+        return count
+
+    with counted_renders(monkeypatch, before=lambda: None) as renders:
+        assert together([look] * CROWD) == [1] * CROWD
+    assert len(renders) == 1
+
+
+def test_without_the_guard_a_crowd_renders_the_list_more_than_once(
+    pen: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control of the test above: what `single_flight` spares."""
+    monkeypatch.setattr(page_cache, "single_flight", lambda key: nullcontext())
+    two_render = threading.Barrier(2)
+
+    with counted_renders(monkeypatch, before=two_render.wait) as renders:
+        assert together([lambda: Shopper().get(PRODUCTS).json["count"]] * 2) == [1, 1]
+    assert len(renders) == 2

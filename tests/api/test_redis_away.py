@@ -1,0 +1,217 @@
+"""Redis killed, paused, or forgetful: the shop sells on, says so, and takes its locks in PostgreSQL meanwhile."""
+
+import logging
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
+
+import pytest
+from django.conf import settings as project_settings
+from django.test import Client
+from pytest_django import Settings
+
+from balances.models import User
+from commerce.core import locks, redis
+from commerce.embedded.redis import Redis
+from products.models import Product
+from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.faults import as_text, growth_of, kill, pause, resume
+from tests.shop_state import statements
+from tests.shopper import NO_BODY, Answer, Shopper
+from tests.together import meanwhile, row_held, wait_until, wait_until_blocked
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BUDGET_SECONDS = 3.0
+FAULTS: dict[str, Callable[[Redis], None]] = {"killed": kill, "paused": pause}
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=1_200)
+
+
+@pytest.fixture(params=list(FAULTS))
+def redis_away(request: pytest.FixtureRequest, own_redis: Redis) -> None:
+    """A Redis that has worked and then is away."""
+    assert redis.cache.call(lambda client: client.ping())
+    assert redis.locks.call(lambda client: client.ping())
+    FAULTS[request.param](own_redis)
+
+
+def quickly(request: Callable[[], Answer]) -> Answer:
+    """The answer, which must come within the budget whatever is broken."""
+    started = time.monotonic()
+    answer = request()
+    assert time.monotonic() - started < BUDGET_SECONDS
+    return answer
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_everything_is_sold_as_ever(user: User, pen: Product) -> None:
+    coupon = CouponFactory()
+    shopper = Shopper(user)
+    requests = [
+        ("/api/balance/charge", {"amount": 1_000}, 200),
+        (f"/api/coupons/{coupon.pk}/issue", NO_BODY, 200),
+        ("/api/orders", {"items": [{"productId": pen.pk, "quantity": 2}]}, 200),
+        ("/api/orders", {"items": [{"productId": pen.pk, "quantity": 99}]}, 400),
+    ]
+    for number, (path, body, status) in enumerate(requests):
+        assert quickly(partial(shopper.post, path, body, key=f"request-{number}")).status == status
+    order = order_of(user, {pen: 1})
+    assert quickly(lambda: shopper.post(f"/api/orders/{order.pk}/cancel")).status == 200
+    assert quickly(lambda: shopper.get("/api/products")).json["count"] == 1
+    assert quickly(lambda: shopper.get(f"/api/balance/{user.pk}")).json["balance"] == 50_000 + 1_000 - 2_400
+    pen.refresh_from_db()
+    assert pen.stock == 8
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_the_same_keys_become_advisory_locks_and_are_counted(user: User, pen: Product) -> None:
+    chair = ProductFactory(price=100)
+    body = {"items": [{"productId": product.pk, "quantity": 1} for product in (chair, pen)]}
+    with growth_of("commerce_lock_fallbacks_total") as fallbacks, statements() as ran:
+        assert Shopper(user).post("/api/orders", body).status == 200
+    assert fallbacks.by == 1
+    assert len(ran) == 7
+    assert ran[0] == "BEGIN"
+    assert "pg_advisory_xact_lock" in ran[1]
+    assert f"product:{pen.pk}:lock" in ran[1]
+    assert f"product:{chair.pk}:lock" in ran[1]
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_one_failure_is_counted_and_then_redis_is_left_alone(user: User, settings: Settings) -> None:
+    settings.REDIS_PAUSE_SECONDS = 60
+    shopper = Shopper(user)
+    with growth_of("commerce_redis_failures_total", alias="locks") as failures:
+        for _ in range(3):
+            shopper.post("/api/balance/charge", {"amount": 1})
+    assert failures.by == 1
+    started = time.monotonic()
+    shopper.post("/api/balance/charge", {"amount": 1})
+    assert time.monotonic() - started < project_settings.CACHES["locks"]["OPTIONS"]["SOCKET_TIMEOUT"]
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_readiness_says_so_and_stays_ready() -> None:
+    response = Client().get("/readyz")
+    assert response.status_code == 200
+    assert (response.json()["status"], response.json()["redis"]) == ("ready", "down")
+    assert response.json()["database"] == "up"
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_the_balance_cache_is_done_without(user: User, settings: Settings) -> None:
+    settings.BALANCE_READ = "cache"
+    assert quickly(lambda: Shopper(user).get(f"/api/balance/{user.pk}")).json["balance"] == 50_000
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_a_bypassed_page_is_counted(pen: Product) -> None:
+    with growth_of("commerce_cache_lookups_total", page="products", outcome="bypass") as bypasses:
+        assert Shopper().get("/api/products").json["count"] == 1
+    assert bypasses.by == 1
+
+
+def test_a_redis_that_is_back_is_used_again(own_redis: Redis, user: User) -> None:
+    shopper = Shopper(user)
+    kill(own_redis)
+    shopper.post("/api/balance/charge", {"amount": 1})
+    own_redis.start()
+    redis.locks.forget_pause()
+    with growth_of("commerce_lock_fallbacks_total") as fallbacks:
+        assert shopper.post("/api/balance/charge", {"amount": 1}).status == 200
+    assert fallbacks.by == 0
+
+
+def test_without_being_told_redis_is_asked_again_after_its_pause(
+    own_redis: Redis, user: User, settings: Settings
+) -> None:
+    settings.REDIS_PAUSE_SECONDS = 0.05
+    shopper = Shopper(user)
+    kill(own_redis)
+    shopper.post("/api/balance/charge", {"amount": 1})
+    own_redis.start()
+
+    def is_asked() -> bool:
+        with growth_of("commerce_lock_fallbacks_total") as fallbacks:
+            shopper.post("/api/balance/charge", {"amount": 1})
+        return fallbacks.by == 0
+
+    wait_until(is_asked, "a write that locks in Redis")
+
+
+class TestALockWhoseAnswerNeverCame:
+    """Redis took the lock, but stopped before it said so: the key must not block its user for a whole TTL."""
+
+    def _orphan(self, own_redis: Redis, user: User, settings: Settings) -> None:
+        settings.REDIS_PAUSE_SECONDS = 0.0
+        settings.LOCK_WAIT_SECONDS = 0.2
+        Shopper(user).post("/api/balance/charge", {"amount": 1})  # so that Redis knows the script
+        pause(own_redis)
+        assert Shopper(user).post("/api/balance/charge", {"amount": 1}).status == 200
+        resume(own_redis)
+        key = locks.user_lock(user.pk)
+        wait_until(lambda: redis.locks.call(lambda client: client.exists(key)), "the orphaned lock")
+
+    def test_is_freed_before_the_next_lock_is_taken(self, own_redis: Redis, user: User, settings: Settings) -> None:
+        self._orphan(own_redis, user, settings)
+        assert Shopper(user).post("/api/balance/charge", {"amount": 1}).json["balance"] == 50_003
+        assert redis.locks.call(lambda client: client.keys("*")) == []
+
+    def test_would_otherwise_block_its_user(
+        self, own_redis: Redis, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The control of the test above."""
+        monkeypatch.setattr(locks._redis_locks, "_free_doubtful", lambda: None)
+        self._orphan(own_redis, user, settings)
+        assert Shopper(user).post("/api/balance/charge", {"amount": 1}).outcome == (503, "lock_timeout")
+        locks._redis_locks._doubtful.clear()
+
+
+class TestALockInUse:
+    """Looked at from outside, while a charge waits for a row that someone else holds."""
+
+    def _charge_that_waits(self, user: User, look: Callable[[], object]) -> Answer:
+        with ExitStack() as held:
+            held.enter_context(row_held("user", user.pk))
+            with meanwhile(lambda: Shopper(user).post("/api/balance/charge", {"amount": 1})) as charge:
+                wait_until_blocked()
+                look()
+                held.close()
+                return charge.result()
+
+    def test_has_its_documented_name_and_always_a_ttl(self, user: User) -> None:
+        seen: dict[str, int] = {}
+
+        def look() -> None:
+            client = redis.locks.client
+            seen.update({as_text(key): client.pttl(key) for key in client.keys("*")})
+
+        assert self._charge_that_waits(user, look).status == 200
+        assert seen.keys() == {f"user:{user.pk}:lock"}
+        assert 0 < seen[f"user:{user.pk}:lock"] <= project_settings.LOCK_TTL_SECONDS * 1_000
+        assert redis.locks.client.keys("*") == []
+
+    def test_that_is_lost_is_logged_and_counted_and_the_answer_stays_200(
+        self, user: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with growth_of("commerce_locks_lost_total") as lost, caplog.at_level(logging.WARNING):
+            answer = self._charge_that_waits(user, redis.locks.client.flushdb)
+        assert answer.json["balance"] == 50_001
+        assert lost.by == 1
+        assert "gone before their release" in caplog.text
+
+    def test_that_someone_else_took_over_is_not_released_by_its_late_owner(self, user: User) -> None:
+        key = locks.user_lock(user.pk)
+        answer = self._charge_that_waits(user, lambda: redis.locks.client.set(key, "another owner", px=5_000))
+        assert answer.status == 200
+        assert redis.locks.client.get(key) == b"another owner"

@@ -1,0 +1,224 @@
+"""`POST /api/auth/token`, `POST /api/auth/token/refresh`, and every token that must not be believed."""
+
+import base64
+import json
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+from django.conf import settings as project_settings
+from django.utils import timezone
+from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
+
+from balances.models import User
+from commerce.http.authentication import tokens_for
+from tests.factories import StaffFactory, UserFactory
+from tests.shop_state import nothing_changes, statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "right horse"
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(username="jimin", password=PASSWORD, balance=5_000)
+
+
+def test_a_login_gives_two_tokens(user: User, stranger: Shopper) -> None:
+    with statements() as ran:
+        answer = stranger.post("/api/auth/token", {"username": "jimin", "password": PASSWORD})
+    assert answer.status == 200
+    assert answer.json.keys() == {"access", "refresh"}
+    assert len(ran) == 1
+    balance = Shopper(access=answer.json["access"]).get(f"/api/balance/{user.pk}")
+    assert balance.json == {"userId": user.pk, "balance": 5_000}
+
+
+def test_the_access_token_says_who_and_nothing_private(user: User, stranger: Shopper) -> None:
+    access = stranger.post("/api/auth/token", {"username": "jimin", "password": PASSWORD}).json["access"]
+    claims = json.loads(base64.urlsafe_b64decode(access.split(".")[1] + "=="))
+    assert claims["userId"] == user.pk
+    assert claims["exp"] - claims["iat"] == 3_600
+    assert claims.keys() == {"token_type", "exp", "iat", "jti", "userId"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"username": "jimin", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}],
+    ids=["wrong password", "unknown name"],
+)
+def test_a_wrong_login_is_refused_without_saying_which_part_is_wrong(
+    user: User, stranger: Shopper, body: dict[str, str]
+) -> None:
+    with nothing_changes():
+        answer = stranger.post("/api/auth/token", body)
+    assert answer.outcome == (401, "not_authenticated")
+    assert answer.json["detail"] == "These credentials are not valid."
+
+
+def test_a_closed_account_cannot_log_in(user: User, stranger: Shopper) -> None:
+    User.objects.update(is_active=False)
+    answer = stranger.post("/api/auth/token", {"username": "jimin", "password": PASSWORD})
+    assert answer.outcome == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize(
+    ("body", "errors"),
+    [
+        ({}, [("username", "required"), ("password", "required")]),
+        ({"username": "", "password": ""}, [("username", "blank"), ("password", "blank")]),
+        ({"username": None, "password": 5}, [("username", "null")]),
+        ({"username": "x" * 151, "password": "y" * 129}, [("username", "max_length"), ("password", "max_length")]),
+        ({"username": ["a"], "password": {"b": 1}}, [("username", "invalid"), ("password", "invalid")]),
+        ({"username": "a\u0000b", "password": "x"}, [("username", "null_characters_not_allowed")]),
+    ],
+)
+def test_a_login_that_does_not_fit_is_refused(
+    stranger: Shopper, body: dict[str, Any], errors: list[tuple[str, str]]
+) -> None:
+    answer = stranger.post("/api/auth/token", body)
+    assert answer.outcome == (400, "validation_error")
+    assert [(error["field"], error["code"]) for error in answer.json["errors"]] == errors
+
+
+def test_a_refresh_token_gives_another_access_token(user: User, stranger: Shopper) -> None:
+    refresh = tokens_for(user_id=user.pk, is_staff=False).refresh
+    with statements() as ran:
+        answer = stranger.post("/api/auth/token/refresh", {"refresh": refresh})
+    assert answer.status == 200
+    assert answer.json.keys() == {"access"}
+    assert len(ran) == 1
+    assert Shopper(access=answer.json["access"]).get(f"/api/balance/{user.pk}").status == 200
+
+
+def test_staff_rights_end_with_the_next_refresh(stranger: Shopper) -> None:
+    clerk, customer = StaffFactory(), UserFactory(balance=1)
+    tokens = tokens_for(user_id=clerk.pk, is_staff=True)
+    User.objects.filter(pk=clerk.pk).update(is_staff=False)
+    access = stranger.post("/api/auth/token/refresh", {"refresh": tokens.refresh}).json["access"]
+    assert Shopper(access=access).get(f"/api/balance/{customer.pk}").outcome == (403, "permission_denied")
+
+
+def test_the_refresh_of_a_closed_account_is_refused(user: User, stranger: Shopper) -> None:
+    refresh = tokens_for(user_id=user.pk, is_staff=False).refresh
+    User.objects.update(is_active=False)
+    answer = stranger.post("/api/auth/token/refresh", {"refresh": refresh})
+    assert answer.outcome == (401, "token_not_valid")
+    assert answer.json["detail"] == "The account of this token is closed."
+
+
+def _forged(**changes: Any) -> str:
+    claims = {
+        "token_type": "access",
+        "exp": timezone.now() + timedelta(hours=1),
+        "iat": timezone.now(),
+        "jti": "0" * 32,
+        "userId": "1",
+    }
+    return jwt.encode({**claims, **changes}, "another key, as long as ours should be", algorithm="HS256")
+
+
+def _unsigned(user_id: int) -> str:
+    claims = {"token_type": "access", "exp": timezone.now() + timedelta(hours=1), "jti": "0", "userId": str(user_id)}
+    return jwt.encode(claims, "", algorithm="none")
+
+
+def _signed_by_us(**claims: Any) -> str:
+    key = str(project_settings.SIMPLE_JWT["SIGNING_KEY"])
+    return jwt.encode({"exp": timezone.now() + timedelta(hours=1), "jti": "0", **claims}, key, algorithm="HS256")
+
+
+def _expired(user_id: int) -> str:
+    token = AccessToken()
+    token["userId"] = user_id
+    token.set_exp(lifetime=timedelta(seconds=-1))
+    return str(token)
+
+
+@pytest.mark.parametrize("text", ["abc", "a.b.c", "", "e30.e30.e30", "x" * 5_000])
+def test_what_is_no_refresh_token_is_refused(stranger: Shopper, text: str) -> None:
+    answer = stranger.post("/api/auth/token/refresh", {"refresh": text})
+    expected = (401, "token_not_valid") if 0 < len(text) <= 4_096 else (400, "validation_error")
+    assert answer.outcome == expected
+
+
+def test_an_access_token_is_no_refresh_token(user: User, stranger: Shopper) -> None:
+    access = tokens_for(user_id=user.pk, is_staff=False).access
+    assert stranger.post("/api/auth/token/refresh", {"refresh": access}).outcome == (401, "token_not_valid")
+
+
+def test_a_refresh_token_without_a_user_is_refused(stranger: Shopper) -> None:
+    assert stranger.post("/api/auth/token/refresh", {"refresh": str(RefreshToken())}).outcome == (
+        401,
+        "token_not_valid",
+    )
+
+
+def _bad_tokens(user_id: int) -> dict[str, str]:
+    return {
+        "alg none": _unsigned(user_id),
+        "another key": _forged(userId=str(user_id)),
+        "expired": _expired(user_id),
+        "refresh as access": tokens_for(user_id=user_id, is_staff=False).refresh,
+        "no user": _signed_by_us(token_type="access"),
+        "a user that is no number": _signed_by_us(token_type="access", userId="jimin"),
+        "no kind": _signed_by_us(userId=str(user_id)),
+        "no token at all": "abc",
+    }
+
+
+@pytest.mark.parametrize("kind", list(_bad_tokens(1)))
+def test_a_bad_token_opens_nothing(user: User, kind: str) -> None:
+    shopper = Shopper(access=_bad_tokens(user.pk)[kind])
+    with nothing_changes(), statements() as ran:
+        read = shopper.get(f"/api/balance/{user.pk}")
+        write = shopper.post("/api/balance/charge", {"amount": 1})
+    assert read.outcome == (401, "token_not_valid")
+    assert write.outcome == (401, "token_not_valid")
+    assert read.json["detail"] == "The token is expired or not ours."
+    assert ran == []
+
+
+def test_a_token_whose_payload_was_changed_opens_nothing(user: User) -> None:
+    header, payload, signature = tokens_for(user_id=user.pk, is_staff=False).access.split(".")
+    claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
+    claims["isStaff"] = True
+    forged = base64.urlsafe_b64encode(json.dumps(claims).encode()).rstrip(b"=").decode()
+    shopper = Shopper(access=f"{header}.{forged}.{signature}")
+    assert shopper.get(f"/api/balance/{user.pk}").outcome == (401, "token_not_valid")
+
+
+@pytest.mark.parametrize("authorization", ["Basic amltaW46cHc=", "Bearer", "bearer", "Token abc", ""])
+def test_another_kind_of_authorization_is_nobody(user: User, stranger: Shopper, authorization: str) -> None:
+    answer = stranger.get(f"/api/balance/{user.pk}", headers={"Authorization": authorization})
+    assert answer.status == 401
+    assert answer.json["code"] in ("not_authenticated", "token_not_valid")
+
+
+def test_a_header_that_names_a_user_is_not_believed(user: User, stranger: Shopper) -> None:
+    forged = {"X-User-Id": str(user.pk), "X-Forwarded-User": "jimin", "Remote-User": "jimin"}
+    assert stranger.get(f"/api/balance/{user.pk}", headers=forged).outcome == (401, "not_authenticated")
+
+
+PRIVATE = [
+    ("GET", "/api/balance/1"),
+    ("POST", "/api/balance/charge"),
+    ("GET", "/api/users/balance/history"),
+    ("POST", "/api/coupons/1/issue"),
+    ("GET", "/api/users/coupons"),
+    ("POST", "/api/orders"),
+    ("GET", "/api/users/orders"),
+    ("GET", "/api/orders/1"),
+    ("POST", "/api/orders/1/cancel"),
+]
+
+
+@pytest.mark.parametrize(("method", "path"), PRIVATE)
+def test_every_private_endpoint_wants_a_token(stranger: Shopper, method: str, path: str) -> None:
+    with statements() as ran:
+        assert stranger.send(method, path).outcome == (401, "not_authenticated")
+        assert Shopper(access="abc").send(method, path).outcome == (401, "token_not_valid")
+    assert ran == []

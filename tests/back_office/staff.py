@@ -1,0 +1,50 @@
+"""A member of staff at the back-office, as a browser would be.
+
+Owns the session and the reading of pages; never calls a service.
+"""
+
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+
+from balances.models import User
+from tests.factories import StaffFactory
+
+Page = Any
+"""A response of Django's test client, which carries the context of its template as well."""
+
+
+class Staff:
+    """Somebody at work in the back-office; a superuser unless `rights` say what else."""
+
+    def __init__(self, *rights: str, superuser: bool = False) -> None:
+        user: User = StaffFactory(is_superuser=superuser)
+        codenames = [right.partition(".")[2] for right in rights]
+        user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+        self.user = user
+        self.client = Client()
+        self.client.force_login(user)
+
+    def get(self, page: str, *args: object, **query: Any) -> Page:
+        """The page with this name below `admin:`."""
+        return self.client.get(reverse(f"admin:{page}", args=args), query)
+
+    def post(self, page: str, *args: object, **values: Any) -> Page:
+        """Send the page's form; values that are None stay out of it."""
+        data: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
+        return self.client.post(reverse(f"admin:{page}", args=args), data)
+
+
+def errors_of(response: Page) -> dict[str, list[str]]:
+    """What a form refused, by field; fails when the page is not that of a refused form."""
+    assert response.status_code == 200, response
+    form = response.context["adminform"].form if "adminform" in response.context else response.context["form"]
+    return {field: list(errors) for field, errors in form.errors.items()}
+
+
+def told_by(response: Page) -> list[str]:
+    """The messages that the next page shows."""
+    return [str(message) for message in get_messages(response.wsgi_request)]

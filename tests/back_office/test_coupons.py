@@ -1,0 +1,205 @@
+"""Coupons in the back-office: free terms before the first issue, kept promises after it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from commerce.idempotency.claims import Once
+from coupons.errors import CouponTermsFixed
+from coupons.models import Coupon
+from coupons.services import issue_coupon, save_coupon
+from tests.back_office.staff import Staff, errors_of
+from tests.factories import CouponFactory, UserFactory
+from tests.shop_state import nothing_changes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CLERK = ("coupons.view_coupon", "coupons.change_coupon", "coupons.add_coupon")
+
+
+@pytest.fixture
+def clerk() -> Staff:
+    return Staff(*CLERK)
+
+
+@pytest.fixture
+def coupon() -> Coupon:
+    return CouponFactory(name="Spring", discount_value=1_000, total_quantity=10)
+
+
+def form_of(coupon: Coupon, **changes: Any) -> dict[str, Any]:
+    """The coupon's page as a browser sends it: times in two fields, in the shop's zone."""
+    values = {
+        name: getattr(coupon, name)
+        for name in ("name", "discount_type", "discount_value", "max_discount", "min_order_amount", "total_quantity")
+    }
+    values.update({name: getattr(coupon, name) for name in ("issue_starts_at", "issue_ends_at", "valid_until")})
+    values.update(changes)
+    sent: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, datetime):
+            local = timezone.localtime(value)
+            sent[f"{name}_0"], sent[f"{name}_1"] = local.strftime("%Y-%m-%d"), local.strftime("%H:%M:%S.%f")
+        else:
+            sent[name] = value
+    return sent
+
+
+def issue_one(coupon: Coupon) -> None:
+    issue_coupon(user_id=UserFactory().pk, coupon_id=coupon.pk, once=Once())
+
+
+def test_a_new_coupon_has_issued_nothing(clerk: Staff) -> None:
+    now = timezone.now()
+    draft = Coupon(
+        name="봄 / Spring",
+        discount_type="PERCENT",
+        discount_value=15,
+        max_discount=5_000,
+        min_order_amount=10_000,
+        total_quantity=200,
+        issue_starts_at=now,
+        issue_ends_at=now + timedelta(days=3),
+        valid_until=now + timedelta(days=30),
+    )
+    answer = clerk.post("coupons_coupon_add", **form_of(draft, issued_count=50))
+    assert answer.status_code == 302
+    coupon = Coupon.objects.get()
+    assert (coupon.name, coupon.discount_type, coupon.discount_value, coupon.max_discount) == (
+        "봄 / Spring",
+        "PERCENT",
+        15,
+        5_000,
+    )
+    assert (coupon.min_order_amount, coupon.total_quantity, coupon.issued_count) == (10_000, 200, 0)
+    assert (coupon.issue_starts_at, coupon.valid_until) == (now, now + timedelta(days=30))
+
+
+def test_before_the_first_issue_every_term_can_change(clerk: Staff, coupon: Coupon) -> None:
+    answer = clerk.post(
+        "coupons_coupon_change",
+        coupon.pk,
+        **form_of(coupon, discount_type="PERCENT", discount_value=50, min_order_amount=5, total_quantity=3),
+    )
+    assert answer.status_code == 302
+    coupon.refresh_from_db()
+    assert (coupon.discount_type, coupon.discount_value, coupon.min_order_amount, coupon.total_quantity) == (
+        "PERCENT",
+        50,
+        5,
+        3,
+    )
+
+
+def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: Coupon) -> None:
+    issue_one(coupon)
+    opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form
+    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until"]
+    later = coupon.valid_until + timedelta(days=1)
+    answer = clerk.post(
+        "coupons_coupon_change",
+        coupon.pk,
+        **form_of(
+            coupon,
+            name="Late spring",
+            total_quantity=11,
+            valid_until=later,
+            discount_type="PERCENT",
+            discount_value=1,
+            min_order_amount=999_999,
+            issue_starts_at=coupon.issue_starts_at - timedelta(days=1),
+        ),
+    )
+    assert answer.status_code == 302
+    stored = Coupon.objects.get()
+    assert (stored.name, stored.total_quantity, stored.valid_until) == ("Late spring", 11, later)
+    assert (stored.discount_type, stored.discount_value, stored.min_order_amount) == ("FIXED", 1_000, 0)
+    assert (stored.issue_starts_at, stored.issued_count) == (coupon.issue_starts_at, 1)
+
+
+def test_units_are_not_taken_back_after_the_first_issue(clerk: Staff, coupon: Coupon) -> None:
+    issue_one(coupon)
+    with nothing_changes():
+        answer = clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, total_quantity=9))
+    assert errors_of(answer) == {"total_quantity": ["Units can only be added once the coupon has been issued."]}
+
+
+DAY = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ({"discount_type": "PERCENT", "discount_value": 101}, "discount_value", "A percentage is 1 to 100."),
+        ({"discount_value": 0}, "discount_value", "Ensure this value is greater than or equal to 1."),
+        ({"discount_value": -5}, "discount_value", "Ensure this value is greater than or equal to 1."),
+        ({"max_discount": 0}, "max_discount", "Ensure this value is greater than or equal to 1."),
+        ({"min_order_amount": -1}, "min_order_amount", "Ensure this value is greater than or equal to 0."),
+        ({"total_quantity": 0}, "total_quantity", "Ensure this value is greater than or equal to 1."),
+        ({"total_quantity": 2**31}, "total_quantity", "Ensure this value is less than or equal to 10000000."),
+        ({"issue_ends_at": -2 * DAY}, "issue_ends_at", "The issue ends before it starts."),
+        ({"valid_until": -DAY}, "valid_until", "A coupon issued at the end of the issue could never be used."),
+        (
+            {"discount_type": "GIFT"},
+            "discount_type",
+            "Select a valid choice. GIFT is not one of the available choices.",
+        ),
+        ({"name": ""}, "name", "This field is required."),
+    ],
+)
+@pytest.mark.parametrize("page", ["add", "change"])
+def test_terms_that_contradict_themselves_are_said_at_their_field(
+    clerk: Staff, coupon: Coupon, refusal: tuple[dict[str, Any], str, str], page: str
+) -> None:
+    changes, field, message = refusal
+    now = timezone.now()
+    values = {name: now + value if isinstance(value, timedelta) else value for name, value in changes.items()}
+    with nothing_changes():
+        where = [coupon.pk] if page == "change" else []
+        answer = clerk.post(f"coupons_coupon_{page}", *where, **form_of(coupon, **values))
+    assert errors_of(answer) == {field: [message]}
+
+
+def test_an_end_before_the_fixed_start_is_refused_after_the_first_issue(clerk: Staff, coupon: Coupon) -> None:
+    issue_one(coupon)
+    with nothing_changes():
+        values = form_of(coupon, issue_ends_at=coupon.issue_starts_at - DAY)
+        answer = clerk.post("coupons_coupon_change", coupon.pk, **values)
+    assert errors_of(answer) == {"issue_ends_at": ["The issue ends before it starts."]}
+
+
+def test_a_unit_issued_while_the_page_was_open_fixes_the_terms(coupon: Coupon) -> None:
+    opened = Coupon.objects.get(pk=coupon.pk)
+    issue_one(coupon)
+    opened.discount_value = 1
+    with nothing_changes(), pytest.raises(CouponTermsFixed):
+        save_coupon(opened)
+
+
+def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
+    clerk: Staff, coupon: Coupon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The unit is issued at the last moment: after the form was checked, before the service has its lock."""
+
+    def save_late(late: Coupon) -> Coupon:
+        issue_one(late)
+        return save_coupon(late)
+
+    monkeypatch.setattr("coupons.admin.services.save_coupon", save_late)
+    answer = clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, discount_value=1))
+    assert answer.status_code == 302
+    page = clerk.get("coupons_coupon_change", coupon.pk).content.decode()
+    assert "This coupon has been issued." in page
+    stored = Coupon.objects.get()
+    assert (stored.discount_value, stored.issued_count) == (1_000, 1)
+
+
+def test_saving_keeps_the_units_issued_meanwhile(coupon: Coupon) -> None:
+    opened = Coupon.objects.get(pk=coupon.pk)
+    issue_one(coupon)
+    opened.name = "Renamed"
+    save_coupon(opened)
+    stored = Coupon.objects.get()
+    assert (stored.name, stored.issued_count) == ("Renamed", 1)

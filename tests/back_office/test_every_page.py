@@ -1,0 +1,143 @@
+"""What holds on every page of the back-office: it opens, it is quick, and nothing is deleted or written by the way."""
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import models
+from django.test import Client
+
+from balances.models import LedgerEntry, User
+from balances.services import charge_balance
+from commerce.idempotency.claims import Once
+from commerce.idempotency.models import IdempotencyKey
+from commerce.outbox.models import OutboxMessage
+from coupons.models import Coupon, UserCoupon
+from orders.models import Order
+from products.models import Product, StockMovement
+from stats.models import ProcessedEvent, ProductStat
+from tests.back_office.staff import Staff
+from tests.factories import CouponFactory, ProductFactory, UserFactory
+from tests.operations.busy_shop import busy_shop
+from tests.shop_state import nothing_changes, statements
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HISTORY: list[type[models.Model]] = [
+    LedgerEntry,
+    StockMovement,
+    Order,
+    UserCoupon,
+    OutboxMessage,
+    IdempotencyKey,
+    ProcessedEvent,
+    ProductStat,
+]
+EDITABLE: list[type[models.Model]] = [User, Product, Coupon]
+
+
+def page(model: type[models.Model], kind: str) -> str:
+    return f"{model._meta.app_label}_{model._meta.model_name}_{kind}"
+
+
+@pytest.fixture
+def admin_user() -> Staff:
+    return Staff(superuser=True)
+
+
+def test_every_table_of_the_shop_has_its_pages() -> None:
+    assert set(admin.site._registry) == {*HISTORY, *EDITABLE, Group}
+
+
+@pytest.mark.parametrize("model", [*HISTORY, *EDITABLE])
+def test_lists_and_objects_open_with_a_bounded_number_of_queries(admin_user: Staff, model: type[models.Model]) -> None:
+    busy_shop()
+    with statements() as few:
+        assert admin_user.get(page(model, "changelist")).status_code == 200
+    charge_balance(user_id=UserFactory().pk, amount=1_000, once=Once())
+    busy_shop()
+    with statements() as more:
+        assert admin_user.get(page(model, "changelist")).status_code == 200
+    assert len(more) == len(few) <= 12
+    for row in model._default_manager.all()[:3]:
+        assert admin_user.get(page(model, "change"), row.pk).status_code == 200
+
+
+@pytest.mark.parametrize("term", ["1", "mina", "%", "'", "\\", "9" * 30, "주스"])
+def test_any_search_is_answered(admin_user: Staff, term: str) -> None:
+    busy_shop()
+    for model in (*HISTORY, *EDITABLE):
+        assert admin_user.get(page(model, "changelist"), q=term).status_code == 200
+
+
+def test_history_is_only_read(admin_user: Staff) -> None:
+    busy_shop()
+    with nothing_changes():
+        for model in HISTORY:
+            row = model._default_manager.first()
+            assert row is not None
+            assert admin_user.get(page(model, "add")).status_code == 403
+            assert admin_user.post(page(model, "add")).status_code == 403
+            assert admin_user.post(page(model, "change"), row.pk).status_code == 403
+
+
+def test_nothing_is_deleted(admin_user: Staff) -> None:
+    busy_shop()
+    with nothing_changes():
+        for model in (*HISTORY, *EDITABLE):
+            row = model._default_manager.first()
+            assert row is not None
+            assert admin_user.post(page(model, "delete"), row.pk, post="yes").status_code == 403
+            admin_user.post(page(model, "changelist"), action="delete_selected", _selected_action=row.pk, post="yes")
+
+
+def test_customers_do_not_get_in() -> None:
+    customer = UserFactory()
+    client = Client()
+    client.force_login(customer)
+    answer = client.get("/admin/")
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/login/?next=/admin/")
+
+
+def test_staff_without_rights_see_nothing() -> None:
+    busy_shop()
+    clerk = Staff()
+    assert clerk.get("index").status_code == 200
+    for model in (*HISTORY, *EDITABLE):
+        assert clerk.get(page(model, "changelist")).status_code == 403
+
+
+def test_filters_show_what_they_say(admin_user: Staff) -> None:
+    soon = CouponFactory()
+    Coupon.objects.filter(pk=soon.pk).update(issued_count=0, total_quantity=10)
+    full = CouponFactory()
+    Coupon.objects.filter(pk=full.pk).update(issued_count=10)
+
+    def shown(window: str) -> list[Coupon]:
+        return list(admin_user.get("coupons_coupon_changelist", window=window).context["cl"].queryset)
+
+    assert shown("open") == [soon]
+    assert shown("sold-out") == [full]
+    assert shown("coming") == shown("over") == []
+
+
+def test_pages_follow_the_language_of_the_browser(admin_user: Staff) -> None:
+    ProductFactory()
+    page_in_korean = admin_user.client.get("/admin/products/product/", headers={"Accept-Language": "ko"})
+    assert "커머스 백오피스" in page_in_korean.content.decode()
+
+
+def test_what_a_caller_was_told_can_be_read(admin_user: Staff) -> None:
+    shop = busy_shop()
+    key = IdempotencyKey.objects.get()
+    opened = admin_user.get("idempotency_idempotencykey_change", key.pk).content.decode()
+    assert f"{{&quot;id&quot;:{shop.last.pk},&quot;userId&quot;:{shop.mina.pk}" in opened
+    assert (b"f" * 32).hex() in opened
+
+    def shown(outcome: str) -> list[IdempotencyKey]:
+        return list(admin_user.get("idempotency_idempotencykey_changelist", outcome=outcome).context["cl"].queryset)
+
+    assert shown("done") == [key]
+    assert shown("refused") == []
+    IdempotencyKey.objects.update(status=400)
+    assert shown("refused") == [key]
+    assert shown("done") == []

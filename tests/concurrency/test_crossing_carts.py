@@ -1,0 +1,112 @@
+"""Carts that name the same products in opposite orders: they wait for each other in line, never in a circle."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import pytest
+
+from balances.models import User
+from commerce.idempotency.claims import Once
+from orders.services import place_order
+from products.models import Product
+from tests.books import broken_rules
+from tests.concurrency import naive
+from tests.concurrency.attempts import DEADLOCK, DONE, Attempt, attempt
+from tests.concurrency.naive import MEETING_SECONDS, Meeting
+from tests.factories import ProductFactory, UserFactory, order_of
+from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, switched_off
+from tests.shopper import Shopper
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+THREADS = 16
+ROUNDS = 5
+
+
+@pytest.fixture
+def pair() -> list[Product]:
+    return ProductFactory.create_batch(2, price=10, stock=1_000)
+
+
+def buys(user: User, cart: Sequence[Product]) -> Attempt:
+    quantities = {product.pk: 1 for product in cart}
+    return attempt(lambda: place_order(user_id=user.pk, quantities=quantities, user_coupon_id=None, once=Once()))
+
+
+def crossing(pair: list[Product], count: int) -> list[Attempt]:
+    """As many customers as `count`, every other one with the cart turned around."""
+    users = UserFactory.create_batch(count, balance=10_000)
+    return [buys(user, pair if number % 2 else pair[::-1]) for number, user in enumerate(users)]
+
+
+def stocks(pair: list[Product]) -> list[int]:
+    return list(Product.objects.filter(pk__in=[product.pk for product in pair]).values_list("stock", flat=True))
+
+
+def test_sixteen_customers_through_the_api(pair: list[Product]) -> None:
+    users = UserFactory.create_batch(THREADS, balance=10_000)
+
+    def cart(number: int) -> dict[str, object]:
+        products = pair if number % 2 else pair[::-1]
+        return {"items": [{"productId": product.pk, "quantity": 1} for product in products]}
+
+    def shop(number: int) -> list[int]:
+        shopper = Shopper(users[number])
+        return [shopper.post("/api/orders", cart(number)).status for _ in range(ROUNDS)]
+
+    statuses = together([partial(shop, number) for number in range(THREADS)])
+    assert statuses == [[200] * ROUNDS] * THREADS
+    assert stocks(pair) == [1_000 - THREADS * ROUNDS] * 2
+    assert broken_rules() == set()
+
+
+@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
+def test_the_order_of_row_locks_alone_is_enough(pair: list[Product], off: Protection) -> None:
+    with switched_off(off):
+        for _ in range(ROUNDS):
+            assert together(crossing(pair, THREADS)) == [DONE] * THREADS
+    assert stocks(pair) == [1_000 - THREADS * ROUNDS] * 2
+    assert broken_rules() == set()
+
+
+@pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis locks alone", "turns alone"])
+def test_the_locks_alone_are_enough(pair: list[Product], off: Protection) -> None:
+    meeting = Meeting(MEETING_SECONDS)
+    with switched_off(off), naive.stock_in_the_order_of_the_cart(meeting.attend):
+        assert together(crossing(pair, 2)) == [DONE, DONE]
+    assert not meeting.took_place
+
+
+def test_without_any_order_two_carts_are_a_deadlock(pair: list[Product]) -> None:
+    """The control: each holds the row that the other wants next, and PostgreSQL ends one of them."""
+    with switched_off(LOCKS_OFF), naive.stock_in_the_order_of_the_cart(Meeting().attend):
+        outcomes = together(crossing(pair, 2))
+    assert sorted(outcomes) == [DEADLOCK, DONE]
+
+
+def test_a_deadlock_would_be_told_as_a_busy_shop(pair: list[Product]) -> None:
+    users = UserFactory.create_batch(2, balance=10_000)
+
+    def post(user: User, products: Sequence[Product]) -> tuple[int, str | None]:
+        body = {"items": [{"productId": product.pk, "quantity": 1} for product in products]}
+        return Shopper(user).post("/api/orders", body).outcome
+
+    with switched_off(LOCKS_OFF), naive.stock_in_the_order_of_the_cart(Meeting().attend):
+        outcomes = together([lambda: post(users[0], pair), lambda: post(users[1], pair[::-1])])
+    assert set(outcomes) == {(200, None), (503, "lock_timeout")}
+
+
+def test_orders_and_cancels_of_crossing_carts_do_not_wait_in_a_circle_either(pair: list[Product]) -> None:
+    users = UserFactory.create_batch(8, balance=10_000)
+    placed = [(user, order_of(user, dict.fromkeys(pair, 1))) for user in users]
+    cancels: list[Attempt] = [partial(_cancel, user, order.pk) for user, order in placed]
+    with switched_off(LOCKS_OFF):
+        outcomes = together([*cancels, *crossing(pair, 8)])
+    assert outcomes == [DONE] * 16
+    assert stocks(pair) == [1_000 - 8] * 2
+    assert broken_rules() == set()
+
+
+def _cancel(user: User, order_id: int) -> str:
+    return DONE if Shopper(user).post(f"/api/orders/{order_id}/cancel").status == 200 else "refused"

@@ -1,0 +1,152 @@
+"""One wallet, many payments at once: never more is spent than there is, and no charge is lost among them.
+
+A wallet is not locked by its orders (they lock what they buy), so the statement and the constraint are what counts.
+"""
+
+from contextlib import ExitStack
+from functools import partial
+
+import pytest
+
+from balances.models import LedgerEntry, User
+from balances.services import charge_balance
+from commerce.idempotency.claims import Once
+from orders.models import Order
+from orders.services import place_order
+from products.models import Product
+from tests.books import broken_rules
+from tests.concurrency import naive
+from tests.concurrency.attempts import DONE, Attempt, attempt
+from tests.concurrency.naive import MEETING_SECONDS, Meeting
+from tests.factories import ProductFactory, UserFactory
+from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.shopper import Shopper
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NOT_NEGATIVE = "user_balance_not_negative"
+AFTER_NOT_NEGATIVE = "user_balance_tx_balance_not_negative"
+
+
+def products(count: int) -> list[Product]:
+    """Different ones, so that no product's lock keeps two orders apart."""
+    return ProductFactory.create_batch(count, price=1_000)
+
+
+def pays(user: User, product: Product) -> Attempt:
+    return attempt(lambda: place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, once=Once()))
+
+
+def charges(user: User, amount: int) -> Attempt:
+    return attempt(lambda: charge_balance(user_id=user.pk, amount=amount, once=Once()))
+
+
+def test_twenty_orders_spend_what_ten_cost() -> None:
+    user = UserFactory(balance=10_000)
+    bodies = [{"items": [{"productId": product.pk, "quantity": 1}]} for product in products(20)]
+    answers = together([partial(Shopper(user).post, "/api/orders", body) for body in bodies])
+    outcomes = [answer.outcome for answer in answers]
+    assert outcomes.count((200, None)) == 10
+    assert outcomes.count((400, "insufficient_balance")) == 10
+    user.refresh_from_db()
+    assert (user.balance, Order.objects.count()) == (0, 10)
+    assert broken_rules() == set()
+
+
+@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
+def test_the_statement_alone_is_enough(off: Protection) -> None:
+    user = UserFactory(balance=10_000)
+    with ExitStack() as without:
+        without.enter_context(switched_off(off))
+        without.enter_context(constraint_dropped("user", NOT_NEGATIVE))
+        without.enter_context(constraint_dropped("user_balance_tx", AFTER_NOT_NEGATIVE))
+        outcomes = together([pays(user, product) for product in products(20)])
+        user.refresh_from_db()
+        assert user.balance == 0
+        assert broken_rules() == set()
+    assert sorted(outcomes) == [DONE] * 10 + ["insufficient_balance"] * 10
+
+
+def test_the_constraint_alone_is_enough() -> None:
+    user = UserFactory(balance=1_000)
+    meeting = Meeting()
+    with naive.money(meeting.attend):
+        outcomes = together([pays(user, product) for product in products(2)])
+    assert meeting.took_place
+    assert sorted(outcomes) == [DONE, NOT_NEGATIVE]
+    user.refresh_from_db()
+    assert user.balance == 0
+    # The books add up but for the messages that the naive step does not write.
+    assert Order.objects.count() == 1
+
+
+def test_without_statement_and_constraint_the_same_won_is_spent_twice() -> None:
+    """The control: the locks of the products do not help, because each order has its own."""
+    user = UserFactory(balance=1_000)
+    meeting = Meeting()
+    with ExitStack() as without:
+        without.enter_context(naive.money(meeting.attend))
+        without.enter_context(constraint_dropped("user", NOT_NEGATIVE))
+        outcomes = together([pays(user, product) for product in products(2)])
+        user.refresh_from_db()
+        assert outcomes == [DONE, DONE]
+        assert user.balance == -1_000
+        assert broken_rules() != set()
+
+
+class TestChargesAmongPayments:
+    """A charge and an order at the same moment both count."""
+
+    def test_through_the_api(self) -> None:
+        user = UserFactory(balance=10_000)
+        charges = [partial(Shopper(user).post, "/api/balance/charge", {"amount": 500}) for _ in range(10)]
+        orders = [
+            partial(Shopper(user).post, "/api/orders", {"items": [{"productId": product.pk, "quantity": 1}]})
+            for product in products(10)
+        ]
+        assert {answer.status for answer in together([*charges, *orders])} == {200}
+        user.refresh_from_db()
+        assert user.balance == 10_000 + 10 * 500 - 10 * 1_000
+        assert LedgerEntry.objects.filter(user=user).count() == 21
+        assert broken_rules() == set()
+
+    def test_with_the_locks_off(self) -> None:
+        user = UserFactory(balance=10_000)
+        with switched_off(LOCKS_OFF):
+            outcomes = together([*[charges(user, 500)] * 10, *(pays(user, product) for product in products(10))])
+        assert outcomes == [DONE] * 20
+        user.refresh_from_db()
+        assert user.balance == 5_000
+        assert broken_rules() == set()
+
+    def test_read_and_written_back_one_of_them_is_lost(self) -> None:
+        """The control: both read 10,000 won, and the later write wipes out the earlier one."""
+        user = UserFactory(balance=10_000)
+        [product] = products(1)
+        with naive.money(Meeting().attend, absolute=True):
+            outcomes = together([charges(user, 500), pays(user, product)])
+        assert outcomes == [DONE, DONE]
+        user.refresh_from_db()
+        assert user.balance in (10_500, 9_000)
+        assert broken_rules() != set()
+
+    @pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis lock alone", "turns alone"])
+    def test_two_charges_are_kept_apart_by_the_users_lock_alone(self, off: Protection) -> None:
+        user = UserFactory()
+        meeting = Meeting(MEETING_SECONDS)
+        with switched_off(off), naive.money(meeting.attend, absolute=True):
+            outcomes = together([charges(user, 500), charges(user, 700)])
+        assert outcomes == [DONE, DONE]
+        assert not meeting.took_place
+        user.refresh_from_db()
+        assert user.balance == 1_200
+
+    def test_without_that_lock_a_charge_is_lost(self) -> None:
+        """The control of the test above."""
+        user = UserFactory()
+        with switched_off(LOCKS_OFF), naive.money(Meeting().attend, absolute=True):
+            outcomes = together([charges(user, 500), charges(user, 700)])
+        assert outcomes == [DONE, DONE]
+        user.refresh_from_db()
+        assert user.balance in (500, 700)

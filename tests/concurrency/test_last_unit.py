@@ -1,0 +1,96 @@
+"""Many want the last unit of a product: one gets it. Each protection alone is enough; with none, it is sold twice."""
+
+from contextlib import ExitStack
+from functools import partial
+
+import pytest
+
+from balances.models import User
+from commerce.idempotency.claims import Once
+from orders.models import Order
+from orders.services import place_order
+from products.models import Product
+from tests.books import broken_rules
+from tests.concurrency import naive
+from tests.concurrency.attempts import DONE, Attempt, attempt
+from tests.concurrency.naive import MEETING_SECONDS, Meeting
+from tests.factories import ProductFactory, UserFactory
+from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.shopper import Shopper
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CROWD = 30
+NOT_NEGATIVE = "product_stock_not_negative"
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=1_200, stock=1)
+
+
+def buyers(count: int) -> list[User]:
+    return UserFactory.create_batch(count, balance=5_000)
+
+
+def wants(user: User, pen: Product) -> Attempt:
+    return attempt(lambda: place_order(user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, once=Once()))
+
+
+def test_a_crowd_at_the_till_buys_it_once(pen: Product) -> None:
+    body = {"items": [{"productId": pen.pk, "quantity": 1}]}
+    answers = together([partial(Shopper(user).post, "/api/orders", body) for user in buyers(CROWD)])
+    outcomes = [answer.outcome for answer in answers]
+    assert outcomes.count((200, None)) == 1
+    assert outcomes.count((400, "out_of_stock")) == CROWD - 1
+    pen.refresh_from_db()
+    assert (pen.stock, Order.objects.count()) == (0, 1)
+    assert broken_rules() == set()
+
+
+@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
+def test_the_statement_alone_is_enough(pen: Product, off: Protection) -> None:
+    with switched_off(off), constraint_dropped("product", NOT_NEGATIVE):
+        outcomes = together([wants(user, pen) for user in buyers(CROWD)])
+        pen.refresh_from_db()
+        assert pen.stock == 0
+        assert broken_rules() == set()
+    assert sorted(outcomes) == [DONE] + ["out_of_stock"] * (CROWD - 1)
+
+
+def test_the_constraint_alone_is_enough(pen: Product) -> None:
+    meeting = Meeting()
+    with switched_off(LOCKS_OFF), naive.stock(meeting.attend):
+        outcomes = together([wants(user, pen) for user in buyers(2)])
+    assert meeting.took_place
+    assert sorted(outcomes) == [DONE, NOT_NEGATIVE]
+    pen.refresh_from_db()
+    assert pen.stock == 0
+    assert broken_rules() == set()
+
+
+@pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis lock alone", "turns alone"])
+def test_a_lock_alone_is_enough(pen: Product, off: Protection) -> None:
+    meeting = Meeting(MEETING_SECONDS)
+    with switched_off(off), naive.stock(meeting.attend), constraint_dropped("product", NOT_NEGATIVE):
+        outcomes = together([wants(user, pen) for user in buyers(2)])
+        pen.refresh_from_db()
+        assert pen.stock == 0
+        assert broken_rules() == set()
+    assert not meeting.took_place
+    assert sorted(outcomes) == [DONE, "out_of_stock"]
+
+
+def test_without_any_protection_it_is_sold_twice(pen: Product) -> None:
+    """The control of all of the above."""
+    meeting = Meeting()
+    with ExitStack() as without:
+        without.enter_context(switched_off(LOCKS_OFF))
+        without.enter_context(naive.stock(meeting.attend))
+        without.enter_context(constraint_dropped("product", NOT_NEGATIVE))
+        outcomes = together([wants(user, pen) for user in buyers(2)])
+        pen.refresh_from_db()
+        assert outcomes == [DONE, DONE]
+        assert pen.stock == -1
+        assert broken_rules() != set()

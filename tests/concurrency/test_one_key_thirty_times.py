@@ -1,0 +1,102 @@
+"""The same request thirty times at once under one `Idempotency-Key`: one effect, thirty equal answers."""
+
+from functools import partial
+
+import pytest
+
+from balances.models import LedgerEntry, User
+from commerce.idempotency.models import IdempotencyKey
+from orders.models import Order
+from products.models import Product
+from tests.books import broken_rules
+from tests.factories import ProductFactory, UserFactory
+from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.shopper import Answer, Shopper
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+AT_ONCE = 30
+ONE_PER_CALLER = "idempotency_key_one_per_caller"
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=1_200, stock=100)
+
+
+def thirty_orders(user: User, pen: Product) -> list[Answer]:
+    body = {"items": [{"productId": pen.pk, "quantity": 1}]}
+    return together([lambda: Shopper(user).post("/api/orders", body, key="one") for _ in range(AT_ONCE)])
+
+
+def thirty_charges(user: User) -> list[Answer]:
+    return together(
+        [lambda: Shopper(user).post("/api/balance/charge", {"amount": 7}, key="one") for _ in range(AT_ONCE)]
+    )
+
+
+@pytest.mark.parametrize(
+    "off",
+    [(), LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF],
+    ids=["all protections", "no locks", "no turns", "no redis locks"],
+)
+class TestOneEffect:
+    """The unique index judges; the lock spares the losers their work."""
+
+    def test_of_thirty_orders(self, user: User, pen: Product, off: Protection) -> None:
+        with switched_off(off):
+            answers = thirty_orders(user, pen)
+        assert {answer.status for answer in answers} == {200}
+        assert len({answer.content for answer in answers}) == 1
+        assert [answer.replayed for answer in answers].count(False) == 1
+        user.refresh_from_db()
+        pen.refresh_from_db()
+        assert (user.balance, pen.stock, Order.objects.count()) == (48_800, 99, 1)
+        assert broken_rules() == set()
+
+    def test_of_thirty_charges(self, user: User, off: Protection) -> None:
+        with switched_off(off):
+            answers = thirty_charges(user)
+        assert len({answer.content for answer in answers}) == 1
+        user.refresh_from_db()
+        assert (user.balance, LedgerEntry.objects.filter(amount=7).count()) == (50_007, 1)
+        assert broken_rules() == set()
+
+
+def test_one_effect_even_where_there_is_enough_for_one_only(pen: Product) -> None:
+    """The twins that come later find an empty wallet, and are told the first one's success all the same."""
+    user = UserFactory(balance=1_200)
+    with switched_off(LOCKS_OFF):
+        answers = thirty_orders(user, pen)
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert Order.objects.count() == 1
+
+
+def test_thirty_bodies_under_one_key_have_one_effect_and_the_others_are_told(user: User) -> None:
+    answers = together(
+        [
+            partial(Shopper(user).post, "/api/balance/charge", {"amount": amount}, key="one")
+            for amount in range(1, AT_ONCE + 1)
+        ]
+    )
+    outcomes = [answer.outcome for answer in answers]
+    assert outcomes.count((200, None)) == 1
+    assert outcomes.count((422, "idempotency_key_reused")) == AT_ONCE - 1
+    assert LedgerEntry.objects.filter(user=user).count() == 2
+
+
+def test_without_the_unique_index_there_are_thirty_effects(user: User) -> None:
+    """The control: the locks alone only put the thirty in a line."""
+    with constraint_dropped("idempotency_key", ONE_PER_CALLER):
+        answers = thirty_charges(user)
+        assert {answer.status for answer in answers} == {200}
+        user.refresh_from_db()
+        assert user.balance == 50_000 + 7 * AT_ONCE
+        assert IdempotencyKey.objects.count() == AT_ONCE

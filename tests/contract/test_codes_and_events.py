@@ -1,0 +1,132 @@
+"""The contract's codes and events, and those of the code: no more, no fewer."""
+
+import ast
+import inspect
+from collections.abc import Iterator
+
+import pytest
+from django.apps import apps
+
+import commerce.urls  # noqa: F401  # brings every refusal in, whichever test runs first
+from commerce.core import errors
+from commerce.core.errors import DomainError
+from commerce.event_routes import ROUTES, SINKS
+from commerce.http import problems
+from commerce.http.problems import STATUS_OF_KIND
+from commerce.outbox.routes import destinations_of
+
+STATUS_OF_CODE = {
+    "validation_error": 400,
+    "malformed_json": 400,
+    "unsupported_media_type": 415,
+    "method_not_allowed": 405,
+    "not_acceptable": 406,
+    "not_authenticated": 401,
+    "token_not_valid": 401,
+    "permission_denied": 403,
+    "not_found": 404,
+    "user_not_found": 404,
+    "product_not_found": 404,
+    "coupon_not_found": 404,
+    "order_not_found": 404,
+    "throttled": 429,
+    "insufficient_balance": 400,
+    "balance_limit_exceeded": 400,
+    "out_of_stock": 400,
+    "coupon_sold_out": 400,
+    "coupon_already_issued": 400,
+    "coupon_not_open": 400,
+    "coupon_not_usable": 400,
+    "order_not_cancellable": 409,
+    "idempotency_key_reused": 422,
+    "request_in_progress": 409,
+    "lock_timeout": 503,
+    "service_unavailable": 503,
+}
+NOT_IN_THE_CONTRACT = {
+    "internal_error": "a defect of ours, which no client can count on",
+    "coupon_terms_fixed": "said to staff in the back-office only",
+}
+EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled"}
+
+
+def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
+    """Every refusal of the shop that has a code."""
+    for each in kind.__subclasses__():
+        if "code" in vars(each):
+            yield each
+        yield from refusals(each)
+
+
+def known_codes() -> dict[str, int]:
+    """Code and status of what Django and DRF refuse, as told by `commerce.http.problems`."""
+    codes = {code: int(status) for _, status, code, _, _ in problems._KNOWN}
+    # What is decided case by case stands in the function that tells it.
+    for node in ast.walk(ast.parse(inspect.getsource(problems._describe))):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_problem":
+            status, code = node.args[:2]
+            if isinstance(status, ast.Constant) and isinstance(code, ast.Constant):
+                codes[str(code.value)] = int(str(status.value))
+    return codes
+
+
+def status_of(refusal: type[DomainError]) -> int:
+    return next(int(status) for kind, status in STATUS_OF_KIND if issubclass(refusal, kind))
+
+
+def test_every_code_of_the_contract_exists_with_its_status_and_no_other_does() -> None:
+    found = {refusal.code: status_of(refusal) for refusal in refusals()} | known_codes()
+    assert {code: status for code, status in found.items() if code not in NOT_IN_THE_CONTRACT} == STATUS_OF_CODE
+    assert found.keys() - STATUS_OF_CODE.keys() == NOT_IN_THE_CONTRACT.keys()
+
+
+@pytest.mark.parametrize("refusal", list(refusals()), ids=lambda refusal: refusal.__name__)
+def test_a_refusal_has_a_title_and_says_in_its_docstring_when(refusal: type[DomainError]) -> None:
+    assert str(refusal.title)
+    assert refusal.__doc__
+    assert refusal.__doc__.strip().endswith(".")
+    assert refusal.code == refusal.code.lower()
+
+
+def test_only_what_may_succeed_later_names_a_time() -> None:
+    timed = {refusal.code for refusal in refusals() if hasattr(refusal, "retry_after_seconds")}
+    assert timed == {"lock_timeout", "service_unavailable", "request_in_progress"}
+
+
+def test_every_kind_of_refusal_has_a_status() -> None:
+    kinds = {kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, DomainError)}
+    without_code = {kind for kind in kinds if not hasattr(kind, "code")} - {DomainError}
+    assert {kind for kind, _ in STATUS_OF_KIND} == without_code
+
+
+def event_types() -> set[str]:
+    """The values of every constant in an app's `events` that names a type."""
+    found = set()
+    for app in apps.get_app_configs():
+        try:
+            events = __import__(f"{app.name}.events", fromlist=["events"])
+        except ModuleNotFoundError:
+            continue
+        found |= {
+            value
+            for name, value in vars(events).items()
+            if name.isupper() and isinstance(value, str) and "-" in value and value.replace("-", "").isalpha()
+        }
+    return found
+
+
+def test_every_event_of_the_contract_is_told_and_routed_and_no_other() -> None:
+    assert event_types() == EVENTS
+    assert ROUTES.keys() == EVENTS
+
+
+def test_every_event_goes_to_kafka() -> None:
+    assert all(destinations_of(event)[0] == "kafka" for event in EVENTS)
+
+
+def test_orders_go_to_the_data_platform_and_nothing_else_does() -> None:
+    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == {"order-completed", "order-cancelled"}
+
+
+def test_every_destination_has_a_sink() -> None:
+    assert {destination for destinations in ROUTES.values() for destination in destinations} == SINKS.keys()

@@ -1,0 +1,150 @@
+"""Rows to test with, as the shop itself would have left them.
+
+Owns the ledger row behind a balance and the movement behind a stock, so that every invariant holds before a test
+begins; never writes what a use case would refuse.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar, cast
+
+from django.utils import timezone
+from factory.declarations import LazyAttribute, LazyFunction, Sequence, SubFactory
+from factory.django import DjangoModelFactory
+
+from balances.models import EntryType, LedgerEntry, User
+from commerce.idempotency.claims import Once
+from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
+from orders.models import Order
+from orders.services import place_order
+from products.models import MovementReason, Product, StockMovement
+
+T = TypeVar("T")
+
+
+class Maker(Protocol[T]):
+    """What a factory does when it is called: to a type checker the call of a class makes that class."""
+
+    def __call__(self, **values: Any) -> T: ...
+
+    def create_batch(self, size: int, **values: Any) -> "list[T]": ...
+
+
+class _UserRows(DjangoModelFactory[User]):
+    """A customer; `balance` won are charged, and `password` is needed only to log in."""
+
+    class Meta:
+        model = User
+
+    username = Sequence(lambda number: f"shopper{number}")
+    balance = 0
+
+    @classmethod
+    def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
+        password = kwargs.pop("password", None)
+        user = model_class(*args, **kwargs)
+        user.set_password(password)
+        user.save()
+        if user.balance:
+            LedgerEntry.objects.create(
+                user=user,
+                type=EntryType.CHARGE,
+                amount=user.balance,
+                balance_after=user.balance,
+                created_at=timezone.now(),
+            )
+        return user
+
+
+class _StaffRows(_UserRows):
+    """A member of staff."""
+
+    username = Sequence(lambda number: f"clerk{number}")
+    is_staff = True
+
+
+class _ProductRows(DjangoModelFactory[Product]):
+    """A product for sale; `stock` units were there at its opening."""
+
+    class Meta:
+        model = Product
+
+    name = Sequence(lambda number: f"Product {number}")
+    description = "Fit for a test."
+    price = 1_000
+    stock = 10
+
+    @classmethod
+    def _create(cls, model_class: type[Product], *args: Any, **kwargs: Any) -> Product:
+        product = model_class(*args, **kwargs)
+        product.save()
+        StockMovement.objects.create(
+            product=product, reason=MovementReason.OPENING, quantity=product.stock, created_at=timezone.now()
+        )
+        return product
+
+
+class _CouponRows(DjangoModelFactory[Coupon]):
+    """1,000 won off, 10 units, open since yesterday and until tomorrow, usable a week."""
+
+    class Meta:
+        model = Coupon
+
+    name = Sequence(lambda number: f"Coupon {number}")
+    discount_type = DiscountType.FIXED
+    discount_value = 1_000
+    max_discount = None
+    min_order_amount = 0
+    total_quantity = 10
+    issue_starts_at = LazyFunction(lambda: timezone.now() - timedelta(days=1))
+    issue_ends_at = LazyFunction(lambda: timezone.now() + timedelta(days=1))
+    valid_until = LazyFunction(lambda: timezone.now() + timedelta(days=7))
+
+
+class _UserCouponRows(DjangoModelFactory[UserCoupon]):
+    """One unit of a coupon in a customer's hands, counted on the coupon."""
+
+    class Meta:
+        model = UserCoupon
+
+    user = SubFactory(_UserRows)
+    coupon = SubFactory(_CouponRows)
+    status = UserCouponStatus.AVAILABLE
+    issued_at = LazyFunction(timezone.now)
+    expires_at = LazyAttribute(lambda unit: unit.coupon.valid_until)
+
+    @classmethod
+    def _create(cls, model_class: type[UserCoupon], *args: Any, **kwargs: Any) -> UserCoupon:
+        unit: UserCoupon = super()._create(model_class, *args, **kwargs)
+        unit.coupon.issued_count += 1
+        unit.coupon.save(update_fields=["issued_count"])
+        return unit
+
+
+UserFactory = cast("Maker[User]", _UserRows)
+StaffFactory = cast("Maker[User]", _StaffRows)
+ProductFactory = cast("Maker[Product]", _ProductRows)
+CouponFactory = cast("Maker[Coupon]", _CouponRows)
+UserCouponFactory = cast("Maker[UserCoupon]", _UserCouponRows)
+
+
+def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:
+    """A coupon the customer holds, whose time was over an hour ago."""
+    now = timezone.now()
+    coupon = CouponFactory(
+        issue_starts_at=now - timedelta(days=3),
+        issue_ends_at=now - timedelta(days=2),
+        valid_until=now - timedelta(hours=1),
+        **terms,
+    )
+    return UserCouponFactory(user=user, coupon=coupon, issued_at=now - timedelta(days=2))
+
+
+def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon | None = None) -> Order:
+    """An order that the customer has placed and paid."""
+    return place_order(
+        user_id=user.pk,
+        quantities={product.pk: quantity for product, quantity in quantities.items()},
+        user_coupon_id=coupon.pk if coupon else None,
+        once=Once(),
+    )

@@ -1,0 +1,77 @@
+"""What any test may ask for: clients of the API, clean Redis databases, settings fit for a test.
+
+Owns the state that outlives a database transaction (Redis, pauses, caches in the process); never touches a Redis
+database of another worker.
+"""
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as project_settings
+from django_redis import get_redis_connection
+from pytest_django import Settings
+
+from commerce.core import redis
+from commerce.embedded.redis import Redis
+from tests.faults import resume
+from tests.shopper import Shopper
+
+
+@pytest.fixture(autouse=True)
+def clean_redis() -> Iterator[None]:
+    """An empty cache and no lock, and Redis is asked again at once after a test that lost it."""
+    _clean()
+    yield
+    _clean()
+
+
+@pytest.fixture(autouse=True)
+def quiet_outbox(clean_redis: None, settings: Settings) -> None:
+    """Messages stay where the transaction wrote them, for the test to read; tests of the outbox switch this on.
+
+    Asks for `clean_redis` first, so that the settings of a test are undone before Redis is cleaned after it.
+    """
+    settings.OUTBOX_DISPATCH_IN_WEB = False
+
+
+@pytest.fixture
+def own_redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
+    """A Redis server for this test alone, used for cache and locks, that may be killed or paused."""
+    server = Redis(tmp_path / "redis", logs=tmp_path, durable=False)
+    server.start()
+    locations = {"default": server.database_url(0), "locks": server.database_url(1)}
+    settings.CACHES = {
+        alias: {**options, "LOCATION": locations[alias]} for alias, options in project_settings.CACHES.items()
+    }
+    yield server
+    if server.child.running:
+        resume(server)
+    server.child.stop()
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port of this machine that refuses connections and that nobody else takes meanwhile."""
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
+
+
+@pytest.fixture
+def api() -> Callable[..., Shopper]:
+    """Makes clients: `api(user)`, `api(user, language="ko")`, or `api()` for a stranger."""
+    return Shopper
+
+
+@pytest.fixture
+def stranger() -> Shopper:
+    """A client without a token."""
+    return Shopper()
+
+
+def _clean() -> None:
+    for service in (redis.cache, redis.locks):
+        service.forget_pause()
+        get_redis_connection(service.alias).flushdb()

@@ -1,0 +1,89 @@
+"""A small shop in which a little of everything has happened, and all of it has been told and counted.
+
+Owns that shop; never breaks it: that is what the tests do.
+"""
+
+from dataclasses import dataclass
+
+from django.db import connection
+
+from balances.models import User
+from balances.services import charge_balance
+from commerce.core import sql
+from commerce.http.json import JSON, dump
+from commerce.idempotency.claims import Answer, Claim, Once
+from coupons.models import UserCoupon
+from coupons.services import issue_coupon
+from orders.events import order_as_json
+from orders.models import Order
+from orders.services import cancel_order, place_order
+from products.models import Product
+from products.services import adjust_stock
+from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+
+
+@dataclass(frozen=True)
+class BusyShop:
+    """`mina` bought with a coupon, then bought again; `joon` bought and took it back."""
+
+    mina: User
+    joon: User
+    pen: Product
+    held: UserCoupon
+    with_coupon: Order
+    last: Order
+    cancelled: Order
+
+
+def busy_shop() -> BusyShop:
+    """Open the shop. Every invariant holds in it, those of a quiet system too."""
+    mina, joon = UserFactory(), UserFactory()
+    for user in (mina, joon):
+        charge_balance(user_id=user.pk, amount=50_000, once=Once())
+    pen, ink = ProductFactory(price=3_000, stock=20), ProductFactory(price=7_000, stock=20)
+    coupon = CouponFactory(discount_value=1_000, total_quantity=5)
+    held = issue_coupon(user_id=mina.pk, coupon_id=coupon.pk, once=Once())
+    issue_coupon(user_id=joon.pk, coupon_id=coupon.pk, once=Once())
+    with_coupon = order_of(mina, {pen: 2, ink: 1}, coupon=held)
+    cancelled = order_of(joon, {pen: 1, ink: 2})
+    cancel_order(order_id=cancelled.pk, owner_id=joon.pk, once=Once())
+    adjust_stock(product_id=pen.pk, delta=5, actor_id=joon.pk, note="Found behind the shelf.")
+    last = _order_with_key(mina, pen)
+    _everything_arrived()
+    return BusyShop(mina, joon, pen, held, with_coupon, last, cancelled)
+
+
+def _order_with_key(user: User, product: Product) -> Order:
+    claim = Claim(user.pk, "a-key", b"f" * 32)
+    once = Once(claim, lambda order: Answer(200, JSON, dump(order_as_json(order))))
+    return place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, once=once)
+
+
+def _everything_arrived() -> None:
+    """As the dispatcher and the consumer would leave it.
+
+    One delivery is an hour old, so that all newer facts must have a message.
+    """
+    sql.execute("UPDATE outbox_message SET sent_at = now()")
+    sql.execute(
+        "UPDATE outbox_message SET sent_at = now() - interval '1 hour' WHERE id = (SELECT min(id) FROM outbox_message)"
+    )
+    sql.execute(
+        """
+        INSERT INTO processed_event (event_id)
+        SELECT DISTINCT event_id FROM outbox_message WHERE type IN ('order-completed', 'order-cancelled')
+        ON CONFLICT DO NOTHING
+        """
+    )
+    sql.execute(
+        """
+        INSERT INTO product_stat (product_id, date, quantity_sold)
+        SELECT product_id, ordered_date, sum(quantity)
+        FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status = 'COMPLETED'
+        GROUP BY product_id, ordered_date
+        ON CONFLICT DO NOTHING
+        """
+    )
+    # Rows of a test are not committed, so their foreign keys are still unchecked, and a table with unchecked rows
+    # cannot be altered.
+    connection.check_constraints()

@@ -1,0 +1,106 @@
+"""`manage.py check_invariants`: what it says, what it leaves alone, and how it ends."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import InternalError, connection, transaction
+
+from commerce.core import sql
+from commerce.invariants.check import snapshot
+from tests.factories import UserFactory
+from tests.operations.busy_shop import busy_shop
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def check(*arguments: str) -> tuple[int, str]:
+    """The exit code and what was printed."""
+    out = StringIO()
+    try:
+        call_command("check_invariants", *arguments, stdout=out, no_color=True)
+    except CommandError as error:
+        return error.returncode, out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_a_sound_shop_passes() -> None:
+    busy_shop()
+    assert check("--json", "--quiet-system") == (0, '{"ok":true,"checked":27,"violations":[]}\n')
+    code, table = check()
+    assert code == 0
+    assert len(table.splitlines()) == 25
+    assert "balance_is_ledger_sum               holds  A balance is the sum of its ledger entries." in table
+
+
+def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
+    shop = busy_shop()
+    sql.execute('UPDATE "user" SET balance = balance + 1 WHERE id = %s', [shop.mina.pk])
+    code, printed = check("--json")
+    assert code == 1
+    assert json.loads(printed) == {
+        "ok": False,
+        "checked": 25,
+        "violations": [
+            {
+                "invariant": "balance_is_ledger_sum",
+                "count": 1,
+                "examples": [f"user {shop.mina.pk}: balance 35001, ledger 35000"],
+            },
+            {
+                "invariant": "money_neither_appears_nor_vanishes",
+                "count": 1,
+                "examples": ["the shop: balances 85001, ledger 85000"],
+            },
+        ],
+    }
+    code, table = check()
+    assert code == 1
+    assert "balance_is_ledger_sum               broken 1 x" in table
+    assert f"user {shop.mina.pk}: balance 35001, ledger 35000" in table
+
+
+def test_many_cases_are_counted_and_ten_are_shown() -> None:
+    for _ in range(13):
+        UserFactory()
+    sql.execute('UPDATE "user" SET balance = 1')
+    _, printed = check("--json")
+    first = json.loads(printed)["violations"][0]
+    assert (first["count"], len(first["examples"])) == (13, 10)
+
+
+def test_what_is_under_way_matters_only_in_a_quiet_system() -> None:
+    busy_shop()
+    sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id = (SELECT max(id) FROM outbox_message)")
+    assert check("--json")[0] == 0
+    code, printed = check("--json", "--quiet-system")
+    assert code == 1
+    assert [violation["invariant"] for violation in json.loads(printed)["violations"]] == ["nothing_is_pending"]
+
+
+def test_all_rules_see_one_moment_in_which_nothing_can_be_written() -> None:
+    user = UserFactory()
+    with snapshot():
+        assert sql.fetch_one('SELECT count(*) FROM "user"') == (1,)
+        together([lambda: UserFactory(username="late")])
+        assert sql.fetch_one('SELECT count(*) FROM "user"') == (1,)
+        with pytest.raises(InternalError, match="read-only transaction"), transaction.atomic():
+            sql.execute('UPDATE "user" SET balance = 1 WHERE id = %s', [user.pk])
+    assert sql.fetch_one('SELECT count(*) FROM "user"') == (2,)
+
+
+def test_the_time_limits_are_lifted_for_the_snapshot_alone() -> None:
+    with snapshot():
+        assert limits() == ["0", "0"]
+    assert limits() == ["5s", "5s"]
+
+
+def limits() -> list[str]:
+    with connection.cursor() as cursor:
+        shown = []
+        for name in ("statement_timeout", "idle_in_transaction_session_timeout"):
+            cursor.execute(f"SHOW {name}")
+            shown.append(str(cursor.fetchone()[0]))
+        return shown

@@ -1,0 +1,121 @@
+"""Each invariant finds what breaks it, and nothing else does.
+
+The database refuses most of these states by itself, so each test first takes away what stands in the way.
+"""
+
+from collections.abc import Sequence
+
+import psycopg
+import pytest
+from django.db import connection
+
+from commerce.core import sql
+from commerce.invariants.check import INVARIANTS, invariants, violation_of
+from commerce.invariants.events import NOTHING_IDLES
+from tests.operations.busy_shop import BusyShop, busy_shop
+from tests.operations.damages import DAMAGES, Damage
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def shop() -> BusyShop:
+    return busy_shop()
+
+
+def broken() -> dict[str, Sequence[str]]:
+    """The examples by invariant, of those that do not hold."""
+    found = [violation_of(invariant) for invariant in invariants(quiet_system=True)]
+    return {violation.invariant.name: violation.examples for violation in found if violation}
+
+
+def test_an_undamaged_shop_breaks_none(shop: BusyShop) -> None:
+    assert broken() == {}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: f"{damage.invariant}-{DAMAGES.index(damage)}")
+def test_damage_is_found_by_its_invariant_and_by_no_other(shop: BusyShop, damage: Damage) -> None:
+    names = ids_in(shop)
+    for statement in damage.sql.format(**names).split(";"):
+        sql.execute(statement)
+        connection.check_constraints()
+    found = broken()
+    assert list(found) == [damage.invariant]
+    finding = damage.finding.format(
+        **names, newest_entry=newest("user_balance_tx"), new_message=newest("outbox_message")
+    )
+    assert any(example.startswith(finding) for example in found[damage.invariant]), found
+
+
+def test_every_invariant_has_its_damage() -> None:
+    damaged = {damage.invariant for damage in DAMAGES}
+    assert damaged | {NOTHING_IDLES.name} == {invariant.name for invariant in INVARIANTS}
+
+
+def test_facts_under_way_are_no_violation_of_a_live_shop(shop: BusyShop) -> None:
+    sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id = %s", [ids_in(shop)["newest_message"]])
+    assert list(broken()) == ["nothing_is_pending"]
+    live = invariants(quiet_system=False)
+    assert [invariant.name for invariant in live if violation_of(invariant)] == []
+
+
+def test_facts_older_than_the_oldest_kept_delivery_may_have_been_purged(shop: BusyShop) -> None:
+    sql.execute("DELETE FROM outbox_message WHERE event_id = %s", [f"order-completed:{shop.last.pk}"])
+    assert list(broken()) == ["facts_are_told"]
+    sql.execute("UPDATE outbox_message SET sent_at = now() + interval '1 hour'")
+    assert broken() == {}
+
+
+def test_a_connection_that_idles_in_a_transaction_is_found() -> None:
+    with psycopg.connect(**connection.get_connection_params()) as other:
+        backend = f"backend {other.info.backend_pid}: idle in transaction since "
+        assert backend not in idling(seconds=0)
+        other.execute("SELECT 1")
+        assert backend in idling(seconds=0)
+        assert backend not in idling(seconds=10)
+        other.rollback()
+        assert backend not in idling(seconds=0)
+
+
+def idling(*, seconds: float) -> str:
+    # PostgreSQL shows one transaction one picture of the others, until it is told to look again.
+    sql.execute("SELECT pg_stat_clear_snapshot()")
+    violation = violation_of(NOTHING_IDLES, idle_seconds=seconds)
+    return "\n".join(violation.examples) if violation else ""
+
+
+def newest(table: str) -> int:
+    row = sql.fetch_one(f"SELECT max(id) FROM {table}")  # noqa: S608  # a name from this file
+    assert row is not None
+    return int(row[0])
+
+
+def ids_in(shop: BusyShop) -> dict[str, object]:
+    """What the damages call the rows of the shop."""
+    row = sql.fetch_one(
+        """
+        SELECT (SELECT id FROM user_balance_tx WHERE order_id = %(last)s),
+               (SELECT id FROM user_coupon WHERE user_id = %(joon)s),
+               (SELECT id FROM idempotency_key),
+               (SELECT conname FROM pg_constraint WHERE conrelid = 'user_balance_tx'::regclass AND contype = 'f')
+        """,
+        {"last": shop.last.pk, "joon": shop.joon.pk},
+    )
+    assert row is not None
+    last_payment, other_held, answer, ledger_user_fk = row
+    return {
+        "mina": shop.mina.pk,
+        "joon": shop.joon.pk,
+        "pen": shop.pen.pk,
+        "coupon": shop.held.coupon_id,
+        "held": shop.held.pk,
+        "other_held": other_held,
+        "with_coupon": shop.with_coupon.pk,
+        "last": shop.last.pk,
+        "cancelled": shop.cancelled.pk,
+        "last_payment": last_payment,
+        "newest_message": newest("outbox_message"),
+        "answer": answer,
+        "ledger_user_fk": ledger_user_fk,
+        "today": shop.last.ordered_date,
+    }

@@ -1,0 +1,193 @@
+"""`manage.py load_demo`: the demo shop, once, with books that add up."""
+
+from datetime import datetime, timedelta
+from io import StringIO
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from balances.models import EntryType, LedgerEntry, User
+from commerce.core import sql
+from commerce.demo.catalogue import INACTIVE_ID, NEARLY_SOLD_OUT, NOT_YET_OPEN, OPEN_FIXED, OPEN_PERCENT, PASSED
+from commerce.demo.rows import rows_of
+from commerce.demo.week import plan_week
+from commerce.idempotency.claims import Once
+from commerce.invariants.check import invariants, violation_of
+from coupons.errors import CouponNotOpen
+from coupons.models import Coupon, UserCoupon
+from coupons.selectors import open_coupons
+from coupons.services import issue_coupon
+from orders.models import Order, OrderStatus
+from orders.services import cancel_order, place_order
+from products.models import Product
+from products.selectors import PRODUCT_LIST
+from stats.models import ProductStat
+from tests.factories import UserFactory
+from tests.shop_state import nothing_changes
+
+SEOUL = ZoneInfo("Asia/Seoul")
+
+
+def load(*arguments: str) -> str:
+    out = StringIO()
+    call_command("load_demo", *arguments, stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_demo_is_loaded_once_and_its_books_add_up() -> None:
+    said = load()
+    assert said == ("Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin).\n")
+    assert [violation_of(invariant) for invariant in invariants(quiet_system=True)] == [None] * 27
+    with nothing_changes():
+        assert load() == "The demo is there already; nothing was changed.\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_shop_with_rows_of_its_own_is_left_alone() -> None:
+    UserFactory(username="customer1")
+    with nothing_changes():
+        with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
+            load()
+        assert refusal.value.returncode == 1
+        assert load("--if-empty") == "The shop has rows of its own; nothing was changed.\n"
+
+
+@pytest.mark.django_db
+def test_customers_and_staff_can_log_in() -> None:
+    load()
+    assert list(User.objects.order_by("id").values_list("id", "username")) == [
+        *((number, f"customer{number}") for number in range(1, 1001)),
+        (1001, "admin"),
+    ]
+    assert User.objects.filter(balance__gt=0).count() == 1000
+    customer = authenticate(username="customer777", password="customer")
+    assert isinstance(customer, User)
+    assert (customer.pk, customer.is_staff) == (777, False)
+    admin = authenticate(username="admin", password="admin")
+    assert isinstance(admin, User)
+    assert (admin.pk, admin.is_staff, admin.is_superuser) == (1001, True, True)
+
+
+@pytest.mark.django_db
+def test_products_and_coupons_are_in_every_state_there_is() -> None:
+    load()
+    assert list(Product.objects.values_list("id", flat=True)) == list(range(1, 51))
+    assert Product.objects.get(id=1).name == "제주 감귤 주스 1L / Jeju Tangerine Juice 1L"
+    assert list(Product.objects.filter(stock=0).values_list("id", "is_active")) == [(13, True)]
+    assert list(Product.objects.filter(is_active=False).values_list("id", flat=True)) == [INACTIVE_ID]
+    now = timezone.now()
+    assert [coupon.id for coupon in open_coupons(now)] == [OPEN_FIXED, OPEN_PERCENT, NEARLY_SOLD_OUT]
+    assert [coupon.id for coupon in open_coupons(now + timedelta(days=29))] == [1, 2, 3, 5]
+    states = Coupon.objects.values_list("id", "discount_type", "max_discount", "total_quantity", "issued_count")
+    assert list(states) == [
+        (OPEN_FIXED, "FIXED", None, 100, 0),
+        (OPEN_PERCENT, "PERCENT", 10_000, 5_000, 300),
+        (NOT_YET_OPEN, "PERCENT", 20_000, 500, 0),
+        (PASSED, "FIXED", None, 200, 150),
+        (NEARLY_SOLD_OUT, "FIXED", None, 100, 98),
+    ]
+    for closed in (NOT_YET_OPEN, PASSED):
+        with pytest.raises(CouponNotOpen):
+            issue_coupon(user_id=1000, coupon_id=closed, once=Once())
+
+
+@pytest.mark.django_db
+def test_a_week_of_orders_has_something_to_show() -> None:
+    load()
+    today = timezone.localdate()
+    by_day = [Order.objects.filter(ordered_date=today - timedelta(days=ago)).count() for ago in range(7)]
+    assert by_day == [60] * 7
+    assert Order.objects.filter(status=OrderStatus.CANCELLED).count() == 40
+    assert Order.objects.filter(user_coupon__isnull=False).count() == 190
+    assert Order.objects.filter(created_at__gt=timezone.now()).count() == 0
+    assert set(Order.objects.filter(user_id=1).values_list("status", flat=True)) == {"COMPLETED", "CANCELLED"}
+    assert UserCoupon.objects.filter(user_id=1).count() == 3
+    assert set(LedgerEntry.objects.filter(user_id=1).values_list("type", flat=True)) == {
+        EntryType.CHARGE,
+        EntryType.PAYMENT,
+        EntryType.REFUND,
+    }
+    assert ProductStat.objects.filter(date__gte=today - timedelta(days=3)).values("product").distinct().count() >= 5
+
+
+@pytest.mark.django_db
+def test_the_shop_goes_on_from_there() -> None:
+    load()
+    user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, once=Once())
+    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.pk, once=Once())
+    cancel_order(order_id=order.pk, owner_id=1, once=Once())
+    assert (user_coupon.pk, order.pk) == (549, 421)
+    assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * 25
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_product_list_shown_before_is_renewed() -> None:
+    assert PRODUCT_LIST.body(variant="all", ttl_seconds=60, render=lambda: b"empty") == b"empty"
+    load()
+    assert PRODUCT_LIST.body(variant="all", ttl_seconds=60, render=lambda: b"fifty") == b"fifty"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "now",
+    [
+        datetime(2026, 3, 2, 0, 0, 0, tzinfo=SEOUL),
+        datetime(2026, 3, 2, 0, 0, 1, tzinfo=SEOUL),
+        datetime(2026, 3, 2, 13, 30, tzinfo=SEOUL),
+        datetime(2026, 3, 2, 23, 59, 59, 999_999, tzinfo=SEOUL),
+    ],
+    ids=["midnight", "a second later", "noon", "before midnight"],
+)
+def test_the_week_fits_whatever_the_hour(now: datetime) -> None:
+    rows = rows_of(plan_week(), now)
+    assert len(rows.orders) == 420
+    for order in rows.orders:
+        assert order.ordered_date == order.created_at.astimezone(SEOUL).date()
+        assert now.date() - timedelta(days=6) <= order.ordered_date <= now.date()
+        assert order.created_at <= (order.cancelled_at or order.created_at) <= now
+    assert [order.created_at for order in rows.orders] == sorted(order.created_at for order in rows.orders)
+    assert [entry.id for entry in rows.ledger] == list(range(1, len(rows.ledger) + 1))
+    assert [entry.created_at for entry in rows.ledger] == sorted(entry.created_at for entry in rows.ledger)
+    assert min(entry.balance_after for entry in rows.ledger) >= 0
+    assert min(product.stock for product in rows.products) == 0
+    assert all(held.issued_at <= order.created_at for order in rows.orders if (held := order.user_coupon))
+    assert all(order.created_at < held.expires_at for order in rows.orders if (held := order.user_coupon))
+
+
+@pytest.mark.django_db
+def test_every_load_has_the_same_names_prices_and_quantities() -> None:
+    now = timezone.now()
+    first, second = rows_of(plan_week(), now), rows_of(plan_week(), now + timedelta(days=40, hours=7))
+    for table in ("users", "products", "coupons", "items", "stats"):
+        assert [described(row) for row in getattr(first, table)] == [described(row) for row in getattr(second, table)]
+    assert [(order.paid_amount, order.status) for order in first.orders] == [
+        (order.paid_amount, order.status) for order in second.orders
+    ]
+
+
+def described(row: object) -> tuple[object, ...]:
+    fields = (
+        "id",
+        "username",
+        "balance",
+        "name",
+        "price",
+        "stock",
+        "issued_count",
+        "unit_price",
+        "quantity",
+        "quantity_sold",
+    )
+    return tuple(getattr(row, field, None) for field in fields)
+
+
+@pytest.mark.django_db
+def test_sequences_follow_the_given_ids() -> None:
+    load()
+    for table, last in (("user", 1001), ("product", 50), ("coupon", 5), ("order", 420)):
+        row = sql.fetch_one(f"SELECT nextval(pg_get_serial_sequence('\"{table}\"', 'id'))")
+        assert row == (last + 1,)
