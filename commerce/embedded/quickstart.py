@@ -35,6 +35,7 @@ _SHARED_VARIABLES = (
     "KAFKA_TOPIC_PREFIX",
     "KAFKA_CONSUMER_GROUP",
     "JWT_SIGNING_KEY",
+    "PRODUCT_STATS_MODE",
     "TIME_ZONE",
 )
 
@@ -239,7 +240,8 @@ class Quickstart:
         shutil.rmtree(metrics, ignore_errors=True)
         metrics.mkdir(parents=True)
         with step("Web server, dispatcher, statistics consumer"):
-            self._run("statistics", self._statistics_command())
+            if given("PRODUCT_STATS_MODE") != "inline":
+                self._run("statistics", self._statistics_command())
             self._run("dispatcher", manage("relay_outbox"))
             # The web server has workers of its own to take along, so it is asked to end, not killed.
             self._run("web", self._web_command(), orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
