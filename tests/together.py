@@ -46,6 +46,26 @@ def meanwhile(action: Callable[[], T]) -> Iterator["Future[T]"]:
         yield pool.submit(action)
 
 
+MEETING_SECONDS = 0.3
+"""How long one waits for a rival. Where a lock keeps rivals apart nobody comes, and this time is spent in vain."""
+
+
+class Meeting:
+    """A place where two wait for each other: did they ever come to be there at once?"""
+
+    def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
+        self._barrier = threading.Barrier(2)
+        self._seconds = seconds
+        self.took_place = False
+
+    def attend(self) -> None:
+        try:
+            self._barrier.wait(timeout=self._seconds)
+        except threading.BrokenBarrierError:
+            return
+        self.took_place = True
+
+
 @contextmanager
 def another_session() -> Iterator["psycopg.Connection[Any]"]:
     """A connection to the test's database that Django knows nothing of; what it did not commit is undone."""

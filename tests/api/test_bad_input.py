@@ -72,12 +72,10 @@ def pen() -> Product:
 )
 def test_a_field_with_a_value_that_does_not_fit_is_refused(user: User, pen: Product, path: str, template: str) -> None:
     shopper = Shopper(user)
-    fits = {"userId": {"null"}, "userCouponId": {"null"}}
     with nothing_changes():
         for value in NASTY:
-            field = template.rpartition('": @')[0].rpartition('"')[2]
-            if field == "userCouponId" and value in fits[field]:
-                continue
+            if value == "null" and '"userCouponId": @' in template:
+                continue  # "no coupon", which is a good order
             body = template.replace("@", value).replace("PEN", str(pen.pk))
             answer = shopper.send("POST", path, body.encode())
             assert answer.outcome in REFUSALS, (value, answer)

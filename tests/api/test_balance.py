@@ -7,6 +7,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from balances.models import LedgerEntry, User
+from balances.selectors import remember_balance
 from commerce.outbox.models import OutboxMessage
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import nothing_changes, statements
@@ -210,8 +211,6 @@ class TestReadingFromTheCache:
         assert shopper.get(f"/api/balance/{user.pk}").json["balance"] == 50_007
 
     def test_a_late_write_of_an_earlier_balance_is_dropped(self, user: User) -> None:
-        from balances.selectors import remember_balance
-
         shopper = Shopper(user)
         charge = shopper.post("/api/balance/charge", {"amount": 7}).json["transaction"]
         remember_balance(user_id=user.pk, ledger_id=charge["id"] - 1, balance=50_000)

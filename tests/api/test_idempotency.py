@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -303,7 +304,7 @@ def test_14_the_record_and_the_effect_are_one_transaction(shop: Shop) -> None:
         cursor.execute("ALTER TABLE idempotency_key ADD CONSTRAINT nothing_fits CHECK (status <> 200) NOT VALID")
     try:
         with nothing_changes():
-            response = shop.shopper._client.post(
+            response = Client().post(
                 "/api/balance/charge",
                 {"amount": 1_000},
                 content_type="application/json",

@@ -1,4 +1,4 @@
-"""`POST /api/orders`, `GET /api/orders/{orderId}` and `GET /api/users/orders`."""
+"""`POST /api/orders`."""
 
 import json
 from typing import Any
@@ -16,7 +16,6 @@ from products.models import Product, StockMovement
 from tests.factories import (
     CouponFactory,
     ProductFactory,
-    StaffFactory,
     UserCouponFactory,
     UserFactory,
     expired_coupon_of,
@@ -379,63 +378,3 @@ class TestRefusals:
         assert [(error["field"], error["code"]) for error in answer.json["errors"]] == errors
         assert all(error["message"] for error in answer.json["errors"])
         assert ran == []
-
-
-class TestReading:
-    """One order, and one's orders."""
-
-    def test_someone_elses_order_is_not_found(self, user: User, pen: Product) -> None:
-        order = order_of(user, {pen: 1})
-        answer = Shopper(UserFactory()).get(f"{ORDERS}/{order.pk}")
-        assert answer.outcome == (404, "order_not_found")
-        assert b"1200" not in answer.content
-
-    def test_an_order_that_does_not_exist_is_not_found(self, user: User) -> None:
-        answer = Shopper(user).get(f"{ORDERS}/999999999")
-        assert answer.outcome == (404, "order_not_found")
-        assert answer.json["detail"] == "You have no order 999999999."
-
-    def test_staff_see_any_order(self, user: User, pen: Product) -> None:
-        order = order_of(user, {pen: 1})
-        assert Shopper(StaffFactory()).get(f"{ORDERS}/{order.pk}").json["userId"] == user.pk
-
-    def test_ones_orders_are_listed_newest_first_with_one_query(self, user: User, pen: Product, chair: Product) -> None:
-        first = order_of(user, {pen: 1, chair: 1})
-        second = order_of(user, {chair: 1})
-        order_of(UserFactory(balance=9_999), {pen: 1})
-        shopper = Shopper(user)
-        with statements() as ran:
-            answer = shopper.get("/api/users/orders")
-        assert answer.json.keys() == {"next", "previous", "results"}
-        assert answer.json["results"] == [
-            shopper.get(f"{ORDERS}/{second.pk}").json,
-            shopper.get(f"{ORDERS}/{first.pk}").json,
-        ]
-        assert [len(order["items"]) for order in answer.json["results"]] == [1, 2]
-        assert len(ran) == 1
-
-    def test_a_status_narrows_the_list(self, user: User, pen: Product) -> None:
-        kept, cancelled = order_of(user, {pen: 1}), order_of(user, {pen: 1})
-        shopper = Shopper(user)
-        shopper.post(f"{ORDERS}/{cancelled.pk}/cancel")
-
-        def listed(status: str) -> list[int]:
-            return [order["id"] for order in shopper.get("/api/users/orders", status=status).json["results"]]
-
-        assert listed("COMPLETED") == [kept.pk]
-        assert listed("CANCELLED") == [cancelled.pk]
-        assert listed("PROCESSING") == []
-
-    @pytest.mark.parametrize("status", ["completed", "LOST", ""])
-    def test_an_unknown_status_is_refused(self, user: User, status: str) -> None:
-        answer = Shopper(user).get("/api/users/orders", status=status)
-        assert answer.outcome == (400, "validation_error")
-        assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("status", "invalid_choice")]
-
-    def test_staff_list_anyones_orders(self, user: User, pen: Product) -> None:
-        order = order_of(user, {pen: 1})
-        answer = Shopper(StaffFactory()).get("/api/users/orders", userId=user.pk)
-        assert [each["id"] for each in answer.json["results"]] == [order.pk]
-
-    def test_someone_elses_orders_are_not_listed(self, user: User) -> None:
-        assert Shopper(UserFactory()).get("/api/users/orders", userId=user.pk).outcome == (403, "permission_denied")

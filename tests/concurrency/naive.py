@@ -4,7 +4,6 @@ Owns the unprotected twins of the shop's statements, for tests that show what th
 look and change makes the race happen every time, not by luck.
 """
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,26 +26,7 @@ from orders.models import Order, OrderStatus
 from products.errors import OutOfStock, Shortage
 from products.operations import TakenLine
 
-MEETING_SECONDS = 0.3
-"""How long one waits for a rival. Where a lock keeps rivals apart nobody comes, and this time is spent in vain."""
-
 Meet = Callable[[], object]
-
-
-class Meeting:
-    """The place between look and change where two rivals wait for each other."""
-
-    def __init__(self, seconds: float = 10.0) -> None:
-        self._barrier = threading.Barrier(2)
-        self._seconds = seconds
-        self.took_place = False
-
-    def attend(self) -> None:
-        try:
-            self._barrier.wait(timeout=self._seconds)
-        except threading.BrokenBarrierError:
-            return
-        self.took_place = True
 
 
 @contextmanager

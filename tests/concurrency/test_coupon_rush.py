@@ -12,11 +12,10 @@ from coupons.services import issue_coupon
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
-from tests.concurrency.naive import MEETING_SECONDS, Meeting
 from tests.factories import CouponFactory, UserFactory
 from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
 from tests.shopper import Shopper
-from tests.together import together
+from tests.together import MEETING_SECONDS, Meeting, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -1,9 +1,11 @@
 """Carts that name the same products in opposite orders: they wait for each other in line, never in a circle."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
+from django.db import connection
 
 from balances.models import User
 from commerce.idempotency.claims import Once
@@ -12,11 +14,10 @@ from products.models import Product
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DEADLOCK, DONE, Attempt, attempt
-from tests.concurrency.naive import MEETING_SECONDS, Meeting
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, switched_off
 from tests.shopper import Shopper
-from tests.together import together
+from tests.together import MEETING_SECONDS, Meeting, another_session, meanwhile, row_held, together, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +69,36 @@ def test_the_order_of_row_locks_alone_is_enough(pair: list[Product], off: Protec
             assert together(crossing(pair, THREADS)) == [DONE] * THREADS
     assert stocks(pair) == [1_000 - THREADS * ROUNDS] * 2
     assert broken_rules() == set()
+
+
+@pytest.fixture
+def large_catalogue(pair: list[Product]) -> None:
+    """Large enough for PostgreSQL to look the rows up one by one, in whatever order it is given them."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO product (name, description, price, stock, is_active, created_at, updated_at)"
+            " SELECT 'Filler', '', 1, 0, true, now(), now() FROM generate_series(1, 20000)"
+        )
+        cursor.execute("ANALYZE product")
+
+
+@pytest.mark.usefixtures("large_catalogue")
+@pytest.mark.parametrize("use_case", ["order", "cancel"])
+def test_rows_are_locked_by_id_whatever_the_cart_says(pair: list[Product], use_case: str) -> None:
+    """While the lower one cannot be had, the higher one is not held."""
+    lower, higher = pair
+    user = UserFactory(balance=10_000)
+    place = buys(user, [higher, lower])
+    placed = order_of(user, {higher: 1, lower: 1})
+    act = place if use_case == "order" else partial(_cancel, user, placed.pk)
+    with switched_off(LOCKS_OFF), ExitStack() as held:
+        held.enter_context(row_held("product", lower.pk))
+        with meanwhile(act) as outcome:
+            wait_until_blocked()
+            with another_session() as session:
+                session.execute("SELECT FROM product WHERE id = %s FOR UPDATE NOWAIT", [higher.pk])
+            held.close()
+            assert outcome.result() == DONE
 
 
 @pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis locks alone", "turns alone"])

@@ -18,36 +18,20 @@ from tests.factories import UserFactory
 from tests.faults import as_text, growth_of, kill
 from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
-from tests.together import meanwhile, together
+from tests.together import MEETING_SECONDS, Meeting, meanwhile, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY = "user:7:lock"
-MEETING_SECONDS = 0.3
 
 
 def known_keys() -> set[str]:
     return set(map(as_text, redis.locks.client.keys("*")))
 
 
-class Meeting:
-    """Whether two were ever in the same place at once. With a lock that works, nobody comes and the wait runs out."""
-
-    def __init__(self) -> None:
-        self._barrier = threading.Barrier(2)
-        self.took_place = False
-
-    def attend(self) -> None:
-        try:
-            self._barrier.wait(timeout=MEETING_SECONDS)
-        except threading.BrokenBarrierError:
-            return
-        self.took_place = True
-
-
 def two_hold(*keys: str) -> bool:
     """Whether two threads could hold the keys at the same time."""
-    meeting = Meeting()
+    meeting = Meeting(MEETING_SECONDS)
 
     def hold() -> None:
         with locked_transaction(*keys):
@@ -97,7 +81,7 @@ class TestExclusion:
             assert two_hold(KEY)
 
     def test_other_keys_do_not_wait(self) -> None:
-        meeting = Meeting()
+        meeting = Meeting(MEETING_SECONDS)
 
         def hold(key: str) -> Callable[[], None]:
             def run() -> None:
@@ -110,7 +94,7 @@ class TestExclusion:
         assert meeting.took_place
 
     def test_one_shared_key_is_enough_to_wait(self) -> None:
-        meeting = Meeting()
+        meeting = Meeting(MEETING_SECONDS)
 
         def hold(*keys: str) -> Callable[[], None]:
             def run() -> None:
@@ -123,7 +107,7 @@ class TestExclusion:
         assert not meeting.took_place
 
     def test_a_single_flight_flies_alone(self) -> None:
-        meeting = Meeting()
+        meeting = Meeting(MEETING_SECONDS)
 
         def fly() -> None:
             with single_flight("page:x:lock"):
