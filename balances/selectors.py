@@ -3,6 +3,7 @@
 Owns the balance cache's key and its rule: newer over older, judged by the ledger id.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -14,6 +15,8 @@ from django.utils import timezone
 from balances.errors import AccountClosed, UserNotFound
 from balances.models import EntryType, LedgerEntry, User
 from commerce.core import redis, sql
+
+logger = logging.getLogger(__name__)
 
 CACHED_BALANCE_SECONDS = 3600
 
@@ -83,8 +86,14 @@ def ledger_of_order(order_id: int) -> "QuerySet[LedgerEntry]":
 
 
 def remember_balance(*, user_id: int, ledger_id: int, balance: int) -> None:
-    """Keep the balance after the ledger entry `ledger_id` for `BALANCE_READ=cache`. Raises RedisAway."""
-    redis.cache.run_script(KEEP_NEWER, [_cache_key(user_id)], [ledger_id, balance, CACHED_BALANCE_SECONDS])
+    """Keep the balance after the ledger entry `ledger_id` for `BALANCE_READ=cache`.
+
+    With Redis away the old one stays until its time is over; the database, which is asked by default, has the new one.
+    """
+    try:
+        redis.cache.run_script(KEEP_NEWER, [_cache_key(user_id)], [ledger_id, balance, CACHED_BALANCE_SECONDS])
+    except redis.RedisAway:
+        logger.info("The cached balance of user %d was not renewed: Redis is away", user_id)
 
 
 def _cached_balance(user_id: int) -> Balance | None:
@@ -104,10 +113,7 @@ def _balance_into_cache(user_id: int) -> Balance:
     if row is None:
         raise UserNotFound(user_id)
     balance, ledger_id = row
-    try:
-        remember_balance(user_id=user_id, ledger_id=ledger_id, balance=balance)
-    except redis.RedisAway:
-        return Balance(user_id, balance)
+    remember_balance(user_id=user_id, ledger_id=ledger_id, balance=balance)
     return Balance(user_id, balance)
 
 

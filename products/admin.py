@@ -15,6 +15,7 @@ from commerce.core.staff_pages import Form, ReadOnly, ThroughServices, staff_id
 from products import services
 from products.errors import OutOfStock
 from products.models import Product, StockMovement
+from products.rules import HIGHEST_PRICE_WON
 
 MOST_UNITS = 1_000_000
 
@@ -22,7 +23,7 @@ MOST_UNITS = 1_000_000
 class ProductForm(Form):
     """What staff say about a product."""
 
-    price = forms.IntegerField(label=_("price (won)"), min_value=0, max_value=2**53)
+    price = forms.IntegerField(label=_("price (won)"), min_value=0, max_value=HIGHEST_PRICE_WON)
 
     class Meta:
         model = Product

@@ -1,8 +1,11 @@
 """What the shop sells, and every movement of its stock."""
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+
+from products.rules import HIGHEST_PRICE_WON
 
 
 class Product(models.Model):
@@ -10,7 +13,9 @@ class Product(models.Model):
 
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True)
-    price = models.BigIntegerField(_("price (won)"))
+    price = models.BigIntegerField(
+        _("price (won)"), validators=[MinValueValidator(0), MaxValueValidator(HIGHEST_PRICE_WON)]
+    )
     stock = models.IntegerField(_("stock"), default=0, editable=False)
     is_active = models.BooleanField(_("for sale"), default=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
@@ -22,7 +27,9 @@ class Product(models.Model):
         verbose_name_plural = _("products")
         ordering = ["id"]
         constraints = [
-            models.CheckConstraint(condition=Q(price__gte=0), name="product_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
+            ),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
         ]
         indexes = [models.Index(fields=["price", "id"], name="product_active_price", condition=Q(is_active=True))]

@@ -30,7 +30,8 @@ class RequestIdFilter(logging.Filter):
     """Gives every log line the id of its request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = request_id()
+        # Django logs a failed request once it has left the middleware, and brings the request along.
+        record.request_id = getattr(getattr(record, "request", None), "request_id", request_id())
         return True
 
 
@@ -50,6 +51,7 @@ class RequestContextMiddleware:
         started = time.perf_counter()
         given = request.META.get("HTTP_X_REQUEST_ID", "")
         identifier = given if SANE.fullmatch(given) else uuid.uuid4().hex
+        request.request_id = identifier  # type: ignore[attr-defined]  # our own mark on Django's request
         token = _current.set(identifier)
         try:
             # Refusals speak the caller's language; a thread may still have that of its last request.

@@ -103,8 +103,8 @@ def documented(
 ) -> Callable[[F], F]:
     """Describe one operation: what it is for, its body, its answer, and every code it can refuse with.
 
-    `path_id` names the identifier in its path; `writes` adds the idempotency key and what comes with locks; `acts_on_account` the 403 of someone else's account;
-    `cached` the 304.
+    `path_id` names the identifier in its path; `writes` adds the idempotency key and what comes with locks;
+    `acts_on_account` the 403 of someone else's account; `cached` the 304.
     """
     codes: dict[int, list[str]] = defaultdict(list)
     known = [

@@ -135,10 +135,12 @@ def refused_by(statement: str | sql.Composed, params: list[Any]) -> str | None:
 
 
 class TestWhatTheDatabaseRefuses:
-    @pytest.mark.parametrize("column", ["stock", "price"])
-    def test_less_than_nothing(self, pen: Product, column: str) -> None:
+    @pytest.mark.parametrize(
+        ("column", "constraint"), [("stock", "product_stock_not_negative"), ("price", "product_price_in_range")]
+    )
+    def test_less_than_nothing(self, pen: Product, column: str, constraint: str) -> None:
         update = sql.SQL("UPDATE product SET {} = %s").format(sql.Identifier(column))
-        assert refused_by(update, [-1]) == f"product_{column}_not_negative"
+        assert refused_by(update, [-1]) == constraint
         assert refused_by(update, [0]) is None
 
     @pytest.mark.parametrize("statement", ["UPDATE stock_movement SET quantity = 5", "DELETE FROM stock_movement"])

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -13,6 +14,7 @@ from coupons.models import DiscountType
 from orders.models import Order
 from products import services
 from products.models import Product, StockMovement
+from products.rules import HIGHEST_PRICE_WON
 from tests.factories import (
     CouponFactory,
     ProductFactory,
@@ -293,6 +295,17 @@ class TestRefusals:
             answer = Shopper(user).post(ORDERS, {"items": items((pen, 1)), "userCouponId": unit.pk})
         assert answer.outcome == (400, "insufficient_balance")
         assert answer.json["required"] == 700
+
+    def test_the_largest_order_at_the_highest_price_is_still_a_number(self, user: User) -> None:
+        palaces = [ProductFactory(price=HIGHEST_PRICE_WON, stock=1000) for _ in range(100)]
+        with nothing_changes():
+            answer = Shopper(user).post(ORDERS, {"items": items(*((palace, 1000) for palace in palaces))})
+        assert answer.outcome == (400, "insufficient_balance")
+        assert answer.json["required"] == 100 * 1000 * HIGHEST_PRICE_WON
+
+    def test_no_price_is_above_the_highest(self) -> None:
+        with pytest.raises(IntegrityError, match="product_price_in_range"):
+            ProductFactory(price=HIGHEST_PRICE_WON + 1)
 
     @pytest.mark.parametrize("product_id", [999_999_999, 2**63 - 1])
     def test_a_product_that_does_not_exist_is_not_found(self, user: User, pen: Product, product_id: int) -> None:

@@ -29,7 +29,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--check", action="store_true", help="Make nothing; exit code 1 unless all is as it should be.")
+        parser.add_argument(
+            "--check", action="store_true", help="Make nothing; exit code 1 unless all is as it should be."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         terms = TopicTerms(
