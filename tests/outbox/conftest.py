@@ -116,4 +116,6 @@ def _record(message: Message) -> Record:
     assert isinstance(key, bytes)
     assert isinstance(value, bytes)
     assert partition is not None
-    return Record(key.decode(), value, list(message.headers() or []), partition)
+    headers = message.headers() or []
+    assert isinstance(headers, list)
+    return Record(key.decode(), value, headers, partition)
