@@ -19,6 +19,8 @@ from commerce.outbox.sinks.data_platform import DataPlatformSink, signature
 from tests.outbox.partner import Partner
 from tests.together import wait_until
 
+# A busy machine is late; a missing deadline is later still.
+SLACK_SECONDS = 5.0
 SECRET = "the partner's and our secret, 40 letters"
 
 
@@ -159,7 +161,7 @@ class TestDeadline:
         rounds = -(-messages // 8)
         started = time.monotonic()
         outcomes = sink.deliver([message(number) for number in range(messages)])
-        assert time.monotonic() - started < rounds * self.LIMIT_SECONDS + 0.3
+        assert time.monotonic() - started < rounds * self.LIMIT_SECONDS + SLACK_SECONDS
         return outcomes
 
     def test_a_partner_that_hangs(self, sink: DataPlatformSink, partner: Partner) -> None:

@@ -15,6 +15,8 @@ from commerce.outbox.sinks.kafka import KafkaAway, KafkaSink
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import read_topic
 
+# A busy machine is late; a missing deadline is later still.
+SLACK_SECONDS = 5.0
 NOBODY_LISTENS = "127.0.0.1:1"
 
 
@@ -78,7 +80,7 @@ def test_without_a_broker_every_message_fails_within_the_limit(settings: Setting
     settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
     started = time.monotonic()
     outcomes = KafkaSink().deliver([message(1), message(2)])
-    assert time.monotonic() - started < kafka.DELIVERY_SECONDS + 1
+    assert time.monotonic() - started < kafka.DELIVERY_SECONDS + SLACK_SECONDS
     assert [failure is not None and failure.away for failure in outcomes.values()] == [True, True]
 
 
@@ -88,7 +90,7 @@ def test_a_ping_tells_whether_a_broker_answers(settings: Settings) -> None:
     started = time.monotonic()
     with pytest.raises(KafkaAway):
         kafka.ping(timeout_seconds=0.3)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 0.3 + SLACK_SECONDS
 
 
 def test_a_ping_makes_no_client_of_its_own() -> None:
