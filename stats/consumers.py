@@ -4,23 +4,26 @@ Owns the loop, and what becomes of messages that cannot be counted; the counting
 """
 
 import logging
+import time
 from collections.abc import Sequence
 from threading import Event
 from typing import ClassVar
 
-from django.db import DatabaseError, DataError, IntegrityError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from commerce.core import metrics
+from commerce.outbox.breaker import Breaker
 from commerce.outbox.sinks.base import Failure, Message, Outcomes
-from commerce.outbox.sinks.kafka_source import KafkaSource
-from stats import services
-from stats.errors import UnreadableEvent
-from stats.events import OrderEvent, read_order_event
+from commerce.outbox.sinks.kafka_source import KafkaSource, Received
+from stats import operations, services
+from stats.models import DeadLetter
+from stats.services import Counted, Reasons
 
 logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 500
 WAIT_SECONDS = 0.2
+REPORT_SECONDS = 10.0
 _FIRST_RETRY_SECONDS = 0.2
 _LONGEST_RETRY_SECONDS = 5.0
 
@@ -32,82 +35,121 @@ class InlineSink:
     parks: ClassVar[bool] = True
     largest_batch: ClassVar[int] = BATCH_SIZE
     longest_wait_seconds: ClassVar[float] = 60.0
+    breaker: Breaker | None = None
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
         """Count every message. One that cannot be counted is refused. Raises django.db.Error as the outbox does."""
-        troubles = count([(message.event_id, message.payload) for message in messages])
+        payloads = {message.event_id: message.payload for message in messages}
+        left_out = services.count_messages(payloads=payloads).left_out
         return {
-            message.id: Failure(troubles[message.event_id], refused=True) if message.event_id in troubles else None
+            message.id: Failure(left_out[message.event_id], refused=True) if message.event_id in left_out else None
             for message in messages
         }
 
 
-def consume_orders(source: KafkaSource, *, stopping: Event) -> None:
+class Progress:
+    """How fast a consumer goes and how far it is behind, told every few seconds: to the log while it has work, and to
+    Prometheus always.
+    """
+
+    def __init__(self, source: KafkaSource, *, group: str, every_seconds: float = REPORT_SECONDS) -> None:
+        self._source = source
+        self._group = group
+        self._every_seconds = every_seconds
+        self._since = time.monotonic()
+        self._messages = 0
+        self._places: set[tuple[str, int]] = set()
+
+    def went_through(self, messages: int) -> None:
+        self._messages += messages
+
+    def tell(self) -> None:
+        """Tell, if it is time."""
+        elapsed_seconds = time.monotonic() - self._since
+        if elapsed_seconds < self._every_seconds:
+            return
+        rate = self._messages / elapsed_seconds
+        lags = {(each.topic, each.partition): each.lag for each in self._source.lag()}
+        # Partitions that went to another consumer are told as 0, so that a sum over all consumers is right.
+        for (topic, partition), lag in (dict.fromkeys(self._places, 0) | lags).items():
+            metrics.STATS_LAG.labels(topic, partition).set(lag)
+        metrics.STATS_RATE.labels(self._group).set(rate)
+        if self._messages or any(lags.values()):
+            behind = ", ".join(f"{topic}[{partition}] {lag}" for (topic, partition), lag in lags.items() if lag)
+            logger.info(
+                "%d messages in %.1f s (%.0f/s), %s", self._messages, elapsed_seconds, rate, behind or "none waiting"
+            )
+        self._places |= lags.keys()
+        self._since, self._messages = time.monotonic(), 0
+
+
+def consume_orders(source: KafkaSource, *, stopping: Event, progress: Progress | None = None) -> None:
     """Count what `source` brings, batch by batch, until `stopping`; a batch in hand is finished.
 
     Offsets are committed after the batch is, so a crash in between brings it back, to be counted as repeats.
-    Raises KafkaAway where the source cannot go on.
+    `progress` hears of every batch. Raises KafkaAway where the source cannot go on.
     """
     while not stopping.is_set():
         received = source.take(limit=BATCH_SIZE, wait_seconds=WAIT_SECONDS)
-        if not received:
-            continue
-        if _counted([(message.position, message.payload) for message in received], stopping):
+        if received and _counted(received, stopping, progress):
             source.settle(received)
+            if progress:
+                progress.went_through(len(received))
+        if progress:
+            progress.tell()
 
 
-def count(payloads: Sequence[tuple[str, bytes]]) -> dict[str, str]:
-    """Count a batch of (name, payload), and return by name why some could not be counted. These never stop the rest.
+def count(received: Sequence[Received]) -> Counted:
+    """Count what came from Kafka; what cannot be counted is parked as a dead letter in the same transaction.
 
-    Raises django.db.Error where the database is away; nothing is counted then.
+    Raises django.db.Error where the database is away; nothing is counted or parked then.
     """
-    troubles: dict[str, str] = {}
-    events: dict[str, OrderEvent] = {}
-    for name, payload in payloads:
-        try:
-            events[name] = read_order_event(payload)
-        except UnreadableEvent as unreadable:
-            troubles[name] = unreadable.reason
-    troubles |= _count_readable(events)
-    for name, reason in troubles.items():
-        logger.error("%s cannot be counted: %s", name, reason)
-    metrics.STATS_EVENTS.labels("unreadable").inc(len(troubles))
-    return troubles
+    by_position = {message.position: message for message in received}
+
+    def park(reasons: Reasons) -> None:
+        operations.park([_dead_letter(by_position[position], reason) for position, reason in reasons.items()])
+
+    return services.count_messages(
+        payloads={position: message.payload for position, message in by_position.items()}, park=park
+    )
 
 
-def _count_readable(events: dict[str, OrderEvent]) -> dict[str, str]:
-    if not events:
-        return {}
-    try:
-        _count_together(list(events.values()))
-    except (IntegrityError, DataError) as error:
-        # One of them does not fit the tables, such as a product that never existed. Alone, each shows itself.
-        if len(events) == 1:
-            return dict.fromkeys(events, str(error))
-        troubles: dict[str, str] = {}
-        for name, event in events.items():
-            troubles |= _count_readable({name: event})
-        return troubles
-    return {}
-
-
-def _count_together(events: Sequence[OrderEvent]) -> None:
-    counted = services.count_order_events(events=events)
-    metrics.STATS_EVENTS.labels("counted").inc(counted)
-    metrics.STATS_EVENTS.labels("repeated").inc(len(events) - counted)
-
-
-def _counted(payloads: Sequence[tuple[str, bytes]], stopping: Event) -> bool:
+def _counted(received: Sequence[Received], stopping: Event, progress: Progress | None = None) -> bool:
     """Try until the database takes it; False when `stopping` came first."""
     wait_seconds = _FIRST_RETRY_SECONDS
     while True:
         try:
-            count(payloads)
+            count(received)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("The batch could not be counted, next try in %.1f s: %s", wait_seconds, error)
             connection.close()
+            if progress:
+                progress.tell()
             if stopping.wait(wait_seconds):
                 return False
             wait_seconds = min(wait_seconds * 2, _LONGEST_RETRY_SECONDS)
         else:
             return True
+
+
+def _dead_letter(message: Received, reason: str) -> DeadLetter:
+    return DeadLetter(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        payload=message.payload,
+        headers=[_header(name, value) for name, value in message.headers],
+        reason=reason,
+    )
+
+
+def _header(name: str, value: bytes | None) -> dict[str, str | None]:
+    if value is None:
+        return {"name": name, "text": None}
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = "\0"
+    # What JSON in PostgreSQL cannot hold is written in hex, as bytes that are no text.
+    return {"name": name, "hex": value.hex()} if "\0" in text else {"name": name, "text": text}

@@ -11,13 +11,13 @@ from typing import Any
 import orjson
 
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
+from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 from stats.errors import UnreadableEvent
 
 ORDER_EVENTS = (ORDER_COMPLETED, ORDER_CANCELLED)
 LONGEST_EVENT_ID = 80
 _SIGNS = {ORDER_COMPLETED: 1, ORDER_CANCELLED: -1}
 _LARGEST_ID = 2**63 - 1
-_LARGEST_QUANTITY = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -38,15 +38,23 @@ def read_order_event(payload: bytes) -> OrderEvent:
     try:
         sign = _SIGNS[event["type"]]
         order = event["data"]
-        units = {
-            _whole(item["productId"], _LARGEST_ID): sign * _whole(item["quantity"], _LARGEST_QUANTITY)
-            for item in order["items"]
-        }
+        units = _units(order["items"], sign)
         # As it stands there: the order's time is told in the shop's zone, whatever zone this process has.
         day = datetime.fromisoformat(order["createdAt"]).date()
         return OrderEvent(_identifier(event["id"]), day, units)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableEvent(f"Not an order event: {type(error).__name__}: {error}") from error
+
+
+def _units(items: Any, sign: int) -> dict[int, int]:
+    if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS:
+        raise ValueError(f"an order has 1 to {MOST_ITEMS} items")
+    units = {
+        _whole(item["productId"], _LARGEST_ID): sign * _whole(item["quantity"], LARGEST_QUANTITY) for item in items
+    }
+    if len(units) < len(items):
+        raise ValueError("a product stands there twice")
+    return units
 
 
 def _whole(value: Any, largest: int) -> int:

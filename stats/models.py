@@ -1,6 +1,10 @@
-"""Units sold per product and day, and which events have been counted."""
+"""Units sold per product and day, which events have been counted, and which messages could not be.
+
+Owns the tables and their constraints; never reads a message.
+"""
 
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
@@ -39,3 +43,48 @@ class ProcessedEvent(models.Model):
 
     def __str__(self) -> str:
         return self.event_id
+
+
+class DeadLetter(models.Model):
+    """A message from Kafka that could not be counted, as it came. Parked in the transaction that counts its batch.
+
+    It waits until someone has it tried again with success (`replayed_at`); it is never deleted by itself.
+    """
+
+    topic = models.CharField(_("topic"), max_length=249)
+    partition = models.PositiveIntegerField(_("partition"))
+    offset = models.PositiveBigIntegerField(_("offset"))
+    key = models.BinaryField(_("key"), null=True)
+    payload = models.BinaryField(_("payload"))
+    headers = models.JSONField(
+        _("headers"), default=list, help_text=_("Name and value of each; a value that is no text is written in hex.")
+    )
+    reason = models.TextField(_("reason"), help_text=_("Why it could not be counted when it was last tried."))
+    received_at = models.DateTimeField(_("received at"), db_default=Now())
+    replayed_at = models.DateTimeField(_("replayed at"), null=True, blank=True)
+
+    class Meta:
+        db_table = "dead_letter"
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+        ordering = ["-id"]
+        constraints = [
+            # With its bytes: a topic that was made anew counts its offsets from 0 again, and the message that stands
+            # there now is another one.
+            models.UniqueConstraint(
+                F("topic"),
+                F("partition"),
+                F("offset"),
+                models.Func(F("payload"), function="sha256"),
+                name="dead_letter_stored_once",
+            )
+        ]
+        indexes = [models.Index(fields=["id"], name="dead_letter_waiting", condition=Q(replayed_at__isnull=True))]
+
+    def __str__(self) -> str:
+        return self.position
+
+    @property
+    def position(self) -> str:
+        """Where it stood in Kafka."""
+        return f"{self.topic}[{self.partition}]@{self.offset}"

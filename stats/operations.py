@@ -1,6 +1,7 @@
 """Counting, inside a transaction that someone else has opened.
 
-Owns the statements on `product_stat` and `processed_event`. Never opens a transaction, never changes an order.
+Owns the statements on `product_stat`, `processed_event` and `dead_letter`. Never begins or ends a transaction, never
+changes an order.
 """
 
 from collections import defaultdict
@@ -8,8 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from django.db import DataError, IntegrityError, transaction
+from django.db.models.functions import Now
+
 from commerce.core import sql
 from stats.events import OrderEvent
+from stats.models import DeadLetter
 
 # Counting is shared, recomputing a day is alone: an event is then either in the recomputed numbers and recorded, or
 # neither, never half.
@@ -33,7 +38,15 @@ ADD_UNITS = """
     ON CONFLICT (date, product_id) DO UPDATE SET quantity_sold = product_stat.quantity_sold + EXCLUDED.quantity_sold
 """
 
+# Foreign keys are checked at COMMIT otherwise, when it is too late to tell who broke one.
+CHECK_AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
+
+_LONGEST_REASON = 1_000
+_LETTERS_AT_ONCE = 100
+
 # One statement is one snapshot: the orders that are counted are exactly those whose events are recorded.
+# A day costs what the day holds, however much lies around it: its orders' ids bound the items that are read, and
+# OFFSET 0 keeps the planner from hashing every event ever recorded in order to look up those of one day.
 _DAY = """
     WITH placed AS (
         SELECT id, status FROM "order" WHERE ordered_date = %(day)s AND status IN ('COMPLETED', 'CANCELLED')
@@ -41,6 +54,7 @@ _DAY = """
         SELECT product_id, sum(quantity) AS quantity
         FROM order_item JOIN placed ON placed.id = order_item.order_id
         WHERE placed.status = 'COMPLETED'
+          AND order_item.order_id BETWEEN (SELECT min(id) FROM placed) AND (SELECT max(id) FROM placed)
         GROUP BY product_id
     ), stat AS (
         SELECT product_id, quantity_sold FROM product_stat WHERE date = %(day)s
@@ -54,7 +68,7 @@ _DAY = """
         SELECT 'order-cancelled:' || id FROM placed WHERE status = 'CANCELLED'
     ), unrecorded AS (
         SELECT event_id FROM told
-        WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.event_id)
+        WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.event_id OFFSET 0)
     )
 """
 _ANSWER = """
@@ -75,7 +89,7 @@ COMPARE_DAY = _DAY + _ANSWER
 RECOMPUTE_DAY = _DAY + _CORRECT + _ANSWER
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Difference:
     """Units of one product on one day: as they were counted, and as the orders say."""
 
@@ -96,8 +110,11 @@ class DayComparison:
 def count_orders(events: Sequence[OrderEvent]) -> int:
     """Add the units of every event that has not been counted before, and return how many those were.
 
-    A repeat changes nothing, within `events` as well as across calls.
+    A repeat changes nothing, within `events` as well as across calls. An event that does not fit the tables raises
+    IntegrityError or DataError, here or at COMMIT.
     """
+    if not events:
+        return 0
     by_id = {event.event_id: event for event in events}
     sql.execute(COUNT_WITH_OTHERS, [COUNTING])
     new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [list(by_id)])]
@@ -110,6 +127,41 @@ def count_orders(events: Sequence[OrderEvent]) -> int:
     if changed:
         sql.execute(ADD_UNITS, [list(column) for column in zip(*changed, strict=True)])
     return len(new_ids)
+
+
+def count_orders_that_fit(events: Sequence[tuple[str, OrderEvent]]) -> tuple[int, dict[str, str]]:
+    """Like `count_orders`, for events with names: one that breaks a constraint is left out of the count.
+
+    Returns how many were counted, and by name why some were left out. The halves of a batch that fails are tried by
+    themselves, and so on down to the culprits.
+    """
+    try:
+        with transaction.atomic():
+            sql.execute(CHECK_AT_ONCE)
+            return count_orders([event for _, event in events]), {}
+    except (IntegrityError, DataError) as error:
+        if len(events) == 1:
+            return 0, {events[0][0]: str(error)}
+    middle = len(events) // 2
+    first, first_misfits = count_orders_that_fit(events[:middle])
+    second, second_misfits = count_orders_that_fit(events[middle:])
+    return first + second, first_misfits | second_misfits
+
+
+def park(letters: Sequence[DeadLetter]) -> None:
+    """Keep messages that cannot be counted. One that is kept already, from the same place, stays as it is."""
+    for letter in letters:
+        letter.reason = _storable(letter.reason)
+    DeadLetter.objects.bulk_create(letters, batch_size=_LETTERS_AT_ONCE, ignore_conflicts=True)
+
+
+def mark_replayed(letter_id: int, *, refused: str | None) -> None:
+    """A dead letter was tried again: done with, or refused for a reason of today."""
+    waiting = DeadLetter.objects.filter(pk=letter_id, replayed_at=None)
+    if refused is None:
+        waiting.update(replayed_at=Now())
+    else:
+        waiting.update(reason=_storable(refused))
 
 
 def recompute_day(day: date) -> DayComparison:
@@ -135,3 +187,8 @@ def _comparison(day: date, statement: str) -> DayComparison:
         if product_id is not None
     )
     return DayComparison(differences, rows[0][3])
+
+
+def _storable(reason: str) -> str:
+    """PostgreSQL takes neither NUL nor half a surrogate pair, and nobody reads more than a page."""
+    return reason[:_LONGEST_REASON].encode(errors="backslashreplace").decode().replace("\0", "")

@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from django.db.models import F, Sum
 
 from commerce.core.page_cache import PageCache
-from stats.models import ProductStat
+from stats.models import DeadLetter, ProductStat
 
 POPULAR_DAYS = timedelta(days=3)
 MOST_POPULAR = 5
@@ -39,3 +39,8 @@ def popular_products(today: date) -> list[PopularProduct]:
         .order_by("-quantity_sold", "product_id")
     )
     return [PopularProduct(**row) for row in rows[:MOST_POPULAR]]
+
+
+def waiting_dead_letters() -> list[int]:
+    """The ids of the messages that could not be counted and have not been replayed, the oldest first."""
+    return list(DeadLetter.objects.filter(replayed_at=None).order_by("id").values_list("id", flat=True))

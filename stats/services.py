@@ -1,29 +1,106 @@
-"""What is done with the statistics: events are counted, days are recomputed.
+"""What is done with the statistics: events are counted, dead letters tried again, days recomputed.
 
-Owns the transactions around both; never knows where events come from.
+Owns the transactions around all three, and the counters and log lines of what was counted; never knows where events
+come from.
 """
 
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
+from enum import StrEnum
 
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
-from commerce.core import sql
+from commerce.core import metrics, sql
 from stats import operations
-from stats.events import OrderEvent
+from stats.errors import UnreadableEvent
+from stats.events import OrderEvent, read_order_event
+from stats.models import DeadLetter
 from stats.operations import DayComparison
+
+logger = logging.getLogger(__name__)
 
 # A day may hold a million orders; the time limits of a request are not for it.
 WITHOUT_TIME_LIMITS = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"
 
+Reasons = Mapping[str, str]
+"""Why messages cannot be counted, by the name that the caller gave each."""
 
-def count_order_events(*, events: Sequence[OrderEvent]) -> int:
-    """Count every event once, all or none, and return how many had not been counted before.
 
-    Raises django.db.Error, in particular IntegrityError for a product that does not exist.
+@dataclass(frozen=True)
+class Counted:
+    """What became of a batch: events counted now, events that had been counted before, messages that were left out."""
+
+    events: int
+    repeats: int
+    left_out: Reasons
+
+
+class Replay(StrEnum):
+    """What became of a dead letter that was tried again."""
+
+    COUNTED = "counted"
+    REPEATED = "repeated"
+    """Its event had been counted in another way, such as by a backfill."""
+    REFUSED = "refused"
+    """It still cannot be counted."""
+    DONE = "done"
+    """It had been replayed before."""
+    UNKNOWN = "unknown"
+    """There is no such letter."""
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """One attempt at a dead letter. `reason` is empty unless it was refused."""
+
+    outcome: Replay
+    reason: str = ""
+
+
+def _nothing(reasons: Reasons) -> None:
+    """The messages that are left out are somebody else's to keep."""
+
+
+def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], object] = _nothing) -> Counted:
+    """Count the event in each payload once, and leave out what cannot be counted; it never stops the rest.
+
+    `payloads` go by names that an operator understands. `park` is called inside the transaction with the reasons of
+    what is left out, so that it is kept exactly when the rest is counted.
+
+    Raises django.db.Error where the database is away; nothing is counted or parked then.
     """
-    with transaction.atomic(durable=True):
-        return operations.count_orders(events)
+    events, unreadable = _read(payloads)
+    try:
+        with transaction.atomic(durable=True):
+            new = operations.count_orders(list(events.values()))
+            park(unreadable)
+        counted = Counted(new, len(events) - new, unreadable)
+    except (IntegrityError, DataError):
+        # One of them does not fit the tables, such as a product that never existed. Which one takes a second attempt.
+        counted = _count_what_fits(events, unreadable, park)
+    _tell(counted)
+    return counted
+
+
+def replay_dead_letter(*, letter_id: int) -> Replayed:
+    """Try a dead letter again, as if it came in now. Once its event is counted it is done with.
+
+    A letter that is refused again stays, with the new reason. Raises django.db.Error as `count_messages` does.
+    """
+    letter = DeadLetter.objects.filter(pk=letter_id).first()
+    if letter is None:
+        return Replayed(Replay.UNKNOWN)
+    if letter.replayed_at is not None:
+        return Replayed(Replay.DONE)
+    counted = count_messages(
+        payloads={letter.position: bytes(letter.payload)},
+        park=lambda reasons: operations.mark_replayed(letter.pk, refused=reasons.get(letter.position)),
+    )
+    if counted.left_out:
+        return Replayed(Replay.REFUSED, counted.left_out[letter.position])
+    return Replayed(Replay.COUNTED if counted.events else Replay.REPEATED)
 
 
 def backfill_product_stats(
@@ -35,10 +112,11 @@ def backfill_product_stats(
 ) -> list[DayComparison]:
     """Set the statistics of the days from `from_date` to `to_date`, both inclusive, to what the orders say.
 
-    Each day is one transaction of its own, so an interrupted run has finished some days and touched no other; exact
-    while orders flow. `dry_run` changes nothing. `on_day` hears of each day when it is done.
+    Each day is one transaction of its own, so an interrupted run has finished some days and touched no other, and the
+    next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` hears of each day when it
+    is done. Returns what was found on each day.
 
-    Raises ValueError where the last day lies before the first.
+    Raises ValueError where the last day lies before the first, and django.db.Error where a day fails.
     """
     days = (to_date - from_date).days + 1
     if days < 1:
@@ -51,3 +129,33 @@ def backfill_product_stats(
         on_day(day, comparison)
         comparisons.append(comparison)
     return comparisons
+
+
+def _read(payloads: Mapping[str, bytes]) -> tuple[dict[str, OrderEvent], dict[str, str]]:
+    """What can be read, and why the rest cannot."""
+    events: dict[str, OrderEvent] = {}
+    unreadable: dict[str, str] = {}
+    for name, payload in payloads.items():
+        try:
+            events[name] = read_order_event(payload)
+        except UnreadableEvent as error:
+            unreadable[name] = error.reason
+    return events, unreadable
+
+
+def _count_what_fits(
+    events: Mapping[str, OrderEvent], unreadable: Reasons, park: Callable[[Reasons], object]
+) -> Counted:
+    with transaction.atomic(durable=True):
+        new, misfits = operations.count_orders_that_fit(list(events.items()))
+        left_out = {**unreadable, **misfits}
+        park(left_out)
+    return Counted(new, len(events) - len(misfits) - new, left_out)
+
+
+def _tell(counted: Counted) -> None:
+    for name, reason in counted.left_out.items():
+        logger.error("%s cannot be counted: %s", name, reason)
+    metrics.STATS_EVENTS.labels("counted").inc(counted.events)
+    metrics.STATS_EVENTS.labels("repeated").inc(counted.repeats)
+    metrics.STATS_EVENTS.labels("left_out").inc(len(counted.left_out))

@@ -3,7 +3,7 @@
 Owns their names and meaning; never acts on them.
 """
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 REQUESTS = Counter("commerce_requests_total", "Answered requests", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(
@@ -22,3 +22,15 @@ OUTBOX_FAILURES = Counter(
     "commerce_outbox_failures_total", "Deliveries that failed and will be tried again", ["destination"]
 )
 STATS_EVENTS = Counter("commerce_stats_events_total", "Order events seen by the statistics consumer", ["outcome"])
+STATS_LAG = Gauge(
+    "commerce_stats_lag",
+    "Messages that this statistics consumer has yet to count; 0 for a partition that it no longer reads",
+    ["topic", "partition"],
+    multiprocess_mode="livesum",
+)
+STATS_RATE = Gauge(
+    "commerce_stats_messages_per_second",
+    "Messages that this statistics consumer went through, over its last few seconds",
+    ["group"],
+    multiprocess_mode="livesum",
+)

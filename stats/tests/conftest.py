@@ -6,26 +6,39 @@ Owns the way from orders to their events' bytes; never counts anything itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+import uuid
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from django.db import transaction
+from django.conf import settings as configured
+from django.db import connection, transaction
+from pytest_django import Settings
 
 from commerce.core import sql
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import KAFKA
+from commerce.outbox.sinks.base import Message, sink_of
+from commerce.outbox.sinks.kafka_source import KafkaSource, Received
+from stats import operations
 from stats.events import ORDER_EVENTS, OrderEvent, read_order_event
 from stats.models import ProductStat
 from tests.factories import ProductFactory, UserFactory
 from tests.shopper import Shopper
-from tests.together import PATIENCE_SECONDS, meanwhile
+from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
 if TYPE_CHECKING:
     from balances.models import User
     from orders.models import Order
     from products.models import Product
+
+
+@pytest.fixture
+def own_topics(settings: Settings) -> None:
+    """No test reads what another one sent, nor goes on where another one stopped."""
+    settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
+    settings.KAFKA_CONSUMER_GROUP = f"{uuid.uuid4().hex[:8]}"
 
 
 @pytest.fixture
@@ -58,6 +71,12 @@ def events_told() -> list[OrderEvent]:
     return [read_order_event(payload) for payload in payloads_told()]
 
 
+def count_order_events(*, events: Sequence[OrderEvent]) -> int:
+    """Count all or none, in a transaction; returns how many had not been counted before."""
+    with transaction.atomic(durable=True):
+        return operations.count_orders(events)
+
+
 def units_counted() -> dict[tuple[int, str], int]:
     """Units by product id and day, as they stand in `product_stat`; zero and no row are the same."""
     rows = ProductStat.objects.exclude(quantity_sold=0).values_list("product_id", "date", "quantity_sold")
@@ -86,6 +105,44 @@ def uncommitted(action: Callable[[], object]) -> Iterator[Callable[[], None]]:
             yield committed
         finally:
             commit.set()
+
+
+def send(*payloads: bytes, event_type: str = "order-completed", key: str = "1") -> None:
+    """To Kafka, as the outbox sends."""
+    messages = [Message(number, str(number), event_type, key, payload, 0) for number, payload in enumerate(payloads)]
+    assert set(sink_of(KAFKA).deliver(messages).values()) == {None}
+
+
+@contextmanager
+def source() -> Iterator[KafkaSource]:
+    made = KafkaSource(group=configured.KAFKA_CONSUMER_GROUP, event_types=ORDER_EVENTS)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def take(made: KafkaSource, count: int) -> list[Received]:
+    """The next `count` messages."""
+    taken: list[Received] = []
+
+    def enough() -> bool:
+        taken.extend(made.take(limit=count - len(taken), wait_seconds=0.2))
+        return len(taken) >= count
+
+    wait_until(enough, f"{count} messages")
+    return taken
+
+
+@contextmanager
+def no_new_connections() -> Iterator[None]:
+    """Whoever has no connection to the database gets none."""
+    port = connection.settings_dict["PORT"]
+    connection.settings_dict["PORT"] = "1"
+    try:
+        yield
+    finally:
+        connection.settings_dict["PORT"] = port
 
 
 def move_order_to_day(order_id: int, day: str) -> None:

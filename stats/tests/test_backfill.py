@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from contextlib import nullcontext, suppress
 from datetime import date
-from io import StringIO
+from io import FileIO, StringIO
 from typing import TYPE_CHECKING
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import IntegrityError
+from django.db import OperationalError
 from django.utils import timezone
 
 from stats import operations
 from stats.models import ProcessedEvent, ProductStat
-from stats.services import backfill_product_stats, count_order_events
-from stats.tests.conftest import cancel, events_told, move_order_to_day, uncommitted, units_counted
+from stats.services import backfill_product_stats
+from stats.tests.conftest import (
+    cancel,
+    count_order_events,
+    events_told,
+    move_order_to_day,
+    uncommitted,
+    units_counted,
+)
 from tests.factories import order_of
+from tests.outbox.manage import MANAGE, _environment, managed
 from tests.shop_state import nothing_changes
-from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until_blocked
+from tests.together import PATIENCE_SECONDS, meanwhile, row_held, together, wait_until, wait_until_blocked
 
 if TYPE_CHECKING:
     from balances.models import User
@@ -28,17 +43,24 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def backfill(from_day: str | date, to_day: str | date, *, dry_run: bool = False) -> dict[str, object]:
+def backfill(from_day: str | date, to_day: str | date) -> dict[str, object]:
     """Run the command and return its last line."""
-    report: dict[str, object] = json.loads(backfill_lines(from_day, to_day, dry_run=dry_run)[-1])
+    lines, code = backfill_lines(from_day, to_day)
+    assert (code, len(lines)) == (0, 1)
+    report: dict[str, object] = json.loads(lines[0])
     return report
 
 
-def backfill_lines(from_day: str | date, to_day: str | date, *, dry_run: bool = False) -> list[str]:
-    out = StringIO()
-    arguments = ["--from", str(from_day), "--to", str(to_day), *(["--dry-run"] if dry_run else [])]
-    call_command("backfill_product_stats", *arguments, stdout=out)
-    return out.getvalue().splitlines()
+def backfill_lines(from_day: str | date, to_day: str | date, *more: str) -> tuple[list[str], int]:
+    """Every line of the command, and its exit code."""
+    out, code = StringIO(), 0
+    try:
+        call_command(
+            "backfill_product_stats", "--from", str(from_day), "--to", str(to_day), *more, stdout=out, stderr=StringIO()
+        )
+    except SystemExit as end:
+        code = int(str(end.code))
+    return out.getvalue().splitlines(), code
 
 
 def a_few_days(user: User, pen: Product, ink: Product) -> list[Order]:
@@ -81,6 +103,7 @@ def test_backfill_and_consumer_agree(user: User, pen: Product, ink: Product) -> 
         "days": 3,
         "rows_changed": 0,
         "events_recorded": 0,
+        "stopped_at": None,
     }
 
 
@@ -135,7 +158,8 @@ def test_a_dry_run_shows_what_differs_and_changes_nothing(user: User, pen: Produ
     ProductStat.objects.create(product=pen, date="2026-03-01", quantity_sold=4)
     ProductStat.objects.create(product=ink, date="2026-03-01", quantity_sold=2)
     with nothing_changes():
-        lines = backfill_lines("2026-02-28", "2026-03-01", dry_run=True)
+        lines, code = backfill_lines("2026-02-28", "2026-03-01", "--dry-run")
+    assert code == 1
     assert lines[:-1] == [
         f"2026-02-28 product {pen.pk}: 0 -> 3",
         f"2026-02-28 product {ink.pk}: 0 -> 4",
@@ -144,6 +168,118 @@ def test_a_dry_run_shows_what_differs_and_changes_nothing(user: User, pen: Produ
     ]
     report = json.loads(lines[-1])
     assert (report["dry_run"], report["rows_changed"], report["events_recorded"]) == (True, 4, 5)
+    assert (report["days"], report["stopped_at"]) == (2, None)
+
+
+def test_a_dry_run_of_what_is_right_says_so(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    count_order_events(events=events_told())
+    lines, code = backfill_lines("2026-02-27", "2026-03-01", "--dry-run")
+    assert (len(lines), code) == (1, 0)
+    assert json.loads(lines[0])["rows_changed"] == 0
+
+
+class TestStoppedHalfWay:
+    """Each day is done or untouched, and the next run finishes."""
+
+    def test_a_day_that_fails_stops_the_run_and_the_next_run_finishes(
+        self, user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_few_days(user, pen, ink)
+
+        def fail_on_the_second(day: date) -> operations.DayComparison:
+            done = recompute_day(day)
+            if day == date(2026, 2, 28):
+                raise OperationalError("gone")
+            return done
+
+        recompute_day = operations.recompute_day
+        monkeypatch.setattr(operations, "recompute_day", fail_on_the_second)
+        out, err = StringIO(), StringIO()
+        with pytest.raises(CommandError, match=r"^Stopped at 2026-02-28: gone\.") as stopped:
+            call_command(
+                *("backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01"), stdout=out, stderr=err
+            )
+        assert stopped.value.returncode == 3
+        report = json.loads(out.getvalue())
+        assert (report["days"], report["stopped_at"], report["rows_changed"]) == (1, "2026-02-28", 2)
+        assert err.getvalue() == "2026-02-27: 2 differed, 1 new events\n"
+        assert units_counted() == {(pen.pk, "2026-02-27"): 2, (ink.pk, "2026-02-27"): 1}
+        assert ProcessedEvent.objects.count() == 1
+        monkeypatch.setattr(operations, "recompute_day", recompute_day)
+        report = backfill("2026-02-27", "2026-03-01")
+        assert (report["days"], report["stopped_at"], report["rows_changed"]) == (3, None, 3)
+        assert units_counted() == expected(pen, ink)
+        assert count_order_events(events=events_told()) == 0
+
+    def test_without_a_transaction_per_day_a_stop_leaves_half_a_day(
+        self, user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        a_few_days(user, pen, ink)
+        monkeypatch.setattr("stats.services.transaction.atomic", lambda **_: nullcontext())
+
+        def fail_after_the_units(day: date) -> operations.DayComparison:
+            recompute_day(day)
+            raise OperationalError("gone")
+
+        recompute_day = operations.recompute_day
+        monkeypatch.setattr(operations, "recompute_day", fail_after_the_units)
+        with pytest.raises(OperationalError, match="gone"):
+            backfill_product_stats(from_date=date(2026, 2, 28), to_date=date(2026, 2, 28), dry_run=False)
+        assert units_counted() == {(pen.pk, "2026-02-28"): 3, (ink.pk, "2026-02-28"): 4}
+
+    def test_killed_in_the_middle_of_a_day(self, user: User, pen: Product, ink: Product) -> None:
+        a_few_days(user, pen, ink)
+        row = ProductStat.objects.create(product=ink, date="2026-02-28", quantity_sold=9)
+        arguments = ("backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01")
+        with row_held("product_stat", row.pk), managed(*arguments) as run:
+            wait_until(lambda: run.said("2026-02-27: 2 differed, 1 new events"), "the first day")
+            wait_until_blocked()
+            assert run.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert units_counted() == {(pen.pk, "2026-02-27"): 2, (ink.pk, "2026-02-27"): 1, (ink.pk, "2026-02-28"): 9}
+        assert backfill("2026-02-27", "2026-03-01")["rows_changed"] == 3
+        assert units_counted() == expected(pen, ink)
+
+    def test_ctrl_c_says_where_it_was(self, user: User, pen: Product, ink: Product) -> None:
+        a_few_days(user, pen, ink)
+        row = ProductStat.objects.create(product=ink, date="2026-02-28", quantity_sold=9)
+        arguments = ("backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01")
+        with row_held("product_stat", row.pk), managed(*arguments) as run:
+            wait_until_blocked()
+            assert run.stop(signal.SIGINT) == 3
+        assert run.said("Stopped at 2026-02-28: KeyboardInterrupt.")
+        assert run.said('"days": 1, ')
+
+
+def test_a_terminal_sees_a_bar_and_the_day() -> None:
+    screen, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, 80))
+    arguments = [sys.executable, MANAGE, "backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01"]
+    with os.fdopen(screen, "rb", buffering=0) as shown:
+        with os.fdopen(terminal, "wb") as stderr:
+            done = subprocess.run(  # noqa: S603  # our own command
+                arguments,
+                env=_environment({}),
+                stdout=subprocess.PIPE,
+                stderr=stderr,
+                timeout=PATIENCE_SECONDS,
+                check=False,
+            )
+        text = everything_shown(shown)
+    assert done.returncode == 0
+    assert "2026-03-01: 100%" in text
+    assert "3/3" in text
+    assert "differed" not in text
+    assert json.loads(done.stdout)["days"] == 3
+
+
+def everything_shown(screen: FileIO) -> str:
+    """What was written to a terminal that has been closed; its end is an error, not an empty read."""
+    chunks = []
+    with suppress(OSError):
+        while chunk := screen.read(10_000):
+            chunks.append(chunk)
+    return b"".join(chunks).decode()
 
 
 class TestEventsOnTheirWay:
@@ -215,7 +351,7 @@ class TestWhileOthersCount:
         ):
             wait_until_blocked()
             commit()
-            with pytest.raises(IntegrityError):
+            with pytest.raises(CommandError, match="duplicate key"):
                 report.result(timeout=PATIENCE_SECONDS)
 
     def test_who_wants_to_count_waits_for_the_backfill(self, user: User, pen: Product) -> None:

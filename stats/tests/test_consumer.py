@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import Event
@@ -18,13 +17,11 @@ from commerce.core import metrics, sql
 from commerce.outbox.dispatcher import Dispatcher, Drained
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import KAFKA, PRODUCT_STATS
-from commerce.outbox.sinks.base import Message, sink_of
-from commerce.outbox.sinks.kafka_source import KafkaSource, Received
+from commerce.outbox.sinks.kafka_source import Received
 from stats import consumers
-from stats.events import ORDER_EVENTS
 from stats.models import ProcessedEvent
-from stats.services import backfill_product_stats
-from stats.tests.conftest import cancel, payloads_told, units_counted
+from stats.services import Counted, backfill_product_stats
+from stats.tests.conftest import cancel, no_new_connections, payloads_told, send, source, take, units_counted
 from tests.factories import order_of
 from tests.outbox.manage import managed, run
 from tests.shop_state import nothing_changes
@@ -34,27 +31,7 @@ if TYPE_CHECKING:
     from balances.models import User
     from products.models import Product
 
-pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def own_topics(settings: Settings) -> None:
-    settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
-    settings.KAFKA_CONSUMER_GROUP = f"{uuid.uuid4().hex[:8]}"
-
-
-def send(*payloads: bytes, event_type: str = "order-completed") -> None:
-    messages = [Message(number, str(number), event_type, "1", payload, 0) for number, payload in enumerate(payloads)]
-    assert set(sink_of(KAFKA).deliver(messages).values()) == {None}
-
-
-@contextmanager
-def source() -> Iterator[KafkaSource]:
-    made = KafkaSource(group=configured.KAFKA_CONSUMER_GROUP, event_types=ORDER_EVENTS)
-    try:
-        yield made
-    finally:
-        made.close()
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("own_topics")]
 
 
 @contextmanager
@@ -69,31 +46,8 @@ def consuming() -> Iterator[None]:
             loop.result(timeout=PATIENCE_SECONDS)
 
 
-@contextmanager
-def no_new_connections() -> Iterator[None]:
-    """Whoever has no connection to the database gets none."""
-    port = connection.settings_dict["PORT"]
-    connection.settings_dict["PORT"] = "1"
-    try:
-        yield
-    finally:
-        connection.settings_dict["PORT"] = port
-
-
-def take(made: KafkaSource, count: int) -> list[Received]:
-    """The next `count` messages."""
-    taken: list[Received] = []
-
-    def enough() -> bool:
-        taken.extend(made.take(limit=count - len(taken), wait_seconds=0.2))
-        return len(taken) >= count
-
-    wait_until(enough, f"{count} messages")
-    return taken
-
-
-def as_batch(payloads: Sequence[bytes]) -> list[tuple[str, bytes]]:
-    return [(f"message {number}", payload) for number, payload in enumerate(payloads)]
+def as_batch(payloads: Sequence[bytes]) -> list[Received]:
+    return [Received("order-completed", 0, offset, payload) for offset, payload in enumerate(payloads)]
 
 
 def test_orders_are_counted_through_kafka_once_and_as_backfill_would(user: User, pen: Product, ink: Product) -> None:
@@ -115,7 +69,7 @@ def test_orders_are_counted_through_kafka_once_and_as_backfill_would(user: User,
 
 
 def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, caplog: pytest.LogCaptureFixture) -> None:
-    unreadable = metrics.STATS_EVENTS.labels("unreadable")._value
+    unreadable = metrics.STATS_EVENTS.labels("left_out")._value
     before = unreadable.get()
     first, last = order_of(user, {pen: 1}), order_of(user, {pen: 2})
     good = payloads_told()
@@ -140,11 +94,11 @@ def test_a_consumer_that_died_before_its_offsets_were_committed_counts_nothing_t
     send(*payloads_told())
     with source() as dying:
         taken = take(dying, 4)
-        assert consumers.count([(message.position, message.payload) for message in taken]) == {}
+        assert consumers.count(taken).left_out == {}
     with source() as restarted:
         again = take(restarted, 4)
         assert [message.position for message in again] == [message.position for message in taken]
-        consumers.count([(message.position, message.payload) for message in again])
+        consumers.count(again)
         restarted.settle(again)
     assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 4}
     send(b"next")
@@ -228,7 +182,7 @@ class TestInline:
     def test_an_event_that_comes_through_kafka_too_counts_once(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 3})
         Dispatcher(PRODUCT_STATS).drain()
-        assert consumers.count(as_batch(payloads_told())) == {}
+        assert consumers.count(as_batch(payloads_told())) == Counted(events=0, repeats=1, left_out={})
         assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
 
     def test_a_message_that_cannot_be_counted_is_parked(self, user: User, pen: Product) -> None:

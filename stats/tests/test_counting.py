@@ -12,8 +12,14 @@ from django.utils import timezone
 from stats import operations
 from stats.events import OrderEvent
 from stats.models import ProcessedEvent, ProductStat
-from stats.services import count_order_events
-from stats.tests.conftest import cancel, events_told, move_order_to_day, uncommitted, units_counted
+from stats.tests.conftest import (
+    cancel,
+    count_order_events,
+    events_told,
+    move_order_to_day,
+    uncommitted,
+    units_counted,
+)
 from tests.factories import order_of
 from tests.shop_state import statements
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until_blocked

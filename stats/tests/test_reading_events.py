@@ -5,6 +5,8 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stats.errors import UnreadableEvent
 from stats.events import OrderEvent, read_order_event
@@ -75,7 +77,12 @@ def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
         with_data(items=[{"productId": 1, "quantity": -2}]),
         with_data(items=[{"productId": 1, "quantity": True}]),
         with_data(items=[{"productId": 1, "quantity": 1.5}]),
-        with_data(items=[{"productId": 1, "quantity": 2**31}]),
+        with_data(items=[{"productId": 1, "quantity": 1_001}]),
+        with_data(items=[{"productId": 1, "quantity": 10**20}]),
+        with_data(items=[]),
+        with_data(items=[{"productId": 1, "quantity": 1}] * 2),
+        with_data(items=[{"productId": number, "quantity": 1} for number in range(1, 102)]),
+        with_data(items={"productId": 1, "quantity": 1}),
         with_data(items=[{"productId": 2**63, "quantity": 1}]),
     ],
     ids=repr,
@@ -91,3 +98,29 @@ def test_a_missing_field_is_refused(missing: str) -> None:
     del event[missing]
     with pytest.raises(UnreadableEvent):
         read(event)
+
+
+@given(payload=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
+def test_whatever_comes_is_refused_in_one_way(payload: bytes) -> None:
+    with pytest.raises(UnreadableEvent):
+        read_order_event(payload)
+
+
+@given(
+    field=st.sampled_from(["type", "id", "data", "createdAt", "items", "productId", "quantity"]),
+    value=st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+        lambda children: st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=5), children, max_size=3),
+        max_leaves=5,
+    ),
+)
+def test_whatever_stands_in_a_field_is_read_or_refused(field: str, value: Any) -> None:
+    event = with_data(items=[{"productId": 1, "quantity": 2}])
+    place = next(part for part in (event, event["data"], event["data"]["items"][0]) if field in part)
+    place[field] = value
+    try:
+        found = read_order_event(json.dumps(event).encode())
+    except UnreadableEvent:
+        return
+    assert found.day >= date.min
+    assert all(1 <= units <= 1_000 for units in found.units.values())

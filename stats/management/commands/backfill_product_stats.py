@@ -1,59 +1,114 @@
 """`manage.py backfill_product_stats`: statistics recomputed from the orders.
 
-Owns the arguments, the progress bar and the report; the recomputation is the service's.
+Owns the arguments, the progress, the report and the exit code; the recomputation is the service's.
 """
 
 import json
 import sys
 from argparse import ArgumentTypeError
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
+from django.db import Error as DatabaseFailure
 from tqdm import tqdm
 
 from stats.operations import DayComparison
 from stats.services import backfill_product_stats
 
+DIFFERS, BAD_DAYS, STOPPED = 1, 2, 3
+
 
 class Command(BaseCommand):
     help = (
-        "Set product_stat of some days to what the orders say. Safe to repeat, and while orders flow. "
-        "Ends with one JSON line. Exit code 0, also when something had to be corrected."
+        "Set product_stat of some days to what the orders say. Safe to repeat, and while orders flow. Each day is done "
+        "or untouched: a run that was stopped is finished by the next. Ends with one JSON line. Exit code 0, also when "
+        "something had to be corrected; 1 when a dry run finds that something differs; 2 for days that make no sense; "
+        "3 when it stopped half-way, at the day it names."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--from", dest="from_date", type=_day, required=True, help="First day, YYYY-MM-DD.")
         parser.add_argument("--to", dest="to_date", type=_day, required=True, help="Last day, inclusive.")
-        parser.add_argument("--dry-run", action="store_true", help="Show what differs and change nothing.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Change nothing; print each product that differs: is -> should be."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         from_date: date = options["from_date"]
         to_date: date = options["to_date"]
+        dry_run: bool = options["dry_run"]
         if to_date < from_date:
-            raise CommandError(f"--to {to_date} lies before --from {from_date}.", returncode=2)
-        days = (to_date - from_date).days + 1
-        with tqdm(total=days, unit="day", disable=not sys.stderr.isatty()) as progress:
+            raise CommandError(f"--to {to_date} lies before --from {from_date}.", returncode=BAD_DAYS)
+        stopped: BaseException | None = None
+        with _Progress(from_date, to_date, self.stdout if dry_run else None, self.stderr) as progress:
+            try:
+                backfill_product_stats(from_date=from_date, to_date=to_date, dry_run=dry_run, on_day=progress.on_day)
+            except (DatabaseFailure, KeyboardInterrupt) as reason:
+                stopped = reason
+        self.stdout.write(json.dumps({**progress.report(), "dry_run": dry_run}))
+        if stopped is not None:
+            raise CommandError(
+                f"Stopped at {progress.at}: {str(stopped) or type(stopped).__name__}. The days before it are done; "
+                "the same command again finishes the rest.",
+                returncode=STOPPED,
+            ) from stopped
+        if dry_run and progress.rows:
+            sys.exit(DIFFERS)
 
-            def on_day(day: date, comparison: DayComparison) -> None:
-                progress.update()
-                for difference in comparison.differences if options["dry_run"] else ():
+
+class _Progress:
+    """Where the run is: a bar on a terminal, else a line per day, so that a run that was killed has said its day."""
+
+    def __init__(self, from_date: date, to_date: date, differences: OutputWrapper | None, lines: OutputWrapper) -> None:
+        """`differences`: where each difference is printed; None: nowhere."""
+        self._from_date = from_date
+        self._to_date = to_date
+        self._differences = differences
+        self._lines = lines
+        self._on_terminal = sys.stderr.isatty()
+        self._days = 0
+        self._events = 0
+        self.rows = 0
+
+    def __enter__(self) -> "_Progress":
+        total = (self._to_date - self._from_date).days + 1
+        self._bar = tqdm(total=total, unit="day", desc=str(self.at), disable=not self._on_terminal)
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._bar.close()
+
+    @property
+    def at(self) -> date:
+        """The day in hand: the first that is not done."""
+        return self._from_date + timedelta(days=self._days)
+
+    def on_day(self, day: date, comparison: DayComparison) -> None:
+        self._days += 1
+        self.rows += len(comparison.differences)
+        self._events += comparison.events_recorded
+        if self._differences is not None:
+            with tqdm.external_write_mode(file=sys.stdout):
+                for difference in comparison.differences:
                     line = f"{day} product {difference.product_id}: {difference.counted} -> {difference.correct}"
-                    self.stdout.write(line)
+                    self._differences.write(line)
+        if self._on_terminal:
+            self._bar.set_description(str(min(self.at, self._to_date)), refresh=False)
+            self._bar.update()
+        else:
+            self._lines.write(f"{day}: {len(comparison.differences)} differed, {comparison.events_recorded} new events")
 
-            comparisons = backfill_product_stats(
-                from_date=from_date, to_date=to_date, dry_run=options["dry_run"], on_day=on_day
-            )
-        report = {
-            "from": from_date.isoformat(),
-            "to": to_date.isoformat(),
-            "dry_run": options["dry_run"],
-            "days": days,
-            "rows_changed": sum(len(comparison.differences) for comparison in comparisons),
-            "events_recorded": sum(comparison.events_recorded for comparison in comparisons),
+    def report(self) -> dict[str, Any]:
+        return {
+            "from": self._from_date.isoformat(),
+            "to": self._to_date.isoformat(),
+            "days": self._days,
+            "rows_changed": self.rows,
+            "events_recorded": self._events,
+            "stopped_at": self.at.isoformat() if self.at <= self._to_date else None,
         }
-        self.stdout.write(json.dumps(report))
 
 
 def _day(text: str) -> date:

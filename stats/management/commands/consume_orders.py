@@ -1,27 +1,44 @@
 """`manage.py consume_orders`: the statistics consumer as a process.
 
-Owns the signals and the exit code; the loop is the consumer's.
+Owns the signals, the port of the metrics and the exit code; the loop is the consumer's.
 """
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from prometheus_client import start_http_server
 
 from commerce.outbox.sinks.kafka import KafkaAway
 from commerce.outbox.sinks.kafka_source import KafkaSource
-from stats.consumers import consume_orders
+from stats.consumers import REPORT_SECONDS, Progress, consume_orders
 from stats.events import ORDER_EVENTS
 
 
 class Command(BaseCommand):
     help = (
         "Count completed and cancelled orders from Kafka into product_stat, until SIGTERM or Ctrl-C. "
-        "With PRODUCT_STATS_MODE=inline there is nothing to do: it says so and exits with 0."
+        "With PRODUCT_STATS_MODE=inline there is nothing to do: it says so and exits with 0. Otherwise exit code 0 "
+        "after a signal, 1 when Kafka gave it up or the metrics port is taken."
     )
     requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            help="Serve this process's metrics to Prometheus on 127.0.0.1: lag, rate, counts. 0 takes any free port.",
+        )
+        parser.add_argument(
+            "--report-seconds",
+            type=float,
+            default=REPORT_SECONDS,
+            help="How often lag and rate are told (default %(default)s).",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if settings.PRODUCT_STATS_MODE == "inline":
@@ -33,12 +50,35 @@ class Command(BaseCommand):
         stopping = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: stopping.set())
-        source = KafkaSource(group=settings.KAFKA_CONSUMER_GROUP, event_types=ORDER_EVENTS)
-        self.stdout.write(f"Counting {', '.join(ORDER_EVENTS)} as {settings.KAFKA_CONSUMER_GROUP}")
+        with self._metrics_served(options["metrics_port"]):
+            self._consume(stopping, options["report_seconds"])
+        self.stdout.write("Consumer stopped")
+
+    def _consume(self, stopping: Event, report_seconds: float) -> None:
+        group = settings.KAFKA_CONSUMER_GROUP
+        source = KafkaSource(group=group, event_types=ORDER_EVENTS)
+        self.stdout.write(f"Counting {', '.join(ORDER_EVENTS)} as {group}")
+        progress = Progress(source, group=group, every_seconds=report_seconds)
         try:
-            consume_orders(source, stopping=stopping)
+            consume_orders(source, stopping=stopping, progress=progress)
         except KafkaAway as away:
             raise CommandError(f"Kafka gave this consumer up: {away}") from away
         finally:
             source.close()
-        self.stdout.write("Consumer stopped")
+
+    @contextmanager
+    def _metrics_served(self, port: int | None) -> Iterator[None]:
+        if port is None:
+            yield
+            return
+        try:
+            server, thread = start_http_server(port, addr="127.0.0.1")
+        except OSError as error:
+            raise CommandError(f"Metrics cannot be served on port {port}: {error}") from error
+        self.stdout.write(f"Metrics at http://127.0.0.1:{server.server_port}/metrics")
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()

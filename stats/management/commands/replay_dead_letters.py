@@ -1,0 +1,47 @@
+"""`manage.py replay_dead_letters`: messages that could not be counted, tried again.
+
+Owns the choice of letters, the report and the exit code; the attempt itself is the service's.
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandParser
+from tqdm import tqdm
+
+from stats import selectors
+from stats.services import Replay, Replayed, replay_dead_letter
+
+
+class Command(BaseCommand):
+    help = (
+        "Try messages again that the statistics consumer could not count. A letter whose event is counted is done "
+        "with; one that is refused again stays, with the new reason. Safe to repeat. Ends with one JSON line. "
+        "Exit code 0 when every letter is done with, 1 when one was refused or does not exist."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        chosen = parser.add_mutually_exclusive_group(required=True)
+        chosen.add_argument("--id", dest="ids", type=int, action="append", help="One letter; may be given repeatedly.")
+        chosen.add_argument("--all", action="store_true", help="Every letter that waits, the oldest first.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        letter_ids: Iterable[int] = selectors.waiting_dead_letters() if options["all"] else options["ids"]
+        outcomes: Counter[str] = Counter()
+        # One transaction per letter: a run that is interrupted has finished some and touched no other.
+        for letter_id in tqdm(letter_ids, unit="letter", disable=not sys.stderr.isatty()):
+            replayed = replay_dead_letter(letter_id=letter_id)
+            outcomes[replayed.outcome] += 1
+            self.stdout.write(f"{letter_id}: {_sentence(replayed)}")
+        self.stdout.write(json.dumps({outcome.value: outcomes[outcome] for outcome in Replay}))
+        if outcomes[Replay.REFUSED] or outcomes[Replay.UNKNOWN]:
+            sys.exit(1)
+
+
+def _sentence(replayed: Replayed) -> str:
+    """On one line, whatever the reason looks like."""
+    return " ".join(f"{replayed.outcome}: {replayed.reason}".split()) if replayed.reason else str(replayed.outcome)

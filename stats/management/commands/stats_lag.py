@@ -1,0 +1,47 @@
+"""`manage.py stats_lag`: how far the statistics consumers are behind, as the cluster says.
+
+Owns the table, the JSON line and the exit code; changes nothing, in Kafka or here.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from commerce.outbox.sinks.kafka import KafkaAway
+from commerce.outbox.sinks.kafka_source import PartitionLag, group_lag
+from stats.events import ORDER_EVENTS
+
+
+class Command(BaseCommand):
+    help = (
+        "Show per partition of the order events where the statistics consumers stand: committed offset, end, lag. "
+        "Exit code 0; 1 when Kafka does not answer."
+    )
+    requires_system_checks = ()
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="One JSON line.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        group = settings.KAFKA_CONSUMER_GROUP
+        try:
+            lags = group_lag(group=group, event_types=ORDER_EVENTS)
+        except KafkaAway as away:
+            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {away}") from away
+        total = sum(each.lag for each in lags)
+        if options["json"]:
+            self.stdout.write(json.dumps({"group": group, "lag": total, "partitions": [asdict(each) for each in lags]}))
+        else:
+            self._print_table(group, lags, total)
+
+    def _print_table(self, group: str, lags: Sequence[PartitionLag], total: int) -> None:
+        width = max((len(each.topic) for each in lags), default=len("topic"))
+        self.stdout.write(f"{'topic':<{width}}{'partition':>11}{'committed':>12}{'end':>12}{'lag':>12}")
+        for each in lags:
+            committed = "-" if each.committed is None else each.committed
+            self.stdout.write(f"{each.topic:<{width}}{each.partition:>11}{committed:>12}{each.end:>12}{each.lag:>12}")
+        self.stdout.write(f"{group} is {total} behind")

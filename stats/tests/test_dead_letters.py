@@ -1,0 +1,287 @@
+"""Messages that cannot be counted: parked with their bytes, their batch goes on, and they may be tried again."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, connection
+from django.utils import timezone
+
+from commerce.outbox.sinks.kafka_source import Received
+from orders.events import order_as_json
+from stats import consumers, operations, services
+from stats.models import DeadLetter, ProcessedEvent
+from stats.services import Counted, Replay, Replayed, backfill_product_stats, replay_dead_letter
+from stats.tests.conftest import no_new_connections, payloads_told, units_counted
+from tests.back_office.staff import Staff, told_by
+from tests.factories import ProductFactory, order_of
+from tests.faults import growth_of
+from tests.shop_state import nothing_changes, statements
+from tests.together import together
+
+if TYPE_CHECKING:
+    from balances.models import User
+    from orders.models import Order
+    from products.models import Product
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TOPIC = "order-completed"
+
+
+def told(number: int, product_id: int, quantity: int = 1) -> bytes:
+    """An order event of 2 March that nobody placed."""
+    order = {"createdAt": "2026-03-02T09:00:00+09:00", "items": [{"productId": product_id, "quantity": quantity}]}
+    return json.dumps({"type": "order-completed", "id": f"order-completed:{number}", "data": order}).encode()
+
+
+def batch(*payloads: bytes, partition: int = 0) -> list[Received]:
+    return [Received(TOPIC, partition, offset, payload, b"1") for offset, payload in enumerate(payloads)]
+
+
+def letters() -> dict[int, str]:
+    """Offsets and the first words of the reasons."""
+    return {letter.offset: letter.reason.split(":")[0] for letter in DeadLetter.objects.order_by("id")}
+
+
+def replay(*arguments: str) -> tuple[list[str], dict[str, int], int]:
+    """What the command said of each letter, its last line, and its exit code."""
+    out, code = StringIO(), 0
+    try:
+        call_command("replay_dead_letters", *arguments, stdout=out)
+    except SystemExit as end:
+        code = int(str(end.code))
+    lines = out.getvalue().splitlines()
+    return lines[:-1], json.loads(lines[-1]), code
+
+
+class TestParking:
+    """One message spoils nothing but itself."""
+
+    def test_it_is_kept_as_it_came(self) -> None:
+        headers = (("content-type", b"text"), ("trace", b"\xff\x00"), ("nul", b"a\0"), ("none", None))
+        message = Received(TOPIC, 3, 41, b"\xff{\0", b"\0key", headers)
+        with growth_of("commerce_stats_events_total", outcome="left_out") as left_out:
+            counted = consumers.count([message])
+        assert (counted.events, counted.repeats, list(counted.left_out)) == (0, 0, ["order-completed[3]@41"])
+        assert left_out.by == 1
+        letter = DeadLetter.objects.get()
+        assert (letter.topic, letter.partition, letter.offset, letter.replayed_at) == (TOPIC, 3, 41, None)
+        assert (bytes(letter.payload), bytes(letter.key or b"")) == (b"\xff{\0", b"\0key")
+        assert letter.headers == [
+            {"name": "content-type", "text": "text"},
+            {"name": "trace", "hex": "ff00"},
+            {"name": "nul", "hex": "6100"},
+            {"name": "none", "text": None},
+        ]
+        assert letter.reason.startswith("Not JSON: ")
+
+    def test_the_rest_of_the_batch_is_counted_and_the_culprits_are_parked(self, pen: Product, ink: Product) -> None:
+        stranger = pen.pk + 1_000
+        payloads = [
+            told(1, pen.pk, 2),
+            b"not json",
+            told(2, stranger),
+            told(3, ink.pk),
+            told(4, pen.pk, 1_001),
+            told(5, pen.pk).replace(b"order-completed", b"order-mislaid"),
+            told(6, pen.pk, 10**15),
+            told(7, stranger),
+            told(8, pen.pk, 1_000),
+        ]
+        counted = consumers.count(batch(*payloads))
+        assert (counted.events, counted.repeats, len(counted.left_out)) == (3, 0, 6)
+        assert units_counted() == {(pen.pk, "2026-03-02"): 1_002, (ink.pk, "2026-03-02"): 1}
+        parked = letters()
+        assert {offset for offset, reason in parked.items() if reason == "Not an order event"} == {4, 5, 6}
+        assert parked[1] == "Not JSON"
+        for offset in (2, 7):
+            assert "product_stat_product_id" in parked[offset]
+        assert set(parked) == {1, 2, 4, 5, 6, 7}
+        assert set(ProcessedEvent.objects.values_list("event_id", flat=True)) == {
+            f"order-completed:{number}" for number in (1, 3, 8)
+        }
+
+    def test_without_the_second_attempt_one_culprit_takes_its_batch_down(
+        self, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def gives_up(*args: object) -> Counted:
+            raise IntegrityError("as the first attempt said")
+
+        monkeypatch.setattr(services, "_count_what_fits", gives_up)
+        with nothing_changes(), pytest.raises(IntegrityError):
+            consumers.count(batch(told(1, pen.pk), told(2, pen.pk + 1_000), told(3, pen.pk)))
+
+    def test_a_whole_batch_of_culprits_is_parked(self, pen: Product) -> None:
+        counted = consumers.count(batch(*(told(number, pen.pk + 1_000) for number in range(37))))
+        assert (counted.events, counted.repeats, len(counted.left_out)) == (0, 0, 37)
+        assert len(letters()) == 37
+        assert not ProcessedEvent.objects.exists()
+
+    def test_a_culprit_is_found_by_halves(self, pen: Product) -> None:
+        payloads = [told(number, pen.pk) for number in range(256)]
+        payloads[77] = told(77, pen.pk + 1_000)
+        with statements() as ran:
+            assert consumers.count(batch(*payloads)).events == 255
+        assert letters().keys() == {77}
+        assert units_counted() == {(pen.pk, "2026-03-02"): 255}
+        # Nine sizes of halves, two of each at most, and the whole batch before.
+        assert sum("processed_event" in statement for statement in ran) == 1 + 17
+
+    def test_a_batch_that_comes_again_is_parked_once(self, pen: Product) -> None:
+        messages = batch(told(1, pen.pk), b"{", told(2, pen.pk + 1_000))
+        consumers.count(messages)
+        with nothing_changes():
+            again = consumers.count(messages)
+        assert (again.events, again.repeats, len(again.left_out)) == (0, 1, 2)
+
+    def test_another_message_at_the_same_place_is_kept_too(self) -> None:
+        """A topic that was made anew counts from 0 again."""
+        consumers.count(batch(b"the old one"))
+        consumers.count(batch(b"the new one"))
+        assert sorted(bytes(letter.payload) for letter in DeadLetter.objects.all()) == [b"the new one", b"the old one"]
+
+    def test_parking_and_counting_are_one_transaction(self, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+        def breaks(letters: object) -> None:
+            raise RuntimeError("killed here")
+
+        monkeypatch.setattr(operations, "park", breaks)
+        for culprit in (b"{", told(2, pen.pk + 1_000)):
+            with nothing_changes(), pytest.raises(RuntimeError, match="killed here"):
+                consumers.count(batch(told(1, pen.pk), culprit))
+
+    def test_two_consumers_with_the_same_batch_count_and_park_once(self, pen: Product) -> None:
+        messages = batch(told(1, pen.pk), b"{", told(2, pen.pk + 1_000), told(3, pen.pk))
+        counted = together([lambda: consumers.count(messages)] * 4)
+        assert sum(each.events for each in counted) == 2
+        assert units_counted() == {(pen.pk, "2026-03-02"): 2}
+        assert sorted(letters()) == [1, 2]
+
+    def test_nothing_is_parked_while_the_database_is_away(self, pen: Product) -> None:
+        stopping = Event()
+        stopping.set()
+        connection.close()
+        with no_new_connections():
+            assert not consumers._counted(batch(b"{", told(1, pen.pk)), stopping)
+        assert not DeadLetter.objects.exists()
+
+
+class TestReplay:
+    """`manage.py replay_dead_letters`, and the button in the back-office."""
+
+    @pytest.fixture
+    def order(self, user: User, pen: Product) -> Order:
+        return order_of(user, {pen: 4})
+
+    def mislaid(self, order: Order, pen: Product) -> DeadLetter:
+        """The order's event, parked because its product had not been there."""
+        payload = payloads_told()[0].replace(f'"productId":{pen.pk},'.encode(), b'"productId":777,')
+        consumers.count([Received(TOPIC, 0, 5, payload)])
+        letter = DeadLetter.objects.get()
+        assert json.loads(bytes(letter.payload))["data"] == order_as_json(order) | {
+            "items": [order_as_json(order)["items"][0] | {"productId": 777}]
+        }
+        return letter
+
+    def test_what_can_be_counted_now_is_counted_once(self, order: Order, pen: Product) -> None:
+        letter = self.mislaid(order, pen)
+        assert replay("--all") == (
+            [f"{letter.pk}: refused: {' '.join(DeadLetter.objects.get().reason.split())}"],
+            {"counted": 0, "repeated": 0, "refused": 1, "done": 0, "unknown": 0},
+            1,
+        )
+        ProductFactory(pk=777)
+        assert replay("--all") == (
+            [f"{letter.pk}: counted"],
+            {"counted": 1, "repeated": 0, "refused": 0, "done": 0, "unknown": 0},
+            0,
+        )
+        assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
+        assert DeadLetter.objects.get().replayed_at is not None
+        with nothing_changes():
+            assert replay("--id", str(letter.pk)) == (
+                [f"{letter.pk}: done"],
+                {"counted": 0, "repeated": 0, "refused": 0, "done": 1, "unknown": 0},
+                0,
+            )
+            assert replay("--all")[1:] == ({"counted": 0, "repeated": 0, "refused": 0, "done": 0, "unknown": 0}, 0)
+
+    def test_two_replays_at_once_count_once(self, order: Order, pen: Product) -> None:
+        letter = self.mislaid(order, pen)
+        ProductFactory(pk=777)
+        outcomes = [each.outcome for each in together([lambda: replay_dead_letter(letter_id=letter.pk)] * 4)]
+        assert outcomes.count(Replay.COUNTED) == 1
+        assert {*outcomes} <= {Replay.COUNTED, Replay.REPEATED, Replay.DONE}
+        assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
+
+    def test_without_the_record_of_events_it_would_count_again(
+        self, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(operations, "RECORD_EVENTS", "SELECT unnest(%s::text[])")
+        letter = self.mislaid(order, pen)
+        ProductFactory(pk=777)
+        for _ in range(2):
+            assert replay_dead_letter(letter_id=letter.pk) == Replayed(Replay.COUNTED)
+            DeadLetter.objects.update(replayed_at=None)
+        assert units_counted() == {(777, timezone.localdate().isoformat()): 8}
+
+    def test_what_a_backfill_has_counted_is_done_with(self, order: Order, pen: Product) -> None:
+        letter = self.mislaid(order, pen)
+        DeadLetter.objects.update(payload=payloads_told()[0])
+        today = timezone.localdate()
+        backfill_product_stats(from_date=today, to_date=today, dry_run=False)
+        assert replay("--id", str(letter.pk))[1:] == (
+            {"counted": 0, "repeated": 1, "refused": 0, "done": 0, "unknown": 0},
+            0,
+        )
+        assert units_counted() == {(pen.pk, today.isoformat()): 4}
+        assert DeadLetter.objects.get().replayed_at is not None
+
+    def test_one_that_is_refused_stays_with_the_reason_of_today(self) -> None:
+        consumers.count(batch(b"{"))
+        DeadLetter.objects.update(reason="of yesterday")
+        [line], report, code = replay("--all")
+        letter = DeadLetter.objects.get()
+        assert letter.reason.startswith("Not JSON: ")
+        assert letter.replayed_at is None
+        assert (line, report["refused"], code) == (f"{letter.pk}: refused: {letter.reason}", 1, 1)
+
+    def test_a_letter_that_is_not_there_is_said_so(self) -> None:
+        assert replay("--id", "12")[1:] == (
+            {"counted": 0, "repeated": 0, "refused": 0, "done": 0, "unknown": 1},
+            1,
+        )
+
+    def test_it_wants_to_know_which(self) -> None:
+        with pytest.raises(CommandError, match="required"):
+            call_command("replay_dead_letters")
+        with pytest.raises(CommandError, match="not allowed with"):
+            call_command("replay_dead_letters", "--all", "--id", "1")
+
+    def test_staff_replay_what_they_chose(self, order: Order, pen: Product) -> None:
+        letter = self.mislaid(order, pen)
+        consumers.count(batch(b"{"))
+        ProductFactory(pk=777)
+        chosen = list(DeadLetter.objects.values_list("pk", flat=True))
+        clerk = Staff("stats.view_deadletter", "stats.change_deadletter")
+        answer = clerk.post("stats_deadletter_changelist", action="replay", _selected_action=chosen)
+        assert told_by(answer) == ["1 letter was replayed.", "1 letter still cannot be counted."]
+        assert DeadLetter.objects.get(replayed_at=None).offset == 0
+        assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
+        page = clerk.get("stats_deadletter_change", letter.pk).content.decode()
+        assert "&quot;productId&quot;:777" in page
+        for state, expected in (("waiting", [0]), ("replayed", [5])):
+            shown = clerk.get("stats_deadletter_changelist", state=state).context["cl"].queryset
+            assert [each.offset for each in shown] == expected
+
+    def test_who_may_only_look_replays_nothing(self, order: Order, pen: Product) -> None:
+        letter = self.mislaid(order, pen)
+        ProductFactory(pk=777)
+        onlooker = Staff("stats.view_deadletter")
+        with nothing_changes():
+            onlooker.post("stats_deadletter_changelist", action="replay", _selected_action=[letter.pk])
