@@ -11,11 +11,11 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fmt messages
+.PHONY: help install run test test-kafka check fmt messages
 
 help: ## List what can be made
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '%-16s %s\n' "$$name" "$$what"; done
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
+		printf '%-18s %s\n' "$$name" "$$what"; done
 
 install: $(INSTALLED) ## Make .venv with everything pinned in requirements-dev.txt (PYTHON=… chooses the interpreter)
 
@@ -24,6 +24,10 @@ run: $(INSTALLED) ## Start the shop with servers and demo data (PORT=8000, HOST=
 
 test: $(INSTALLED) ## Run all tests on real servers (ARGS=… goes to pytest)
 	$(PYTEST) $(ARGS)
+
+test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (Java 17), or on KAFKA_BOOTSTRAP_SERVERS
+	@test -n "$$KAFKA_BOOTSTRAP_SERVERS" || $(PYTHON_BIN) -m tests.kafka.jars >/dev/null
+	$(PYTHON_BIN) -m pytest tests/kafka $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deployment and schema checks
 	$(PYTHON_BIN) -m ruff format --check .

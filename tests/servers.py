@@ -54,7 +54,7 @@ def start_shared_servers(servers: ExitStack) -> None:
     os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
     os.environ["HTTPS"] = "false"
     os.environ["ALLOWED_HOSTS"] = "*"
-    if "KAFKA_BOOTSTRAP_SERVERS" in os.environ:
+    if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         os.environ[_KAFKA_GIVEN] = "1"
     if "DATABASE_URL" not in os.environ:
         postgres = Postgres(directory / "postgres", logs=directory, durable=False)

@@ -1,0 +1,1 @@
+"""Tests on Apache Kafka itself: what the in-memory broker of the other tests cannot show."""

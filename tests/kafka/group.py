@@ -1,0 +1,85 @@
+"""A consumer group as the cluster sees it: who is in it, and how far it has come.
+
+Owns questions to the cluster and the way back to the beginning; is never a member, and knows nothing of what the
+messages mean.
+"""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
+from django.conf import settings
+
+from stats.events import ORDER_EVENTS
+
+T = TypeVar("T")
+
+ANSWER_SECONDS = 10.0
+_LIMIT_SECONDS = 60.0
+_PAUSE_SECONDS = 0.05
+
+
+class Group:
+    """The group of the statistics consumers of one test."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.name: str = settings.KAFKA_CONSUMER_GROUP
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        # Not the admin client: it crashes when it asks for offsets while the group's coordinator is still loading.
+        self._offsets = Consumer(
+            {"bootstrap.servers": bootstrap_servers, "group.id": self.name, "enable.auto.commit": False}
+        )
+        self._topics = [f"{settings.KAFKA_TOPIC_PREFIX}{event}" for event in ORDER_EVENTS]
+
+    def shares(self) -> list[int]:
+        """How many partitions each member reads, the least first."""
+
+        def ask() -> list[int]:
+            [answer] = self._admin.describe_consumer_groups([self.name], request_timeout=ANSWER_SECONDS).values()
+            return sorted(len(member.assignment.topic_partitions) for member in answer.result().members)
+
+        return _answered(ask)
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """Where the group would go on, by topic and partition; one without messages done is not there."""
+        places = _answered(lambda: self._offsets.committed(self._places(), timeout=ANSWER_SECONDS))
+        return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """Where the next messages will go, by topic and partition; one without messages is not there."""
+        ends = {(place.topic, place.partition): self._end(place) for place in self._places()}
+        return {place: end for place, end in ends.items() if end > 0}
+
+    def is_through(self) -> bool:
+        """Whether everything in the topics is done with."""
+        return self.committed() == self.ends()
+
+    def back_to_the_beginning(self) -> None:
+        """As an operator resets a group that nobody is in: every message comes again."""
+        beginning = [TopicPartition(topic, partition, 0) for topic, partition in self.ends()]
+        _answered(lambda: self._offsets.commit(offsets=beginning, asynchronous=False))
+
+    def close(self) -> None:
+        self._offsets.close()
+
+    def _places(self) -> list[TopicPartition]:
+        known = _answered(lambda: self._offsets.list_topics(timeout=ANSWER_SECONDS)).topics
+        return [TopicPartition(topic, partition) for topic in self._topics for partition in known[topic].partitions]
+
+    def _end(self, place: TopicPartition) -> int:
+        _, end = _answered(lambda: self._offsets.get_watermark_offsets(place, timeout=ANSWER_SECONDS))
+        return int(end)
+
+
+def _answered(ask: Callable[[], T]) -> T:
+    """Ask until there is an answer: a broker that has just started refuses many things for some seconds."""
+    deadline = time.monotonic() + _LIMIT_SECONDS
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(_PAUSE_SECONDS)

@@ -1,0 +1,250 @@
+"""The statistics consumer on a broker that rebalances, dies and replays: every order counted once, whatever happens."""
+
+from __future__ import annotations
+
+import io
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Producer
+from django.conf import settings as configured
+from django.core.management import call_command
+
+from commerce.core import sql
+from commerce.outbox.dispatcher import Dispatcher
+from commerce.outbox.routes import KAFKA
+from commerce.outbox.sinks.kafka_source import KafkaSource, Received
+from stats.events import ORDER_EVENTS
+from stats.models import ProcessedEvent
+from stats.operations import COUNT_ALONE, COUNTING
+from tests.factories import ProductFactory, UserFactory
+from tests.kafka.group import Group
+from tests.kafka.node import Node
+from tests.kafka.sales import assert_exact, sell, units_counted, units_of_orders
+from tests.outbox.manage import Managed, managed
+from tests.together import another_session, wait_until, wait_until_blocked
+
+if TYPE_CHECKING:
+    import psycopg
+    from pytest_django import Settings
+
+    from balances.models import User
+    from products.models import Product
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("topics")]
+
+
+@pytest.fixture
+def users() -> list[User]:
+    return [UserFactory() for _ in range(12)]
+
+
+@pytest.fixture
+def products() -> list[Product]:
+    return [ProductFactory(price=price) for price in (1_000, 2_000, 3_000)]
+
+
+@pytest.fixture
+def group(cluster: str, topics: None) -> Iterator[Group]:
+    group = Group(cluster)
+    yield group
+    group.close()
+
+
+class Shop:
+    """Sells, and tells Kafka."""
+
+    def __init__(self, users: list[User], products: list[Product]) -> None:
+        self._users = users
+        self._products = products
+        self.told = 0
+
+    def sell(self, orders: int) -> None:
+        self.told += sell(orders, users=self._users, products=self._products)
+        assert Dispatcher(KAFKA).drain().failed == 0
+
+    def all_counted(self) -> bool:
+        return ProcessedEvent.objects.count() == self.told
+
+
+@pytest.fixture
+def shop(users: list[User], products: list[Product]) -> Shop:
+    return Shop(users, products)
+
+
+@contextmanager
+def consumer() -> Iterator[Managed]:
+    """`manage.py consume_orders`, in the group of the test."""
+    environment = {"KAFKA_CONSUMER_GROUP": configured.KAFKA_CONSUMER_GROUP}
+    with managed("consume_orders", environment=environment) as process:
+        yield process
+
+
+@contextmanager
+def nobody_counts() -> Iterator[psycopg.Connection]:
+    """Whoever counts waits, with a batch in hand, until the end of the block or a commit."""
+    with another_session() as session:
+        session.execute(COUNT_ALONE, [COUNTING])
+        yield session
+
+
+def test_two_consumers_count_exactly_while_others_come_and_go(shop: Shop, group: Group) -> None:
+    shop.sell(200)
+    with consumer() as first:
+        wait_until(ProcessedEvent.objects.exists, "the first to count")
+        with consumer() as second:
+            wait_until(lambda: group.shares() == [2, 4], "both to read")
+            shop.sell(200)
+            wait_until(shop.all_counted, "both to count")
+            assert first.stop() == 0
+            shop.sell(200)
+            wait_until(lambda: group.shares() == [6], "the second to read everything")
+            with consumer() as third:
+                wait_until(lambda: group.shares() == [2, 4], "the third to take its share")
+                shop.sell(200)
+                wait_until(shop.all_counted, "everything to be counted")
+                wait_until(group.is_through, "the offsets to be committed")
+                assert (second.stop(), third.stop()) == (0, 0)
+    assert_exact()
+
+
+def test_a_consumer_killed_with_a_batch_in_hand_is_replaced_by_the_other(shop: Shop, group: Group) -> None:
+    with consumer() as killed, consumer() as other:
+        wait_until(lambda: group.shares() == [2, 4], "both to read")
+        with nobody_counts():
+            shop.sell(400)
+            wait_until_blocked(2)
+            killed.stop(signal.SIGKILL)
+            assert not ProcessedEvent.objects.exists()
+        wait_until(shop.all_counted, "the other to count everything")
+        wait_until(group.is_through, "the offsets to be committed")
+        assert group.shares() == [6]
+        assert other.stop() == 0
+    assert_exact()
+
+
+def test_a_consumer_killed_between_the_statistics_and_its_offsets_counts_nothing_twice(
+    shop: Shop, group: Group, node: Node
+) -> None:
+    with consumer() as killed:
+        wait_until(lambda: group.shares() == [6], "the consumer to read")
+        with nobody_counts() as session:
+            shop.sell(100)
+            wait_until_blocked()
+            # The broker hears nothing any more: no offset of this batch ever arrives.
+            node.pause()
+            session.commit()
+            wait_until(ProcessedEvent.objects.exists, "the batch to be counted")
+        killed.stop(signal.SIGKILL)
+        node.kill()
+    node.start_again()
+    assert group.committed() == {}
+    counted_before = ProcessedEvent.objects.count()
+    assert counted_before > 0
+    with consumer() as next_one:
+        wait_until(group.is_through, "everything to be read again")
+        assert next_one.stop() == 0
+    assert shop.all_counted()
+    assert_exact()
+
+
+def test_control_offsets_committed_before_the_statistics_lose_what_was_in_hand(shop: Shop, group: Group) -> None:
+    shop.sell(100)
+    dying = KafkaSource(group=group.name, event_types=ORDER_EVENTS)
+    taken: list[Received] = []
+
+    def take() -> bool:
+        taken.extend(dying.take(limit=500, wait_seconds=0.2))
+        return bool(taken)
+
+    wait_until(take, "a batch")
+    dying.settle(taken)
+    dying.close()
+    lost = len(taken)
+    shop.sell(100)
+    with consumer() as next_one:
+        wait_until(group.is_through, "the rest to be read")
+        assert next_one.stop() == 0
+    assert ProcessedEvent.objects.count() == shop.told - lost
+
+
+def test_topics_that_are_made_later_are_found(shop: Shop, settings: Settings, cluster: str) -> None:
+    settings.KAFKA_TOPIC_PREFIX += "later-"
+    with consumer() as process:
+        wait_until(lambda: process.said("Counting order-completed"), "the consumer")
+        call_command("create_topics", stdout=io.StringIO())
+        shop.sell(50)
+        wait_until(shop.all_counted, "the orders to be counted")
+        with closing(Group(cluster)) as group:
+            wait_until(group.is_through, "the offsets to be committed")
+        assert process.stop() == 0
+    assert_exact()
+
+
+def test_a_broker_killed_on_the_way_is_waited_for(shop: Shop, group: Group, node: Node) -> None:
+    with consumer() as process:
+        shop.sell(200)
+        wait_until(shop.all_counted, "the orders before")
+        node.kill()
+        node.start_again()
+        shop.sell(200)
+        wait_until(shop.all_counted, "the orders after")
+        wait_until(group.is_through, "the offsets to be committed")
+        assert process.stop() == 0
+    assert_exact()
+
+
+class TestReplay:
+    """The whole topic once more, from its first message."""
+
+    @pytest.fixture(autouse=True)
+    def counted_once(self, group: Group, shop: Shop) -> None:
+        shop.sell(300)
+        self.read_everything(group)
+        assert_exact()
+        group.back_to_the_beginning()
+        assert set(group.committed().values()) == {0}
+
+    def test_it_changes_nothing(self, group: Group, shop: Shop) -> None:
+        before = units_counted()
+        self.read_everything(group)
+        assert units_counted() == before
+        assert shop.all_counted()
+        assert_exact()
+
+    def test_control_without_processed_events_it_doubles_everything(self, group: Group) -> None:
+        ProcessedEvent.objects.all().delete()
+        self.read_everything(group)
+        assert units_counted() == {place: 2 * units for place, units in units_of_orders().items()}
+
+    def test_into_empty_tables_it_gives_what_the_orders_say(self, group: Group) -> None:
+        sql.execute("TRUNCATE product_stat, processed_event")
+        self.read_everything(group)
+        assert_exact()
+
+    @staticmethod
+    def read_everything(group: Group) -> None:
+        with consumer() as process:
+            wait_until(group.is_through, "everything to be read")
+            assert process.stop() == 0
+
+
+def test_poison_does_not_stop_the_rest(shop: Shop, group: Group, cluster: str) -> None:
+    poison = (b"", b"\xff\xfe", b"{}", b"[" * 100_000, b'{"type": "order-completed", "id": "x", "data": null}', None)
+    with consumer() as process:
+        shop.sell(50)
+        strangers = Producer({"bootstrap.servers": cluster})
+        for event in ("order-completed", "order-cancelled"):
+            for value in poison:
+                for partition in range(configured.KAFKA_TOPIC_PARTITIONS):
+                    strangers.produce(f"{configured.KAFKA_TOPIC_PREFIX}{event}", value, partition=partition)
+        assert strangers.flush(10) == 0
+        shop.sell(50)
+        wait_until(shop.all_counted, "the orders around the poison")
+        wait_until(group.is_through, "the poison to be left behind")
+        assert process.stop() == 0
+    assert sum(group.ends().values()) == shop.told + 2 * 3 * len(poison)
+    assert_exact()

@@ -1,0 +1,313 @@
+"""The dispatcher, and a broker that pauses, dies, lacks a topic or refuses a message: nothing is lost or overtaken."""
+
+from __future__ import annotations
+
+import io
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from django.core.management import call_command
+from django.db.models.functions import Now
+
+from commerce.core import sql
+from commerce.outbox import hand_over
+from commerce.outbox.dispatcher import Dispatcher, Drained
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import KAFKA
+from commerce.outbox.sinks import kafka
+from commerce.outbox.sinks.base import Failure, Message
+from tests.factories import ProductFactory, UserFactory
+from tests.kafka.backlog import (
+    EVENT,
+    USERS,
+    arrived,
+    assert_nothing_lost,
+    failed_attempts,
+    numbers_of,
+    owe,
+    sent,
+    waiting,
+)
+from tests.kafka.node import Node
+from tests.outbox.manage import Managed, managed
+from tests.shopper import Shopper
+from tests.together import PATIENCE_SECONDS, another_session, together, wait_until, wait_until_blocked
+
+if TYPE_CHECKING:
+    from pytest_django import Settings
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+BATCH_IN_HAND = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity AS session USING (pid)
+    WHERE locktype = 'advisory' AND datname = current_database() AND state = 'idle' AND query LIKE '%%held_back%%'
+"""
+
+END_WHO_WAITS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+
+@contextmanager
+def relay(*, batch: int = 500) -> Iterator[Managed]:
+    """`manage.py relay_outbox`, to Kafka alone."""
+    environment = {"DATA_PLATFORM_URL": "", "OUTBOX_BATCH_SIZE": str(batch)}
+    with managed("relay_outbox", environment=environment) as process:
+        yield process
+
+
+@pytest.fixture
+def dispatching(settings: Settings) -> Iterator[None]:
+    """This process sends what it commits, as a web worker does."""
+    settings.OUTBOX_DISPATCH_IN_WEB = True
+    yield
+    hand_over.stop()
+
+
+def batch_in_hand() -> bool:
+    """Whether a dispatcher has fetched a batch and waits for the broker."""
+    row = sql.fetch_one(BATCH_IN_HAND)
+    return bool(row and row[0])
+
+
+def producer_with(monkeypatch: pytest.MonkeyPatch, **changes: int | str) -> None:
+    """The shop's producer is made anew, with some of its settings changed."""
+    monkeypatch.setattr(kafka, "Producer", lambda configured: Producer({**configured, **changes}))
+    monkeypatch.setattr(kafka, "_clients", kafka._Clients())
+
+
+def make_topics() -> None:
+    call_command("create_topics", stdout=io.StringIO())
+
+
+def make_topic(cluster: str, event: str, **configured: str) -> None:
+    """One topic alone, with settings of its own."""
+    admin = AdminClient({"bootstrap.servers": cluster})
+    wanted = NewTopic(kafka.topic_of(event), num_partitions=3, replication_factor=1, config=configured)
+    [answer] = admin.create_topics([wanted], operation_timeout=10).values()
+    answer.result(timeout=10)
+
+
+@pytest.mark.usefixtures("topics")
+class TestBrokerTrouble:
+    """The broker, not the shop, is in trouble."""
+
+    def test_a_paused_broker_gets_everything_in_order_when_it_goes_on(self, node: Node) -> None:
+        owe(1, 300)
+        with relay(batch=100) as process:
+            wait_until(lambda: waiting() == 0, "the messages before the pause")
+            node.pause()
+            owe(301, 900)
+            wait_until(failed_attempts, "a batch without an answer")
+            owe(901, 1_000)
+            assert sent() == 300
+            node.resume()
+            wait_until(lambda: waiting() == 0, "everything to leave")
+            assert process.stop() == 0
+        assert_nothing_lost(arrived(), last=1_000)
+
+    @pytest.mark.usefixtures("dispatching")
+    def test_a_paused_broker_costs_an_order_nothing(self, node: Node) -> None:
+        shopper, product = Shopper(UserFactory(balance=100_000)), ProductFactory(price=1_000, stock=10)
+        node.pause()
+        for _ in range(3):
+            assert shopper.post("/api/orders", {"items": [{"productId": product.pk, "quantity": 1}]}).status == 200
+        assert sent() == 0
+        node.resume()
+        wait_until(lambda: waiting() == 0, "the events of three orders")
+        assert len(arrived("order-completed")) == 3
+
+    def test_a_killed_broker_gets_the_rest_when_it_is_back(self, node: Node) -> None:
+        owe(1, 6_000)
+        with relay(batch=20) as process:
+            wait_until(lambda: sent() >= 200, "the first messages to leave")
+            node.kill()
+            assert waiting() > 0, "the broker was killed too late to show anything"
+            wait_until(failed_attempts, "a batch that found no broker")
+            node.start_again()
+            wait_until(lambda: waiting() == 0, "everything to leave")
+            assert process.stop() == 0
+        assert_nothing_lost(arrived(), last=6_000)
+
+    def test_a_broker_that_is_away_at_the_start_is_waited_for(self, node: Node) -> None:
+        owe(1, 50)
+        node.kill()
+        with relay() as process:
+            wait_until(failed_attempts, "a batch that found no broker")
+            node.start_again()
+            wait_until(lambda: waiting() == 0, "everything to leave")
+            assert process.stop() == 0
+        assert_nothing_lost(arrived(), last=50)
+
+
+class TestTopics:
+    """The cluster makes no topic by itself."""
+
+    def test_what_has_no_topic_waits_and_goes_when_it_is_made(self) -> None:
+        owe(1, 30)
+        with relay() as process:
+            # The first of each user; it holds back the others.
+            wait_until(lambda: failed_attempts() == USERS, "the messages to be tried")
+            [reason] = set(OutboxMessage.objects.filter(attempts__gt=0).values_list("last_error", flat=True))
+            make_topics()
+            wait_until(lambda: waiting() == 0, "everything to leave")
+            assert process.stop() == 0
+        assert "UNKNOWN_TOPIC_OR_PART" in reason
+        assert_nothing_lost(arrived(), last=30)
+        assert len(arrived()) == 30
+
+    def test_it_holds_back_its_users_later_events_and_nobody_elses(self, cluster: str) -> None:
+        self.owe_a_coupon_without_topic_and_two_orders(cluster)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=1)
+        assert [record.key for record in arrived("order-completed")] == [b"2"]
+        make_topics()
+        OutboxMessage.objects.update(next_attempt_at=Now())
+        assert Dispatcher(KAFKA).drain() == Drained(sent=2)
+        [issued] = arrived("coupon-issued")
+        [ordered] = [record for record in arrived("order-completed") if record.key == b"1"]
+        assert issued.written_at <= ordered.written_at
+
+    def test_control_without_holding_back_the_later_event_overtakes(
+        self, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def nobody_held_back(
+            messages: Sequence[Message], missing: Mapping[str, str]
+        ) -> tuple[dict[int, Failure | None], list[Message]]:
+            lost = [message for message in messages if kafka.topic_of(message.type) in missing]
+            return {message.id: Failure("no topic") for message in lost}, [
+                each for each in messages if each not in lost
+            ]
+
+        monkeypatch.setattr(kafka, "_without_missing", nobody_held_back)
+        self.owe_a_coupon_without_topic_and_two_orders(cluster)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
+        assert {record.key for record in arrived("order-completed")} == {b"1", b"2"}
+
+    def owe_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
+        """User 1 has got a coupon and then ordered; user 2 has ordered."""
+        make_topic(cluster, "order-completed")
+        owe(1, 1, users=9)
+        owe(1, 2, users=9, event="order-completed")
+
+
+class TestMessageTooLarge:
+    """What the broker will never take is parked with its reason, and holds back nobody."""
+
+    def test_one_that_the_client_refuses(self, topics: None) -> None:
+        owe(1, 20)
+        owe(21, 21, noise_bytes=2_000_000)
+        owe(22, 40)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=39, failed=1)
+        self.assert_only_21_is_parked()
+
+    def test_one_that_the_topic_refuses_takes_no_other_along(
+        self, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The messages of a batch share requests to the broker, which takes or refuses a request as a whole."""
+        producer_with(monkeypatch, **{"compression.type": "none"})
+        make_topic(cluster, EVENT, **{"max.message.bytes": str(kafka.REQUEST_BYTES)})
+        owe(1, 20)
+        owe(21, 21, noise_bytes=900_000)
+        owe(22, 3_000, noise_bytes=700)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=2_999, failed=1)
+        self.assert_only_21_is_parked(last=3_000)
+
+    def test_control_in_large_requests_others_are_parked_with_it(
+        self, cluster: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        producer_with(monkeypatch, **{"batch.size": 1_000_000, "linger.ms": 500})
+        make_topic(cluster, EVENT, **{"max.message.bytes": str(kafka.REQUEST_BYTES)})
+        owe(1, 20)
+        owe(21, 21, noise_bytes=900_000)
+        assert Dispatcher(KAFKA).drain().failed > 1
+
+    def assert_only_21_is_parked(self, *, last: int = 40) -> None:
+        parked = OutboxMessage.objects.get(sent_at=None)
+        assert parked.event_id == f"{EVENT}:21"
+        assert parked.parked_at is not None
+        assert "MSG_SIZE_TOO_LARGE" in parked.last_error
+        numbers = numbers_of(arrived())
+        assert sorted(numbers) == [number for number in range(1, last + 1) if number != 21]
+
+
+@pytest.mark.usefixtures("topics")
+class TestProcesses:
+    """Relays that die, are told to stop, or meet."""
+
+    def test_a_relay_killed_after_the_acknowledgement_and_before_its_mark_costs_a_repeat(self) -> None:
+        owe(1, 500)
+        with another_session() as session, relay(batch=50) as killed:
+            # Whoever wants to mark the second batch as sent waits.
+            session.execute(
+                "SELECT FROM outbox_message WHERE event_id = ANY(%s) FOR UPDATE",
+                [[f"{EVENT}:{number}" for number in range(51, 101)]],
+            )
+            wait_until_blocked()
+            assert sent() == 50
+            killed.stop(signal.SIGKILL)
+            # Else it would do the dead relay's last wish as soon as it no longer has to wait.
+            sql.fetch_one(END_WHO_WAITS)
+        with relay(batch=50) as next_one:
+            wait_until(lambda: waiting() == 0, "everything to leave")
+            assert next_one.stop() == 0
+        records = arrived()
+        assert_nothing_lost(records, last=500)
+        assert sorted(numbers_of(records)) == sorted([*range(1, 501), *range(51, 101)])
+
+    def test_two_relays_at_once_and_one_killed_on_the_way(self) -> None:
+        owe(1, 6_000)
+        with relay(batch=20) as killed, relay(batch=20) as other:
+            wait_until(lambda: sent() >= 500 and other.said("Relaying"), "some messages to leave")
+            killed.stop(signal.SIGKILL)
+            assert waiting() > 0, "the relay was killed too late to show anything"
+            wait_until(lambda: waiting() == 0, "everything to leave")
+            assert other.stop() == 0
+        records = arrived()
+        assert_nothing_lost(records, last=6_000)
+        assert len(records) <= 6_000 + 20
+
+    def test_control_without_the_lock_two_at_once_send_everything_twice(self) -> None:
+        both_have_it = threading.Barrier(2)
+
+        class Unlocked(Dispatcher):
+            """Believes that nobody else drains."""
+
+            @contextmanager
+            def _sole(self) -> Iterator[bool]:
+                yield True
+
+            def _due(self) -> list[Message]:
+                batch = super()._due()
+                both_have_it.wait(timeout=PATIENCE_SECONDS)
+                return batch
+
+        owe(1, 100)
+        together([Unlocked(KAFKA).drain] * 2)
+        assert sorted(numbers_of(arrived())) == sorted([*range(1, 101)] * 2)
+
+    def test_sigterm_finishes_the_batch_in_hand_and_begins_no_other(self, node: Node) -> None:
+        owe(1, 10)
+        with relay(batch=50) as process:
+            wait_until(lambda: waiting() == 0, "the first messages to leave")
+            node.pause()
+            owe(11, 300)
+            wait_until(batch_in_hand, "a batch that waits for the broker")
+            process.process.send_signal(signal.SIGTERM)
+            node.resume()
+            assert process.process.wait(timeout=30) == 0
+        assert sent() == 60
+        assert sorted(numbers_of(arrived())) == list(range(1, 61))
+
+    def test_a_full_producer_queue_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        producer_with(monkeypatch, **{"queue.buffering.max.messages": 10})
+        owe(1, 500)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=500)
+        assert_nothing_lost(arrived(), last=500)
+        assert len(arrived()) == 500
