@@ -208,15 +208,24 @@ OUTBOX_DISPATCH_IN_WEB = env.bool("OUTBOX_DISPATCH_IN_WEB", default=True)
 OUTBOX_BATCH_SIZE = env.int("OUTBOX_BATCH_SIZE", default=500)
 OUTBOX_POLL_SECONDS = env.float("OUTBOX_POLL_SECONDS", default=0.5)
 OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=12)
+OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
+"""How long delivered messages are kept, with the log of their calls, before relay_outbox purges them; 0: for ever."""
 
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
 """Where completed and cancelled orders are reported. Empty: nothing is reported, and nothing is owed."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
 DATA_PLATFORM_DELIVERY = env.str("DATA_PLATFORM_DELIVERY", default="async")
 DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", default=3.0)
+DATA_PLATFORM_BREAKER_FAILURES = env.int("DATA_PLATFORM_BREAKER_FAILURES", default=5)
+DATA_PLATFORM_BREAKER_SECONDS = env.float("DATA_PLATFORM_BREAKER_SECONDS", default=30.0)
+"""After so many failed calls in a row, the data platform is left alone for so long, then probed by one call."""
 
 if min(KAFKA_TOPIC_PARTITIONS, KAFKA_TOPIC_RETENTION_HOURS, KAFKA_TOPIC_REPLICATION) < 1:
     raise ImproperlyConfigured("KAFKA_TOPIC_PARTITIONS, …_RETENTION_HOURS and …_REPLICATION are 1 or more.")
+if OUTBOX_RETENTION_HOURS < 0:
+    raise ImproperlyConfigured("OUTBOX_RETENTION_HOURS is 0 (for ever) or more.")
+if DATA_PLATFORM_BREAKER_FAILURES < 1 or DATA_PLATFORM_BREAKER_SECONDS <= 0:
+    raise ImproperlyConfigured("DATA_PLATFORM_BREAKER_FAILURES is 1 or more, DATA_PLATFORM_BREAKER_SECONDS above 0.")
 if DATA_PLATFORM_DELIVERY not in ("async", "sync"):
     raise ImproperlyConfigured("DATA_PLATFORM_DELIVERY is neither `async` nor `sync`.")
 if DATA_PLATFORM_URL and not DATA_PLATFORM_SECRET:

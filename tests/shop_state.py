@@ -21,8 +21,10 @@ TABLES = (
     "order",
     "order_item",
     "outbox_message",
+    "delivery_attempt",
     "idempotency_key",
     "processed_event",
+    "dead_letter",
 )
 
 Rows = dict[str, list[tuple[Any, ...]]]

@@ -92,7 +92,7 @@ def earlier_answer(claim: Claim) -> Answer | None:
         " WHERE caller_id = %s AND key = %s",
         [claim.caller_id, claim.key],
     )
-    if row is None or row[4] <= _oldest_kept():
+    if row is None or row[4] <= oldest_kept(timezone.now()):
         return None
     fingerprint, status, content_type, body, _ = row
     if bytes(fingerprint) != claim.fingerprint:
@@ -104,7 +104,7 @@ def forget_expired(claim: Claim) -> None:
     """Make room for a key whose 24 hours are over."""
     sql.execute(
         "DELETE FROM idempotency_key WHERE caller_id = %s AND key = %s AND created_at <= %s",
-        [claim.caller_id, claim.key, _oldest_kept()],
+        [claim.caller_id, claim.key, oldest_kept(timezone.now())],
     )
 
 
@@ -123,5 +123,6 @@ def remember_refusal(claim: Claim, answer: Answer) -> Answer:
     return earlier
 
 
-def _oldest_kept() -> datetime:
-    return timezone.now() - timedelta(hours=settings.IDEMPOTENCY_HOURS)
+def oldest_kept(now: datetime) -> datetime:
+    """An answer from this moment or before is none any more."""
+    return now - timedelta(hours=settings.IDEMPOTENCY_HOURS)

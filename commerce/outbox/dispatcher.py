@@ -16,12 +16,13 @@ from django.conf import settings
 from django.db import connection
 
 from commerce.core import metrics, sql
-from commerce.outbox.sinks.base import Failure, Message, Outcomes, Sink, sink_of
+from commerce.outbox.breaker import Breaker
+from commerce.outbox.record import Verdict, record
+from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
 
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 0.5
-_LONGEST_ERROR = 1_000
 
 # Session locks, not transaction locks: they last while the network is waited for, and end with the connection.
 TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
@@ -70,18 +71,6 @@ CLAIM_ONE = """
     RETURNING id, event_id, type, aggregate_id, payload, attempts
 """
 
-MARK_SENT = "UPDATE outbox_message SET sent_at = now(), attempts = attempts + 1 WHERE id = ANY(%s)"
-
-MARK_FAILED = """
-    UPDATE outbox_message AS message
-    SET attempts = message.attempts + 1,
-        last_error = failed.error,
-        next_attempt_at = now() + failed.wait_seconds * interval '1 second',
-        parked_at = CASE WHEN failed.parked THEN now() END
-    FROM unnest(%s::bigint[], %s::text[], %s::float8[], %s::boolean[]) AS failed (id, error, wait_seconds, parked)
-    WHERE message.id = failed.id AND message.sent_at IS NULL
-"""
-
 
 @dataclass(frozen=True)
 class Drained:
@@ -124,9 +113,9 @@ class Dispatcher:
                 return Drained(elsewhere=True)
             while not stopping() and (batch := self._due()):
                 outcomes = self._deliver(batch)
-                sent_now = sum(failure is None for failure in outcomes.values())
-                sent += sent_now
-                failed += len(outcomes) - sent_now
+                failed_now = sum(isinstance(outcome, Failure) for outcome in outcomes.values())
+                sent += len(outcomes) - failed_now
+                failed += failed_now
                 if self.pause_seconds() > 0 or not outcomes:
                     break
         return Drained(sent, failed)
@@ -134,21 +123,23 @@ class Dispatcher:
     def deliver_now(self, event_id: str) -> bool:
         """Deliver one message past the queue, and say whether it is off our hands.
 
-        False leaves it to the next drain. Raises django.db.Error where the database fails.
+        False leaves it to the next drain: at once, and without a statement, while the destination is left alone.
+        Raises django.db.Error where the database fails.
         """
+        if self.pause_seconds() > 0:
+            return False
         lease_seconds = settings.DATA_PLATFORM_TIMEOUT_SECONDS + FIRST_WAIT_SECONDS
         row = sql.fetch_one(CLAIM_ONE, [lease_seconds, event_id, self.destination])
         if row is None:
             # A dispatcher was quicker, or the message is known to be in trouble.
             return False
         message = _message(row)
-        outcomes = self.sink.deliver([message])
-        self._record([message], outcomes)
-        return outcomes.get(message.id, _UNTRIED) is None
+        return not isinstance(self._call([message]).get(message.id, _UNTRIED), Failure)
 
     def pause_seconds(self) -> float:
         """How long the destination is left alone after it was found away. Other processes find out for themselves."""
-        return max(0.0, self._paused_until - time.monotonic())
+        breaker = self.sink.breaker
+        return max(0.0, self._paused_until - time.monotonic(), breaker.pause_seconds() if breaker else 0.0)
 
     def anything_due(self) -> bool:
         return sql.fetch_one(DUE, {"destination": self.destination, "limit": 1}) is not None
@@ -180,9 +171,8 @@ class Dispatcher:
         return [_message(row) for row in sql.fetch_all(statement, {"destination": self.destination, "limit": limit})]
 
     def _deliver(self, batch: Sequence[Message]) -> Outcomes:
-        outcomes = self.sink.deliver(batch)
-        self._record(batch, outcomes)
-        failures = [failure for failure in outcomes.values() if failure is not None]
+        outcomes = self._call(batch)
+        failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
         if any(failure.away for failure in failures) and len(failures) == len(outcomes):
             wait_seconds = backoff_seconds(self._times_away, longest_seconds=self.sink.longest_wait_seconds)
             self._times_away += 1
@@ -192,24 +182,36 @@ class Dispatcher:
             self._times_away = 0
         return outcomes
 
-    def _record(self, batch: Sequence[Message], outcomes: Outcomes) -> None:
-        sent = [message_id for message_id, failure in outcomes.items() if failure is None]
-        if sent:
-            sql.execute(MARK_SENT, [sent])
-            metrics.OUTBOX_SENT.labels(self.destination).inc(len(sent))
-        failed = [(message, failure) for message in batch if (failure := outcomes.get(message.id)) is not None]
-        if failed:
-            sql.execute(MARK_FAILED, _columns([self._verdict(message, failure) for message, failure in failed]))
-            metrics.OUTBOX_FAILURES.labels(self.destination).inc(len(failed))
+    def _call(self, batch: Sequence[Message]) -> Outcomes:
+        """Try as much of the batch as the destination is believed to bear, and record what became of it."""
+        breaker = self.sink.breaker
+        admitted = batch[: breaker.admit(len(batch))] if breaker else batch
+        if not admitted:
+            return {}
+        outcomes = self.sink.deliver(admitted)
+        if breaker:
+            _report(breaker, outcomes)
+        record(self.destination, [self._verdict(one, outcomes[one.id]) for one in admitted if one.id in outcomes])
+        failed = sum(isinstance(outcome, Failure) for outcome in outcomes.values())
+        metrics.OUTBOX_SENT.labels(self.destination).inc(len(outcomes) - failed)
+        metrics.OUTBOX_FAILURES.labels(self.destination).inc(failed)
+        return outcomes
 
-    def _verdict(self, message: Message, failure: Failure) -> tuple[int, str, float, bool]:
+    def _verdict(self, message: Message, outcome: Outcome) -> Verdict:
+        if not isinstance(outcome, Failure):
+            return Verdict(message.id, call=outcome.call if outcome else None)
         tried_enough = self.sink.parks and message.attempts + 1 >= settings.OUTBOX_MAX_ATTEMPTS
-        parked = failure.refused or tried_enough
+        parked = outcome.refused or tried_enough
         if parked:
-            logger.error("%s for %s is parked: %s", message.event_id, self.destination, failure.reason)
+            logger.error("%s for %s is parked: %s", message.event_id, self.destination, outcome.reason)
         wait_seconds = backoff_seconds(message.attempts, longest_seconds=self.sink.longest_wait_seconds)
-        error = failure.reason.replace("\0", "")[:_LONGEST_ERROR]
-        return message.id, error, max(wait_seconds, failure.retry_after_seconds), parked
+        return Verdict(
+            message.id,
+            error=outcome.reason,
+            wait_seconds=max(wait_seconds, outcome.retry_after_seconds),
+            parked=parked,
+            call=outcome.call,
+        )
 
 
 _UNTRIED = Failure("Not tried")
@@ -220,10 +222,15 @@ def backoff_seconds(failures: int, *, longest_seconds: float) -> float:
     return min(longest_seconds, FIRST_WAIT_SECONDS * 2.0 ** min(failures, 20)) * random.uniform(0.5, 1.0)  # noqa: S311  # spread, not secrecy
 
 
+def _report(breaker: Breaker, outcomes: Outcomes) -> None:
+    failures = [one for one in outcomes.values() if isinstance(one, Failure) and not one.about_message]
+    breaker.report(
+        failed=len(failures),
+        worked=len(failures) < len(outcomes),
+        asked_seconds=max((failure.retry_after_seconds for failure in failures), default=0.0),
+    )
+
+
 def _message(row: tuple[Any, ...]) -> Message:
     message_id, event_id, event_type, key, payload, attempts = row
     return Message(message_id, event_id, event_type, key, payload.encode(), attempts)
-
-
-def _columns(rows: Sequence[tuple[int, str, float, bool]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -19,6 +19,7 @@ GATHER_SECONDS = 0.02
 _FIRST_TURN_SECONDS = 0.02
 _LONGEST_TURN_SECONDS = 0.1
 _RECOVERY_SECONDS = 1.0
+_PAUSE_LOOK_SECONDS = 0.5
 
 
 class DispatcherThread(threading.Thread):
@@ -49,11 +50,17 @@ class DispatcherThread(threading.Thread):
             wait_seconds: float | None = 0.0
             while not self._stopping.is_set():
                 self._woken.wait(wait_seconds)
-                self._stopping.wait(max(GATHER_SECONDS, self._dispatcher.pause_seconds()))
+                self._stopping.wait(GATHER_SECONDS)
+                self._sit_out_the_pause()
                 self._woken.clear()
                 wait_seconds = self._round()
         finally:
             connection.close()
+
+    def _sit_out_the_pause(self) -> None:
+        """It may end early: a request in sync mode found the destination at work again."""
+        while (seconds := self._dispatcher.pause_seconds()) > 0 and not self._stopping.is_set():
+            self._stopping.wait(min(seconds, _PAUSE_LOOK_SECONDS))
 
     def _round(self) -> float | None:
         """Drain once and return how long to wait for a wake; None: as long as it takes."""
@@ -83,6 +90,9 @@ class DispatcherThread(threading.Thread):
         return wait_seconds
 
     def _seconds_to_look(self) -> float | None:
+        if self._dispatcher.pause_seconds() > 0:
+            # Something is due and was not tried, or has failed: go on as soon as that is allowed.
+            return 0.0
         if not self._owing:
             return self._poll_seconds
         next_attempt = self._dispatcher.seconds_to_next_attempt()

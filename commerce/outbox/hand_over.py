@@ -8,6 +8,7 @@ import atexit
 import logging
 import os
 import threading
+from collections.abc import Collection
 
 from django.conf import settings
 from django.db import Error as DatabaseFailure
@@ -27,6 +28,13 @@ def after_release(event_id: str, destinations: tuple[str, ...]) -> None:
         if destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync" and _delivered(event_id):
             continue
         if settings.OUTBOX_DISPATCH_IN_WEB:
+            _threads.wake(destination)
+
+
+def wake(destinations: Collection[str]) -> None:
+    """Something else than a write has made messages due."""
+    if settings.OUTBOX_DISPATCH_IN_WEB:
+        for destination in destinations:
             _threads.wake(destination)
 
 

@@ -1,9 +1,11 @@
-"""What the shop owes the world."""
+"""What the shop owes the world, and each call that told it."""
 
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+
+from commerce.outbox.routes import DATA_PLATFORM
 
 
 class OutboxMessage(models.Model):
@@ -44,7 +46,59 @@ class OutboxMessage(models.Model):
             ),
             models.Index(fields=["parked_at"], name="outbox_message_parked", condition=Q(parked_at__isnull=False)),
             models.Index(fields=["event_id"], name="outbox_message_event"),
+            # What a purge takes, and in which order.
+            models.Index(fields=["sent_at"], name="outbox_message_sent", condition=Q(sent_at__isnull=False)),
         ]
 
     def __str__(self) -> str:
         return f"{self.event_id} → {self.destination}"
+
+    @property
+    def may_go_again(self) -> bool:
+        """What `commerce.outbox.resend` would take."""
+        if self.sent_at is not None:
+            return self.destination == DATA_PLATFORM
+        return self.parked_at is not None
+
+
+class DeliveryOutcome(models.TextChoices):
+    """How a call ended."""
+
+    ACKNOWLEDGED = "acknowledged", _("acknowledged")
+    REFUSED = "refused", _("refused")
+    NO_ANSWER = "no-answer", _("no answer")
+
+
+class DeliveryAttempt(models.Model):
+    """One call that told a message to the data platform, written together with what became of the message.
+
+    It goes when its message is purged.
+    """
+
+    message = models.ForeignKey(
+        OutboxMessage, on_delete=models.CASCADE, related_name="deliveries", verbose_name=_("outbox message")
+    )
+    destination = models.CharField(_("destination"), max_length=30)
+    attempted_at = models.DateTimeField(_("attempted at"))
+    duration_ms = models.PositiveIntegerField(_("duration (ms)"))
+    http_status = models.PositiveSmallIntegerField(
+        _("HTTP status"), null=True, blank=True, help_text=_("Empty where no whole answer came.")
+    )
+    outcome = models.CharField(_("outcome"), max_length=20, choices=DeliveryOutcome)
+    error = models.TextField(_("error"), db_default="", blank=True)
+
+    class Meta:
+        db_table = "delivery_attempt"
+        verbose_name = _("delivery attempt")
+        verbose_name_plural = _("delivery attempts")
+        indexes = [
+            # What staff look for, among very many that went well.
+            models.Index(
+                fields=["outcome", "id"],
+                name="delivery_attempt_failed",
+                condition=~Q(outcome=DeliveryOutcome.ACKNOWLEDGED),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.message_id}: {self.get_outcome_display()}"

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from commerce.core.transaction import Transaction
-from commerce.outbox import hand_over
+from commerce.outbox.hand_over import after_release
 from commerce.outbox.routes import destinations_of
 
 INSERT_MESSAGES = """
@@ -69,4 +69,4 @@ def publish(unit: Transaction, event: Event) -> None:
             list(destinations),
         ),
     )
-    unit.on_released(lambda: hand_over.after_release(event.id, destinations))
+    unit.on_released(lambda: after_release(event.id, destinations))

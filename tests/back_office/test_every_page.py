@@ -10,11 +10,11 @@ from balances.models import LedgerEntry, User
 from balances.services import charge_balance
 from commerce.idempotency.claims import Once
 from commerce.idempotency.models import IdempotencyKey
-from commerce.outbox.models import OutboxMessage
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from coupons.models import Coupon, UserCoupon
 from orders.models import Order
 from products.models import Product, StockMovement
-from stats.models import ProcessedEvent, ProductStat
+from stats.models import DeadLetter, ProcessedEvent, ProductStat
 from tests.back_office.staff import Staff
 from tests.factories import CouponFactory, ProductFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
@@ -28,9 +28,11 @@ HISTORY: list[type[models.Model]] = [
     Order,
     UserCoupon,
     OutboxMessage,
+    DeliveryAttempt,
     IdempotencyKey,
     ProcessedEvent,
     ProductStat,
+    DeadLetter,
 ]
 EDITABLE: list[type[models.Model]] = [User, Product, Coupon]
 

@@ -1,12 +1,18 @@
-"""The outbox in the back-office: to see what waits, and to send again what was parked."""
+"""The outbox in the back-office: to see what waits and how each call went, and to send again."""
 
 import pytest
+from django.utils import timezone
+from pytest_django import Settings
 
 from commerce.core import sql
-from commerce.outbox.models import OutboxMessage
+from commerce.outbox import hand_over
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage
+from commerce.outbox.sinks.base import sink_of
 from tests.back_office.staff import Staff, told_by
 from tests.operations.busy_shop import busy_shop
+from tests.outbox.partner import partner_at_work
 from tests.shop_state import nothing_changes
+from tests.together import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +40,7 @@ def messages() -> dict[str, OutboxMessage]:
 def send_again(staff: Staff, *chosen: OutboxMessage) -> list[str]:
     answer = staff.post(
         "outbox_outboxmessage_changelist",
-        action="send_parked_again",
+        action="send_again",
         _selected_action=[message.pk for message in chosen],
     )
     return told_by(answer)
@@ -83,3 +89,85 @@ def test_the_list_can_be_narrowed_to_one_destination(messages: dict[str, OutboxM
     for destination in ("kafka", "data-platform"):
         shown = clerk.get("outbox_outboxmessage_changelist", destination=destination).context["cl"].queryset
         assert shown.count() == OutboxMessage.objects.filter(destination=destination).count() > 0
+
+
+@pytest.fixture
+def to_data_platform(messages: dict[str, OutboxMessage]) -> OutboxMessage:
+    """A sent message, with a call that failed and one that went well."""
+    message = OutboxMessage.objects.filter(destination="data-platform", sent_at__isnull=False).first()
+    assert message is not None
+    DeliveryAttempt.objects.filter(message=message).delete()
+    for status, outcome, error in ((503, "refused", "HTTP 503: later"), (200, "acknowledged", "")):
+        DeliveryAttempt.objects.create(
+            message=message,
+            destination="data-platform",
+            attempted_at=timezone.now(),
+            duration_ms=41,
+            http_status=status,
+            outcome=outcome,
+            error=error,
+        )
+    return message
+
+
+def test_a_sent_message_to_the_data_platform_goes_again(to_data_platform: OutboxMessage) -> None:
+    assert send_again(Staff(*CLERK), to_data_platform) == ["1 message is sent again."]
+    to_data_platform.refresh_from_db()
+    assert (to_data_platform.sent_at, to_data_platform.attempts) == (None, 0)
+
+
+def test_a_sent_message_to_kafka_does_not(messages: dict[str, OutboxMessage]) -> None:
+    """It would arrive after what followed it."""
+    sent = OutboxMessage.objects.filter(destination="kafka", sent_at__isnull=False).first()
+    assert sent is not None
+    clerk = Staff(*CLERK)
+    with nothing_changes():
+        assert send_again(clerk, sent) == ["0 messages are sent again."]
+
+
+def test_the_page_of_a_message_shows_its_calls_and_sends_it_again(to_data_platform: OutboxMessage) -> None:
+    clerk = Staff(*CLERK, "outbox.view_deliveryattempt")
+    page = clerk.get("outbox_outboxmessage_change", to_data_platform.pk).content.decode()
+    assert "HTTP 503: later" in page
+    assert page.count('<td class="field-duration_ms">') == 2
+    assert '<input type="hidden" name="action" value="send_again">' in page
+    assert f'<input type="hidden" name="_selected_action" value="{to_data_platform.pk}">' in page
+    send_again(clerk, to_data_platform)
+    waiting = clerk.get("outbox_outboxmessage_change", to_data_platform.pk).content.decode()
+    assert 'value="send_again"' not in waiting, "it is on its way"
+
+
+def test_who_may_only_look_has_no_button(to_data_platform: OutboxMessage) -> None:
+    page = Staff("outbox.view_outboxmessage").get("outbox_outboxmessage_change", to_data_platform.pk)
+    assert 'value="send_again"' not in page.content.decode()
+
+
+def test_the_log_can_be_narrowed(to_data_platform: OutboxMessage) -> None:
+    clerk = Staff(superuser=True)
+
+    def shown(**query: str) -> list[int | None]:
+        rows = clerk.get("outbox_deliveryattempt_changelist", **query).context["cl"].queryset
+        return [row.http_status for row in rows.filter(message=to_data_platform)]
+
+    assert shown() == [200, 503]
+    assert shown(outcome__exact="refused") == shown(status="5") == [503]
+    assert shown(outcome__exact="acknowledged") == shown(status="2") == [200]
+    assert shown(status="3") == []
+    assert shown(status="²") == [200, 503], "what no filter offers is ignored"
+    assert shown(q=to_data_platform.event_id) == [200, 503]
+    assert shown(q="order-completed:0") == []
+
+
+def test_a_message_that_goes_again_goes_at_once(to_data_platform: OutboxMessage, settings: Settings) -> None:
+    """Nobody has to order something to wake the dispatcher of the web process."""
+    settings.OUTBOX_DISPATCH_IN_WEB = True
+    with partner_at_work() as partner:
+        settings.DATA_PLATFORM_URL = partner.url
+        try:
+            send_again(Staff(*CLERK), to_data_platform)
+            wait_until(lambda: to_data_platform.event_id in partner.keys, "the call")
+            sent = OutboxMessage.objects.filter(pk=to_data_platform.pk, sent_at__isnull=False)
+            wait_until(sent.exists, "the message to be marked")
+        finally:
+            hand_over.stop()
+            sink_of.cache_clear()

@@ -70,6 +70,12 @@ def _everything_arrived() -> None:
     )
     sql.execute(
         """
+        INSERT INTO delivery_attempt (message_id, destination, attempted_at, duration_ms, http_status, outcome)
+        SELECT id, destination, sent_at, 12, 200, 'acknowledged' FROM outbox_message WHERE destination = 'data-platform'
+        """
+    )
+    sql.execute(
+        """
         INSERT INTO processed_event (event_id)
         SELECT DISTINCT event_id FROM outbox_message WHERE type IN ('order-completed', 'order-cancelled')
         ON CONFLICT DO NOTHING
@@ -82,6 +88,12 @@ def _everything_arrived() -> None:
         FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status = 'COMPLETED'
         GROUP BY product_id, ordered_date
         ON CONFLICT DO NOTHING
+        """
+    )
+    sql.execute(
+        """
+        INSERT INTO dead_letter (topic, partition, "offset", key, payload, headers, reason, replayed_at)
+        VALUES ('order-completed', 0, 7, '1', '\\x7b', '[]', 'Not JSON', now()) ON CONFLICT DO NOTHING
         """
     )
     # Rows of a test are not committed, so their foreign keys are still unchecked, and a table with unchecked rows

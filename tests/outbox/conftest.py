@@ -18,6 +18,7 @@ from commerce.core.locks import locked_transaction
 from commerce.outbox import hand_over
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.publish import Event, publish
+from commerce.outbox.sinks.base import sink_of
 from tests.outbox.partner import Partner, partner_at_work
 from tests.together import wait_until
 
@@ -28,6 +29,14 @@ _numbers = count(1)
 def own_topics(settings: Settings) -> None:
     """No test reads what another one sent."""
     settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
+
+
+@pytest.fixture(autouse=True)
+def own_sinks() -> Iterator[None]:
+    """No test finds a destination left alone because another one's failed."""
+    sink_of.cache_clear()
+    yield
+    sink_of.cache_clear()
 
 
 @pytest.fixture

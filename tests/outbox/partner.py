@@ -70,6 +70,8 @@ def partner_at_work() -> Iterator[Partner]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    # Eight calls at one instant must not wait for a second SYN.
+    request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Our side hangs up on purpose; anything else is a defect of this file and shows itself."""

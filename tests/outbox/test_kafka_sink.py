@@ -63,7 +63,7 @@ def test_a_message_that_is_too_large_is_refused_and_the_others_go() -> None:
     assert outcomes[1] is None
     assert outcomes[3] is None
     refusal = outcomes[2]
-    assert refusal is not None
+    assert isinstance(refusal, Failure)
     assert (refusal.refused, refusal.away) == (True, False)
     assert "MSG_SIZE_TOO_LARGE" in refusal.reason
 
@@ -81,7 +81,7 @@ def test_without_a_broker_every_message_fails_within_the_limit(settings: Setting
     started = time.monotonic()
     outcomes = KafkaSink().deliver([message(1), message(2)])
     assert time.monotonic() - started < kafka.DELIVERY_SECONDS + SLACK_SECONDS
-    assert [failure is not None and failure.away for failure in outcomes.values()] == [True, True]
+    assert [isinstance(failure, Failure) and failure.away for failure in outcomes.values()] == [True, True]
 
 
 def test_a_ping_tells_whether_a_broker_answers(settings: Settings) -> None:

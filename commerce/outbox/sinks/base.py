@@ -5,11 +5,14 @@ Owns the vocabulary between dispatcher and sinks; never knows a particular desti
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, TypeAlias
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+
+from commerce.outbox.breaker import Breaker
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,23 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call to a destination, as the delivery log keeps it."""
+
+    started_at: datetime
+    duration_ms: int
+    http_status: int | None = None
+    """None where no whole answer came."""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """The destination has the message, and this is how it got it."""
+
+    call: Call
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why one message was not acknowledged. It may have arrived all the same: an answer that never came is not a no."""
 
@@ -39,10 +59,17 @@ class Failure:
     """The destination as a whole does not answer; other messages would fare no better."""
     retry_after_seconds: float = 0.0
     """How long the destination asked to be left alone."""
+    about_message: bool = False
+    """The destination works: it read the message and has something against this one only."""
+    call: Call | None = None
+    """None where the message never left, and with destinations whose calls are not logged."""
 
 
-Outcomes = Mapping[int, Failure | None]
-"""By message id: None for an acknowledged message. A message without an entry was not tried."""
+Outcome: TypeAlias = Acknowledged | Failure | None
+"""None: acknowledged, by a destination whose calls are not logged."""
+
+Outcomes = Mapping[int, Outcome]
+"""By message id. A message without an entry was not tried."""
 
 
 class Sink(Protocol):
@@ -56,6 +83,8 @@ class Sink(Protocol):
     """How many messages it takes at once, at most."""
     longest_wait_seconds: ClassVar[float]
     """How far the waits between tries may grow."""
+    breaker: Breaker | None
+    """What spares a destination that fails and fails; None: it may always be called."""
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
         """Send all, wait for the answers within the sink's own deadline, and say what became of each.

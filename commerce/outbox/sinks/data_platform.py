@@ -13,17 +13,20 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, ClassVar
 
 import requests
 import urllib3
 from django.conf import settings
+from django.utils import timezone
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from commerce.outbox.sinks.base import Failure, Message, Outcomes
+from commerce.outbox.breaker import Breaker
+from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
 
 CONTENT_TYPE = "application/cloudevents+json"
 _CALLS_AT_ONCE = 8
@@ -31,6 +34,9 @@ _SHOWN_ANSWER_BYTES = 300
 _GRACE_SECONDS = 0.05
 """A call that is shut at its deadline still has this long to say what it saw."""
 _LONGEST_RETRY_AFTER_SECONDS = 3_600.0
+# A platform that answers these works; all other failures say that the next message would fare no better.
+_ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
+_TOO_LATE = Failure("Its turn did not come in time", away=True)
 
 # A partner's malformed headers are told by the outcome; urllib3 would add a traceback for each.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
@@ -52,6 +58,7 @@ class DataPlatformSink:
     longest_wait_seconds: ClassVar[float] = 60.0
 
     def __init__(self) -> None:
+        self.breaker: Breaker | None = _breaker()
         self._guard = threading.Lock()
         self._callers: dict[int, _Caller] = {}
         os.register_at_fork(after_in_child=self._after_fork)
@@ -69,6 +76,16 @@ class DataPlatformSink:
 
     def _after_fork(self) -> None:
         self._guard = threading.Lock()
+        # The parent's may be locked by a thread that does not exist here.
+        self.breaker = _breaker()
+
+
+def _breaker() -> Breaker:
+    return Breaker(
+        "The data platform",
+        failures=settings.DATA_PLATFORM_BREAKER_FAILURES,
+        pause_seconds=settings.DATA_PLATFORM_BREAKER_SECONDS,
+    )
 
 
 class _Caller:
@@ -90,23 +107,23 @@ class _Caller:
     def call(self, messages: Sequence[Message]) -> Outcomes:
         rounds = -(-len(messages) // _CALLS_AT_ONCE)
         deadline = time.monotonic() + rounds * settings.DATA_PLATFORM_TIMEOUT_SECONDS
-        calls: dict[int, Future[Failure | None]] = {
-            message.id: self._threads.submit(self._post, message, deadline) for message in messages
-        }
-        return {message_id: _result(call, deadline) for message_id, call in calls.items()}
+        clock = _Clock()
+        calls = {message.id: self._threads.submit(self._post, message, deadline) for message in messages}
+        return {message_id: _result(call, deadline, clock) for message_id, call in calls.items()}
 
-    def _post(self, message: Message, latest: float) -> Failure | None:
+    def _post(self, message: Message, latest: float) -> Outcome:
         seconds = min(settings.DATA_PLATFORM_TIMEOUT_SECONDS, latest - time.monotonic())
         if seconds <= 0:
-            return Failure("Its turn did not come in time", away=True)
+            return _TOO_LATE
+        clock = _Clock()
         try:
             with _shut_after(seconds) as watch:
-                return self._answer_to(message, seconds, watch)
+                return self._answer_to(message, seconds, watch, clock)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # A shut socket looks like a lost connection; either way nobody acknowledged anything.
-            return Failure(f"{type(error).__name__}: {error}", away=True)
+            return Failure(f"{type(error).__name__}: {error}", away=True, call=clock.call())
 
-    def _answer_to(self, message: Message, seconds: float, watch: "_Watch") -> Failure | None:
+    def _answer_to(self, message: Message, seconds: float, watch: "_Watch", clock: "_Clock") -> Outcome:
         headers = {
             "Content-Type": CONTENT_TYPE,
             "Idempotency-Key": message.event_id,
@@ -123,16 +140,29 @@ class _Caller:
             shown = ""
             if watch.is_over:
                 # A socket that was shut looks like the end of the headers.
-                return Failure("No whole answer in time", away=True)
+                return Failure("No whole answer in time", away=True, call=clock.call())
             # Read to its end, the connection can be used again; a longer answer is not worth it.
             with suppress(urllib3.exceptions.HTTPError):
                 shown = answer.raw.read(_SHOWN_ANSWER_BYTES, decode_content=False).decode(errors="replace")
             if 200 <= answer.status_code < 300:
-                return None
+                return Acknowledged(clock.call(answer.status_code))
             return Failure(
                 f"HTTP {answer.status_code}: {shown}",
                 retry_after_seconds=_retry_after(answer.headers.get("Retry-After", "")),
+                about_message=answer.status_code in _ABOUT_THE_MESSAGE,
+                call=clock.call(answer.status_code),
             )
+
+
+class _Clock:
+    """When a call began, and how long it has taken."""
+
+    def __init__(self) -> None:
+        self._started_at = timezone.now()
+        self._started = time.monotonic()
+
+    def call(self, http_status: int | None = None) -> Call:
+        return Call(self._started_at, round((time.monotonic() - self._started) * 1_000), http_status)
 
 
 class _Current(threading.local):
@@ -231,14 +261,21 @@ def _watched(used: socket.socket) -> socket.socket:
     return used
 
 
-def _result(call: "Future[Failure | None]", deadline: float) -> Failure | None:
+def _result(call: "Future[Outcome]", deadline: float, clock: _Clock) -> Outcome:
     try:
         return call.result(timeout=max(0.0, deadline + _GRACE_SECONDS - time.monotonic()))
     except TimeoutError:
-        call.cancel()
-        return Failure("No answer in time", away=True)
+        return _TOO_LATE if call.cancel() else Failure("No answer in time", away=True, call=clock.call())
 
 
 def _retry_after(header: str) -> float:
-    """The seconds of a `Retry-After`; its other form, a date, is left to our own backoff."""
-    return min(float(header), _LONGEST_RETRY_AFTER_SECONDS) if header.isascii() and header.isdigit() else 0.0
+    """The seconds of a `Retry-After`, in either of its forms; 0.0 for what is neither."""
+    if header.isascii() and header.isdigit():
+        seconds = float(header)
+    else:
+        try:
+            seconds = (parsedate_to_datetime(header) - timezone.now()).total_seconds()
+        except (ValueError, TypeError):
+            # The latter for a date without a zone, which says nothing.
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)

@@ -15,6 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaRecord
 from django.conf import settings
 
+from commerce.outbox.breaker import Breaker
 from commerce.outbox.sinks.base import Failure, Message, Outcomes
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ DELIVERY_SECONDS = 5.0
 """How long a batch waits for its acknowledgements."""
 TOPIC_SECONDS = 2.0
 """How long a topic that the cluster does not know is waited for; a cluster may make it meanwhile."""
+REQUEST_BYTES = 100_000
+"""How much is sent at once. No topic may take less (`max.message.bytes`; the usual limit is ten times this)."""
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.05
 
@@ -117,6 +120,8 @@ class KafkaSink:
     largest_batch: ClassVar[int] = 10_000
     # Nothing is ever given up, so nothing is won by waiting long: a broker that is back is used within seconds.
     longest_wait_seconds: ClassVar[float] = 5.0
+    # A look at the cluster costs nobody anything, and the dispatcher's own waits are short.
+    breaker: Breaker | None = None
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
         """Hand all to the broker and wait for its word on each, `DELIVERY_SECONDS` at most.
@@ -156,6 +161,9 @@ class _Client:
                 "partitioner": "murmur2_random",  # as Java's clients place a key
                 "linger.ms": 2,
                 "compression.type": "lz4",
+                # A broker takes or refuses a request's messages together. In small requests one that is too large for
+                # its topic is alone, and is refused alone.
+                "batch.size": REQUEST_BYTES,
                 # Longer than a batch waits, so that a batch ends with the producer thrown away, never with a gap.
                 "message.timeout.ms": int(DELIVERY_SECONDS * 4_000),
                 "topic.metadata.propagation.max.ms": int(TOPIC_SECONDS * 1_000),

@@ -1,4 +1,4 @@
-"""The way back in: what the shop itself reads from Kafka.
+"""The way back in: what the shop itself reads from Kafka, and how far behind it is.
 
 Owns the consumer, its topics and its offsets; never looks into a message.
 """
@@ -10,6 +10,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from commerce.outbox.sinks.kafka import KafkaAway, ask_for_topics, client_settings, library_logger, topic_of
 
+ANSWER_SECONDS = 5.0
+"""How long the cluster may take for one question about a group."""
+
 
 @dataclass(frozen=True)
 class Received:
@@ -19,11 +22,31 @@ class Received:
     partition: int
     offset: int
     payload: bytes
+    key: bytes | None = None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
     @property
     def position(self) -> str:
         """Where an operator finds it again."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
+
+
+@dataclass(frozen=True)
+class PartitionLag:
+    """How far a consumer group has come in one partition.
+
+    Attributes:
+        committed: the offset the group goes on from; None before its first commit.
+        end: the offset that the next message will get.
+        lag: messages the group has yet to read. Where its offset is no longer there, because the topic was shortened
+            or made anew, it goes on from the oldest message that is.
+    """
+
+    topic: str
+    partition: int
+    committed: int | None
+    end: int
+    lag: int
 
 
 class KafkaSource:
@@ -50,7 +73,8 @@ class KafkaSource:
                 "on_commit": _log_commit,
             }
         )
-        self._consumer.subscribe(topics)
+        self._next_offsets: dict[tuple[str, int], int] = {}
+        self._consumer.subscribe(topics, on_revoke=self._forget)
 
     def take(self, *, limit: int, wait_seconds: float) -> list[Received]:
         """What has arrived: at most `limit` messages, after `wait_seconds` at the latest, and none while Kafka is away.
@@ -74,6 +98,7 @@ class KafkaSource:
         for message in received:
             place = (message.topic, message.partition)
             next_offsets[place] = max(next_offsets.get(place, 0), message.offset + 1)
+        self._next_offsets |= next_offsets
         offsets = [TopicPartition(topic, partition, offset) for (topic, partition), offset in next_offsets.items()]
         if offsets:
             try:
@@ -81,16 +106,77 @@ class KafkaSource:
             except KafkaException as error:
                 _log_commit(error.args[0], offsets)
 
+    def lag(self) -> list[PartitionLag]:
+        """How far this consumer is behind in the partitions it reads now, as it knows without asking the broker.
+
+        A partition of which nothing has come yet is left out: its end is unknown.
+        """
+        lags = []
+        for assigned in self._consumer.assignment():
+            oldest, end = self._consumer.get_watermark_offsets(assigned, cached=True)
+            settled = self._next_offsets.get((assigned.topic, assigned.partition))
+            if end >= 0 and settled is not None:
+                lags.append(_lag(assigned.topic, assigned.partition, settled, oldest=max(oldest, 0), end=end))
+        return sorted(lags, key=lambda each: (each.topic, each.partition))
+
+    def _forget(self, _consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
+        """Others read these partitions on; how far they come is not known here."""
+        for place in revoked:
+            self._next_offsets.pop((place.topic, place.partition), None)
+
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
         self._consumer.close()
+
+
+def group_lag(*, group: str, event_types: Sequence[str]) -> list[PartitionLag]:
+    """How far a consumer group has come in every partition of the topics, as the cluster says; joins nothing.
+
+    A topic that does not exist is left out. Raises KafkaAway where the cluster does not answer.
+    """
+    consumer = Consumer({**client_settings(), "client.id": f"{group}-lag", "group.id": group})
+    try:
+        return _group_lag(consumer, event_types)
+    except KafkaException as error:
+        raise KafkaAway(error.args[0].str()) from error
+    finally:
+        consumer.close()
+
+
+def _group_lag(consumer: Consumer, event_types: Sequence[str]) -> list[PartitionLag]:
+    # All topics, because asking for one by name makes it in a cluster that makes topics on demand.
+    known = consumer.list_topics(timeout=ANSWER_SECONDS).topics
+    topics = [topic for topic in map(topic_of, event_types) if topic in known]
+    places = [TopicPartition(topic, partition) for topic in topics for partition in sorted(known[topic].partitions)]
+    lags = []
+    for place in consumer.committed(places, timeout=ANSWER_SECONDS) if places else ():
+        oldest, end = consumer.get_watermark_offsets(place, timeout=ANSWER_SECONDS)
+        committed = place.offset if place.offset >= 0 else None
+        lags.append(_lag(place.topic, place.partition, committed, oldest=oldest, end=end))
+    return lags
+
+
+def _lag(topic: str, partition: int, committed: int | None, *, oldest: int, end: int) -> PartitionLag:
+    goes_on_at = committed if committed is not None and oldest <= committed <= end else oldest
+    return PartitionLag(topic, partition, committed, end, end - goes_on_at)
 
 
 def _received(message: Message) -> Received:
     topic, partition, offset, payload = message.topic(), message.partition(), message.offset(), message.value()
     if topic is None or partition is None or offset is None:
         raise KafkaAway("A message without a position.")
-    return Received(topic, partition, offset, payload or b"")
+    return Received(topic, partition, offset, payload or b"", _as_bytes(message.key()), _headers(message))
+
+
+def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+    headers = message.headers() or []
+    pairs = headers.items() if isinstance(headers, dict) else headers
+    return tuple((name, _as_bytes(value)) for name, value in pairs)
+
+
+def _as_bytes(value: str | bytes | None) -> bytes | None:
+    # Off the wire it is always bytes; the library's types allow what a sender may give, too.
+    return value.encode() if isinstance(value, str) else value
 
 
 def _log_commit(error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:

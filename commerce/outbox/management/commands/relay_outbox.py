@@ -14,6 +14,7 @@ from django.core.management.base import BaseCommand, CommandParser
 
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.dispatcher_thread import DispatcherThread
+from commerce.outbox.purge import HourlyPurge
 from commerce.outbox.status import outbox_status, switched_on_destinations
 
 _WATCH_SECONDS = 1.0
@@ -25,6 +26,7 @@ _STOP_SECONDS = 30.0
 class Command(BaseCommand):
     help = (
         "Deliver what the outbox holds, to every destination that is switched on, until SIGTERM or Ctrl-C. "
+        "Once an hour, forget what was sent more than OUTBOX_RETENTION_HOURS ago. "
         "With --once: deliver what is due and exit, 0 when nothing waits any more, 1 when something does."
     )
     requires_system_checks = ()
@@ -56,8 +58,9 @@ class Command(BaseCommand):
         for thread in threads:
             thread.start()
         self.stdout.write(f"Relaying to {', '.join(destinations)}")
+        purge = HourlyPurge()
         while not stopping.wait(_WATCH_SECONDS) and all(thread.is_alive() for thread in threads):
-            pass
+            purge.run_if_due(stopping=lambda: stopping.is_set() or not all(thread.is_alive() for thread in threads))
         for thread in threads:
             thread.ask_to_stop()
         for thread in threads:

@@ -1,0 +1,75 @@
+"""Another chance for messages: parked ones, and what a destination says it never got.
+
+Owns which messages may go again; the dispatcher parks and sends them. The event's id, and so its `Idempotency-Key`, is
+the same for every send.
+"""
+
+from collections.abc import Callable, Collection
+
+from commerce.core import sql
+from commerce.outbox.routes import DATA_PLATFORM
+
+BATCH_SIZE = 1_000
+
+# What was sent goes again only where no order is promised: elsewhere it would arrive after what followed it.
+SEND_AGAIN = """
+    UPDATE outbox_message SET sent_at = NULL, parked_at = NULL, attempts = 0, next_attempt_at = now()
+    WHERE id = ANY(%(message_ids)s::bigint[])
+      AND (sent_at IS NULL AND parked_at IS NOT NULL OR sent_at IS NOT NULL AND destination = %(without_order)s)
+    RETURNING destination
+"""
+
+# By id upwards, so that a message which is parked again meanwhile does not come round again.
+RETRY_PARKED = """
+    WITH next AS MATERIALIZED (
+        SELECT id FROM outbox_message
+        WHERE parked_at IS NOT NULL AND sent_at IS NULL AND id > %(after)s
+          AND (%(destination)s::text IS NULL OR destination = %(destination)s::text)
+          AND (%(event_ids)s::text[] IS NULL OR event_id = ANY(%(event_ids)s::text[]))
+        ORDER BY id
+        LIMIT %(limit)s
+        FOR UPDATE SKIP LOCKED
+    )
+    UPDATE outbox_message AS message SET parked_at = NULL, attempts = 0, next_attempt_at = now()
+    FROM next WHERE message.id = next.id
+    RETURNING message.id
+"""
+
+
+def send_again(message_ids: Collection[int]) -> list[str]:
+    """Let the dispatcher try these messages afresh, and return the destination of each that is tried.
+
+    Parked ones, and for the data platform sent ones too; all others are left as they are. The last error stays to be
+    read until the next attempt.
+    """
+    rows = sql.fetch_all(SEND_AGAIN, {"message_ids": list(message_ids), "without_order": DATA_PLATFORM})
+    return [destination for (destination,) in rows]
+
+
+def retry_parked(
+    *,
+    destination: str | None = None,
+    event_ids: Collection[str] | None = None,
+    on_batch: Callable[[int], object] = lambda _count: None,
+) -> int:
+    """Let the dispatcher try parked messages afresh, and return how many; None stands for every one.
+
+    In batches, each in a statement of its own, and `on_batch` is told how many each had. What another process puts
+    back at the same moment is left to it.
+    """
+    last, count = 0, 0
+    while True:
+        rows = sql.fetch_all(
+            RETRY_PARKED,
+            {
+                "after": last,
+                "destination": destination,
+                "event_ids": None if event_ids is None else list(event_ids),
+                "limit": BATCH_SIZE,
+            },
+        )
+        if not rows:
+            return count
+        last = max(message_id for (message_id,) in rows)
+        count += len(rows)
+        on_batch(len(rows))

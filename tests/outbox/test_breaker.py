@@ -1,0 +1,243 @@
+"""A data platform that fails and fails is left alone, and found again by one call."""
+
+import time
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.outbox import breaker
+from commerce.outbox.breaker import Breaker
+from commerce.outbox.dispatcher import Dispatcher, Drained
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import DATA_PLATFORM
+from tests.factories import ProductFactory, UserFactory, order_of
+from tests.outbox.conftest import tell, waiting
+from tests.outbox.partner import Partner
+from tests.shop_state import statements
+from tests.together import wait_until
+
+NEVER = 1_000_000
+
+
+class Clock:
+    """Stands where it is put."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class TestByItself:
+    """Closed, open, half open."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        clock = Clock()
+        monkeypatch.setattr(breaker, "time", clock)
+        return clock
+
+    @pytest.fixture
+    def three(self, clock: Clock) -> Breaker:
+        return Breaker("Somebody", failures=3, pause_seconds=30.0)
+
+    @pytest.fixture
+    def opened(self, three: Breaker) -> Breaker:
+        three.report(failed=3, worked=False)
+        return three
+
+    def test_closed_it_lets_everything_through(self, three: Breaker) -> None:
+        assert (three.admit(16), three.pause_seconds()) == (16, 0.0)
+
+    def test_it_opens_at_its_limit_and_not_before(self, three: Breaker) -> None:
+        three.report(failed=2, worked=False)
+        assert three.admit(16) == 16
+        three.report(failed=1, worked=False)
+        assert (three.admit(16), three.pause_seconds()) == (0, 30.0)
+
+    def test_only_failures_in_a_row_count(self, three: Breaker) -> None:
+        for _ in range(10):
+            three.report(failed=2, worked=False)
+            three.report(failed=2, worked=True)
+        assert three.admit(16) == 16
+
+    def test_after_the_pause_one_call_is_let_through(self, opened: Breaker, clock: Clock) -> None:
+        clock.now += 29.9
+        assert opened.admit(16) == 0
+        clock.now += 0.1
+        assert opened.pause_seconds() == 0.0
+        assert [opened.admit(16) for _ in range(3)] == [1, 0, 0]
+
+    def test_a_probe_that_works_closes_it(self, opened: Breaker, clock: Clock) -> None:
+        clock.now += 30.0
+        opened.admit(16)
+        opened.report(failed=0, worked=True)
+        assert (opened.admit(16), opened.pause_seconds()) == (16, 0.0)
+        opened.report(failed=2, worked=False)
+        assert opened.admit(16) == 16, "it counts afresh"
+
+    def test_a_probe_that_fails_is_followed_by_another_pause(self, opened: Breaker, clock: Clock) -> None:
+        clock.now += 30.0
+        opened.admit(16)
+        clock.now += 2.0
+        opened.report(failed=1, worked=False)
+        assert opened.pause_seconds() == 30.0
+        clock.now += 30.0
+        assert opened.admit(16) == 1
+
+    def test_a_probe_that_is_never_reported_is_followed_by_another(self, opened: Breaker, clock: Clock) -> None:
+        clock.now += 30.0
+        assert opened.admit(16) == 1
+        clock.now += 30.0
+        assert opened.admit(16) == 1
+
+    def test_a_wait_that_is_asked_for_opens_it_at_once_and_for_as_long(self, three: Breaker, clock: Clock) -> None:
+        three.report(failed=1, worked=True, asked_seconds=7.0)
+        assert (three.admit(16), three.pause_seconds()) == (0, 7.0)
+        clock.now += 7.0
+        assert three.admit(16) == 1
+
+    def test_a_short_wait_does_not_shorten_a_pause(self, opened: Breaker) -> None:
+        opened.report(failed=1, worked=False, asked_seconds=1.0)
+        assert opened.pause_seconds() == 30.0
+
+
+@pytest.mark.django_db(transaction=True)
+class TestDispatcher:
+    """What it means for the messages."""
+
+    @pytest.fixture(autouse=True)
+    def limit_of_three(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_FAILURES = 3
+
+    def failed_three_times(self, partner: Partner, *, status: int = 500) -> Dispatcher:
+        """Three messages failed, two others were told afterwards, everything is due."""
+        partner.status = status
+        tell(event_type="order-completed", times=3)
+        dispatcher = Dispatcher(DATA_PLATFORM)
+        assert dispatcher.drain() == Drained(failed=3)
+        tell(event_type="order-completed", times=2)
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        return dispatcher
+
+    def test_after_too_many_failures_nothing_more_is_tried(self, partner: Partner) -> None:
+        dispatcher = self.failed_three_times(partner)
+        with statements() as ran:
+            assert dispatcher.drain() == Drained()
+        assert ran == []
+        assert len(partner.calls) == 3
+        assert [row.attempts for row in waiting(DATA_PLATFORM)] == [1, 1, 1, 0, 0]
+
+    def test_without_the_breaker_the_calls_go_on(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
+        assert self.failed_three_times(partner).drain() == Drained(failed=5)
+        assert len(partner.calls) == 8
+
+    @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
+    def test_what_is_wrong_with_a_message_says_nothing_about_the_platform(self, partner: Partner, status: int) -> None:
+        assert self.failed_three_times(partner, status=status).drain() == Drained(failed=5)
+
+    @pytest.mark.parametrize("status", [301, 401, 403, 404, 408, 429, 500, 503])
+    def test_what_is_wrong_with_the_platform_opens_it(self, partner: Partner, status: int) -> None:
+        assert self.failed_three_times(partner, status=status).pause_seconds() > 29
+
+    def test_the_probe_is_one_call_and_then_everything_goes(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+        dispatcher = self.failed_three_times(partner)
+        wait_until(lambda: dispatcher.pause_seconds() == 0, "the end of the pause")
+        assert dispatcher.drain() == Drained(failed=1)
+        assert len(partner.calls) == 4
+        assert dispatcher.drain() == Drained()
+        partner.status = 200
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        wait_until(lambda: dispatcher.pause_seconds() == 0, "the end of the second pause")
+        assert dispatcher.drain() == Drained(sent=5)
+        assert waiting(DATA_PLATFORM) == []
+
+    def test_the_platforms_own_wait_holds_for_every_message(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
+        partner.status, partner.headers = 429, {"Retry-After": "40"}
+        tell(event_type="order-completed")
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained(failed=1)
+        partner.status, partner.headers = 200, {}
+        tell(event_type="order-completed")
+        dispatcher = Dispatcher(DATA_PLATFORM)
+        assert 38 < dispatcher.pause_seconds() <= 40
+        assert dispatcher.drain() == Drained()
+        assert len(partner.calls) == 1
+
+    @pytest.mark.usefixtures("dispatching")
+    def test_what_was_never_tried_goes_after_the_pause_without_another_event(
+        self, partner: Partner, settings: Settings
+    ) -> None:
+        settings.DATA_PLATFORM_BREAKER_FAILURES = 1
+        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+        settings.OUTBOX_MAX_ATTEMPTS = 1
+        partner.status = 500
+        tell(event_type="order-completed")
+        parked = OutboxMessage.objects.filter(parked_at__isnull=False)
+        wait_until(lambda: parked.count() == 1, "the only message in trouble to be parked")
+        tell(event_type="order-completed", times=2)
+        partner.status = 200
+        wait_until(lambda: not waiting(DATA_PLATFORM), "the others to leave")
+        assert len(partner.calls) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+class TestSync:
+    """`DATA_PLATFORM_DELIVERY=sync`: whom an open breaker costs nothing."""
+
+    TIMEOUT_SECONDS = 0.6
+
+    @pytest.fixture(autouse=True)
+    def platform_that_hangs(self, partner: Partner, settings: Settings) -> Iterator[None]:
+        settings.DATA_PLATFORM_DELIVERY = "sync"
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = self.TIMEOUT_SECONDS
+        settings.DATA_PLATFORM_BREAKER_FAILURES = 1
+        partner.hold = hold = Event()
+        yield
+        hold.set()
+
+    def seconds_of_an_order(self) -> float:
+        user, product = UserFactory(balance=10_000), ProductFactory(price=1_000)
+        started = time.monotonic()
+        order_of(user, {product: 1})
+        return time.monotonic() - started
+
+    def test_an_order_waits_for_nobody_while_it_is_open(self, partner: Partner) -> None:
+        assert self.seconds_of_an_order() >= self.TIMEOUT_SECONDS
+        with statements() as ran:
+            assert self.seconds_of_an_order() < self.TIMEOUT_SECONDS / 2
+        assert not [statement for statement in ran if "next_attempt_at" in statement], "the message is not claimed"
+        assert len(partner.calls) == 1
+        assert [row.attempts for row in waiting(DATA_PLATFORM)] == [1, 0]
+
+    def test_without_it_every_order_waits(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
+        for _ in range(2):
+            assert self.seconds_of_an_order() >= self.TIMEOUT_SECONDS
+        assert len(partner.calls) == 2
+
+    def test_an_order_may_be_the_probe(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+        self.seconds_of_an_order()
+        assert partner.hold is not None
+        partner.hold.set()
+        wait_until(lambda: Dispatcher(DATA_PLATFORM).pause_seconds() == 0, "the end of the pause")
+        for _ in range(2):
+            self.seconds_of_an_order()
+        assert len(partner.calls) == 3
+        assert len(waiting(DATA_PLATFORM)) == 1
+
+    def test_nothing_is_lost_meanwhile(self, partner: Partner, settings: Settings) -> None:
+        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+        for _ in range(3):
+            self.seconds_of_an_order()
+        assert partner.hold is not None
+        partner.hold.set()
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        wait_until(lambda: Dispatcher(DATA_PLATFORM).pause_seconds() == 0, "the end of the pause")
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=3)

@@ -1,0 +1,138 @@
+"""Every call to the data platform leaves its line, together with what it did to the message."""
+
+from datetime import timedelta
+from threading import Event
+
+import pytest
+from django.db import IntegrityError
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.core import sql
+from commerce.outbox.dispatcher import Dispatcher, Drained
+from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
+from commerce.outbox.resend import send_again
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from tests.outbox.conftest import tell, waiting
+from tests.outbox.partner import Partner
+from tests.shop_state import statements
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def told() -> OutboxMessage:
+    [event_id] = tell(event_type="order-completed")
+    return OutboxMessage.objects.get(event_id=event_id, destination=DATA_PLATFORM)
+
+
+def the_attempt() -> DeliveryAttempt:
+    return DeliveryAttempt.objects.get()
+
+
+def test_a_call_that_went_well(partner: Partner) -> None:
+    message = told()
+    before = timezone.now()
+    assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=1)
+    attempt = the_attempt()
+    assert (attempt.message_id, attempt.destination) == (message.pk, DATA_PLATFORM)
+    assert (attempt.outcome, attempt.http_status, attempt.error) == (DeliveryOutcome.ACKNOWLEDGED, 200, "")
+    assert before <= attempt.attempted_at <= timezone.now()
+    assert 0 <= attempt.duration_ms < 1_000
+
+
+def test_a_call_that_was_answered_with_something_else(partner: Partner) -> None:
+    partner.status, partner.body = 503, b"closed for \0 stocktaking"
+    told()
+    Dispatcher(DATA_PLATFORM).drain()
+    attempt = the_attempt()
+    assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.REFUSED, 503)
+    assert attempt.error == "HTTP 503: closed for  stocktaking"
+
+
+def test_a_call_that_nobody_took(settings: Settings, closed_port: int) -> None:
+    settings.DATA_PLATFORM_URL = f"http://127.0.0.1:{closed_port}/orders"
+    told()
+    Dispatcher(DATA_PLATFORM).drain()
+    attempt = the_attempt()
+    assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.NO_ANSWER, None)
+    assert "refused" in attempt.error
+
+
+def test_a_call_that_hung(partner: Partner, settings: Settings) -> None:
+    settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.4
+    partner.hold = Event()
+    told()
+    Dispatcher(DATA_PLATFORM).drain()
+    attempt = the_attempt()
+    assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.NO_ANSWER, None)
+    assert 400 <= attempt.duration_ms < 1_000
+
+
+def test_a_call_in_sync_mode(partner: Partner) -> None:
+    message = told()
+    assert Dispatcher(DATA_PLATFORM).deliver_now(message.event_id)
+    assert the_attempt().message_id == message.pk
+
+
+def test_each_try_has_its_line(partner: Partner) -> None:
+    message = told()
+    for status in (500, 429, 200):
+        partner.status = status
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        Dispatcher(DATA_PLATFORM).drain()
+    assert list(message.deliveries.order_by("id").values_list("http_status", flat=True)) == [500, 429, 200]
+
+
+def test_a_sent_message_that_goes_again_carries_the_same_key(partner: Partner) -> None:
+    message = told()
+    Dispatcher(DATA_PLATFORM).drain()
+    assert Dispatcher(DATA_PLATFORM).drain() == Drained()
+    assert send_again([message.pk]) == [DATA_PLATFORM]
+    assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=1)
+    assert partner.keys == [message.event_id] * 2
+    assert message.deliveries.count() == 2
+    message.refresh_from_db()
+    assert (message.attempts, message.sent_at is not None) == (1, True)
+
+
+def test_the_log_costs_no_round_trip(partner: Partner) -> None:
+    tell(event_type="order-completed", times=10)
+    with statements() as ran:
+        assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=10)
+    assert [statement.split()[0] for statement in ran] == ["SELECT", "SELECT", "WITH", "SELECT", "SELECT"]
+    assert DeliveryAttempt.objects.count() == 10
+
+
+def test_a_batch_with_every_kind_of_outcome_is_one_statement(partner: Partner, settings: Settings) -> None:
+    settings.OUTBOX_MAX_ATTEMPTS = 2
+    partner.status = 500
+    tried, other = told(), told()
+    OutboxMessage.objects.filter(pk=tried.pk).update(attempts=1)
+    Dispatcher(DATA_PLATFORM).drain()
+    tried.refresh_from_db()
+    other.refresh_from_db()
+    assert (tried.parked_at is not None, other.parked_at) == (True, None)
+    assert (tried.last_error, other.last_error) == ("HTTP 500: ok", "HTTP 500: ok")
+    assert other.next_attempt_at - timezone.now() < timedelta(seconds=0.5)
+    assert DeliveryAttempt.objects.count() == 2
+
+
+def test_what_is_not_logged_did_not_happen_to_the_message_either(partner: Partner) -> None:
+    """Marks and log are one transaction: without the one there is not the other, and the message goes again."""
+    told()
+    sql.execute("ALTER TABLE delivery_attempt ADD CONSTRAINT full_disk CHECK (duration_ms < 0)")
+    try:
+        with pytest.raises(IntegrityError):
+            Dispatcher(DATA_PLATFORM).drain()
+    finally:
+        sql.execute("ALTER TABLE delivery_attempt DROP CONSTRAINT full_disk")
+    [row] = waiting(DATA_PLATFORM)
+    assert (row.attempts, row.sent_at) == (0, None)
+    assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=1)
+    assert DeliveryAttempt.objects.count() == 1
+
+
+def test_kafka_has_no_log() -> None:
+    tell()
+    assert Dispatcher(KAFKA).drain() == Drained(sent=1)
+    assert not DeliveryAttempt.objects.exists()

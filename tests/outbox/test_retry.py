@@ -1,0 +1,141 @@
+"""`outbox_retry`: parked messages get another chance, by name or all of them."""
+
+import json
+
+import pytest
+from django.utils import timezone
+
+from commerce.outbox import resend
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.resend import retry_parked, send_again
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from tests.outbox.conftest import tell
+from tests.outbox.manage import run
+from tests.together import together
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def parked(count: int) -> list[str]:
+    """Events that both their destinations were told of in vain."""
+    told = tell(event_type="order-completed", times=count)
+    OutboxMessage.objects.filter(event_id__in=told).update(
+        parked_at=timezone.now(), attempts=12, last_error="HTTP 500: ok"
+    )
+    return told
+
+
+def still_parked(destination: str) -> list[str]:
+    messages = OutboxMessage.objects.filter(destination=destination, parked_at__isnull=False)
+    return list(messages.order_by("id").values_list("event_id", flat=True))
+
+
+def test_a_message_is_put_back_as_if_it_were_new() -> None:
+    parked(1)
+    assert retry_parked() == 2
+    for message in OutboxMessage.objects.all():
+        assert (message.attempts, message.parked_at, message.sent_at) == (0, None, None)
+        assert message.next_attempt_at <= timezone.now()
+        assert message.last_error == "HTTP 500: ok"
+
+
+def test_others_stay_as_they_are() -> None:
+    waiting, sent = tell(times=2)
+    OutboxMessage.objects.filter(event_id=sent).update(sent_at=timezone.now(), attempts=1)
+    OutboxMessage.objects.filter(event_id=waiting).update(attempts=4)
+    before = list(OutboxMessage.objects.order_by("id").values())
+    assert retry_parked() == 0
+    assert list(OutboxMessage.objects.order_by("id").values()) == before
+
+
+def test_in_batches_every_message_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resend, "BATCH_SIZE", 3)
+    parked(4)
+    batches: list[int] = []
+    assert retry_parked(on_batch=batches.append) == 8
+    assert batches == [3, 3, 2]
+
+
+def test_what_is_parked_again_meanwhile_does_not_come_round_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resend, "BATCH_SIZE", 1)
+    parked(2)
+
+    def park_all(_count: int) -> None:
+        OutboxMessage.objects.update(parked_at=timezone.now())
+
+    assert retry_parked(on_batch=park_all) == 4
+
+
+def test_four_at_once_put_each_message_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resend, "BATCH_SIZE", 2)
+    parked(15)
+    assert sum(together([retry_parked] * 4)) == 30
+    assert still_parked(KAFKA) == still_parked(DATA_PLATFORM) == []
+
+
+class TestSendAgain:
+    """Chosen messages, sent ones included where no order is promised."""
+
+    def test_sent_ones_go_again_to_the_data_platform_only(self) -> None:
+        [event_id] = tell(event_type="order-completed")
+        OutboxMessage.objects.update(sent_at=timezone.now(), attempts=1)
+        everything = list(OutboxMessage.objects.values_list("id", flat=True))
+        assert send_again(everything) == [DATA_PLATFORM]
+        unsent = OutboxMessage.objects.get(sent_at=None)
+        assert (unsent.event_id, unsent.destination, unsent.attempts) == (event_id, DATA_PLATFORM, 0)
+        assert send_again(everything) == []
+
+    def test_the_button_is_there_for_exactly_what_would_go(self) -> None:
+        tell(event_type="order-completed", times=3)
+        for destination in (KAFKA, DATA_PLATFORM):
+            sent, dead, _waiting = OutboxMessage.objects.filter(destination=destination).order_by("id")
+            OutboxMessage.objects.filter(pk=sent.pk).update(sent_at=timezone.now())
+            OutboxMessage.objects.filter(pk=dead.pk).update(parked_at=timezone.now())
+        for message in OutboxMessage.objects.all():
+            assert message.may_go_again == bool(send_again([message.pk]))
+
+
+class TestCommand:
+    """Arguments, report and exit code."""
+
+    def test_all_of_them(self) -> None:
+        parked(3)
+        done = run("outbox_retry", "--all-parked", "--json")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert json.loads(done.stdout) == {"put_back": 6}
+        again = run("outbox_retry", "--all-parked")
+        assert (again.returncode, again.stdout) == (0, "0 messages are due again\n")
+
+    def test_those_of_one_destination(self) -> None:
+        told = parked(2)
+        assert json.loads(run("outbox_retry", "--all-parked", "--destination", "kafka", "--json").stdout) == {
+            "put_back": 2
+        }
+        assert (still_parked(KAFKA), still_parked(DATA_PLATFORM)) == ([], told)
+
+    def test_those_that_are_named(self) -> None:
+        first, second, third = parked(3)
+        done = run("outbox_retry", "--event-id", first, "--event-id", third, "--destination", "data-platform")
+        assert (done.returncode, done.stdout) == (0, "2 messages are due again\n")
+        assert still_parked(DATA_PLATFORM) == [second]
+        assert still_parked(KAFKA) == [first, second, third]
+
+    def test_1_when_what_was_named_is_not_parked(self) -> None:
+        [event_id] = tell()
+        done = run("outbox_retry", "--event-id", event_id, "--json")
+        assert (done.returncode, json.loads(done.stdout)) == (1, {"put_back": 0})
+        assert f"No parked message of {event_id}." in done.stderr
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            [],
+            ["--destination", "kafka"],
+            ["--all-parked", "--event-id", "order-completed:1"],
+            ["--all-parked", "--destination", "elsewhere"],
+        ],
+    )
+    def test_2_when_it_is_not_said_what(self, arguments: list[str]) -> None:
+        told = parked(1)
+        assert run("outbox_retry", *arguments).returncode == 2
+        assert still_parked(KAFKA) == told

@@ -1,0 +1,78 @@
+"""What came and went leaves nothing to walk over, however much is kept."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from commerce.core import sql
+from commerce.outbox import dispatcher
+from commerce.outbox.record import Verdict, record
+from commerce.outbox.routes import KAFKA
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+# Four to a page, and no room between them in which the messages to come would be scattered.
+MANY_KEPT = """
+    INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at)
+    SELECT 'coupon-issued:' || number, 'coupon-issued', 'thing', number::text, 'kafka', repeat('x', 1890), now()
+    FROM generate_series(1, 9000) AS number
+"""
+FIVE_HUNDRED_COME = """
+    INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
+    SELECT 'coupon-issued:' || number, 'coupon-issued', 'thing', number::text, 'kafka', 'x'
+    FROM generate_series(1, 500) AS number
+"""
+# What autovacuum does to a table, with the table's own options.
+VACUUM = "VACUUM outbox_message"
+
+
+@pytest.fixture(autouse=True)
+def no_autovacuum() -> Iterator[None]:
+    sql.execute("ALTER TABLE outbox_message SET (autovacuum_enabled = off)")
+    yield
+    sql.execute("ALTER TABLE outbox_message RESET (autovacuum_enabled)")
+
+
+def pages_of_a_look() -> int:
+    """How many pages are read to see that nothing waits."""
+    explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {dispatcher.DUE}"
+    [[plan]] = sql.fetch_all(explain, {"destination": KAFKA, "limit": 500})
+    [explained] = json.loads(plan) if isinstance(plan, str) else plan
+    buffers = explained["Plan"]
+    return int(buffers["Shared Hit Blocks"] + buffers["Shared Read Blocks"])
+
+
+def a_thousand_come_and_go() -> None:
+    """Less than a vacuum, left to itself, would clean the indexes for."""
+    sql.execute(MANY_KEPT)
+    sql.execute("ANALYZE outbox_message")
+    for _ in range(2):
+        sql.execute(FIVE_HUNDRED_COME)
+        rows = sql.fetch_all(dispatcher.DUE, {"destination": KAFKA, "limit": 500})
+        assert len(rows) == 500
+        record(KAFKA, [Verdict(row[0]) for row in rows])
+    # The first look finds out that they are dead, and marks them; from then on only the index is walked.
+    pages_of_a_look()
+
+
+def test_a_vacuum_leaves_nothing_to_walk_over() -> None:
+    a_thousand_come_and_go()
+    assert pages_of_a_look() >= 4
+    sql.execute(VACUUM)
+    assert pages_of_a_look() <= 2
+
+
+def test_with_default_options_it_leaves_all_of_it() -> None:
+    a_thousand_come_and_go()
+    sql.execute("ALTER TABLE outbox_message RESET (vacuum_index_cleanup)")
+    try:
+        sql.execute(VACUUM)
+        assert pages_of_a_look() >= 4
+    finally:
+        sql.execute("ALTER TABLE outbox_message SET (vacuum_index_cleanup = on)")
+
+
+def test_autovacuum_comes_for_a_hundredth_of_the_table() -> None:
+    [options] = sql.fetch_one("SELECT reloptions FROM pg_class WHERE oid = 'outbox_message'::regclass") or [[]]
+    assert {"autovacuum_vacuum_scale_factor=0.01", "autovacuum_vacuum_threshold=20000"} <= set(options)
