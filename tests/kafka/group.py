@@ -26,10 +26,15 @@ class Group:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.name: str = settings.KAFKA_CONSUMER_GROUP
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
         # Not the admin client: it crashes when it asks for offsets while the group's coordinator is still loading.
         self._offsets = Consumer(
-            {"bootstrap.servers": bootstrap_servers, "group.id": self.name, "enable.auto.commit": False}
+            {
+                "bootstrap.servers": bootstrap_servers,
+                "group.id": self.name,
+                "enable.auto.commit": False,
+                "log_level": 0,
+            }
         )
         self._topics = [f"{settings.KAFKA_TOPIC_PREFIX}{event}" for event in ORDER_EVENTS]
 

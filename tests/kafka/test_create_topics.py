@@ -24,7 +24,7 @@ NOBODY_LISTENS = "127.0.0.1:1"
 
 @pytest.fixture
 def admin(cluster: str) -> AdminClient:
-    return AdminClient({"bootstrap.servers": cluster})
+    return AdminClient({"bootstrap.servers": cluster, "log_level": 0})
 
 
 def create_topics(*arguments: str) -> list[str]:
