@@ -15,7 +15,7 @@ from pytest_django import Settings
 
 from commerce.core import redis
 from commerce.embedded.redis import Redis
-from tests.faults import resume
+from tests.breaking import resume
 from tests.shopper import Shopper
 
 

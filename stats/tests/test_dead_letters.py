@@ -19,8 +19,8 @@ from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Counted, Replay, Replayed, backfill_product_stats, replay_dead_letter
 from stats.tests.conftest import no_new_connections, payloads_told, units_counted
 from tests.back_office.staff import Staff, told_by
+from tests.breaking import growth_of
 from tests.factories import ProductFactory, order_of
-from tests.faults import growth_of
 from tests.shop_state import nothing_changes, statements
 from tests.together import together
 

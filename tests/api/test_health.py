@@ -5,7 +5,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from commerce.outbox.sinks import kafka
-from tests.faults import growth_of
+from tests.breaking import growth_of
 from tests.shop_state import statements
 from tests.shopper import Shopper
 

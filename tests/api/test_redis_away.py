@@ -15,8 +15,8 @@ from balances.models import User
 from commerce.core import locks, redis
 from commerce.embedded.redis import Redis
 from products.models import Product
+from tests.breaking import as_text, growth_of, kill, pause, resume
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
-from tests.faults import as_text, growth_of, kill, pause, resume
 from tests.shop_state import statements
 from tests.shopper import NO_BODY, Answer, Shopper
 from tests.together import meanwhile, row_held, wait_until, wait_until_blocked

@@ -14,8 +14,8 @@ from commerce.core import locks, redis
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import coupon_lock, locked_transaction, product_lock, single_flight, user_lock
 from commerce.embedded.redis import Redis
+from tests.breaking import as_text, growth_of, kill
 from tests.factories import UserFactory
-from tests.faults import as_text, growth_of, kill
 from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
 from tests.together import MEETING_SECONDS, Meeting, meanwhile, together
