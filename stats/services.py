@@ -108,27 +108,24 @@ def backfill_product_stats(
     from_date: date,
     to_date: date,
     dry_run: bool,
-    on_day: Callable[[date, DayComparison], object] = lambda day, comparison: None,
-) -> list[DayComparison]:
+    on_day: Callable[[date, DayComparison], object] = lambda _day, _comparison: None,
+) -> None:
     """Set the statistics of the days from `from_date` to `to_date`, both inclusive, to what the orders say.
 
     Each day is one transaction of its own, so an interrupted run has finished some days and touched no other, and the
-    next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` hears of each day when it
-    is done. Returns what was found on each day.
+    next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` is told what was found on
+    each day when it is done; nothing of it is kept, however many days there are.
 
     Raises ValueError where the last day lies before the first, and django.db.Error where a day fails.
     """
     days = (to_date - from_date).days + 1
     if days < 1:
         raise ValueError(f"{to_date} lies before {from_date}.")
-    comparisons = []
     for day in (from_date + timedelta(days=number) for number in range(days)):
         with transaction.atomic(durable=True):
             sql.fetch_one(WITHOUT_TIME_LIMITS)
             comparison = operations.compare_day(day) if dry_run else operations.recompute_day(day)
         on_day(day, comparison)
-        comparisons.append(comparison)
-    return comparisons
 
 
 def _read(payloads: Mapping[str, bytes]) -> tuple[dict[str, OrderEvent], dict[str, str]]:

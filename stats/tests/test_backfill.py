@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import termios
+import weakref
 from contextlib import nullcontext, suppress
 from datetime import date
 from io import FileIO, StringIO
@@ -31,7 +32,7 @@ from stats.tests.conftest import (
     units_counted,
 )
 from tests.factories import order_of
-from tests.outbox.manage import MANAGE, _environment, managed
+from tests.outbox.manage import MANAGE, _environment, managed, run
 from tests.shop_state import nothing_changes
 from tests.together import PATIENCE_SECONDS, meanwhile, row_held, together, wait_until, wait_until_blocked
 
@@ -240,15 +241,33 @@ class TestStoppedHalfWay:
         assert backfill("2026-02-27", "2026-03-01")["rows_changed"] == 3
         assert units_counted() == expected(pen, ink)
 
-    def test_ctrl_c_says_where_it_was(self, user: User, pen: Product, ink: Product) -> None:
+    @pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "SIGTERM")])
+    def test_ctrl_c_and_sigterm_say_where_it_was(
+        self, user: User, pen: Product, ink: Product, number: signal.Signals, reason: str
+    ) -> None:
         a_few_days(user, pen, ink)
         row = ProductStat.objects.create(product=ink, date="2026-02-28", quantity_sold=9)
         arguments = ("backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01")
         with row_held("product_stat", row.pk), managed(*arguments) as run:
+            wait_until(lambda: run.said("2026-02-27: 2 differed, 1 new events"), "the first day")
             wait_until_blocked()
-            assert run.stop(signal.SIGINT) == 3
-        assert run.said("Stopped at 2026-02-28: KeyboardInterrupt.")
-        assert run.said('"days": 1, ')
+            assert run.stop(number) == 3
+        assert run.said(f"Stopped at 2026-02-28: {reason}.")
+        [report] = [json.loads(line) for line in run.lines if line.startswith("{")]
+        assert (report["days"], report["stopped_at"], report["rows_changed"]) == (1, "2026-02-28", 2)
+        assert units_counted() == {(pen.pk, "2026-02-27"): 2, (ink.pk, "2026-02-27"): 1, (ink.pk, "2026-02-28"): 9}
+
+
+def test_what_was_found_on_a_day_is_told_and_not_kept(user: User, pen: Product, ink: Product) -> None:
+    a_few_days(user, pen, ink)
+    told: list[tuple[date, weakref.ref[operations.DayComparison]]] = []
+
+    def on_day(day: date, comparison: operations.DayComparison) -> None:
+        assert [earlier for earlier, found in told if found() is not None] == []
+        told.append((day, weakref.ref(comparison)))
+
+    backfill_product_stats(from_date=date(2026, 2, 27), to_date=date(2026, 3, 1), dry_run=False, on_day=on_day)
+    assert [day for day, _ in told] == [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
 
 
 def test_a_terminal_sees_a_bar_and_the_day() -> None:
@@ -386,9 +405,11 @@ class TestWhileOthersCount:
 
 
 def test_days_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(CommandError, match="lies before"):
+    with pytest.raises(CommandError, match="lies before") as refused:
         backfill("2026-03-02", "2026-03-01")
+    assert refused.value.returncode == 2
     with pytest.raises(CommandError, match="not a day"):
         backfill("2026-02-30", "2026-03-01")
     with pytest.raises(ValueError, match="lies before"):
         backfill_product_stats(from_date=date(2026, 3, 2), to_date=date(2026, 3, 1), dry_run=True)
+    assert run("backfill_product_stats", "--from", "2026-02-30", "--to", "2026-03-01").returncode == 2

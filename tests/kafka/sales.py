@@ -4,7 +4,7 @@ Owns the rows of orders, items and messages; counts nothing itself, and leaves m
 """
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from zoneinfo import ZoneInfo
 
@@ -20,6 +20,7 @@ from orders.models import Order, OrderItem
 from orders.rules import Line
 from products.models import Product
 from stats.models import ProductStat
+from stats.operations import DayComparison
 from stats.services import backfill_product_stats
 
 FIRST_ORDER_AT = datetime(2026, 3, 1, 12, tzinfo=ZoneInfo("Asia/Seoul"))
@@ -61,12 +62,18 @@ def units_counted() -> dict[tuple[int, str], int]:
 def assert_exact() -> None:
     """The statistics are what the orders say, and recomputing them finds nothing to correct and no event uncounted."""
     assert units_counted() == units_of_orders()
-    days = Order.objects.order_by("ordered_date").values_list("ordered_date", flat=True)
-    first, last = days.first(), days.last()
+    ordered = Order.objects.order_by("ordered_date").values_list("ordered_date", flat=True)
+    first, last = ordered.first(), ordered.last()
     assert first is not None
     assert last is not None
-    for comparison in backfill_product_stats(from_date=first, to_date=last, dry_run=True):
+    days: list[date] = []
+
+    def nothing_to_correct(day: date, comparison: DayComparison) -> None:
         assert (comparison.differences, comparison.events_recorded) == ((), 0)
+        days.append(day)
+
+    backfill_product_stats(from_date=first, to_date=last, dry_run=True, on_day=nothing_to_correct)
+    assert (days[0], days[-1]) == (first, last)
 
 
 def _sell_some(numbers: Sequence[int], users: Sequence[User], products: Sequence[Product]) -> list[Event]:

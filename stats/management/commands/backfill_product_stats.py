@@ -4,10 +4,14 @@ Owns the arguments, the progress, the report and the exit code; the recomputatio
 """
 
 import json
+import signal
 import sys
+import threading
 from argparse import ArgumentTypeError
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, NoReturn
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import Error as DatabaseFailure
@@ -24,7 +28,7 @@ class Command(BaseCommand):
         "Set product_stat of some days to what the orders say. Safe to repeat, and while orders flow. Each day is done "
         "or untouched: a run that was stopped is finished by the next. Ends with one JSON line. Exit code 0, also when "
         "something had to be corrected; 1 when a dry run finds that something differs; 2 for days that make no sense; "
-        "3 when it stopped half-way, at the day it names."
+        "3 when it stopped half-way, at the day it names: the database failed, or SIGTERM or Ctrl-C came."
     )
     requires_system_checks = ()
 
@@ -44,7 +48,10 @@ class Command(BaseCommand):
         stopped: BaseException | None = None
         with _Progress(from_date, to_date, self.stdout if dry_run else None, self.stderr) as progress:
             try:
-                backfill_product_stats(from_date=from_date, to_date=to_date, dry_run=dry_run, on_day=progress.on_day)
+                with _sigterm_like_ctrl_c():
+                    backfill_product_stats(
+                        from_date=from_date, to_date=to_date, dry_run=dry_run, on_day=progress.on_day
+                    )
             except (DatabaseFailure, KeyboardInterrupt) as reason:
                 stopped = reason
         self.stdout.write(json.dumps({**progress.report(), "dry_run": dry_run}))
@@ -109,6 +116,24 @@ class _Progress:
             "events_recorded": self._events,
             "stopped_at": self.at.isoformat() if self.at <= self._to_date else None,
         }
+
+
+@contextmanager
+def _sigterm_like_ctrl_c() -> Iterator[None]:
+    """The day in hand is given up and undone, and the run says where it was."""
+
+    def stop(number: int, _frame: object) -> NoReturn:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    if threading.current_thread() is not threading.main_thread():
+        # `call_command` may run anywhere, signals come to the main thread only.
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _day(text: str) -> date:
