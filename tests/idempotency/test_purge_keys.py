@@ -1,18 +1,26 @@
 """`purge_idempotency_keys`: an answer goes when no repeat would be given it any more, and not before."""
 
 import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+import psycopg
 import pytest
+from django.core.management import CommandError, call_command
+from django.db import DataError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from commerce.core import sql
 from commerce.idempotency import purge
 from commerce.idempotency.claims import Answer, Claim, earlier_answer, remember_refusal
 from commerce.idempotency.models import IdempotencyKey
-from commerce.idempotency.purge import purge_keys
-from tests.outbox.manage import run
-from tests.together import another_session, together
+from commerce.idempotency.purge import keep_purging, purge_keys
+from tests.outbox.manage import managed, run
+from tests.together import another_session, together, wait_until, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,3 +95,93 @@ def test_the_command_reports_and_may_be_repeated() -> None:
     again = run("purge_idempotency_keys")
     assert (again.returncode, again.stdout) == (0, "0 idempotency keys purged\n")
     assert kept() == ["young"]
+
+
+class TestEvery:
+    """`--every MINUTES`: a process that purges again and again."""
+
+    OFTEN = ("purge_idempotency_keys", "--every", "0.001")
+
+    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+    def test_it_purges_what_comes_until_it_is_told_to_stop(self, number: signal.Signals) -> None:
+        answered("before", at=timezone.now() - timedelta(hours=25))
+        answered("young", at=timezone.now())
+        with managed(*self.OFTEN, "--json") as purging:
+            wait_until(lambda: kept() == ["young"], "the first turn")
+            answered("meanwhile", at=timezone.now() - timedelta(hours=25))
+            wait_until(lambda: kept() == ["young"], "another turn")
+            assert purging.stop(number) == 0
+        *turns, last = [line.strip() for line in purging.lines]
+        assert last == "Purge stopped"
+        assert sum(json.loads(turn)["keys"] for turn in turns) == 2
+
+    def test_it_does_not_wait_out_its_pause(self) -> None:
+        with managed("purge_idempotency_keys", "--every", "60") as purging:
+            wait_until(lambda: purging.said("0 idempotency keys purged"), "the first turn")
+            assert purging.stop() == 0
+
+    def test_sigterm_finishes_the_batch_in_hand_and_begins_no_other(self) -> None:
+        long_ago = timezone.now() - timedelta(hours=30)
+        claim = answered("0", at=long_ago)
+        sql.execute(ANSWERED_AS_WELL, [purge.BATCH_SIZE, claim.key])
+        patient = {"DATABASE_LOCK_TIMEOUT_MS": "60000", "DATABASE_STATEMENT_TIMEOUT_MS": "60000"}
+        with another_session() as other:
+            other.execute("LOCK TABLE idempotency_key IN EXCLUSIVE MODE")
+            with managed(*self.OFTEN, environment=patient) as purging:
+                wait_until_blocked()
+                purging.process.send_signal(signal.SIGTERM)
+                other.rollback()
+                assert purging.process.wait(timeout=30) == 0
+        assert len(kept()) == 1
+
+    def test_a_database_that_is_away_costs_a_turn(self) -> None:
+        answered("old", at=timezone.now() - timedelta(hours=25))
+        with connections_refused(), managed(*self.OFTEN) as purging:
+            wait_until(lambda: purging.said("could not be purged, next try in 0 s"), "a turn without the database")
+            assert kept() == ["old"]
+            let_in(allowed=True)
+            wait_until(lambda: kept() == [], "a turn with it")
+            assert purging.stop() == 0
+
+    def test_without_the_catch_it_would_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(purge, "PURGE", "SELECT 1 / 0 WHERE %(before)s IS NOT NULL AND %(limit)s > 0")
+        stopping = threading.Event()
+        monkeypatch.setattr(stopping, "wait", lambda _seconds: stopping.set())
+        turns: list[int] = []
+        keep_purging(every_seconds=60, stopping=stopping, on_turn=turns.append)
+        assert (stopping.is_set(), turns) == (True, [])
+        stopping.clear()
+        monkeypatch.setattr(purge, "DatabaseFailure", ZeroDivisionError)
+        with pytest.raises(DataError):
+            keep_purging(every_seconds=60, stopping=stopping, on_turn=turns.append)
+
+    @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "10081"])
+    def test_2_for_a_pause_that_makes_no_sense(self, minutes: str) -> None:
+        with pytest.raises(CommandError, match="above 0 and 10,080 at most") as refused:
+            call_command("purge_idempotency_keys", f"--every={minutes}")
+        assert refused.value.returncode == 2
+
+
+ANSWERED_AS_WELL = """
+    INSERT INTO idempotency_key (caller_id, key, fingerprint, status, content_type, body, created_at)
+    SELECT caller_id, number::text, fingerprint, status, content_type, body, created_at
+    FROM idempotency_key, generate_series(1, %s) AS number
+    WHERE key = %s
+"""
+
+
+@contextmanager
+def connections_refused() -> Iterator[None]:
+    """The database lets nobody in; who is in stays. Ends when `let_in` says so, or with the block."""
+    let_in(allowed=False)
+    try:
+        yield
+    finally:
+        let_in(allowed=True)
+
+
+def let_in(*, allowed: bool) -> None:
+    name = connection.ops.quote_name(connection.settings_dict["NAME"])
+    # Not from a session of the database itself: that may not be locked out.
+    with psycopg.connect(**connection.get_connection_params() | {"dbname": "postgres"}, autocommit=True) as beside:
+        beside.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {allowed}".encode())
