@@ -21,6 +21,13 @@ OUTBOX_SENT = Counter("commerce_outbox_sent_total", "Messages delivered", ["dest
 OUTBOX_FAILURES = Counter(
     "commerce_outbox_failures_total", "Deliveries that failed and will be tried again", ["destination"]
 )
+OUTBOX_BREAKER_OPEN = Gauge(
+    "commerce_outbox_breaker_open",
+    "1 while a process leaves the destination alone because its calls failed, 0 while it may call it",
+    ["destination"],
+    # Each process finds out for itself: one that stays away is worth a look. One that is gone says nothing.
+    multiprocess_mode="livemax",
+)
 STATS_EVENTS = Counter("commerce_stats_events_total", "Order events seen by the statistics consumer", ["outcome"])
 STATS_LAG = Gauge(
     "commerce_stats_lag",

@@ -3,8 +3,10 @@
 Owns the probes of each part; never repairs anything.
 """
 
+import os
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -56,12 +58,23 @@ def readyz(request: HttpRequest) -> HttpResponse:
 
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The counters of all worker processes, for Prometheus."""
+    """The numbers of all worker processes, for Prometheus."""
     registry = PROCESS_REGISTRY
     if settings.PROMETHEUS_MULTIPROC_DIR:
+        _forget_the_dead(Path(settings.PROMETHEUS_MULTIPROC_DIR))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
     return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """A worker that was killed says nothing any more: what it counted stays, what it found to be so does not."""
+    for kept in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(kept.stem.rpartition("_")[2]), 0)
+        except (ProcessLookupError, PermissionError):
+            # Nobody has its number, or somebody else's process. Another worker may be asked at the same moment.
+            kept.unlink(missing_ok=True)
 
 
 def _state(ask: Callable[[], object]) -> str:

@@ -1,11 +1,19 @@
 """A data platform that fails and fails is left alone, and found again by one call."""
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from threading import Event
+from urllib.request import urlopen
 
 import pytest
+from django.conf import settings
+from django.test import Client
 from django.utils import timezone
+from prometheus_client import REGISTRY
 from pytest_django import Settings
 
 from commerce.outbox import breaker
@@ -15,6 +23,7 @@ from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import tell, waiting
+from tests.outbox.manage import _environment, managed, run
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 from tests.together import wait_until
@@ -103,6 +112,123 @@ class TestByItself:
     def test_a_short_wait_does_not_shorten_a_pause(self, opened: Breaker) -> None:
         opened.report(failed=1, worked=False, asked_seconds=1.0)
         assert opened.pause_seconds() == 30.0
+
+
+class TestGauge:
+    """`commerce_outbox_breaker_open`: 1 while the destination is left alone."""
+
+    @pytest.fixture
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
+        clock = Clock()
+        monkeypatch.setattr(breaker, "time", clock)
+        return clock
+
+    @pytest.fixture
+    def one(self, clock: Clock, request: pytest.FixtureRequest) -> Breaker:
+        return Breaker(request.node.name, failures=1, pause_seconds=30.0)
+
+    @staticmethod
+    def shown(request: pytest.FixtureRequest) -> float | None:
+        return REGISTRY.get_sample_value("commerce_outbox_breaker_open", {"destination": request.node.name})
+
+    def test_a_call_that_works_shows_0(self, one: Breaker, request: pytest.FixtureRequest) -> None:
+        assert self.shown(request) is None
+        one.report(failed=0, worked=True)
+        assert self.shown(request) == 0
+
+    def test_a_call_too_many_shows_1_until_a_probe_works(
+        self, one: Breaker, clock: Clock, request: pytest.FixtureRequest
+    ) -> None:
+        one.report(failed=1, worked=False)
+        assert self.shown(request) == 1
+        clock.now += 30.0
+        one.admit(16)
+        assert self.shown(request) == 1, "a probe is no answer yet"
+        one.report(failed=0, worked=True)
+        assert self.shown(request) == 0
+
+    def test_the_end_of_a_pause_is_shown_without_a_probe(
+        self, one: Breaker, clock: Clock, request: pytest.FixtureRequest
+    ) -> None:
+        """Another process may deliver from now on, and this one have nothing to probe with."""
+        one.report(failed=1, worked=False)
+        clock.now += 29.9
+        assert one.pause_seconds() > 0
+        assert self.shown(request) == 1
+        clock.now += 0.1
+        assert one.pause_seconds() == 0.0
+        assert self.shown(request) == 0
+
+    def test_one_worker_that_leaves_it_alone_is_enough_and_a_dead_one_does_not_count(
+        self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        settings.PROMETHEUS_MULTIPROC_DIR = str(tmp_path)
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+        with worker(tmp_path, failed=0), worker(tmp_path, failed=1) as stopped:
+            assert breaker_line() == 'commerce_outbox_breaker_open{destination="data-platform"} 1.0'
+            stopped.kill()
+            stopped.wait()
+            assert breaker_line() == 'commerce_outbox_breaker_open{destination="data-platform"} 0.0'
+
+    @pytest.mark.django_db(transaction=True)
+    def test_the_relay_serves_it_to_prometheus(self, partner: Partner) -> None:
+        partner.status = 500
+        tell(event_type="order-completed", times=5)
+        environment = {"DATA_PLATFORM_SECRET": "the partner's and our secret, 40 letters"}
+        with managed("relay_outbox", "--metrics-port", "0", environment=environment) as relay:
+            wait_until(lambda: relay.said("Relaying"), "the relay")
+            [address] = [line.split()[-1] for line in relay.lines if line.startswith("Metrics at ")]
+
+            def served(line: str) -> bool:
+                with urlopen(address) as answer:  # noqa: S310  # an address that the process just printed
+                    return line in answer.read().decode().splitlines()
+
+            wait_until(lambda: served('commerce_outbox_breaker_open{destination="data-platform"} 1.0'), "the breaker")
+            wait_until(lambda: served('commerce_outbox_failures_total{destination="data-platform"} 5.0'), "its reason")
+            wait_until(lambda: served('commerce_outbox_sent_total{destination="kafka"} 5.0'), "what went to Kafka")
+            assert relay.stop() == 0
+
+    def test_a_metrics_port_that_is_taken_ends_the_relay(self, closed_port: int) -> None:
+        done = run("relay_outbox", "--metrics-port", str(closed_port))
+        assert done.returncode == 1
+        assert f"Metrics cannot be served on port {closed_port}" in done.stderr
+
+
+WORKER = """
+import sys, django
+django.setup()
+from commerce.outbox.breaker import Breaker
+failed = int(sys.argv[1])
+Breaker("data-platform", failures=1, pause_seconds=3_600.0).report(failed=failed, worked=not failed)
+print("told", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def worker(folder: Path, *, failed: int) -> Iterator["subprocess.Popen[str]"]:
+    """A process that has seen so many calls fail and shares its numbers in `folder`, as a web worker does."""
+    with subprocess.Popen(  # noqa: S603  # our own command
+        [sys.executable, "-c", WORKER, str(failed)],
+        cwd=settings.BASE_DIR,
+        env=_environment({"PROMETHEUS_MULTIPROC_DIR": str(folder)}),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "told\n"
+            yield process
+        finally:
+            process.kill()
+
+
+def breaker_line() -> str:
+    """What `/metrics` of any worker says of the breakers."""
+    page = Client().get("/metrics").content.decode()
+    [line] = [line for line in page.splitlines() if line.startswith("commerce_outbox_breaker_open{")]
+    return line
 
 
 @pytest.mark.django_db(transaction=True)

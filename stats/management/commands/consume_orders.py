@@ -4,15 +4,13 @@ Owns the signals, the port of the metrics and the exit code; the loop is the con
 """
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from threading import Event
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from prometheus_client import start_http_server
 
+from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from commerce.outbox.sinks.kafka import KafkaAway
 from commerce.outbox.sinks.kafka_source import KafkaSource
 from stats.consumers import REPORT_SECONDS, Progress, consume_orders
@@ -50,8 +48,13 @@ class Command(BaseCommand):
         stopping = Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: stopping.set())
-        with self._metrics_served(options["metrics_port"]):
-            self._consume(stopping, options["report_seconds"])
+        try:
+            with metrics_served(options["metrics_port"]) as address:
+                if address:
+                    self.stdout.write(f"Metrics at {address}")
+                self._consume(stopping, options["report_seconds"])
+        except MetricsPortTaken as taken:
+            raise CommandError(str(taken)) from taken
         self.stdout.write("Consumer stopped")
 
     def _consume(self, stopping: Event, report_seconds: float) -> None:
@@ -65,20 +68,3 @@ class Command(BaseCommand):
             raise CommandError(f"Kafka gave this consumer up: {away}") from away
         finally:
             source.close()
-
-    @contextmanager
-    def _metrics_served(self, port: int | None) -> Iterator[None]:
-        if port is None:
-            yield
-            return
-        try:
-            server, thread = start_http_server(port, addr="127.0.0.1")
-        except OSError as error:
-            raise CommandError(f"Metrics cannot be served on port {port}: {error}") from error
-        self.stdout.write(f"Metrics at http://127.0.0.1:{server.server_port}/metrics")
-        try:
-            yield
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
