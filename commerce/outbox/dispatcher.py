@@ -72,6 +72,13 @@ CLAIM_ONE = """
 """
 
 
+# A claim that led to no call. Where its time ran out meanwhile, a dispatcher's own verdict on the message stands.
+GIVE_BACK = """
+    UPDATE outbox_message SET next_attempt_at = now()
+    WHERE id = %s AND attempts = %s AND sent_at IS NULL AND parked_at IS NULL
+"""
+
+
 @dataclass(frozen=True)
 class Drained:
     """What one drain did.
@@ -116,7 +123,7 @@ class Dispatcher:
                 failed_now = sum(isinstance(outcome, Failure) for outcome in outcomes.values())
                 sent += len(outcomes) - failed_now
                 failed += failed_now
-                if self.pause_seconds() > 0 or not outcomes:
+                if self.pause_seconds() > 0:
                     break
         return Drained(sent, failed)
 
@@ -134,7 +141,11 @@ class Dispatcher:
             # A dispatcher was quicker, or the message is known to be in trouble.
             return False
         message = _message(row)
-        return not isinstance(self._call([message]).get(message.id, _UNTRIED), Failure)
+        outcomes = self._call([message])
+        if not outcomes:
+            sql.execute(GIVE_BACK, [message.id, message.attempts])
+            return False
+        return not isinstance(outcomes[message.id], Failure)
 
     def pause_seconds(self) -> float:
         """How long the destination is left alone after it was found away. Other processes find out for themselves."""
@@ -173,7 +184,10 @@ class Dispatcher:
     def _deliver(self, batch: Sequence[Message]) -> Outcomes:
         outcomes = self._call(batch)
         failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
-        if any(failure.away for failure in failures) and len(failures) == len(outcomes):
+        if not outcomes:
+            # No turn was to be had. The messages are due still, and asking again at once would keep a processor busy.
+            self._paused_until = time.monotonic() + backoff_seconds(0, longest_seconds=self.sink.longest_wait_seconds)
+        elif any(failure.away for failure in failures) and len(failures) == len(outcomes):
             wait_seconds = backoff_seconds(self._times_away, longest_seconds=self.sink.longest_wait_seconds)
             self._times_away += 1
             self._paused_until = time.monotonic() + wait_seconds
@@ -183,12 +197,17 @@ class Dispatcher:
         return outcomes
 
     def _call(self, batch: Sequence[Message]) -> Outcomes:
-        """Try as much of the batch as the destination is believed to bear, and record what became of it."""
+        """Try as much of the batch as the destination is believed to bear, and record what became of it.
+
+        What was not tried is not in the answer, and stays as it was: no attempt is counted, nothing is put off.
+        """
         breaker = self.sink.breaker
         admitted = batch[: breaker.admit(len(batch))] if breaker else batch
         if not admitted:
             return {}
         outcomes = self.sink.deliver(admitted)
+        if not outcomes:
+            return {}
         if breaker:
             _report(breaker, outcomes)
         record(self.destination, [self._verdict(one, outcomes[one.id]) for one in admitted if one.id in outcomes])
@@ -212,9 +231,6 @@ class Dispatcher:
             parked=parked,
             call=outcome.call,
         )
-
-
-_UNTRIED = Failure("Not tried")
 
 
 def backoff_seconds(failures: int, *, longest_seconds: float) -> float:

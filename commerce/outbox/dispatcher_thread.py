@@ -31,13 +31,16 @@ class DispatcherThread(threading.Thread):
         self._dispatcher = Dispatcher(destination)
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
+        self._failed_in_request = threading.Event()
         self._stopping = threading.Event()
         self._turn_seconds = _FIRST_TURN_SECONDS
         # What an earlier process left behind is unknown: look once.
         self._owing = True
 
-    def wake(self) -> None:
-        """A message was committed. Costs the caller a flag."""
+    def wake(self, *, failed: bool = False) -> None:
+        """A message was committed; `failed`: a request has tried it already. Costs the caller a flag."""
+        if failed:
+            self._failed_in_request.set()
         self._woken.set()
 
     def ask_to_stop(self) -> None:
@@ -64,6 +67,9 @@ class DispatcherThread(threading.Thread):
 
     def _round(self) -> float | None:
         """Drain once and return how long to wait for a wake; None: as long as it takes."""
+        if self._failed_in_request.is_set():
+            self._failed_in_request.clear()
+            self._owing = True
         try:
             drained = self._dispatcher.drain(stopping=self._stopping.is_set)
             if drained.elsewhere:

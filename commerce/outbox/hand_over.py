@@ -25,10 +25,11 @@ _STOP_SECONDS = 6.0
 def after_release(event_id: str, destinations: tuple[str, ...]) -> None:
     """The messages of `event_id` are committed and the locks of their write are released."""
     for destination in destinations:
-        if destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync" and _delivered(event_id):
+        tried = destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync"
+        if tried and _delivered(event_id):
             continue
         if settings.OUTBOX_DISPATCH_IN_WEB:
-            _threads.wake(destination)
+            _threads.wake(destination, failed=tried)
 
 
 def wake(destinations: Collection[str]) -> None:
@@ -61,11 +62,11 @@ class _Threads:
         os.register_at_fork(after_in_child=self._after_fork)
         atexit.register(self.stop)
 
-    def wake(self, destination: str) -> None:
+    def wake(self, destination: str, *, failed: bool = False) -> None:
         thread = self._by_destination.get(destination)
         if thread is None or not thread.is_alive():
             thread = self._start(destination)
-        thread.wake()
+        thread.wake(failed=failed)
 
     def stop(self) -> None:
         with self._guard:

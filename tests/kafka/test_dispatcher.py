@@ -136,6 +136,30 @@ class TestBrokerTrouble:
             assert process.stop() == 0
         assert_nothing_lost(arrived(), last=6_000)
 
+    def test_control_without_waiting_for_the_acknowledgement_it_gets_nothing(
+        self, node: Node, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def deliver_and_die(sink: kafka.KafkaSink, messages: Sequence[Message]) -> Mapping[int, None]:
+            client = kafka._clients.current()
+            for message in messages:
+                client.enqueue(message, {}, deadline=0.0)
+            kafka._clients.discard(client)
+            return {message.id: None for message in messages}
+
+        owe(1, 10)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=10)
+        node.kill()
+        owe(11, 30)
+        with monkeypatch.context() as careless:
+            careless.setattr(kafka.KafkaSink, "deliver", deliver_and_die)
+            assert Dispatcher(KAFKA).drain() == Drained(sent=20)
+        node.start_again()
+        owe(31, 31)
+        wait_until(
+            lambda: Dispatcher(KAFKA).drain() == Drained() and not waiting(), "the broker to take messages again"
+        )
+        assert sorted(numbers_of(arrived())) == [*range(1, 11), 31]
+
     def test_a_broker_that_is_away_at_the_start_is_waited_for(self, node: Node) -> None:
         owe(1, 50)
         node.kill()
@@ -189,6 +213,13 @@ class TestTopics:
         self.owe_a_coupon_without_topic_and_two_orders(cluster)
         assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
         assert {record.key for record in arrived("order-completed")} == {b"1", b"2"}
+
+    def test_three_that_are_missing_leave_the_fourth_its_time(self, cluster: str) -> None:
+        make_topic(cluster, "order-completed")
+        for number, event in enumerate(("balance-changed", "coupon-issued", "order-cancelled", "order-completed")):
+            owe(number, number, event=event)
+        assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=3)
+        assert len(arrived("order-completed")) == 1
 
     def owe_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
         """User 1 has got a coupon and then ordered; user 2 has ordered."""

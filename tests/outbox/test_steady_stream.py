@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from django.utils import timezone
 
 from commerce.core import sql
 from commerce.outbox import dispatcher
+from commerce.outbox.purge import purge_outbox
 from commerce.outbox.record import Verdict, record
 from commerce.outbox.routes import KAFKA
 
@@ -22,6 +24,12 @@ FIVE_HUNDRED_COME = """
     INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
     SELECT 'coupon-issued:' || number, 'coupon-issued', 'thing', number::text, 'kafka', 'x'
     FROM generate_series(1, 500) AS number
+"""
+THOUSAND_WERE_SENT = """
+    INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at)
+    SELECT 'coupon-issued:' || gen_random_uuid(), 'coupon-issued', 'thing', number::text, 'kafka', repeat('x', 700),
+           now() - interval '1 hour'
+    FROM generate_series(1, 1000) AS number
 """
 # What autovacuum does to a table, with the table's own options.
 VACUUM = "VACUUM outbox_message"
@@ -76,3 +84,25 @@ def test_with_default_options_it_leaves_all_of_it() -> None:
 def test_autovacuum_comes_for_a_hundredth_of_the_table() -> None:
     [options] = sql.fetch_one("SELECT reloptions FROM pg_class WHERE oid = 'outbox_message'::regclass") or [[]]
     assert {"autovacuum_vacuum_scale_factor=0.01", "autovacuum_vacuum_threshold=20000"} <= set(options)
+
+
+def size_after(rounds: int, *, purging: bool) -> int:
+    """Bytes of the table and its indexes, after so many thousand messages came, went and were purged."""
+    for _ in range(rounds):
+        sql.execute(THOUSAND_WERE_SENT)
+        if purging:
+            assert purge_outbox(now=timezone.now(), older_than_hours=0.5).messages == 1_000
+        sql.execute(VACUUM)
+    [size] = sql.fetch_one("SELECT pg_total_relation_size('outbox_message')") or [0]
+    return int(size)
+
+
+def test_a_purge_makes_room_for_what_comes() -> None:
+    # The room of one round is free for the next but one.
+    soon = size_after(3, purging=True)
+    assert size_after(12, purging=True) <= 1.5 * soon
+
+
+def test_without_the_purge_it_grows_and_grows() -> None:
+    soon = size_after(3, purging=False)
+    assert size_after(12, purging=False) > 3 * soon

@@ -26,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from commerce.outbox.breaker import Breaker
+from commerce.outbox.routes import DATA_PLATFORM
 from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -36,10 +37,13 @@ _GRACE_SECONDS = 0.05
 _LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 # A platform that answers these works; all other failures say that the next message would fare no better.
 _ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
-_TOO_LATE = Failure("Its turn did not come in time", away=True)
 
 # A partner's malformed headers are told by the outcome; urllib3 would add a traceback for each.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
+
+
+class _NotTried(Exception):
+    """Every thread was taken for as long as the call could wait."""
 
 
 def signature(secret: str, body: bytes, *, sent_at: int) -> str:
@@ -64,7 +68,10 @@ class DataPlatformSink:
         os.register_at_fork(after_in_child=self._after_fork)
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """POST each message within DATA_PLATFORM_TIMEOUT_SECONDS; 2xx is an acknowledgement, anything else is none."""
+        """POST each message within DATA_PLATFORM_TIMEOUT_SECONDS; 2xx is an acknowledgement, anything else is none.
+
+        A message whose turn did not come in time, since requests in sync mode call as well, was not tried.
+        """
         return self._caller().call(messages)
 
     def _caller(self) -> "_Caller":
@@ -82,7 +89,7 @@ class DataPlatformSink:
 
 def _breaker() -> Breaker:
     return Breaker(
-        "The data platform",
+        DATA_PLATFORM,
         failures=settings.DATA_PLATFORM_BREAKER_FAILURES,
         pause_seconds=settings.DATA_PLATFORM_BREAKER_SECONDS,
     )
@@ -109,12 +116,16 @@ class _Caller:
         deadline = time.monotonic() + rounds * settings.DATA_PLATFORM_TIMEOUT_SECONDS
         clock = _Clock()
         calls = {message.id: self._threads.submit(self._post, message, deadline) for message in messages}
-        return {message_id: _result(call, deadline, clock) for message_id, call in calls.items()}
+        outcomes: dict[int, Outcome] = {}
+        for message_id, call in calls.items():
+            with suppress(_NotTried):
+                outcomes[message_id] = _result(call, deadline, clock)
+        return outcomes
 
     def _post(self, message: Message, latest: float) -> Outcome:
         seconds = min(settings.DATA_PLATFORM_TIMEOUT_SECONDS, latest - time.monotonic())
         if seconds <= 0:
-            return _TOO_LATE
+            raise _NotTried
         clock = _Clock()
         try:
             with _shut_after(seconds) as watch:
@@ -265,7 +276,9 @@ def _result(call: "Future[Outcome]", deadline: float, clock: _Clock) -> Outcome:
     try:
         return call.result(timeout=max(0.0, deadline + _GRACE_SECONDS - time.monotonic()))
     except TimeoutError:
-        return _TOO_LATE if call.cancel() else Failure("No answer in time", away=True, call=clock.call())
+        if call.cancel():
+            raise _NotTried from None
+        return Failure("No answer in time", away=True, call=clock.call())
 
 
 def _retry_after(header: str) -> float:
@@ -275,7 +288,7 @@ def _retry_after(header: str) -> float:
     else:
         try:
             seconds = (parsedate_to_datetime(header) - timezone.now()).total_seconds()
-        except (ValueError, TypeError):
-            # The latter for a date without a zone, which says nothing.
+        except (ValueError, TypeError, OverflowError):
+            # TypeError for a date without a zone, which says nothing; OverflowError for a year of twenty digits.
             return 0.0
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import takewhile
 from typing import Any, ClassVar
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -127,7 +128,8 @@ class KafkaSink:
         """Hand all to the broker and wait for its word on each, `DELIVERY_SECONDS` at most.
 
         What is left without a word by then is the tail of its key: it fails, and the producer is thrown away with
-        everything still in it, so that nothing overtakes a message that failed.
+        everything still in it, so that nothing overtakes a message that failed. What the producer had no room for by
+        then was not tried, nor was anything after it.
         """
         client = _clients.current()
         deadline = time.monotonic() + DELIVERY_SECONDS
@@ -137,10 +139,9 @@ class KafkaSink:
             failure = Failure(str(away), away=True)
             return {message.id: failure for message in messages}
         outcomes, sendable = _without_missing(messages, missing)
-        for message in sendable:
-            client.enqueue(message, outcomes, deadline)
-        client.collect(lambda: all(message.id in outcomes for message in sendable), deadline)
-        for message in sendable:
+        tried = list(takewhile(lambda message: client.enqueue(message, outcomes, deadline), sendable))
+        client.collect(lambda: all(message.id in outcomes for message in tried), deadline)
+        for message in tried:
             outcomes.setdefault(message.id, Failure("No acknowledgement in time", away=True))
         if any(outcome is not None and outcome.away for outcome in outcomes.values()):
             _clients.discard(client)
@@ -179,17 +180,22 @@ class _Client:
 
     def missing_topics(self, topics: set[str], deadline: float) -> dict[str, str]:
         """The topics that the cluster does not have, each with its reason. Raises KafkaAway."""
-        missing = {}
-        for topic in sorted(topics - self._topics):
-            reason = self._look_up(topic, min(deadline, time.monotonic() + TOPIC_SECONDS))
-            if reason:
-                missing[topic] = reason
-            else:
-                self._topics.add(topic)
-        return missing
+        # All of them wait together: one after the other they would use up the time of the messages that can go.
+        latest = min(deadline, time.monotonic() + TOPIC_SECONDS)
+        unknown = topics - self._topics
+        while True:
+            missing = {topic: reason for topic in sorted(unknown) if (reason := self._look_up(topic, latest))}
+            self._topics |= unknown - missing.keys()
+            unknown = set(missing)
+            if not missing or time.monotonic() + _RETRY_SECONDS > latest:
+                return missing
+            time.sleep(_RETRY_SECONDS)
 
-    def enqueue(self, message: Message, outcomes: dict[int, Failure | None], deadline: float) -> None:
-        """Give one message to the producer; its outcome is noted when the broker answers, or at once."""
+    def enqueue(self, message: Message, outcomes: dict[int, Failure | None], deadline: float) -> bool:
+        """Give one message to the producer; its outcome is noted when the broker answers, or at once.
+
+        False: its queue was full until the deadline, and the message is not in it.
+        """
         while True:
             try:
                 self._producer.produce(
@@ -202,13 +208,13 @@ class _Client:
             except BufferError:
                 # The producer's queue is full; it empties while its reports are taken.
                 if time.monotonic() > deadline:
-                    return
+                    return False
                 self._producer.poll(_POLL_SECONDS)
             except KafkaException as error:
                 outcomes[message.id] = _failure(error.args[0])
-                return
+                return True
             else:
-                return
+                return True
 
     def collect(self, done: Callable[[], bool], deadline: float) -> None:
         """Take delivery reports until `done` or the deadline."""
@@ -227,19 +233,14 @@ class _Client:
         if error is not None and error.code() in _TOPIC_TROUBLE:
             self._topics.discard(topic_of(message.type))
 
-    def _look_up(self, topic: str, deadline: float) -> str:
-        """Ask for one topic until it is there; return why it is not, or nothing. Raises KafkaAway."""
-        while True:
-            try:
-                found = self._producer.list_topics(topic, timeout=max(_POLL_SECONDS, deadline - time.monotonic()))
-            except KafkaException as error:
-                raise KafkaAway(error.args[0].str()) from error
-            trouble = found.topics[topic].error
-            if trouble is None:
-                return ""
-            if time.monotonic() + _RETRY_SECONDS > deadline:
-                return str(trouble)
-            time.sleep(_RETRY_SECONDS)
+    def _look_up(self, topic: str, latest: float) -> str:
+        """Ask for one topic; return why it is not there, or nothing. Raises KafkaAway."""
+        try:
+            found = self._producer.list_topics(topic, timeout=max(_POLL_SECONDS, latest - time.monotonic()))
+        except KafkaException as error:
+            raise KafkaAway(error.args[0].str()) from error
+        trouble = found.topics[topic].error
+        return "" if trouble is None else str(trouble)
 
 
 class _Clients:

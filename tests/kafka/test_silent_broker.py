@@ -1,0 +1,87 @@
+"""A consumer that has lost its group in a silent broker is given a new client.
+
+Owns the silence. That librdkafka can need it, `make test-weather` on Apache Kafka shows: without the replacement, its
+consumer stays away for good after a broker was paused under load.
+"""
+
+from contextlib import closing
+
+import pytest
+from confluent_kafka import Producer
+
+from commerce.outbox.sinks import kafka_source
+from commerce.outbox.sinks.kafka import topic_of
+from commerce.outbox.sinks.kafka_source import KafkaSource, Received
+from tests.kafka.node import Node
+from tests.together import wait_until
+
+EVENT = "order-completed"
+pytestmark = pytest.mark.usefixtures("topics")
+
+
+def tell(cluster: str, *payloads: bytes) -> None:
+    producer = Producer({"bootstrap.servers": cluster})
+    for payload in payloads:
+        producer.produce(topic_of(EVENT), key=payload, value=payload)
+    assert producer.flush(30) == 0
+
+
+class Reader:
+    """Takes what comes and settles it, as the consumer does."""
+
+    def __init__(self, source: KafkaSource) -> None:
+        self._source = source
+        self.seen: set[bytes] = set()
+
+    def take(self) -> list[Received]:
+        received = self._source.take(limit=100, wait_seconds=0.05)
+        self.seen |= {message.payload for message in received}
+        return received
+
+    def has(self, *payloads: bytes) -> bool:
+        self._source.settle(self.take())
+        return self.seen.issuperset(payloads)
+
+
+def test_a_new_client_reads_on_where_the_lost_one_had_settled(
+    cluster: str, node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(KafkaSource(group="silence", event_types=[EVENT])) as source:
+        reader = Reader(source)
+        tell(cluster, b"before")
+        wait_until(lambda: reader.has(b"before"), "the first message")
+        first_client = source._consumer
+        monkeypatch.setattr(kafka_source, "MEMBERSHIP_SECONDS", 0.5)
+        node.pause()
+        try:
+            wait_until(lambda: reader.has() and source._consumer is not first_client, "the lost client to be replaced")
+        finally:
+            node.resume()
+        # Long enough for the new one to join.
+        monkeypatch.setattr(kafka_source, "MEMBERSHIP_SECONDS", 20.0)
+        tell(cluster, b"after")
+        wait_until(lambda: reader.has(b"after"), "the message after the silence")
+
+
+def test_a_member_without_partitions_keeps_its_client(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are more consumers than partitions: one has nothing to read, and is no less a member."""
+    sources = [KafkaSource(group="crowded", event_types=[EVENT]) for _ in range(4)]
+    try:
+        readers = [Reader(source) for source in sources]
+        wait_until(
+            lambda: (
+                all([reader.has() for reader in readers]) and all(source._consumer.memberid() for source in sources)
+            ),
+            "everybody to be a member",
+        )
+        clients = [source._consumer for source in sources]
+        monkeypatch.setattr(kafka_source, "MEMBERSHIP_SECONDS", 0.0)
+        tell(cluster, *(str(number).encode() for number in range(30)))
+        wait_until(
+            lambda: all([reader.has() for reader in readers]) and sum(len(reader.seen) for reader in readers) >= 30,
+            "all messages",
+        )
+        assert [source._consumer for source in sources] == clients
+    finally:
+        for source in sources:
+            source.close()

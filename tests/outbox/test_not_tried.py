@@ -1,0 +1,136 @@
+"""What got no turn before the time of its batch was up: no attempt, no wait, and its place in the order kept."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+from confluent_kafka import Producer
+from django.utils import timezone
+from pytest_django import Settings
+
+from commerce.embedded.broker import Broker
+from commerce.outbox import dispatcher, hand_over
+from commerce.outbox.dispatcher import Dispatcher, Drained
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from commerce.outbox.sinks import kafka
+from commerce.outbox.sinks.base import Message, sink_of
+from tests.outbox.conftest import read_topic, tell, waiting
+from tests.outbox.partner import Partner
+from tests.together import meanwhile, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def tell_an_order(times: int = 1) -> list[str]:
+    return tell(event_type="order-completed", times=times)
+
+
+class TestDataPlatform:
+    """All the calls there may be at once are taken."""
+
+    @pytest.fixture
+    def no_turn(self, partner: Partner, settings: Settings) -> Iterator[Event]:
+        """Requests in sync mode hang in all the calls there may be, until the event is set."""
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = 60.0
+        partner.hold = Event()
+        busy = [Message(number, f"busy:{number}", "order-completed", "1", b"{}", 0) for number in range(8)]
+        with meanwhile(lambda: sink_of(DATA_PLATFORM).deliver(busy)):
+            wait_until(lambda: len(partner.calls) == 8, "the calls that hang")
+            settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.3
+            try:
+                yield partner.hold
+            finally:
+                partner.hold.set()
+
+    def assert_untouched(self, event_id: str) -> None:
+        [row] = waiting(DATA_PLATFORM)
+        assert (row.event_id, row.attempts, row.last_error) == (event_id, 0, "")
+        assert row.next_attempt_at <= timezone.now()
+        assert not DeliveryAttempt.objects.exists()
+
+    def test_it_is_no_attempt_and_nothing_is_put_off(self, no_turn: Event, partner: Partner) -> None:
+        [event_id] = tell_an_order()
+        dispatcher = Dispatcher(DATA_PLATFORM)
+        assert dispatcher.drain() == Drained()
+        assert dispatcher.pause_seconds() > 0, "else a thread would ask again and again"
+        self.assert_untouched(event_id)
+        no_turn.set()
+        wait_until(lambda: Dispatcher(DATA_PLATFORM).drain().sent == 1, "its turn")
+        assert partner.keys.count(event_id) == 1
+
+    def test_in_sync_mode_the_claim_is_given_back(self, no_turn: Event) -> None:
+        [event_id] = tell_an_order()
+        assert not Dispatcher(DATA_PLATFORM).deliver_now(event_id)
+        self.assert_untouched(event_id)
+
+    def test_without_giving_it_back_the_dispatcher_would_not_see_it(
+        self, no_turn: Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(dispatcher, "GIVE_BACK", "SELECT %s, %s")
+        [event_id] = tell_an_order()
+        Dispatcher(DATA_PLATFORM).deliver_now(event_id)
+        assert not Dispatcher(DATA_PLATFORM).anything_due()
+
+    def test_the_breaker_hears_nothing_of_it(self, no_turn: Event, settings: Settings) -> None:
+        tell_an_order(times=settings.DATA_PLATFORM_BREAKER_FAILURES + 1)
+        Dispatcher(DATA_PLATFORM).drain()
+        breaker = sink_of(DATA_PLATFORM).breaker
+        assert breaker is not None
+        assert breaker.pause_seconds() == 0.0
+
+    @pytest.mark.usefixtures("dispatching")
+    def test_a_web_process_goes_on_by_itself(self, no_turn: Event, partner: Partner) -> None:
+        [event_id] = tell_an_order()
+        thread = hand_over._threads._by_destination[DATA_PLATFORM]
+        wait_until(lambda: thread._dispatcher.pause_seconds() > 0, "a drain that got no turn")
+        no_turn.set()
+        wait_until(lambda: waiting(DATA_PLATFORM) == [], "the message to leave")
+        assert partner.keys.count(event_id) == 1
+
+
+class TestKafka:
+    """The producer's queue is full, and the broker pauses."""
+
+    ROOM = 10
+
+    @pytest.fixture
+    def paused(self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+        """A broker that knows the topic and has been paused: its process id."""
+        monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 1.0)
+        monkeypatch.setattr(
+            kafka, "Producer", lambda configured: Producer(configured | {"queue.buffering.max.messages": self.ROOM})
+        )
+        monkeypatch.setattr(kafka, "_clients", kafka._Clients())
+        broker = Broker(tmp_path, logs=tmp_path)
+        broker.start()
+        try:
+            settings.KAFKA_BOOTSTRAP_SERVERS = broker.bootstrap_servers
+            tell()
+            assert Dispatcher(KAFKA).drain() == Drained(sent=1)
+            assert broker.child.pid is not None
+            os.kill(broker.child.pid, signal.SIGSTOP)
+            yield broker.child.pid
+        finally:
+            broker.child.kill()
+
+    def test_it_is_not_tried_and_follows_in_order(self, paused: int) -> None:
+        told = tell(times=30)
+        assert Dispatcher(KAFKA).drain() == Drained(failed=self.ROOM)
+        assert [row.attempts for row in waiting(KAFKA)] == [1] * self.ROOM + [0] * 20
+        os.kill(paused, signal.SIGCONT)
+        OutboxMessage.objects.update(next_attempt_at=timezone.now())
+        wait_until(lambda: Dispatcher(KAFKA).drain().failed == 0 and not waiting(KAFKA), "the rest to leave")
+        arrived = [json.loads(record.value)["id"] for record in read_topic("coupon-issued", at_least=31)]
+        assert list(dict.fromkeys(arrived))[1:] == told
+
+    def test_else_it_would_be_charged_an_attempt(self, paused: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(
+            kafka._Client, "enqueue", lambda *given, enqueue=kafka._Client.enqueue: enqueue(*given) or True
+        )
+        tell(times=30)
+        assert Dispatcher(KAFKA).drain() == Drained(failed=30)
