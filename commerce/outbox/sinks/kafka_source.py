@@ -3,6 +3,7 @@
 Owns the consumer, its topics and its offsets; never looks into a message.
 """
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,8 @@ from commerce.outbox.sinks.kafka import KafkaAway, ask_for_topics, client_settin
 
 ANSWER_SECONDS = 5.0
 """How long the cluster may take for one question about a group."""
+MEMBERSHIP_SECONDS = 20.0
+"""How long a consumer may be without its group before its client is replaced."""
 
 
 @dataclass(frozen=True)
@@ -56,31 +59,18 @@ class KafkaSource:
     """
 
     def __init__(self, *, group: str, event_types: Sequence[str]) -> None:
-        topics = [topic_of(event_type) for event_type in event_types]
-        ask_for_topics(topics)
-        self._consumer = Consumer(
-            {
-                **client_settings(),
-                "client.id": group,
-                "group.id": group,
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                # A consumer that died is noticed, and its partitions given away, within seconds.
-                "session.timeout.ms": 6_000,
-                "heartbeat.interval.ms": 1_500,
-                # A topic may come into being after us.
-                "topic.metadata.refresh.interval.ms": 2_000,
-                "on_commit": _log_commit,
-            }
-        )
+        self._group = group
+        self._topics = [topic_of(event_type) for event_type in event_types]
+        ask_for_topics(self._topics)
         self._next_offsets: dict[tuple[str, int], int] = {}
-        self._consumer.subscribe(topics, on_revoke=self._forget)
+        self._consumer = self._joining()
 
     def take(self, *, limit: int, wait_seconds: float) -> list[Received]:
         """What has arrived: at most `limit` messages, after `wait_seconds` at the latest, and none while Kafka is away.
 
         Raises KafkaAway where the client cannot go on and a new one is needed.
         """
+        self._replace_lost_client()
         received = []
         for message in self._consumer.consume(num_messages=limit, timeout=wait_seconds):
             error = message.error()
@@ -123,6 +113,41 @@ class KafkaSource:
         """Others read these partitions on; how far they come is not known here."""
         for place in revoked:
             self._next_offsets.pop((place.topic, place.partition), None)
+
+    def _joining(self) -> Consumer:
+        """A new client on its way into the group."""
+        self._member_at = time.monotonic()
+        consumer = Consumer(
+            {
+                **client_settings(),
+                "client.id": self._group,
+                "group.id": self._group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                # A consumer that died is noticed, and its partitions given away, within seconds.
+                "session.timeout.ms": 6_000,
+                "heartbeat.interval.ms": 1_500,
+                # A topic may come into being after us.
+                "topic.metadata.refresh.interval.ms": 2_000,
+                "on_commit": _log_commit,
+            }
+        )
+        consumer.subscribe(self._topics, on_revoke=self._forget)
+        return consumer
+
+    def _replace_lost_client(self) -> None:
+        """A client that finds no way back into its group gives way to a new one.
+
+        Where a broker was silent for longer than the session, librdkafka 2.16 can lose its coordinator and then wait
+        for ever for a connection that it never begins; it comes back only as a new client.
+        """
+        if self._consumer.memberid():
+            self._member_at = time.monotonic()
+        elif time.monotonic() - self._member_at > MEMBERSHIP_SECONDS:
+            library_logger.warning("Consumer: without its group for %.0f s; a new client joins", MEMBERSHIP_SECONDS)
+            self._next_offsets.clear()
+            # The old one is not closed: that would wait for the very coordinator that it cannot find.
+            self._consumer = self._joining()
 
     def close(self) -> None:
         """Leave the group, so that others take over at once."""
