@@ -4,8 +4,12 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import Q, Value
+from django.db.models.functions import Length
+from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
+
+from balances.rules import START_OF_CHAIN, entry_hash
 
 ONE_PAYMENT_PER_ORDER = "user_balance_tx_one_payment_per_order"
 ONE_REFUND_PER_ORDER = "user_balance_tx_one_refund_per_order"
@@ -14,23 +18,29 @@ ONE_REFUND_PER_ORDER = "user_balance_tx_one_refund_per_order"
 class User(AbstractUser):
     """A customer or a member of staff, with a wallet.
 
-    `balance` is changed only together with a ledger row (`balances.operations`), never by a form or a save().
+    `balance` and `ledger_head` are changed only together with a ledger row (`balances.operations`), never by a form or
+    a save().
     """
 
     balance = models.BigIntegerField(_("balance (won)"), default=0, editable=False)
+    # The hash of the account's newest ledger entry: a last entry that was taken away or rewritten no longer fits it.
+    ledger_head = models.BinaryField(default=START_OF_CHAIN, db_default=Value(START_OF_CHAIN))
 
     class Meta(AbstractUser.Meta):
         db_table = "user"
-        constraints = [models.CheckConstraint(condition=Q(balance__gte=0), name="user_balance_not_negative")]
+        constraints = [
+            models.CheckConstraint(condition=Q(balance__gte=0), name="user_balance_not_negative"),
+            models.CheckConstraint(condition=Exact(Length("ledger_head"), 32), name="user_ledger_head_is_sha256"),
+        ]
 
     def save(self, **kwargs: Any) -> None:
-        """Save everything but the balance of an account that exists.
+        """Save everything but the wallet of an account that exists.
 
         Django's own forms and commands (profile, password) read the whole row and save it later. The balance they
         read is old by then, and writing it back would undo what was charged or paid meanwhile.
         """
         if not self._state.adding and kwargs.get("update_fields") is None:
-            kept_back = {"id", "balance", *self.get_deferred_fields()}
+            kept_back = {"id", "balance", "ledger_head", *self.get_deferred_fields()}
             kwargs["update_fields"] = {field.attname for field in self._meta.concrete_fields} - kept_back
         super().save(**kwargs)
 
@@ -54,6 +64,8 @@ class LedgerEntry(models.Model):
     # Orders stand above balances, so this is the order's number, not a foreign key.
     order_id = models.BigIntegerField(_("order"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
+    # Chained over the owner's entry before this one, so that what is rewritten behind the trigger's back shows.
+    entry_hash = models.BinaryField()
 
     class Meta:
         db_table = "user_balance_tx"
@@ -62,6 +74,7 @@ class LedgerEntry(models.Model):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(condition=Q(balance_after__gte=0), name="user_balance_tx_balance_not_negative"),
+            models.CheckConstraint(condition=Exact(Length("entry_hash"), 32), name="user_balance_tx_hash_is_sha256"),
             models.CheckConstraint(
                 condition=Q(type__in=["CHARGE", "REFUND"], amount__gte=0)
                 | Q(type="PAYMENT", amount__lte=0)
@@ -83,3 +96,16 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.amount:+,}"
+
+    def hash_after(self, previous: bytes | memoryview) -> bytes:
+        """What `entry_hash` must be where the owner's entry before this one has the hash `previous`."""
+        return entry_hash(
+            bytes(previous),
+            entry_id=self.pk,
+            user_id=self.user_id,
+            entry_type=str(self.type),
+            amount=self.amount,
+            balance_after=self.balance_after,
+            order_id=self.order_id,
+            created_at=self.created_at,
+        )

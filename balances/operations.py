@@ -21,18 +21,30 @@ NO_CEILING = 2**62
 
 # The condition is judged on the row as it is once its lock is had, so two payments cannot both see the last won.
 # A closed account takes its refunds, and nothing else.
+#
+# The entry's number is drawn where the row's new values are reckoned. They are reckoned again when another transaction
+# changed the row first, so the numbers of one account rise in the order in which its balance moved; and currval is the
+# number that counted. docs/ledger.md has the text that is hashed.
 MOVE_BALANCE = """
     WITH moved AS (
-        UPDATE "user" SET balance = balance + %(amount)s
+        UPDATE "user" SET
+            balance = balance + %(amount)s,
+            ledger_head = sha256(ledger_head || convert_to(
+                nextval('user_balance_tx_id_seq')::text || '|' || id || '|' || %(type)s || '|' || %(amount)s
+                    || '|' || (balance + %(amount)s) || '|' || coalesce(%(order_id)s::bigint::text, '')
+                    || '|' || (extract(epoch FROM %(created_at)s) * 1000000)::bigint,
+                'UTF8'))
         WHERE id = %(user_id)s
           AND (is_active OR %(type)s = 'REFUND')
           AND balance + %(amount)s >= 0
           AND balance <= %(ceiling)s - %(amount)s
-        RETURNING id, balance
+        RETURNING id, balance, ledger_head
     )
-    INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at)
-    SELECT id, %(type)s, %(amount)s, balance, %(order_id)s::bigint, %(created_at)s FROM moved
-    RETURNING id, balance_after
+    INSERT INTO user_balance_tx (id, user_id, type, amount, balance_after, order_id, created_at, entry_hash)
+    SELECT currval('user_balance_tx_id_seq'), id, %(type)s, %(amount)s, balance, %(order_id)s::bigint, %(created_at)s,
+           ledger_head
+    FROM moved
+    RETURNING id, balance_after, entry_hash
 """
 
 
@@ -85,6 +97,7 @@ def _move(
         balance_after=row[1],
         order_id=order_id,
         created_at=now,
+        entry_hash=row[2],
     )
     publish(unit, balance_changed(entry))
     unit.on_committed(lambda: remember_balance(user_id=user_id, ledger_id=entry.id, balance=entry.balance_after))

@@ -5,7 +5,7 @@ begins; never writes what a use case would refuse.
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
 
 from django.utils import timezone
@@ -13,6 +13,8 @@ from factory.declarations import LazyAttribute, LazyFunction, Sequence, SubFacto
 from factory.django import DjangoModelFactory
 
 from balances.models import EntryType, LedgerEntry, User
+from balances.operations import MOVE_BALANCE, NO_CEILING
+from commerce.core import sql
 from commerce.idempotency.claims import Once
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from orders.models import Order
@@ -42,17 +44,12 @@ class _UserRows(DjangoModelFactory[User]):
     @classmethod
     def _create(cls, model_class: type[User], *args: Any, **kwargs: Any) -> User:
         password = kwargs.pop("password", None)
+        balance = kwargs.pop("balance")
         user = model_class(**kwargs)
         user.set_password(password)
         user.save()
-        if user.balance:
-            LedgerEntry.objects.create(
-                user=user,
-                type=EntryType.CHARGE,
-                amount=user.balance,
-                balance_after=user.balance,
-                created_at=timezone.now(),
-            )
+        if balance:
+            charged(user, balance)
         return user
 
 
@@ -126,6 +123,24 @@ StaffFactory = cast("Maker[User]", _StaffRows)
 ProductFactory = cast("Maker[Product]", _ProductRows)
 CouponFactory = cast("Maker[Coupon]", _CouponRows)
 UserCouponFactory = cast("Maker[UserCoupon]", _UserCouponRows)
+
+
+def charged(user: User, amount: int = 1, *, at: datetime | None = None) -> LedgerEntry:
+    """A charge of `amount` won, now or at another moment, without the event that would tell of it."""
+    row = sql.fetch_one(
+        MOVE_BALANCE,
+        {
+            "user_id": user.pk,
+            "amount": amount,
+            "type": EntryType.CHARGE.value,
+            "order_id": None,
+            "created_at": at or timezone.now(),
+            "ceiling": NO_CEILING,
+        },
+    )
+    assert row is not None, "a closed account takes no charge"
+    user.refresh_from_db(fields=["balance", "ledger_head"])
+    return LedgerEntry.objects.get(id=row[0])
 
 
 def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:

@@ -234,17 +234,17 @@ def _move_money(
 ) -> None:
     user = rows.users[user_id - 1]
     user.balance += amount
-    rows.ledger.append(
-        LedgerEntry(
-            id=len(rows.ledger) + 1,
-            user=user,
-            type=entry_type,
-            amount=amount,
-            balance_after=user.balance,
-            order_id=order_id,
-            created_at=at,
-        )
+    entry = LedgerEntry(
+        id=len(rows.ledger) + 1,
+        user=user,
+        type=entry_type,
+        amount=amount,
+        balance_after=user.balance,
+        order_id=order_id,
+        created_at=at,
     )
+    entry.entry_hash = user.ledger_head = entry.hash_after(user.ledger_head)
+    rows.ledger.append(entry)
 
 
 def _count_sales(rows: Rows) -> None:

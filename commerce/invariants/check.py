@@ -3,14 +3,16 @@
 Owns the snapshot and the list of rules; the rules themselves stand beside this module.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from django.db import transaction
 
 from commerce.core import sql
 from commerce.invariants.coupons import COUPONS
 from commerce.invariants.events import EVENTS
+from commerce.invariants.ledger import LEDGER_UNALTERED
 from commerce.invariants.money import MONEY
 from commerce.invariants.orders import ORDERS
 from commerce.invariants.rule import Invariant, Violation
@@ -20,10 +22,26 @@ INVARIANTS: tuple[Invariant, ...] = (*MONEY, *ORDERS, *STOCK, *COUPONS, *EVENTS)
 EXAMPLES = 10
 IDLE_SECONDS = 10.0
 """No request lasts longer."""
+ACCOUNTS_AT_ONCE = 5_000
+"""How many accounts' ledgers are hashed in one statement: enough to be quick, few enough to show progress."""
+
+
+@dataclass(frozen=True)
+class Accounts:
+    """The accounts from id `first` to id `last`, both inclusive."""
+
+    first: int
+    last: int
+
+
+EVERY_ACCOUNT = Accounts(-(2**63), 2**63 - 1)
 
 
 def invariants(*, quiet_system: bool) -> Sequence[Invariant]:
-    """The rules to ask: all of a quiet system, those without facts under way of a live one."""
+    """The rules to ask: all of a quiet system, those without facts under way of a live one.
+
+    `LEDGER_UNALTERED`, which hashes the whole ledger, is not among them: `altered_ledgers` asks it.
+    """
     return [invariant for invariant in INVARIANTS if quiet_system or not invariant.only_when_quiet]
 
 
@@ -40,13 +58,54 @@ def snapshot() -> Iterator[None]:
         yield
 
 
-def violation_of(invariant: Invariant, *, idle_seconds: float = IDLE_SECONDS) -> Violation | None:
+def violation_of(
+    invariant: Invariant, *, idle_seconds: float = IDLE_SECONDS, accounts: Accounts = EVERY_ACCOUNT
+) -> Violation | None:
     """What breaks the rule, with up to `EXAMPLES` cases; None where it holds. Asked of the current transaction."""
     rows = sql.fetch_all(
         f"SELECT *, count(*) OVER () FROM ({invariant.query}) AS violation (subject, finding)"  # noqa: S608  # our own text
-        f" ORDER BY subject LIMIT {EXAMPLES}",
-        {"idle_seconds": idle_seconds},
+        f" ORDER BY subject, finding LIMIT {EXAMPLES}",
+        {"idle_seconds": idle_seconds, "first_account": accounts.first, "last_account": accounts.last},
     )
     if not rows:
         return None
     return Violation(invariant, rows[0][2], [f"{subject}: {finding}" for subject, finding, _ in rows])
+
+
+def altered_ledgers(
+    *, on_progress: Callable[[int], object] = lambda accounts: None, at_once: int = ACCOUNTS_AT_ONCE
+) -> Violation | None:
+    """What breaks `LEDGER_UNALTERED`, asked account by account, so that memory does not grow with the shop.
+
+    `on_progress` is told how many more accounts have been looked at.
+    """
+    count = 0
+    examples: list[str] = []
+    for accounts, size in _parts(at_once):
+        if violation := violation_of(LEDGER_UNALTERED, accounts=accounts):
+            count += violation.count
+            examples += violation.examples
+        on_progress(size)
+    return Violation(LEDGER_UNALTERED, count, examples[:EXAMPLES]) if count else None
+
+
+def number_of_accounts() -> int:
+    """How many there are in the current snapshot."""
+    row = sql.fetch_one('SELECT count(*) FROM "user"')
+    return int(row[0]) if row else 0
+
+
+def _parts(at_once: int) -> Iterator[tuple[Accounts, int]]:
+    """Ranges of ids that leave none out, not even those whose account is gone, and how many accounts lie in each."""
+    first = EVERY_ACCOUNT.first
+    while True:
+        row = sql.fetch_one(
+            'SELECT max(id), count(*) FROM (SELECT id FROM "user" WHERE id >= %s ORDER BY id LIMIT %s) AS part',
+            [first, at_once],
+        )
+        last, size = row or (None, 0)
+        if last is None or size < at_once:
+            yield Accounts(first, EVERY_ACCOUNT.last), size
+            return
+        yield Accounts(first, last), size
+        first = last + 1

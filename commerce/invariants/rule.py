@@ -8,11 +8,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Invariant:
-    """One rule. Its query returns `(subject, finding)` of everything that breaks it: no row, and the rule holds."""
+class Rule:
+    """Something that always holds, and what that means."""
 
     name: str
     meaning: str
+
+
+@dataclass(frozen=True)
+class Invariant(Rule):
+    """A rule of the database. Its query returns `(subject, finding)` of everything that breaks it: no row, it holds."""
+
     query: str
     only_when_quiet: bool = False
     """Asked only of a system that is said to be quiet; in a live one facts may still be on their way."""
@@ -22,6 +28,6 @@ class Invariant:
 class Violation:
     """How many cases break a rule, and the first of them."""
 
-    invariant: Invariant
+    invariant: Rule
     count: int
     examples: Sequence[str]

@@ -5,8 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from balances.models import EntryType, LedgerEntry, User
-from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
+from balances.models import LedgerEntry, User
+from tests.factories import ProductFactory, StaffFactory, UserFactory, charged, order_of
 from tests.shop_state import statements
 from tests.shopper import Shopper
 
@@ -18,16 +18,7 @@ SEOUL = ZoneInfo("Asia/Seoul")
 
 def charges_at(user: User, *moments: datetime) -> list[LedgerEntry]:
     """One charge of 1 won at each moment."""
-    entries = []
-    for moment in moments:
-        user.balance += 1
-        user.save(update_fields=["balance"])
-        entries.append(
-            LedgerEntry.objects.create(
-                user=user, type=EntryType.CHARGE, amount=1, balance_after=user.balance, created_at=moment
-            )
-        )
-    return entries
+    return [charged(user, at=moment) for moment in moments]
 
 
 def test_every_movement_is_listed_newest_first_with_one_query() -> None:

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from balances.models import EntryType, LedgerEntry, User
+from balances.models import LedgerEntry, User
 from coupons.models import Coupon, UserCoupon
-from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, charged, order_of
 from tests.shop_state import statements
 from tests.shopper import Shopper
 
@@ -21,16 +21,7 @@ HISTORY = "/api/users/balance/history"
 
 def charge(user: User, count: int) -> list[int]:
     """`count` ledger entries of 1 won; their ids, oldest first."""
-    ids = []
-    for _ in range(count):
-        user.balance += 1
-        user.save(update_fields=["balance"])
-        ids.append(
-            LedgerEntry.objects.create(
-                user=user, type=EntryType.CHARGE, amount=1, balance_after=user.balance, created_at=timezone.now()
-            ).pk
-        )
-    return ids
+    return [charged(user).pk for _ in range(count)]
 
 
 def walk(
@@ -120,7 +111,9 @@ def test_the_hundredth_page_costs_what_the_first_does() -> None:
     user = UserFactory()
     charge(user, 1)
     LedgerEntry.objects.bulk_create(
-        LedgerEntry(user=user, type="CHARGE", amount=0, balance_after=1, created_at=timezone.now())
+        LedgerEntry(
+            user=user, type="CHARGE", amount=0, balance_after=1, created_at=timezone.now(), entry_hash=bytes(32)
+        )
         for _ in range(5_000)
     )
     with connection.cursor() as cursor:

@@ -35,20 +35,26 @@ def _replaced(module: Any, name: str, naive: Callable[..., Any]) -> Iterator[Non
         yield
 
 
-def stock(meet: Meet) -> Any:
-    """`take_stock` without its condition and without its order of locking."""
+def stock(meet: Meet, *, absolute: bool = False) -> Any:
+    """`take_stock` without its condition and without its order of locking; `absolute` writes back what it has read
+    and reckoned."""
 
     def take_stock(quantities: Mapping[int, int]) -> list[TakenLine]:
-        lines = []
+        lines, stocks = [], {}
         for product_id, quantity in quantities.items():
             row = sql.fetch_one("SELECT name, price, stock FROM product WHERE id = %s", [product_id])
             assert row is not None
             if row[2] < quantity:
                 raise OutOfStock([Shortage(product_id, quantity, row[2])])
             lines.append(TakenLine(product_id, row[0], row[1], quantity))
+            stocks[product_id] = row[2]
         meet()
         for line in lines:
-            sql.execute("UPDATE product SET stock = stock - %s WHERE id = %s", [line.quantity, line.product_id])
+            if absolute:
+                left = stocks[line.product_id] - line.quantity
+                sql.execute("UPDATE product SET stock = %s WHERE id = %s", [left, line.product_id])
+            else:
+                sql.execute("UPDATE product SET stock = stock - %s WHERE id = %s", [line.quantity, line.product_id])
         return lines
 
     return _replaced(orders_services, "take_stock", take_stock)
@@ -73,8 +79,8 @@ def stock_in_the_order_of_the_cart(meet: Meet) -> Any:
     return _replaced(orders_services, "take_stock", take_stock)
 
 
-def issue(meet: Meet) -> Any:
-    """`issue` that counts first and writes then."""
+def issue(meet: Meet, *, absolute: bool = False) -> Any:
+    """`issue` that counts first and writes then; `absolute` writes back what it has counted."""
 
     def issue_one(*, user_id: int, coupon_id: int, now: datetime) -> UserCoupon:
         coupon = Coupon.objects.get(id=coupon_id)
@@ -85,7 +91,10 @@ def issue(meet: Meet) -> Any:
         meet()
         unit = UserCoupon(user_id=user_id, coupon=coupon, issued_at=now, expires_at=coupon.valid_until)
         unit.save()
-        sql.execute("UPDATE coupon SET issued_count = issued_count + 1 WHERE id = %s", [coupon_id])
+        if absolute:
+            sql.execute("UPDATE coupon SET issued_count = %s WHERE id = %s", [coupon.issued_count + 1, coupon_id])
+        else:
+            sql.execute("UPDATE coupon SET issued_count = issued_count + 1 WHERE id = %s", [coupon_id])
         return unit
 
     return _replaced(coupons_operations, "issue", issue_one)
@@ -104,23 +113,31 @@ def money(meet: Meet, *, absolute: bool = False) -> Any:
         order_id: int | None = None,
         ceiling: int = 0,
     ) -> LedgerEntry:
-        row = sql.fetch_one('SELECT balance FROM "user" WHERE id = %s', [user_id])
+        row = sql.fetch_one(
+            """SELECT balance, ledger_head, nextval('user_balance_tx_id_seq') FROM "user" WHERE id = %s""", [user_id]
+        )
         assert row is not None
-        if row[0] + amount < 0:
-            raise InsufficientBalance(balance=row[0], required=-amount)
+        balance, head, entry_id = row
+        if balance + amount < 0:
+            raise InsufficientBalance(balance=balance, required=-amount)
         meet()
-        if absolute:
-            sql.execute('UPDATE "user" SET balance = %s WHERE id = %s', [row[0] + amount, user_id])
-        else:
-            sql.execute('UPDATE "user" SET balance = balance + %s WHERE id = %s', [amount, user_id])
-        return LedgerEntry.objects.create(
+        entry = LedgerEntry(
+            id=entry_id,
             user_id=user_id,
             type=entry_type,
             amount=amount,
-            balance_after=row[0] + amount,
+            balance_after=balance + amount,
             order_id=order_id,
             created_at=now,
         )
+        entry.entry_hash = entry.hash_after(head)
+        if absolute:
+            sql.execute('UPDATE "user" SET balance = %s WHERE id = %s', [balance + amount, user_id])
+        else:
+            sql.execute('UPDATE "user" SET balance = balance + %s WHERE id = %s', [amount, user_id])
+        sql.execute('UPDATE "user" SET ledger_head = %s WHERE id = %s', [entry.entry_hash, user_id])
+        entry.save(force_insert=True)
+        return entry
 
     return _replaced(balances_operations, "_move", move)
 

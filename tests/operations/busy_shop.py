@@ -24,10 +24,11 @@ from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
 
 @dataclass(frozen=True)
 class BusyShop:
-    """`mina` bought with a coupon, then bought again; `joon` bought and took it back."""
+    """`mina` bought with a coupon, then bought again; `joon` bought and took it back; `sora` charged three times."""
 
     mina: User
     joon: User
+    sora: User
     pen: Product
     held: UserCoupon
     with_coupon: Order
@@ -37,9 +38,14 @@ class BusyShop:
 
 def busy_shop() -> BusyShop:
     """Open the shop. Every invariant holds in it, those of a quiet system too."""
-    mina, joon = UserFactory(), UserFactory()
+    mina, joon, sora = UserFactory(), UserFactory(), UserFactory()
     for user in (mina, joon):
         charge_balance(user_id=user.pk, amount=50_000, once=Once())
+    for amount in (10_000, 20_000):
+        charge_balance(user_id=sora.pk, amount=amount, once=Once())
+    # The number of an entry that was rolled back.
+    sql.execute("SELECT nextval('user_balance_tx_id_seq')")
+    charge_balance(user_id=sora.pk, amount=30_000, once=Once())
     pen, ink = ProductFactory(price=3_000, stock=20), ProductFactory(price=7_000, stock=20)
     coupon = CouponFactory(discount_value=1_000, total_quantity=5)
     held = issue_coupon(user_id=mina.pk, coupon_id=coupon.pk, once=Once())
@@ -50,7 +56,7 @@ def busy_shop() -> BusyShop:
     adjust_stock(product_id=pen.pk, delta=5, actor_id=joon.pk, note="Found behind the shelf.")
     last = _order_with_key(mina, pen)
     _everything_arrived()
-    return BusyShop(mina, joon, pen, held, with_coupon, last, cancelled)
+    return BusyShop(mina, joon, sora, pen, held, with_coupon, last, cancelled)
 
 
 def _order_with_key(user: User, product: Product) -> Order:

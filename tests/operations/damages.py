@@ -37,8 +37,8 @@ DAMAGES = (
         """
         ALTER TABLE "user" DROP CONSTRAINT user_balance_not_negative;
         ALTER TABLE user_balance_tx DROP CONSTRAINT user_balance_tx_balance_not_negative;
-        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at)
-        VALUES ({mina}, 'ADJUSTMENT', -35005, -5, '2020-01-01');
+        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at, entry_hash)
+        VALUES ({mina}, 'ADJUSTMENT', -35005, -5, '2020-01-01', sha256(''));
         UPDATE "user" SET balance = -5 WHERE id = {mina}
         """,
         "user {mina}: balance -5",
@@ -47,10 +47,10 @@ DAMAGES = (
         "money_neither_appears_nor_vanishes",
         """
         ALTER TABLE user_balance_tx DROP CONSTRAINT {ledger_user_fk};
-        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at)
-        VALUES (999999, 'CHARGE', 7, 7, '2020-01-01')
+        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at, entry_hash)
+        VALUES (999999, 'CHARGE', 7, 7, '2020-01-01', sha256(''))
         """,
-        "the shop: balances 85000, ledger 85007",
+        "the shop: balances 145000, ledger 145007",
     ),
     Damage(
         "order_total_is_its_items",
@@ -129,8 +129,8 @@ DAMAGES = (
         ALTER TABLE user_balance_tx DROP CONSTRAINT user_balance_tx_order_fits_type;
         DROP INDEX user_balance_tx_one_payment_per_order;
         UPDATE user_balance_tx SET amount = -1500, balance_after = 36500 WHERE id = {last_payment};
-        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at)
-        VALUES ({mina}, 'PAYMENT', -1500, 35000, {last}, '2020-01-01')
+        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at, entry_hash)
+        VALUES ({mina}, 'PAYMENT', -1500, 35000, {last}, '2020-01-01', sha256(''))
         """,
         "order {last}: 2 payments, 3000 of 3000",
     ),
@@ -145,8 +145,8 @@ DAMAGES = (
     Damage(
         "cancelled_order_has_its_one_refund",
         """
-        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at)
-        VALUES ({mina}, 'REFUND', 3000, 38000, {last}, '2020-01-01');
+        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at, entry_hash)
+        VALUES ({mina}, 'REFUND', 3000, 38000, {last}, '2020-01-01', sha256(''));
         UPDATE "user" SET balance = 38000 WHERE id = {mina}
         """,
         "ledger entry {newest_entry}: refund of no cancelled order",
@@ -155,8 +155,8 @@ DAMAGES = (
         "cancelled_order_has_its_one_refund",
         """
         DROP INDEX user_balance_tx_one_refund_per_order;
-        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at)
-        VALUES ({joon}, 'REFUND', 17000, 67000, {cancelled}, '2020-01-01');
+        INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at, entry_hash)
+        VALUES ({joon}, 'REFUND', 17000, 67000, {cancelled}, '2020-01-01', sha256(''));
         UPDATE "user" SET balance = 67000 WHERE id = {joon}
         """,
         "order {cancelled}: 2 refunds, 34000 of 17000",

@@ -7,8 +7,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import InternalError, connection, transaction
 
-from commerce.core import sql
+from commerce.core import redis, sql
+from commerce.embedded.redis import Redis
 from commerce.invariants.check import snapshot
+from tests.breaking import kill
 from tests.factories import UserFactory
 from tests.operations.busy_shop import busy_shop
 from tests.together import together
@@ -28,10 +30,13 @@ def check(*arguments: str) -> tuple[int, str]:
 
 def test_a_sound_shop_passes() -> None:
     busy_shop()
-    assert check("--json", "--quiet-system") == (0, '{"ok":true,"checked":27,"violations":[]}\n')
+    assert check("--json", "--quiet-system") == (
+        0,
+        '{"ok":true,"checked":28,"violations":[],"skipped":[]}\n',
+    )
     code, table = check()
     assert code == 0
-    assert len(table.splitlines()) == 25
+    assert len(table.splitlines()) == 26
     assert "balance_is_ledger_sum               holds  A balance is the sum of its ledger entries." in table
 
 
@@ -42,7 +47,7 @@ def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
     assert code == 1
     assert json.loads(printed) == {
         "ok": False,
-        "checked": 25,
+        "checked": 26,
         "violations": [
             {
                 "invariant": "balance_is_ledger_sum",
@@ -52,9 +57,10 @@ def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
             {
                 "invariant": "money_neither_appears_nor_vanishes",
                 "count": 1,
-                "examples": ["the shop: balances 85001, ledger 85000"],
+                "examples": ["the shop: balances 145001, ledger 145000"],
             },
         ],
+        "skipped": [],
     }
     code, table = check()
     assert code == 1
@@ -104,3 +110,58 @@ def limits() -> list[str]:
             cursor.execute(f"SHOW {name}")
             shown.append(str(cursor.fetchone()[0]))
         return shown
+
+
+class TestDeep:
+    """`--deep` hashes the ledger anew; without it nobody looks."""
+
+    def test_a_sound_shop_passes(self) -> None:
+        busy_shop()
+        code, printed = check("--json", "--deep")
+        assert code == 0
+        assert json.loads(printed) == {"ok": True, "checked": 27, "violations": [], "skipped": []}
+
+    def test_an_altered_ledger_is_named(self) -> None:
+        shop = busy_shop()
+        [[newest]] = sql.fetch_all("SELECT max(id) FROM user_balance_tx WHERE user_id = %s", [shop.sora.pk])
+        sql.execute("UPDATE \"user\" SET ledger_head = sha256('') WHERE id = %s", [shop.sora.pk])
+        assert check("--json")[0] == 0
+        code, printed = check("--json", "--deep")
+        assert code == 1
+        finding = f"user {shop.sora.pk}: the head is not that of ledger entry {newest}, the newest"
+        assert json.loads(printed)["violations"] == [
+            {"invariant": "ledger_is_unaltered", "count": 1, "examples": [finding]}
+        ]
+        code, table = check("--deep")
+        assert code == 1
+        assert "ledger_is_unaltered                 broken 1 x" in table
+        assert finding in table
+
+
+class TestLocksInRedis:
+    """Asked beside the database: a lock that never ends would shut its customer out for ever."""
+
+    def test_a_lock_without_an_end_is_named(self) -> None:
+        redis.locks.call(lambda client: client.set("user:7:lock", "somebody", px=60_000))
+        assert check("--json")[0] == 0
+        redis.locks.call(lambda client: client.set("user:8:lock", "somebody"))
+        redis.locks.call(lambda client: client.set("no-lock", "something"))
+        code, printed = check("--json")
+        assert code == 1
+        assert json.loads(printed)["violations"] == [
+            {"invariant": "locks_expire", "count": 1, "examples": ["user:8:lock: no time to live"]}
+        ]
+
+    def test_without_redis_it_is_said_that_nobody_asked(
+        self, own_redis: Redis, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert json.loads(check("--json")[1])["skipped"] == []
+        kill(own_redis)
+        assert json.loads(check("--json")[1]) == {
+            "ok": True,
+            "checked": 25,
+            "violations": [],
+            "skipped": ["locks_expire"],
+        }
+        assert "SKIPPED locks_expire: Redis does not answer." in capsys.readouterr().err
+        assert check()[1].splitlines()[-1].startswith("locks_expire                        SKIPPED  Every lock")

@@ -1,0 +1,218 @@
+"""How ledger entries are chained: by the statement that moves the money, whatever else goes on."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from balances.models import EntryType, LedgerEntry, User
+from balances.operations import MOVE_BALANCE, NO_CEILING, deposit, refund, withdraw
+from balances.rules import START_OF_CHAIN, entry_hash
+from commerce.core import sql
+from commerce.core.locks import locked_transaction
+from commerce.invariants.check import altered_ledgers
+from tests.factories import UserFactory, charged
+from tests.together import another_session, meanwhile, wait_until_blocked
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def chain(user: User) -> list[LedgerEntry]:
+    """The account's entries, oldest first, each of which follows from the one before it."""
+    entries = list(LedgerEntry.objects.filter(user=user).order_by("id"))
+    previous: bytes | memoryview = START_OF_CHAIN
+    for entry in entries:
+        assert entry.entry_hash == entry.hash_after(previous)
+        previous = entry.entry_hash
+    user.refresh_from_db()
+    assert user.ledger_head == previous
+    return entries
+
+
+def test_the_hash_is_that_of_the_documented_text() -> None:
+    first = entry_hash(
+        START_OF_CHAIN,
+        entry_id=7,
+        user_id=3,
+        entry_type="CHARGE",
+        amount=10_000,
+        balance_after=10_000,
+        order_id=None,
+        created_at=datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC),
+    )
+    assert first.hex() == "0d21b20cabab2839e5934224155d3d15f47b3c79bea3a385e047e45c34e0fd45"
+    second = entry_hash(
+        first,
+        entry_id=9,
+        user_id=3,
+        entry_type="PAYMENT",
+        amount=-4_000,
+        balance_after=6_000,
+        order_id=12,
+        created_at=datetime(2026, 1, 1, 0, 0, 0, 2, tzinfo=UTC),
+    )
+    assert second.hex() == "1f751bee9db0e88f89f0c42f7f209ef111b4e34e7ca2872d13767464803a35b0"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/St_Johns"])
+def test_the_database_hashes_what_python_does_in_whatever_session(zone: str) -> None:
+    user = UserFactory()
+    moments = [datetime(2026, 3, 1, 23, 59, 59, 999_999, tzinfo=UTC), datetime(1969, 12, 31, 1, 2, 3, 4, tzinfo=UTC)]
+    for moment in moments:
+        with locked_transaction() as unit:
+            sql.execute("SELECT set_config('TimeZone', %s, true)", [zone])
+            sql.execute("SET LOCAL DateStyle = 'German'")
+            sql.execute("SET LOCAL IntervalStyle = 'sql_standard'")
+            written = [
+                deposit(unit, user_id=user.pk, amount=10_000, now=moment),
+                withdraw(unit, user_id=user.pk, amount=4_000, order_id=moment.year, now=moment),
+                refund(unit, user_id=user.pk, amount=0, order_id=moment.year, now=moment),
+            ]
+        assert [entry.entry_hash for entry in written] == [entry.entry_hash for entry in chain(user)[-3:]]
+    assert altered_ledgers() is None
+
+
+def test_an_account_without_entries_has_the_start_of_the_chain() -> None:
+    assert chain(UserFactory()) == []
+    assert altered_ledgers() is None
+
+
+def test_a_form_that_was_open_meanwhile_leaves_the_head_alone() -> None:
+    user = UserFactory(balance=1_000)
+    opened = User.objects.get(pk=user.pk)
+    charged(user)
+    opened.email = "mina@example.com"
+    opened.save()
+    assert len(chain(user)) == 2
+    assert user.email == "mina@example.com"
+
+
+class TestTwoChargesOfOneAccount:
+    """One waits for the other's row. It must not have drawn its number, nor taken the head, before it has the row."""
+
+    # The control: the number is drawn by itself, and then the money is moved.
+    WITH_A_GIVEN_NUMBER = MOVE_BALANCE.replace("nextval('user_balance_tx_id_seq')", "%(entry_id)s::bigint").replace(
+        "currval('user_balance_tx_id_seq')", "%(entry_id)s::bigint"
+    )
+
+    def wait_for_a_rival(self, user: User, statement: str) -> None:
+        """The rival has the row first; `statement` starts, waits, and goes on when the rival has committed."""
+        values = {
+            "user_id": user.pk,
+            "amount": 500,
+            "type": EntryType.CHARGE.value,
+            "order_id": None,
+            "created_at": timezone.now(),
+            "ceiling": NO_CEILING,
+        }
+        if statement == self.WITH_A_GIVEN_NUMBER:
+            values["entry_id"] = sql.fetch_all("SELECT nextval('user_balance_tx_id_seq')")[0][0]
+        with another_session() as rival:
+            rival.execute('SELECT FROM "user" WHERE id = %s FOR UPDATE', [user.pk])
+            with meanwhile(lambda: sql.execute(statement, values)) as late:
+                wait_until_blocked()
+                rival.execute(MOVE_BALANCE, {**values, "amount": 700})
+                rival.commit()
+                assert late.result() == 1
+
+    def test_are_chained_in_the_order_in_which_they_had_the_row(self) -> None:
+        user = UserFactory(balance=1_000)
+        self.wait_for_a_rival(user, MOVE_BALANCE)
+        assert [(entry.amount, entry.balance_after) for entry in chain(user)] == [
+            (1_000, 1_000),
+            (700, 1_700),
+            (500, 2_200),
+        ]
+        assert altered_ledgers() is None
+
+    def test_with_a_number_from_before_the_wait_the_order_is_lost(self) -> None:
+        user = UserFactory(balance=1_000)
+        self.wait_for_a_rival(user, self.WITH_A_GIVEN_NUMBER)
+        amounts = LedgerEntry.objects.order_by("id").values_list("amount", flat=True)
+        assert list(amounts) == [1_000, 500, 700]
+        violation = altered_ledgers()
+        assert violation is not None
+        assert violation.count == 2
+
+
+@pytest.mark.parametrize(
+    ("statement", "constraint"),
+    [
+        ("UPDATE \"user\" SET ledger_head = 'short'", "user_ledger_head_is_sha256"),
+        (
+            """
+            INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at, entry_hash)
+            SELECT id, 'CHARGE', 1, 1, now(), 'short' FROM "user"
+            """,
+            "user_balance_tx_hash_is_sha256",
+        ),
+        (
+            """
+            INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at)
+            SELECT id, 'CHARGE', 1, 1, now() FROM "user"
+            """,
+            'null value in column "entry_hash"',
+        ),
+    ],
+    ids=["head", "short hash", "no hash"],
+)
+def test_the_database_refuses_what_is_no_hash(statement: str, constraint: str) -> None:
+    UserFactory()
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        sql.execute(statement)
+
+
+class TestTheLedgerOfAnOlderVersion:
+    """The migration chains the entries that were there before it."""
+
+    BEFORE = [("balances", "0002_ledger_is_append_only")]
+    AFTER = [("balances", "0003_ledger_is_chained")]
+
+    @pytest.fixture
+    def old_shop(self) -> Iterator[None]:
+        self.migrate(self.BEFORE)
+        yield
+        self.migrate(self.AFTER)
+
+    def migrate(self, targets: list[tuple[str, str]]) -> None:
+        MigrationExecutor(connection).migrate(targets)
+
+    def test_is_chained_and_goes_on_from_there(self, old_shop: None) -> None:
+        sql.execute(
+            """
+            INSERT INTO "user" (id, username, password, first_name, last_name, email, is_superuser, is_staff, is_active,
+                                date_joined, balance)
+            SELECT number, 'old' || number, '', '', '', '', false, false, true, now(), 6 * number
+            FROM generate_series(0, 3) AS number
+            """
+        )
+        sql.execute(
+            """
+            INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at)
+            SELECT account, CASE turn WHEN 3 THEN 'REFUND' ELSE 'CHARGE' END, 2 * account, 2 * account * turn,
+                   CASE turn WHEN 3 THEN account END, now() + turn * interval '1 microsecond'
+            FROM generate_series(1, 3) AS account, generate_series(1, 3) AS turn ORDER BY turn, account
+            """
+        )
+        self.migrate(self.AFTER)
+        assert altered_ledgers() is None
+        users = list(User.objects.filter(username__startswith="old").order_by("id"))
+        assert [len(chain(user)) for user in users] == [0, 3, 3, 3]
+        sql.execute("SELECT setval('user_balance_tx_id_seq', (SELECT max(id) FROM user_balance_tx))")
+        for user in users:
+            charged(user, 5)
+        assert [len(chain(user)) for user in users] == [1, 4, 4, 4]
+        with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
+            sql.execute("UPDATE user_balance_tx SET amount = amount")
+
+    def test_can_be_had_back(self) -> None:
+        user = UserFactory(balance=1_000)
+        self.migrate(self.BEFORE)
+        try:
+            assert sql.fetch_all("SELECT amount, balance_after FROM user_balance_tx") == [(1_000, 1_000)]
+        finally:
+            self.migrate(self.AFTER)
+        assert len(chain(user)) == 1
