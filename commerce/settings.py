@@ -84,6 +84,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
+    "commerce.http.admission.TurnAwayMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "commerce.http.back_office.Sessions",
     "commerce.http.back_office.Locale",
@@ -141,6 +142,23 @@ LOCALE_PATHS = [BASE_DIR / "commerce" / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
+
+# --- Overload ---------------------------------------------------------------------------------------------------------
+
+WEB_REQUESTS_AT_ONCE = env.int("WEB_REQUESTS_AT_ONCE", default=8)
+"""How many requests a web process works on at one time; it has as many database connections."""
+WEB_WAITING_ROOM = env.int("WEB_WAITING_ROOM", default=640)
+"""How many more may wait in each process; the rest is answered 503 at once."""
+WEB_WAIT_SECONDS = env.float("WEB_WAIT_SECONDS", default=4.0)
+"""How long one waits for its turn before it is answered 503."""
+
+WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=320)
+"""How many bodies are read at one time; fewer than a process has threads, so that slow clients leave some free."""
+
+if WEB_BODIES_AT_ONCE < 1:
+    raise ImproperlyConfigured("WEB_BODIES_AT_ONCE is 1 or more.")
+if WEB_REQUESTS_AT_ONCE < 1 or min(WEB_WAITING_ROOM, WEB_WAIT_SECONDS) < 0:
+    raise ImproperlyConfigured("WEB_REQUESTS_AT_ONCE is 1 or more, WEB_WAITING_ROOM and WEB_WAIT_SECONDS 0 or more.")
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
@@ -296,12 +314,15 @@ PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "commerce.http.request_context.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "commerce.http.request_context.RequestIdFilter"},
+        "let_in": {"()": "commerce.http.admission.LetInFilter"},
+    },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
     "handlers": {
         "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     # One line per refused request would drown the log in a coupon rush; the metrics count them.
-    "loggers": {"django.request": {"level": "ERROR"}},
+    "loggers": {"django.request": {"level": "ERROR", "filters": ["let_in"]}},
 }

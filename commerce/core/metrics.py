@@ -12,6 +12,7 @@ REQUEST_SECONDS = Histogram(
     ["route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+TURNED_AWAY = Counter("commerce_turned_away_total", "Requests refused with 503 because too many came at once")
 REDIS_FAILURES = Counter("commerce_redis_failures_total", "Redis calls that failed or timed out", ["alias"])
 LOCK_FALLBACKS = Counter("commerce_lock_fallbacks_total", "Writes locked by PostgreSQL because Redis was away")
 LOCK_TIMEOUTS = Counter("commerce_lock_timeouts_total", "Writes refused because a lock could not be had in time")

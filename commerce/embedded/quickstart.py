@@ -27,6 +27,8 @@ from commerce.embedded.sink import Sink
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 
 _WEB_START_SECONDS = 90.0
+# More than are at work and may wait in a process (commerce.http.admission): the others turn the rest away.
+_WEB_THREADS = 768
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
 
 # What a caller may set besides; other manage.py commands must agree on it with the running stack.
@@ -50,7 +52,7 @@ _HELP = """
 Environment variables (all optional):
   PORT, HOST               where the web server listens (8000, 127.0.0.1)
   LOCAL_DIR                where data, logs and run.json are kept (.local)
-  WEB_WORKERS, WEB_THREADS processes of the web server, threads of each (2, 8)
+  WEB_WORKERS              processes of the web server (2); each works on WEB_REQUESTS_AT_ONCE (8) requests
   DATABASE_URL, REDIS_URL, KAFKA_BOOTSTRAP_SERVERS, DATA_PLATFORM_URL (with DATA_PLATFORM_SECRET)
                            servers of your own, instead of embedded ones
 """
@@ -59,15 +61,12 @@ Environment variables (all optional):
 class Quickstart:
     """One stack, from start to stop."""
 
-    def __init__(
-        self, *, directory: Path, host: str, port: int, workers: int, threads: int, ends_with_parent: bool
-    ) -> None:
+    def __init__(self, *, directory: Path, host: str, port: int, workers: int, ends_with_parent: bool) -> None:
         self._directory = directory
         self._logs = directory / "logs"
         self._host = host
         self._port = port
         self._workers = workers
-        self._threads = threads
         self._supervisor = Supervisor(ends_with_parent=ends_with_parent)
         self._settings: dict[str, str] = {}
         self._shop: list[Service] = []
@@ -243,8 +242,9 @@ class Quickstart:
             if given("PRODUCT_STATS_MODE") != "inline":
                 self._run("statistics", self._statistics_command())
             self._run("dispatcher", manage("relay_outbox"))
+            command = web_command(host=self._host, port=self._port, workers=self._workers)
             # The web server has workers of its own to take along, so it is asked to end, not killed.
-            self._run("web", self._web_command(), orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
+            self._run("web", command, orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
             web = self._shop[-1].child
             is_up = False
             try:
@@ -280,26 +280,26 @@ class Quickstart:
             return manage("consume_orders")
         return ["sh", "-c", _COUNT_FORGOTTEN_THEN_CONSUME, *manage()]
 
-    def _web_command(self) -> list[str]:
-        return [
-            *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
-            *("--host", self._host, "--port", str(self._port)),
-            *("--workers", str(self._workers), "--blocking-threads", str(self._threads)),
-            # A thread keeps its database connection, so it should live: the longest that granian allows.
-            *("--blocking-threads-idle-timeout", "600"),
-            # Enough for a thousand buyers at one instant.
-            *("--backlog", "2048"),
-            # Without it one killed worker takes the whole server down.
-            *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
-            "commerce.wsgi:application",
-        ]
-
     def _web_ready(self) -> bool:
         try:
             with urlopen(f"{self._web}/readyz", timeout=2) as answer:  # noqa: S310 - our own http address
                 return bool(answer.status == 200)
         except (OSError, HTTPException):
             return False
+
+
+def web_command(*, host: str, port: int, workers: int, application: str = "commerce.wsgi:application") -> list[str]:
+    """The web server's command line, as deploy/Dockerfile has it too."""
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+        *("--host", host, "--port", str(port)),
+        *("--workers", str(workers), "--blocking-threads", str(_WEB_THREADS)),
+        # Enough for a thousand buyers at one instant.
+        *("--backlog", "2048"),
+        # Without it one killed worker takes the whole server down.
+        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
+        application,
+    ]
 
 
 def manage(*arguments: str) -> list[str]:
@@ -344,7 +344,6 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             host=given("HOST") or LOOPBACK,
             port=number("PORT", 8000, least=1, most=65_535),
             workers=number("WEB_WORKERS", 2, least=1, most=64),
-            threads=number("WEB_THREADS", 8, least=1, most=64),
             ends_with_parent=chosen.end_with_parent,
         ).run()
     except StopRequested:
