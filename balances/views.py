@@ -12,9 +12,17 @@ from rest_framework.viewsets import ViewSet
 from balances import selectors, serializers, services
 from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, UserNotFound
 from commerce.http.answers import answer_once
-from commerce.http.authentication import access_token, account_of, read_refresh_token, tokens_for
+from commerce.http.authentication import (
+    access_token,
+    account_of,
+    password_mark_of,
+    read_refresh_token,
+    require_same_password,
+    tokens_for,
+)
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
+from commerce.http.throttling import Refreshes, login_attempt
 from commerce.http.validation import body_of, query_of
 
 
@@ -31,11 +39,14 @@ class TokenViewSet(ViewSet):
         response=serializers.TokenSerializer,
         refusals=[InvalidCredentials],
         public=True,
+        limited=True,
     )
     def create(self, request: Request) -> Response:
         body = body_of(request, serializers.TokenRequestSerializer)
-        user = services.log_in(**body)
-        return Response(asdict(tokens_for(user_id=user.pk, is_staff=user.is_staff)))
+        with login_attempt(request._request, body["username"]):
+            user = services.log_in(**body)
+        tokens = tokens_for(user_id=user.pk, is_staff=user.is_staff, password_mark=password_mark_of(user))
+        return Response(asdict(tokens))
 
     @documented(
         "Get another access token",
@@ -44,12 +55,14 @@ class TokenViewSet(ViewSet):
         response=serializers.AccessSerializer,
         refusals=[AccountClosed],
         public=True,
+        limited=True,
     )
-    @action(detail=False, methods=["post"])
+    @action(detail=False, methods=["post"], throttle_classes=[Refreshes])
     def refresh(self, request: Request) -> Response:
         body = body_of(request, serializers.RefreshRequestSerializer)
         refresh, user_id = read_refresh_token(body["refresh"])
         user = selectors.owner_of_token(user_id)
+        require_same_password(refresh, user)
         return Response({"access": access_token(refresh, is_staff=user.is_staff)})
 
 

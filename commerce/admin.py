@@ -6,7 +6,9 @@ from django.contrib.auth.models import Group
 from django.utils.translation import gettext_lazy as _
 
 from commerce.core.staff_pages import KeptForever
+from commerce.http.staff_login import StaffLoginForm
 
+admin.site.login_form = StaffLoginForm
 admin.site.site_header = _("Commerce back-office")
 admin.site.site_title = _("Commerce back-office")
 admin.site.index_title = _("The shop")

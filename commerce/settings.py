@@ -36,8 +36,21 @@ DEBUG = env.bool("DEBUG", default=False)
 HTTPS = env.bool("HTTPS", default=True)
 """Whether clients reach the shop over https: secure cookies, HSTS and the redirect from http depend on it."""
 
-if not DEBUG and len(SECRET_KEY) < 32:
-    raise ImproperlyConfigured("SECRET_KEY is too short. Set it to at least 50 random characters.")
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY
+"""Signs the tokens; a key of their own can be changed without ending the sessions of the back-office."""
+_PLACEHOLDERS = ("replace-me", "change", "django-insecure", "secret", "your-", "example")
+
+
+def refuse_weak(name: str, value: str, *, least: int) -> None:
+    """Stop for a secret that others could guess: short, of few different characters, or out of somebody's example."""
+    if len(value) < least or len(set(value)) < 10 or value.lower().startswith(_PLACEHOLDERS):
+        raise ImproperlyConfigured(f"{name} is too weak. Set it to at least 50 random characters.")
+
+
+if not DEBUG:
+    refuse_weak("SECRET_KEY", SECRET_KEY, least=32)
+    # A key shorter than the hash weakens HS256 (RFC 7518, 3.2).
+    refuse_weak("JWT_SIGNING_KEY", JWT_SIGNING_KEY, least=32)
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
@@ -85,6 +98,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
     "commerce.http.admission.TurnAwayMiddleware",
+    "commerce.http.bodies.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "commerce.http.back_office.Sessions",
     "commerce.http.back_office.Locale",
@@ -93,6 +107,7 @@ MIDDLEWARE = [
     "commerce.http.back_office.Authentication",
     "commerce.http.back_office.Messages",
     "commerce.http.back_office.Frames",
+    "commerce.http.back_office.Refusals",
 ]
 BACK_OFFICE_PATH = "/admin"
 
@@ -162,7 +177,11 @@ if WEB_REQUESTS_AT_ONCE < 1 or min(WEB_WAITING_ROOM, WEB_WAIT_SECONDS) < 0:
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
-_database: dict[str, Any] = env.db_url_config(required("DATABASE_URL", "postgresql://user:password@host:5432/name"))
+_database_url = required("DATABASE_URL", "postgresql://user:password@host:5432/name")
+if not _database_url.startswith(("postgresql://", "postgres://")):
+    # Said here, without its value: the library would take it, or print it with its password.
+    raise ImproperlyConfigured("DATABASE_URL is not of the form postgresql://user:password@host:5432/name.")
+_database: dict[str, Any] = env.db_url_config(_database_url)
 DATABASES = {
     "default": {
         **_database,
@@ -251,6 +270,9 @@ if DATA_PLATFORM_URL and not DATA_PLATFORM_SECRET:
         "DATA_PLATFORM_SECRET is not set. Set it to the key that signs calls to DATA_PLATFORM_URL."
     )
 
+if not DEBUG and DATA_PLATFORM_URL:
+    refuse_weak("DATA_PLATFORM_SECRET", DATA_PLATFORM_SECRET, least=16)
+
 # --- The shop ---------------------------------------------------------------------------------------------------------
 
 BALANCE_LIMIT_WON = env.int("BALANCE_LIMIT_WON", default=1_000_000_000)
@@ -265,11 +287,37 @@ if BALANCE_READ not in ("database", "cache"):
 if PRODUCT_STATS_MODE not in ("kafka", "inline"):
     raise ImproperlyConfigured("PRODUCT_STATS_MODE is neither `kafka` nor `inline`.")
 
+# --- Limits: 0 per second, minute or hour is no limit -----------------------------------------------------------------
+
+WRITES_PER_SECOND = env.float("WRITES_PER_SECOND", default=20.0)
+WRITES_AT_ONCE = env.int("WRITES_AT_ONCE", default=40)
+"""What one account may charge, order and cancel: so many in one go, and so many more with every second."""
+COUPON_ISSUES_PER_SECOND = env.float("COUPON_ISSUES_PER_SECOND", default=10.0)
+COUPON_ISSUES_AT_ONCE = env.int("COUPON_ISSUES_AT_ONCE", default=20)
+LOGINS_PER_MINUTE = env.int("LOGINS_PER_MINUTE", default=60)
+"""Attempts from one client address, whoever they are for; refreshes of tokens are counted apart, by the same limit."""
+LOGIN_FAILURES_PER_MINUTE = env.int("LOGIN_FAILURES_PER_MINUTE", default=10)
+"""Failed attempts for one name from one address; a success forgets them."""
+LOGIN_FAILURES_PER_HOUR = env.int("LOGIN_FAILURES_PER_HOUR", default=100)
+"""Failed attempts for one name from anywhere."""
+
+if min(WRITES_AT_ONCE, COUPON_ISSUES_AT_ONCE) < 1:
+    raise ImproperlyConfigured("WRITES_AT_ONCE and COUPON_ISSUES_AT_ONCE are 1 or more; 0 …_PER_SECOND is no limit.")
+if (
+    min(
+        *(WRITES_PER_SECOND, COUPON_ISSUES_PER_SECOND),
+        *(LOGINS_PER_MINUTE, LOGIN_FAILURES_PER_MINUTE, LOGIN_FAILURES_PER_HOUR),
+    )
+    < 0
+):
+    raise ImproperlyConfigured("WRITES_PER_SECOND, COUPON_ISSUES_PER_SECOND and the LOGIN… limits are 0 or more.")
+
 # --- API --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["commerce.http.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_THROTTLE_CLASSES": ["commerce.http.throttling.Writes"],
     "DEFAULT_RENDERER_CLASSES": ["commerce.http.json.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["commerce.http.json.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "commerce.http.schema.AutoSchema",
@@ -284,9 +332,9 @@ REST_FRAMEWORK = {
 }
 
 SIMPLE_JWT = {
-    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_MINUTES", default=60)),
+    "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_MINUTES", default=15)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=7)),
-    "SIGNING_KEY": env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY,
+    "SIGNING_KEY": JWT_SIGNING_KEY,
     "ALGORITHM": "HS256",
     "USER_ID_CLAIM": "userId",
     "UPDATE_LAST_LOGIN": False,
@@ -303,6 +351,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # Text that may not be empty says so: `minLength: 1`.
+    "ENFORCE_NON_BLANK_FIELDS": True,
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
 }
 

@@ -13,6 +13,7 @@ from commerce.http.authentication import account_of, caller_of
 from commerce.http.paging import HistoryPages
 from commerce.http.permissions import ReadableByAll
 from commerce.http.schema import documented, paged
+from commerce.http.throttling import CouponIssues
 from commerce.http.validation import query_of
 from coupons import selectors, serializers, services
 from coupons.errors import CouponAlreadyIssued, CouponNotFound, CouponNotOpen, CouponSoldOut
@@ -43,7 +44,7 @@ class CouponViewSet(ViewSet):
         refusals=[CouponNotFound, UserNotFound, CouponSoldOut, CouponAlreadyIssued, CouponNotOpen],
         writes=True,
     )
-    @action(detail=True, methods=["post"])
+    @action(detail=True, methods=["post"], throttle_classes=[CouponIssues])
     def issue(self, request: Request, couponId: str) -> HttpResponse:  # noqa: N803  # the contract's name
         user_id = caller_of(request).id
         return answer_once(

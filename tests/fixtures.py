@@ -13,7 +13,7 @@ from django.conf import settings as project_settings
 from django_redis import get_redis_connection
 from pytest_django import Settings
 
-from commerce.core import redis
+from commerce.core import rate_limit, redis
 from commerce.embedded.redis import Redis
 from tests.breaking import resume
 from tests.shopper import Shopper
@@ -72,6 +72,7 @@ def stranger() -> Shopper:
 
 
 def _clean() -> None:
+    rate_limit.forget_everything()
     for service in (redis.cache, redis.locks):
         service.forget_pause()
         get_redis_connection(service.alias).flushdb()

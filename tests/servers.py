@@ -54,6 +54,10 @@ def start_shared_servers(servers: ExitStack) -> None:
     os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
     os.environ["HTTPS"] = "false"
     os.environ["ALLOWED_HOSTS"] = "*"
+    # Tests are in a hurry; those of the limits switch theirs on.
+    for limit in ("WRITES_PER_SECOND", "COUPON_ISSUES_PER_SECOND", "LOGINS_PER_MINUTE", "LOGIN_FAILURES_PER_MINUTE",
+                  "LOGIN_FAILURES_PER_HOUR"):  # fmt: skip
+        os.environ[limit] = "0"
     if os.environ.get("KAFKA_BOOTSTRAP_SERVERS"):
         os.environ[_KAFKA_GIVEN] = "1"
     if "DATABASE_URL" not in os.environ:

@@ -17,6 +17,7 @@ REDIS_FAILURES = Counter("commerce_redis_failures_total", "Redis calls that fail
 LOCK_FALLBACKS = Counter("commerce_lock_fallbacks_total", "Writes locked by PostgreSQL because Redis was away")
 LOCK_TIMEOUTS = Counter("commerce_lock_timeouts_total", "Writes refused because a lock could not be had in time")
 LOCKS_LOST = Counter("commerce_locks_lost_total", "Locks that had expired or vanished by the time of release")
+THROTTLED = Counter("commerce_throttled_total", "Requests refused because there were too many", ["what"])
 CACHE_LOOKUPS = Counter("commerce_cache_lookups_total", "Cached pages asked for", ["page", "outcome"])
 OUTBOX_SENT = Counter("commerce_outbox_sent_total", "Messages delivered", ["destination"])
 OUTBOX_FAILURES = Counter(

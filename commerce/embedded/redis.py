@@ -1,8 +1,9 @@
 """Redis as a child process: its program, its data folder, its start.
 
-Listens on the loopback only and never evicts, because it holds locks beside the cache.
+Listens on the loopback only and with a password; never evicts, because it holds locks beside the cache.
 """
 
+import os
 import shutil
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 from commerce.embedded.children import Child, ChildSpec, Pause
+from commerce.embedded.environment import kept_secret
 from commerce.embedded.ports import LOOPBACK, free_port
 from commerce.embedded.wheels import program_directory
 
@@ -21,18 +23,21 @@ class Redis:
     """One server with 64 numbered databases.
 
     Attributes:
-        url: of its first database.
+        url: of its first database; carries the password, so it is shown to nobody but its owner.
     """
 
     def __init__(self, directory: Path, *, logs: Path, durable: bool = True) -> None:
         """Durable: what was written is there again after a restart."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._port = free_port()
+        self._password = kept_secret(directory, "password")
         self.child = Child(
             ChildSpec(
                 name="redis",
                 command=[
                     str(_program()),
+                    # The password stands in a file of the owner's: everyone on the machine can read a command line.
+                    str(_configuration(directory, self._password)),
                     *("--port", str(self._port)),
                     *("--bind", LOOPBACK),
                     *("--databases", str(DATABASES)),
@@ -52,7 +57,7 @@ class Redis:
 
     def database_url(self, number: int) -> str:
         """The address of one of the databases, 0 to 63."""
-        return f"redis://{LOOPBACK}:{self._port}/{number}"
+        return f"redis://:{self._password}@{LOOPBACK}:{self._port}/{number}"
 
     def start(self, pause: Pause = time.sleep) -> None:
         """Start the server; return when it answers.
@@ -67,10 +72,19 @@ class Redis:
         """Whether the server answers commands (it listens earlier, while it loads its data)."""
         try:
             with socket.create_connection((LOOPBACK, self._port), timeout=0.5) as connection:
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
+                with connection.makefile("rb") as answers:
+                    return answers.readline() == b"+OK\r\n" and answers.readline() == b"+PONG\r\n"
         except OSError:
             return False
+
+
+def _configuration(directory: Path, password: str) -> Path:
+    path = directory / "redis.conf"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"requirepass {password}\n")
+    return path
 
 
 def _program() -> Path:

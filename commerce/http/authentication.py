@@ -1,11 +1,15 @@
 """Who is calling: the account a token names, and whose account it may act on.
 
-Owns making and reading tokens; never loads a user, which would cost every request a query.
+Owns making and reading tokens. Never asks the database who a customer is, which would cost every request a query;
+whoever claims to be staff is looked up each time.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.auth import get_user_model
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -14,11 +18,14 @@ from rest_framework_simplejwt.settings import api_settings
 from rest_framework_simplejwt.tokens import RefreshToken, Token
 
 STAFF_CLAIM = "isStaff"
+PASSWORD_CLAIM = "passwordMark"  # noqa: S105  # the name of a claim
+"""In refresh tokens: changes with the password, and says nothing about it."""
+_MARK_CHARACTERS = 22
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The account behind a valid access token, as the token tells it."""
+    """The account behind a valid access token: as the token tells it, and as the database does where it says staff."""
 
     id: int
     is_staff: bool
@@ -30,33 +37,54 @@ class Caller:
 
 
 class TokenAuthentication(JWTAuthentication):
-    """`Authorization: Bearer <access>`, believed by its signature alone."""
+    """`Authorization: Bearer <access>`: customers are believed by its signature alone, staff are not."""
 
     def get_user(self, validated_token: Token) -> Any:
         try:
-            return Caller(int(validated_token[api_settings.USER_ID_CLAIM]), bool(validated_token.get(STAFF_CLAIM)))
+            user_id = int(validated_token[api_settings.USER_ID_CLAIM])
         except (KeyError, ValueError) as error:
             raise InvalidToken from error
+        return Caller(user_id, bool(validated_token.get(STAFF_CLAIM)) and _is_staff_now(user_id))
+
+
+def _is_staff_now(user_id: int) -> bool:
+    """Whether an open account has staff rights. Raises InvalidToken for one that is closed or gone."""
+    accounts = get_user_model().objects.filter(pk=user_id, is_active=True)
+    rights: bool | None = accounts.values_list("is_staff", flat=True).first()
+    if rights is None:
+        raise InvalidToken
+    return rights
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a caller keeps: `access` for the requests of the next hour, `refresh` to get another one."""
+    """What a caller keeps: `access` for the next requests, `refresh` to get another one of those."""
 
     access: str
     refresh: str
 
 
-def tokens_for(*, user_id: int, is_staff: bool) -> Tokens:
-    """Signed tokens for an account whose password has been checked."""
+def tokens_for(*, user_id: int, is_staff: bool, password_mark: str = "") -> Tokens:
+    """Signed tokens for an account whose password has been checked.
+
+    With `password_mark_of` the account, the refresh token ends with that password; without, only with its time.
+    """
     refresh = RefreshToken()
     refresh[api_settings.USER_ID_CLAIM] = user_id
+    if password_mark:
+        refresh[PASSWORD_CLAIM] = password_mark
     return Tokens(access_token(refresh, is_staff=is_staff), str(refresh))
+
+
+def password_mark_of(account: AbstractBaseUser) -> str:
+    """A keyed hash of the account's password hash: another password, or SECRET_KEY, another mark."""
+    return account.get_session_auth_hash()[:_MARK_CHARACTERS]
 
 
 def access_token(refresh: RefreshToken, *, is_staff: bool) -> str:
     """An access token of the account that `refresh` names. Staff rights are as of now, not as of the login."""
     access = refresh.access_token
+    access.payload.pop(PASSWORD_CLAIM, None)
     if is_staff:
         access[STAFF_CLAIM] = True
     return str(access)
@@ -69,6 +97,13 @@ def read_refresh_token(text: str) -> tuple[RefreshToken, int]:
         return refresh, int(refresh[api_settings.USER_ID_CLAIM])
     except (TokenError, KeyError, ValueError) as error:
         raise InvalidToken from error
+
+
+def require_same_password(refresh: RefreshToken, account: AbstractBaseUser) -> None:
+    """Raises InvalidToken for a token from before the account's password was changed."""
+    mark = refresh.payload.get(PASSWORD_CLAIM)
+    if mark is not None and not constant_time_compare(mark, password_mark_of(account)):
+        raise InvalidToken
 
 
 def caller_of(request: Request) -> Caller:

@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema as SpectacularAutoSchema
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, inline_serializer
 from rest_framework import serializers
 
 from commerce.core.errors import DomainError, LockTimeout, ServiceUnavailable
+from commerce.http.fields import LARGEST_ID_IN_A_PATH
 from commerce.http.problems import PROBLEM_JSON, STATUS_OF_KIND
 from commerce.idempotency.errors import IdempotencyKeyReused, RequestInProgress
 
@@ -39,7 +39,9 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 class FieldErrorSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(help_text="Path into the body or name of the parameter, such as `items.0.quantity`.")
+    field = serializers.CharField(
+        allow_blank=True, help_text="Path into the body or name of the parameter, such as `items.0.quantity`."
+    )
     code = serializers.CharField()
     message = serializers.CharField()
 
@@ -75,15 +77,48 @@ def paged(item: type[serializers.Serializer[Any]], *, counted: bool = False) -> 
 
 IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     OpenApiParameter.HEADER,
     description="1 to 255 visible ASCII characters. The same key with the same request happens once, for 24 hours.",
+)
+PATH_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID_IN_A_PATH}
+
+
+def _answer_header(
+    name: str, schema: dict[str, Any], statuses: bool | Sequence[int], description: str, *, always: bool = True
+) -> OpenApiParameter:
+    """A header of the answers of these statuses (True: of all): of each of them, or where `always` is not, of some."""
+    return OpenApiParameter(
+        name, schema, OpenApiParameter.HEADER, required=always, response=statuses, description=description
+    )
+
+
+ANSWER_HEADERS = [
+    _answer_header(
+        "X-Request-ID",
+        {"type": "string", "minLength": 1, "maxLength": 128},
+        True,
+        "The caller's, where it was a sane one; else a new one.",
+    ),
+    _answer_header("Retry-After", {"type": "integer", "minimum": 1}, [429, 503], "Seconds to wait."),
+    _answer_header("WWW-Authenticate", {"type": "string"}, [401], "How to say who is calling."),
+]
+REPLAYED = _answer_header(
+    "Idempotent-Replayed",
+    {"type": "string", "enum": ["true"]},
+    [200, 400, 403, 404, 409],
+    "With the first answer to an `Idempotency-Key`, given again.",
+    always=False,
+)
+ETAG = _answer_header(
+    "ETag", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, [200, 304], "For `If-None-Match`, the next time."
 )
 
 # Refused before any use case is called: code by status.
 BODY_CODES = {400: ["validation_error", "malformed_json"], 415: ["unsupported_media_type"]}
 PARAMETER_CODES = {400: ["validation_error"]}
 CALLER_CODES = {401: ["not_authenticated", "token_not_valid"]}
+THROTTLED_CODES = {429: ["throttled"]}
 ALWAYS_CODES = {406: ["not_acceptable"]}
 
 
@@ -98,19 +133,21 @@ def documented(
     public: bool = False,
     acts_on_account: bool = False,
     writes: bool = False,
+    limited: bool = False,
     cached: bool = False,
     operation_id: str,
 ) -> Callable[[F], F]:
     """Describe one operation: what it is for, its body, its answer, and every code it can refuse with.
 
-    `path_id` names the identifier in its path; `writes` adds the idempotency key and what comes with locks;
-    `acts_on_account` the 403 of someone else's account; `cached` the 304.
+    `path_id` names the identifier in its path; `writes` adds the idempotency key, what comes with locks, and a limit;
+    `limited` the 429 of a limit alone; `acts_on_account` the 403 of someone else's account; `cached` the 304.
     """
     codes: dict[int, list[str]] = defaultdict(list)
     known = [
         ALWAYS_CODES,
         BODY_CODES if request is not None else {},
         PARAMETER_CODES if parameters or writes else {},
+        THROTTLED_CODES if limited or writes else {},
     ]
     if not public:
         known.append(CALLER_CODES)
@@ -135,9 +172,11 @@ def documented(
         request=request,
         responses=responses,
         parameters=[
-            *([OpenApiParameter(path_id, OpenApiTypes.INT64, OpenApiParameter.PATH)] if path_id else []),
+            *([OpenApiParameter(path_id, PATH_ID, OpenApiParameter.PATH)] if path_id else []),
             *parameters,
-            *([IDEMPOTENCY_KEY] if writes else []),
+            *([IDEMPOTENCY_KEY, REPLAYED] if writes else []),
+            *([ETAG] if cached else []),
+            *ANSWER_HEADERS,
         ],
         auth=[] if public else None,
     )

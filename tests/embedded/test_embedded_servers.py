@@ -92,6 +92,22 @@ def test_redis_keeps_its_data_over_a_restart(folder: Path, children: list[Child]
         assert client.get("kept") is None
 
 
+def test_redis_asks_for_its_password(folder: Path, children: list[Child]) -> None:
+    server = Redis(folder / "redis", logs=folder, durable=False)
+    children.append(server.child)
+    server.start()
+    password = server.url.removeprefix("redis://:").partition("@")[0]
+
+    for guess in ("", ":wrong@"):
+        client = redis.from_url(server.url.replace(f":{password}@", guess))
+        with client, pytest.raises(redis.AuthenticationError):
+            client.ping()
+
+    for file in (folder / "redis" / "password", folder / "redis" / "redis.conf"):
+        assert file.stat().st_mode & 0o077 == 0
+        assert password in file.read_text()
+
+
 def test_the_broker_carries_messages_and_has_a_new_address_after_a_kill(folder: Path, children: list[Child]) -> None:
     broker = Broker(folder, logs=folder)
     children.append(broker.child)

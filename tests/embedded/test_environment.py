@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import signal
 import stat
 from pathlib import Path
@@ -135,11 +136,14 @@ def test_the_folder_is_relative_to_the_project(monkeypatch: pytest.MonkeyPatch) 
     assert local_dir() == Path("/somewhere")
 
 
+STACKS_KEY, OWN_KEY = secrets.token_urlsafe(40), secrets.token_urlsafe(40)
+
+
 def test_commands_take_their_settings_from_the_running_stack(folder: Path) -> None:
     known = {
-        "SECRET_KEY": "k" * 50,
+        "SECRET_KEY": STACKS_KEY,
         "DATABASE_URL": "postgresql://shop:pw@127.0.0.1:5/shop",
-        "DATA_PLATFORM_SECRET": "signing",
+        "DATA_PLATFORM_SECRET": "the key that signs calls",
         "DATA_PLATFORM_URL": "http://127.0.0.1:6/orders",
     }
     bare = {name: value for name, value in os.environ.items() if name not in {*known, "DJANGO_SETTINGS_MODULE"}}
@@ -149,7 +153,7 @@ def test_commands_take_their_settings_from_the_running_stack(folder: Path) -> No
     with sole_stack(folder):
         write_run_file(folder, RunFile(**{**RUN.__dict__, "environment": known}))
         told = printed_by_python(code, bare)
-        own = printed_by_python(code, {**bare, **known, "SECRET_KEY": "m" * 50})
+        own = printed_by_python(code, {**bare, **known, "SECRET_KEY": OWN_KEY})
 
-    assert told.split() == ["k" * 50, "5", "http://127.0.0.1:6/orders"]
-    assert own.split()[0] == "m" * 50
+    assert told.split() == [STACKS_KEY, "5", "http://127.0.0.1:6/orders"]
+    assert own.split()[0] == OWN_KEY

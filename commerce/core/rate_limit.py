@@ -1,0 +1,229 @@
+"""How often somebody may do something: counters in Redis that all processes share.
+
+Owns the arithmetic and what happens without Redis; never knows who is counted, nor how a refusal is told.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from commerce.core import redis
+
+T = TypeVar("T")
+
+UNASKED = 2
+"""After a quiet spell, so many uses per process are allowed without asking Redis; the next one reports them."""
+_MOST_KNOWN = 20_000
+
+# A counter is one time: when everything taken so far will have been paid off, an interval per use. All counters of a
+# use are taken together or none is, and in one step, so that a crowd at one instant cannot take more than there is.
+# The clock is that of Redis, one for all processes. A clock set back must not lock anybody out, hence the `min`.
+TAKE = """
+    local clock = redis.call('time')
+    local now = clock[1] * 1000000 + clock[2]
+    local paid_off, wait = {}, 0
+    for position = 1, #KEYS do
+        local interval = tonumber(ARGV[3 * position - 2])
+        local at_once = tonumber(ARGV[3 * position - 1])
+        local known = tonumber(redis.call('get', KEYS[position]) or 0)
+        local busy_until = math.min(math.max(known, now), now + at_once * interval)
+        paid_off[position] = busy_until + ARGV[3 * position] * interval
+        wait = math.max(wait, paid_off[position] + interval - at_once * interval - now)
+    end
+    for position = 1, #KEYS do
+        if wait <= 0 then paid_off[position] = paid_off[position] + ARGV[3 * position - 2] end
+        local left = math.ceil((paid_off[position] - now) / 1000)
+        if left > 0 then redis.call('set', KEYS[position], string.format('%.0f', paid_off[position]), 'px', left) end
+    end
+    return math.ceil(wait)
+"""
+
+FORGIVE = """
+    redis.call('del', KEYS[1])
+    if redis.call('exists', KEYS[2]) == 1 then redis.call('decrby', KEYS[2], ARGV[1]) end
+    return 1
+"""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """`at_once` uses in one go, and `per_second` more as time passes; 0 per second is no limit at all."""
+
+    name: str
+    per_second: float
+    at_once: int
+
+    @property
+    def interval_us(self) -> int:
+        """Microseconds that pay off one use."""
+        return max(1, round(1_000_000 / self.per_second))
+
+    @property
+    def rest_seconds(self) -> float:
+        """After so long without a use, everything is paid off."""
+        return self.at_once / self.per_second
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What one somebody has taken of one limit."""
+
+    limit: Limit
+    who: str
+
+    @property
+    def key(self) -> str:
+        return f"limit:{self.limit.name}:{self.who}"
+
+
+def take(*counters: Counter) -> float:
+    """Use each of the counters once, or none: 0.0, or the seconds to wait until that is possible.
+
+    With Redis away each process counts by itself.
+    """
+    counters = tuple(counter for counter in counters if counter.limit.per_second > 0)
+    return _take(counters, [0] * len(counters)) if counters else 0.0
+
+
+def take_often(counter: Counter) -> float:
+    """`take` for the hot path: whoever comes now and then costs Redis nothing.
+
+    In return somebody in a great hurry may get up to `UNASKED` uses too many, from each process.
+    """
+    if counter.limit.per_second <= 0:
+        return 0.0
+    wait, unreported = _tabs.use(counter)
+    if unreported is None:
+        return wait
+    wait = _take((counter,), [unreported])
+    if wait:
+        _tabs.refuse(counter, wait)
+    return wait
+
+
+def forgive(pair: Counter, name: Counter) -> None:
+    """Forget everything that was taken of `pair`, and give back one use of `name`."""
+    _alone.forgive(pair, name)
+    try:
+        redis.cache.run_script(FORGIVE, [pair.key, name.key], [name.limit.interval_us if name.limit.per_second else 0])
+    except redis.RedisAway:
+        # Then the process counts alone, and has just forgiven.
+        return
+
+
+def forget_everything() -> None:
+    """Start afresh in this process: for tests."""
+    _tabs.clear()
+    _alone.clear()
+
+
+def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> float:
+    arguments: list[int] = []
+    for counter, uses in zip(counters, unreported, strict=True):
+        arguments += [counter.limit.interval_us, counter.limit.at_once, uses]
+    try:
+        wait_us = int(redis.cache.run_script(TAKE, [counter.key for counter in counters], arguments))
+    except redis.RedisAway:
+        wait_us = _alone.take(counters, unreported)
+    return max(0, wait_us) / 1_000_000
+
+
+class _Alone:
+    """The same arithmetic in this process, for as long as Redis is away."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._paid_off_us: dict[str, int] = {}
+
+    def take(self, counters: Sequence[Counter], unreported: Sequence[int]) -> int:
+        """Microseconds to wait, 0 or less where there is no need to."""
+        now = _now_us()
+        with self._guard:
+            if len(self._paid_off_us) > _MOST_KNOWN:
+                _forget(self._paid_off_us, lambda until: until <= now)
+            paid_off = [
+                max(self._paid_off_us.get(counter.key, 0), now) + uses * counter.limit.interval_us
+                for counter, uses in zip(counters, unreported, strict=True)
+            ]
+            wait = max(
+                until - (counter.limit.at_once - 1) * counter.limit.interval_us - now
+                for counter, until in zip(counters, paid_off, strict=True)
+            )
+            for counter, until in zip(counters, paid_off, strict=True):
+                self._paid_off_us[counter.key] = until + (counter.limit.interval_us if wait <= 0 else 0)
+        return wait
+
+    def forgive(self, pair: Counter, name: Counter) -> None:
+        with self._guard:
+            self._paid_off_us.pop(pair.key, None)
+            if name.key in self._paid_off_us:
+                self._paid_off_us[name.key] -= name.limit.interval_us
+
+    def clear(self) -> None:
+        with self._guard:
+            self._paid_off_us.clear()
+
+
+@dataclass(slots=True)
+class _Tab:
+    """What this process remembers of somebody until they have rested."""
+
+    rested_at: float
+    unasked: int = 0
+    unreported: int = 0
+    refused_until: float = 0.0
+
+
+class _Tabs:
+    """The first gate: lets the quiet through and turns the refused away, both without asking Redis."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._tabs: dict[str, _Tab] = {}
+
+    def use(self, counter: Counter) -> tuple[float, int | None]:
+        """Seconds to wait and None, or the uses that Redis must be told of together with this one."""
+        now, limit = time.monotonic(), counter.limit
+        with self._guard:
+            tab = self._tabs.get(counter.key)
+            if tab is None or tab.rested_at <= now:
+                if len(self._tabs) > _MOST_KNOWN:
+                    _forget(self._tabs, lambda known: known.rested_at <= now)
+                tab = self._tabs[counter.key] = _Tab(now)
+            tab.rested_at = now + limit.rest_seconds
+            if tab.refused_until > now:
+                return tab.refused_until - now, None
+            if tab.unasked < min(UNASKED, limit.at_once - 1):
+                tab.unasked += 1
+                tab.unreported += 1
+                return 0.0, None
+            unreported, tab.unreported = tab.unreported, 0
+            return 0.0, unreported
+
+    def refuse(self, counter: Counter, wait_seconds: float) -> None:
+        with self._guard:
+            tab = self._tabs.get(counter.key)
+            if tab is not None:
+                tab.refused_until = time.monotonic() + wait_seconds
+
+    def clear(self) -> None:
+        with self._guard:
+            self._tabs.clear()
+
+
+def _forget(known: dict[str, T], is_over: Callable[[T], bool]) -> None:
+    """Make room: for what is over, and where that is too little, for everything, or each newcomer would search anew."""
+    kept = {key: value for key, value in known.items() if not is_over(value)}
+    known.clear()
+    if len(kept) <= _MOST_KNOWN // 2:
+        known.update(kept)
+
+
+def _now_us() -> int:
+    return time.monotonic_ns() // 1_000
+
+
+_alone = _Alone()
+_tabs = _Tabs()

@@ -1,0 +1,278 @@
+"""Guessing passwords at the two doors: the token endpoint and the back-office's login page."""
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import MD5PasswordHasher
+from django.test import Client
+from pytest_django import Settings
+
+from balances.models import User
+from commerce.core import redis
+from commerce.embedded.redis import Redis
+from commerce.http.authentication import tokens_for
+from tests.breaking import as_text, kill, pause
+from tests.factories import StaffFactory, UserFactory
+from tests.shop_state import nothing_changes
+from tests.together import together
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_passwords", "few_logins")]
+
+PASSWORD = "right horse"
+HERE = "203.0.113.5"
+Response = Any
+"""What Django's test client answers."""
+Door = Callable[..., Response]
+
+
+@pytest.fixture
+def clerk(quick_passwords: None) -> User:
+    return StaffFactory(username="jimin", password=PASSWORD)
+
+
+def at_the_api(username: str, password: str, address: str = HERE, **meta: Any) -> Response:
+    body = {"username": username, "password": password}
+    return Client().post("/api/auth/token", body, content_type="application/json", REMOTE_ADDR=address, **meta)
+
+
+def at_the_back_office(username: str, password: str, address: str = HERE, **meta: Any) -> Response:
+    body = {"username": username, "password": password}
+    return Client().post("/admin/login/?next=/admin/", body, REMOTE_ADDR=address, **meta)
+
+
+def outcome(response: Response) -> str:
+    """`in`, `wrong` or `wait`, at either door."""
+    if response.status_code == 429:
+        return "wait"
+    if response.status_code == 302 or (response.status_code == 200 and b'"access"' in response.content):
+        return "in"
+    assert response.status_code == 401 or b"errornote" in response.content, response.content[:500]
+    return "wrong"
+
+
+@pytest.fixture(params=[at_the_api, at_the_back_office], ids=["api", "back-office"])
+def door(request: pytest.FixtureRequest) -> Door:
+    chosen: Door = request.param
+    return chosen
+
+
+def fail(door: Door, times: int, username: str = "jimin", address: str = HERE) -> list[str]:
+    return [outcome(door(username, f"guess {number}", address)) for number in range(times)]
+
+
+def test_after_some_failures_even_the_right_password_must_wait(clerk: User, door: Door) -> None:
+    assert fail(door, 3) == ["wrong"] * 3
+    with nothing_changes():
+        response = door("jimin", PASSWORD)
+    assert outcome(response) == "wait"
+    assert 15 <= int(response.headers["Retry-After"]) <= 20
+
+
+def test_without_the_limit_one_may_guess_for_ever(clerk: User, door: Door, settings: Settings) -> None:
+    """The control."""
+    settings.LOGIN_FAILURES_PER_MINUTE = settings.LOGIN_FAILURES_PER_HOUR = settings.LOGINS_PER_MINUTE = 0
+    assert fail(door, 15) == ["wrong"] * 15
+    assert outcome(door("jimin", PASSWORD)) == "in"
+
+
+def test_the_doors_share_their_counters(clerk: User) -> None:
+    assert fail(at_the_api, 2) + fail(at_the_back_office, 2) == ["wrong", "wrong", "wrong", "wait"]
+    assert fail(at_the_api, 1) == ["wait"]
+
+
+def test_a_success_forgets_the_failures(clerk: User, door: Door, settings: Settings) -> None:
+    settings.LOGINS_PER_MINUTE = settings.LOGIN_FAILURES_PER_HOUR = 100
+    for _ in range(3):
+        assert fail(door, 2) == ["wrong"] * 2
+        assert outcome(door("jimin", PASSWORD)) == "in"
+
+
+def test_a_success_leaves_the_failures_from_elsewhere(clerk: User, door: Door) -> None:
+    """Or a customer's own logins would cover up for whoever guesses meanwhile."""
+    for number in range(5):
+        fail(door, 1, address=f"198.51.100.{number}")
+    assert outcome(door("jimin", PASSWORD)) == "in"
+    assert fail(door, 2) == ["wrong", "wait"]
+
+
+def test_successes_are_not_failures(clerk: User, door: Door, settings: Settings) -> None:
+    settings.LOGINS_PER_MINUTE = 100
+    assert [outcome(door("jimin", PASSWORD)) for _ in range(12)] == ["in"] * 12
+
+
+def test_another_name_and_another_address_are_not_held_up(clerk: User, door: Door) -> None:
+    StaffFactory(username="sora", password=PASSWORD)
+    fail(door, 4)
+    assert outcome(door("sora", PASSWORD)) == "in"
+    assert outcome(door("jimin", PASSWORD, "198.51.100.7")) == "in"
+
+
+def test_one_name_is_not_guessed_from_many_addresses(clerk: User, door: Door) -> None:
+    guesses = [outcome(door("jimin", "guess", f"198.51.100.{number}")) for number in range(10)]
+    assert guesses == ["wrong"] * 6 + ["wait"] * 4
+
+
+def test_one_address_does_not_try_many_names(door: Door) -> None:
+    tried = [outcome(door(f"customer{number}", "customer")) for number in range(15)]
+    assert tried == ["wrong"] * 10 + ["wait"] * 5
+
+
+def test_a_login_without_a_password_forgives_nothing(clerk: User) -> None:
+    fail(at_the_back_office, 2)
+    at_the_back_office("jimin", "")
+    assert fail(at_the_back_office, 2) == ["wrong", "wait"]
+
+
+def test_another_spelling_of_the_name_is_the_same_name(clerk: User) -> None:
+    """The login page turns full-width letters into plain ones, so they would be another try at the same account."""
+    assert [*fail(at_the_back_office, 3), *fail(at_the_back_office, 1, "ｊｉｍｉｎ")] == [*["wrong"] * 3, "wait"]
+
+
+def test_a_customer_s_good_password_at_the_staff_s_door_is_a_failure() -> None:
+    UserFactory(username="mina", password=PASSWORD)
+    assert [outcome(at_the_back_office("mina", PASSWORD)) for _ in range(4)] == ["wrong"] * 3 + ["wait"]
+
+
+def test_a_crowd_at_one_instant_gets_no_more_guesses_than_one(clerk: User, door: Door) -> None:
+    answers = together([partial(door, "jimin", f"guess {number}") for number in range(12)])
+    assert sorted(map(outcome, answers)) == ["wait"] * 9 + ["wrong"] * 3
+
+
+def test_the_page_says_when_to_come_back(clerk: User) -> None:
+    fail(at_the_back_office, 3)
+    page = at_the_back_office("jimin", PASSWORD).content.decode()
+    assert re.search(r"Try again in (1[5-9]|20) s\.", page)
+    korean = at_the_back_office("jimin", PASSWORD, HTTP_ACCEPT_LANGUAGE="ko").content.decode()
+    assert re.search(r"(1[5-9]|20)초 후에", korean)
+
+
+def test_the_api_answers_a_problem(clerk: User) -> None:
+    fail(at_the_api, 3)
+    response = at_the_api("jimin", PASSWORD)
+    assert response.json()["code"] == "throttled"
+
+
+class TestWhoHasAnAccount:
+    """Nothing tells a name that somebody has from one that nobody has: neither answer, nor work, nor limit."""
+
+    @pytest.fixture
+    def hashed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """Every password that went through the hash."""
+        passwords: list[str] = []
+        encode = MD5PasswordHasher.encode
+
+        def counted(self: MD5PasswordHasher, password: str, salt: str) -> str:
+            passwords.append(password)
+            return encode(self, password, salt)
+
+        monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+        return passwords
+
+    @pytest.mark.parametrize("who", ["open", "closed", "nobody", "no password"])
+    def test_every_name_costs_one_hash_and_gets_the_same_answer(self, door: Door, who: str, hashed: list[str]) -> None:
+        StaffFactory(username="open", password=PASSWORD)
+        StaffFactory(username="closed", password=PASSWORD, is_active=False)
+        StaffFactory(username="no password", password=None)
+        hashed.clear()
+        response = door(who, "a guess")
+        assert outcome(response) == "wrong"
+        # For an account without a password, Django hashes something of its own.
+        assert len(hashed) == 1
+        if door is at_the_api:
+            assert response.json()["detail"] == "These credentials are not valid."
+
+    def test_every_name_is_limited_alike(self, clerk: User, door: Door) -> None:
+        assert fail(door, 4, "jimin") == fail(door, 4, "nobody") == ["wrong"] * 3 + ["wait"]
+
+    def test_a_name_that_must_wait_costs_no_hash(self, clerk: User, door: Door, hashed: list[str]) -> None:
+        fail(door, 3)
+        hashed.clear()
+        fail(door, 5)
+        assert hashed == []
+
+
+class TestWithoutRedis:
+    """The same limits, counted by each process alone."""
+
+    @pytest.fixture(params=["killed", "paused"])
+    def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
+        redis.cache.call(lambda client: client.ping())
+        (kill if request.param == "killed" else pause)(own_redis)
+
+    @pytest.mark.usefixtures("redis_away")
+    def test_guessing_is_limited(self, clerk: User, door: Door) -> None:
+        assert fail(door, 5) == ["wrong"] * 3 + ["wait"] * 2
+
+    @pytest.mark.usefixtures("redis_away")
+    def test_a_success_forgets_the_failures(self, clerk: User, door: Door) -> None:
+        fail(door, 2)
+        assert outcome(door("jimin", PASSWORD)) == "in"
+        assert fail(door, 4) == ["wrong"] * 3 + ["wait"]
+
+
+def test_no_name_is_kept_in_redis(clerk: User) -> None:
+    """People type passwords where the name belongs."""
+    fail(at_the_api, 1, "hunter2-is-my-password")
+    kept = [as_text(key) for key in redis.cache.client.keys("*")]
+    assert len(kept) == 3
+    assert not any("hunter2" in key for key in kept)
+
+
+def test_refreshes_are_limited_per_address(clerk: User) -> None:
+    refresh = tokens_for(user_id=clerk.pk, is_staff=True).refresh
+
+    def status(address: str) -> int:
+        body = {"refresh": refresh}
+        path = "/api/auth/token/refresh"
+        return Client().post(path, body, content_type="application/json", REMOTE_ADDR=address).status_code
+
+    assert [status(HERE) for _ in range(12)] == [200] * 10 + [429] * 2
+    assert status("198.51.100.7") == 200
+
+
+class TestClientAddress:
+    """Whose X-Forwarded-For is believed: that of as many proxies as are ours."""
+
+    def _guesses(self, forwarded: Callable[[int], str]) -> list[str]:
+        return [
+            outcome(at_the_api("jimin", "guess", "10.0.0.1", HTTP_X_FORWARDED_FOR=forwarded(number)))
+            for number in range(5)
+        ]
+
+    @pytest.mark.usefixtures("clerk")
+    def test_a_forged_one_is_not_believed(self) -> None:
+        assert self._guesses(lambda number: f"198.51.100.{number}") == ["wrong"] * 3 + ["wait"] * 2
+
+    @pytest.mark.usefixtures("clerk")
+    def test_behind_one_proxy_its_own_entry_counts_and_the_forged_ones_before_do_not(self, settings: Settings) -> None:
+        settings.NUM_PROXIES = 1
+        assert self._guesses(lambda number: f"198.51.100.{number}, {HERE}") == ["wrong"] * 3 + ["wait"] * 2
+
+    @pytest.mark.usefixtures("clerk")
+    def test_behind_one_proxy_different_clients_are_different(self, settings: Settings) -> None:
+        settings.NUM_PROXIES = 1
+        assert self._guesses(lambda number: f"{HERE}, 198.51.100.{number}") == ["wrong"] * 5
+
+    @pytest.mark.usefixtures("clerk")
+    def test_a_header_that_has_not_passed_all_proxies_is_not_believed(self, settings: Settings) -> None:
+        settings.NUM_PROXIES = 2
+        assert self._guesses(lambda number: f"198.51.100.{number}") == ["wrong"] * 3 + ["wait"] * 2
+
+    @pytest.mark.usefixtures("clerk")
+    def test_what_is_no_address_counts_for_the_connection(self, settings: Settings) -> None:
+        settings.NUM_PROXIES = 1
+        assert self._guesses(lambda number: f"nonsense {number}") == ["wrong"] * 3 + ["wait"] * 2
+
+    @pytest.mark.usefixtures("clerk")
+    def test_the_addresses_of_one_ipv6_network_are_one_client(self) -> None:
+        guesses = [outcome(at_the_api("jimin", "guess", f"2001:db8:1:2::{number}")) for number in range(5)]
+        assert guesses == ["wrong"] * 3 + ["wait"] * 2
+        assert outcome(at_the_api("jimin", PASSWORD, "2001:db8:1:3::1")) == "in"
+
+    @pytest.mark.usefixtures("clerk")
+    def test_an_ipv4_address_in_ipv6_dress_is_the_ipv4_address(self) -> None:
+        fail(at_the_api, 3, address="203.0.113.9")
+        assert fail(at_the_api, 1, address="::ffff:203.0.113.9") == ["wait"]

@@ -1,0 +1,297 @@
+"""How much one account may write: 429 with Retry-After, nothing changed, and nobody else held up."""
+
+from functools import partial
+from threading import Barrier
+
+import pytest
+from django.conf import settings as project_settings
+from pytest_django import Settings
+
+from balances.models import User
+from commerce.core import rate_limit, redis
+from commerce.core.rate_limit import UNASKED, Counter, Limit
+from commerce.embedded.redis import Redis
+from commerce.http.authentication import tokens_for
+from commerce.idempotency.models import IdempotencyKey
+from products.models import Product
+from tests.breaking import growth_of, kill, pause
+from tests.documented import schema
+from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.security.conftest import HOURLY
+from tests.shop_state import nothing_changes
+from tests.shopper import Answer, Shopper
+from tests.together import together, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHARGE = ("/api/balance/charge", {"amount": 1})
+SLOW = Limit("slow", HOURLY, 5)
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=100)
+
+
+def charges(user: User, count: int) -> list[Answer]:
+    """Each in a session of its own."""
+    return [Shopper(user).post(*CHARGE) for _ in range(count)]
+
+
+def asked_redis() -> int:
+    """How often Redis has been asked for a limit on the way to this number of counters."""
+    return len(redis.cache.client.keys("limit:*"))
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_what_is_too_much_is_refused_and_changes_nothing(user: User) -> None:
+    assert [answer.status for answer in charges(user, 3)] == [200, 200, 200]
+    with nothing_changes(), growth_of("commerce_throttled_total", what="writes") as refused:
+        answer = Shopper(user).post(*CHARGE)
+        charges(user, 4)
+    assert answer.outcome == (429, "throttled")
+    assert answer.json["detail"] == "Wait a little, then try again."
+    assert 3_500 < int(answer.headers["Retry-After"]) <= 3_600
+    assert refused.by == 5
+
+
+def test_without_a_limit_the_same_requests_all_pass(user: User, settings: Settings) -> None:
+    """The control of the test above: 0 per second is off."""
+    settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 0, 3
+    assert {answer.status for answer in charges(user, 8)} == {200}
+    assert asked_redis() == 0
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_the_limit_is_one_account_s_alone(user: User) -> None:
+    charges(user, 4)
+    assert Shopper(UserFactory()).post(*CHARGE).status == 200
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_reading_is_not_limited(user: User) -> None:
+    charges(user, 4)
+    assert {Shopper(user).get(f"/api/balance/{user.pk}").status for _ in range(10)} == {200}
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_charges_orders_and_cancels_are_writes_and_share_one_limit(user: User, pen: Product) -> None:
+    order = order_of(user, {pen: 1})
+    shopper = Shopper(user)
+    assert shopper.post(*CHARGE).status == 200
+    assert shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}).status == 200
+    assert shopper.post(f"/api/orders/{order.pk}/cancel").status == 200
+    with nothing_changes():
+        assert shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}).status == 429
+        assert shopper.post(f"/api/orders/{order.pk}/cancel").status == 429
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_getting_coupons_has_a_limit_of_its_own(user: User) -> None:
+    shopper = Shopper(user)
+    coupons = CouponFactory.create_batch(4)
+    assert [shopper.post(f"/api/coupons/{coupon.pk}/issue").status for coupon in coupons[:3]] == [200, 200, 200]
+    with nothing_changes():
+        assert shopper.post(f"/api/coupons/{coupons[3].pk}/issue").outcome == (429, "throttled")
+    assert shopper.post(*CHARGE).status == 200
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_refused_and_malformed_writes_count_like_any_other(user: User) -> None:
+    shopper = Shopper(user)
+    assert shopper.post("/api/orders", {"items": []}).status == 400
+    assert shopper.send("POST", "/api/orders", b"{").status == 400
+    assert shopper.post("/api/orders/999/cancel").status == 404
+    assert shopper.post(*CHARGE).status == 429
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_a_body_is_not_read_before_the_limit_is_asked(user: User) -> None:
+    charges(user, 3)
+    assert Shopper(user).send("POST", "/api/orders", b"[" * 200_000).status == 429
+
+
+class TestWithAnIdempotencyKey:
+    """A 429 is no answer to the request: it is not kept. A replay is a request, and counts."""
+
+    @pytest.mark.usefixtures("few_writes")
+    def test_a_refusal_is_not_remembered(self, user: User, settings: Settings) -> None:
+        shopper = Shopper(user)
+        charges(user, 3)
+        assert shopper.post(*CHARGE, key="later").status == 429
+        assert not IdempotencyKey.objects.exists()
+        settings.WRITES_PER_SECOND = 0
+        answer = shopper.post(*CHARGE, key="later")
+        assert (answer.status, answer.replayed, answer.json["balance"]) == (200, False, 50_004)
+
+    @pytest.mark.usefixtures("few_writes")
+    def test_a_replay_is_a_request_and_the_kept_answer_survives_its_refusal(
+        self, user: User, settings: Settings
+    ) -> None:
+        shopper = Shopper(user)
+        first, second, third, fourth = (shopper.post(*CHARGE, key="same") for _ in range(4))
+        assert [answer.status for answer in (first, second, third, fourth)] == [200, 200, 200, 429]
+        assert (second.replayed, second.content) == (True, first.content)
+        settings.WRITES_PER_SECOND = 0
+        again = shopper.post(*CHARGE, key="same")
+        assert (again.replayed, again.content) == (True, first.content)
+        user.refresh_from_db()
+        assert user.balance == 50_001
+
+
+class TestManySessions:
+    """One account in a hurry, with as many tokens, connections and processes as it likes."""
+
+    def test_at_one_instant_get_no_more_than_one(self, user: User, settings: Settings) -> None:
+        settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = HOURLY, 10
+        tokens = [tokens_for(user_id=user.pk, is_staff=False).access for _ in range(30)]
+        answers = together([partial(Shopper(access=token).post, *CHARGE) for token in tokens], at_once=16)
+        passed = [answer.status for answer in answers].count(200)
+        # What has not been reported yet when the others ask may pass besides.
+        assert 10 <= passed <= 10 + UNASKED
+        assert {answer.status for answer in answers} == {200, 429}
+        user.refresh_from_db()
+        assert user.balance == 50_000 + passed
+
+    def test_asking_redis_in_two_steps_would_let_more_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The control: the same arithmetic as read, decide, write."""
+
+        def read_then_write(script: str, keys: list[str], arguments: list[int]) -> int:
+            taken = int(redis.cache.client.get(keys[0]) or 0)
+            everybody.wait(timeout=30)
+            redis.cache.client.set(keys[0], taken + 1)
+            return 0 if taken < arguments[1] else 1
+
+        everybody = Barrier(8)
+        monkeypatch.setattr(redis.cache, "run_script", read_then_write)
+        waits = together([partial(rate_limit.take, Counter(SLOW, "x"))] * 8)
+        assert waits.count(0.0) > SLOW.at_once
+
+    def test_in_one_step_exactly_the_limit_passes(self) -> None:
+        waits = together([partial(rate_limit.take, Counter(SLOW, "x"))] * 30, at_once=8)
+        assert waits.count(0.0) == SLOW.at_once
+
+    def test_over_several_processes_get_what_is_unasked_of_each_and_no_more(self) -> None:
+        """Each `forget_everything` is the start of another process, which knows of Redis only."""
+        passed = 0
+        for _ in range(10):
+            rate_limit.forget_everything()
+            passed += [rate_limit.take_often(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
+        # The first process reports its unasked uses, and so does each other with the one that is then refused.
+        assert passed == SLOW.at_once + 9 * UNASKED
+
+    def test_over_several_processes_are_limited_where_nothing_is_unasked(self) -> None:
+        passed = 0
+        for _ in range(10):
+            rate_limit.forget_everything()
+            passed += [rate_limit.take(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
+        assert passed == SLOW.at_once
+
+
+class TestTheCounter:
+    """The arithmetic, on Redis itself."""
+
+    def test_the_quiet_are_not_asked_for(self) -> None:
+        assert [rate_limit.take_often(Counter(SLOW, str(number))) for number in range(50)] == [0.0] * 50
+        assert asked_redis() == 0
+
+    def test_the_third_use_reports_the_first_two(self) -> None:
+        counter = Counter(SLOW, "x")
+        assert [rate_limit.take_often(counter) for _ in range(UNASKED)] == [0.0] * UNASKED
+        assert asked_redis() == 0
+        rate_limit.take_often(counter)
+        assert [rate_limit.take(counter) for _ in range(3)].count(0.0) == SLOW.at_once - 3
+
+    def test_the_refused_do_not_ask_again_before_their_time(self) -> None:
+        counter = Counter(SLOW, "x")
+        waits = [rate_limit.take_often(counter) for _ in range(6)]
+        assert waits[:5] == [0.0] * 5
+        redis.cache.client.delete(counter.key)
+        assert 3_590 < rate_limit.take_often(counter) <= 3_600
+
+    def test_time_gives_uses_back_one_by_one(self) -> None:
+        counter = Counter(Limit("quick", 20.0, 2), "x")
+        while not rate_limit.take(counter):
+            pass
+        wait_until(lambda: not rate_limit.take(counter), "a use that is paid off")
+        known = int(redis.cache.client.get(counter.key) or 0)
+        seconds, microseconds = redis.cache.client.time()
+        assert known - (seconds * 1_000_000 + microseconds) <= 2 * 50_000
+
+    def test_a_counter_ends_by_itself_once_everything_is_paid_off(self) -> None:
+        counter = Counter(Limit("quick", 10.0, 5), "x")
+        rate_limit.take(counter)
+        assert 0 < redis.cache.client.pttl(counter.key) <= 100
+
+    def test_a_clock_that_was_set_back_locks_nobody_out_for_long(self) -> None:
+        counter = Counter(SLOW, "x")
+        redis.cache.client.set(counter.key, 2**52)
+        assert 0.0 < rate_limit.take(counter) <= 3_600
+
+    def test_of_several_counters_all_are_used_or_none(self) -> None:
+        full, free = Counter(SLOW, "full"), Counter(SLOW, "free")
+        for _ in range(SLOW.at_once):
+            rate_limit.take(full)
+        assert rate_limit.take(free, full) > 0
+        assert [rate_limit.take(free) for _ in range(SLOW.at_once + 1)].count(0.0) == SLOW.at_once
+
+    def test_a_process_forgets_before_it_knows_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
+        for number in range(1_000):
+            rate_limit.take_often(Counter(SLOW, str(number)))
+        assert len(rate_limit._tabs._tabs) <= 101
+
+
+class TestWithoutRedis:
+    """Sales go on, each process counts by itself, and nothing hangs."""
+
+    @pytest.fixture(params=["killed", "paused"])
+    def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
+        redis.cache.call(lambda client: client.ping())
+        (kill if request.param == "killed" else pause)(own_redis)
+
+    @pytest.mark.usefixtures("redis_away", "few_writes")
+    def test_what_was_allowed_still_is_and_the_limit_holds_per_process(self, user: User) -> None:
+        assert [answer.status for answer in charges(user, 5)] == [200, 200, 200, 429, 429]
+
+    @pytest.mark.usefixtures("redis_away")
+    def test_the_default_limits_refuse_no_sale_of_somebody_who_shops(
+        self, user: User, pen: Product, settings: Settings
+    ) -> None:
+        settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 20.0, 40
+        shopper = Shopper(user)
+        answers = [shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}) for _ in range(8)]
+        assert {answer.status for answer in answers} == {200}
+
+    @pytest.mark.usefixtures("redis_away")
+    def test_a_crowd_gets_exactly_the_limit_of_the_process(self) -> None:
+        waits = together([partial(rate_limit.take, Counter(SLOW, "x"))] * 20, at_once=8)
+        assert waits.count(0.0) == SLOW.at_once
+        assert 0 < max(waits) <= 3_600
+
+    @pytest.mark.usefixtures("redis_away")
+    def test_the_process_forgets_before_it_knows_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
+        for number in range(1_000):
+            rate_limit.take(Counter(SLOW, str(number)))
+        assert len(rate_limit._alone._paid_off_us) <= 101
+
+
+def test_every_write_documents_the_429_and_its_header() -> None:
+    for path, item in schema()["paths"].items():
+        limited = {method for method, operation in item.items() if "429" in operation["responses"]}
+        assert limited == {"post"} & item.keys(), path
+        for method in limited:
+            answer = item[method]["responses"]["429"]
+            assert "`throttled`" in answer["description"]
+            assert answer["headers"]["Retry-After"]["schema"]["type"] == "integer"
+
+
+def test_the_defaults_leave_room_for_somebody_who_shops() -> None:
+    """What the environment says is another thing: the tests switch the limits off."""
+    assert (project_settings.WRITES_AT_ONCE, project_settings.COUPON_ISSUES_AT_ONCE) == (40, 20)

@@ -1,0 +1,148 @@
+"""What a token is still good for once its account is closed, loses its rights or has another password."""
+
+from datetime import timedelta
+
+import jwt
+import pytest
+from django.conf import settings as project_settings
+from django.test import Client
+
+from balances.models import User
+from commerce.http import authentication
+from commerce.http.authentication import tokens_for
+from products.models import Product
+from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory, order_of
+from tests.shop_state import nothing_changes, statements
+from tests.shopper import Answer, Shopper
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_passwords")]
+
+PASSWORD = "right horse"
+
+
+@pytest.fixture
+def customer() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=1_200)
+
+
+def close(user: User) -> None:
+    User.objects.filter(pk=user.pk).update(is_active=False)
+
+
+def log_in(username: str, password: str = PASSWORD) -> Answer:
+    return Shopper().post("/api/auth/token", {"username": username, "password": password})
+
+
+def refresh(token: str) -> Answer:
+    return Shopper().post("/api/auth/token/refresh", {"refresh": token})
+
+
+def test_an_access_token_lives_a_quarter_of_an_hour() -> None:
+    assert project_settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"] == timedelta(minutes=15)
+
+
+class TestAClosedAccount:
+    """Spends and gets nothing from that moment on; reads its own for what is left of its access token."""
+
+    def test_writes_nothing_that_costs_or_gains(self, customer: User, pen: Product) -> None:
+        coupon, shopper = CouponFactory(), Shopper(customer)
+        close(customer)
+        with nothing_changes():
+            assert shopper.post("/api/balance/charge", {"amount": 1}).outcome == (404, "user_not_found")
+            order = {"items": [{"productId": pen.pk, "quantity": 1}]}
+            assert shopper.post("/api/orders", order).outcome == (404, "user_not_found")
+            assert shopper.post(f"/api/coupons/{coupon.pk}/issue").outcome == (404, "user_not_found")
+            assert shopper.get(f"/api/balance/{customer.pk}").outcome == (404, "user_not_found")
+
+    def test_gets_no_further_access_token(self, customer: User) -> None:
+        tokens = tokens_for(user_id=customer.pk, is_staff=False)
+        close(customer)
+        assert refresh(tokens.refresh).outcome == (401, "token_not_valid")
+
+    def test_reads_and_cancels_its_own_orders_until_its_token_ends(self, customer: User, pen: Product) -> None:
+        """As SECURITY.md says: a look at the database for every read of every customer is not worth this."""
+        order = order_of(customer, {pen: 1})
+        shopper = Shopper(customer)
+        close(customer)
+        assert len(shopper.get("/api/users/orders").json["results"]) == 1
+        assert shopper.post(f"/api/orders/{order.pk}/cancel").status == 200
+        customer.refresh_from_db()
+        assert customer.balance == 50_000
+
+
+class TestStaffRights:
+    """Are those of the database, whatever the token says."""
+
+    def acting(self, clerk: User, customer: User, pen: Product) -> list[Answer]:
+        """With a token from when the clerk was staff."""
+        shopper = Shopper(access=tokens_for(user_id=clerk.pk, is_staff=True).access)
+        order = order_of(customer, {pen: 1})
+        return [
+            shopper.get(f"/api/balance/{customer.pk}"),
+            shopper.get("/api/users/balance/history", userId=customer.pk),
+            shopper.get("/api/users/orders", userId=customer.pk),
+            shopper.get("/api/users/coupons", userId=customer.pk),
+            shopper.get(f"/api/orders/{order.pk}"),
+            shopper.post("/api/balance/charge", {"userId": customer.pk, "amount": 1}),
+            shopper.post(f"/api/orders/{order.pk}/cancel"),
+        ]
+
+    def test_are_there_for_staff(self, customer: User, pen: Product) -> None:
+        assert {answer.status for answer in self.acting(StaffFactory(), customer, pen)} == {200}
+
+    def test_are_gone_at_once_for_whoever_was_demoted(self, customer: User, pen: Product) -> None:
+        answers = self.acting(UserFactory(), customer, pen)
+        assert [answer.status for answer in answers] == [403, 403, 403, 403, 404, 403, 404]
+
+    def test_are_gone_at_once_with_the_account(self, customer: User, pen: Product) -> None:
+        answers = self.acting(StaffFactory(is_active=False), customer, pen)
+        assert {answer.outcome for answer in answers} == {(401, "token_not_valid")}
+
+    def test_would_last_as_long_as_the_token_if_it_were_believed(
+        self, customer: User, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The control."""
+        monkeypatch.setattr(authentication, "_is_staff_now", lambda user_id: True)
+        assert {answer.status for answer in self.acting(UserFactory(), customer, pen)} == {200}
+
+    def test_cost_staff_one_query_and_customers_none(self, customer: User) -> None:
+        clerk = StaffFactory()
+        with statements() as of_the_customer:
+            Shopper(customer).get(f"/api/balance/{customer.pk}")
+        with statements() as of_the_clerk:
+            Shopper(clerk).get(f"/api/balance/{customer.pk}")
+        assert (len(of_the_customer), len(of_the_clerk)) == (1, 2)
+
+    def test_end_in_the_back_office_with_the_next_click(self) -> None:
+        clerk = StaffFactory()
+        client = Client()
+        client.force_login(clerk)
+        assert client.get("/admin/").status_code == 200
+        User.objects.filter(pk=clerk.pk).update(is_staff=False)
+        assert client.get("/admin/").status_code == 302
+
+
+class TestAnotherPassword:
+    """Logs out everyone who only knew the old one."""
+
+    def test_ends_the_refresh_tokens_from_before(self) -> None:
+        user = UserFactory(username="jimin", password=PASSWORD)
+        old = log_in("jimin").json["refresh"]
+        assert refresh(old).status == 200
+        user.set_password("another one")
+        user.save()
+        assert refresh(old).outcome == (401, "token_not_valid")
+        assert refresh(log_in("jimin", "another one").json["refresh"]).status == 200
+
+    def test_is_not_told_by_any_token(self) -> None:
+        user = UserFactory(username="jimin", password=PASSWORD)
+        tokens = log_in("jimin").json
+        shown = jwt.decode(tokens["access"], options={"verify_signature": False})
+        kept = jwt.decode(tokens["refresh"], options={"verify_signature": False})
+        assert "passwordMark" not in shown
+        assert kept["passwordMark"] not in user.password

@@ -1,0 +1,119 @@
+"""What the settings refuse, and what Django's own deployment check says of them."""
+
+import os
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+
+STRONG = secrets.token_urlsafe(48)
+READ_THEM = [sys.executable, "-c", "import commerce.settings"]
+
+
+def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+    """A command in a project that has these settings and no others."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "LOCAL_DIR": "/nonexistent/stack",
+        "DJANGO_SETTINGS_MODULE": "commerce.settings",
+        "SECRET_KEY": STRONG,
+        "DATABASE_URL": "postgresql://shop:pa55-of-the-database@127.0.0.1:1/shop",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **variables,
+    }
+    return subprocess.run(  # noqa: S603  # a command of ours
+        command, env=environment, cwd=Path(settings.BASE_DIR), capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def refusal(**variables: str) -> str:
+    """The sentence with which the process stops; empty where it does not."""
+    ended = run(READ_THEM, **variables)
+    return ended.stderr.strip().splitlines()[-1] if ended.returncode else ""
+
+
+def test_good_settings_are_taken() -> None:
+    assert refusal() == ""
+    assert refusal(JWT_SIGNING_KEY=secrets.token_urlsafe(48)) == ""
+
+
+WEAK = {
+    "short": "aB3$" * 7,
+    "one letter": "a" * 60,
+    "few letters": "abcabcabc" * 7,
+    "the example's": "replace-me-with-at-least-fifty-random-characters-please",
+    "Django's own": "django-insecure-4711abcdefghijklmnopqrstuvwxyz0123456789",
+    "a request to change it": "changeme-changeme-ABCDEFGHIJKLMNOP-changeme-changeme",
+}
+
+
+@pytest.mark.parametrize("weakness", WEAK)
+@pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY"])
+def test_a_weak_key_stops_the_process(name: str, weakness: str) -> None:
+    said = refusal(**{name: WEAK[weakness]})
+    assert said.endswith(f"{name} is too weak. Set it to at least 50 random characters.")
+    assert WEAK[weakness] not in said
+
+
+def test_the_example_of_a_deployment_is_refused_until_its_values_are_replaced() -> None:
+    lines = (Path(settings.BASE_DIR) / "deploy" / "env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    assert "SECRET_KEY is too weak" in refusal(SECRET_KEY=example["SECRET_KEY"])
+    url = "http://127.0.0.1:1/orders"
+    said = refusal(DATA_PLATFORM_URL=url, DATA_PLATFORM_SECRET=example["DATA_PLATFORM_SECRET"])
+    assert "DATA_PLATFORM_SECRET is too weak" in said
+
+
+@pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL"])
+def test_what_has_no_default_must_be_set(name: str) -> None:
+    assert f"{name} is not set" in refusal(**{name: ""})
+
+
+def test_a_partner_without_a_secret_is_refused() -> None:
+    assert "DATA_PLATFORM_SECRET is not set" in refusal(DATA_PLATFORM_URL="http://127.0.0.1:1/orders")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"WRITES_PER_SECOND": "-1"}, {"COUPON_ISSUES_PER_SECOND": "-0.5"}, {"WRITES_AT_ONCE": "0"},
+        {"LOGINS_PER_MINUTE": "-1"}, {"LOGIN_FAILURES_PER_MINUTE": "-1"}, {"LOGIN_FAILURES_PER_HOUR": "-1"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_limit_that_is_none_is_refused(variables: dict[str, str]) -> None:
+    assert refusal(**variables).startswith("django.core.exceptions.ImproperlyConfigured")
+
+
+def test_the_defaults_are_the_safe_ones() -> None:
+    code = (
+        "from commerce import settings as s;"
+        "print(s.DEBUG, s.HTTPS, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.SECURE_HSTS_SECONDS,"
+        "s.SECURE_SSL_REDIRECT, s.NUM_PROXIES, s.SECURE_PROXY_SSL_HEADER, s.ALLOWED_HOSTS,"
+        "s.WRITES_PER_SECOND, s.COUPON_ISSUES_PER_SECOND, s.LOGINS_PER_MINUTE, s.LOGIN_FAILURES_PER_MINUTE,"
+        "s.LOGIN_FAILURES_PER_HOUR, sep='|')"
+    )
+    printed = run([sys.executable, "-c", code]).stdout.strip().split("|")
+    assert printed == [
+        *("False", "True", "True", "True", "31536000", "True", "0", "None", "['localhost', '127.0.0.1', '[::1]']"),
+        *("20.0", "10.0", "60", "10", "100"),
+    ]
+
+
+CHECK = [sys.executable, "manage.py", "check", "--deploy", "--fail-level", "WARNING"]
+
+
+def test_the_deployment_check_is_clean() -> None:
+    ended = run(CHECK)
+    assert (ended.returncode, ended.stdout) == (0, "System check identified no issues (2 silenced).\n"), ended.stderr
+
+
+def test_the_deployment_check_would_say_so_if_it_were_not() -> None:
+    """The control."""
+    ended = run(CHECK, HTTPS="false")
+    assert ended.returncode == 1
+    assert "security.W004" in ended.stderr
+    assert "security.W008" in ended.stderr
