@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka check fmt messages
+.PHONY: help install run test test-kafka test-faults test-weather test-fuzz check fmt messages
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -28,6 +28,15 @@ test: $(INSTALLED) ## Run all tests on real servers (ARGS=… goes to pytest)
 test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (Java 17), or on KAFKA_BOOTSTRAP_SERVERS
 	@test -n "$$KAFKA_BOOTSTRAP_SERVERS" || $(PYTHON_BIN) -m tests.kafka.jars >/dev/null
 	$(PYTHON_BIN) -m pytest tests/kafka $(ARGS)
+
+test-faults: $(INSTALLED) ## Break everything on purpose, with controls (ARGS="--short", "--fault F1 --seeds 20": docs/faults.md)
+	$(PYTHON_BIN) -m tests.faults $(ARGS)
+
+test-weather: $(INSTALLED) ## Steady orders while broker, data platform, dispatcher and consumer are away in turn (ARGS="--minutes 4")
+	$(PYTHON_BIN) -m tests.faults.weather $(ARGS)
+
+test-fuzz: $(INSTALLED) ## Fuzz the API from its schema at length (SEED=1, EXAMPLES=300 per operation; ARGS=… goes to pytest)
+	FUZZ_SEED=$(or $(SEED),1) FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(PYTHON_BIN) -m pytest tests/fuzz/test_schema.py $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deployment and schema checks
 	$(PYTHON_BIN) -m ruff format --check .

@@ -40,7 +40,8 @@ class Balance:
 def balance_of(user_id: int) -> Balance:
     """The account's balance: from the database, or with `BALANCE_READ=cache` from Redis when it is there.
 
-    Raises UserNotFound for an account that does not exist or is closed.
+    Raises UserNotFound for an account that does not exist or is closed; what is in the cache outlives the closing by
+    up to `CACHED_BALANCE_SECONDS`.
     """
     if settings.BALANCE_READ == "database":
         row = sql.fetch_one('SELECT balance FROM "user" WHERE id = %s AND is_active', [user_id])
@@ -76,7 +77,9 @@ def ledger_of(
         entries = entries.filter(created_at__gte=timezone.make_aware(datetime.combine(from_date, time.min)))
     if to_date:
         # The day's last microsecond rather than the next day's start: the calendar's last day has no next one.
-        entries = entries.filter(created_at__lte=timezone.make_aware(datetime.combine(to_date, time.max)))
+        # fold=1: where clocks are put back at midnight it comes twice, and the second one ends the day.
+        last_moment = datetime.combine(to_date, time.max).replace(fold=1)
+        entries = entries.filter(created_at__lte=timezone.make_aware(last_moment))
     return entries
 
 

@@ -3,11 +3,12 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from balances.models import EntryType, LedgerEntry
 from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON
-from commerce.http.fields import IdField, StrictIntegerField
+from commerce.http.fields import DayParameter, IdField, IdParameter, StrictIntegerField
 
 
 class BalanceSerializer(serializers.Serializer[Any]):
@@ -15,6 +16,7 @@ class BalanceSerializer(serializers.Serializer[Any]):
     balance = serializers.IntegerField(help_text="Won.")
 
 
+@extend_schema_serializer(examples=[OpenApiExample("One's own balance", {"amount": 10_000}, request_only=True)])
 class ChargeRequestSerializer(serializers.Serializer[Any]):
     userId = IdField(required=False, help_text="The caller where left out.")
     amount = StrictIntegerField(min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add.")
@@ -40,13 +42,13 @@ class ChargeSerializer(serializers.Serializer[Any]):
 class HistoryQuerySerializer(serializers.Serializer[Any]):
     """`from` and `to` are days of the shop, both inclusive."""
 
-    userId = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1, help_text="Staff only.")
+    userId = IdParameter(required=False, help_text="Staff only.")
     type = serializers.ChoiceField(choices=EntryType.choices, required=False)
-    to = serializers.DateField(required=False)
+    to = DayParameter(required=False)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # `from` is a word of Python's own, so the field cannot be declared above.
-        return {**super().get_fields(), "from": serializers.DateField(required=False)}
+        return {**super().get_fields(), "from": DayParameter(required=False)}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "from" in attrs and "to" in attrs and attrs["from"] > attrs["to"]:
@@ -54,9 +56,14 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
         return attrs
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("A demo customer", {"username": "customer1", "password": "customer"}, request_only=True)]
+)
 class TokenRequestSerializer(serializers.Serializer[Any]):
-    username = serializers.CharField(max_length=150)
-    password = serializers.CharField(max_length=128)
+    """Taken as they are: spaces at the ends of a password are part of it."""
+
+    username = serializers.CharField(max_length=150, trim_whitespace=False)
+    password = serializers.CharField(max_length=128, trim_whitespace=False)
 
 
 class TokenSerializer(serializers.Serializer[Any]):
@@ -65,7 +72,7 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class RefreshRequestSerializer(serializers.Serializer[Any]):
-    refresh = serializers.CharField(max_length=4096)
+    refresh = serializers.CharField(max_length=4096, trim_whitespace=False)
 
 
 class AccessSerializer(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from commerce.http.fields import IdParameter
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from coupons.selectors import ALL, EXPIRED, status_at
 
@@ -48,7 +49,7 @@ class UserCouponSerializer(serializers.Serializer[UserCoupon]):
 
 
 class WalletQuerySerializer(serializers.Serializer[Any]):
-    userId = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1, help_text="Staff only.")
+    userId = IdParameter(required=False, help_text="Staff only.")
     status = serializers.ChoiceField(
         choices=[*SHOWN_STATUSES, ALL], required=False, default=UserCouponStatus.AVAILABLE.value
     )

@@ -3,9 +3,10 @@
 from typing import Any
 
 from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from commerce.http.fields import IdField, StrictIntegerField
+from commerce.http.fields import IdField, IdParameter, StrictIntegerField
 from orders.events import order_as_json
 from orders.models import Order, OrderStatus
 from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
@@ -16,6 +17,9 @@ class OrderItemRequestSerializer(serializers.Serializer[Any]):
     quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
 
 
+@extend_schema_serializer(
+    examples=[OpenApiExample("Two of one product", {"items": [{"productId": 1, "quantity": 2}]}, request_only=True)]
+)
 class OrderRequestSerializer(serializers.Serializer[Any]):
     items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
     userCouponId = IdField(required=False, allow_null=True, default=None)
@@ -60,5 +64,5 @@ class OrderSerializer(serializers.Serializer[Order]):
 
 
 class OrdersQuerySerializer(serializers.Serializer[Any]):
-    userId = serializers.IntegerField(required=False, min_value=1, max_value=2**63 - 1, help_text="Staff only.")
+    userId = IdParameter(required=False, help_text="Staff only.")
     status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)

@@ -61,7 +61,9 @@ class JSONParser(BaseParser):
         if int(stream.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise RequestDataTooBig
         try:
-            return json.loads(stream.read(), object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+            # Decoded here, because the library guesses other encodings and lets half of a surrogate pair through.
+            text = stream.read().decode("utf-8")
+            return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
         except (ValueError, RecursionError) as error:
             raise ParseError(str(error)) from error
 

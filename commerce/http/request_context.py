@@ -17,6 +17,8 @@ from django.utils import translation
 from commerce.core import metrics
 
 HEADER = "X-Request-ID"
+# A method is whatever a client makes up, and a counter of its own is kept for ever.
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 
@@ -62,6 +64,7 @@ class RequestContextMiddleware:
         response.headers[HEADER] = identifier
         match = request.resolver_match
         route = match.route if match else "unknown"
-        metrics.REQUESTS.labels(route, request.method, response.status_code).inc()
+        method = request.method if request.method in METHODS else "other"
+        metrics.REQUESTS.labels(route, method, response.status_code).inc()
         metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - started)
         return response

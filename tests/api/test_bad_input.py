@@ -193,3 +193,80 @@ def test_an_idempotency_key_that_does_not_fit_is_refused(user: User, pen: Produc
             answer = shopper.send("POST", path, content, headers={"Idempotency-Key": key})
             assert answer.outcome == (400, "validation_error"), path
             assert [error["field"] for error in answer.json["errors"]] == ["Idempotency-Key"]
+
+
+NOT_UTF_8 = ['{"amount": 5}'.encode("utf-16"), '{"amount": 5}'.encode("utf-32"), '{"amount": 5}'.encode("utf-16-be"),
+             b"\xef\xbb\xbf" + b'{"amount": 5}', b'{"amount": 5, "note": "\xed\xa0\x80"}',
+             b'{"amount": 5, "note": "\xc0\xaf"}', b"\x1f\x8b\x08\x00" + b"x" * 20]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", NOT_UTF_8, ids=["16", "32", "16-be", "mark", "surrogate", "overlong", "gzip"])
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-16"])
+def test_json_is_utf_8_whatever_its_charset_says(user: User, content: bytes, content_type: str) -> None:
+    with nothing_changes():
+        answer = Shopper(user).send("POST", "/api/balance/charge", content, content_type=content_type)
+    assert answer.outcome == (400, "malformed_json")
+
+
+NUMBERS = ["", " 5", "5 ", "+5", "5.0", "1_0", "1e1", "0x5", "٣", "²", "-", "--5", "five", "NaN", "1" * 5_000]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/api/products", "minPrice"),
+        ("/api/products", "maxPrice"),
+        ("/api/users/orders", "userId"),
+        ("/api/users/coupons", "userId"),
+        ("/api/users/balance/history", "userId"),
+    ],
+)
+def test_a_number_in_a_query_has_one_spelling(user: User, path: str, field: str) -> None:
+    shopper = Shopper(user)
+    for number in [*NUMBERS, "-1", str(2**63), "1" + "0" * 30]:
+        answer = shopper.get(path, {field: number})
+        assert answer.outcome == (400, "validation_error"), number
+        assert [error["field"] for error in answer.json["errors"]] == [field]
+
+
+@pytest.mark.parametrize("flag", ["", "yes", "1", "t", "on", "TRUE", "True", " true", "null", "0", "no"])
+def test_a_flag_in_a_query_is_true_or_false(stranger: Shopper, flag: str) -> None:
+    answer = stranger.get("/api/products", inStock=flag)
+    assert answer.outcome == (400, "validation_error")
+    assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("inStock", "invalid")]
+
+
+DAYS = ["", "20260131", "2026-W05-6", "2026-1-31", "2026-02-30", "0000-01-01", "2026-01-31T00:00:00", "31.01.2026",
+        " 2026-01-31", "٢٠٢٦-01-31", "10000-01-01"]  # fmt: skip
+
+
+@pytest.mark.parametrize("day", DAYS)
+@pytest.mark.parametrize("field", ["from", "to"])
+def test_a_day_in_a_query_has_one_spelling(user: User, field: str, day: str) -> None:
+    answer = Shopper(user).get("/api/users/balance/history", {field: day})
+    assert answer.outcome == (400, "validation_error")
+    assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [(field, "invalid")]
+
+
+def test_the_first_and_the_last_day_of_the_calendar_are_days(user: User) -> None:
+    shopper = Shopper(user)
+    for days in ({"from": "0001-01-01"}, {"to": "9999-12-31"}, {"from": "0001-01-01", "to": "9999-12-31"}):
+        assert len(shopper.get("/api/users/balance/history", days).json["results"]) == 1, days
+
+
+def test_spaces_at_the_ends_of_a_password_are_part_of_it(stranger: Shopper) -> None:
+    UserFactory(username="mina", password=" correct horse ")
+    right = stranger.post("/api/auth/token", {"username": "mina", "password": " correct horse "})
+    trimmed = stranger.post("/api/auth/token", {"username": "mina", "password": "correct horse"})
+    assert right.status == 200
+    assert trimmed.outcome == (401, "not_authenticated")
+
+
+@pytest.mark.parametrize(
+    "tag",
+    ["", '"', "*,*", "W/", '"' * 500, "x" * 10_000, '"é"', "\x00", "W/W/x", ", , ,"],
+    ids=lambda tag: repr(tag)[:12],
+)
+def test_a_junk_if_none_match_matches_nothing(stranger: Shopper, tag: str) -> None:
+    for path in ("/api/products", "/api/products/popular"):
+        assert stranger.get(path, headers={"If-None-Match": tag}).status == 200

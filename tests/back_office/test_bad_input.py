@@ -1,0 +1,127 @@
+"""Addresses and forms that no page of the back-office offers: refused or not found, never a crash, nothing changed."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from django.db import models
+from django.urls import reverse
+
+from commerce.outbox.models import OutboxMessage
+from orders.models import Order
+from stats.models import DeadLetter
+from tests.back_office.staff import Staff
+from tests.back_office.test_every_page import EDITABLE, HISTORY, page
+from tests.books import broken_rules
+from tests.factories import CouponFactory, ProductFactory
+from tests.operations.busy_shop import busy_shop
+from tests.shop_state import nothing_changes
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+NO_IDS = ["0", "-1", str(2**63), "9" * 30, "9" * 500, "1.5", "1e3", "abc", "%00", "%0A", "_GG", "x" * 2_000, "é", "%ff",
+          "..%2f", "NaN", "1 OR 1=1"]  # fmt: skip
+QUERIES = ["p=-1", "p=99999999999999999999", "p=abc", "o=99", "o=-1.5.x", "e=1", "q=%00", "id__exact=abc",
+           f"id__exact={'9' * 30}", "password__startswith=a", "user__password__startswith=a", "created_at__gte=abc",
+           "_to_field=password", "_popup=1&_to_field=xx", "status__exact=%00", "created_at__year=99999999",
+           "created_at__year=0", "created_at__year=abc", "created_at__month=99", "window=zzz", "id__in=1,abc",
+           "is_active__exact=7"]  # fmt: skip
+NO_NUMBERS = ["-1", "1.5", "1e400", "NaN", "Infinity", str(2**31), str(2**63), "9" * 30, "abc", "\x00", "1_0", "0x10"]
+
+
+@pytest.fixture
+def admin_user() -> Staff:
+    return Staff(superuser=True)
+
+
+def list_of(model: type[models.Model]) -> str:
+    return reverse(f"admin:{page(model, 'changelist')}")
+
+
+def test_an_object_that_cannot_be_is_not_found(admin_user: Staff) -> None:
+    busy_shop()
+    with nothing_changes():
+        for model in (*HISTORY, *EDITABLE):
+            for made_up in NO_IDS:
+                address = f"{list_of(model)}{quote(made_up, safe='%')}/"
+                assert admin_user.client.get(f"{address}change/").status_code in (302, 400, 404), address
+                assert admin_user.client.get(f"{address}history/").status_code in (302, 400, 404), address
+                assert admin_user.client.post(f"{address}delete/").status_code in (302, 400, 403, 404), address
+
+
+def test_a_list_asked_for_nonsense_says_so_or_shows_nothing(admin_user: Staff) -> None:
+    busy_shop()
+    for model in (*HISTORY, *EDITABLE):
+        for query in QUERIES:
+            answer = admin_user.client.get(f"{list_of(model)}?{query}")
+            assert answer.status_code in (200, 302, 400), (model, query)
+
+
+ACTIONS: dict[type[models.Model], str] = {Order: "cancel_and_refund", OutboxMessage: "send_again", DeadLetter: "replay"}
+BOXES: list[list[str]] = [[], ["0"], ["-1"], ["abc"], ["1.5"], ["9" * 30], [str(2**63)], ["\x00"], ["", "abc"]]
+
+
+@pytest.mark.parametrize("model", ACTIONS)
+def test_a_forged_action_does_nothing(admin_user: Staff, model: type[models.Model]) -> None:
+    busy_shop()
+    with nothing_changes():
+        for action in (ACTIONS[model], "delete_selected", "nothing", "__class__", "\x00"):
+            for boxes in BOXES:
+                form: dict[str, Any] = {"action": action, "_selected_action": boxes, "confirmed": "1", "index": "0"}
+                answer = admin_user.client.post(list_of(model), form)
+                assert answer.status_code in (200, 302, 400, 403), (action, boxes)
+
+
+def form_of(admin_user: Staff, address: str) -> dict[str, Any]:
+    """What the browser would send if nothing were typed."""
+    sent: dict[str, Any] = {}
+    form = admin_user.client.get(address).context["adminform"].form
+    for bound in form:
+        value = bound.value()
+        widget = bound.field.widget
+        if hasattr(widget, "widgets"):
+            sent |= {f"{bound.name}_{number}": part or "" for number, part in enumerate(widget.decompress(value))}
+        elif value not in (None, False):
+            sent[bound.name] = value
+    return sent
+
+
+@pytest.mark.parametrize("model", EDITABLE)
+def test_a_number_that_does_not_fit_is_said_or_refused(admin_user: Staff, model: type[models.Model]) -> None:
+    ProductFactory()
+    CouponFactory()
+    row = model._default_manager.first()
+    assert row is not None
+    address = reverse(f"admin:{page(model, 'change')}", args=[row.pk])
+    good = form_of(admin_user, address)
+    for field in good.keys() - {"name", "description", "username", "first_name", "last_name", "email"}:
+        for number in NO_NUMBERS:
+            answer = admin_user.client.post(address, {**good, field: number})
+            assert answer.status_code in (200, 302, 400), (field, number)
+    assert broken_rules() == set()
+
+
+@pytest.mark.parametrize("field", ["groups", "user_permissions"])
+@pytest.mark.parametrize("number", [*NO_NUMBERS, "0"])
+def test_a_right_that_does_not_exist_is_not_given(admin_user: Staff, field: str, number: str) -> None:
+    address = reverse("admin:balances_user_change", args=[admin_user.user.pk])
+    good = form_of(admin_user, address)
+    with nothing_changes():
+        answer = admin_user.client.post(address, {**good, field: number})
+    assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize("number", [number for number in NO_NUMBERS if number not in ("-1", "1_0")])
+def test_stock_is_not_adjusted_by_what_is_no_number_of_units(admin_user: Staff, number: str) -> None:
+    product = ProductFactory(stock=10)
+    address = reverse("admin:products_product_changelist") + f"{product.pk}/adjust-stock/"
+    with nothing_changes():
+        answer = admin_user.client.post(address, {"delta": number, "note": "by hand"})
+    assert answer.status_code in (200, 400)
+
+
+@pytest.mark.parametrize("product", ["0", str(2**63), "9" * 30, "9" * 400])
+def test_the_stock_of_no_product_is_not_adjusted(admin_user: Staff, product: str) -> None:
+    address = reverse("admin:products_product_changelist") + f"{product}/adjust-stock/"
+    assert admin_user.client.get(address).status_code == 404
+    assert admin_user.client.post(address, {"delta": "1", "note": "x"}).status_code == 404

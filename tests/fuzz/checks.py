@@ -1,0 +1,84 @@
+"""What schemathesis checks of every answer beside its own checks; it loads this module as its `hooks`.
+
+Owns the reasons why a request that fits the schema may still be refused as unfit; never asks the server anything.
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import schemathesis
+
+NOT_WELL_FORMED = {"validation_error", "malformed_json"}
+
+# What no schema can say: the field and the code of its refusal.
+BEYOND_THE_SCHEMA: dict[tuple[str, str], str] = {
+    ("cursor", "invalid"): "A cursor is what the shop gave out; how it looks is nobody's business.",
+    ("page", "invalid"): "Which page is the last depends on what the shop sells.",
+    ("to", "invalid"): "`to` before `from`: a parameter's schema knows no other parameter.",
+    ("items.*.productId", "unique"): "The same product twice: `uniqueItems` compares whole items.",
+}
+
+
+@schemathesis.check
+def a_request_that_fits_the_schema_is_not_called_unfit(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
+) -> None:
+    """Sharper than `positive_data_acceptance`, which knows statuses only: 400 is also how the shop says "sold out"."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
+        return
+    problem = response.json()
+    if problem["code"] not in NOT_WELL_FORMED:
+        return
+    for error in problem.get("errors") or [{"field": "", "code": problem["code"]}]:
+        path = error["field"].split(".")
+        field = ".".join("*" if part.isdigit() else part for part in path)
+        known = (field, error["code"]) in BEYOND_THE_SCHEMA or isinstance(_at(path, case.body), float)
+        assert known, f"The schema allows what the shop calls unfit: {error}"
+
+
+@schemathesis.check
+def nobody_is_told_of_anybody_else(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
+) -> None:
+    """Whatever is asked, and however: an answer to a customer names no other customer."""
+    caller = _caller(str(response.request.headers.get("Authorization", "")))
+    if caller is None or caller.get("isStaff") or not 200 <= response.status_code < 300:
+        return
+    others = set(_user_ids(response.json())) - {caller["userId"]}
+    assert not others, f"Customer {caller['userId']} was told of {others}."
+
+
+def _at(path: list[str], body: Any) -> Any:
+    """What stands there in a body; None where nothing does.
+
+    A float that fits the schema is a whole number such as `1.0`: an integer to JSON Schema, and none to the shop.
+    """
+    for part in path:
+        if isinstance(body, list) and part.isdigit() and int(part) < len(body):
+            body = body[int(part)]
+        else:
+            body = body.get(part) if isinstance(body, dict) else None
+    return body
+
+
+def _caller(authorization: str) -> dict[str, Any] | None:
+    """What the token says; None for what is no token."""
+    try:
+        payload = authorization.removeprefix("Bearer ").split(".")[1]
+        claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError):
+        return None
+    return claims if "userId" in claims else None
+
+
+def _user_ids(body: Any) -> Iterator[int]:
+    if isinstance(body, dict):
+        if "userId" in body:
+            yield body["userId"]
+        for inner in body.values():
+            yield from _user_ids(inner)
+    elif isinstance(body, list):
+        for inner in body:
+            yield from _user_ids(inner)

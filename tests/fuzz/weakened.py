@@ -1,0 +1,33 @@
+"""The shop's web application without one of its protections, to show that the fuzzing would notice.
+
+Never runs outside the tests: the protection is taken away here, by a name, and nowhere in the shop.
+"""
+
+import os
+
+from django.db.models import QuerySet
+
+from commerce.wsgi import application
+from orders import selectors, views
+from orders.models import Order
+
+
+def _any_order_is_yours() -> None:
+    views._owner = lambda request: None
+
+
+def _a_filter_breaks() -> None:
+    orders_of = selectors.orders_of
+
+    def orders_of_or_crash(user_id: int, *, status: str | None) -> "QuerySet[Order]":
+        if status == "CANCELLED":
+            raise ZeroDivisionError
+        return orders_of(user_id, status=status)
+
+    selectors.orders_of = orders_of_or_crash
+
+
+WITHOUT = {"owner check of orders": _any_order_is_yours, "answer to one filter": _a_filter_breaks}
+WITHOUT[os.environ["WEAKENED"]]()
+
+__all__ = ["application"]

@@ -1,0 +1,81 @@
+"""The shop's own web server, on the database and the Redis of this test run.
+
+Owns one granian process with the settings of a deployment; never shares an address with another run.
+"""
+
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+from signal import SIGTERM
+from urllib.request import urlopen
+
+from django.db import connection
+
+from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.ports import LOOPBACK, free_port
+
+START_SECONDS = 60.0
+THREADS = 8
+
+
+@dataclass(frozen=True)
+class WebServer:
+    """Where it listens, and what it has written so far."""
+
+    port: int
+    log_path: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def connect(self, *, timeout_seconds: float = 10.0) -> socket.socket:
+        """A connection on which a test may send what no HTTP library would."""
+        return socket.create_connection((LOOPBACK, self.port), timeout=timeout_seconds)
+
+
+@contextmanager
+def web_server(application: str = "commerce.wsgi:application", **variables: str) -> Iterator[WebServer]:
+    """Runs the server for the length of the block; `variables` are settings of the shop."""
+    port = free_port()
+    log_path = Path(os.environ["LOCAL_DIR"]) / f"web-{port}.log"
+    command = [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+        *("--host", LOOPBACK, "--port", str(port)),
+        *("--workers", "1", "--blocking-threads", str(THREADS), "--blocking-threads-idle-timeout", "600"),
+        application,
+    ]
+    server = Child(ChildSpec(name="web", command=command, log_path=log_path, orphan_signal=SIGTERM))
+    web = WebServer(port, log_path)
+    server.start({**os.environ, **_settings(), **variables})
+    try:
+        server.wait_until_ready(lambda: _is_ready(web), timeout_seconds=START_SECONDS)
+        yield web
+    finally:
+        server.stop()
+
+
+def _settings() -> dict[str, str]:
+    """The database that the tests use, which is not the one that the run was given."""
+    given = connection.settings_dict
+    database = f"postgresql://{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
+    return {
+        "DATABASE_URL": database,
+        "DJANGO_SETTINGS_MODULE": "commerce.settings",
+        # What the shop owes the world stays where the transaction wrote it: a test compares all rows.
+        "OUTBOX_DISPATCH_IN_WEB": "false",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _is_ready(web: WebServer) -> bool:
+    try:
+        with urlopen(f"{web.url}/readyz", timeout=2) as answer:  # noqa: S310  # our own http address
+            return bool(answer.status == 200)
+    except (OSError, HTTPException):
+        return False
