@@ -3,4 +3,4 @@
 Stands at the top because the apps keep their own tests; never defines anything itself.
 """
 
-pytest_plugins = ["tests.fixtures"]
+pytest_plugins = ["tests.fixtures", "tests.properties.profiles"]

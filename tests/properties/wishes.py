@@ -1,0 +1,124 @@
+"""What somebody asks of the shop: the same request for the service, for the API and for the model.
+
+Owns the three ways to say each; never decides whether it may be had.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from balances.serializers import ChargeSerializer
+from balances.services import charge_balance
+from commerce.idempotency.claims import Once
+from coupons.serializers import UserCouponSerializer
+from coupons.services import issue_coupon
+from orders.events import order_as_json
+from orders.services import cancel_order, place_order
+from tests.properties.model_shop import JSON, ModelShop
+from tests.properties.wire import Wire
+from tests.shopper import NO_BODY
+
+
+@dataclass(frozen=True)
+class Charge:
+    """Of the caller's balance, or by staff of another's."""
+
+    caller_id: int
+    user_id: int
+    amount: int
+
+    @property
+    def request(self) -> tuple[str, Any]:
+        whose = {} if self.user_id == self.caller_id else {"userId": self.user_id}
+        return "/api/balance/charge", {"amount": self.amount, **whose}
+
+    def by_service(self) -> JSON:
+        entry = charge_balance(user_id=self.user_id, amount=self.amount, once=Once())
+        return dict(ChargeSerializer(entry).data)
+
+    def in_model(self, shop: ModelShop) -> Any:
+        return shop.charge(self.user_id, self.amount)
+
+    def agreed(self, shop: ModelShop, entry: Any, told: JSON) -> JSON:
+        entry.id = told["transaction"]["id"]
+        return Wire(shop).charge(entry)
+
+
+@dataclass(frozen=True)
+class Issue:
+    """A coupon for the caller."""
+
+    caller_id: int
+    coupon_id: int
+
+    @property
+    def request(self) -> tuple[str, Any]:
+        return f"/api/coupons/{self.coupon_id}/issue", NO_BODY
+
+    def by_service(self) -> JSON:
+        user_coupon = issue_coupon(user_id=self.caller_id, coupon_id=self.coupon_id, once=Once())
+        return dict(UserCouponSerializer(user_coupon).data)
+
+    def in_model(self, shop: ModelShop) -> Any:
+        return shop.issue(self.caller_id, self.coupon_id)
+
+    def agreed(self, shop: ModelShop, held: Any, told: JSON) -> JSON:
+        held.id = told["id"]
+        return Wire(shop).held(held)
+
+
+@dataclass(frozen=True)
+class Buy:
+    """`cart` is products and quantities, in the customer's order."""
+
+    caller_id: int
+    cart: tuple[tuple[int, int], ...]
+    user_coupon_id: int | None
+
+    @property
+    def request(self) -> tuple[str, Any]:
+        items = [{"productId": product_id, "quantity": quantity} for product_id, quantity in self.cart]
+        coupon = {} if self.user_coupon_id is None else {"userCouponId": self.user_coupon_id}
+        return "/api/orders", {"items": items, **coupon}
+
+    def by_service(self) -> JSON:
+        order = place_order(
+            user_id=self.caller_id, quantities=dict(self.cart), user_coupon_id=self.user_coupon_id, once=Once()
+        )
+        return order_as_json(order)
+
+    def in_model(self, shop: ModelShop) -> Any:
+        return shop.place_order(self.caller_id, dict(self.cart), self.user_coupon_id)
+
+    def agreed(self, shop: ModelShop, purchase: Any, told: JSON) -> JSON:
+        purchase.id = told["id"]
+        shop.settle(purchase)
+        return Wire(shop).order(purchase)
+
+
+@dataclass(frozen=True)
+class TakeBack:
+    """An order, by its customer or by staff."""
+
+    caller_id: int
+    is_staff: bool
+    order_id: int
+
+    @property
+    def request(self) -> tuple[str, Any]:
+        return f"/api/orders/{self.order_id}/cancel", NO_BODY
+
+    @property
+    def _owner_id(self) -> int | None:
+        return None if self.is_staff else self.caller_id
+
+    def by_service(self) -> JSON:
+        return order_as_json(cancel_order(order_id=self.order_id, owner_id=self._owner_id, once=Once()))
+
+    def in_model(self, shop: ModelShop) -> Any:
+        return shop.cancel_order(self.order_id, self._owner_id)
+
+    def agreed(self, shop: ModelShop, purchase: Any, told: JSON) -> JSON:
+        return Wire(shop).order(purchase)
+
+
+Wish = Charge | Issue | Buy | TakeBack
