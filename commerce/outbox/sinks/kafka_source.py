@@ -127,6 +127,8 @@ class KafkaSource:
                 # A consumer that died is noticed, and its partitions given away, within seconds.
                 "session.timeout.ms": 6_000,
                 "heartbeat.interval.ms": 1_500,
+                # So long at most a new member waits for an old one that was never heard of again.
+                "max.poll.interval.ms": 60_000,
                 # A topic may come into being after us.
                 "topic.metadata.refresh.interval.ms": 2_000,
                 "on_commit": _log_commit,
