@@ -4,17 +4,33 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
+from django.db import connection
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from balances.models import LedgerEntry, User
-from commerce.core.staff_pages import KeptForever, ReadOnly
+from commerce.core.staff_pages import KeptForever, OpenedForm, ReadOnly
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
     Accounts = UserAdmin[User]
+    ChangeForm = UserChangeForm[User]
 else:
     Accounts = UserAdmin
+    ChangeForm = UserChangeForm
+
+
+class AccountForm(OpenedForm, ChangeForm):
+    """What staff say about an account."""
+
+    watched = (
+        "username",
+        "first_name",
+        "last_name",
+        "email",
+        *("is_active", "is_staff", "is_superuser", "groups", "user_permissions"),
+    )
 
 
 @admin.register(User)
@@ -32,8 +48,16 @@ class AccountAdmin(KeptForever, Accounts):
         (_("Person"), {"fields": ("first_name", "last_name", "email")}),
         (_("Wallet"), {"fields": ("balance",)}),
         (_("Rights"), {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        (_("Dates"), {"fields": ("last_login", "date_joined")}),
+        (_("Dates"), {"fields": ("last_login", "date_joined", "opened")}),
     )
+    form = AccountForm
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and request.method == "POST" and connection.in_atomic_block:
+            # Of two forms at one moment the second reads what the first has saved.
+            return User.objects.select_for_update(no_key=True).get(pk=found.pk)
+        return found
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         if obj is not None and obj.is_superuser and not request.user.is_superuser:

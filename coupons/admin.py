@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.staff_pages import Form, ReadOnly, ThroughServices
+from commerce.core.staff_pages import OpenedForm, ReadOnly, ThroughServices
 from coupons import services
 from coupons.models import Coupon, DiscountType, UserCoupon
 from coupons.rules import FIXED_ONCE_ISSUED
@@ -18,8 +18,23 @@ MOST_WON = 2**53
 MOST_UNITS = 10_000_000
 
 
-class CouponForm(Form):
+_TERMS = (
+    "name",
+    "discount_type",
+    "discount_value",
+    "max_discount",
+    "min_order_amount",
+    "total_quantity",
+    "issue_starts_at",
+    "issue_ends_at",
+    "valid_until",
+)
+
+
+class CouponForm(OpenedForm):
     """A coupon's terms; the database holds the same rules, these say them to a person."""
+
+    watched = _TERMS
 
     discount_value = forms.IntegerField(
         label=_("discount value"),
@@ -41,20 +56,10 @@ class CouponForm(Form):
 
     class Meta:
         model = Coupon
-        fields = (
-            "name",
-            "discount_type",
-            "discount_value",
-            "max_discount",
-            "min_order_amount",
-            "total_quantity",
-            "issue_starts_at",
-            "issue_ends_at",
-            "valid_until",
-        )
+        fields = _TERMS
 
     def clean(self) -> dict[str, Any]:
-        stored = {name: getattr(self.instance, name) for name in self.Meta.fields}
+        stored = {name: getattr(self.instance, name) for name in self.watched}
         values = {**stored, **self.cleaned_data}
         self._check_discount(values)
         self._check_times(values)
@@ -121,14 +126,14 @@ class CouponAdmin(ThroughServices):
     form = CouponForm
 
     def get_fields(self, request: HttpRequest, obj: Coupon | None = None) -> Any:
-        return (*CouponForm.Meta.fields, *(("issued_count", "created_at") if obj else ()))
+        return (*_TERMS, *(("issued_count", "created_at", "opened") if obj else ()))
 
     def get_readonly_fields(self, request: HttpRequest, obj: Coupon | None = None) -> Any:
         fixed = FIXED_ONCE_ISSUED if obj and obj.issued_count else ()
         return ("issued_count", "created_at", *fixed)
 
-    def save_model(self, request: HttpRequest, obj: Coupon, form: Form, change: bool) -> None:
-        services.save_coupon(obj)
+    def save_model(self, request: HttpRequest, obj: Coupon, form: CouponForm, change: bool) -> None:
+        services.save_coupon(obj, seen=form.seen)
 
 
 @admin.register(UserCoupon)

@@ -3,10 +3,12 @@
 Owns the statements that change a count or a status. Never opens a transaction, never takes money.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from balances.errors import UserNotFound
 from commerce.core import sql
+from commerce.core.errors import require_unchanged
 from coupons.errors import (
     CouponAlreadyIssued,
     CouponNotFound,
@@ -104,10 +106,11 @@ def redeem(*, user_id: int, user_coupon_id: int, total_amount: int, now: datetim
     return Discount(*row)
 
 
-def save_terms(coupon: Coupon) -> None:
+def save_terms(coupon: Coupon, *, seen: Mapping[str, object]) -> None:
     """Write a coupon's terms, but not its count. The row is locked first, so no unit is issued meanwhile.
 
-    Raises CouponNotFound, CouponTermsFixed for a change that those who hold one need not accept.
+    Raises CouponNotFound, ChangedMeanwhile where a term is not any more what was `seen`, CouponTermsFixed for a
+    change that those who hold one need not accept.
     """
     if coupon._state.adding:
         coupon.save(force_insert=True)
@@ -115,6 +118,7 @@ def save_terms(coupon: Coupon) -> None:
     stored = Coupon.objects.select_for_update(no_key=True).filter(pk=coupon.pk).first()
     if stored is None:
         raise CouponNotFound(coupon.pk)
+    require_unchanged(stored, seen)
     if stored.issued_count:
         changed = [name for name in FIXED_ONCE_ISSUED if getattr(coupon, name) != getattr(stored, name)]
         if changed or coupon.total_quantity < stored.total_quantity:

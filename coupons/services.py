@@ -3,6 +3,8 @@
 Owns the locks and the transaction of each use case; the statements are in `operations`.
 """
 
+from collections.abc import Mapping
+
 from django.utils import timezone
 
 from commerce.core.locks import coupon_lock, locked_transaction
@@ -25,11 +27,12 @@ def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
     return user_coupon
 
 
-def save_coupon(coupon: Coupon) -> Coupon:
+def save_coupon(coupon: Coupon, *, seen: Mapping[str, object] | None = None) -> Coupon:
     """Create a coupon or change its terms. Once issued, only its name, more units and later or earlier ends are left.
 
-    Raises CouponNotFound, CouponTermsFixed, LockTimeout.
+    `seen`: what some of its terms were when the change was decided; None: whatever they are now.
+    Raises CouponNotFound, CouponTermsFixed, ChangedMeanwhile, LockTimeout.
     """
     with locked_transaction(*([] if coupon._state.adding else [coupon_lock(coupon.pk)])):
-        operations.save_terms(coupon)
+        operations.save_terms(coupon, seen=seen or {})
     return coupon

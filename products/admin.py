@@ -11,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from commerce.core.errors import DomainError
-from commerce.core.staff_pages import Form, ReadOnly, ThroughServices, staff_id
+from commerce.core.staff_pages import Form, OpenedForm, ReadOnly, ThroughServices, staff_id
 from products import services
 from products.errors import OutOfStock
 from products.models import Product, StockMovement
@@ -20,8 +20,10 @@ from products.rules import HIGHEST_PRICE_WON
 MOST_UNITS = 1_000_000
 
 
-class ProductForm(Form):
+class ProductForm(OpenedForm):
     """What staff say about a product."""
+
+    watched = ("name", "description", "price", "is_active")
 
     price = forms.IntegerField(label=_("price (won)"), min_value=0, max_value=HIGHEST_PRICE_WON)
 
@@ -74,11 +76,11 @@ class ProductAdmin(ThroughServices):
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         if obj is None:
             return ("name", "description", "price", "opening_stock", "is_active")
-        return ("name", "description", "price", "stock", "is_active", "created_at", "updated_at")
+        return ("name", "description", "price", "stock", "is_active", "created_at", "updated_at", "opened")
 
-    def save_model(self, request: HttpRequest, obj: Product, form: Form, change: bool) -> None:
+    def save_model(self, request: HttpRequest, obj: Product, form: ProductForm, change: bool) -> None:
         if change:
-            services.save_product(obj)
+            services.save_product(obj, seen=form.seen)
         else:
             opening_stock = form.cleaned_data["opening_stock"]
             services.create_product(obj, opening_stock=opening_stock, actor_id=staff_id(request))

@@ -3,14 +3,15 @@
 Owns the statements that change stock, each with its movement row. Never opens a transaction, never takes money.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from commerce.core import sql
+from commerce.core.errors import require_unchanged
 from commerce.core.transaction import Transaction
 from products.errors import OutOfStock, ProductNotFound, Shortage
-from products.models import MovementReason
+from products.models import MovementReason, Product
 
 # The rows are locked in the order of their ids before any is changed, so two carts that share products cannot wait
 # for each other in a circle, with or without the Redis locks. All are taken or none.
@@ -118,6 +119,18 @@ def adjust_stock(unit: Transaction, *, product_id: int, delta: int, actor_id: in
         raise OutOfStock([Shortage(product_id, -delta, stock[0])]) if stock else ProductNotFound(product_id)
     unit.append(INSERT_ADJUSTMENT, (product_id, MovementReason.ADJUSTMENT.value, delta, actor_id, note, now))
     return int(row[0])
+
+
+def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, object]) -> None:
+    """Write these fields of a product. The row is locked first, so nobody else writes them meanwhile.
+
+    Raises ProductNotFound, ChangedMeanwhile where a field is not any more what was `seen`.
+    """
+    stored = Product.objects.select_for_update(no_key=True).filter(pk=product.pk).first()
+    if stored is None:
+        raise ProductNotFound(product.pk)
+    require_unchanged(stored, seen)
+    product.save(update_fields=fields)
 
 
 def open_stock(unit: Transaction, *, product_id: int, quantity: int, actor_id: int, now: datetime) -> None:

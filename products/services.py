@@ -3,6 +3,8 @@
 Owns the locks and the transaction of each use case; stock moves in `operations`.
 """
 
+from collections.abc import Mapping
+
 from django.utils import timezone
 
 from commerce.core.locks import locked_transaction, product_lock
@@ -39,12 +41,13 @@ def create_product(product: Product, *, opening_stock: int, actor_id: int) -> Pr
     return product
 
 
-def save_product(product: Product) -> Product:
+def save_product(product: Product, *, seen: Mapping[str, object] | None = None) -> Product:
     """Change a product's name, description, price or whether it is for sale. Stock is not touched.
 
-    The public list shows it at once.
+    `seen`: what some of its fields were when the change was decided; None: whatever they are now. The public list
+    shows it at once. Raises ProductNotFound, ChangedMeanwhile.
     """
     with locked_transaction() as unit:
-        product.save(update_fields=EDITABLE)
+        operations.save_product(product, fields=EDITABLE, seen=seen or {})
         unit.on_committed(PRODUCT_LIST.renew)
     return product

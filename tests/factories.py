@@ -73,7 +73,7 @@ class _ProductRows(DjangoModelFactory[Product]):
 
     @classmethod
     def _create(cls, model_class: type[Product], *args: Any, **kwargs: Any) -> Product:
-        product = model_class(*args, **kwargs)
+        product = model_class(**kwargs)
         product.save()
         StockMovement.objects.create(
             product=product, reason=MovementReason.OPENING, quantity=product.stock, created_at=timezone.now()

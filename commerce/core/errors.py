@@ -54,6 +54,26 @@ class Conflict(DomainError):
     """The thing is in another state than the request needs."""
 
 
+class ChangedMeanwhile(Conflict):
+    """Somebody else has changed it since it was read."""
+
+    code = "changed_meanwhile"
+    title = _("Changed meanwhile")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("Somebody else has changed this since the page was opened. Nothing was saved; open the page again.")
+
+
+def require_unchanged(row: object, seen: Mapping[str, object]) -> None:
+    """Hold a row that is locked by now against what its fields were when the change was decided.
+
+    Raises ChangedMeanwhile.
+    """
+    if any(getattr(row, name) != value for name, value in seen.items()):
+        raise ChangedMeanwhile
+
+
 class Unprocessable(DomainError):
     """The request contradicts an earlier one."""
 

@@ -7,7 +7,6 @@ form is refused.
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
@@ -76,12 +75,9 @@ class OpenedForm(Form):
 
 def _values(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
     """The row's fields by name; of those with many values their keys, in order."""
-    fields = [row._meta.get_field(name) for name in names]
     return {
-        field.name: sorted(field.value_from_object(row), key=attrgetter("pk"))
-        if field.many_to_many
-        else field.value_from_object(row)
-        for field in fields
+        name: sorted(each.pk for each in value) if isinstance(value, list) else value
+        for name, value in forms.model_to_dict(row, fields=names).items()
     }
 
 

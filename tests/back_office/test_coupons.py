@@ -1,5 +1,6 @@
 """Coupons in the back-office: free terms before the first issue, kept promises after it."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -96,7 +97,7 @@ def test_before_the_first_issue_every_term_can_change(clerk: Staff, coupon: Coup
 def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: Coupon) -> None:
     issue_one(coupon)
     opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form
-    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until"]
+    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened"]
     later = coupon.valid_until + timedelta(days=1)
     answer = clerk.post(
         "coupons_coupon_change",
@@ -183,9 +184,9 @@ def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
 ) -> None:
     """The unit is issued at the last moment: after the form was checked, before the service has its lock."""
 
-    def save_late(late: Coupon) -> Coupon:
+    def save_late(late: Coupon, *, seen: Mapping[str, object]) -> Coupon:
         issue_one(late)
-        return save_coupon(late)
+        return save_coupon(late, seen=seen)
 
     monkeypatch.setattr("coupons.admin.services.save_coupon", save_late)
     answer = clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, discount_value=1))

@@ -45,6 +45,7 @@ STATUS_OF_CODE = {
 }
 NOT_IN_THE_CONTRACT = {
     "internal_error": "a defect of ours, which no client can count on",
+    "changed_meanwhile": "said to staff in the back-office only",
     "coupon_terms_fixed": "said to staff in the back-office only",
 }
 EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled"}

@@ -1,0 +1,170 @@
+"""A page that was opened before somebody else saved is not saved over it, neither later nor at the same moment."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+from django.utils.module_loading import import_string
+
+from balances.models import User
+from coupons.models import Coupon
+from products.models import Product
+from tests.back_office.staff import Page, Staff, told_by
+from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory
+from tests.shop_state import nothing_changes
+from tests.together import Meeting, together
+from tests.web_forms import fields_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHANGED = "Somebody else has changed this since the page was opened. Nothing was saved; open the page again."
+
+
+@pytest.fixture
+def early() -> Staff:
+    return Staff(superuser=True)
+
+
+@pytest.fixture
+def late() -> Staff:
+    return Staff(superuser=True)
+
+
+def form_of(opened: Page) -> dict[str, Any]:
+    """Everything that a browser sends of this page, as it stands there."""
+    return dict(fields_of(opened.content.decode()))
+
+
+def meets_before_saving(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
+    """Two forms are both checked before either is saved."""
+    meeting = Meeting()
+    save = import_string(service)
+
+    def meet_and_save(row: Any, *, seen: Mapping[str, object]) -> Any:
+        meeting.attend()
+        return save(row, seen=seen)
+
+    monkeypatch.setattr(service, meet_and_save)
+
+
+def refused(answer: Page) -> bool:
+    return answer.status_code == 200 and CHANGED in answer.content.decode()
+
+
+def sends(staff: Staff, page: str, row_id: int, opened: Page, **changes: Any) -> Page:
+    return staff.post(page, row_id, **{**form_of(opened), **changes})
+
+
+class TestAProduct:
+    PAGE = "products_product_change"
+
+    @pytest.fixture
+    def pen(self) -> Product:
+        return ProductFactory(name="Pen", price=3_000, stock=10)
+
+    def test_keeps_the_price_that_a_colleague_has_set_meanwhile(self, early: Staff, late: Staff, pen: Product) -> None:
+        opened = early.get(self.PAGE, pen.pk)
+        assert sends(late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), price=4_000).status_code == 302
+        with nothing_changes():
+            assert refused(sends(early, self.PAGE, pen.pk, opened, name="Pencil"))
+        pen.refresh_from_db()
+        assert (pen.name, pen.price) == ("Pen", 4_000)
+
+    def test_is_saved_from_a_page_that_was_opened_again(self, early: Staff, late: Staff, pen: Product) -> None:
+        sends(late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), price=4_000)
+        answer = sends(early, self.PAGE, pen.pk, early.get(self.PAGE, pen.pk), name="Pencil")
+        assert answer.status_code == 302
+        pen.refresh_from_db()
+        assert (pen.name, pen.price) == ("Pencil", 4_000)
+
+    def test_is_saved_whatever_was_sold_meanwhile(self, early: Staff, pen: Product) -> None:
+        opened = early.get(self.PAGE, pen.pk)
+        early.post("products_product_adjust_stock", pen.pk, delta=-3, note="Broken.")
+        assert sends(early, self.PAGE, pen.pk, opened, name="Pencil").status_code == 302
+        pen.refresh_from_db()
+        assert (pen.name, pen.stock) == ("Pencil", 7)
+
+    def test_takes_one_of_two_forms_at_the_same_moment(
+        self, early: Staff, late: Staff, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both are checked before either is saved."""
+        meets_before_saving(monkeypatch, "products.services.save_product")
+        answers = together(
+            [
+                partial(sends, early, self.PAGE, pen.pk, early.get(self.PAGE, pen.pk), price=4_000),
+                partial(sends, late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), name="Pencil"),
+            ]
+        )
+        assert [told_by(answer) for answer in answers].count([CHANGED]) == 1
+        pen.refresh_from_db()
+        assert (pen.name, pen.price) in (("Pen", 4_000), ("Pencil", 3_000))
+
+
+class TestACoupon:
+    PAGE = "coupons_coupon_change"
+
+    @pytest.fixture
+    def coupon(self) -> Coupon:
+        return CouponFactory(name="Welcome", total_quantity=10)
+
+    def test_keeps_the_units_that_a_colleague_has_added_meanwhile(
+        self, early: Staff, late: Staff, coupon: Coupon
+    ) -> None:
+        opened = early.get(self.PAGE, coupon.pk)
+        assert sends(late, self.PAGE, coupon.pk, late.get(self.PAGE, coupon.pk), total_quantity=50).status_code == 302
+        with nothing_changes():
+            assert refused(sends(early, self.PAGE, coupon.pk, opened, name="Hello"))
+        coupon.refresh_from_db()
+        assert (coupon.name, coupon.total_quantity) == ("Welcome", 50)
+
+    def test_takes_one_of_two_forms_at_the_same_moment(
+        self, early: Staff, late: Staff, coupon: Coupon, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        meets_before_saving(monkeypatch, "coupons.services.save_coupon")
+        answers = together(
+            [
+                partial(sends, early, self.PAGE, coupon.pk, early.get(self.PAGE, coupon.pk), total_quantity=50),
+                partial(sends, late, self.PAGE, coupon.pk, late.get(self.PAGE, coupon.pk), name="Hello"),
+            ]
+        )
+        assert [told_by(answer) for answer in answers].count([CHANGED]) == 1
+        coupon.refresh_from_db()
+        assert (coupon.name, coupon.total_quantity) in (("Welcome", 50), ("Hello", 10))
+
+
+class TestAnAccount:
+    PAGE = "balances_user_change"
+
+    @pytest.fixture
+    def customer(self) -> User:
+        return UserFactory(balance=500)
+
+    def test_stays_closed_when_a_colleague_has_closed_it_meanwhile(
+        self, early: Staff, late: Staff, customer: User
+    ) -> None:
+        opened = early.get(self.PAGE, customer.pk)
+        closing = form_of(late.get(self.PAGE, customer.pk))
+        del closing["is_active"]
+        assert late.post(self.PAGE, customer.pk, **closing).status_code == 302
+        with nothing_changes():
+            assert refused(sends(early, self.PAGE, customer.pk, opened, email="a@b.kr"))
+        customer.refresh_from_db()
+        assert (customer.is_active, customer.email) == (False, "")
+
+    def test_is_saved_whatever_was_charged_meanwhile(self, early: Staff, customer: User) -> None:
+        opened = early.get(self.PAGE, customer.pk)
+        User.objects.filter(pk=customer.pk).update(balance=501)
+        assert sends(early, self.PAGE, customer.pk, opened, email="a@b.kr").status_code == 302
+        customer.refresh_from_db()
+        assert (customer.email, customer.balance) == ("a@b.kr", 501)
+
+    def test_keeps_the_rights_that_a_colleague_has_taken_meanwhile(self, early: Staff, late: Staff) -> None:
+        clerk: User = StaffFactory()
+        opened = early.get(self.PAGE, clerk.pk)
+        closing = form_of(late.get(self.PAGE, clerk.pk))
+        del closing["is_staff"]
+        assert late.post(self.PAGE, clerk.pk, **closing).status_code == 302
+        assert refused(sends(early, self.PAGE, clerk.pk, opened, email="a@b.kr"))
+        clerk.refresh_from_db()
+        assert clerk.is_staff is False
