@@ -226,7 +226,7 @@ def _redis(url: str) -> dict[str, Any]:
 
 CACHES = {"default": _redis(REDIS_URL), "locks": _redis(LOCK_REDIS_URL)}
 
-LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=10.0)
+LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=5.0)
 LOCK_WAIT_SECONDS = env.float("LOCK_WAIT_SECONDS", default=3.0)
 REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
 """How long Redis is left alone after a failed call, so that an outage does not cost every request a timeout."""

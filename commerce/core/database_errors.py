@@ -11,6 +11,9 @@ from commerce.core.sql import sqlstate
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
 SERIALIZATION_FAILURE = "40001"
+IDLED_IN_TRANSACTION = "25P03"
+"""PostgreSQL has ended a transaction whose process was stopped for longer than it may idle. psycopg calls that an
+internal error, not an operational one."""
 
 
 def unavailable(error: Exception) -> Unavailable | None:
@@ -23,6 +26,6 @@ def unavailable(error: Exception) -> Unavailable | None:
         SERIALIZATION_FAILURE,
     ):
         return LockTimeout()
-    if isinstance(error, OperationalError | InterfaceError):
+    if isinstance(error, OperationalError | InterfaceError) or sqlstate(error) == IDLED_IN_TRANSACTION:
         return ServiceUnavailable()
     return None

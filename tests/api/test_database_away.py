@@ -10,13 +10,14 @@ from django.db import close_old_connections, connection
 from django.test import Client
 
 from balances.models import User
+from balances.operations import withdraw
 from coupons.models import Coupon
 from orders.models import Order
 from products.models import Product
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes
 from tests.shopper import NO_BODY, Answer, Shopper
-from tests.together import another_session, meanwhile, row_held, wait_until_blocked
+from tests.together import another_session, meanwhile, row_held, wait_until, wait_until_blocked
 
 T = TypeVar("T")
 
@@ -84,6 +85,31 @@ def test_a_statement_that_takes_too_long_is_a_service_unavailable(shop: Shop) ->
         answer = on_a_session_with("statement_timeout", 50, lambda: shop.shopper.post(path, body, key="k"))
     assert answer.outcome == (503, "service_unavailable")
     assert answer.headers["Retry-After"] == "2"
+    assert shop.shopper.post(path, body, key="k").status == 200
+
+
+def test_a_transaction_that_idled_for_too_long_is_a_service_unavailable(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the process was stopped in the middle of an order: PostgreSQL has ended its transaction meanwhile."""
+
+    def withdraw_late(*arguments: Any, **keywords: Any) -> Any:
+        backend = _backend()
+        with another_session() as session:
+            session.autocommit = True
+            there = "SELECT FROM pg_stat_activity WHERE pid = %s"
+            wait_until(lambda: session.execute(there, [backend]).fetchone() is None, "the end of the transaction")
+        return withdraw(*arguments, **keywords)
+
+    monkeypatch.setattr("orders.services.withdraw", withdraw_late)
+    path, body, _, _ = shop.writes()["order"]
+    with nothing_changes():
+        answer = on_a_session_with(
+            "idle_in_transaction_session_timeout", 50, lambda: shop.shopper.post(path, body, key="k")
+        )
+    assert answer.outcome == (503, "service_unavailable")
+    assert answer.headers["Retry-After"] == "2"
+    monkeypatch.undo()
     assert shop.shopper.post(path, body, key="k").status == 200
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import pytest
+from django.conf import settings as project_settings
 from django.db import IntegrityError, connection, transaction
 from pytest_django import Settings
 
@@ -23,6 +24,8 @@ from tests.together import MEETING_SECONDS, Meeting, meanwhile, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY = "user:7:lock"
+HEALTHY_SECONDS = 10
+"""How soon after a fault the shop is well again, as docs/faults.md promises."""
 
 
 def known_keys() -> set[str]:
@@ -225,6 +228,10 @@ class TestOrder:
         user.refresh_from_db()
         assert user.first_name == "Jimin"
         assert known_keys() == set()
+
+    def test_what_a_dead_process_held_is_free_and_waited_for_in_time(self) -> None:
+        # A lock lives on for its whole life; whoever asks then waits for it in vain once more, at worst.
+        assert project_settings.LOCK_TTL_SECONDS + project_settings.LOCK_WAIT_SECONDS <= HEALTHY_SECONDS
 
     def test_a_lock_is_never_taken_inside_a_transaction(self) -> None:
         with transaction.atomic(), pytest.raises(RuntimeError, match="durable"), locked_transaction(KEY):
