@@ -97,6 +97,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
+    "commerce.http.ending.LetGoMiddleware",
     "commerce.http.admission.TurnAwayMiddleware",
     "commerce.http.bodies.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -167,9 +168,16 @@ WEB_WAITING_ROOM = env.int("WEB_WAITING_ROOM", default=640)
 WEB_WAIT_SECONDS = env.float("WEB_WAIT_SECONDS", default=4.0)
 """How long one waits for its turn before it is answered 503."""
 
-WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=320)
+WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=512)
 """How many bodies are read at one time; fewer than a process has threads, so that slow clients leave some free."""
 
+WEB_ENDING_SECONDS = env.float("WEB_ENDING_SECONDS", default=0.0)
+"""How long a web server that is asked to end says that it is not ready, and serves on; a load balancer needs a few."""
+WEB_ENDING_FILE = env.str("WEB_ENDING_FILE", default="")
+"""There once the server has been asked to end. `commerce.serve` names it."""
+
+if WEB_ENDING_SECONDS < 0:
+    raise ImproperlyConfigured("WEB_ENDING_SECONDS is 0 or more.")
 if WEB_BODIES_AT_ONCE < 1:
     raise ImproperlyConfigured("WEB_BODIES_AT_ONCE is 1 or more.")
 if WEB_REQUESTS_AT_ONCE < 1 or min(WEB_WAITING_ROOM, WEB_WAIT_SECONDS) < 0:
@@ -227,6 +235,7 @@ def _redis(url: str) -> dict[str, Any]:
 CACHES = {"default": _redis(REDIS_URL), "locks": _redis(LOCK_REDIS_URL)}
 
 LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=5.0)
+"""How long what a dead process held stays locked. Nothing rests on it but the length of the queue at the database."""
 LOCK_WAIT_SECONDS = env.float("LOCK_WAIT_SECONDS", default=3.0)
 REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
 """How long Redis is left alone after a failed call, so that an outage does not cost every request a timeout."""

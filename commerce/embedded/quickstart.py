@@ -27,8 +27,9 @@ from commerce.embedded.sink import Sink
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 
 _WEB_START_SECONDS = 90.0
-# More than are at work and may wait in a process (commerce.http.admission): the others turn the rest away.
-_WEB_THREADS = 768
+# More than a process has for those at work, those who wait and those whose body is read (settings, "Overload"): the
+# others turn the rest away.
+_WEB_THREADS = 1_200
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
 
 # What a caller may set besides; other manage.py commands must agree on it with the running stack.
@@ -291,7 +292,7 @@ class Quickstart:
 def web_command(*, host: str, port: int, workers: int, application: str = "commerce.wsgi:application") -> list[str]:
     """The web server's command line, as deploy/Dockerfile has it too."""
     return [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+        *(sys.executable, "-m", "commerce.serve", "--interface", "wsgi", "--no-ws", "--http", "1"),
         *("--host", host, "--port", str(port)),
         *("--workers", str(workers), "--blocking-threads", str(_WEB_THREADS)),
         # Enough for a thousand buyers at one instant.

@@ -16,6 +16,7 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from rest_framework.exceptions import MethodNotAllowed
 
 from commerce.core import redis, sql
+from commerce.http.ending import is_ending
 from commerce.http.json import dump, json_response
 from commerce.http.problems import problem_response
 from commerce.outbox.sinks import kafka
@@ -45,13 +46,15 @@ def livez(request: HttpRequest) -> HttpResponse:
 
 @read_only
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Each part with its state. 503 only without the database: the shop sells on while Redis or Kafka is away."""
+    """Each part with its state. 503 only without the database, for the shop sells on while Redis or Kafka is away, and
+    from a server that is about to end, so that it is sent nobody any more.
+    """
     parts = {
         "database": _state(_ask_database),
         "redis": _state(_ask_redis),
         "kafka": _state(_ask_kafka),
     }
-    ready = parts["database"] == "up"
+    ready = parts["database"] == "up" and not is_ending()
     body = {"status": "ready" if ready else "not ready", **parts}
     return json_response(dump(body), status=200 if ready else 503)
 

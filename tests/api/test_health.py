@@ -1,5 +1,7 @@
 """`/livez`, `/readyz` and `/metrics`, for those who run the shop."""
 
+from pathlib import Path
+
 import pytest
 from django.test import Client
 from pytest_django import Settings
@@ -33,6 +35,18 @@ def test_without_kafka_the_shop_is_ready_and_says_so(monkeypatch: pytest.MonkeyP
     response = Client().get("/readyz")
     assert response.status_code == 200
     assert (response.json()["status"], response.json()["kafka"]) == ("ready", "down")
+
+
+def test_a_server_that_will_end_is_not_ready_and_ends_each_connection(tmp_path: Path, settings: Settings) -> None:
+    settings.WEB_ENDING_FILE = str(tmp_path / "ending")
+    before = Client().get("/readyz")
+    assert (before.status_code, before.has_header("Connection")) == (200, False)
+    (tmp_path / "ending").touch()
+    response = Client().get("/readyz")
+    assert (response.status_code, response.headers["Connection"]) == (503, "close")
+    assert response.json() == {"status": "not ready", "database": "up", "redis": "up", "kafka": "up"}
+    served = Client().get("/api/products")
+    assert (served.status_code, served.headers["Connection"]) == (200, "close")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])

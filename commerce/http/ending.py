@@ -1,0 +1,28 @@
+"""What a web process that is about to end tells its clients: come back, on another connection.
+
+Owns the sign that it will end, a file; never ends anything.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+
+
+def is_ending() -> bool:
+    """Whether whoever started the process has asked it to end."""
+    return bool(settings.WEB_ENDING_FILE) and Path(settings.WEB_ENDING_FILE).exists()
+
+
+class LetGoMiddleware:
+    """Ends every connection with its next answer, so that none is cut with a request on its way."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self._get_response(request)
+        if is_ending():
+            response.headers["Connection"] = "close"
+        return response

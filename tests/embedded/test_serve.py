@@ -1,0 +1,113 @@
+"""`python -m commerce.serve`: what becomes of clients when the web server is asked to end."""
+
+import http.client
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.ports import LOOPBACK, free_port
+
+LONG_SECONDS = 600
+WITHIN_SECONDS = 60.0
+
+Start = Callable[..., "tuple[Child, int]"]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts a server that takes `ending_seconds` to end, and ends it after the test."""
+    started: list[Child] = []
+
+    def begin(*, ending_seconds: int) -> tuple[Child, int]:
+        port = free_port()
+        command = [
+            *(sys.executable, "-m", "commerce.serve", "--interface", "wsgi", "--no-ws", "--http", "1"),
+            *("--host", LOOPBACK, "--port", str(port), "--workers", "1", "--blocking-threads", "4"),
+            "commerce.wsgi:application",
+        ]
+        server = Child(ChildSpec(name="web", command=command, log_path=tmp_path / "web.log"))
+        started.append(server)
+        server.start(
+            {
+                **os.environ,
+                "DJANGO_SETTINGS_MODULE": "commerce.settings",
+                "WEB_ENDING_SECONDS": str(ending_seconds),
+                "TMPDIR": str(tmp_path),
+            }
+        )
+        server.wait_until_ready(lambda: answers(port), timeout_seconds=WITHIN_SECONDS)
+        return server, port
+
+    yield begin
+    for server in started:
+        server.kill()
+
+
+def answers(port: int) -> bool:
+    """Whether a worker serves; before, it would miss the request to end."""
+    try:
+        with closing(connect(port)) as connection:
+            return ask(connection) == (200, None)
+    except (OSError, http.client.HTTPException):
+        return False
+
+
+def connect(port: int) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(LOOPBACK, port, timeout=WITHIN_SECONDS)
+
+
+def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
+    """The status of `/livez`, and what the server says of the connection."""
+    connection.request("GET", "/livez")
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status, answer.headers["Connection"]
+
+
+def comes_true(true: Callable[[], bool]) -> bool:
+    until = time.monotonic() + WITHIN_SECONDS
+    while not true():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def end(server: Child) -> None:
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGTERM)
+
+
+def test_asked_to_end_it_serves_on_and_lets_go_of_each_client(start: Start, tmp_path: Path) -> None:
+    server, port = start(ending_seconds=LONG_SECONDS)
+    with closing(connect(port)) as kept, closing(connect(port)) as newcomer:
+        assert ask(kept) == (200, None)
+        end(server)
+        assert comes_true(lambda: any(tmp_path.glob("commerce-web-*/ending")))
+        assert ask(kept) == (200, "close")
+        assert ask(newcomer) == (200, "close")
+    assert server.running
+
+
+def test_asked_again_it_ends_at_once_and_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
+    server, _ = start(ending_seconds=LONG_SECONDS)
+    end(server)
+    assert comes_true(lambda: any(tmp_path.glob("commerce-web-*/ending")))
+    end(server)
+    assert comes_true(lambda: not server.running)
+    assert server.exit_code == 0
+    assert list(tmp_path.glob("commerce-web-*")) == []
+
+
+def test_with_no_time_to_end_in_it_ends_at_once(start: Start) -> None:
+    server, _ = start(ending_seconds=0)
+    end(server)
+    assert comes_true(lambda: not server.running)
+    assert server.exit_code == 0
