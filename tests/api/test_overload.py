@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -50,6 +51,9 @@ def test_the_longest_waiting_is_next(place: Place) -> None:
     taken = room.take()
     order: list[int] = []
 
+    def in_line(number: int) -> bool:
+        return len(room._turns) == number
+
     def wait_in_line(number: int) -> None:
         mine = room.take()
         assert mine is place
@@ -60,7 +64,7 @@ def test_the_longest_waiting_is_next(place: Place) -> None:
     for number in range(3):
         threads.append(threading.Thread(target=wait_in_line, args=[number]))
         threads[-1].start()
-        wait_until(lambda number=number: len(room._turns) == number + 1, "one more in line")
+        wait_until(partial(in_line, number + 1), "one more in line")
     assert taken is place
     room.give_back(taken)
     for thread in threads:
