@@ -32,6 +32,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     if worker is None:
         # A run that is told to end (a time limit, a closed pipeline) cleans up as it does after Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        # A shell that starts a run in the background has it ignore Ctrl-C, and all that it starts would too.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         start_shared_servers(servers)
     else:
         choose_redis_databases(int(worker.removeprefix("gw")))
