@@ -1,0 +1,81 @@
+"""`python -m tests.faults`, which `make test-faults` runs: every fault, each with its control, and a table of it all.
+
+Owns the arguments, the servers' life and the exit code; the runs are the runner's.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import django
+
+from commerce.embedded.children import PROJECT_ROOT
+from commerce.embedded.errors import EmbeddedError
+from tests.faults.servers import Servers
+from tests.kafka.jars import KafkaUnavailable
+
+KEPT = PROJECT_ROOT / ".local" / "faults"
+SHORT_SECONDS = 3.0
+SHORT_SHOTS = 3
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    parser.add_argument("--fault", action="append", default=[], metavar="F1", help="only this one; repeatable")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed (default %(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
+    parser.add_argument("--seconds", type=float, default=15.0, help="how long a fault strikes (default %(default)s)")
+    parser.add_argument("--clients", type=int, default=16, help="how many shop at once (default %(default)s)")
+    parser.add_argument("--short", action="store_true", help="few shots: every fault in a few minutes altogether")
+    parser.add_argument("--without-controls", action="store_true", help="leave the controls out")
+    parser.add_argument("--json", type=Path, default=KEPT / "result.json", help="where the table goes as JSON")
+    parser.add_argument("--kafka", choices=("embedded", "apache"), default="embedded", help="which broker")
+    parser.add_argument("--keep", action="store_true", help="leave the folder with the logs behind")
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    """Run what was asked for. 0: all is well; 1: a violation, a fault that did not fire, a control that passed."""
+    asked = parsed()
+    began = time.monotonic()
+
+    def work(servers: Servers) -> int:
+        # Only now are there settings, and so models.
+        from tests.faults.campaign import run_all
+
+        return run_all(servers, asked, began=began)
+
+    return on_servers(work, kafka=asked.kafka, keep=asked.keep)
+
+
+def on_servers(work: Callable[[Servers], int], *, kafka: str, keep: bool) -> int:
+    """Start the servers, set Django up on them, do the work and stop everything; the exit code of it all."""
+    # A run that is told to end cleans up as it does after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    servers = Servers(kafka=kafka, keep=keep)
+    try:
+        servers.start()
+        become_the_shop(servers)
+        return work(servers)
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped.\n")
+        return 130
+    except (EmbeddedError, KafkaUnavailable) as failure:
+        sys.stderr.write(f"{failure}\n")
+        return 1
+    finally:
+        servers.stop()
+
+
+def become_the_shop(servers: Servers) -> None:
+    """Set Django up in this process, on the run's servers; the harness delivers no messages itself."""
+    os.environ.update(servers.environment, OUTBOX_DISPATCH_IN_WEB="false", LOG_LEVEL="ERROR")
+    django.setup()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

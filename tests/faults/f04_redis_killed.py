@@ -1,0 +1,49 @@
+"""F4: Redis dies and comes back with nothing in it."""
+
+from typing import Any
+
+from commerce.core import locks, redis
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.parts import is_alive
+from tests.faults.shop import Variant
+
+NEED_REDIS = Variant(patches=("tests.faults.f04_redis_killed.locks_need_redis",))
+
+
+class RedisKilled(Fault):
+    """Every lock and every cached page is gone. Orders go on under advisory locks, and after it under new ones."""
+
+    number = "F4"
+    control_in_short = True
+    title = "Redis killed, empty afterwards"
+    protection = "without Redis a write takes its locks in PostgreSQL"
+    control_shows = "failed during"
+    gap_seconds = (0.3, 1.0)
+    hold_seconds = (1.0, 3.0)
+    sells_on = True
+    slowest_order_seconds = 5.0
+
+    def control(self) -> Variant:
+        return NEED_REDIS
+
+    def strike(self, run: Run) -> str:
+        pid = run.servers.redis.pid
+        run.servers.redis.kill()
+        if is_alive(pid):
+            raise NotFired(f"Redis {pid} survived SIGKILL")
+        return f"Redis {pid} killed"
+
+    def heal(self, run: Run) -> None:
+        run.servers.redis.start()
+
+
+def locks_need_redis() -> None:
+    """A write whose locks Redis does not give fails."""
+    acquire = locks._RedisLocks._acquire
+
+    def insist(*arguments: Any) -> bool:
+        if not acquire(*arguments):
+            raise redis.RedisAway("locks")
+        return True
+
+    locks._RedisLocks._acquire = insist  # type: ignore[method-assign,assignment]  # that is the point

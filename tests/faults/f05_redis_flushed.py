@@ -1,0 +1,44 @@
+"""F5: every lock is lost, again and again, while a coupon is rushed."""
+
+import time
+
+import redis
+
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.rush import COUNTED_FROM_MEMORY, MORE_UNITS_THAN_THERE_ARE, Rush
+from tests.faults.shop import Variant
+
+_PAUSE_SECONDS = 0.002
+
+
+class RedisFlushedInARush(Fault):
+    """FLUSHALL every few milliseconds: who held the coupon's lock has company without knowing."""
+
+    number = "F5"
+    control_in_short = True
+    title = "FLUSHALL in a coupon rush"
+    protection = "a unit is counted by a statement that holds with the lock lost"
+    control_shows = MORE_UNITS_THAN_THERE_ARE
+    gap_seconds = (0.1, 0.3)
+
+    def control(self) -> Variant:
+        return COUNTED_FROM_MEMORY
+
+    def strike(self, run: Run) -> str:
+        rush = Rush(run, run.random)
+        client = redis.Redis.from_url(run.servers.lock_redis_url)
+        flushes = lost = 0
+        rush.start()
+        try:
+            while rush.is_on:
+                held = int(client.exists(f"coupon:{rush.coupon_id}:lock"))
+                client.flushall()
+                flushes += 1
+                lost += held
+                time.sleep(_PAUSE_SECONDS)
+        finally:
+            client.close()
+            rush.wait()
+        if not lost:
+            raise NotFired(f"nobody held the coupon's lock at any of {flushes} FLUSHALLs")
+        return f"{flushes} FLUSHALLs, {lost} while the coupon's lock was held"

@@ -1,0 +1,41 @@
+"""F9: PostgreSQL commits, and nobody hears of it."""
+
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.history import Outcome
+from tests.faults.shop import Variant
+
+_LOST_WITHIN_SECONDS = 5.0
+
+
+class AnswerToCommitLost(Fault):
+    """The connection is cut when the server has taken the COMMIT, before its answer comes through."""
+
+    number = "F9"
+    control_in_short = True
+    title = "answer to COMMIT lost"
+    protection = "the answer is kept in the transaction of its effect"
+    control_shows = "no call was acknowledged with it or may have left it"
+    gap_seconds = (0.05, 0.2)
+    most_shots = 200
+
+    def variant(self) -> Variant:
+        return Variant(proxied=frozenset({"postgres"}))
+
+    def control(self) -> Variant:
+        return Variant(proxied=frozenset({"postgres"}), patches=("tests.faults.weakened.answers_written_later",))
+
+    def strike(self, run: Run) -> str:
+        proxy = run.shop.proxies["postgres"]
+        before = proxy.answers_lost
+        proxy.lose_answer_to(b"COMMIT")
+        if not run.wait_until(lambda: proxy.answers_lost > before, seconds=_LOST_WITHIN_SECONDS):
+            raise NotFired(f"nobody committed within {_LOST_WITHIN_SECONDS:.0f} s")
+        return "one answer lost"
+
+    def judge(self, run: Run) -> list[str]:
+        """At least one was a customer's: its first answer is unknown, and the repeat finds it done."""
+        unknown = {(call.user_id, call.key) for call in run.history.calls if call.outcome is Outcome.UNKNOWN}
+        done = {(call.user_id, call.key) for call in run.history.calls if call.replayed and call.status == 200}
+        if unknown & done:
+            return []
+        return [f"NotFired: none of the {len(run.shots)} lost answers was to a customer's COMMIT"]

@@ -1,0 +1,51 @@
+"""F11: carts that name the same products in opposite orders, thirty-two customers at one instant."""
+
+from commerce.core import sql
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.shop import Variant
+from tests.faults.volley import key_of, order, volley
+
+_CUSTOMERS = 32
+_FLUSH_SECONDS = 3.0
+"""PostgreSQL tells of a deadlock when the session that had it is idle for a moment."""
+_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+
+class CrossingCarts(Fault):
+    """Everybody waits in line, nobody in a circle: PostgreSQL never has to end anyone."""
+
+    number = "F11"
+    title = "crossing carts, 32 customers"
+    protection = "rows are locked in the order of their ids, and the locks before them"
+    control_shows = "deadlocks (40P01)"
+    gap_seconds = (0.1, 0.3)
+    most_shots = 200
+
+    def control(self) -> Variant:
+        return Variant(
+            patches=("tests.faults.naive_shop.no_locks", "tests.faults.naive_shop.stock_in_the_order_of_the_cart")
+        )
+
+    def strike(self, run: Run) -> str:
+        one, other = run.random.sample(run.scene.products, 2)
+        customers = run.random.sample(run.scene.users, _CUSTOMERS)
+        carts = [{one: 1, other: 1}, {other: 1, one: 1}]
+        calls = volley(
+            run,
+            [order(customer, carts[number % 2], key=key_of(run)) for number, customer in enumerate(customers)],
+        )
+        bought = sum(call.status == 200 for call in calls)
+        if not bought:
+            raise NotFired(f"none of {_CUSTOMERS} crossing carts was bought: {calls[0]}")
+        return f"{_CUSTOMERS} carts crossed, {bought} bought"
+
+    def judge(self, run: Run) -> list[str]:
+        run.wait_until(lambda: _deadlocks() > 0, seconds=_FLUSH_SECONDS)
+        ended = _deadlocks()
+        return [f"PostgreSQL ended {ended} deadlocks (40P01)"] if ended else []
+
+
+def _deadlocks() -> int:
+    row = sql.fetch_one(_DEADLOCKS)
+    assert row is not None
+    return int(row[0])

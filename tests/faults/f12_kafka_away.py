@@ -1,0 +1,67 @@
+"""F12: Kafka neither answers nor refuses, or is dead, for as long as the shot lasts."""
+
+from tests.faults.deliveries import sells_and_sends
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.quiet import under_way
+from tests.faults.shop import Variant
+
+_BACKLOG_SECONDS = 10.0
+
+
+class _KafkaAway(Fault):
+    """Orders go on as if nothing were wrong, and everything is told afterwards."""
+
+    protection = "a message is done only when the broker has acknowledged it"
+    control_shows = "has no balance-changed in Kafka"
+    gap_seconds = (0.5, 1.0)
+    hold_seconds = (4.0, 8.0)
+    most_shots = 10
+    sells_on = True
+    slowest_order_seconds = 3.0
+    reads_topics = True
+
+    def control(self) -> Variant:
+        return Variant(patches=("tests.faults.weakened.kafka_believed_blindly",))
+
+    def is_well(self, run: Run) -> bool:
+        return sells_and_sends(run)
+
+
+class KafkaPaused(_KafkaAway):
+    """The broker is paused under load."""
+
+    number = "F12a"
+    title = "Kafka paused"
+
+    def strike(self, run: Run) -> str:
+        run.servers.kafka.pause()
+        return f"broker paused, {_backlog(run)} messages waiting soon after"
+
+    def heal(self, run: Run) -> None:
+        run.servers.kafka.resume()
+
+
+class KafkaKilled(_KafkaAway):
+    """The broker is killed under load, and comes back with what it had written."""
+
+    number = "F12b"
+    title = "Kafka kill -9"
+    needs_apache_kafka = True
+
+    def strike(self, run: Run) -> str:
+        run.servers.kafka.kill()
+        return f"broker killed, {_backlog(run)} messages waiting soon after"
+
+    def heal(self, run: Run) -> None:
+        run.servers.kafka.recover()
+
+
+def _backlog(run: Run) -> int:
+    """How many messages wait. What was on its way when the broker went cannot be told from what comes later; they can.
+
+    Raises NotFired.
+    """
+    sold = len(run.history.calls)
+    if not run.wait_until(lambda: len(run.history.calls) > sold + 50, seconds=_BACKLOG_SECONDS):
+        raise NotFired("nobody asked for anything while Kafka was away")
+    return under_way()[0]

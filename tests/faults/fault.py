@@ -1,0 +1,184 @@
+"""What a fault is, and the run in which it happens.
+
+Owns the shape that every fault fills in; the faults stand beside it, one file each (`f01_….py`).
+"""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from random import Random
+from typing import ClassVar
+
+from tests.faults.caller import Caller
+from tests.faults.history import Call, History
+from tests.faults.scene import Scene
+from tests.faults.servers import Servers
+from tests.faults.shop import Shop, Variant
+
+HEALTHY_SECONDS = 10.0
+"""How soon after a fault ends the shop must be well again, by itself."""
+_WAIT_FOR_HEALTH_SECONDS = 40.0
+_PROBE_PAUSE_SECONDS = 0.05
+_LOOK_SECONDS = 0.02
+
+
+class NotFired(Exception):
+    """The fault was to happen and did not: such a run proves nothing."""
+
+
+@dataclass
+class Shot:
+    """One time that the fault happened.
+
+    Attributes:
+        what: the evidence that it fired, in a few words.
+        struck_at, healed_at: monotonic seconds.
+        recovery_seconds: from `healed_at` until the shop was well; None: it was not.
+    """
+
+    what: str
+    struck_at: float
+    healed_at: float = 0.0
+    recovery_seconds: float | None = None
+
+
+@dataclass
+class Run:
+    """Everything a fault may use while it happens.
+
+    Attributes:
+        random: the schedule's own random numbers: one seed, one schedule.
+        caller: a connection of the main thread; its calls are part of the history and judged like all others.
+        wrong: what a strike has seen that must not be, as sentences; part of the run's violations.
+    """
+
+    servers: Servers
+    shop: Shop
+    scene: Scene
+    history: History
+    random: Random
+    caller: Caller
+    shots: list[Shot] = field(default_factory=list)
+    probes: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+    def pause(self, seconds: float) -> None:
+        """Let the crowd shop on for so long; what ends by itself meanwhile is started again."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
+            self.shop.look_after()
+            time.sleep(min(left, _LOOK_SECONDS))
+
+    def wait_until(self, true: Callable[[], bool], *, seconds: float) -> bool:
+        """Whether it became true in time, while the crowd shops on."""
+        until = time.monotonic() + seconds
+        while not true():
+            if time.monotonic() > until:
+                return False
+            self.pause(_LOOK_SECONDS)
+        return True
+
+    def fired(self, point: str) -> int:
+        """How often `point` has happened to somebody so far."""
+        return sum(firing.point == point for firing in self.shop.points.fired())
+
+    def wait_for_point(self, point: str, *, fired_before: int = 0, seconds: float = 10.0) -> int:
+        """Return the process id that `point` happened to, once it has. Raises NotFired.
+
+        `fired_before`: how often it had fired before it was armed.
+        """
+        if not self.wait_until(lambda: self.fired(point) > fired_before, seconds=seconds):
+            raise NotFired(f"nobody reached {point} within {seconds:.0f} s")
+        return [firing.pid for firing in self.shop.points.fired() if firing.point == point][-1]
+
+    def probe(self) -> Call:
+        """Place an order on a new connection."""
+        self.probes += 1
+        prober = Caller(self.shop.port, self.history, name="probe")
+        user_id = self.scene.probe_user
+        try:
+            return prober.call(
+                "order",
+                "POST",
+                "/api/orders",
+                user_id=user_id,
+                token=self.scene.tokens[user_id],
+                body={"items": [{"productId": self.scene.products[0], "quantity": 1}]},
+                key=f"probe-{self.probes}-{self.random.getrandbits(32):08x}",
+            )
+        finally:
+            prober.close()
+
+
+class Fault(ABC):
+    """One row of the list of faults. A subclass says how it strikes and how it ends.
+
+    `strike` and `heal` are called in turn while the crowd shops, in the main thread, until the run's time or
+    `most_shots` is over. Both may use `run.shop`, `run.servers` and `run.random`.
+
+    Attributes:
+        number: `F12`; with a letter where one number has several faults.
+        title: what happens, in a few words.
+        protection: what the control takes away.
+        control_shows: words of the violation that the control must lead to, or of each where there are several. Another
+            violation does not count.
+        gap_seconds: between two shots, chosen at random. `hold_seconds`: how long a shot lasts.
+        fewest_shots, most_shots: of one run; the fewest whatever time they take.
+        sells_on: whether orders are acknowledged, and none fails, while the shot lasts.
+        slowest_order_seconds: the longest that an order may take while the shot lasts; None: as long as any request.
+        patience_seconds: how long nothing may move before what is left is called lost.
+        reads_topics: whether the judge reads every event back from Kafka as well: none missing, in order per user.
+        in_short, control_in_short: whether it, and its control, are worth their seconds when all of them together
+            may take minutes only. Asked for by name they always run.
+        needs_apache_kafka: whether the broker must keep what it has when it is killed, as the embedded one does not.
+    """
+
+    number: ClassVar[str]
+    title: ClassVar[str]
+    protection: ClassVar[str]
+    control_shows: ClassVar[str | tuple[str, ...]]
+    gap_seconds: ClassVar[tuple[float, float]] = (0.3, 1.0)
+    hold_seconds: ClassVar[tuple[float, float]] = (0.0, 0.0)
+    fewest_shots: ClassVar[int] = 1
+    most_shots: ClassVar[int] = 50
+    sells_on: ClassVar[bool] = False
+    slowest_order_seconds: ClassVar[float | None] = None
+    patience_seconds: ClassVar[float] = 20.0
+    reads_topics: ClassVar[bool] = False
+    in_short: ClassVar[bool] = True
+    control_in_short: ClassVar[bool] = False
+    needs_apache_kafka: ClassVar[bool] = False
+
+    def variant(self) -> Variant:
+        """The shop as it is in production, or with the settings that make the fault likely."""
+        return Variant()
+
+    @abstractmethod
+    def control(self) -> Variant:
+        """The same shop without the protection."""
+
+    @abstractmethod
+    def strike(self, run: Run) -> str:
+        """Let it happen once; return the evidence that it did. Raises NotFired."""
+
+    def heal(self, run: Run) -> None:  # noqa: B027 - many faults end by themselves
+        """End it, where it does not end by itself."""
+
+    def is_well(self, run: Run) -> bool:
+        """Whether the shop works again; the default is that an order succeeds."""
+        return run.probe().status == 200
+
+    def judge(self, run: Run) -> list[str]:
+        """What this fault must be judged by besides, as sentences; asked when everything is quiet."""
+        return []
+
+
+def seconds_until_well(fault: Fault, run: Run) -> float | None:
+    """Ask until the shop is well; None when it still was not after forty seconds."""
+    began = time.monotonic()
+    while not fault.is_well(run):
+        if time.monotonic() - began > _WAIT_FOR_HEALTH_SECONDS:
+            return None
+        run.pause(_PROBE_PAUSE_SECONDS)
+    return time.monotonic() - began

@@ -1,0 +1,65 @@
+"""Somebody whose locks run out in the middle of a write, and rivals who come in behind.
+
+Owns the late request and the wait for its locks to end; what it writes and who the rivals are, the faults say.
+"""
+
+import threading
+
+import redis
+
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.history import Call
+from tests.faults.shop import Variant
+from tests.faults.volley import Ask, ask
+
+LATE = "late"
+"""What the late request's failpoints are called."""
+_SETTINGS = {"LOCK_TTL_SECONDS": "0.5", "DATABASE_IDLE_TIMEOUT_MS": "20000"}
+"""Locks that end long before a transaction that idles is ended."""
+_LONGEST_SECONDS = 14.0
+
+
+class LateOwner(Fault):
+    """A write that is held up inside its transaction for longer than its Redis locks live."""
+
+    gap_seconds = (0.1, 0.3)
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._calls: list[Call] = []
+
+    def variant(self) -> Variant:
+        return Variant(settings=_SETTINGS)
+
+    def naive(self, *patches: str) -> Variant:
+        """The same shop with these patches."""
+        return Variant(settings=_SETTINGS, patches=patches)
+
+    def begin(self, run: Run, asked: Ask, *, step: str, action: str) -> int:
+        """Send the late request; return the process that holds it up at `step`. Raises NotFired."""
+        point = f"{LATE}.{step}"
+        before = run.fired(point)
+        run.shop.points.arm(point, action)
+        self._calls = []
+        self._thread = threading.Thread(target=lambda: self._calls.append(ask(run, asked)), daemon=True)
+        self._thread.start()
+        return run.wait_for_point(point, fired_before=before)
+
+    def wait_for_lock_to_end(self, run: Run, key: str) -> None:
+        """Return when the late owner's lock is gone while it still works. Raises NotFired."""
+        client = redis.Redis.from_url(run.servers.lock_redis_url)
+        try:
+            if not run.wait_until(lambda: not client.exists(key), seconds=5):
+                raise NotFired(f"{key} was still held 5 s after its owner was held up")
+        finally:
+            client.close()
+        if self._calls:
+            raise NotFired(f"the late owner was not late: {self._calls[0]}")
+
+    def end(self, run: Run) -> Call:
+        """What the late request was told, once it is. Raises NotFired."""
+        assert self._thread is not None
+        run.wait_until(lambda: bool(self._calls), seconds=_LONGEST_SECONDS)
+        if not self._calls:
+            raise NotFired("the late request was never answered")
+        return self._calls[0]

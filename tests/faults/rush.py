@@ -1,0 +1,80 @@
+"""A coupon rush: forty customers, fifteen units, one instant.
+
+Owns the threads and what they ask; which of them got a unit is in the history, and whether they may have it the judge
+says.
+"""
+
+import threading
+from random import Random
+
+from coupons import operations as coupons_operations
+from tests.factories import CouponFactory
+from tests.faults.caller import CLIENT_SECONDS, Caller
+from tests.faults.fault import Run
+from tests.faults.scene import UNITS
+from tests.faults.shop import Variant
+
+COUNTED_FROM_MEMORY = Variant(patches=("tests.faults.rush.count_from_memory",))
+"""The shop in which only the lock keeps two issues apart."""
+MORE_UNITS_THAN_THERE_ARE = "issued_count_is_its_holders"
+
+
+class Rush:
+    """Everybody asks for one unit of a new coupon, on a connection of their own."""
+
+    def __init__(self, run: Run, random: Random) -> None:
+        self.coupon_id = CouponFactory(total_quantity=UNITS).pk
+        self._run = run
+        self._start = threading.Barrier(len(run.scene.users))
+        self._threads = [
+            threading.Thread(target=self._ask, args=(user_id, f"rush-{self.coupon_id}-{random.getrandbits(32):08x}"))
+            for user_id in run.scene.users
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def is_on(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+    def wait(self) -> None:
+        """Return when everybody knows."""
+        for thread in self._threads:
+            thread.join(CLIENT_SECONDS + 3)
+
+    def _ask(self, user_id: int, key: str) -> None:
+        caller = Caller(self._run.shop.port, self._run.history, name=f"rush-{user_id}")
+        self._start.wait()
+        try:
+            path = f"/api/coupons/{self.coupon_id}/issue"
+            caller.call("issue", "POST", path, user_id=user_id, token=self._run.scene.tokens[user_id], key=key)
+        finally:
+            caller.close()
+
+
+# The count is read, and written a little later as one more than was read, as `coupon.save()` would.
+_ISSUE_FROM_MEMORY = """
+    WITH seen AS MATERIALIZED (
+        SELECT *, pg_sleep(0.01) FROM coupon
+        WHERE id = %(coupon_id)s AND issued_count < total_quantity
+          AND issue_starts_at <= %(now)s AND %(now)s < issue_ends_at
+    ), issued AS (
+        INSERT INTO user_coupon (user_id, coupon_id, status, issued_at, expires_at)
+        SELECT %(user_id)s, id, 'AVAILABLE', %(now)s, valid_until FROM seen
+        ON CONFLICT ON CONSTRAINT user_coupon_one_per_user DO NOTHING
+        RETURNING id
+    ), counted AS (
+        UPDATE coupon SET issued_count = seen.issued_count + 1
+        FROM seen WHERE coupon.id = seen.id AND EXISTS (SELECT FROM issued)
+        RETURNING coupon.*
+    )
+    SELECT issued.id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until
+    FROM issued LEFT JOIN counted ON TRUE
+"""
+
+
+def count_from_memory() -> None:
+    """Units are counted by check-then-act: right for as long as the lock holds, and no longer."""
+    coupons_operations.ISSUE = _ISSUE_FROM_MEMORY

@@ -1,0 +1,80 @@
+"""The customers, products and coupons of one run: enough for all of it, and a little of what is to run out.
+
+Owns those rows and the tokens; every run has rows of its own, so a database can serve many.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from balances.models import User
+from balances.services import charge_balance
+from commerce.http.authentication import tokens_for
+from commerce.idempotency.claims import Once
+from coupons.models import DiscountType
+from tests.factories import CouponFactory, ProductFactory, UserFactory
+
+USERS = 40
+PRODUCTS = 26
+SCARCE_PRODUCTS = 4
+COUPONS = 6
+UNITS = 15
+PLENTY = 1_000_000
+BALANCE_WON = 50_000_000
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Who may act, and on what; ids as the API uses them.
+
+    Attributes:
+        tokens: access tokens by user.
+        products: with stock for everybody. `scarce`: with a few dozen units.
+        coupons: with a few units each.
+        probe_user: a customer whom only the probes use.
+        opening: the ledger entries that gave everybody their money, before anyone asked for anything.
+        users: everybody in the crowd.
+    """
+
+    tokens: dict[int, str]
+    products: Sequence[int]
+    scarce: Sequence[int]
+    coupons: Sequence[int]
+    probe_user: int
+    opening: set[int]
+
+    users: Sequence[int]
+
+    def newcomer(self, *, balance: int) -> int:
+        """A customer with `balance` won whom only the fault uses."""
+        user: User = UserFactory()
+        if balance:
+            self.opening.add(charge_balance(user_id=user.pk, amount=balance, once=Once()).pk)
+        self.tokens[user.pk] = tokens_for(user_id=user.pk, is_staff=False).access
+        return user.pk
+
+
+def set_scene() -> Scene:
+    """Write the rows into the current database. The money is charged as customers do it, so its events are told."""
+    users: list[User] = UserFactory.create_batch(USERS + 1)
+    opening = [charge_balance(user_id=user.pk, amount=BALANCE_WON, once=Once()) for user in users]
+    products = ProductFactory.create_batch(PRODUCTS, stock=PLENTY)
+    scarce = ProductFactory.create_batch(SCARCE_PRODUCTS, stock=60)
+    coupons = [
+        *CouponFactory.create_batch(COUPONS // 2, total_quantity=UNITS),
+        *CouponFactory.create_batch(
+            COUPONS - COUPONS // 2,
+            total_quantity=UNITS,
+            discount_type=DiscountType.PERCENT,
+            discount_value=10,
+            max_discount=700,
+        ),
+    ]
+    return Scene(
+        tokens={user.pk: tokens_for(user_id=user.pk, is_staff=False).access for user in users},
+        products=[product.pk for product in products],
+        scarce=[product.pk for product in scarce],
+        coupons=[coupon.pk for coupon in coupons],
+        probe_user=users[-1].pk,
+        opening={entry.pk for entry in opening},
+        users=[user.pk for user in users[:-1]],
+    )

@@ -1,0 +1,193 @@
+"""The shop as processes: web workers, relay_outbox and consume_orders, on a database and topics of their own.
+
+Owns their start with a variant of settings and patches; never the servers below them.
+"""
+
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from signal import SIGTERM
+from urllib.parse import urlsplit
+
+from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.ports import LOOPBACK, free_port
+from commerce.embedded.quickstart import web_command
+from tests.faults.balancer import Balancer, says_ready
+from tests.faults.entry import FOLDER, PATCHES, ROLE, WORKERS, faulty_manage
+from tests.faults.parts import Part, Web
+from tests.faults.points import Points
+from tests.faults.proxy import Proxy
+from tests.faults.servers import Servers
+
+WEB_WORKERS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """How the shop is started.
+
+    Attributes:
+        settings: environment variables on top of the production defaults.
+        patches: functions without arguments, by dotted name, that every process of the shop calls before it works.
+            A control takes its protection away with them.
+        proxied: which of `postgres`, `redis` and `data-platform` the shop reaches through a proxy that can be cut.
+        web_servers: how many; several stand behind a balancer that asks them whether they are ready.
+    """
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    patches: tuple[str, ...] = ()
+    proxied: frozenset[str] = frozenset()
+    web_servers: int = 1
+
+
+class Shop:
+    """A running shop.
+
+    Attributes:
+        web, relay, consumer: its processes. `webs`: all web servers, where there are several.
+        points: where a fault arms what shall happen inside them.
+        restarts: the processes that ended by themselves and were started again, by name.
+        proxies: by server, as the variant asked. `balancer`: in front of several web servers.
+        port: where clients go. `web_ports`: where the web servers are.
+        database: the name of its database.
+        environment: what a manage.py command on this shop needs.
+    """
+
+    def __init__(self, servers: Servers, variant: Variant) -> None:
+        self.servers = servers
+        self.variant = variant
+        self._stack = ExitStack()
+        self.database = servers.new_database()
+        self.folder = servers.folder / self.database
+        self.points = Points(self.folder / "points")
+        self.proxies: dict[str, Proxy] = {}
+        self.port = free_port()
+        several = variant.web_servers > 1
+        self.web_ports = [free_port() for _ in range(variant.web_servers)] if several else [self.port]
+        self.balancer: Balancer | None = None
+        self.restarts: list[str] = []
+        self.environment = self._environment()
+
+    def start(self) -> None:
+        """Start everything; return when the web server is ready and the others have said that they work."""
+        if self.servers.makes_topics:
+            self.servers.run_command("create_topics", environment=self.environment)
+        self.webs = [self._web(port) for port in self.web_ports]
+        self.web = self.webs[0]
+        self.relay = self._managed("relay", "relay_outbox", says="Relaying to")
+        self.consumer = self._managed("consumer", "consume_orders", says="Counting")
+        for part in self.parts:
+            self._stack.callback(part.stop)
+            part.start()
+        if len(self.webs) > 1:
+            self.balancer = Balancer(self.port, self.web_ports)
+
+    def stop(self) -> None:
+        """Stop it, web first, and drop its database."""
+        self._stack.close()
+        for proxy in self.proxies.values():
+            proxy.close()
+        if self.balancer:
+            self.balancer.close()
+        self.servers.drop_database(self.database)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def release(self) -> None:
+        """Let go of whatever is held up or paused, so that everything can be stopped."""
+        self.points.disarm()
+        for proxy in self.proxies.values():
+            proxy.pass_on()
+        for part in (self.servers.postgres, self.servers.redis, self.servers.sink):
+            part.recover()
+
+    def recover(self) -> None:
+        """Whatever a fault has done to the shop or to its servers, all of it works again."""
+        self.release()
+        self.servers.kafka.recover()
+        for part in self.parts:
+            part.recover()
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its processes, in the order in which they are started."""
+        return self.consumer, self.relay, *self.webs
+
+    def look_after(self) -> None:
+        """Start again what has ended by itself, as `make run` and the compose file's restart policy do."""
+        for part in self.parts:
+            if part.look_after():
+                self.restarts.append(part.name)
+
+    def manage(self, *arguments: str) -> str:
+        """Run a manage.py command on this shop. Raises subprocess.CalledProcessError."""
+        return self.servers.run_command(*arguments, environment=self.environment)
+
+    def another(self, name: str, command: str, *, says: str) -> Part:
+        """One more process of the shop, for a fault to start and to stop; at the shop's end it is stopped as well."""
+        part = self._managed(name, command, says=says)
+        self._stack.callback(part.stop)
+        return part
+
+    def _environment(self) -> dict[str, str]:
+        addresses = {
+            "DATABASE_URL": self._through_proxy("postgres", self.servers.database_url(self.database)),
+            "REDIS_URL": self._through_proxy("redis", self.servers.redis_url),
+            "LOCK_REDIS_URL": self._through_proxy("redis", self.servers.lock_redis_url),
+            "DATA_PLATFORM_URL": self._through_proxy("data-platform", self.servers.sink_url),
+        }
+        return {
+            **self.servers.environment,
+            **addresses,
+            "KAFKA_TOPIC_PREFIX": f"{self.database}-",
+            "KAFKA_CONSUMER_GROUP": f"{self.database}-product-stats",
+            FOLDER: str(self.points.folder),
+            PATCHES: ",".join(self.variant.patches),
+            **self.variant.settings,
+        }
+
+    def _through_proxy(self, server: str, url: str) -> str:
+        """The address with the proxy's port in it, where the variant asks for one."""
+        if server not in self.variant.proxied:
+            return url
+        port = urlsplit(url).port
+        assert port is not None
+        if server not in self.proxies:
+            self.proxies[server] = Proxy(LOOPBACK, port)
+        return url.replace(f":{port}/", f":{self.proxies[server].port}/")
+
+    def _web(self, port: int) -> Web:
+        name = f"web-{port}" if self.variant.web_servers > 1 else "web"
+        workers, metrics = self.folder / f"{name}-workers", self.folder / f"{name}-metrics"
+        for folder in (workers, metrics):
+            folder.mkdir(parents=True)
+        command = web_command(
+            host=LOOPBACK,
+            port=port,
+            workers=WEB_WORKERS,
+            application="tests.faults.wsgi:application",
+        )
+        log = self.servers.logs / f"{name}.log"
+        # The web server has workers of its own to take along, so it is asked to end, not killed.
+        child = Child(ChildSpec(name=name, command=command, log_path=log, orphan_signal=SIGTERM, grace_seconds=15))
+        own = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), WORKERS: str(workers), ROLE: "web"}
+
+        def ready() -> bool:
+            return says_ready(port) and len(web.workers()) >= WEB_WORKERS
+
+        web = Web(child, start=lambda: child.start({**self.environment, **own}), ready=ready, workers=workers)
+        return web
+
+    def _managed(self, role: str, command: str, *, says: str) -> Part:
+        log = self.servers.logs / f"{role}.log"
+        child = Child(ChildSpec(name=role, command=faulty_manage(command), log_path=log, grace_seconds=15))
+        began = [0]
+
+        def start() -> None:
+            began[0] = log.stat().st_size if log.exists() else 0
+            child.start({**self.environment, ROLE: role})
+
+        def ready() -> bool:
+            return says.encode() in log.read_bytes()[began[0] :]
+
+        return Part(child, start=start, ready=ready)

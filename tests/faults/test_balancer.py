@@ -1,0 +1,98 @@
+"""The balancer that the rolling restart rests on: new connections go to the servers that say they are ready."""
+
+import http.client
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from commerce.embedded.ports import LOOPBACK, free_port
+from tests.faults.balancer import Balancer
+from tests.faults.parts import wait_until
+
+WITHIN_SECONDS = 20.0
+
+
+class Server(ThreadingHTTPServer):
+    """Says its name, and whether it is ready."""
+
+    daemon_threads = True
+    is_ready = True
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def do_GET(self) -> None:
+        name = str(self.server.port).encode()
+        is_refused = self.path == "/readyz" and not self.server.is_ready
+        self.send_response(503 if is_refused else 200)
+        self.send_header("Content-Length", str(len(name)))
+        self.end_headers()
+        self.wfile.write(name)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nobody reads it."""
+
+
+@pytest.fixture
+def servers() -> Iterator[list[Server]]:
+    made = [Server((LOOPBACK, 0), Answers) for _ in range(2)]
+    for server in made:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    yield made
+    for server in made:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def balancer(servers: list[Server]) -> Iterator[Balancer]:
+    balancer = Balancer(free_port(), [server.port for server in servers])
+    assert wait_until(lambda: all(balancer.is_ready(server.port) for server in servers), seconds=WITHIN_SECONDS)
+    yield balancer
+    balancer.close()
+
+
+def asked(connection: http.client.HTTPConnection) -> int:
+    connection.request("GET", "/")
+    return int(connection.getresponse().read())
+
+
+def asked_anew(balancer: Balancer) -> int:
+    with closing(connect(balancer)) as connection:
+        return asked(connection)
+
+
+def connect(balancer: Balancer) -> http.client.HTTPConnection:
+    return http.client.HTTPConnection(LOOPBACK, balancer.port, timeout=WITHIN_SECONDS)
+
+
+def test_both_servers_get_their_turn(balancer: Balancer, servers: list[Server]) -> None:
+    assert {asked_anew(balancer) for _ in range(4)} == {server.port for server in servers}
+
+
+def test_a_server_that_is_not_ready_gets_no_new_connection_and_keeps_its_old_ones(
+    balancer: Balancer, servers: list[Server]
+) -> None:
+    with closing(connect(balancer)) as one, closing(connect(balancer)) as other:
+        first, second = asked(one), asked(other)
+        leaving = next(server for server in servers if server.port == first)
+        leaving.is_ready = False
+        assert wait_until(lambda: not balancer.is_ready(leaving.port), seconds=WITHIN_SECONDS)
+        assert {asked_anew(balancer) for _ in range(4)} == {second}
+        assert (asked(one), asked(other)) == (first, second)
+
+
+def test_a_balancer_that_is_closed_takes_nobody(balancer: Balancer) -> None:
+    balancer.close()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection((LOOPBACK, balancer.port), timeout=5)

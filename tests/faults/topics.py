@@ -1,0 +1,43 @@
+"""The shop's topics as somebody else reads them, held against the ledger.
+
+Owns the comparison; the reading is `tests.kafka.reader`'s, which knows nothing of the shop.
+"""
+
+import json
+from collections import Counter, defaultdict
+
+from balances.models import LedgerEntry
+from tests.kafka.reader import read_topic
+
+
+def wrong_in_topics(bootstrap_servers: str, *, prefix: str) -> list[str]:
+    """Every ledger entry has its `balance-changed`, nothing else has one, and each user's come in order.
+
+    Repeats are allowed; what counts is when an event first stands there.
+    """
+    first_read: dict[int, list[int]] = defaultdict(list)
+    told: set[int] = set()
+    for record in read_topic(bootstrap_servers, f"{prefix}balance-changed"):
+        data = json.loads(record.value)["data"]
+        if data["transactionId"] not in told:
+            told.add(data["transactionId"])
+            first_read[data["userId"]].append(data["transactionId"])
+    entries = set(LedgerEntry.objects.values_list("id", flat=True))
+    found = [f"ledger entry {entry} has no balance-changed in Kafka" for entry in sorted(entries - told)[:10]]
+    found += [f"balance-changed:{entry} stands in Kafka and not in the ledger" for entry in sorted(told - entries)[:10]]
+    found += [
+        f"user {user_id}'s events stand in Kafka out of order: {read}"
+        for user_id, read in first_read.items()
+        if read != sorted(read)
+    ]
+    return found
+
+
+def told_twice(bootstrap_servers: str, *, prefix: str) -> list[str]:
+    """Every event that stands in Kafka more than once. Allowed where something died or was away, and only there."""
+    times = Counter(
+        json.loads(record.value)["data"]["transactionId"]
+        for record in read_topic(bootstrap_servers, f"{prefix}balance-changed")
+    )
+    again = [f"balance-changed:{entry} stands {number} times in Kafka" for entry, number in times.items() if number > 1]
+    return again[:10]
