@@ -73,7 +73,13 @@ class Refusals(BackOfficeOnly):
         if not (is_back_office(request) and isinstance(exception, Throttled)):
             return None
         wait_seconds = max(1, math.ceil(getattr(exception, "wait", None) or 1))
-        shown = {**admin.site.each_context(request), "title": _("Too many requests"), "wait_seconds": wait_seconds}
+        shown = {
+            **admin.site.each_context(request),
+            # To a stranger it would say that there is nothing to see.
+            "is_nav_sidebar_enabled": False,
+            "title": _("Too many requests"),
+            "wait_seconds": wait_seconds,
+        }
         response = render(request, "admin/held_back.html", shown, status=429)
         response.headers["Retry-After"] = str(wait_seconds)
         return response

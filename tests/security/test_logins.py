@@ -145,6 +145,8 @@ def test_the_page_says_when_to_come_back(clerk: User) -> None:
     fail(at_the_back_office, 3)
     page = at_the_back_office("jimin", PASSWORD).content.decode()
     assert re.search(r"Try again in (1[5-9]|20) s\.", page)
+    # The list of what a stranger may see would only be in the way.
+    assert "nav-sidebar" not in page
     korean = at_the_back_office("jimin", PASSWORD, HTTP_ACCEPT_LANGUAGE="ko").content.decode()
     assert re.search(r"(1[5-9]|20)초 후에", korean)
 
