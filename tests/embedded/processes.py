@@ -43,7 +43,7 @@ def is_alive(pid: int) -> bool:
     """Whether the process runs; a dead one that nobody has collected yet does not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"
 

@@ -4,7 +4,6 @@ import http.client
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 
 from commerce.embedded.children import Child, ChildSpec
 from commerce.embedded.ports import LOOPBACK, free_port
+from tests.embedded.processes import wait_for
 
 LONG_SECONDS = 600
 WITHIN_SECONDS = 60.0
@@ -71,15 +71,6 @@ def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
     return answer.status, answer.headers["Connection"]
 
 
-def comes_true(true: Callable[[], bool]) -> bool:
-    until = time.monotonic() + WITHIN_SECONDS
-    while not true():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def end(server: Child) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGTERM)
@@ -90,7 +81,7 @@ def test_asked_to_end_it_serves_on_and_lets_go_of_each_client(start: Start, tmp_
     with closing(connect(port)) as kept, closing(connect(port)) as newcomer:
         assert ask(kept) == (200, None)
         end(server)
-        assert comes_true(lambda: any(tmp_path.glob("commerce-web-*/ending")))
+        wait_for(lambda: any(tmp_path.glob("commerce-web-*/ending")), limit_seconds=WITHIN_SECONDS)
         assert ask(kept) == (200, "close")
         assert ask(newcomer) == (200, "close")
     assert server.running
@@ -99,9 +90,9 @@ def test_asked_to_end_it_serves_on_and_lets_go_of_each_client(start: Start, tmp_
 def test_asked_again_it_ends_at_once_and_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
     server, _ = start(ending_seconds=LONG_SECONDS)
     end(server)
-    assert comes_true(lambda: any(tmp_path.glob("commerce-web-*/ending")))
+    wait_for(lambda: any(tmp_path.glob("commerce-web-*/ending")), limit_seconds=WITHIN_SECONDS)
     end(server)
-    assert comes_true(lambda: not server.running)
+    wait_for(lambda: not server.running, limit_seconds=WITHIN_SECONDS)
     assert server.exit_code == 0
     assert list(tmp_path.glob("commerce-web-*")) == []
 
@@ -109,5 +100,5 @@ def test_asked_again_it_ends_at_once_and_leaves_nothing_behind(start: Start, tmp
 def test_with_no_time_to_end_in_it_ends_at_once(start: Start) -> None:
     server, _ = start(ending_seconds=0)
     end(server)
-    assert comes_true(lambda: not server.running)
+    wait_for(lambda: not server.running, limit_seconds=WITHIN_SECONDS)
     assert server.exit_code == 0

@@ -3,9 +3,9 @@
 import os
 import signal
 
+from tests.embedded.processes import is_alive
 from tests.factories import CouponFactory
 from tests.faults.fault import Fault, NotFired, Run
-from tests.faults.parts import is_alive
 from tests.faults.points import KILL
 from tests.faults.shop import WEB_WORKERS, Variant
 from tests.faults.volley import Ask, acknowledged, ask, cancel, charge, issue, key_of, order

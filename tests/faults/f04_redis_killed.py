@@ -3,8 +3,8 @@
 from typing import Any
 
 from commerce.core import locks, redis
+from tests.embedded.processes import is_alive
 from tests.faults.fault import Fault, NotFired, Run
-from tests.faults.parts import is_alive
 from tests.faults.shop import Variant
 
 NEED_REDIS = Variant(patches=("tests.faults.f04_redis_killed.locks_need_redis",))

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from commerce.core import sql
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.sinks.base import Message
+from tests.embedded.processes import is_alive
 from tests.faults.deliveries import sells_and_sends
 from tests.faults.fault import Fault, NotFired, Run
-from tests.faults.parts import is_alive
 from tests.faults.points import KILL, sleep
 from tests.faults.shop import Variant
 from tests.faults.topics import told_twice

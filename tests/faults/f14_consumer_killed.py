@@ -1,8 +1,8 @@
 """F14: the statistics consumer dies in the middle of a batch, between database and offset, and in a rebalance."""
 
 from stats import operations
+from tests.embedded.processes import is_alive
 from tests.faults.fault import Fault, NotFired, Run
-from tests.faults.parts import is_alive
 from tests.faults.points import KILL
 from tests.faults.shop import Variant
 

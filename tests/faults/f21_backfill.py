@@ -11,11 +11,11 @@ from commerce.core import sql
 from commerce.embedded.children import PROJECT_ROOT
 from stats import operations
 from stats.operations import DayComparison
+from tests.embedded.processes import is_alive
 from tests.faults.deliveries import sells_and_counts
 from tests.faults.entry import ROLE, faulty_manage
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Outcome
-from tests.faults.parts import is_alive
 from tests.faults.points import KILL, sleep
 from tests.faults.quiet import under_way
 from tests.faults.shop import Variant

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from commerce.embedded.children import Child
 from commerce.embedded.errors import ChildFailed
+from tests.embedded.processes import is_alive
 
 READY_SECONDS = 60.0
 SUPERVISOR_SECONDS = 0.2
@@ -113,22 +114,3 @@ class Web(Part):
         for pid in (self.pid, *self.workers()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether the process exists; a dead one that nobody has collected yet does not count."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"
-
-
-def wait_until(true: Callable[[], bool], *, seconds: float, pause_seconds: float = 0.02) -> bool:
-    """Whether it became true in time."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(pause_seconds)
-    return True

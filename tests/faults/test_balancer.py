@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from commerce.embedded.ports import LOOPBACK, free_port
+from tests.embedded.processes import wait_for
 from tests.faults.balancer import Balancer
-from tests.faults.parts import wait_until
 
 WITHIN_SECONDS = 20.0
 
@@ -57,7 +57,7 @@ def servers() -> Iterator[list[Server]]:
 @pytest.fixture
 def balancer(servers: list[Server]) -> Iterator[Balancer]:
     balancer = Balancer(free_port(), [server.port for server in servers])
-    assert wait_until(lambda: all(balancer.is_ready(server.port) for server in servers), seconds=WITHIN_SECONDS)
+    wait_for(lambda: all(balancer.is_ready(server.port) for server in servers), limit_seconds=WITHIN_SECONDS)
     yield balancer
     balancer.close()
 
@@ -87,7 +87,7 @@ def test_a_server_that_is_not_ready_gets_no_new_connection_and_keeps_its_old_one
         first, second = asked(one), asked(other)
         leaving = next(server for server in servers if server.port == first)
         leaving.is_ready = False
-        assert wait_until(lambda: not balancer.is_ready(leaving.port), seconds=WITHIN_SECONDS)
+        wait_for(lambda: not balancer.is_ready(leaving.port), limit_seconds=WITHIN_SECONDS)
         assert {asked_anew(balancer) for _ in range(4)} == {second}
         assert (asked(one), asked(other)) == (first, second)
 
