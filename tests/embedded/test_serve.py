@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
         port = free_port()
         command = [
             *(sys.executable, "-m", "commerce.serve", "--interface", "wsgi", "--no-ws", "--http", "1"),
+            "--respawn-failed-workers",
             *("--host", LOOPBACK, "--port", str(port), "--workers", "1", "--blocking-threads", "4"),
             "commerce.wsgi:application",
         ]
@@ -71,6 +72,18 @@ def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
     return answer.status, answer.headers["Connection"]
 
 
+def only_worker(server: Child) -> int | None:
+    """The process id of the worker; None where there is none, and where an old one is not gone yet."""
+    workers = []
+    for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
+        for pid in map(int, children.read_text().split()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes()
+                if command and b"resource_tracker" not in command:
+                    workers.append(pid)
+    return workers[0] if len(workers) == 1 else None
+
+
 def end(server: Child) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGTERM)
@@ -102,3 +115,28 @@ def test_with_no_time_to_end_in_it_ends_at_once(start: Start) -> None:
     end(server)
     wait_for(lambda: not server.running, limit_seconds=WITHIN_SECONDS)
     assert server.exit_code == 0
+
+
+def test_workers_that_die_soon_after_their_start_are_replaced(start: Start) -> None:
+    server, port = start(ending_seconds=0)
+    for _ in range(3):
+        worker = only_worker(server)
+        assert worker is not None
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda dead=worker: only_worker(server) not in (None, dead), limit_seconds=WITHIN_SECONDS)
+        wait_for(lambda: answers(port), limit_seconds=WITHIN_SECONDS)
+    assert server.running
+
+
+def test_a_server_whose_workers_cannot_live_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    server, _ = start(ending_seconds=0)
+
+    def killed_again() -> bool:
+        worker = only_worker(server)
+        if worker is not None:
+            with suppress(ProcessLookupError):
+                os.kill(worker, signal.SIGKILL)
+        return not server.running
+
+    wait_for(killed_again, limit_seconds=WITHIN_SECONDS)
+    assert server.exit_code != 0
