@@ -2,20 +2,22 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
 from django.db import connection
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from balances.models import LedgerEntry, User
-from commerce.core.staff_pages import KeptForever, OpenedForm, ReadOnly
+from commerce.staff_pages.forms import OpenedForm
+from commerce.staff_pages.pages import KeptForever, ReadOnly
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
     Accounts = UserAdmin[User]
-    ChangeForm = UserChangeForm[User]
+    ChangeForm = forms.ModelForm[User]
 else:
     Accounts = UserAdmin
     ChangeForm = UserChangeForm
@@ -34,7 +36,7 @@ class AccountForm(OpenedForm, ChangeForm):
 
 
 @admin.register(User)
-class AccountAdmin(KeptForever, Accounts):
+class AccountAdmin(Accounts, KeptForever):
     """Customers and staff. Closing an account is taking its `active` away."""
 
     list_display = ("id", "username", "email", "balance", "is_active", "is_staff", "date_joined")
@@ -51,6 +53,8 @@ class AccountAdmin(KeptForever, Accounts):
         (_("Dates"), {"fields": ("last_login", "date_joined", "opened")}),
     )
     form = AccountForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
         found = super().get_object(request, object_id, from_field)

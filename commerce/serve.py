@@ -17,7 +17,6 @@ from granian.server import Server
 
 from commerce import settings
 
-
 MOST_DEATHS = 20
 DEATHS_WITHIN_SECONDS = 60.0
 """More workers that died within this time are a fault that new workers do not mend: a supervisor should see it."""

@@ -11,6 +11,7 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from commerce.back_office import site
 from commerce.embedded.environment import embedded_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -76,7 +77,14 @@ SILENCED_SYSTEM_CHECKS = [
 # --- Application ------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    # Before Django's own admin, whose pages it draws.
+    "commerce.back_office",
+    "commerce.staff_pages",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
     "commerce",
+    "commerce.audit",
     "commerce.outbox",
     "commerce.idempotency",
     "balances",
@@ -134,6 +142,9 @@ TEMPLATES = [
         },
     }
 ]
+
+UNFOLD = site.UNFOLD
+"""What the back-office looks like."""
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

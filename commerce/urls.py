@@ -5,6 +5,7 @@ Owns composition only. A path does not decide who owns it: `products/popular` is
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerView
 
 from commerce.http import health
@@ -28,6 +29,7 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),
+    path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]
 

@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.staff_pages import OpenedForm, ReadOnly, ThroughServices
+from commerce.staff_pages.forms import OpenedForm
+from commerce.staff_pages.pages import ReadOnly, ThroughServices
 from coupons import services
 from coupons.models import Coupon, DiscountType, UserCoupon
 from coupons.rules import FIXED_ONCE_ISSUED

@@ -13,8 +13,8 @@ from django.utils.translation import ngettext
 
 from balances.selectors import ledger_of_order
 from commerce.core.errors import DomainError
-from commerce.core.staff_pages import ReadOnly, ReadOnlyRows
 from commerce.idempotency.claims import Once
+from commerce.staff_pages.pages import ReadOnly, ReadOnlyRows
 from orders import services
 from orders.models import Order, OrderItem
 

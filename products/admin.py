@@ -11,7 +11,8 @@ from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
 from commerce.core.errors import DomainError
-from commerce.core.staff_pages import Form, OpenedForm, ReadOnly, ThroughServices, staff_id
+from commerce.staff_pages.forms import Form, OpenedForm
+from commerce.staff_pages.pages import ReadOnly, ThroughServices, staff_id
 from products import services
 from products.errors import OutOfStock
 from products.models import Product, StockMovement

@@ -12,7 +12,7 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from commerce.core.staff_pages import ReadOnly
+from commerce.staff_pages.pages import ReadOnly
 from stats.models import DeadLetter, ProcessedEvent, ProductStat
 from stats.services import Replay, replay_dead_letter
 

@@ -1,19 +1,19 @@
 """The back-office's login form, behind the same limits as the API's.
 
-Owns that no password is checked here without being counted; the page is Django's own.
+Owns that no password is checked here without being counted; the page is the back-office's.
 """
 
 from typing import Any
 
-from django.contrib.admin.forms import AdminAuthenticationForm
+from unfold.forms import AuthenticationForm
 
 from commerce.http.throttling import login_attempt
 
 
-class StaffLoginForm(AdminAuthenticationForm):
+class StaffLoginForm(AuthenticationForm):
     """Raises Throttled, which `commerce.http.back_office.Refusals` tells in a page."""
 
-    def clean(self) -> dict[str, Any]:
+    def clean(self) -> Any:
         # Without both, no password is checked: neither a failure to be counted nor a success that would forgive some.
         if self.request is None or not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()

@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.staff_pages import ReadOnly
 from commerce.idempotency.models import IdempotencyKey
+from commerce.staff_pages.pages import ReadOnly
 
 
 class OutcomeFilter(admin.SimpleListFilter):

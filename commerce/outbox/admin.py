@@ -9,11 +9,11 @@ from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from commerce.core.staff_pages import ReadOnly, ReadOnlyRows
 from commerce.outbox import hand_over
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.resend import send_again
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA, PRODUCT_STATS
+from commerce.staff_pages.pages import ReadOnly, ReadOnlyRows
 
 WAITING, PARKED, SENT = "waiting", "parked", "sent"
 IN_STATE = {

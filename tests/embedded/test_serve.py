@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,10 @@ def only_worker(server: Child) -> int | None:
     return workers[0] if len(workers) == 1 else None
 
 
+def is_replaced(server: Child, dead: int) -> bool:
+    return only_worker(server) not in (None, dead)
+
+
 def end(server: Child) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGTERM)
@@ -123,7 +128,7 @@ def test_workers_that_die_soon_after_their_start_are_replaced(start: Start) -> N
         worker = only_worker(server)
         assert worker is not None
         os.kill(worker, signal.SIGKILL)
-        wait_for(lambda dead=worker: only_worker(server) not in (None, dead), limit_seconds=WITHIN_SECONDS)
+        wait_for(partial(is_replaced, server, worker), limit_seconds=WITHIN_SECONDS)
         wait_for(lambda: answers(port), limit_seconds=WITHIN_SECONDS)
     assert server.running
 

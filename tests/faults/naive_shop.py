@@ -12,9 +12,9 @@ from unittest import mock
 
 from django.db import connection
 
-from commerce.core import staff_pages
 from commerce.core.transaction import Transaction
 from commerce.idempotency import claims
+from commerce.staff_pages import forms as staff_forms
 from products import operations as products_operations
 from products.models import MovementReason, Product
 from tests.concurrency import naive
@@ -83,7 +83,7 @@ def adjustments_from_memory() -> None:
 
 def forms_saved_over_anything() -> None:
     """A page does not know what it showed."""
-    _for_good.enter_context(mock.patch.object(staff_pages.OpenedForm, "clean_opened", return_value=""))
+    _for_good.enter_context(mock.patch.object(staff_forms.OpenedForm, "clean_opened", return_value=""))
     _for_good.enter_context(mock.patch.object(products_operations, "require_unchanged"))
 
 

@@ -1,0 +1,56 @@
+"""What members of staff did: who, what, to which row, before and after, and why.
+
+Owns the table; who may read it is for the back-office to say.
+"""
+
+from django.conf import settings
+from django.db import models
+from django.db.models.functions import Now
+from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext_lazy as _
+
+
+class StaffAction(models.Model):
+    """One deed of one member of staff, written in the transaction of its effect.
+
+    Written once: the database refuses UPDATE and DELETE (a trigger).
+    """
+
+    actor = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        models.PROTECT,
+        related_name="staff_actions",
+        verbose_name=_("staff member"),
+        db_index=False,
+    )
+    action = models.CharField(_("action"), max_length=100, help_text=_("In English; pages translate it."))
+    subject_type = models.CharField(_("kind of row"), max_length=60, help_text=_("Such as orders.order."))
+    subject_id = models.CharField(pgettext_lazy("of a row", "number"), max_length=40, blank=True)
+    before = models.JSONField(_("before"), default=dict, blank=True)
+    after = models.JSONField(_("after"), default=dict, blank=True)
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+    acted_at = models.DateTimeField(_("at"), db_default=Now())
+
+    class Meta:
+        db_table = "staff_action"
+        verbose_name = _("staff action")
+        verbose_name_plural = _("staff actions")
+        ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["subject_type", "subject_id", "-id"], name="staff_action_subject"),
+            models.Index(fields=["actor", "-id"], name="staff_action_actor"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action}: {self.subject_type} {self.subject_id}".rstrip()
+
+    @property
+    def told(self) -> str:
+        """The action in the reader's language."""
+        return gettext(self.action)
+
+    @property
+    def changes(self) -> list[tuple[str, object, object]]:
+        """What changed: name, value before, value after; None where there was or is none."""
+        names = dict.fromkeys([*self.before, *self.after])
+        return [(name, self.before.get(name), self.after.get(name)) for name in names]

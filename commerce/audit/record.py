@@ -1,0 +1,69 @@
+"""Writing down what a member of staff does, in the transaction that does it.
+
+Owns the one INSERT. A deed without its record, or a record without its deed, cannot be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from django.db import models, transaction
+
+from commerce.audit.models import StaffAction
+
+
+@dataclass(frozen=True)
+class Staff:
+    """Whoever acts, by the number of the account, and what they gave as reason."""
+
+    id: int
+    reason: str = ""
+
+
+def record(
+    by: Staff,
+    action: str,
+    subject: models.Model | type[models.Model],
+    *,
+    before: Mapping[str, object] | None = None,
+    after: Mapping[str, object] | None = None,
+) -> StaffAction:
+    """Write down that `by` did `action` (English, marked with `gettext_noop`) to `subject`, a row or a whole table.
+
+    Of `before` and `after` only what differs is kept. Must be called inside the transaction of the deed; raises
+    TransactionManagementError outside of any.
+    """
+    if not transaction.get_connection().in_atomic_block:
+        raise transaction.TransactionManagementError("A staff action is recorded in the transaction of its effect.")
+    was, became = _told(before or {}), _told(after or {})
+    same = {name for name in was if name in became and was[name] == became[name]}
+    return StaffAction.objects.create(
+        actor_id=by.id,
+        action=action,
+        subject_type=subject._meta.label_lower,
+        subject_id="" if isinstance(subject, type) else str(subject.pk),
+        before={name: value for name, value in was.items() if name not in same},
+        after={name: value for name, value in became.items() if name not in same},
+        reason=by.reason,
+    )
+
+
+def actions_on(subject_type: str, subject_id: object) -> "models.QuerySet[StaffAction]":
+    """What staff did to one row, the newest first. `subject_type` is such as `orders.order`."""
+    found = StaffAction.objects.filter(subject_type=subject_type, subject_id=str(subject_id))
+    return found.select_related("actor").order_by("-id")
+
+
+def _told(values: Mapping[str, object]) -> dict[str, object]:
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    """As JSON can keep it."""
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(each) for each in value]
+    return str(value)

@@ -1,0 +1,8 @@
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class BackOfficeConfig(AppConfig):
+    name = "commerce.back_office"
+    label = "back_office"
+    verbose_name = _("Back-office")

@@ -1,0 +1,285 @@
+"""What customers and staff do in the year of the large demo shop, day by day.
+
+Owns the plan, the same on every run, and what it needs to know of wallets and shelves; never knows the date, and writes
+nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from operator import attrgetter
+from random import Random
+from typing import TypeAlias
+
+from commerce.demo.assortment import DAYS, LINES, QUANTITIES, Assortment
+from commerce.demo.catalogue import SOLD_OUT_ID
+from commerce.demo.week import SEED, Charge, Visit
+from coupons.rules import Discount
+from orders.rules import Line, total_of
+
+CHARGE_STEP_WON = 1_000
+LONGEST_RETURN_DAYS = 3
+WELL_OFF_WON = 1_000_000
+"""What customer 1, whose login is written down everywhere, puts onto the account this morning."""
+
+_WEEK = (0.9, 0.9, 1.0, 1.0, 1.1, 1.4, 1.3)
+_FIRST_CUSTOMERS = 0.4
+_RETURNED = 0.05
+_REPAIRED = 0.001
+_SUPPLY_ENDS_DAYS_AGO = 35
+
+
+@dataclass(frozen=True)
+class Goodwill(Visit):
+    """Money that staff put onto an account, in won."""
+
+    amount: int
+
+
+@dataclass(frozen=True)
+class CouponIssue(Visit):
+    """A customer gets a unit of a coupon."""
+
+    user_coupon_id: int
+    coupon_id: int
+
+
+@dataclass(frozen=True)
+class Sale(Visit):
+    """An order, and when it will be cancelled, if it will: the day and the share of that day."""
+
+    order_id: int
+    lines: Sequence[Line]
+    total_amount: int
+    discount_amount: int
+    user_coupon_id: int | None
+    returned: tuple[int, float] | None
+
+    @property
+    def paid_amount(self) -> int:
+        """Won."""
+        return self.total_amount - self.discount_amount
+
+
+@dataclass(frozen=True)
+class Return(Visit):
+    """An order is cancelled."""
+
+    sale: Sale
+
+
+@dataclass(frozen=True)
+class Restock:
+    """Staff put units of a product onto the shelf."""
+
+    day: int
+    share_of_day: float
+    product_id: int
+    quantity: int
+
+
+Unit: TypeAlias = tuple[int, int]
+"""A unit of a coupon in a customer's hands: its own number and its coupon's."""
+Happening: TypeAlias = Charge | Goodwill | CouponIssue | Sale | Return | Restock
+
+
+class Year:
+    """The one demo year of a shop of a size. It can be lived through once."""
+
+    def __init__(self, assortment: Assortment) -> None:
+        self._assortment = assortment
+        self._random = Random(SEED)  # noqa: S311  # the same year on every run is the point
+        self._balances = [0] * (assortment.customers + 1)
+        self._stock = [0, *(product.opening_stock for product in assortment.products)]
+        self._popularity = list(accumulate(assortment.popularity))
+        self._lines = _lines(assortment)
+        self._orders_until = _orders_until(assortment.orders)
+        self._terms = [
+            (Discount(coupon.discount_type, coupon.discount_value, coupon.max_discount), coupon.min_order_amount)
+            for coupon in (campaign.coupon for campaign in assortment.campaigns)
+        ]
+        self._holders: dict[int, set[int]] = defaultdict(set)
+        self._held: dict[int, list[Unit]] = defaultdict(list)
+        # With the unit of a coupon that its customer holds again.
+        self._coming_back: dict[int, list[tuple[Return, Unit | None]]] = defaultdict(list)
+        self._issued = 0
+        self._sold = 0
+
+    def days(self) -> Iterator[Sequence[Happening]]:
+        """What happens on each day of the year, in the order in which it does."""
+        for day in range(DAYS):
+            # A stable sort: what staff do before the doors open comes first.
+            yield sorted(self._happenings(day), key=attrgetter("share_of_day"))
+
+    def _happenings(self, day: int) -> Iterator[Happening]:
+        yield from self._restocks(day)
+        issues = self._issues(day)
+        yield from issues
+        if day == DAYS - 1:
+            self._balances[1] += WELL_OFF_WON
+            yield Charge(1, day, 0.0, WELL_OFF_WON)
+        yield from self._sales(day)
+        # What comes in today is spent from tomorrow on, so the plan holds whatever the hour.
+        for issue in issues:
+            self._held[issue.user_id].append((issue.user_coupon_id, issue.coupon_id))
+        yield from self._returns(day)
+
+    def _restocks(self, day: int) -> Iterator[Restock]:
+        for product_id in range(1, len(self._stock)):
+            daily = self._assortment.units_a_day(product_id)
+            # Supply of a few has ended, so some of them are sold out by today and others nearly so.
+            has_ended = product_id % 25 == SOLD_OUT_ID and day >= DAYS - _SUPPLY_ENDS_DAYS_AGO
+            if not daily or has_ended or self._stock[product_id] >= max(10, 7 * daily):
+                continue
+            quantity = max(20, round(30 * daily, -1))
+            self._stock[product_id] += int(quantity)
+            yield Restock(day, 0.0, product_id, int(quantity))
+
+    def _issues(self, day: int) -> Sequence[CouponIssue]:
+        takers = sorted(
+            (self._random.random(), coupon_id, user_id)
+            for coupon_id, number in self._due_issues(day)
+            for user_id in self._new_holders(day, coupon_id, number)
+        )
+        first_id = self._issued + 1
+        self._issued += len(takers)
+        return [
+            CouponIssue(user_id, day, share, user_coupon_id, coupon_id)
+            for user_coupon_id, (share, coupon_id, user_id) in enumerate(takers, start=first_id)
+        ]
+
+    def _due_issues(self, day: int) -> Iterator[tuple[int, int]]:
+        """How many units of which coupon are given out on a day: evenly over the whole days after its start."""
+        for coupon_id, campaign in enumerate(self._assortment.campaigns, start=1):
+            since = day - (DAYS - 1 + campaign.coupon.starts_in_days) - 1
+            if 0 <= since < campaign.within_days:
+                until_yesterday = campaign.taken * since // campaign.within_days
+                yield coupon_id, campaign.taken * (since + 1) // campaign.within_days - until_yesterday
+
+    def _new_holders(self, day: int, coupon_id: int, number: int) -> Iterator[int]:
+        holders = self._holders[coupon_id]
+        wanted = len(holders) + number
+        while len(holders) < wanted:
+            # The customer whose login is written down has something of everything.
+            user_id = self._customer(day) if holders else 1
+            if user_id not in holders:
+                holders.add(user_id)
+                yield user_id
+
+    def _sales(self, day: int) -> Iterator[Happening]:
+        number = self._orders_until[day] - self._sold
+        # Evenings are busier than mornings.
+        shares = sorted(self._random.triangular(0.0, 1.0, 0.85) for _ in range(number))
+        sizes = self._random.choices(list(LINES), list(LINES.values()), k=number)
+        for share, size in zip(shares, sizes, strict=True):
+            yield from self._sale(day, share, self._customer(day), self._basket(size))
+
+    def _sale(self, day: int, share: float, user_id: int, lines: Sequence[Line]) -> Iterator[Happening]:
+        total_amount = total_of(lines)
+        held, discount_amount = self._discount(day, user_id, total_amount)
+        paid_amount = total_amount - discount_amount
+        yield from self._charges(day, share, user_id, due=paid_amount)
+        self._balances[user_id] -= paid_amount
+        self._sold += 1
+        returned = self._return_of(day, share)
+        sale = Sale(
+            user_id=user_id,
+            day=day,
+            share_of_day=share,
+            order_id=self._sold,
+            lines=lines,
+            total_amount=total_amount,
+            discount_amount=discount_amount,
+            user_coupon_id=held[0] if held else None,
+            returned=returned,
+        )
+        yield sale
+        if returned:
+            self._coming_back[returned[0]].append((Return(user_id, *returned, sale), held))
+
+    def _charges(self, day: int, share: float, user_id: int, *, due: int) -> Iterator[Charge | Goodwill]:
+        """Small ones, earlier that day, that together reach what is due."""
+        random = self._random.random
+        number = int(2 + 5 * random())
+        missing = due - self._balances[user_id]
+        steps = max(1, -(-missing // (number * CHARGE_STEP_WON)))
+        for _ in range(number):
+            amount = (steps + int(random() < 0.3)) * CHARGE_STEP_WON
+            self._balances[user_id] += amount
+            yield Charge(user_id, day, share * random(), amount)
+        if random() < _REPAIRED:
+            self._balances[user_id] += CHARGE_STEP_WON
+            yield Goodwill(user_id, day, share * random(), CHARGE_STEP_WON)
+
+    def _returns(self, day: int) -> Iterator[Return]:
+        for entry, held in self._coming_back.pop(day, ()):
+            self._balances[entry.user_id] += entry.sale.paid_amount
+            for line in entry.sale.lines:
+                self._stock[line.product_id] += line.quantity
+            if held:
+                self._held[entry.user_id].append(held)
+            yield entry
+
+    def _return_of(self, day: int, share: float) -> tuple[int, float] | None:
+        """When an order is cancelled, if it is and that is not after today."""
+        random = self._random.random
+        if random() >= _RETURNED:
+            return None
+        later = int((LONGEST_RETURN_DAYS + 1) * random() ** 2)
+        if day + later >= DAYS:
+            return None
+        return day + later, random() if later else share + (1 - share) * random()
+
+    def _customer(self, day: int) -> int:
+        """One of those who have an account by then: a few come often, most once in a while."""
+        share = self._random.random()
+        there = self._assortment.customers * (_FIRST_CUSTOMERS + (1 - _FIRST_CUSTOMERS) * day / DAYS)
+        return 1 + int(there * share * max(share, 0.02))
+
+    def _basket(self, size: int) -> Sequence[Line]:
+        while True:
+            wanted = self._random.choices(self._lines, cum_weights=self._popularity, k=size)
+            quantities = self._random.choices(list(QUANTITIES), list(QUANTITIES.values()), k=size)
+            lines = {lines[1].product_id: lines[quantity] for lines, quantity in zip(wanted, quantities, strict=True)}
+            basket = [line for line in lines.values() if line.quantity <= self._stock[line.product_id]]
+            for line in basket:
+                self._stock[line.product_id] -= line.quantity
+            if basket:
+                return basket
+
+    def _discount(self, day: int, user_id: int, total_amount: int) -> tuple[Unit | None, int]:
+        """The first unit the customer holds that fits, which is taken, and what it takes off (won)."""
+        held = self._held.get(user_id)
+        if not held:
+            return None, 0
+        held[:] = [unit for unit in held if day <= self._last_day_of_use(unit[1])]
+        for unit in held:
+            discount, least = self._terms[unit[1] - 1]
+            if total_amount >= least:
+                held.remove(unit)
+                return unit, discount.off(total_amount)
+        return None, 0
+
+    def _last_day_of_use(self, coupon_id: int) -> int:
+        """The last whole day before its end."""
+        return DAYS - 2 + self._assortment.campaigns[coupon_id - 1].coupon.valid_for_days
+
+
+def joined_day(assortment: Assortment, user_id: int) -> float:
+    """The day of the year, with its fraction, on which a customer came; negative for those of the years before."""
+    return DAYS * (user_id / assortment.customers - _FIRST_CUSTOMERS) / (1 - _FIRST_CUSTOMERS)
+
+
+def _lines(assortment: Assortment) -> Sequence[dict[int, Line]]:
+    """Every line that an order can have, by product and quantity."""
+    return [
+        {quantity: Line(product_id, product.name, product.price, quantity) for quantity in QUANTITIES}
+        for product_id, product in enumerate(assortment.products, start=1)
+    ]
+
+
+def _orders_until(orders: int) -> Sequence[int]:
+    """How many orders there have been by the end of each day: more in the evening of the week and of the year."""
+    busy = list(accumulate((1 + day / DAYS) * _WEEK[day % len(_WEEK)] for day in range(DAYS)))
+    return [round(orders * so_far / busy[-1]) for so_far in busy]

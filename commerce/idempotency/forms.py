@@ -1,0 +1,59 @@
+"""A staff form that happens once, however often its button is pressed.
+
+Owns the key that the page carries; that a key happens once is `claims`'s.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import TypeVar
+from uuid import uuid4
+
+from django import forms
+from django.db import IntegrityError
+
+from commerce.core.errors import DomainError
+from commerce.core.sql import violated_constraint
+from commerce.idempotency import claims
+from commerce.idempotency.claims import Answer, Claim, Once
+
+T = TypeVar("T")
+
+TEXT = "text/plain"
+
+
+class OnceForm(forms.Form):
+    """Its page carries a key of its own; sent twice, by a double click or a reload, it is done once."""
+
+    form_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
+
+    def act_once(self, use_case: Callable[[Once], T], sentence: Callable[[T], str], *, staff_id: int, path: str) -> str:
+        """Do it, and return the sentence about what came of it; whoever sends the form again gets that sentence.
+
+        To be called once the form is valid; `path` is the page's. Raises what the use case raises, and
+        IdempotencyKeyReused where the same page was sent with other values.
+        """
+        claim = self._claim(staff_id, path)
+        once = Once(claim, lambda result: Answer(200, TEXT, sentence(result).encode()))
+        try:
+            use_case(once)
+        except IntegrityError as error:
+            if violated_constraint(error) != claims.ONE_ANSWER_PER_KEY:
+                raise
+            once.answer = claims.earlier_answer(claim)
+            if once.answer is None:
+                claims.forget_expired(claim)
+                return self.act_once(use_case, sentence, staff_id=staff_id, path=path)
+        except DomainError:
+            # What was done already may be the reason why it cannot be done again.
+            once.answer = claims.earlier_answer(claim)
+            if once.answer is None:
+                raise
+        if once.answer is None:
+            raise RuntimeError("The use case did not remember its answer.")
+        return once.answer.body.decode()
+
+    def _claim(self, staff_id: int, path: str) -> Claim:
+        values = {**self.cleaned_data}
+        form_key = values.pop("form_key")
+        fingerprint = hashlib.sha256(f"{path}\n{sorted(values.items())!r}".encode()).digest()
+        return Claim(staff_id, f"form:{form_key}", fingerprint)

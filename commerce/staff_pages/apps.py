@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class StaffPagesConfig(AppConfig):
+    name = "commerce.staff_pages"
+    label = "staff_pages"

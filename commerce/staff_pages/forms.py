@@ -1,0 +1,79 @@
+"""What every form of the back-office does: it looks like its page, and is not saved over somebody else's work.
+
+Owns the looks and the fingerprint of what was opened; never saves anything.
+"""
+
+import hashlib
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.db.models import Model
+from django.utils.translation import gettext_lazy as _
+from unfold import widgets
+
+from commerce.core.errors import ChangedMeanwhile
+
+# Generic for the type checker only; at run time Django's class takes no parameters.
+if TYPE_CHECKING:
+    Form = forms.ModelForm[Any]
+else:
+    Form = forms.ModelForm
+
+MOST_LETTERS_OF_A_REASON = 200
+
+_LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
+    (forms.CheckboxInput, widgets.CHECKBOX_CLASSES),
+    (forms.FileInput, widgets.FILE_CLASSES),
+    (forms.Textarea, widgets.TEXTAREA_CLASSES),
+    (forms.Select, widgets.SELECT_CLASSES),
+    (forms.widgets.Input, widgets.INPUT_CLASSES),
+)
+
+
+class StaffForm(forms.Form):
+    """A form that is not one row's: it looks as those of the rows do."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            classes = next((classes for kind, classes in _LOOKS if isinstance(field.widget, kind)), None)
+            if classes and not field.widget.is_hidden:
+                field.widget.attrs.setdefault("class", " ".join(classes))
+
+
+class ReasonForm(StaffForm):
+    """Asks why, in a sentence that stays with what is done."""
+
+    reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON)
+
+
+class OpenedForm(Form):
+    """A form that is saved only over what its page showed.
+
+    The page carries a fingerprint of the fields in `watched`; one that was opened before somebody else saved is
+    refused. Of two at one moment the services decide, by `seen`.
+    """
+
+    watched: ClassVar[tuple[str, ...]] = ()
+
+    opened = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Now, before the form writes what was sent into the instance.
+        self.seen: dict[str, Any] = {} if self.instance._state.adding else _values(self.instance, self.watched)
+        self._state = hashlib.sha256(repr(sorted(self.seen.items())).encode()).hexdigest() if self.seen else ""
+        self.initial["opened"] = self._state
+
+    def clean_opened(self) -> str:
+        if self.cleaned_data["opened"] not in ("", self._state):
+            self.add_error(None, str(ChangedMeanwhile()))
+        return self._state
+
+
+def _values(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
+    """The row's fields by name; of those with many values their keys, in order."""
+    return {
+        name: sorted(each.pk for each in value) if isinstance(value, list) else value
+        for name, value in forms.model_to_dict(row, fields=names).items()
+    }

@@ -1,0 +1,204 @@
+"""How every page of the back-office behaves, whatever it shows.
+
+Owns five promises: nothing is deleted, history is only read, what is written goes through a service, what staff do is
+written down, and a forged form is refused.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
+from django.db import DataError
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
+from django.views.decorators.csrf import csrf_protect
+from unfold.admin import ModelAdmin, TabularInline
+
+from commerce.audit.record import Staff, actions_on, record
+from commerce.core.errors import DomainError
+from commerce.staff_pages.paging import CappedPaginator
+
+# Generic for the type checker only; at run time the classes take no parameters. The library's own are untyped.
+if TYPE_CHECKING:
+    Page = admin.ModelAdmin[Any]
+    DjangoPage = admin.ModelAdmin[Any]
+    Rows = admin.TabularInline[Any, Any]
+else:
+    Page, DjangoPage, Rows = ModelAdmin, admin.ModelAdmin, TabularInline
+
+ADDED = gettext_noop("Added")
+CHANGED = gettext_noop("Changed")
+PASSWORD_CHANGED = gettext_noop("Password changed")
+ON_THE_HISTORY_PAGE = 200
+NEVER_SHOWN = ("password", "password1", "password2", "opened")
+
+
+def staff_id(request: HttpRequest) -> int:
+    """The account that is at work on this page. Raises PermissionDenied for nobody."""
+    if request.user.pk is None:
+        raise PermissionDenied
+    return request.user.pk
+
+
+@contextmanager
+def _forgeries_refused() -> Iterator[None]:
+    """No page offers a value that the database has no room for: a number too large, text with a NUL.
+
+    Raises SuspiciousOperation.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise SuspiciousOperation("The database has no room for a value.") from error
+
+
+class KeptForever(Page):
+    """Rows are switched off, cancelled or corrected, never deleted."""
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_filter_submit = True
+    warn_unsaved_form = True
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        self._refuse_forged_list(request)
+        with _forgeries_refused():
+            return super().changelist_view(request, extra_context)
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        with _forgeries_refused():
+            return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        with _forgeries_refused():
+            return super().delete_view(request, object_id, extra_context)
+
+    def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
+        """What staff did to the row, with their reasons."""
+        with _forgeries_refused():
+            row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined,no-any-return]  # not in the stubs
+                request, self.opts, object_id
+            )
+        if not self.has_view_or_change_permission(request, row):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("History: %(row)s") % {"row": row},
+            "opts": self.opts,
+            "original": row,
+            "actions": actions_on(self.opts.label_lower, row.pk)[:ON_THE_HISTORY_PAGE],
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/staff_history.html", context)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        """The form's values before and after, for `log_addition` and `log_change`."""
+        names = [name for name in form.changed_data if name in form.cleaned_data and name not in NEVER_SHOWN]
+        before = {} if add else {name: _shown(form.initial.get(name)) for name in names}
+        return {"before": before, "after": {name: _shown(form.cleaned_data[name]) for name in names}}
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """Django calls this in the transaction of its own forms; those of `ThroughServices` record it themselves."""
+        self._write_down(request, obj, ADDED, message)
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        # Django's page for another's password gives a sentence; it has nothing else to tell.
+        self._write_down(request, obj, CHANGED if isinstance(message, Mapping) else PASSWORD_CHANGED, message)
+
+    def _write_down(self, request: HttpRequest, row: Model, action: str, message: Any) -> None:
+        values = message if isinstance(message, Mapping) else {}
+        record(Staff(staff_id(request)), action, row, before=values.get("before"), after=values.get("after"))
+
+    def _refuse_forged_list(self, request: HttpRequest) -> None:
+        """What Django takes for granted in the addresses and boxes of its own lists. Raises SuspiciousOperation."""
+        years = [str(value) for name, value in request.GET.items() if name.endswith("__year")]
+        if not all(year.isascii() and year.isdigit() and len(year) <= 4 and int(year) > 0 for year in years):
+            raise SuspiciousOperation("There is no such year.")
+        try:
+            for box in request.POST.getlist(ACTION_CHECKBOX_NAME):
+                self.model._meta.pk.to_python(box)
+        except ValidationError as error:
+            raise SuspiciousOperation("A box stands for no row.") from error
+
+
+class ReadOnly(KeptForever):
+    """History: whoever may see it may do no more than that."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class ReadOnlyRows(Rows):
+    """Rows shown on the page of what they belong to."""
+
+    extra = 0
+    can_delete = False
+
+    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+
+class _WithoutTransaction(DjangoPage):
+    """Django's own page, past the wrapper that adds a transaction."""
+
+    @method_decorator(csrf_protect)
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        return self._changeform_view(  # type: ignore[attr-defined,no-any-return]  # not in the stubs
+            request, object_id, form_url, extra_context
+        )
+
+
+class ThroughServices(KeptForever, _WithoutTransaction):
+    """`save_model` hands the object to a service, which takes its own locks, opens its own transaction and records it.
+
+    Django would wrap the whole page into one transaction, and locks taken inside a transaction are released before
+    its COMMIT; so this page has none.
+    """
+
+    def changeform_view(
+        self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except DomainError as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
+    def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """The service has recorded it."""
+
+    def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
+        """The service has recorded it."""
+
+
+def _shown(value: Any) -> Any:
+    """Rows by name, as a colleague would tell them."""
+    if isinstance(value, Model):
+        return str(value)
+    if isinstance(value, QuerySet | list):
+        return sorted(str(each) for each in value)
+    return value
