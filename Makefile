@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-weather test-edge test-fuzz check fmt messages
+.PHONY: help install run test test-kafka test-faults test-weather test-edge test-fuzz test-browser check fmt messages
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -41,6 +41,10 @@ test-edge: $(INSTALLED) ## A thousand buyers at one instant, too many connection
 test-fuzz: $(INSTALLED) ## Fuzz the API from its schema at length (SEED=1, EXAMPLES=300 per operation; ARGS=… goes to pytest)
 	FUZZ_SEED=$(or $(SEED),1) FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(PYTHON_BIN) -m pytest tests/fuzz/test_schema.py $(ARGS)
 
+test-browser: $(INSTALLED) ## The back-office in Debian's Chromium; pictures of its pages go to .local/screenshots
+	@$(PYTHON_BIN) -m tests.browser.chromium >/dev/null
+	$(PYTHON_BIN) -m pytest tests/browser $(ARGS)
+
 check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deployment and schema checks
 	$(PYTHON_BIN) -m ruff format --check .
 	$(PYTHON_BIN) -m ruff check .
@@ -55,8 +59,9 @@ fmt: $(INSTALLED) ## Format the code and repair what can be repaired
 	$(PYTHON_BIN) -m ruff format .
 	$(PYTHON_BIN) -m ruff check --fix .
 
-messages: $(INSTALLED) ## Compile the Korean catalogue
+messages: $(INSTALLED) ## Compile the Korean catalogues: what the shop says, and what the library of its back-office says
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/locale --domain django
+	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/back_office/locale --domain django
 
 $(INSTALLED): requirements.txt requirements-dev.txt .ci/venv
 	@.ci/venv $(VENV)

@@ -6,7 +6,7 @@ Owns the table; who may read it is for the back-office to say.
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
-from django.utils.translation import gettext, pgettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 
@@ -25,7 +25,7 @@ class StaffAction(models.Model):
     )
     action = models.CharField(_("action"), max_length=100, help_text=_("In English; pages translate it."))
     subject_type = models.CharField(_("kind of row"), max_length=60, help_text=_("Such as orders.order."))
-    subject_id = models.CharField(pgettext_lazy("of a row", "number"), max_length=40, blank=True)
+    subject_id = models.CharField(_("number of the row"), max_length=40, blank=True)
     before = models.JSONField(_("before"), default=dict, blank=True)
     after = models.JSONField(_("after"), default=dict, blank=True)
     reason = models.CharField(_("reason"), max_length=200, blank=True)

@@ -4,10 +4,12 @@ Owns the looks and the fingerprint of what was opened; never saves anything.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.db.models import Model
+from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
@@ -30,15 +32,22 @@ _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
 )
 
 
+def _dress(fields: Iterable[forms.Field]) -> None:
+    """Give what a form declares itself the looks that the library gives to what comes from a model."""
+    for field in fields:
+        if field.label:
+            field.label = capfirst(field.label)
+        classes = next((classes for kind, classes in _LOOKS if isinstance(field.widget, kind)), None)
+        if classes and not field.widget.is_hidden:
+            field.widget.attrs.setdefault("class", " ".join(classes))
+
+
 class StaffForm(forms.Form):
-    """A form that is not one row's: it looks as those of the rows do."""
+    """A form that is not one row's."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            classes = next((classes for kind, classes in _LOOKS if isinstance(field.widget, kind)), None)
-            if classes and not field.widget.is_hidden:
-                field.widget.attrs.setdefault("class", " ".join(classes))
+        _dress(self.fields.values())
 
 
 class ReasonForm(StaffForm):
@@ -60,6 +69,7 @@ class OpenedForm(Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        _dress(self.fields[name] for name in self.declared_fields if name in self.fields)
         # Now, before the form writes what was sent into the instance.
         self.seen: dict[str, Any] = {} if self.instance._state.adding else _values(self.instance, self.watched)
         self._state = hashlib.sha256(repr(sorted(self.seen.items())).encode()).hexdigest() if self.seen else ""

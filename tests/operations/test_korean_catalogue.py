@@ -16,11 +16,13 @@ from commerce.core.errors import DomainError
 from tests.shopper import Shopper
 
 APPS = ("balances", "commerce", "coupons", "orders", "products", "stats")
-KEYWORDS = {**DEFAULT_KEYWORDS, "_noop": None, "gettext_lazy": None, "ngettext_lazy": (1, 2)}
+KEYWORDS = {**DEFAULT_KEYWORDS, "_noop": None, "gettext_lazy": None, "gettext_noop": None, "ngettext_lazy": (1, 2)}
 NOT_SHOWN = ("tests", "migrations", "__pycache__")
 HANGUL = re.compile("[가-힣]")
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[+ -]?\d*[sd]|{\w*}")
 FOLDER = Path(settings.BASE_DIR) / "commerce" / "locale" / "ko" / "LC_MESSAGES"
+# What the library says that draws the back-office.
+FOLDERS = (FOLDER, Path(settings.BASE_DIR) / "commerce" / "back_office" / "locale" / "ko" / "LC_MESSAGES")
 
 
 def messages_in_python() -> Iterator[tuple[str, ...]]:
@@ -44,13 +46,13 @@ def messages_in_templates() -> Iterator[tuple[str, ...]]:
                 yield (re.sub(r"{{ (\w+) }}", r"%(\1)s", block),)
 
 
-def catalogue() -> Catalog:
-    with (FOLDER / "django.po").open("rb") as file:
+def catalogue(folder: Path = FOLDER) -> Catalog:
+    with (folder / "django.po").open("rb") as file:
         return read_po(file, locale="ko", domain="django")
 
 
-def entries() -> list[Message]:
-    return [message for message in catalogue() if message.id]
+def entries(folder: Path = FOLDER) -> list[Message]:
+    return [message for message in catalogue(folder) if message.id]
 
 
 def forms(value: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
@@ -93,8 +95,9 @@ def all_refusals(kind: type[DomainError]) -> Iterator[type[DomainError]]:
         yield from all_refusals(narrower)
 
 
-def test_placeholders_are_the_same_in_both_languages() -> None:
-    for message in entries():
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_placeholders_are_the_same_in_both_languages(folder: Path) -> None:
+    for message in entries(folder):
         for korean in forms(message.string):
             assert korean
             assert not message.fuzzy
@@ -102,11 +105,12 @@ def test_placeholders_are_the_same_in_both_languages() -> None:
                 assert sorted(PLACEHOLDER.findall(korean)) == sorted(PLACEHOLDER.findall(english)), message.id
 
 
-def test_what_is_compiled_is_what_is_written() -> None:
-    with (FOLDER / "django.mo").open("rb") as file:
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_compiled_is_what_is_written(folder: Path) -> None:
+    with (folder / "django.mo").open("rb") as file:
         compiled = read_mo(file)
     assert {forms(message.id): forms(message.string) for message in compiled if message.id} == {
-        forms(message.id): forms(message.string) for message in entries()
+        forms(message.id): forms(message.string) for message in entries(folder)
     }
 
 

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('action', models.CharField(help_text='In English; pages translate it.', max_length=100, verbose_name='action')),
                 ('subject_type', models.CharField(help_text='Such as orders.order.', max_length=60, verbose_name='kind of row')),
-                ('subject_id', models.CharField(blank=True, max_length=40, verbose_name='number')),
+                ('subject_id', models.CharField(blank=True, max_length=40, verbose_name='number of the row')),
                 ('before', models.JSONField(blank=True, default=dict, verbose_name='before')),
                 ('after', models.JSONField(blank=True, default=dict, verbose_name='after')),
                 ('reason', models.CharField(blank=True, max_length=200, verbose_name='reason')),

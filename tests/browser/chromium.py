@@ -1,0 +1,47 @@
+"""Where Debian's Chromium is on this machine; `python -m tests.browser.chromium` installs it where it is not.
+
+Owns the program and how it is started; what is done with it is the tests' business.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+# Without a graphics card and a sandbox of its own, as in a container.
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
+
+
+class ChromiumUnavailable(Exception):
+    """There is no Chromium, and none can be installed; the sentence says what to do."""
+
+
+def chromium() -> str:
+    """The path of the program: CHROMIUM, or what is installed. Raises ChromiumUnavailable."""
+    named = os.environ.get("CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        raise ChromiumUnavailable("There is no Chromium here: `apt-get install chromium`, or set CHROMIUM to its path.")
+    return found
+
+
+def install() -> str:
+    """The path of the program, installed from Debian's packages where there is none. Raises ChromiumUnavailable."""
+    try:
+        return chromium()
+    except ChromiumUnavailable:
+        apt = shutil.which("apt-get")
+        if apt is None or os.geteuid() != 0:
+            raise
+    # Fonts as well: without them every Korean letter would be a box.
+    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-nanum"]):
+        subprocess.run([apt, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
+    return chromium()
+
+
+if __name__ == "__main__":
+    try:
+        print(install())
+    except (ChromiumUnavailable, subprocess.CalledProcessError) as failure:
+        sys.exit(str(failure))

@@ -1,0 +1,54 @@
+"""What the tests in a browser have in common: a whole shop with its demo, and staff of every role before a window.
+
+Owns both for the run; a test whose window saw an error fails when it is closed.
+"""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.chromium import OPTIONS, ChromiumUnavailable, chromium
+from tests.browser.desk import Desk
+from tests.embedded.stack import Stack
+
+AtWork = Callable[..., Desk]
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    folder = Path(tempfile.mkdtemp(dir=os.environ["LOCAL_DIR"]))
+    with Stack(folder, LOGINS_PER_MINUTE="0", LOGIN_FAILURES_PER_MINUTE="0") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    try:
+        program = chromium()
+    except ChromiumUnavailable as unavailable:
+        pytest.exit(str(unavailable), returncode=1)
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=program, args=list(OPTIONS))
+        yield running
+        running.close()
+
+
+@pytest.fixture
+def at_work(stack: Stack, browser: Browser) -> Iterator[AtWork]:
+    """Somebody of a role (the name of a demo account) who has logged in; anything wrong behind the window fails."""
+    desks: list[Desk] = []
+
+    def begin(role: str, **window: object) -> Desk:
+        desk = Desk(browser, stack.run()["web"], **window)  # type: ignore[arg-type]  # the window's own options
+        desks.append(desk)
+        desk.log_in(role, role)
+        return desk
+
+    yield begin
+    for desk in desks:
+        desk.close()
+    assert [wrong for desk in desks for wrong in desk.wrong] == []

@@ -1,0 +1,82 @@
+"""A member of staff before a real browser.
+
+Owns the browser's window, and what went wrong behind it: whatever the console says and whatever could not be loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commerce.embedded.children import PROJECT_ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
+
+DESKTOP = {"width": 1440, "height": 900}
+PHONE = {"width": 390, "height": 844}
+SCREENSHOTS = PROJECT_ROOT / ".local" / "screenshots"
+"""Ignored by git; the few that are worth keeping are copied to docs/images by hand."""
+
+
+class Desk:
+    """One window, with its own cookies."""
+
+    def __init__(
+        self,
+        browser: Browser,
+        web: str,
+        *,
+        size: dict[str, int] | None = None,
+        dark: bool = False,
+        language: str = "en",
+    ) -> None:
+        self.web = web
+        self.window = browser.new_context(
+            viewport=size or DESKTOP,  # type: ignore[arg-type]  # a typed dictionary there
+            color_scheme="dark" if dark else "light",
+            locale="ko-KR" if language == "ko" else "en-US",
+            timezone_id="Asia/Seoul",
+        )
+        self.page: Page = self.window.new_page()
+        self.page.set_default_timeout(30_000)
+        self.wrong: list[str] = []
+        self.page.on("console", self._heard)
+        self.page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
+        self.page.on("response", self._answered)
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            self.wrong.append(f"console {message.type} on {self.page.url}: {message.text}")
+
+    def _answered(self, response: Response) -> None:
+        if response.status >= 400:
+            self.wrong.append(f"{response.status} for {response.url}")
+
+    def log_in(self, username: str, password: str) -> None:
+        """Through the form, and to the dashboard."""
+        self.open("/admin/login/")
+        self.page.get_by_label("Username", exact=False).or_(self.page.locator("#id_username")).first.fill(username)
+        self.page.locator("#id_password").fill(password)
+        self.page.locator("#login-form button[type=submit]").click()
+        self.page.wait_for_url(f"{self.web}/admin/")
+
+    def open(self, path: str) -> None:
+        self.page.goto(f"{self.web}{path}", wait_until="load")
+
+    def menu(self) -> list[str]:
+        """What the menu offers, in its order."""
+        return [text.strip() for text in self.page.locator("#nav-sidebar-apps a .text-sm").all_inner_texts()]
+
+    def text(self) -> str:
+        return self.page.locator("body").inner_text()
+
+    def screenshot(self, name: str) -> Path:
+        """The whole page as a picture."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        path = SCREENSHOTS / f"{name}.png"
+        self.page.screenshot(path=path, full_page=True)
+        return path
+
+    def close(self) -> None:
+        self.window.close()

@@ -1,0 +1,72 @@
+"""A whole shop, started as a newcomer starts it: `manage.py quickstart` in an empty folder.
+
+Owns the process and its output; what it is asked is the tests' business.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from commerce.embedded.ports import free_port
+from tests.embedded.processes import wait_for
+from tests.embedded.test_quickstart import NOT_GIVEN
+
+START_SECONDS = 120.0
+
+
+class Stack:
+    """The command as somebody without any settings types it."""
+
+    def __init__(self, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        bare = {name: value for name, value in os.environ.items() if name not in {*NOT_GIVEN, "LOCK_REDIS_URL"}}
+        self.environment = {**bare, "LOCAL_DIR": str(folder), "PORT": str(free_port()), **settings}
+        self.output = (folder.parent / f"{folder.name}.output").open("w+")
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "quickstart"],
+            env=self.environment,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        wait_for(lambda: self.run_file.exists() or self.process.poll() is not None, limit_seconds=START_SECONDS)
+        assert self.process.poll() is None, self.printed()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.stop(signal.SIGTERM)
+        self.output.close()
+
+    @property
+    def run_file(self) -> Path:
+        return self.folder / "run.json"
+
+    def run(self) -> dict[str, Any]:
+        return dict(json.loads(self.run_file.read_text()))
+
+    def printed(self) -> str:
+        self.output.seek(0)
+        return self.output.read()
+
+    def descendants(self) -> set[int]:
+        """The ids of all processes that the stack has started, workers of workers included."""
+        parents = {}
+        for entry in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                parents[int(entry.parent.name)] = int(entry.read_text().rsplit(")", 1)[1].split()[1])
+            except FileNotFoundError:
+                continue
+        found = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in found} - found:
+            found |= more
+        return found
+
+    def stop(self, number: signal.Signals) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout=60)
