@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.errors import NotFound, Refused, Unauthenticated
+from commerce.core.errors import Forbidden, NotFound, Refused, Unauthenticated
 
 
 class UserNotFound(NotFound):
@@ -59,6 +59,17 @@ class BalanceLimitExceeded(Refused):
     @property
     def fields(self) -> Mapping[str, Any]:
         return {"balance": self.balance, "limit": self.limit}
+
+
+class OwnWallet(Forbidden):
+    """Whoever adjusts a balance may not be its owner."""
+
+    code = "own_wallet"
+    title = _("Your own wallet")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("This is your own wallet. A colleague has to adjust it.")
 
 
 class InvalidCredentials(Unauthenticated):

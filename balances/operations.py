@@ -66,6 +66,15 @@ def refund(unit: Transaction, *, user_id: int, amount: int, order_id: int, now: 
     return _move(unit, EntryType.REFUND, user_id, amount, now, order_id=order_id)
 
 
+def adjust(unit: Transaction, *, user_id: int, amount: int, now: datetime) -> LedgerEntry:
+    """Credit (`amount` won above zero) or debit (below) what a member of staff has decided.
+
+    Raises UserNotFound, InsufficientBalance, BalanceLimitExceeded.
+    """
+    ceiling = settings.BALANCE_LIMIT_WON if amount > 0 else NO_CEILING
+    return _move(unit, EntryType.ADJUSTMENT, user_id, amount, now, ceiling=ceiling)
+
+
 def _move(
     unit: Transaction,
     entry_type: EntryType,

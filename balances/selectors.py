@@ -9,16 +9,21 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import BigIntegerField, Case, CharField, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from balances.errors import AccountClosed, UserNotFound
 from balances.models import EntryType, LedgerEntry, User
+from commerce.audit.models import StaffAction
 from commerce.core import redis, sql
 
 logger = logging.getLogger(__name__)
 
 CACHED_BALANCE_SECONDS = 3600
+LEDGER_ENTRY = "ledger entry"
+"""Under which name the record of an adjustment tells the number of its ledger entry."""
 
 # Two writers may reach Redis in the other order than they committed; only the later ledger entry stays.
 KEEP_NEWER = """
@@ -60,6 +65,17 @@ def owner_of_token(user_id: int) -> User:
     return user
 
 
+def account_ids_called(text: str, *, most: int) -> list[int]:
+    """The account with this name; where there is none up to `most`, open or closed, whose name begins with it.
+
+    Or whose address it is, in any case.
+    """
+    accounts = User.objects.order_by().values_list("id", flat=True)
+    if "@" in text and (found := list(accounts.filter(email__iexact=text)[:most])):
+        return found
+    return list(accounts.filter(username=text)) or list(accounts.filter(username__startswith=text)[:most])
+
+
 def open_customer_ids(*, first_id: int, last_id: int) -> Iterator[int]:
     """The open accounts from `first_id` to `last_id`, both inclusive, staff left out, in that order."""
     customers = User.objects.filter(id__range=(first_id, last_id), is_active=True, is_staff=False)
@@ -85,7 +101,27 @@ def ledger_of(
 
 def ledger_of_order(order_id: int) -> "QuerySet[LedgerEntry]":
     """The payment of an order and its refund, oldest first."""
-    return LedgerEntry.objects.filter(order_id=order_id, type__in=[EntryType.PAYMENT, EntryType.REFUND]).order_by("id")
+    return LedgerEntry.objects.filter(of_order(order_id)).order_by("id")
+
+
+def of_order(order_id: int) -> Q:
+    """The condition for the entries of one order, spelled so that the two partial indexes answer it."""
+    return Q(order_id=order_id, type=EntryType.PAYMENT) | Q(order_id=order_id, type=EntryType.REFUND)
+
+
+def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
+    """The entries with `reason` and `adjusted_by` (a user name): what staff gave for an adjustment, else None."""
+    deed = (
+        StaffAction.objects.order_by()
+        .filter(subject_type=User._meta.label_lower, subject_id=Cast(OuterRef("user_id"), CharField()))
+        .annotate(entry_id=Cast(KeyTextTransform(LEDGER_ENTRY, "after"), BigIntegerField()))
+        .filter(entry_id=OuterRef("pk"))
+    )
+
+    def told(name: str) -> Case:
+        return Case(When(type=EntryType.ADJUSTMENT, then=Subquery(deed.values(name)[:1])))
+
+    return entries.annotate(reason=told("reason"), adjusted_by=told("actor__username"))
 
 
 def remember_balance(*, user_id: int, ledger_id: int, balance: int) -> None:

@@ -64,6 +64,13 @@ SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 SESSION_COOKIE_AGE = env.int("SESSION_HOURS", default=12) * 3600
+"""How long staff stay logged in at most, whatever they do."""
+SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=60)
+"""How long they stay logged in while they do nothing."""
+if min(SESSION_COOKIE_AGE, SESSION_IDLE_MINUTES) < 1:
+    raise ImproperlyConfigured("SESSION_HOURS and SESSION_IDLE_MINUTES are 1 or more.")
+OTP_TOTP_ISSUER = "Commerce back-office"
+"""Under which name the app on the phone of a member of staff shows the codes of the second factor."""
 X_FRAME_OPTIONS = "DENY"
 NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 """How many proxies in front of the shop are ours, so whose X-Forwarded-For is believed."""
@@ -85,6 +92,7 @@ INSTALLED_APPS = [
     "unfold.contrib.forms",
     "commerce",
     "commerce.audit",
+    "commerce.invariants",
     "commerce.outbox",
     "commerce.idempotency",
     "balances",
@@ -101,6 +109,8 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
 ]
 
 MIDDLEWARE = [
@@ -112,13 +122,16 @@ MIDDLEWARE = [
     "commerce.http.back_office.Sessions",
     "commerce.http.back_office.Locale",
     "commerce.http.back_office.Common",
+    "commerce.http.back_office.Uploads",
     "commerce.http.back_office.Csrf",
     "commerce.http.back_office.Authentication",
+    "commerce.http.staff_sessions.SessionEnds",
     "commerce.http.back_office.Messages",
     "commerce.http.back_office.Frames",
     "commerce.http.back_office.Refusals",
 ]
 BACK_OFFICE_PATH = "/admin"
+LOGIN_REDIRECT_URL = "admin:index"
 
 ROOT_URLCONF = "commerce.urls"
 WSGI_APPLICATION = "commerce.wsgi.application"

@@ -36,4 +36,4 @@ urlpatterns = [
 handler400 = "commerce.http.problems.bad_request"
 handler403 = "commerce.http.problems.permission_denied"
 handler404 = "commerce.http.problems.not_found"
-handler500 = "commerce.http.problems.server_error"
+handler500 = "commerce.http.back_office.server_error"

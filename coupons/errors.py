@@ -70,6 +70,17 @@ class CouponTermsFixed(Conflict):
         )
 
 
+class CouponNotRunning(Conflict):
+    """There is no running window to end."""
+
+    code = "coupon_not_running"
+    title = _("Coupon not running")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("The window of this coupon has not begun or is over. Nothing was changed.")
+
+
 class Unusable(StrEnum):
     """Why a coupon does not fit an order."""
 

@@ -13,6 +13,7 @@ from coupons.errors import (
     CouponAlreadyIssued,
     CouponNotFound,
     CouponNotOpen,
+    CouponNotRunning,
     CouponNotUsable,
     CouponSoldOut,
     CouponTermsFixed,
@@ -106,29 +107,51 @@ def redeem(*, user_id: int, user_coupon_id: int, total_amount: int, now: datetim
     return Discount(*row)
 
 
-def save_terms(coupon: Coupon, *, seen: Mapping[str, object]) -> None:
-    """Write a coupon's terms, but not its count. The row is locked first, so no unit is issued meanwhile.
+def terms_of(coupon: Coupon) -> dict[str, object]:
+    """What is said about a coupon, by name."""
+    return {name: getattr(coupon, name) for name in TERMS}
 
-    Raises CouponNotFound, ChangedMeanwhile where a term is not any more what was `seen`, CouponTermsFixed for a
-    change that those who hold one need not accept.
+
+def save_terms(coupon: Coupon, *, seen: Mapping[str, object]) -> Coupon:
+    """Write a coupon's terms, but not its count, and return the coupon as it was before.
+
+    The row is locked first, so no unit is issued meanwhile. Raises CouponNotFound, ChangedMeanwhile where a term is
+    not any more what was `seen`, CouponTermsFixed for a change that those who hold one need not accept.
     """
-    if coupon._state.adding:
-        coupon.save(force_insert=True)
-        return
-    stored = Coupon.objects.select_for_update(no_key=True).filter(pk=coupon.pk).first()
-    if stored is None:
-        raise CouponNotFound(coupon.pk)
+    stored = _locked(coupon.pk)
     require_unchanged(stored, seen)
     if stored.issued_count:
         changed = [name for name in FIXED_ONCE_ISSUED if getattr(coupon, name) != getattr(stored, name)]
         if changed or coupon.total_quantity < stored.total_quantity:
             raise CouponTermsFixed
     coupon.save(update_fields=TERMS)
+    return stored
+
+
+def stop(coupon_id: int, *, now: datetime) -> tuple[Coupon, datetime]:
+    """End a running window at `now`; return the coupon, and the end that it had.
+
+    Raises CouponNotFound, and CouponNotRunning for a window that has not begun or is over.
+    """
+    coupon = _locked(coupon_id)
+    ends_at = coupon.issue_ends_at
+    if not coupon.issue_starts_at < now < ends_at:
+        raise CouponNotRunning
+    coupon.issue_ends_at = now
+    coupon.save(update_fields=["issue_ends_at"])
+    return coupon, ends_at
 
 
 def release(user_coupon_id: int) -> None:
     """Take back the use of a coupon. One whose time is over is shown as expired by itself."""
     sql.execute(RELEASE, [user_coupon_id])
+
+
+def _locked(coupon_id: int) -> Coupon:
+    coupon = Coupon.objects.select_for_update(no_key=True).filter(pk=coupon_id).first()
+    if coupon is None:
+        raise CouponNotFound(coupon_id)
+    return coupon
 
 
 def _why_not_issued(parameters: dict[str, object]) -> Exception:

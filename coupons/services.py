@@ -6,13 +6,19 @@ Owns the locks and the transaction of each use case; the statements are in `oper
 from collections.abc import Mapping
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
+from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
 from commerce.idempotency.claims import Once
 from commerce.outbox.publish import publish
 from coupons import operations
 from coupons.events import coupon_issued
 from coupons.models import Coupon, UserCoupon
+
+ADDED = gettext_noop("Added")
+CHANGED = gettext_noop("Changed")
+STOPPED = gettext_noop("Stopped")
 
 
 def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
@@ -27,12 +33,35 @@ def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
     return user_coupon
 
 
-def save_coupon(coupon: Coupon, *, seen: Mapping[str, object] | None = None) -> Coupon:
-    """Create a coupon or change its terms. Once issued, only its name, more units and later or earlier ends are left.
+def create_coupon(coupon: Coupon, *, by: Staff, once: Once) -> Coupon:
+    """Put out a new coupon, of which nobody has one yet."""
+    with locked_transaction(*once.locks) as unit:
+        coupon.issued_count = 0
+        coupon.save(force_insert=True)
+        record(by, ADDED, coupon, after=operations.terms_of(coupon))
+        once.remember(unit, coupon)
+    return coupon
+
+
+def save_coupon(coupon: Coupon, *, by: Staff, seen: Mapping[str, object] | None = None) -> Coupon:
+    """Change a coupon's terms. Once issued, only its name, more units and later or earlier ends are left.
 
     `seen`: what some of its terms were when the change was decided; None: whatever they are now.
     Raises CouponNotFound, CouponTermsFixed, ChangedMeanwhile, LockTimeout.
     """
-    with locked_transaction(*([] if coupon._state.adding else [coupon_lock(coupon.pk)])):
-        operations.save_terms(coupon, seen=seen or {})
+    with locked_transaction(coupon_lock(coupon.pk)):
+        before = operations.save_terms(coupon, seen=seen or {})
+        record(by, CHANGED, coupon, before=operations.terms_of(before), after=operations.terms_of(coupon))
+    return coupon
+
+
+def stop_coupon(*, coupon_id: int, by: Staff, once: Once) -> Coupon:
+    """End a running window now. Whoever holds one keeps it; nobody else gets one.
+
+    Raises CouponNotFound, CouponNotRunning, LockTimeout.
+    """
+    with locked_transaction(coupon_lock(coupon_id), *once.locks) as unit:
+        coupon, ended_at = operations.stop(coupon_id, now=timezone.now())
+        record(by, STOPPED, coupon, before={"issue_ends_at": ended_at}, after={"issue_ends_at": coupon.issue_ends_at})
+        once.remember(unit, coupon)
     return coupon

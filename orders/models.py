@@ -55,6 +55,7 @@ class Order(models.Model):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         ordering = ["-id"]
+        permissions = [("cancel_order", "Can cancel and refund order"), ("export_order", "Can export order")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(total_amount__gte=0)
@@ -78,6 +79,8 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], name="order_history"),
             models.Index(fields=["ordered_date", "status"], name="order_day"),
+            # Which orders used a coupon, cancelled ones too. An order without one has no entry, and costs nothing.
+            models.Index(fields=["user_coupon"], name="order_user_coupon", condition=Q(user_coupon__isnull=False)),
         ]
 
     def __str__(self) -> str:

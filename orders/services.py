@@ -6,17 +6,21 @@ Owns the locks and the transaction of each use case and the order of its steps; 
 from collections.abc import Mapping
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from balances.operations import refund, withdraw
+from commerce.audit.record import Staff, record
 from commerce.core.locks import locked_transaction, product_lock
 from commerce.idempotency.claims import Once
 from commerce.outbox.publish import publish
 from coupons.operations import redeem, release
 from orders import operations, selectors
 from orders.events import order_cancelled, order_completed
-from orders.models import Order
+from orders.models import Order, OrderStatus
 from orders.rules import Line, total_of
 from products.operations import record_sale, return_stock, take_stock
+
+CANCELLED = gettext_noop("Cancelled and refunded")
 
 
 def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once) -> Order:
@@ -53,8 +57,10 @@ def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: 
     return order
 
 
-def cancel_order(*, order_id: int, owner_id: int | None, once: Once) -> Order:
+def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff | None = None) -> Order:
     """Take the whole order back: stock, coupon and money return. `owner_id` None: whoever's it is.
+
+    `by`: the member of staff who does it, which is written down; None for the customer.
 
     Raises OrderNotFound, OrderNotCancellable, LockTimeout.
     """
@@ -68,5 +74,8 @@ def cancel_order(*, order_id: int, owner_id: int | None, once: Once) -> Order:
             release(order.user_coupon_id)
         refund(unit, user_id=order.user_id, amount=order.paid_amount, order_id=order.id, now=now)
         publish(unit, order_cancelled(order))
+        if by is not None:
+            before, after = {"status": OrderStatus.COMPLETED.value}, {"status": OrderStatus.CANCELLED.value}
+            record(by, CANCELLED, order, before=before, after={**after, "refunded": order.paid_amount})
         once.remember(unit, order)
     return order

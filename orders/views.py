@@ -7,6 +7,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from balances.errors import InsufficientBalance, UserNotFound
+from commerce.audit.record import Staff
 from commerce.http.answers import answer_once
 from commerce.http.authentication import account_of, caller_of
 from commerce.http.paging import HistoryPages
@@ -68,7 +69,9 @@ class OrderViewSet(ViewSet):
     def cancel(self, request: Request, orderId: str) -> HttpResponse:  # noqa: N803  # the contract's name
         return answer_once(
             request,
-            lambda once: services.cancel_order(order_id=int(orderId), owner_id=_owner(request), once=once),
+            lambda once: services.cancel_order(
+                order_id=int(orderId), owner_id=_owner(request), once=once, by=_staff(request)
+            ),
             order_as_json,
         )
 
@@ -93,3 +96,9 @@ def _owner(request: Request) -> int | None:
     """Whose orders the caller may touch: their own; None, any, for staff."""
     caller = caller_of(request)
     return None if caller.is_staff else caller.id
+
+
+def _staff(request: Request) -> Staff | None:
+    """Who acts, where it is a member of staff: that is written down."""
+    caller = caller_of(request)
+    return Staff(caller.id) if caller.is_staff else None

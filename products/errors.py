@@ -61,3 +61,21 @@ class OutOfStock(Refused):
                 for each in self.shortages
             ]
         }
+
+
+class TooManyUnits(Refused):
+    """More would be in stock than the shop can count."""
+
+    code = "too_many_units"
+    title = _("Too many units")
+
+    def __init__(self, available: int, most: int) -> None:
+        self.available = available
+        self.most = most
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("%(stock)d are there already, and no more than %(most)d can be.") % {
+            "stock": self.available,
+            "most": self.most,
+        }

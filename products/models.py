@@ -26,6 +26,11 @@ class Product(models.Model):
         verbose_name = _("product")
         verbose_name_plural = _("products")
         ordering = ["id"]
+        permissions = [
+            ("adjust_stock", "Can adjust the stock of products"),
+            ("import_product", "Can import products from a file"),
+            ("export_product", "Can export products"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
@@ -66,6 +71,7 @@ class StockMovement(models.Model):
         verbose_name = _("stock movement")
         verbose_name_plural = _("stock movements")
         ordering = ["-id"]
+        permissions = [("export_stockmovement", "Can export stock movements")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(reason="SALE", quantity__lt=0, order_id__isnull=False)
@@ -80,7 +86,81 @@ class StockMovement(models.Model):
                 name="stock_movement_once_per_order",
             ),
         ]
-        indexes = [models.Index(fields=["product", "-id"], name="stock_movement_history")]
+        indexes = [
+            models.Index(fields=["product", "-id"], name="stock_movement_history"),
+            # For the back-office's days. Times only grow, so a sale adds to its last page and to nothing else.
+            models.Index(fields=["created_at"], name="stock_movement_time"),
+            # For its filter by reason, which would read through a million sales. Sales are not in it.
+            models.Index(fields=["reason", "-id"], name="stock_movement_no_sales", condition=~Q(reason="SALE")),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reason} {self.quantity:+}"
+
+
+class ProductImport(models.Model):
+    """A file of products that somebody has sent, between its preview and its import.
+
+    Kept in the database because the next request may come to another process, and for a day.
+    """
+
+    staff_id = models.BigIntegerField(_("staff member"))
+    file_name = models.CharField(_("file"), max_length=200)
+    uploaded_at = models.DateTimeField(_("uploaded at"))
+    reason = models.CharField(_("reason"), max_length=200, blank=True)
+
+    class Meta:
+        db_table = "product_import"
+        verbose_name = _("product import")
+        verbose_name_plural = _("product imports")
+        ordering = ["-id"]
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class LinePlan(models.TextChoices):
+    """What a line of the file would do."""
+
+    ADD = "ADD", _("New")
+    CHANGE = "CHANGE", _("Change")
+    NOTHING = "NOTHING", _("Unchanged")
+    WRONG = "WRONG", _("Error")
+
+
+class LineOutcome(models.TextChoices):
+    """What came of it."""
+
+    WAITING = "WAITING", _("Waiting")
+    IMPORTED = "IMPORTED", _("Imported")
+    REFUSED = "REFUSED", _("Refused")
+
+
+class ImportLine(models.Model):
+    """One line of the file, its plan and its outcome. `outcome` changes in the transaction of its effect."""
+
+    product_import = models.ForeignKey(ProductImport, models.CASCADE, related_name="lines", db_index=False)
+    number = models.PositiveIntegerField()
+    """As the spreadsheet counts: the headings are in line 1."""
+    product_id = models.BigIntegerField(null=True, blank=True)
+    plan = models.CharField(max_length=10, choices=LinePlan.choices)
+    values = models.JSONField(default=dict, blank=True)
+    """The fields to write."""
+    seen = models.JSONField(default=dict, blank=True)
+    """The product's fields when the file was read: name, description, price, is_active, stock."""
+    stock_change = models.IntegerField(default=0)
+    told = models.TextField(blank=True)
+    """What is wrong, or why it was refused, in the language of whoever sent the file."""
+    outcome = models.CharField(max_length=10, choices=LineOutcome.choices, default=LineOutcome.WAITING)
+
+    class Meta:
+        db_table = "product_import_line"
+        verbose_name = _("line of an import")
+        verbose_name_plural = _("lines of an import")
+        ordering = ["number"]
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["product_import", "number"], name="product_import_line_once")]
+
+    def __str__(self) -> str:
+        return f"{self.number}: {self.plan}"

@@ -7,11 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from commerce.audit.record import Staff, record
 from commerce.core import sql
-from commerce.core.errors import require_unchanged
+from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import Transaction
-from products.errors import OutOfStock, ProductNotFound, Shortage
-from products.models import MovementReason, Product
+from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
+from products.models import ImportLine, LineOutcome, LinePlan, MovementReason, Product
+from products.rules import MOST_UNITS
+
+ADDED = gettext_noop("Added")
+IMPORTED = gettext_noop("Imported")
 
 # The rows are locked in the order of their ids before any is changed, so two carts that share products cannot wait
 # for each other in a circle, with or without the Redis locks. All are taken or none.
@@ -54,7 +62,9 @@ INSERT_MOVEMENTS = """
     FROM unnest(%s::bigint[], %s::integer[]) AS moved (product_id, quantity)
 """
 
-ADJUST_STOCK = "UPDATE product SET stock = stock + %s WHERE id = %s AND stock + %s >= 0 RETURNING stock"
+ADJUST_STOCK = """
+    UPDATE product SET stock = stock + %s WHERE id = %s AND stock::bigint + %s BETWEEN 0 AND %s RETURNING stock
+"""
 
 INSERT_ADJUSTMENT = """
     INSERT INTO stock_movement (product_id, reason, quantity, actor_id, note, created_at)
@@ -111,31 +121,109 @@ def return_stock(unit: Transaction, quantities: Mapping[int, int], *, order_id: 
 def adjust_stock(unit: Transaction, *, product_id: int, delta: int, actor_id: int, note: str, now: datetime) -> int:
     """Correct the stock of one product by `delta` units and return what it is then.
 
-    Raises ProductNotFound, OutOfStock where less than `-delta` units are there.
+    Raises ProductNotFound, OutOfStock where less than `-delta` units are there, TooManyUnits.
     """
-    row = sql.fetch_one(ADJUST_STOCK, [delta, product_id, delta])
+    row = sql.fetch_one(ADJUST_STOCK, [delta, product_id, delta, MOST_UNITS])
     if row is None:
         stock = sql.fetch_one("SELECT stock FROM product WHERE id = %s", [product_id])
-        raise OutOfStock([Shortage(product_id, -delta, stock[0])]) if stock else ProductNotFound(product_id)
+        if stock is None:
+            raise ProductNotFound(product_id)
+        raise TooManyUnits(stock[0], MOST_UNITS) if delta > 0 else OutOfStock([Shortage(product_id, -delta, stock[0])])
     unit.append(INSERT_ADJUSTMENT, (product_id, MovementReason.ADJUSTMENT.value, delta, actor_id, note, now))
     return int(row[0])
 
 
-def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, object]) -> None:
-    """Write these fields of a product. The row is locked first, so nobody else writes them meanwhile.
+def lock_products(product_ids: Sequence[int]) -> dict[int, Product]:
+    """Those of the products that exist, by id, as they are; nobody else writes them before this transaction ends."""
+    rows = Product.objects.select_for_update(no_key=True).filter(pk__in=product_ids).order_by("pk")
+    return {product.pk: product for product in rows}
+
+
+def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, object]) -> Product:
+    """Write these fields of a product, and return it as it was before.
 
     Raises ProductNotFound, ChangedMeanwhile where a field is not any more what was `seen`.
     """
-    stored = Product.objects.select_for_update(no_key=True).filter(pk=product.pk).first()
-    if stored is None:
-        raise ProductNotFound(product.pk)
-    require_unchanged(stored, seen)
+    stored = _unchanged(lock_products([product.pk]), product.pk, seen)
     product.save(update_fields=fields)
+    return stored
 
 
-def open_stock(unit: Transaction, *, product_id: int, quantity: int, actor_id: int, now: datetime) -> None:
-    """Record the `quantity` units (zero or more) that a new product was created with."""
-    unit.append(INSERT_OPENING, (product_id, MovementReason.OPENING.value, quantity, actor_id, now))
+def add_product(unit: Transaction, product: Product, *, opening_stock: int, by: Staff, now: datetime) -> None:
+    """Put a new product on the shelf with `opening_stock` units (zero or more), and write down who did."""
+    product.stock = opening_stock
+    product.save(force_insert=True)
+    opening = (product.pk, MovementReason.OPENING.value, opening_stock, by.id, now)
+    unit.append(INSERT_OPENING, opening)
+    shown = ("name", "description", "price", "is_active", "stock")
+    record(by, ADDED, product, after={name: getattr(product, name) for name in shown})
+
+
+def lock_waiting_lines(import_id: int, numbers: Sequence[int]) -> list[ImportLine]:
+    """Those of the lines that are not imported yet; whoever else wants to import them waits, and finds them done."""
+    lines = ImportLine.objects.select_for_update(no_key=True).order_by("number")
+    return list(lines.filter(product_import_id=import_id, number__in=numbers, outcome=LineOutcome.WAITING))
+
+
+def import_line(
+    unit: Transaction, line: ImportLine, products: Mapping[int, Product], *, file_name: str, by: Staff, now: datetime
+) -> None:
+    """Do what a line of a file plans, all of it or nothing; its outcome says which, and why, and is to be saved.
+
+    The line and its product, one of `products`, are locked. A product that somebody has changed since the line was
+    planned is left alone.
+    """
+    try:
+        if line.plan == LinePlan.ADD:
+            product = Product(**line.values)
+            add_product(unit, product, opening_stock=line.stock_change, by=by, now=now)
+            line.product_id = product.pk
+        else:
+            seen = {name: value for name, value in line.seen.items() if name != "stock"}
+            product = _unchanged(products, line.product_id or 0, seen)
+            _import_change(unit, line, product, file_name=file_name, by=by, now=now)
+    except DomainError as refusal:
+        line.outcome, line.told = LineOutcome.REFUSED, _why_not(refusal)
+    else:
+        line.outcome = LineOutcome.IMPORTED
+
+
+def save_outcomes(lines: Sequence[ImportLine]) -> None:
+    """Keep what came of locked lines, in the transaction in which it came of them."""
+    ImportLine.objects.bulk_update(lines, ["outcome", "told", "product_id"])
+
+
+def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str, object]) -> Product:
+    if product_id not in locked:
+        raise ProductNotFound(product_id)
+    require_unchanged(locked[product_id], seen)
+    return locked[product_id]
+
+
+def _import_change(
+    unit: Transaction, line: ImportLine, product: Product, *, file_name: str, by: Staff, now: datetime
+) -> None:
+    before = {name: getattr(product, name) for name in line.values}
+    after = {**line.values, "file": file_name}
+    # First, because it can be refused, and what follows cannot.
+    if line.stock_change:
+        delta = line.stock_change
+        stock = adjust_stock(unit, product_id=product.pk, delta=delta, actor_id=by.id, note=by.reason, now=now)
+        before["stock"], after["stock"] = stock - delta, stock
+    if line.values:
+        for name, value in line.values.items():
+            setattr(product, name, value)
+        product.save(update_fields=[*line.values, "updated_at"])
+    record(by, IMPORTED, product, before=before, after=after)
+
+
+def _why_not(refusal: DomainError) -> str:
+    """As the list of lines says it."""
+    if isinstance(refusal, OutOfStock):
+        return _("Only %(stock)d are there.") % {"stock": refusal.shortages[0].available}
+    if isinstance(refusal, ChangedMeanwhile):
+        return _("Somebody else has changed it since the file was read.")
+    return str(refusal)
 
 
 def _record(

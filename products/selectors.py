@@ -1,12 +1,18 @@
 """Reading the catalogue; never writes."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.contrib.auth import get_user_model
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.utils import timezone
 
 from commerce.core.page_cache import PageCache
 from products.errors import ProductNotFound
-from products.models import Product
+from products.models import ImportLine, LineOutcome, LinePlan, Product, ProductImport, StockMovement
+from products.rules import IMPORT_KEPT_HOURS, LOW_STOCK_UNITS
 
 # What a customer may sort by, with the id last so that equal values keep one order across pages.
 ORDERINGS: dict[str, tuple[str, ...]] = {
@@ -50,3 +56,85 @@ def product_for_sale(product_id: int) -> dict[str, Any]:
     if product is None:
         raise ProductNotFound(product_id)
     return product
+
+
+def product_ids_called(text: str, *, most: int) -> list[int]:
+    """Up to `most` products, for sale or not, with `text` in their name, in any case."""
+    return list(Product.objects.order_by().filter(name__icontains=text).values_list("id", flat=True)[:most])
+
+
+def product_ids_named(name: str, *, most: int) -> list[int]:
+    """Up to `most` products with exactly this name."""
+    return list(Product.objects.order_by().filter(name=name).values_list("id", flat=True)[:most])
+
+
+def movements_of_order(order_id: int) -> "QuerySet[StockMovement]":
+    """The units that left the shelf for an order and those that came back, oldest first."""
+    return StockMovement.objects.filter(order_id=order_id).select_related("product").order_by("id")
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """What of the products for sale is out of stock, and what will soon be; and which have the fewest units."""
+
+    out: int
+    low: int
+    scarcest: "list[Product]"
+
+
+def shortage(*, most: int) -> Shortage:
+    """The shortage now, with up to `most` products of the fewest units, ties by lower id."""
+    # Reads the whole catalogue, which is small. An index on the stock would cost every order more than this saves:
+    # PostgreSQL could no longer change a product's row in place.
+    for_sale = Product.objects.filter(is_active=True)
+    counts = for_sale.order_by().aggregate(
+        out=Count("id", filter=Q(stock=0)), low=Count("id", filter=Q(stock__gt=0, stock__lte=LOW_STOCK_UNITS))
+    )
+    scarce = for_sale.filter(stock__lte=LOW_STOCK_UNITS).order_by("stock", "id")
+    return Shortage(counts["out"], counts["low"], list(scarce.only("id", "name", "stock")[:most]))
+
+
+def movements() -> "QuerySet[StockMovement]":
+    """Every movement, with the name of whoever made it as `actor_name`; None where the shop itself did."""
+    actor = get_user_model()._default_manager.filter(pk=OuterRef("actor_id"))
+    return StockMovement.objects.annotate(actor_name=Subquery(actor.values("username")))
+
+
+def products_by_id(product_ids: Iterable[int]) -> dict[int, Product]:
+    """Those of the products that exist, for sale or not."""
+    return Product.objects.in_bulk(list(product_ids))
+
+
+def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
+    """The files that this member of staff has sent within `IMPORT_KEPT_HOURS`, the newest first."""
+    oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
+    return ProductImport.objects.filter(staff_id=staff_id, uploaded_at__gt=oldest).order_by("-id")
+
+
+def lines_to_import(product_import: ProductImport) -> "QuerySet[ImportLine]":
+    """The good lines that are still to be imported, in the order of the file."""
+    lines = ImportLine.objects.filter(product_import=product_import, outcome=LineOutcome.WAITING)
+    return lines.filter(plan__in=[LinePlan.ADD, LinePlan.CHANGE]).order_by("number")
+
+
+def line_counts(product_import: ProductImport) -> dict[str, int]:
+    """How many lines have each plan and, of the good ones, each outcome; those not yet imported are WAITING."""
+    lines = ImportLine.objects.filter(product_import=product_import)
+    good = Q(plan__in=[LinePlan.ADD, LinePlan.CHANGE])
+    counts: dict[str, int] = lines.aggregate(
+        **{plan: Count("pk", filter=Q(plan=plan)) for plan in LinePlan.values},
+        **{outcome: Count("pk", filter=good & Q(outcome=outcome)) for outcome in LineOutcome.values},
+    )
+    return counts
+
+
+def rights_needed(product_import: ProductImport) -> set[str]:
+    """What importing the rest of the good lines is: `add`, `change`, `adjust`."""
+    lines = lines_to_import(product_import)
+    changes = lines.filter(plan=LinePlan.CHANGE)
+    kinds = {
+        "add": lines.filter(plan=LinePlan.ADD),
+        "change": changes.exclude(values={}),
+        "adjust": changes.exclude(stock_change=0),
+    }
+    return {right for right, found in kinds.items() if found.exists()}

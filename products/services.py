@@ -1,53 +1,112 @@
 """What staff do with the catalogue.
 
-Owns the locks and the transaction of each use case; stock moves in `operations`.
+Owns the locks and the transaction of each use case, and what is written down of it; stock moves in `operations`.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
+from commerce.audit.record import Staff, record
 from commerce.core.locks import locked_transaction, product_lock
-from products import operations
-from products.models import Product
+from commerce.idempotency.claims import Once
+from products import operations, selectors
+from products.models import ImportLine, Product, ProductImport
+from products.rules import IMPORT_KEPT_HOURS
 from products.selectors import PRODUCT_LIST
 
-EDITABLE = ("name", "description", "price", "is_active", "updated_at")
+STOCK_ADJUSTED = gettext_noop("Stock adjusted")
+CHANGED = gettext_noop("Changed")
+
+TOLD = ("name", "description", "price", "is_active")
+EDITABLE = (*TOLD, "updated_at")
+LINES_AT_ONCE = 50
+"""So that nobody who buys one of the products waits long for its lock."""
 
 
-def adjust_stock(*, product_id: int, delta: int, actor_id: int, note: str) -> int:
-    """Add `delta` units (negative: take away) for the reason in `note`, and return the stock after it.
+def adjust_stock(*, product_id: int, delta: int, by: Staff, once: Once) -> int:
+    """Add `delta` units (negative: take away) for the reason that `by` gives, and return the stock after it.
 
     Adjustments of two members of staff at once both count. Raises ProductNotFound, OutOfStock where more would be
-    taken away than is there, LockTimeout.
+    taken away than is there, TooManyUnits, LockTimeout.
     """
-    with locked_transaction(product_lock(product_id)) as unit:
+    with locked_transaction(*once.locks, product_lock(product_id)) as unit:
         stock = operations.adjust_stock(
-            unit, product_id=product_id, delta=delta, actor_id=actor_id, note=note, now=timezone.now()
+            unit, product_id=product_id, delta=delta, actor_id=by.id, note=by.reason, now=timezone.now()
         )
+        record(by, STOCK_ADJUSTED, Product(pk=product_id), before={"stock": stock - delta}, after={"stock": stock})
+        once.remember(unit, stock)
         unit.on_committed(PRODUCT_LIST.renew)
     return stock
 
 
-def create_product(product: Product, *, opening_stock: int, actor_id: int) -> Product:
+def create_product(product: Product, *, opening_stock: int, by: Staff, once: Once) -> Product:
     """Put a new product on the shelf with `opening_stock` units (zero or more). The public list shows it at once."""
-    with locked_transaction() as unit:
-        product.stock = opening_stock
-        product.save(force_insert=True)
-        operations.open_stock(
-            unit, product_id=product.pk, quantity=opening_stock, actor_id=actor_id, now=timezone.now()
-        )
+    with locked_transaction(*once.locks) as unit:
+        operations.add_product(unit, product, opening_stock=opening_stock, by=by, now=timezone.now())
+        once.remember(unit, product)
         unit.on_committed(PRODUCT_LIST.renew)
     return product
 
 
-def save_product(product: Product, *, seen: Mapping[str, object] | None = None) -> Product:
+def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | None = None) -> Product:
     """Change a product's name, description, price or whether it is for sale. Stock is not touched.
 
     `seen`: what some of its fields were when the change was decided; None: whatever they are now. The public list
     shows it at once. Raises ProductNotFound, ChangedMeanwhile.
     """
     with locked_transaction() as unit:
-        operations.save_product(product, fields=EDITABLE, seen=seen or {})
+        stored = operations.save_product(product, fields=EDITABLE, seen=seen or {})
+        before, after = ({name: getattr(row, name) for name in TOLD} for row in (stored, product))
+        if before != after:
+            record(by, CHANGED, product, before=before, after=after)
         unit.on_committed(PRODUCT_LIST.renew)
     return product
+
+
+def keep_import(*, file_name: str, lines: Sequence[ImportLine], by: Staff) -> ProductImport:
+    """Keep what a file would do until somebody has looked at it; nothing of it is done.
+
+    Files of more than `IMPORT_KEPT_HOURS` ago are forgotten.
+    """
+    now = timezone.now()
+    with locked_transaction():
+        ProductImport.objects.filter(uploaded_at__lt=now - timedelta(hours=IMPORT_KEPT_HOURS)).delete()
+        kept = ProductImport.objects.create(staff_id=by.id, file_name=file_name[:200], uploaded_at=now)
+        for line in lines:
+            line.product_import = kept
+        ImportLine.objects.bulk_create(lines, batch_size=1_000)
+    return kept
+
+
+def import_products(product_import: ProductImport, *, by: Staff, within_seconds: float) -> int:
+    """Do what the good lines of a file plan, each once, and return how many are left for want of time.
+
+    Each line is whole or refused by itself, and says so; a call that is broken off or made twice goes on where the
+    other one was. Products are locked a few at a time. Raises LockTimeout; what was imported until then stays.
+    """
+    deadline = time.monotonic() + within_seconds
+    after = 0
+    with locked_transaction():
+        product_import.reason = by.reason
+        product_import.save(update_fields=["reason"])
+    while lines := list(selectors.lines_to_import(product_import).filter(number__gt=after)[:LINES_AT_ONCE]):
+        if after and time.monotonic() > deadline:
+            return selectors.lines_to_import(product_import).count()
+        _import_lines(product_import, lines, by)
+        after = lines[-1].number
+    return 0
+
+
+def _import_lines(product_import: ProductImport, lines: Sequence[ImportLine], by: Staff) -> None:
+    product_ids = [line.product_id for line in lines if line.product_id]
+    with locked_transaction(*map(product_lock, product_ids)) as unit:
+        waiting = operations.lock_waiting_lines(product_import.pk, [line.number for line in lines])
+        products = operations.lock_products(product_ids)
+        for line in waiting:
+            operations.import_line(unit, line, products, file_name=product_import.file_name, by=by, now=timezone.now())
+        operations.save_outcomes(waiting)
+        unit.on_committed(PRODUCT_LIST.renew)

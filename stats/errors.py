@@ -1,4 +1,9 @@
-"""What the statistics cannot use."""
+"""What the statistics cannot use, and what they cannot do while somebody waits."""
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from commerce.core.errors import Refused
 
 
 class UnreadableEvent(Exception):
@@ -7,3 +12,17 @@ class UnreadableEvent(Exception):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(reason)
+
+
+class TooMuchToRecount(Refused):
+    """The orders of these days are more than can be read within a request, or others are counting all the time."""
+
+    code = "too_much_to_recount"
+    title = _("Too much to recount")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _(
+            "The recount did not end in time, and nothing was changed. Choose fewer days, or run"
+            " `manage.py backfill_product_stats`, which may take longer."
+        )

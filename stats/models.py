@@ -25,6 +25,10 @@ class ProductStat(models.Model):
         ordering = ["-date", "product_id"]
         constraints = [models.UniqueConstraint(fields=["date", "product"], name="product_stat_one_per_day")]
         indexes = [models.Index(fields=["product", "-date"], name="product_stat_history")]
+        permissions = [
+            ("export_productstat", "Can export statistics"),
+            ("rebuild_productstat", "Can rebuild a day of the statistics"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.product_id} on {self.date}: {self.quantity_sold}"
@@ -80,6 +84,7 @@ class DeadLetter(models.Model):
             )
         ]
         indexes = [models.Index(fields=["id"], name="dead_letter_waiting", condition=Q(replayed_at__isnull=True))]
+        permissions = [("replay_deadletter", "Can replay dead letters")]
 
     def __str__(self) -> str:
         return self.position

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
@@ -87,6 +88,14 @@ _CORRECT = """
 """
 COMPARE_DAY = _DAY + _ANSWER
 RECOMPUTE_DAY = _DAY + _CORRECT + _ANSWER
+# The same statement for each day of a range, all of one snapshot.
+_EACH_DAY = """
+    SELECT days.day, compared.*
+    FROM (
+        SELECT each::date AS day FROM generate_series(%(first)s::date, %(last)s::date, interval '1 day') AS each
+    ) AS days CROSS JOIN LATERAL ("""
+_IN_ORDER = ") AS compared ORDER BY days.day, compared.product_id"
+COMPARE_DAYS = _EACH_DAY + COMPARE_DAY.replace("%(day)s", "days.day") + _IN_ORDER
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,16 @@ class DayComparison:
 
     differences: tuple[Difference, ...]
     events_recorded: int
+
+    @property
+    def units_counted(self) -> int:
+        """Units of the products that differ, as they were counted."""
+        return sum(difference.counted for difference in self.differences)
+
+    @property
+    def units_correct(self) -> int:
+        """Units of the products that differ, as the orders say."""
+        return sum(difference.correct for difference in self.differences)
 
 
 def count_orders(events: Sequence[OrderEvent]) -> int:
@@ -179,8 +198,19 @@ def compare_day(day: date) -> DayComparison:
     return _comparison(day, COMPARE_DAY)
 
 
+def compare_days(first: date, last: date) -> dict[date, DayComparison]:
+    """`compare_day` for each day from `first` to `last`, both inclusive, in one statement; changes nothing."""
+    rows_of: dict[date, list[tuple[Any, ...]]] = defaultdict(list)
+    for day, *row in sql.fetch_all(COMPARE_DAYS, {"first": first, "last": last}):
+        rows_of[day].append(tuple(row))
+    return {day: _read(day, rows) for day, rows in rows_of.items()}
+
+
 def _comparison(day: date, statement: str) -> DayComparison:
-    rows = sql.fetch_all(statement, {"day": day})
+    return _read(day, sql.fetch_all(statement, {"day": day}))
+
+
+def _read(day: date, rows: Sequence[tuple[Any, ...]]) -> DayComparison:
     differences = tuple(
         Difference(product_id, day, counted, correct)
         for product_id, counted, correct, _ in rows

@@ -1,10 +1,13 @@
 """Reading the statistics; never writes."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import F, Sum
+from django.db.models import BigIntegerField, F, QuerySet, Sum
+from django.db.models.functions import Cast
 
+from commerce.core import sql
 from commerce.core.page_cache import PageCache
 from stats.models import DeadLetter, ProductStat
 
@@ -39,6 +42,44 @@ def popular_products(today: date) -> list[PopularProduct]:
         .order_by("-quantity_sold", "product_id")
     )
     return [PopularProduct(**row) for row in rows[:MOST_POPULAR]]
+
+
+def sales(first: date, last: date, *, product_id: int | None = None) -> "QuerySet[ProductStat]":
+    """The statistics of the days from `first` to `last`, both inclusive, of one product or of all."""
+    rows = ProductStat.objects.filter(date__gte=first, date__lte=last)
+    return rows if product_id is None else rows.filter(product_id=product_id)
+
+
+def units_by_day(first: date, last: date, *, product_id: int | None = None) -> list[tuple[date, int]]:
+    """Units sold on each day from `first` to `last`, both inclusive; a day without sales is there with 0."""
+    rows = sales(first, last, product_id=product_id).order_by().values_list("date")
+    units = dict(rows.annotate(units=Cast(Sum("quantity_sold"), BigIntegerField())))
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    return [(day, units.get(day, 0)) for day in days]
+
+
+def most_sold(first: date, last: date, *, most: int, product_id: int | None = None) -> list[tuple[int, str, int]]:
+    """Id, name and units of the products that sold the most from day `first` to `last`, both inclusive.
+
+    At most `most` of them, ties by lower id; products that are no longer for sale are among them.
+    """
+    rows = (
+        sales(first, last, product_id=product_id)
+        .order_by()
+        .values_list("product_id")
+        .annotate(units=Cast(Sum("quantity_sold"), BigIntegerField()))
+        .filter(units__gt=0)
+        .order_by("-units", "product_id")
+    )
+    # The names afterwards: joined before, they would be joined to every day of every product.
+    found = list(rows[:most])
+    names = product_names([product_id for product_id, _units in found])
+    return [(product_id, names[product_id], units) for product_id, units in found]
+
+
+def product_names(product_ids: Collection[int]) -> dict[int, str]:
+    """The names of products, by id."""
+    return dict(sql.fetch_all("SELECT id, name FROM product WHERE id = ANY(%s)", [list(product_ids)]))
 
 
 def waiting_dead_letters() -> list[int]:

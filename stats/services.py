@@ -1,28 +1,42 @@
-"""What is done with the statistics: events are counted, dead letters tried again, days recomputed.
+"""What is done with the statistics: events are counted, dead letters tried again, days compared and recomputed.
 
-Owns the transactions around all three, and the counters and log lines of what was counted; never knows where events
+Owns the transactions around all of it, and the counters and log lines of what was counted; never knows where events
 come from.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, OperationalError, transaction
+from django.utils.translation import gettext_noop
 
+from commerce.audit.record import Staff, record
 from commerce.core import metrics, sql
+from commerce.core.locks import locked_transaction
+from commerce.idempotency.claims import Once
 from stats import operations
-from stats.errors import UnreadableEvent
+from stats.errors import TooMuchToRecount, UnreadableEvent
 from stats.events import OrderEvent, read_order_event
-from stats.models import DeadLetter
+from stats.models import DeadLetter, ProductStat
 from stats.operations import DayComparison
 
 logger = logging.getLogger(__name__)
 
 # A day may hold a million orders; the time limits of a request are not for it.
 WITHOUT_TIME_LIMITS = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"
+
+REBUILT = gettext_noop("Rebuilt a day of the statistics")
+REPLAYED = gettext_noop("Replayed")
+
+MOST_DAYS_COMPARED = 31
+"""Of a million orders a year, about as many as a request can read again."""
+
+OUT_OF_TIME = {"57014", "55P03"}
+"""PostgreSQL's codes for a statement, and for a wait for a lock, that took too long."""
 
 Reasons = Mapping[str, str]
 """Why messages cannot be counted, by the name that the caller gave each."""
@@ -84,20 +98,26 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
     return counted
 
 
-def replay_dead_letter(*, letter_id: int) -> Replayed:
+def replay_dead_letter(*, letter_id: int, by: Staff | None = None) -> Replayed:
     """Try a dead letter again, as if it came in now. Once its event is counted it is done with.
 
-    A letter that is refused again stays, with the new reason. Raises django.db.Error as `count_messages` does.
+    A letter that is refused again stays, with the new reason. `by`: the member of staff who asks for it, None for a
+    command. Raises django.db.Error as `count_messages` does.
     """
     letter = DeadLetter.objects.filter(pk=letter_id).first()
     if letter is None:
         return Replayed(Replay.UNKNOWN)
     if letter.replayed_at is not None:
         return Replayed(Replay.DONE)
-    counted = count_messages(
-        payloads={letter.position: bytes(letter.payload)},
-        park=lambda reasons: operations.mark_replayed(letter.pk, refused=reasons.get(letter.position)),
-    )
+
+    def mark(reasons: Reasons) -> None:
+        refused = reasons.get(letter.position)
+        operations.mark_replayed(letter.pk, refused=refused)
+        if by is not None:
+            after = {"replayed": True} if refused is None else {"replayed": False, "reason": refused}
+            record(by, REPLAYED, letter, before={"reason": letter.reason}, after=after)
+
+    counted = count_messages(payloads={letter.position: bytes(letter.payload)}, park=mark)
     if counted.left_out:
         return Replayed(Replay.REFUSED, counted.left_out[letter.position])
     return Replayed(Replay.COUNTED if counted.events else Replay.REPEATED)
@@ -126,6 +146,49 @@ def backfill_product_stats(
             sql.fetch_one(WITHOUT_TIME_LIMITS)
             comparison = operations.compare_day(day) if dry_run else operations.recompute_day(day)
         on_day(day, comparison)
+
+
+def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]:
+    """What the orders say of each day from `from_date` to `to_date`, both inclusive, beside the statistics.
+
+    Reads only, and for as long as a request may. Raises ValueError for no day or more than `MOST_DAYS_COMPARED`,
+    TooMuchToRecount where the time did not suffice.
+    """
+    days = (to_date - from_date).days + 1
+    if not 1 <= days <= MOST_DAYS_COMPARED:
+        raise ValueError(f"{days} days cannot be compared.")
+    with _in_time():
+        return operations.compare_days(from_date, to_date)
+
+
+def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
+    """Set the statistics of one day to what the orders say, and return what was wrong; exact while orders flow.
+
+    Nobody counts meanwhile, so it has only the time of a request. Raises TooMuchToRecount where that did not suffice
+    or others went on counting, LockTimeout where the same form is at work.
+    """
+    with _in_time(), locked_transaction(*once.locks) as unit:
+        found = operations.recompute_day(day)
+        before = {"units": found.units_counted}
+        after = {
+            "day": day,
+            "products": len(found.differences),
+            "units": found.units_correct,
+            "events": found.events_recorded,
+        }
+        record(by, REBUILT, ProductStat, before=before, after=after)
+        once.remember(unit, found)
+    return found
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if sql.sqlstate(error) in OUT_OF_TIME:
+            raise TooMuchToRecount from error
+        raise
 
 
 def _read(payloads: Mapping[str, bytes]) -> tuple[dict[str, OrderEvent], dict[str, str]]:

@@ -25,6 +25,7 @@ TABLES = (
     "idempotency_key",
     "processed_event",
     "dead_letter",
+    "staff_action",
 )
 
 Rows = dict[str, list[tuple[Any, ...]]]

@@ -39,6 +39,8 @@ class StaffAction(models.Model):
         indexes = [
             models.Index(fields=["subject_type", "subject_id", "-id"], name="staff_action_subject"),
             models.Index(fields=["actor", "-id"], name="staff_action_actor"),
+            models.Index(fields=["acted_at"], name="staff_action_time"),
+            models.Index(fields=["action", "-id"], name="staff_action_kind"),
         ]
 
     def __str__(self) -> str:

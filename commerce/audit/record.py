@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from django.db import models, transaction
+from django.utils import timezone
 
 from commerce.audit.models import StaffAction
 
@@ -60,6 +61,9 @@ def _told(values: Mapping[str, object]) -> dict[str, object]:
 
 def _plain(value: object) -> object:
     """As JSON can keep it."""
+    if isinstance(value, datetime) and timezone.is_aware(value):
+        # The same moment has one text, in whatever zone it came.
+        return timezone.localtime(value).isoformat()
     if isinstance(value, datetime | date):
         return value.isoformat()
     if value is None or isinstance(value, bool | int | str):

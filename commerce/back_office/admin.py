@@ -1,46 +1,124 @@
-"""The back-office as a whole: its name, its roles, and what its staff did. What they see of the shop is each app's own.
+"""The back-office as a whole: its door, its roles, and what its staff did. What they see of the shop is each app's own.
 
 Owns no page of the shop.
 """
 
+from functools import partial
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
+from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
+from django.utils import timezone
 from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import RangeDateTimeFilter
+from django_otp.plugins.otp_totp.admin import TOTPDevice
+from unfold.contrib.filters.admin import DropdownFilter
 
+from commerce.audit import search
 from commerce.audit.models import StaffAction
+from commerce.back_office import own_password, roles, second_factor
 from commerce.http.staff_login import StaffLoginForm
+from commerce.staff_pages.deeds import changes_of
+from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import KeptForever, ReadOnly
 
 admin.site.login_form = StaffLoginForm
 admin.site.index_title = _("The shop")
+admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
+
+admin.site.extra_urls = second_factor.urls  # type: ignore[attr-defined]  # the theme looks for it
 
 admin.site.unregister(Group)
+# Its page would show the key, and give a second factor to whoever may not have it.
+admin.site.unregister(TOTPDevice)
 
 
 @admin.register(Group)
 class StaffGroupAdmin(KeptForever, GroupAdmin):
-    """What the members of a group may do."""
+    """What the members of a group may do: for superusers to say, or others would give it to themselves."""
+
+    list_display = ("name", "meaning", "members")
+    search_fields = ("name",)
+
+    @admin.display(description=_("what for"))
+    def meaning(self, group: Group) -> Any:
+        return roles.MEANINGS.get(group.name, "–")
+
+    @admin.display(description=_("members"))
+    def members(self, group: Group) -> int:
+        return group.members  # type: ignore[attr-defined,no-any-return]  # counted by `get_queryset`
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Group]":
+        groups: QuerySet[Group] = super().get_queryset(request)
+        return groups.annotate(members=Count("user"))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.is_superuser
+
+
+class ActorFilter(DropdownFilter):
+    """One member of staff, former ones too."""
+
+    title = _("staff member")
+    parameter_name = "actor"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [(str(actor_id), username) for actor_id, username in search.actors()]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[StaffAction]") -> "QuerySet[StaffAction]":
+        known = {number for number, _name in self.lookup_choices}
+        return queryset.filter(actor_id=int(self.value())) if self.value() in known else queryset
+
+
+class ActionFilter(DropdownFilter):
+    """One kind of deed."""
+
+    title = _("action")
+    parameter_name = "action"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return sorted(((action, gettext(action)) for action in search.actions()), key=lambda choice: choice[1])
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[StaffAction]") -> "QuerySet[StaffAction]":
+        return queryset.filter(action=self.value()) if self.value() else queryset
 
 
 @admin.register(StaffAction)
 class StaffActionAdmin(ReadOnly):
     """Who did what, when and why."""
 
-    list_display = ("acted_at", "actor", "told", "subject", "what_changed", "reason")
-    list_filter = (("acted_at", RangeDateTimeFilter),)
+    list_display = ("at", "actor", "told", "subject", "what_changed", "reason")
+    list_filter = (("acted_at", DayRangeFilter), ActorFilter, ActionFilter)
     list_select_related = ("actor",)
-    search_fields = ("actor__username__exact", "subject_id__exact")
+    sortable_by = ("at",)
+    search_fields = ("actor__username", "subject_id")
     search_help_text = _("The name of a staff member or the number of a row.")
-    ordering = ("-id",)
-    fields = ("acted_at", "actor", "told", "subject", "what_changed", "reason")
-    readonly_fields = ("told", "subject", "what_changed")
+    ordering = ("-acted_at",)
+    fields = ("at", "actor", "told", "subject", "what_changed", "reason")
+    readonly_fields = ("at", "told", "subject", "what_changed")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[StaffAction]", search_term: str
+    ) -> tuple["QuerySet[StaffAction]", bool]:
+        """Each by its index; Django's own search would read the table."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        named = [actor_id for actor_id, username in search.actors() if username == term]
+        return queryset.filter(Q(actor_id__in=named) | Q(subject_id=term)), False
+
+    @admin.display(description=_("at"), ordering="acted_at")
+    def at(self, action: StaffAction) -> str:
+        return f"{timezone.localtime(action.acted_at):%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description=_("action"))
     def told(self, action: StaffAction) -> str:
@@ -48,23 +126,17 @@ class StaffActionAdmin(ReadOnly):
 
     @admin.display(description=_("row"))
     def subject(self, action: StaffAction) -> str:
-        name = f"{action.subject_type} {action.subject_id}".rstrip()
+        model = apps.get_model(action.subject_type)
         if not action.subject_id:
-            return name
+            return str(model._meta.verbose_name_plural)
+        name = f"{model._meta.verbose_name} {action.subject_id}"
         try:
             page = reverse(f"admin:{action.subject_type.replace('.', '_')}_change", args=[action.subject_id])
         except NoReverseMatch:
             return name
-        return format_html('<a href="{}">{}</a>', page, name)
+        return format_html('<a class="text-link" href="{}">{}</a>', page, name)
 
     @admin.display(description=_("before and after"))
     def what_changed(self, action: StaffAction) -> str:
-        return format_html_join("", "<div>{}: {} → {}</div>", map(_told, action.changes))
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        return super().get_queryset(request).select_related("actor")
-
-
-def _told(change: tuple[str, object, object]) -> tuple[str, object, object]:
-    name, before, after = change
-    return name, "–" if before is None else before, "–" if after is None else after
+        lines = format_html_join("", "<div>{}: {} → {}</div>", changes_of(action))
+        return format_html('<div class="bo-changes">{}</div>', lines)

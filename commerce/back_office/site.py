@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
@@ -58,6 +59,7 @@ NAVIGATION: list[dict[str, Any]] = [
             _list(_("Dead letters"), "report", "stats.deadletter"),
             _list(_("Counted events"), "done_all", "stats.processedevent"),
             _list(_("Answered requests"), "key", "idempotency.idempotencykey"),
+            _list(_("Checks of the books"), "fact_check", "invariants.invariantcheck"),
         ],
     },
     {
@@ -81,6 +83,14 @@ UNFOLD: dict[str, Any] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
+    "STYLES": [lambda _request: static("back_office/back_office.css")],
+    "DASHBOARD_CALLBACK": "commerce.back_office.dashboard.dashboard",
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+            {"title": _("Second factor"), "link": reverse_lazy("admin:second_factor")},
+        ]
+    },
     "COMMAND": {"search_models": False, "show_history": False},
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
 }

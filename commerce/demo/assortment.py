@@ -6,6 +6,7 @@ Owns names, prices and quantities, the same on every run; never knows the date.
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from math import fsum
 
 from commerce.demo.catalogue import COUPONS, INACTIVE_ID, PRODUCTS, DemoCoupon, DemoProduct
 from commerce.demo.week import HOLDERS
@@ -68,7 +69,7 @@ class Assortment:
             1 / (product_id + 4) if self.is_active(product_id) else 0.0
             for product_id in range(1, len(self.products) + 1)
         ]
-        total = sum(weights)
+        total = fsum(weights)
         return [weight / total for weight in weights]
 
     @cached_property
@@ -83,10 +84,11 @@ class Assortment:
     def is_active(self, product_id: int) -> bool:
         return product_id % INACTIVE_ID != 0
 
-    def units_a_day(self, product_id: int) -> float:
-        """How many units of a product are sold on a day of the year, roughly."""
+    @cached_property
+    def units_a_day(self) -> list[float]:
+        """How many units of each product are sold on a day of the year, roughly."""
         units = _mean(LINES) * _mean(QUANTITIES) * self.orders / DAYS
-        return self.popularity[product_id - 1] * units
+        return [share * units for share in self.popularity]
 
     def _product(self, product_id: int) -> DemoProduct:
         edition, position = divmod(product_id - 1, len(PRODUCTS))

@@ -5,17 +5,18 @@ Never writes.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from balances.models import EntryType, LedgerEntry, User
-from commerce.demo.catalogue import COUPONS, INACTIVE_ID, PRODUCTS, SOLD_OUT_ID
-from commerce.demo.week import CUSTOMERS, DAYS, Charge, Plan, Purchase, Visit
+from commerce.demo.calendar import Calendar
+from commerce.demo.catalogue import COUPONS, INACTIVE_ID, PRODUCTS, SOLD_OUT_ID, DemoCoupon
+from commerce.demo.week import CUSTOMERS, DAYS, Charge, Plan, Purchase
 from coupons.models import Coupon, UserCoupon, UserCouponStatus
 from orders.events import order_cancelled, order_completed
 from orders.models import Order, OrderItem, OrderStatus
@@ -61,26 +62,36 @@ def rows_of(plan: Plan, now: datetime) -> Rows:
 
 
 def _users(now: datetime) -> Iterator[User]:
+    yield from customers({number: _joined(number, now) for number in range(1, CUSTOMERS + 1)})
+    yield admin(ADMIN_ID, joined_at=_shop_opened(now))
+
+
+def customers(joined_at: Mapping[int, datetime]) -> Iterator[User]:
+    """The accounts of customers, by their ids. All of them have the demo's password."""
     # One hash for all of them: a thousand would take minutes, and there is nothing to protect here.
-    customer, admin = make_password(CUSTOMER_PASSWORD), make_password(ADMIN_PASSWORD)
-    for number in range(1, CUSTOMERS + 1):
+    password = make_password(CUSTOMER_PASSWORD)
+    for number, moment in joined_at.items():
         yield User(
             id=number,
             username=f"customer{number}",
             email=f"customer{number}@example.com",
             last_name=FAMILY_NAMES[number % len(FAMILY_NAMES)],
             first_name=GIVEN_NAMES[number % len(GIVEN_NAMES)],
-            password=customer,
-            date_joined=_joined(number, now),
+            password=password,
+            date_joined=moment,
         )
-    yield User(
-        id=ADMIN_ID,
+
+
+def admin(user_id: int, *, joined_at: datetime) -> User:
+    """The account that may do everything."""
+    return User(
+        id=user_id,
         username="admin",
         email="admin@example.com",
-        password=admin,
+        password=make_password(ADMIN_PASSWORD),
         is_staff=True,
         is_superuser=True,
-        date_joined=_shop_opened(now),
+        date_joined=joined_at,
     )
 
 
@@ -99,19 +110,24 @@ def _products(plan: Plan) -> Iterator[Product]:
 
 def _coupons(plan: Plan, now: datetime) -> Iterator[Coupon]:
     for number, coupon in enumerate(COUPONS, start=1):
-        yield Coupon(
-            id=number,
-            name=coupon.name,
-            discount_type=coupon.discount_type,
-            discount_value=coupon.discount_value,
-            max_discount=coupon.max_discount,
-            min_order_amount=coupon.min_order_amount,
-            total_quantity=coupon.total_quantity,
-            issued_count=len(plan.holders.get(number, ())),
-            issue_starts_at=now + timedelta(days=coupon.starts_in_days),
-            issue_ends_at=now + timedelta(days=coupon.ends_in_days),
-            valid_until=now + timedelta(days=coupon.valid_for_days),
-        )
+        yield coupon_of(coupon, number, issued=len(plan.holders.get(number, ())), now=now)
+
+
+def coupon_of(coupon: DemoCoupon, coupon_id: int, *, issued: int, now: datetime) -> Coupon:
+    """A coupon of a shop that is loaded at `now`."""
+    return Coupon(
+        id=coupon_id,
+        name=coupon.name,
+        discount_type=coupon.discount_type,
+        discount_value=coupon.discount_value,
+        max_discount=coupon.max_discount,
+        min_order_amount=coupon.min_order_amount,
+        total_quantity=coupon.total_quantity,
+        issued_count=issued,
+        issue_starts_at=now + timedelta(days=coupon.starts_in_days),
+        issue_ends_at=now + timedelta(days=coupon.ends_in_days),
+        valid_until=now + timedelta(days=coupon.valid_for_days),
+    )
 
 
 def _user_coupons(plan: Plan, coupons: list[Coupon], now: datetime) -> Iterator[UserCoupon]:
@@ -147,8 +163,9 @@ def _open_books(rows: Rows, plan: Plan, now: datetime) -> None:
 def _live_the_week(rows: Rows, plan: Plan, now: datetime) -> None:
     wallet = {(held.user_id, held.coupon_id): held for held in rows.user_coupons}
     happenings: list[tuple[datetime, Callable[[], None]]] = []
+    calendar = Calendar(DAYS, now)
     for visit in plan.visits:
-        at = _moment(visit, now)
+        at = calendar.at(visit.day, visit.share_of_day)
         if isinstance(visit, Charge):
             charge = partial(_move_money, rows, visit.user_id, EntryType.CHARGE, visit.amount, at=at)
             happenings.append((at, charge))
@@ -261,17 +278,6 @@ def _count_sales(rows: Rows) -> None:
 
 def _units(visit: Purchase) -> dict[int, int]:
     return {line.product_id: line.quantity for line in visit.lines}
-
-
-def _moment(visit: Visit, now: datetime) -> datetime:
-    """The instant of a visit. The last day of the week is today, of which only the part until now has passed."""
-    midnight = _midnight(timezone.localdate(now) - timedelta(days=DAYS - 1 - visit.day))
-    end = min(_midnight(timezone.localdate(midnight) + timedelta(days=1)), now)
-    return midnight + (end - midnight) * visit.share_of_day
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime.combine(day, time.min))
 
 
 def _joined(user_id: int, now: datetime) -> datetime:

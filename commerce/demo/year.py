@@ -126,8 +126,7 @@ class Year:
         yield from self._returns(day)
 
     def _restocks(self, day: int) -> Iterator[Restock]:
-        for product_id in range(1, len(self._stock)):
-            daily = self._assortment.units_a_day(product_id)
+        for product_id, daily in enumerate(self._assortment.units_a_day, start=1):
             # Supply of a few has ended, so some of them are sold out by today and others nearly so.
             has_ended = product_id % 25 == SOLD_OUT_ID and day >= DAYS - _SUPPLY_ENDS_DAYS_AGO
             if not daily or has_ended or self._stock[product_id] >= max(10, 7 * daily):
@@ -268,7 +267,7 @@ class Year:
 
 def joined_day(assortment: Assortment, user_id: int) -> float:
     """The day of the year, with its fraction, on which a customer came; negative for those of the years before."""
-    return DAYS * (user_id / assortment.customers - _FIRST_CUSTOMERS) / (1 - _FIRST_CUSTOMERS)
+    return DAYS * ((user_id - 1) / assortment.customers - _FIRST_CUSTOMERS) / (1 - _FIRST_CUSTOMERS)
 
 
 def _lines(assortment: Assortment) -> Sequence[dict[int, Line]]:

@@ -35,7 +35,7 @@ The shop is open.
 
   API              {web}/api/products
   API docs         {web}/api/docs
-  Back-office      {web}/admin/        (admin / admin)
+  Back-office      {web}/admin/        (admin / admin; viewer, support, merchandiser, finance, operator / staff)
   Health, metrics  {web}/readyz  {web}/metrics{reported}
   Customers        customer1 … customer1000, password: customer
   Addresses, logs  {directory}/run.json  {directory}/logs/

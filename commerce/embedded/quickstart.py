@@ -49,6 +49,8 @@ _COUNT_FORGOTTEN_THEN_CONSUME = (
     '"$0" "$1" backfill_product_stats --from "$COUNT_FROM" --to "$COUNT_TO" && exec "$0" "$1" consume_orders'
 )
 
+_CHECK_SECONDS = 300
+
 _HELP = """
 Environment variables (all optional):
   PORT, HOST               where the web server listens (8000, 127.0.0.1)
@@ -255,9 +257,18 @@ class Quickstart:
                 if not is_up:
                     # Workers that still import their code miss the request to stop, and serve nobody yet.
                     web.kill()
+        # Nobody waits for the first verdict on the books, and everybody for the web server.
+        checks = ("check_invariants", "--every", str(_CHECK_SECONDS))
+        self._supervisor.run(self._service("invariants", ["nice", *manage(*checks)]))
 
     def _run(self, name: str, command: list[str], *, orphan_signal: Signals = SIGKILL, **variables: str) -> None:
-        """Start a process of the shop, without waiting for it; web is the last, so that it is the first to stop."""
+        """Start a process of the shop that talks to the broker, without waiting for it; web is the last of them."""
+        service = self._service(name, command, orphan_signal=orphan_signal, **variables)
+        self._shop.append(service)
+        self._supervisor.run(service)
+
+    def _service(self, name: str, command: list[str], *, orphan_signal: Signals = SIGKILL, **variables: str) -> Service:
+        """A process that is started with the settings of its moment."""
         child = Child(
             ChildSpec(
                 name=name,
@@ -271,9 +282,7 @@ class Quickstart:
         def start() -> None:
             child.start({**self._environment(), **variables})
 
-        service = Service(child=child, start=lambda _pause: start(), restart=start)
-        self._shop.append(service)
-        self._supervisor.run(service)
+        return Service(child=child, start=lambda _pause: start(), restart=start)
 
     def _statistics_command(self) -> list[str]:
         """The consumer; before it, where the broker forgets, what it may have forgotten is counted from the orders."""

@@ -4,22 +4,34 @@ Owns the split by path: sessions, CSRF, messages and languages cost an API reque
 """
 
 import math
+import sys
+from collections.abc import Callable
+from copy import copy
+from threading import BoundedSemaphore
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.middleware import AuthenticationMiddleware
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, UnreadablePostError
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
 from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.locale import LocaleMiddleware
-from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled
+
+from commerce.core.database_errors import unavailable
+from commerce.http import problems
+
+UPLOADS_AT_ONCE = 2
+"""In each process."""
 
 
 class BackOfficeOnly(MiddlewareMixin):
@@ -59,6 +71,48 @@ class Frames(BackOfficeOnly, XFrameOptionsMiddleware):
     pass
 
 
+class Uploads(BackOfficeOnly):
+    """A body larger than those of the API is read only for a page that takes files, and only for staff.
+
+    Before the forgery check, which reads the body of whoever comes to look for its token in it. An upload is read
+    while it holds one of the process's places, so few are read at one time.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        super().__init__(get_response)
+        self._turns = BoundedSemaphore(UPLOADS_AT_ONCE)
+
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], *arguments: Any) -> HttpResponse | None:
+        length = int(request.META.get("CONTENT_LENGTH") or 0)
+        if not is_back_office(request) or length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            return None
+        most_bytes = getattr(view, "most_upload_bytes", 0)
+        if not (most_bytes and request.user.is_active and request.user.is_staff):
+            return _plain(_("What you sent is too large."), status=413)
+        if length > most_bytes:
+            return _back(request, _("The file is too large."))
+        if not self._turns.acquire(blocking=False):
+            return _back(request, _("Others are sending files right now. Try again in a moment."))
+        try:
+            # Asking for the files reads them.
+            request.FILES  # noqa: B018
+        except UnreadablePostError:
+            return _plain(_("The file did not arrive in full."), status=400)
+        finally:
+            self._turns.release()
+        return None
+
+
+def _back(request: HttpRequest, sentence: str) -> HttpResponse:
+    """To the page that it came from, which says why."""
+    messages.error(request, sentence)
+    return HttpResponseRedirect(request.path)
+
+
+def _plain(sentence: str, *, status: int) -> HttpResponse:
+    return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+
+
 class Csrf(BackOfficeOnly, CsrfViewMiddleware):
     """The API authenticates by a header that no browser sends by itself, so there is nothing to forge there."""
 
@@ -70,16 +124,41 @@ class Refusals(BackOfficeOnly):
     """Whoever must wait is told so in a page, where the API would send a problem document."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not (is_back_office(request) and isinstance(exception, Throttled)):
+        if not is_back_office(request):
             return None
-        wait_seconds = max(1, math.ceil(getattr(exception, "wait", None) or 1))
-        shown = {
-            **admin.site.each_context(request),
-            # To a stranger it would say that there is nothing to see.
-            "is_nav_sidebar_enabled": False,
-            "title": _("Too many requests"),
-            "wait_seconds": wait_seconds,
-        }
-        response = render(request, "admin/held_back.html", shown, status=429)
-        response.headers["Retry-After"] = str(wait_seconds)
-        return response
+        if isinstance(exception, Throttled):
+            wait_seconds = getattr(exception, "wait", None) or 1
+            return _held_back(request, _("Too many requests"), "", wait_seconds, status=429)
+        return _unavailable(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """`handler500`: a crash outside of every view, such as in the look-up of a session while the database is away."""
+    error = sys.exc_info()[1]
+    page = _unavailable(request, error) if is_back_office(request) and isinstance(error, Exception) else None
+    return page or problems.server_error(request)
+
+
+def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse | None:
+    """The page for an error that passes, None for any other."""
+    refusal = unavailable(error)
+    if refusal is None:
+        return None
+    return _held_back(request, refusal.title, refusal.detail, refusal.retry_after_seconds, status=503)
+
+
+def _held_back(
+    request: HttpRequest, title: str | Promise, sentence: str | Promise, wait_seconds: float, *, status: int
+) -> HttpResponse:
+    """Drawn as for a stranger: who is there, the database would have to say."""
+    stranger = copy(request)
+    stranger.user = AnonymousUser()
+    shown = {
+        **admin.site.each_context(stranger),
+        "title": title,
+        "sentence": sentence,
+        "wait_seconds": max(1, math.ceil(wait_seconds)),
+    }
+    response = HttpResponse(render_to_string("admin/held_back.html", shown), status=status)
+    response.headers["Retry-After"] = str(shown["wait_seconds"])
+    return response

@@ -22,6 +22,8 @@ from commerce.http.problems import problem_response
 from commerce.outbox.sinks import kafka
 
 KAFKA_TIMEOUT_SECONDS = 0.5
+AWAY = (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway)
+"""What a probe raises when its part does not answer."""
 
 
 def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
@@ -50,9 +52,9 @@ def readyz(request: HttpRequest) -> HttpResponse:
     from a server that is about to end, so that it is sent nobody any more.
     """
     parts = {
-        "database": _state(_ask_database),
-        "redis": _state(_ask_redis),
-        "kafka": _state(_ask_kafka),
+        "database": _state(ask_database),
+        "redis": _state(ask_locks),
+        "kafka": _state(ask_kafka),
     }
     ready = parts["database"] == "up" and not is_ending()
     body = {"status": "ready" if ready else "not ready", **parts}
@@ -83,18 +85,23 @@ def _forget_the_dead(folder: Path) -> None:
 def _state(ask: Callable[[], object]) -> str:
     try:
         ask()
-    except (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway):
+    except AWAY:
         return "down"
     return "up"
 
 
-def _ask_database() -> None:
+def ask_database() -> None:
+    """Return when PostgreSQL answers on the connection of this thread. Raises one of `AWAY`, like all of these."""
     sql.fetch_one("SELECT 1")
 
 
-def _ask_redis() -> None:
+def ask_locks() -> None:
     redis.locks.call(lambda client: client.ping())
 
 
-def _ask_kafka() -> None:
+def ask_cache() -> None:
+    redis.cache.call(lambda client: client.ping())
+
+
+def ask_kafka() -> None:
     kafka.ping(timeout_seconds=KAFKA_TIMEOUT_SECONDS)

@@ -1,21 +1,55 @@
 """The back-office's login form, behind the same limits as the API's.
 
-Owns that no password is checked here without being counted; the page is the back-office's.
+Owns that no password and no code of a second factor is checked here without being counted; the page is the
+back-office's.
 """
 
 from typing import Any
 
+import django_otp
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AuthenticationForm
+from unfold.widgets import BASE_INPUT_CLASSES
 
 from commerce.http.throttling import login_attempt
+
+CODE_LETTERS = 6
+
+
+class CodeField(forms.CharField):
+    """The six digits that the app shows now; people type them in two groups."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        attrs = {"autocomplete": "one-time-code", "inputmode": "numeric", "class": " ".join(BASE_INPUT_CLASSES)}
+        super().__init__(label=_("Code"), max_length=CODE_LETTERS + 2, widget=forms.TextInput(attrs), **kwargs)
+
+    def to_python(self, value: Any) -> str:
+        return "".join(str(super().to_python(value)).split())
 
 
 class StaffLoginForm(AuthenticationForm):
     """Raises Throttled, which `commerce.http.back_office.Refusals` tells in a page."""
+
+    code = CodeField(required=False, help_text=_("Only if you have set up a second factor."))
 
     def clean(self) -> Any:
         # Without both, no password is checked: neither a failure to be counted nor a success that would forgive some.
         if self.request is None or not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
         with login_attempt(self.request, self.cleaned_data["username"]):
-            return super().clean()
+            cleaned = super().clean()
+            require_code(self.get_user(), self.cleaned_data.get("code", ""))
+            return cleaned
+
+
+def require_code(user: Any, code: str) -> None:
+    """Hold the code against the account's second factor, if it has one. A code is good once.
+
+    To be called inside `login_attempt`. Raises ValidationError.
+    """
+    device = TOTPDevice.objects.devices_for_user(user, confirmed=True).first()
+    if device is not None and not (code and django_otp.verify_token(user, device.persistent_id, code)):
+        raise ValidationError(_("The code of the second factor is missing or not right."), code="wrong_code")

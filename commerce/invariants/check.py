@@ -13,6 +13,7 @@ from commerce.core import sql
 from commerce.invariants.coupons import COUPONS
 from commerce.invariants.events import EVENTS
 from commerce.invariants.ledger import LEDGER_UNALTERED
+from commerce.invariants.locks import LOCKS_EXPIRE
 from commerce.invariants.money import MONEY
 from commerce.invariants.orders import ORDERS
 from commerce.invariants.rule import Invariant, Violation
@@ -43,6 +44,11 @@ def invariants(*, quiet_system: bool) -> Sequence[Invariant]:
     `LEDGER_UNALTERED`, which hashes the whole ledger, is not among them: `altered_ledgers` asks it.
     """
     return [invariant for invariant in INVARIANTS if quiet_system or not invariant.only_when_quiet]
+
+
+def meanings() -> dict[str, str]:
+    """What each rule says, by its name."""
+    return {rule.name: rule.meaning for rule in (*INVARIANTS, LEDGER_UNALTERED, LOCKS_EXPIRE)}
 
 
 @contextmanager

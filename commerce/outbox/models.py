@@ -32,6 +32,7 @@ class OutboxMessage(models.Model):
         db_table = "outbox_message"
         verbose_name = _("outbox message")
         verbose_name_plural = _("outbox messages")
+        permissions = [("resend_outboxmessage", "Can send outbox messages again")]
         indexes = [
             models.Index(
                 fields=["destination", "id"],

@@ -6,17 +6,31 @@ the same for every send.
 
 from collections.abc import Callable, Collection
 
+from django.db import transaction
+from django.utils.translation import gettext_noop
+
+from commerce.audit.record import Staff, record
 from commerce.core import sql
+from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM
 
 BATCH_SIZE = 1_000
 
+SENT_AGAIN = gettext_noop("Sent again")
+
 # What was sent goes again only where no order is promised: elsewhere it would arrive after what followed it.
 SEND_AGAIN = """
-    UPDATE outbox_message SET sent_at = NULL, parked_at = NULL, attempts = 0, next_attempt_at = now()
-    WHERE id = ANY(%(message_ids)s::bigint[])
-      AND (sent_at IS NULL AND parked_at IS NOT NULL OR sent_at IS NOT NULL AND destination = %(without_order)s)
-    RETURNING destination
+    WITH before AS MATERIALIZED (
+        SELECT id, sent_at, parked_at, attempts FROM outbox_message
+        WHERE id = ANY(%(message_ids)s::bigint[])
+          AND (sent_at IS NULL AND parked_at IS NOT NULL OR sent_at IS NOT NULL AND destination = %(without_order)s)
+        ORDER BY id
+        FOR UPDATE
+    )
+    UPDATE outbox_message AS message
+    SET sent_at = NULL, parked_at = NULL, attempts = 0, next_attempt_at = now()
+    FROM before WHERE message.id = before.id
+    RETURNING message.id, message.destination, before.sent_at, before.parked_at, before.attempts
 """
 
 # By id upwards, so that a message which is parked again meanwhile does not come round again.
@@ -36,14 +50,24 @@ RETRY_PARKED = """
 """
 
 
-def send_again(message_ids: Collection[int]) -> list[str]:
+def send_again(message_ids: Collection[int], *, by: Staff | None) -> list[str]:
     """Let the dispatcher try these messages afresh, and return the destination of each that is tried.
 
     Parked ones, and for the data platform sent ones too; all others are left as they are. The last error stays to be
-    read until the next attempt.
+    read until the next attempt. What `by` does is recorded message by message; None stands for a program.
     """
-    rows = sql.fetch_all(SEND_AGAIN, {"message_ids": list(message_ids), "without_order": DATA_PLATFORM})
-    return [destination for (destination,) in rows]
+    with transaction.atomic():
+        rows = sql.fetch_all(SEND_AGAIN, {"message_ids": list(message_ids), "without_order": DATA_PLATFORM})
+        if by is not None:
+            for message_id, _destination, sent_at, parked_at, attempts in rows:
+                record(
+                    by,
+                    SENT_AGAIN,
+                    OutboxMessage(id=message_id),
+                    before={"sent_at": sent_at, "parked_at": parked_at, "attempts": attempts},
+                    after={"sent_at": None, "parked_at": None, "attempts": 0},
+                )
+    return [destination for _id, destination, *_before in rows]
 
 
 def retry_parked(

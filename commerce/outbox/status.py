@@ -4,6 +4,7 @@ Owns the counts; never changes a message.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from commerce.core import sql
 from commerce.outbox.routes import is_switched_on
@@ -18,6 +19,45 @@ COUNTS = """
     FROM outbox_message
     GROUP BY destination
 """
+
+MOST_COUNTED = 10_000
+
+# Looks at what waits or is parked, never at what was sent: each part is the front of an index that has nothing else.
+OWED = """
+    SELECT asked.name, waiting.messages, waiting.since, parked.messages, parked.since
+    FROM unnest(%(destinations)s::text[]) WITH ORDINALITY AS asked (name, place)
+    CROSS JOIN LATERAL (
+        SELECT count(*), (array_agg(created_at ORDER BY id))[1] FROM (
+            SELECT id, created_at FROM outbox_message
+            WHERE destination = asked.name AND sent_at IS NULL AND parked_at IS NULL
+            ORDER BY id LIMIT %(limit)s
+        ) AS message
+    ) AS waiting (messages, since)
+    LEFT JOIN (
+        SELECT destination, count(*), min(parked_at) FROM (
+            SELECT destination, parked_at FROM outbox_message
+            WHERE parked_at IS NOT NULL AND sent_at IS NULL
+            ORDER BY parked_at LIMIT %(limit)s
+        ) AS message GROUP BY destination
+    ) AS parked (destination, messages, since) ON parked.destination = asked.name
+    ORDER BY asked.place
+"""
+
+
+@dataclass(frozen=True)
+class Owed:
+    """What one destination has not got: how many messages wait or are parked, and since when the first of each does.
+
+    Nothing is counted beyond `MOST_COUNTED`, which then stands for that many or more. The times are None where there
+    is no message.
+    """
+
+    destination: str
+    switched_on: bool
+    waiting: int
+    waiting_since: datetime | None
+    parked: int
+    parked_since: datetime | None
 
 
 @dataclass(frozen=True)
@@ -43,3 +83,13 @@ def outbox_status() -> list[DestinationStatus]:
         DestinationStatus(destination, is_switched_on(destination), *counts.get(destination, ()))
         for destination in dict.fromkeys([*known_destinations(), *sorted(counts)])
     ]
+
+
+def owed() -> list[Owed]:
+    """Every destination that is switched on, and every other one that has a sink and has not got all. One query."""
+    rows = sql.fetch_all(OWED, {"destinations": list(known_destinations()), "limit": MOST_COUNTED})
+    found = [
+        Owed(name, is_switched_on(name), waiting, waiting_since, parked or 0, parked_since)
+        for name, waiting, waiting_since, parked, parked_since in rows
+    ]
+    return [each for each in found if each.switched_on or each.waiting or each.parked]

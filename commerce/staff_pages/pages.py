@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import DataError
@@ -49,15 +50,15 @@ def staff_id(request: HttpRequest) -> int:
 
 
 @contextmanager
-def _forgeries_refused() -> Iterator[None]:
+def forgeries_refused() -> Iterator[None]:
     """No page offers a value that the database has no room for: a number too large, text with a NUL.
 
-    Raises SuspiciousOperation.
+    Nor one that a filter cannot read. Raises SuspiciousOperation.
     """
     try:
         yield
-    except DataError as error:
-        raise SuspiciousOperation("The database has no room for a value.") from error
+    except (DataError, IncorrectLookupParameters) as error:
+        raise SuspiciousOperation("A value is of no use to a filter or the database.") from error
 
 
 class KeptForever(Page):
@@ -65,6 +66,8 @@ class KeptForever(Page):
 
     paginator = CappedPaginator
     show_full_result_count = False
+    # Counts beside each filter would count the whole table, once for each choice.
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = True
     warn_unsaved_form = True
@@ -74,22 +77,24 @@ class KeptForever(Page):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._refuse_forged_list(request)
-        with _forgeries_refused():
-            return super().changelist_view(request, extra_context)
+        with forgeries_refused():
+            page = super().changelist_view(request, extra_context)
+            # Some filters ask the database only when they are drawn.
+            return page.render() if isinstance(page, TemplateResponse) else page
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        with _forgeries_refused():
+        with forgeries_refused():
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        with _forgeries_refused():
+        with forgeries_refused():
             return super().delete_view(request, object_id, extra_context)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         """What staff did to the row, with their reasons."""
-        with _forgeries_refused():
+        with forgeries_refused():
             row = self.get_object(request, unquote(object_id))
         if row is None:
             return self._get_obj_does_not_exist_redirect(  # type: ignore[attr-defined,no-any-return]  # not in the stubs

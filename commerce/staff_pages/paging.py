@@ -29,7 +29,8 @@ class CappedPaginator(Pages):
         rows = self.object_list
         if isinstance(rows, list | tuple):
             return len(rows)
-        return cast("QuerySet[Any]", rows).order_by()[: MOST_ROWS_COUNTED + 1].count()
+        # The keys alone, or whatever else is worked out for a row would be worked out for each that is counted.
+        return cast("QuerySet[Any]", rows).order_by().values("pk")[: MOST_ROWS_COUNTED + 1].count()
 
     @property
     def is_capped(self) -> bool:

@@ -1,5 +1,6 @@
 """Stock moves only together with a movement row, all or nothing, and never below zero."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,21 +9,25 @@ from django.db.models import Sum
 from django.utils import timezone
 from psycopg import sql
 
+from commerce.audit.models import StaffAction
+from commerce.audit.record import Staff
 from commerce.core.locks import locked_transaction
 from commerce.core.sql import violated_constraint
+from commerce.idempotency.claims import Once
 from products import services
-from products.errors import OutOfStock, ProductNotFound, Shortage
+from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 from products.models import Product, StockMovement
 from products.operations import TakenLine, record_sale, return_stock, take_stock
-from tests.factories import ProductFactory
+from products.rules import MOST_UNITS
+from tests.concurrency import naive
+from tests.factories import ProductFactory, StaffFactory
 from tests.layers import LOCKS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
-from tests.together import together
+from tests.together import Meeting, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ORDER = 7
-CLERK = 3
 
 
 @pytest.fixture
@@ -85,44 +90,95 @@ class TestTaking:
         assert violated_constraint(error.value) == "stock_movement_once_per_order"
 
 
+@pytest.fixture
+def clerk() -> Staff:
+    return Staff(StaffFactory().pk, "Counted again.")
+
+
+def adjust(product_id: int, delta: int, by: Staff) -> int:
+    return services.adjust_stock(product_id=product_id, delta=delta, by=by, once=Once())
+
+
 class TestAdjusting:
     @pytest.mark.parametrize(("delta", "after"), [(5, 15), (-10, 0), (0, 10)])
-    def test_counts_and_says_who_and_why(self, pen: Product, delta: int, after: int) -> None:
-        assert services.adjust_stock(product_id=pen.pk, delta=delta, actor_id=CLERK, note="counted again") == after
+    def test_counts_and_says_who_and_why(self, pen: Product, clerk: Staff, delta: int, after: int) -> None:
+        assert adjust(pen.pk, delta, clerk) == after
         assert stock(pen) == after
         movement = StockMovement.objects.get(reason="ADJUSTMENT")
-        assert (movement.quantity, movement.actor_id, movement.note) == (delta, CLERK, "counted again")
+        assert (movement.quantity, movement.actor_id, movement.note) == (delta, clerk.id, "Counted again.")
 
-    def test_takes_no_more_than_is_there(self, pen: Product) -> None:
+    def test_is_written_down_with_the_stock_before_and_after(self, pen: Product, clerk: Staff) -> None:
+        adjust(pen.pk, -3, clerk)
+        action = StaffAction.objects.get()
+        assert (action.subject_type, action.subject_id) == ("products.product", str(pen.pk))
+        assert (action.action, action.actor_id, action.reason) == ("Stock adjusted", clerk.id, "Counted again.")
+        assert (action.before, action.after) == ({"stock": 10}, {"stock": 7})
+
+    def test_takes_no_more_than_is_there(self, pen: Product, clerk: Staff) -> None:
         with nothing_changes(), pytest.raises(OutOfStock) as refusal:
-            services.adjust_stock(product_id=pen.pk, delta=-11, actor_id=CLERK, note="")
+            adjust(pen.pk, -11, clerk)
         assert refusal.value.shortages == [Shortage(pen.pk, 11, 10)]
+        assert StaffAction.objects.count() == 0
 
-    def test_of_nothing_is_refused(self) -> None:
+    def test_adds_no_more_than_can_be_counted(self, clerk: Staff) -> None:
+        grains = ProductFactory(stock=MOST_UNITS - 5)
+        with nothing_changes(), pytest.raises(TooManyUnits) as refusal:
+            adjust(grains.pk, 6, clerk)
+        assert (refusal.value.available, refusal.value.most) == (MOST_UNITS - 5, MOST_UNITS)
+        assert adjust(grains.pk, 5, clerk) == MOST_UNITS
+
+    def test_of_nothing_is_refused(self, clerk: Staff) -> None:
         with nothing_changes(), pytest.raises(ProductNotFound):
-            services.adjust_stock(product_id=999_999_999, delta=1, actor_id=CLERK, note="")
+            adjust(999_999_999, 1, clerk)
 
     def test_of_two_members_of_staff_at_once_both_count(self, pen: Product) -> None:
+        """By the statement alone: nobody waits for a lock."""
+        clerks = [Staff(StaffFactory().pk, "Counted.") for _ in range(10)]
         with switched_off(LOCKS_OFF):
-            together(
-                [lambda: services.adjust_stock(product_id=pen.pk, delta=1, actor_id=CLERK, note="") for _ in range(10)]
-            )
+            together([partial(adjust, pen.pk, 1, clerk) for clerk in clerks])
         assert stock(pen) == 20
+
+    def test_of_two_at_once_from_what_was_read_one_is_lost(self, pen: Product) -> None:
+        """The control of the above."""
+        meeting = Meeting()
+        clerks = [Staff(StaffFactory().pk, "Counted.") for _ in range(2)]
+        with switched_off(LOCKS_OFF), naive.adjustment(meeting.attend):
+            together([partial(adjust, pen.pk, 1, clerk) for clerk in clerks])
+        assert meeting.took_place
+        pen.refresh_from_db()
+        assert pen.stock == 11
 
 
 class TestCatalogue:
-    def test_a_new_product_has_its_opening_stock(self) -> None:
-        product = services.create_product(Product(name="Lamp", price=30_000), opening_stock=4, actor_id=CLERK)
+    def test_a_new_product_has_its_opening_stock(self, clerk: Staff) -> None:
+        lamp = Product(name="Lamp", price=30_000)
+        product = services.create_product(lamp, opening_stock=4, by=clerk, once=Once())
         assert stock(product) == 4
         assert StockMovement.objects.get().reason == "OPENING"
+        action = StaffAction.objects.get()
+        assert (action.action, action.subject_id, action.before) == ("Added", str(product.pk), {})
+        told = {"name": "Lamp", "description": "", "price": 30_000, "is_active": True, "stock": 4}
+        assert action.after == told
 
-    def test_an_edit_from_a_stale_form_leaves_the_stock_alone(self, pen: Product) -> None:
+    def test_an_edit_from_a_stale_form_leaves_the_stock_alone(self, pen: Product, clerk: Staff) -> None:
         stale = Product.objects.get(pk=pen.pk)
-        services.adjust_stock(product_id=pen.pk, delta=-4, actor_id=CLERK, note="")
+        adjust(pen.pk, -4, clerk)
         stale.name = "Fountain pen"
-        services.save_product(stale)
+        services.save_product(stale, by=clerk)
         assert stock(pen) == 6
         assert pen.name == "Fountain pen"
+
+    def test_an_edit_is_written_down_with_what_differs(self, pen: Product, clerk: Staff) -> None:
+        pen.price, pen.name = 1_500, "Fountain pen"
+        services.save_product(pen, by=clerk)
+        action = StaffAction.objects.get()
+        assert (action.action, action.subject_id) == ("Changed", str(pen.pk))
+        assert action.before == {"name": "Pen", "price": 1_200}
+        assert action.after == {"name": "Fountain pen", "price": 1_500}
+
+    def test_an_edit_that_changes_nothing_is_not_written_down(self, pen: Product, clerk: Staff) -> None:
+        services.save_product(pen, by=clerk)
+        assert StaffAction.objects.count() == 0
 
 
 def refused_by(statement: str | sql.Composed, params: list[Any]) -> str | None:

@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from django.db import IntegrityError, connection
 from django.utils import timezone
 
+from commerce.audit.models import StaffAction
 from commerce.outbox.sinks.kafka_source import Received
 from orders.events import order_as_json
 from stats import consumers, operations, services
@@ -268,7 +269,7 @@ class TestReplay:
         consumers.count(batch(b"{"))
         ProductFactory(pk=777)
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
-        clerk = Staff("stats.view_deadletter", "stats.change_deadletter")
+        clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         answer = clerk.post("stats_deadletter_changelist", action="replay", _selected_action=chosen)
         assert told_by(answer) == ["1 letter was replayed.", "1 letter still cannot be counted."]
         assert DeadLetter.objects.get(replayed_at=None).offset == 0
@@ -278,10 +279,47 @@ class TestReplay:
         for state, expected in (("waiting", [0]), ("replayed", [5])):
             shown = clerk.get("stats_deadletter_changelist", state=state).context["cl"].queryset
             assert [each.offset for each in shown] == expected
+        assert [
+            (each.actor, each.action, each.after.get("replayed")) for each in StaffAction.objects.order_by("id")
+        ] == [
+            (clerk.user, "Replayed", True),
+            (clerk.user, "Replayed", False),
+        ]
+        [done] = StaffAction.objects.filter(subject_type="stats.deadletter", subject_id=str(letter.pk))
+        assert done.before == {"reason": letter.reason}
+
+    def test_a_replay_that_is_sent_twice_counts_once_and_is_written_down_once(self, order: Order, pen: Product) -> None:
+        letter = self.mislaid(order, pen)
+        ProductFactory(pk=777)
+        clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
+        told = [
+            told_by(clerk.post("stats_deadletter_changelist", action="replay", _selected_action=[letter.pk]))[-1]
+            for _ in range(2)
+        ]
+        assert told == ["1 letter was replayed.", "0 letters were replayed."]
+        assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
+        assert StaffAction.objects.count() == 1
+
+    def test_staff_replay_no_more_at_once_than_fit_into_a_request(
+        self, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        consumers.count(batch(b"{", b"[", b"}"))
+        monkeypatch.setattr("stats.admin.counted.LETTERS_AT_ONCE", 2)
+        clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
+        chosen = list(DeadLetter.objects.values_list("pk", flat=True))
+        answer = clerk.post("stats_deadletter_changelist", action="replay", _selected_action=chosen)
+        assert told_by(answer)[-1] == "Only the first 2 were tried. Choose the rest again."
+        assert StaffAction.objects.count() == 2
+
+    def test_a_long_reason_can_be_read_on_the_list(self) -> None:
+        consumers.count(batch(b"{"))
+        DeadLetter.objects.update(reason=f"{'word ' * 50}end")
+        page = Staff("stats.view_deadletter").get("stats_deadletter_changelist").content.decode()
+        assert f"{'word ' * 50}end" in page
 
     def test_who_may_only_look_replays_nothing(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
-        onlooker = Staff("stats.view_deadletter")
+        onlooker = Staff("stats.view_deadletter", "stats.change_deadletter")
         with nothing_changes():
             onlooker.post("stats_deadletter_changelist", action="replay", _selected_action=[letter.pk])

@@ -6,6 +6,7 @@ import pytest
 from django.utils import timezone
 
 from balances.models import LedgerEntry, User
+from commerce.audit.record import Staff
 from commerce.outbox.models import OutboxMessage
 from coupons.models import Coupon, UserCoupon
 from products import services
@@ -105,7 +106,7 @@ def test_a_coupon_whose_time_is_over_comes_back_expired(user: User, pen: Product
 def test_the_refund_is_what_was_paid_not_what_it_costs_now(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     pen.price, pen.is_active = 9_999, False
-    services.save_product(pen)
+    services.save_product(pen, by=Staff(StaffFactory().pk))
     Shopper(user).post(f"/api/orders/{order.pk}/cancel")
     user.refresh_from_db()
     pen.refresh_from_db()

@@ -9,6 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from balances.models import LedgerEntry, User
+from commerce.audit.record import Staff
 from commerce.outbox.models import OutboxMessage
 from coupons.models import DiscountType
 from orders.models import Order
@@ -18,6 +19,7 @@ from products.rules import HIGHEST_PRICE_WON
 from tests.factories import (
     CouponFactory,
     ProductFactory,
+    StaffFactory,
     UserCouponFactory,
     UserFactory,
     expired_coupon_of,
@@ -107,7 +109,7 @@ class TestPlacing:
         shopper = Shopper(user)
         placed = shopper.post(ORDERS, {"items": items((pen, 1))}).json
         pen.name, pen.price = "Gold pen", 99_000
-        services.save_product(pen)
+        services.save_product(pen, by=Staff(StaffFactory().pk))
         assert shopper.get(f"{ORDERS}/{placed['id']}").json == placed
 
     def test_an_order_is_told_with_the_order_as_the_api_shows_it(self, user: User, pen: Product) -> None:

@@ -7,10 +7,12 @@ from contextlib import contextmanager, nullcontext
 import pytest
 from pytest_django import Settings
 
+from commerce.audit.record import Staff
 from commerce.core import page_cache, redis
+from commerce.idempotency.claims import Once
 from products import services, views
 from products.models import Product
-from tests.factories import ProductFactory, UserFactory, order_of
+from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
 from tests.shop_state import statements
 from tests.shopper import Shopper
 from tests.together import together
@@ -24,6 +26,11 @@ CROWD = 20
 @pytest.fixture
 def pen() -> Product:
     return ProductFactory(name="Pen", price=1_200)
+
+
+@pytest.fixture
+def clerk() -> Staff:
+    return Staff(StaffFactory().pk, "Counted.")
 
 
 def test_an_unchanged_list_is_not_sent_again(stranger: Shopper, pen: Product) -> None:
@@ -54,33 +61,33 @@ def test_the_list_lives_for_a_minute(stranger: Shopper, pen: Product) -> None:
     assert 58_000 < redis.cache.client.pttl(key) <= 60_000
 
 
-def test_a_staff_edit_shows_at_once(stranger: Shopper, pen: Product) -> None:
+def test_a_staff_edit_shows_at_once(stranger: Shopper, pen: Product, clerk: Staff) -> None:
     before = stranger.get(PRODUCTS)
     pen.name, pen.price = "Fountain pen", 9_900
-    services.save_product(pen)
+    services.save_product(pen, by=clerk)
     after = stranger.get(PRODUCTS, headers={"If-None-Match": before.headers["ETag"]})
     assert after.status == 200
     assert [(product["name"], product["price"]) for product in after.json["results"]] == [("Fountain pen", 9_900)]
 
 
-def test_a_product_taken_off_the_shelf_is_gone_at_once(stranger: Shopper, pen: Product) -> None:
+def test_a_product_taken_off_the_shelf_is_gone_at_once(stranger: Shopper, pen: Product, clerk: Staff) -> None:
     stranger.get(PRODUCTS)
     pen.is_active = False
-    services.save_product(pen)
+    services.save_product(pen, by=clerk)
     assert stranger.get(PRODUCTS).json["count"] == 0
 
 
-def test_an_edit_renews_every_page_and_filter(stranger: Shopper, pen: Product) -> None:
+def test_an_edit_renews_every_page_and_filter(stranger: Shopper, pen: Product, clerk: Staff) -> None:
     queries: list[dict[str, str]] = [{}, {"search": "pen"}, {"ordering": "-price", "pageSize": "1"}]
     for query in queries:
         stranger.get(PRODUCTS, query)
     pen.price = 1
-    services.save_product(pen)
+    services.save_product(pen, by=clerk)
     assert [stranger.get(PRODUCTS, query).json["results"][0]["price"] for query in queries] == [1, 1, 1]
 
 
 def test_a_page_rendered_from_the_old_price_is_not_kept(
-    stranger: Shopper, pen: Product, monkeypatch: pytest.MonkeyPatch
+    stranger: Shopper, pen: Product, clerk: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An edit that commits while a list is being rendered must not be hidden behind that list for a minute."""
     render = views._render_list
@@ -89,7 +96,7 @@ def test_a_page_rendered_from_the_old_price_is_not_kept(
         rendered: bytes = render(request)  # type: ignore[arg-type]  # passed through as it came
         monkeypatch.setattr(views, "_render_list", render)
         pen.price = 77
-        services.save_product(pen)
+        services.save_product(pen, by=clerk)
         return rendered
 
     monkeypatch.setattr(views, "_render_list", edited_meanwhile)
@@ -105,9 +112,9 @@ def test_a_sale_does_not_renew_the_list(stranger: Shopper, pen: Product) -> None
     assert ran == []
 
 
-def test_a_stock_correction_shows_at_once(stranger: Shopper, pen: Product) -> None:
+def test_a_stock_correction_shows_at_once(stranger: Shopper, pen: Product, clerk: Staff) -> None:
     stranger.get(PRODUCTS)
-    services.adjust_stock(product_id=pen.pk, delta=-4, actor_id=1, note="broken")
+    services.adjust_stock(product_id=pen.pk, delta=-4, by=clerk, once=Once())
     assert stranger.get(PRODUCTS).json["results"][0]["stock"] == 6
 
 

@@ -1,14 +1,18 @@
 """Accounts in the back-office: everything but the money."""
 
+from typing import Any
+
 import pytest
-from django.contrib.admin.models import LogEntry
 
 from balances.models import User
 from balances.services import charge_balance
 from commerce.idempotency.claims import Once
-from tests.back_office.staff import Staff
-from tests.factories import UserFactory
-from tests.shop_state import nothing_changes
+from commerce.staff_pages.paging import MOST_ROWS_COUNTED
+from coupons.services import issue_coupon
+from tests.back_office.staff import Page, Staff
+from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory, order_of
+from tests.plans import plan_of
+from tests.shop_state import nothing_changes, statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -35,13 +39,12 @@ def customer() -> User:
 def test_a_balance_is_shown_and_cannot_be_sent(customer: User) -> None:
     staff = Staff(superuser=True)
     opened = staff.get("balances_user_change", customer.pk)
-    assert "balance" not in opened.context["adminform"].form.fields
-    assert '<div class="readonly">5000</div>' in opened.content.decode()
+    assert {"balance", "wallet"} & set(opened.context["adminform"].form.fields) == set()
+    assert "₩5,000" in opened.content.decode()
     answer = staff.post("balances_user_change", customer.pk, **form_of(customer, email="a@b.kr", balance="999999"))
     assert answer.status_code == 302
     customer.refresh_from_db()
     assert (customer.email, customer.balance) == ("a@b.kr", 5_000)
-    assert LogEntry.objects.get().user_id == staff.user.pk
 
 
 def test_saving_an_account_that_was_read_earlier_keeps_what_was_charged_meanwhile(customer: User) -> None:
@@ -100,16 +103,150 @@ def test_staff_do_not_give_rights_to_anyone(customer: User) -> None:
     assert customer.is_staff is False
 
 
-def test_staff_do_not_touch_a_superuser() -> None:
-    boss = Staff(superuser=True).user
+@pytest.mark.parametrize("is_superuser", [False, True], ids=["staff", "superuser"])
+def test_staff_do_not_touch_accounts_of_staff(is_superuser: bool) -> None:
+    """Whoever sets the password of a colleague has the colleague's rights."""
+    colleague = StaffFactory(is_superuser=is_superuser)
     clerk = Staff(*MANAGE_USERS)
-    with nothing_changes():
-        assert clerk.post("balances_user_change", boss.pk, **form_of(boss, email="x@y.kr")).status_code == 403
-        answer = clerk.post(
-            "auth_user_password_change",
-            boss.pk,
-            usable_password="true",
-            password1="tangerine-4711",
-            password2="tangerine-4711",
-        )
-        assert answer.status_code == 403
+    for account in (colleague, clerk.user):
+        with nothing_changes():
+            answer = clerk.post("balances_user_change", account.pk, **form_of(account, email="x@y.kr"))
+            assert answer.status_code == 403
+            answer = clerk.post(
+                "auth_user_password_change",
+                account.pk,
+                usable_password="true",
+                password1="tangerine-4711",
+                password2="tangerine-4711",
+            )
+            assert answer.status_code == 403
+
+
+def test_a_new_account_of_staff_is_nothing_that_other_staff_can_make() -> None:
+    clerk = Staff(*MANAGE_USERS, "balances.add_user")
+    password = {"usable_password": "true", "password1": "tangerine-4711", "password2": "tangerine-4711"}
+    clerk.post("balances_user_add", username="newcomer", is_staff="on", is_superuser="on", **password)
+    newcomer = User.objects.get(username="newcomer")
+    assert (newcomer.is_staff, newcomer.is_superuser) == (False, False)
+
+
+def test_who_only_looks_sees_nothing_of_a_password(customer: User) -> None:
+    customer.set_password("tangerine-4711")
+    customer.save()
+    page = Staff("balances.view_user").get("balances_user_change", customer.pk).content.decode()
+    _algorithm, _work, salt, digest = customer.password.split("$")
+    for secret in (salt[:6], digest[:6], "pbkdf2"):
+        assert secret not in page
+
+
+class TestTheList:
+    """Found by what a caller says on the phone, at a price that does not grow with the shop."""
+
+    @pytest.fixture
+    def viewer(self) -> Staff:
+        return Staff("balances.view_user")
+
+    def found(self, viewer: Staff, **query: Any) -> list[str]:
+        shown = viewer.get("balances_user_changelist", **query).context["cl"].result_list
+        return [user.username for user in shown]
+
+    def test_shows_balances_in_won(self, viewer: Staff, customer: User) -> None:
+        assert "₩5,000" in viewer.get("balances_user_changelist").content.decode()
+
+    @pytest.mark.parametrize(
+        ("term", "names"),
+        [
+            ("mina", ["minam", "mina"]),
+            ("minam", ["minam"]),
+            ("  mina ", ["minam", "mina"]),
+            ("ina", []),
+            ("Mina@Example.com", ["mina"]),
+            ("example.com", []),
+            ("%", []),
+            ("m_na", []),
+            ("9" * 30, []),
+        ],
+    )
+    def test_is_searched_by_the_beginning_of_a_name_or_a_whole_address(
+        self, viewer: Staff, term: str, names: list[str]
+    ) -> None:
+        UserFactory(username="mina", email="mina@example.com")
+        UserFactory(username="minam", email="other@example.com")
+        UserFactory(username="joon")
+        assert self.found(viewer, q=term) == names
+
+    def test_is_searched_by_number(self, viewer: Staff, customer: User) -> None:
+        UserFactory(username=f"{customer.pk}-more")
+        assert self.found(viewer, q=str(customer.pk)) == [f"{customer.pk}-more", customer.username]
+
+    def test_is_filtered_by_staff_and_by_active(self, viewer: Staff, customer: User) -> None:
+        UserFactory(username="gone", is_active=False)
+        assert self.found(viewer, is_staff__exact=1) == [viewer.user.username]
+        assert self.found(viewer, is_active__exact=0) == ["gone"]
+
+    def test_asks_each_index_of_its_own(self, viewer: Staff) -> None:
+        """No search reads every account, and none looks into the middle of a text."""
+        answer = viewer.get("balances_user_changelist", q="42@example.com")
+        query, params = answer.context["cl"].queryset.order_by().query.sql_with_params()
+        plan = plan_of(query, params)
+        assert "user_email" in plan
+        assert "user_username_cf016618_like" in plan
+        assert "Seq Scan" not in plan
+
+    def test_is_not_counted_to_its_end(self, viewer: Staff) -> None:
+        with statements() as ran:
+            self.found(viewer)
+        assert [f"LIMIT {MOST_ROWS_COUNTED + 1}" in each for each in ran if "COUNT(" in each] == [True]
+
+
+class TestThePage:
+    """What there is to know about a customer who calls."""
+
+    def page(self, staff: Staff, customer: User) -> Page:
+        return staff.get("balances_user_change", customer.pk)
+
+    def test_shows_the_latest_twenty_entries_with_type_amount_and_order(self, customer: User) -> None:
+        for amount in range(1, 21):
+            charge_balance(user_id=customer.pk, amount=amount, once=Once())
+        order = order_of(customer, {ProductFactory(price=1_500): 2})
+        opened = self.page(Staff(superuser=True), customer)
+        shown = [(entry.type, entry.amount, entry.balance_after) for entry, _colour in opened.context["entries"]]
+        assert shown[0] == ("PAYMENT", -3_000, 2_210)
+        assert shown[1:3] == [("CHARGE", 20, 5_210), ("CHARGE", 19, 5_190)]
+        assert len(shown) == 20
+        page = opened.content.decode()
+        assert "-₩3,000" in page
+        assert "₩2,210" in page
+        assert f'<a class="text-link" href="/admin/orders/order/{order.pk}/change/">#{order.pk}</a>' in page
+
+    def test_leads_to_the_orders_and_the_coupons_of_this_customer_alone(self, customer: User) -> None:
+        staff, other = Staff(superuser=True), UserFactory(balance=5_000)
+        pen, coupon = ProductFactory(), CouponFactory()
+        mine, _theirs = order_of(customer, {pen: 1}), order_of(other, {pen: 1})
+        held = issue_coupon(user_id=customer.pk, coupon_id=coupon.pk, once=Once())
+        issue_coupon(user_id=other.pk, coupon_id=coupon.pk, once=Once())
+        tools = {str(tool["title"]): tool["link"] for tool in self.page(staff, customer).context["tools"]}
+        assert [*tools] == ["Adjust balance", "Orders", "Coupons", "Ledger"]
+
+        def rows(title: str) -> list[int]:
+            return [row.pk for row in staff.client.get(tools[title]).context["cl"].result_list]
+
+        assert rows("Orders") == [mine.pk]
+        assert rows("Coupons") == [held.pk]
+        assert rows("Ledger") == [entry.pk for entry in customer.ledger.all()]
+
+    def test_leads_nowhere_that_the_reader_may_not_go(self, customer: User) -> None:
+        opened = self.page(Staff("balances.view_user"), customer)
+        assert opened.context["tools"] == []
+        assert "entries" not in opened.context
+
+    def test_costs_as_many_queries_for_a_busy_customer_as_for_a_new_one(self, customer: User) -> None:
+        staff = Staff(superuser=True)
+        self.page(staff, customer)
+        with statements() as few:
+            self.page(staff, customer)
+        for _ in range(30):
+            charge_balance(user_id=customer.pk, amount=1, once=Once())
+        with statements() as more:
+            self.page(staff, customer)
+        assert len(more) == len(few) <= 14

@@ -2,6 +2,7 @@
 
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from django.db import models
@@ -116,7 +117,7 @@ def test_stock_is_not_adjusted_by_what_is_no_number_of_units(admin_user: Staff, 
     product = ProductFactory(stock=10)
     address = reverse("admin:products_product_changelist") + f"{product.pk}/adjust-stock/"
     with nothing_changes():
-        answer = admin_user.client.post(address, {"delta": number, "note": "by hand"})
+        answer = admin_user.client.post(address, {"delta": number, "reason": "by hand", "form_key": uuid4()})
     assert answer.status_code in (200, 400)
 
 
@@ -124,4 +125,4 @@ def test_stock_is_not_adjusted_by_what_is_no_number_of_units(admin_user: Staff, 
 def test_the_stock_of_no_product_is_not_adjusted(admin_user: Staff, product: str) -> None:
     address = reverse("admin:products_product_changelist") + f"{product}/adjust-stock/"
     assert admin_user.client.get(address).status_code == 404
-    assert admin_user.client.post(address, {"delta": "1", "note": "x"}).status_code == 404
+    assert admin_user.client.post(address, {"delta": "1", "reason": "x", "form_key": uuid4()}).status_code == 404

@@ -1,19 +1,24 @@
 """Coupons in the back-office: free terms before the first issue, kept promises after it."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
+from commerce.audit.models import StaffAction
+from commerce.audit.record import Staff as Deed
 from commerce.idempotency.claims import Once
 from coupons.errors import CouponTermsFixed
 from coupons.models import Coupon
 from coupons.services import issue_coupon, save_coupon
-from tests.back_office.staff import Staff, errors_of
-from tests.factories import CouponFactory, UserFactory
+from tests.back_office.staff import Staff, errors_of, told_by
+from tests.factories import CouponFactory, StaffFactory, UserFactory
 from tests.shop_state import nothing_changes
+from tests.together import together
+from tests.web_forms import fields_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,7 +70,7 @@ def test_a_new_coupon_has_issued_nothing(clerk: Staff) -> None:
         issue_ends_at=now + timedelta(days=3),
         valid_until=now + timedelta(days=30),
     )
-    answer = clerk.post("coupons_coupon_add", **form_of(draft, issued_count=50))
+    answer = clerk.post("coupons_coupon_add", **form_of(draft, issued_count=50, form_key=uuid4()))
     assert answer.status_code == 302
     coupon = Coupon.objects.get()
     assert (coupon.name, coupon.discount_type, coupon.discount_value, coupon.max_discount) == (
@@ -159,7 +164,7 @@ def test_terms_that_contradict_themselves_are_said_at_their_field(
     values = {name: now + value if isinstance(value, timedelta) else value for name, value in changes.items()}
     with nothing_changes():
         where = [coupon.pk] if page == "change" else []
-        answer = clerk.post(f"coupons_coupon_{page}", *where, **form_of(coupon, **values))
+        answer = clerk.post(f"coupons_coupon_{page}", *where, **form_of(coupon, form_key=uuid4(), **values))
     assert errors_of(answer) == {field: [message]}
 
 
@@ -175,8 +180,10 @@ def test_a_unit_issued_while_the_page_was_open_fixes_the_terms(coupon: Coupon) -
     opened = Coupon.objects.get(pk=coupon.pk)
     issue_one(coupon)
     opened.discount_value = 1
+    by = Deed(StaffFactory().pk)
     with nothing_changes(), pytest.raises(CouponTermsFixed):
-        save_coupon(opened)
+        save_coupon(opened, by=by)
+    assert StaffAction.objects.count() == 0
 
 
 def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
@@ -184,11 +191,11 @@ def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
 ) -> None:
     """The unit is issued at the last moment: after the form was checked, before the service has its lock."""
 
-    def save_late(late: Coupon, *, seen: Mapping[str, object]) -> Coupon:
+    def save_late(late: Coupon, **how: Any) -> Coupon:
         issue_one(late)
-        return save_coupon(late, seen=seen)
+        return save_coupon(late, **how)
 
-    monkeypatch.setattr("coupons.admin.services.save_coupon", save_late)
+    monkeypatch.setattr("coupons.services.save_coupon", save_late)
     answer = clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, discount_value=1))
     assert answer.status_code == 302
     page = clerk.get("coupons_coupon_change", coupon.pk).content.decode()
@@ -201,6 +208,61 @@ def test_saving_keeps_the_units_issued_meanwhile(coupon: Coupon) -> None:
     opened = Coupon.objects.get(pk=coupon.pk)
     issue_one(coupon)
     opened.name = "Renamed"
-    save_coupon(opened)
+    save_coupon(opened, by=Deed(StaffFactory().pk))
     stored = Coupon.objects.get()
     assert (stored.name, stored.issued_count) == ("Renamed", 1)
+
+
+class TestAFormThatIsSentTwice:
+    """A double click, a reload, two tabs."""
+
+    @pytest.fixture
+    def sent(self, clerk: Staff, coupon: Coupon) -> dict[str, Any]:
+        opened = fields_of(clerk.get("coupons_coupon_add").content.decode())
+        return {**form_of(coupon, name="Summer"), "form_key": opened["form_key"]}
+
+    def test_makes_one_coupon_and_says_so_twice(self, clerk: Staff, sent: dict[str, Any]) -> None:
+        first, second = (clerk.post("coupons_coupon_add", **sent) for _ in range(2))
+        summer = Coupon.objects.get(name="Summer")
+        for answer in (first, second):
+            assert answer.status_code == 302
+            assert f"/admin/coupons/coupon/{summer.pk}/change/" in told_by(answer)[-1]
+        assert StaffAction.objects.filter(action="Added").count() == 1
+
+    def test_makes_one_coupon_at_the_same_moment(self, clerk: Staff, sent: dict[str, Any]) -> None:
+        answers = together([partial(clerk.post, "coupons_coupon_add", **sent)] * 4)
+        assert [answer.status_code for answer in answers] == [302] * 4
+        assert Coupon.objects.filter(name="Summer").count() == 1
+
+    def test_with_another_key_makes_another_one(self, clerk: Staff, sent: dict[str, Any]) -> None:
+        clerk.post("coupons_coupon_add", **sent)
+        clerk.post("coupons_coupon_add", **{**sent, "form_key": uuid4()})
+        assert Coupon.objects.filter(name="Summer").count() == 2
+
+
+def test_what_staff_change_is_written_down_before_and_after(clerk: Staff, coupon: Coupon) -> None:
+    clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, name="Late spring", total_quantity=11))
+    action = StaffAction.objects.get()
+    assert (action.actor, action.action, action.subject_type, action.subject_id) == (
+        clerk.user,
+        "Changed",
+        "coupons.coupon",
+        str(coupon.pk),
+    )
+    assert action.before == {"name": "Spring", "total_quantity": 10}
+    assert action.after == {"name": "Late spring", "total_quantity": 11}
+
+
+def test_a_new_coupon_is_written_down_with_its_terms(clerk: Staff, coupon: Coupon) -> None:
+    clerk.post("coupons_coupon_add", **form_of(coupon, name="Summer", form_key=uuid4()))
+    action = StaffAction.objects.get()
+    assert (action.action, action.subject_id) == ("Added", str(Coupon.objects.get(name="Summer").pk))
+    assert (action.before, action.after["name"], action.after["discount_value"]) == ({}, "Summer", 1_000)
+
+
+def test_who_may_only_look_changes_and_adds_nothing(coupon: Coupon) -> None:
+    onlooker = Staff("coupons.view_coupon")
+    assert onlooker.get("coupons_coupon_change", coupon.pk).status_code == 200
+    with nothing_changes():
+        assert onlooker.post("coupons_coupon_change", coupon.pk, **form_of(coupon, name="X")).status_code == 403
+        assert onlooker.post("coupons_coupon_add", **form_of(coupon, form_key=uuid4())).status_code == 403

@@ -8,15 +8,17 @@ from django.test import Client
 
 from balances.models import LedgerEntry, User
 from balances.services import charge_balance
+from commerce.audit.models import StaffAction
 from commerce.idempotency.claims import Once
 from commerce.idempotency.models import IdempotencyKey
+from commerce.invariants.models import InvariantCheck
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from coupons.models import Coupon, UserCoupon
 from orders.models import Order
 from products.models import Product, StockMovement
 from stats.models import DeadLetter, ProcessedEvent, ProductStat
 from tests.back_office.staff import Staff
-from tests.factories import CouponFactory, ProductFactory, UserFactory
+from tests.factories import ProductFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
 
@@ -33,6 +35,7 @@ HISTORY: list[type[models.Model]] = [
     ProcessedEvent,
     ProductStat,
     DeadLetter,
+    StaffAction,
 ]
 EDITABLE: list[type[models.Model]] = [User, Product, Coupon]
 
@@ -47,7 +50,7 @@ def admin_user() -> Staff:
 
 
 def test_every_table_of_the_shop_has_its_pages() -> None:
-    assert set(admin.site._registry) == {*HISTORY, *EDITABLE, Group}
+    assert set(admin.site._registry) == {*HISTORY, *EDITABLE, Group, InvariantCheck}
 
 
 @pytest.mark.parametrize("model", [*HISTORY, *EDITABLE])
@@ -68,7 +71,8 @@ def test_lists_and_objects_open_with_a_bounded_number_of_queries(admin_user: Sta
 def test_any_search_is_answered(admin_user: Staff, term: str) -> None:
     busy_shop()
     for model in (*HISTORY, *EDITABLE):
-        assert admin_user.get(page(model, "changelist"), q=term).status_code == 200
+        # The number of an order leads to the order.
+        assert admin_user.get(page(model, "changelist"), q=term).status_code in (200, 302)
 
 
 def test_history_is_only_read(admin_user: Staff) -> None:
@@ -106,20 +110,6 @@ def test_staff_without_rights_see_nothing() -> None:
     assert clerk.get("index").status_code == 200
     for model in (*HISTORY, *EDITABLE):
         assert clerk.get(page(model, "changelist")).status_code == 403
-
-
-def test_filters_show_what_they_say(admin_user: Staff) -> None:
-    soon = CouponFactory()
-    Coupon.objects.filter(pk=soon.pk).update(issued_count=0, total_quantity=10)
-    full = CouponFactory()
-    Coupon.objects.filter(pk=full.pk).update(issued_count=10)
-
-    def shown(window: str) -> list[Coupon]:
-        return list(admin_user.get("coupons_coupon_changelist", window=window).context["cl"].queryset)
-
-    assert shown("open") == [soon]
-    assert shown("sold-out") == [full]
-    assert shown("coming") == shown("over") == []
 
 
 def test_pages_follow_the_language_of_the_browser(admin_user: Staff) -> None:

@@ -1,133 +1,390 @@
-"""Orders in the back-office: everything to see, one thing to do."""
+"""Orders in the back-office: found in a step, listed at a glance, and each told as it went."""
 
-from functools import partial
+from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.contrib.admin.models import LogEntry
+from django.utils import timezone
 
 from balances.models import LedgerEntry, User
+from commerce.audit.record import Staff as Colleague
+from commerce.core import sql
 from commerce.idempotency.claims import Once
-from commerce.invariants.check import invariants, violation_of
+from commerce.outbox.models import OutboxMessage
+from coupons.models import UserCoupon
+from orders.admin import searching
 from orders.models import Order
 from orders.services import cancel_order
-from products.models import Product
+from products.models import Product, StockMovement
 from tests.back_office.staff import Page, Staff, told_by
-from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of
-from tests.shop_state import nothing_changes
-from tests.together import together
+from tests.factories import (
+    CouponFactory,
+    ProductFactory,
+    StaffFactory,
+    UserCouponFactory,
+    UserFactory,
+    expired_coupon_of,
+    order_of,
+)
+from tests.shop_state import nothing_changes, statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-CLERK = ("orders.view_order", "orders.change_order", "orders.view_orderitem")
+LIST, PAGE = "orders_order_changelist", "orders_order_change"
+EVERYTHING = (
+    *("orders.view_order", "orders.cancel_order"),
+    *("balances.view_user", "balances.view_ledgerentry", "products.view_product", "products.view_stockmovement"),
+    *("coupons.view_coupon", "coupons.view_usercoupon", "outbox.view_outboxmessage", "outbox.view_deliveryattempt"),
+    "audit.view_staffaction",
+)
 
 
 @pytest.fixture
 def clerk() -> Staff:
-    return Staff(*CLERK)
+    return Staff(*EVERYTHING)
 
 
 @pytest.fixture
-def buyer() -> User:
-    return UserFactory(username="mina", balance=20_000)
+def mina() -> User:
+    return UserFactory(username="mina", email="mina@shop.kr", balance=100_000)
+
+
+@pytest.fixture
+def joon() -> User:
+    return UserFactory(username="joon", balance=100_000)
 
 
 @pytest.fixture
 def pen() -> Product:
-    return ProductFactory(name="Pen", price=3_000, stock=10)
+    return ProductFactory(name="Fountain Pen", price=3_000, stock=50)
 
 
-def cancel(staff: Staff, *orders: Order, confirmed: bool = True) -> Page:
-    return staff.post(
-        "orders_order_changelist",
-        action="cancel_and_refund",
-        _selected_action=[order.pk for order in orders],
-        confirmed="yes" if confirmed else None,
-    )
+@pytest.fixture
+def ink() -> Product:
+    return ProductFactory(name="Ink", price=7_000, stock=50)
 
 
-def test_an_order_shows_its_items_and_its_money(clerk: Staff, buyer: User, pen: Product) -> None:
-    coupon = UserCouponFactory(user=buyer, coupon=CouponFactory(discount_value=1_000))
-    order = order_of(buyer, {pen: 2}, coupon=coupon)
-    page = clerk.get("orders_order_change", order.pk).content.decode()
-    payment = LedgerEntry.objects.get(order_id=order.pk)
-    assert f'<a href="/admin/balances/ledgerentry/{payment.pk}/change/">Payment</a> -5,000 → 15,000' in page
-    for shown in ("Pen", "6000", "1000", "5000", "mina"):
-        assert shown in page
-    assert f"/admin/orders/order/{order.pk}/cancel/" in page
+def shown(page: Page) -> list[Order]:
+    return list(page.context["cl"].result_list)
 
 
-def test_cancelling_asks_first(clerk: Staff, buyer: User, pen: Product) -> None:
-    order = order_of(buyer, {pen: 2})
-    with nothing_changes():
-        asked = cancel(clerk, order, confirmed=False)
-        asked_for_one = clerk.get("orders_order_cancel", order.pk)
-    for question in (asked, asked_for_one):
-        assert question.status_code == 200
-        assert list(question.context["orders"]) == [order]
-        assert "The money goes back to the customer" in question.content.decode()
+class TestTheSearchBox:
+    def test_leads_from_a_number_to_the_order(self, clerk: Staff, mina: User, pen: Product) -> None:
+        order = order_of(mina, {pen: 1})
+        for typed in (str(order.pk), f"#{order.pk}", f" {order.pk} "):
+            answer = clerk.get(LIST, q=typed)
+            assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/orders/order/{order.pk}/change/")
 
+    def test_shows_an_empty_list_for_a_number_that_is_none(self, clerk: Staff, mina: User, pen: Product) -> None:
+        order = order_of(mina, {pen: 1})
+        assert shown(clerk.get(LIST, q=str(order.pk + 1))) == []
 
-def test_cancelled_orders_give_back_money_units_and_coupon(clerk: Staff, buyer: User, pen: Product) -> None:
-    coupon = UserCouponFactory(user=buyer, coupon=CouponFactory(discount_value=1_000))
-    first, second = order_of(buyer, {pen: 2}, coupon=coupon), order_of(buyer, {pen: 3})
-    answer = cancel(clerk, first, second)
-    assert told_by(answer) == ["2 orders were cancelled."]
-    assert set(Order.objects.values_list("status", flat=True)) == {"CANCELLED"}
-    buyer.refresh_from_db()
-    pen.refresh_from_db()
-    coupon.refresh_from_db()
-    assert (buyer.balance, pen.stock, coupon.status) == (20_000, 10, "AVAILABLE")
-    assert {(entry.user_id, entry.object_id) for entry in LogEntry.objects.all()} == {
-        (clerk.user.pk, str(first.pk)),
-        (clerk.user.pk, str(second.pk)),
-    }
-    assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * 25
+    def test_says_nothing_of_an_order_to_who_may_not_see_it(self, mina: User, pen: Product) -> None:
+        assert Staff().get(LIST, q=str(order_of(mina, {pen: 1}).pk)).status_code == 403
 
+    def test_finds_a_number_among_the_filtered_only(self, clerk: Staff, mina: User, pen: Product) -> None:
+        order = order_of(mina, {pen: 1})
+        assert shown(clerk.get(LIST, q=str(order.pk), status__exact="COMPLETED")) == [order]
+        assert shown(clerk.get(LIST, q=str(order.pk), status__exact="CANCELLED")) == []
 
-def test_an_order_cancelled_meanwhile_is_said_and_the_others_go_on(clerk: Staff, buyer: User, pen: Product) -> None:
-    gone, live = order_of(buyer, {pen: 2}), order_of(buyer, {pen: 3})
-    cancel_order(order_id=gone.pk, owner_id=buyer.pk, once=Once())
-    answer = cancel(clerk, gone, live)
-    assert told_by(answer) == [f"Order {gone.pk} is CANCELLED.", "1 order was cancelled."]
-    assert LedgerEntry.objects.filter(type="REFUND").count() == 2
+    def test_finds_customers_by_name_beginning_address_and_number(
+        self, clerk: Staff, mina: User, joon: User, pen: Product
+    ) -> None:
+        hers, his = order_of(mina, {pen: 1}), order_of(joon, {pen: 1})
+        for typed in ("mina", "mi", "mina@shop.kr", "MINA@shop.kr", f"customer:{mina.pk}", f"Customer: {mina.pk}"):
+            assert shown(clerk.get(LIST, q=typed)) == [hers], typed
+        assert shown(clerk.get(LIST, q="jo")) == [his]
+        for typed in ("ina", "shop.kr", "mina@shop", "nobody", f"customer:{joon.pk + 1_000}"):
+            assert shown(clerk.get(LIST, q=typed)) == [], typed
 
-
-def test_two_members_of_staff_refund_the_same_order_once(buyer: User, pen: Product) -> None:
-    order = order_of(buyer, {pen: 2})
-    clerks = [Staff(*CLERK) for _ in range(4)]
-    answers = together([partial(cancel, clerk, order) for clerk in clerks])
-    said = sorted(message for answer in answers for message in told_by(answer))
-    assert said == ["1 order was cancelled.", *[f"Order {order.pk} is CANCELLED."] * 3]
-    buyer.refresh_from_db()
-    assert buyer.balance == 20_000
-
-
-def test_who_may_only_look_does_not_cancel(buyer: User, pen: Product) -> None:
-    order = order_of(buyer, {pen: 2})
-    onlooker = Staff("orders.view_order")
-    assert (
-        f"/admin/orders/order/{order.pk}/cancel/" not in onlooker.get("orders_order_change", order.pk).content.decode()
-    )
-    with nothing_changes():
-        assert onlooker.get("orders_order_cancel", order.pk).status_code == 403
-        cancel(onlooker, order)
-
-
-def test_a_hundred_orders_at_a_time_are_enough(clerk: Staff, buyer: User, pen: Product) -> None:
-    order = order_of(buyer, {pen: 1})
-    copies = [
-        Order(
-            user=buyer,
-            status="PROCESSING",
-            total_amount=0,
-            discount_amount=0,
-            paid_amount=0,
-            ordered_date=order.ordered_date,
-            created_at=order.created_at,
+    def test_finds_products_by_a_part_of_the_name_and_by_number(
+        self, clerk: Staff, mina: User, pen: Product, ink: Product
+    ) -> None:
+        with_pen, with_ink, with_both = (
+            order_of(mina, {pen: 1}),
+            order_of(mina, {ink: 1}),
+            order_of(mina, {pen: 1, ink: 2}),
         )
-        for _ in range(100)
-    ]
-    Order.objects.bulk_create(copies)
-    with nothing_changes():
-        answer = cancel(clerk, order, *copies)
-    assert told_by(answer) == ["At most 100 orders at a time."]
+        for typed in ("fountain", "Fountain Pen", "pen", f"product:{pen.pk}"):
+            assert shown(clerk.get(LIST, q=typed)) == [with_both, with_pen], typed
+        assert shown(clerk.get(LIST, q="ink")) == [with_both, with_ink]
+
+    def test_finds_what_is_called_so_on_either_side(self, clerk: Staff, mina: User, joon: User, ink: Product) -> None:
+        UserFactory(username="minaret")
+        lamp = ProductFactory(name="Mina lamp")
+        hers, lit = order_of(mina, {ink: 1, lamp: 1}), order_of(joon, {lamp: 1})
+        other = order_of(joon, {ink: 1})
+        assert shown(clerk.get(LIST, q="mina")) == [lit, hers]
+        assert other not in shown(clerk.get(LIST, q="mina"))
+
+    def test_means_the_one_who_is_called_exactly_so(self, clerk: Staff, mina: User, pen: Product) -> None:
+        hers, others = order_of(mina, {pen: 1}), order_of(UserFactory(username="minari", balance=3_000), {pen: 1})
+        assert shown(clerk.get(LIST, q="mina")) == [hers]
+        assert shown(clerk.get(LIST, q="minar")) == [others]
+        assert shown(clerk.get(LIST, q="min")) == [others, hers]
+
+    def test_asks_for_more_where_too_many_are_called_so(
+        self, clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(searching, "MOST_CALLED", 1)
+        exactly = order_of(mina, {ProductFactory(name="Pen"): 1})
+        order_of(UserFactory(username="minari", balance=3_000), {pen: 1})
+        too_many = clerk.get(LIST, q="min")
+        assert shown(too_many) == []
+        assert (
+            "More than 1 customers&#x27; names begin with “min”: write more of the name." in too_many.content.decode()
+        )
+        assert shown(clerk.get(LIST, q="Pen")) == [exactly]
+
+    @pytest.mark.parametrize(
+        "typed", ["%", "_", "'", '"', "\\", "customer:", "customer:abc", "#", "9" * 30, "주문", " "]
+    )
+    def test_takes_anything(self, clerk: Staff, mina: User, pen: Product, typed: str) -> None:
+        order_of(mina, {pen: 1})
+        assert clerk.get(LIST, q=typed).status_code == 200
+
+
+class TestTheFilters:
+    def test_narrow_by_status_day_amount_customer_product_and_coupon(
+        self, clerk: Staff, mina: User, joon: User, pen: Product, ink: Product
+    ) -> None:
+        unit = UserCouponFactory(user=mina, coupon=CouponFactory(discount_value=1_000))
+        cheap, dear, gone = order_of(mina, {pen: 1}, coupon=unit), order_of(joon, {ink: 3}), order_of(joon, {pen: 2})
+        cancel_order(order_id=gone.pk, owner_id=None, once=Once())
+        today = timezone.localdate()
+        Order.objects.filter(pk=cheap.pk).update(ordered_date=today - timedelta(days=3))
+
+        def found(**query: Any) -> list[Order]:
+            return shown(clerk.get(LIST, **query))
+
+        assert found(status__exact="CANCELLED") == [gone]
+        assert found(ordered_date_from=today.isoformat()) == [gone, dear]
+        assert found(ordered_date_to=(today - timedelta(days=1)).isoformat()) == [cheap]
+        assert found(ordered_date_from=(today - timedelta(days=3)).isoformat()) == [gone, dear, cheap]
+        assert found(paid_amount_from="2001") == [gone, dear]
+        assert found(paid_amount_from="2000", paid_amount_to="6000") == [gone, cheap]
+        assert found(user__id__exact=joon.pk) == [gone, dear]
+        assert found(product=ink.pk) == [dear]
+        assert found(product=pen.pk, status__exact="COMPLETED") == [cheap]
+        assert found(coupon="with") == [cheap]
+        assert found(coupon="without") == [gone, dear]
+        assert found(user_coupon__coupon__id__exact=unit.coupon_id) == [cheap]
+        assert found(coupon="with", q="joon") == []
+
+    @pytest.mark.parametrize("product", ["abc", "-1", "9" * 30, "1.5", "0"])
+    def test_show_nothing_for_what_is_no_product(self, clerk: Staff, mina: User, pen: Product, product: str) -> None:
+        order_of(mina, {pen: 1})
+        assert shown(clerk.get(LIST, product=product)) == []
+
+    def test_offer_only_what_the_reader_may_look_for(self) -> None:
+        page = Staff("orders.view_order").get(LIST)
+        assert [spec.title for spec in page.context["cl"].filter_specs] == [
+            "status",
+            "day",
+            "paid (won)",
+            "coupon used",
+        ]
+
+    def test_days_are_walked_by_their_index_and_everything_else_by_number(self, clerk: Staff) -> None:
+        assert set(clerk.get(LIST).context["cl"].queryset.query.order_by) == {"-pk"}
+        by_day = clerk.get(LIST, ordered_date_from="2026-01-01", ordered_date_to="")
+        assert by_day.context["cl"].queryset.query.order_by[:2] == ("-ordered_date", "-pk")
+
+
+class TestTheList:
+    def test_tells_an_order_at_a_glance(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+        unit = UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
+        order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
+        page = clerk.get(LIST).content.decode()
+        for told in (
+            f'href="/admin/balances/user/{mina.pk}/change/">mina</a>',
+            f"{timezone.localtime(order.created_at):%Y-%m-%d %H:%M}",
+            "2 × Fountain Pen and 1 more",
+            *("₩13,000", "-₩1,000", "₩12,000", "Welcome", "Completed"),
+        ):
+            assert told in page
+
+    def test_names_customers_without_a_link_for_who_may_not_see_them(self, mina: User, pen: Product) -> None:
+        order_of(mina, {pen: 1})
+        page = Staff("orders.view_order").get(LIST).content.decode()
+        assert "mina" in page
+        assert "/admin/balances/user/" not in page
+
+    def test_asks_no_more_for_fifty_orders_than_for_one(
+        self, clerk: Staff, mina: User, joon: User, pen: Product, ink: Product
+    ) -> None:
+        order_of(mina, {pen: 1})
+        with statements() as few:
+            clerk.get(LIST)
+        for buyer in (mina, joon) * 5:
+            order_of(buyer, {pen: 1, ink: 1})
+        with statements() as many:
+            clerk.get(LIST)
+        assert len(many) == len(few) <= 9
+
+
+def told(page: Page) -> list[str]:
+    """The titles of the timeline."""
+    return [moment.title for moment in page.context["timeline"]]
+
+
+class TestThePageOfAnOrder:
+    @pytest.fixture
+    def unit(self, mina: User) -> UserCoupon:
+        return UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
+
+    def test_has_a_head_and_the_items(
+        self, clerk: Staff, mina: User, pen: Product, ink: Product, unit: UserCoupon
+    ) -> None:
+        order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
+        page = clerk.get(PAGE, order.pk).content.decode()
+        for told_there in (
+            f'href="/admin/balances/user/{mina.pk}/change/">mina</a>',
+            f'href="/admin/coupons/usercoupon/{unit.pk}/change/">Welcome</a>',
+            f'href="/admin/products/product/{pen.pk}/change/">Fountain Pen</a>',
+            f'href="/admin/orders/order/{order.pk}/cancel/"',
+            *("mina@shop.kr", "₩88,000", "₩12,000", "₩13,000 less ₩1,000", "₩6,000", "₩7,000", "-₩1,000"),
+        ):
+            assert told_there in page
+        # Nobody edits an order: the page has no form of its own, only those that leave and that choose a language.
+        assert 'id="order_form"' not in page
+
+    def test_tells_what_happened_from_the_first_to_the_last(
+        self, clerk: Staff, mina: User, pen: Product, ink: Product, unit: UserCoupon
+    ) -> None:
+        order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
+        colleague = StaffFactory(username="hana")
+        cancel_order(order_id=order.pk, owner_id=None, once=Once(), by=Colleague(colleague.pk, "The pens leak."))
+        payment = LedgerEntry.objects.get(order_id=order.pk, type="PAYMENT")
+        refund = LedgerEntry.objects.get(order_id=order.pk, type="REFUND")
+        page = clerk.get(PAGE, order.pk)
+        moments = page.context["timeline"]
+        assert [(moment.title, moment.detail) for moment in moments if not moment.title.startswith("Event")] == [
+            ("Placed and paid", "3 units for ₩12,000"),
+            ("Coupon used: Welcome", "-₩1,000"),
+            ("Stock of Fountain Pen: -2", "Sale"),
+            ("Stock of Ink: -1", "Sale"),
+            ("Payment -₩12,000", "balance after: ₩88,000"),
+            ("Cancelled", "₩12,000 went back"),
+            (
+                "Coupon given back: Welcome",
+                f"usable until {timezone.localtime(unit.expires_at):%Y-%m-%d %H:%M}",
+            ),
+            ("Stock of Fountain Pen: +2", "Return"),
+            ("Stock of Ink: +1", "Return"),
+            ("Refund +₩12,000", "balance after: ₩100,000"),
+            ("Cancelled and refunded by hana", "The pens leak."),
+        ]
+        assert [moment.title for moment in moments if moment.title.startswith("Event")] == [
+            f"Event order-completed:{order.pk}",
+            f"Event balance-changed:{payment.pk}",
+            f"Event order-cancelled:{order.pk}",
+            f"Event balance-changed:{refund.pk}",
+        ]
+        assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
+
+    def test_leads_from_each_moment_to_its_own_page(
+        self, clerk: Staff, mina: User, pen: Product, unit: UserCoupon
+    ) -> None:
+        order = order_of(mina, {pen: 2}, coupon=unit)
+        colleague = StaffFactory()
+        cancel_order(order_id=order.pk, owner_id=None, once=Once(), by=Colleague(colleague.pk, "Wrong address."))
+        moments = clerk.get(PAGE, order.pk).context["timeline"]
+        addresses = [moment.address for moment in moments] + [mark.address for each in moments for mark in each.marks]
+        kinds = {"/".join(address.split("/")[2:4]) for address in addresses if address}
+        assert kinds == {
+            *("coupons/usercoupon", "products/stockmovement", "balances/ledgerentry"),
+            *("outbox/outboxmessage", "audit/staffaction"),
+        }
+        admin = Staff(superuser=True)
+        for address in filter(None, addresses):
+            assert admin.client.get(address).status_code == 200, address
+
+    def test_tells_where_each_message_stands_and_how_each_call_went(
+        self, clerk: Staff, mina: User, pen: Product, settings: Any
+    ) -> None:
+        settings.DATA_PLATFORM_URL = "http://data.example"
+        order = order_of(mina, {pen: 1})
+        kafka, platform = OutboxMessage.objects.filter(type="order-completed").order_by("destination").reverse()
+        OutboxMessage.objects.filter(pk=kafka.pk).update(sent_at=timezone.now(), attempts=1)
+        OutboxMessage.objects.filter(pk=platform.pk).update(parked_at=timezone.now(), attempts=2, last_error="HTTP 500")
+        for number, (status, outcome, error) in enumerate(
+            [(500, "refused", "Sorry"), (None, "no-answer", "timed out")]
+        ):
+            sql.execute(
+                "INSERT INTO delivery_attempt"
+                " (message_id, destination, attempted_at, duration_ms, http_status, outcome, error)"
+                " VALUES (%s, 'data-platform', now() + %s * interval '1 second', 12, %s, %s, %s)",
+                [platform.pk, number, status, outcome, error],
+            )
+        moments = clerk.get(PAGE, order.pk).context["timeline"]
+        (event,) = [moment for moment in moments if moment.title == f"Event order-completed:{order.pk}"]
+        assert event.detail == "HTTP 500"
+        assert {(mark.text, mark.colour) for mark in event.marks} == {
+            ("kafka: sent", "success"),
+            ("data-platform: parked", "danger"),
+        }
+        calls = [moment for moment in moments if moment.icon == "local_shipping"]
+        assert [(call.title, call.detail, call.marks[0].text) for call in calls] == [
+            (f"Call to data-platform: order-completed:{order.pk}", "HTTP 500 · 12 ms · Sorry", "refused"),
+            (
+                f"Call to data-platform: order-completed:{order.pk}",
+                "no HTTP status · 12 ms · timed out",
+                "no answer",
+            ),
+        ]
+
+    def test_says_that_a_coupon_came_back_too_late(
+        self, clerk: Staff, mina: User, pen: Product, unit: UserCoupon
+    ) -> None:
+        order = order_of(mina, {pen: 1}, coupon=unit)
+        expired = expired_coupon_of(UserFactory())
+        UserCoupon.objects.filter(pk=unit.pk).update(expires_at=expired.expires_at)
+        cancel_order(order_id=order.pk, owner_id=None, once=Once())
+        (given_back,) = [
+            moment
+            for moment in clerk.get(PAGE, order.pk).context["timeline"]
+            if moment.title == "Coupon given back: Welcome"
+        ]
+        assert given_back.detail == "its time was over"
+
+    def test_leaves_out_what_the_reader_has_no_right_to_see(self, mina: User, pen: Product, unit: UserCoupon) -> None:
+        order = order_of(mina, {pen: 1}, coupon=unit)
+        cancel_order(
+            order_id=order.pk, owner_id=None, once=Once(), by=Colleague(StaffFactory(username="hana").pk, "No.")
+        )
+        page = Staff("orders.view_order").get(PAGE, order.pk)
+        assert told(page) == ["Placed and paid", "Cancelled", "Cancelled and refunded by hana"]
+        text = page.content.decode()
+        for hidden in (
+            "₩97,000",
+            "₩100,000",
+            "/admin/balances/",
+            "/admin/products/",
+            "/admin/coupons/",
+            "/admin/audit/",
+        ):
+            assert hidden not in text
+        ledger_only = told(Staff("orders.view_order", "balances.view_ledgerentry").get(PAGE, order.pk))
+        assert ledger_only == [
+            *("Placed and paid", "Payment -₩2,000", "Cancelled", "Refund +₩2,000", "Cancelled and refunded by hana"),
+        ]
+
+    def test_costs_the_same_for_one_item_and_for_many(self, clerk: Staff, mina: User, pen: Product) -> None:
+        small = order_of(mina, {pen: 1})
+        large = order_of(mina, dict.fromkeys(ProductFactory.create_batch(20), 1))
+        # The kinds of rows are remembered by the process after the first page.
+        clerk.get(PAGE, small.pk)
+        with statements() as few:
+            clerk.get(PAGE, small.pk)
+        with statements() as many:
+            clerk.get(PAGE, large.pk)
+        assert len(many) == len(few) <= 14
+
+    def test_is_only_read(self, mina: User, pen: Product) -> None:
+        order = order_of(mina, {pen: 1})
+        admin = Staff(superuser=True)
+        with nothing_changes():
+            assert admin.post(PAGE, order.pk, status="CANCELLED").status_code == 403
+        assert StockMovement.objects.filter(order_id=order.pk).count() == 1
+        assert told_by(admin.get(PAGE, order.pk)) == []

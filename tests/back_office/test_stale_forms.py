@@ -1,6 +1,5 @@
 """A page that was opened before somebody else saved is not saved over it, neither later nor at the same moment."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -41,9 +40,9 @@ def meets_before_saving(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
     meeting = Meeting()
     save = import_string(service)
 
-    def meet_and_save(row: Any, *, seen: Mapping[str, object]) -> Any:
+    def meet_and_save(row: Any, **how: Any) -> Any:
         meeting.attend()
-        return save(row, seen=seen)
+        return save(row, **how)
 
     monkeypatch.setattr(service, meet_and_save)
 
@@ -80,7 +79,8 @@ class TestAProduct:
 
     def test_is_saved_whatever_was_sold_meanwhile(self, early: Staff, pen: Product) -> None:
         opened = early.get(self.PAGE, pen.pk)
-        early.post("products_product_adjust_stock", pen.pk, delta=-3, note="Broken.")
+        adjust = "products_product_adjust_stock"
+        sends(early, adjust, pen.pk, early.get(adjust, pen.pk), delta=-3, reason="Broken.")
         assert sends(early, self.PAGE, pen.pk, opened, name="Pencil").status_code == 302
         pen.refresh_from_db()
         assert (pen.name, pen.stock) == ("Pencil", 7)

@@ -35,7 +35,10 @@ def install() -> str:
         if apt is None or os.geteuid() != 0:
             raise
     # Fonts as well: without them every Korean letter would be a box.
-    for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-nanum"]):
+    for arguments in (
+        ["update", "-qq"],
+        ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-nanum"],
+    ):
         subprocess.run([apt, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
     return chromium()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from commerce.demo.staff import STAFF_PASSWORD
 from tests.browser.chromium import OPTIONS, ChromiumUnavailable, chromium
 from tests.browser.desk import Desk
 from tests.embedded.stack import Stack
@@ -39,13 +40,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def at_work(stack: Stack, browser: Browser) -> Iterator[AtWork]:
-    """Somebody of a role (the name of a demo account) who has logged in; anything wrong behind the window fails."""
+    """Somebody who has logged in: `admin`, or a role of the demo's staff; anything wrong behind the window fails."""
     desks: list[Desk] = []
 
     def begin(role: str, **window: object) -> Desk:
         desk = Desk(browser, stack.run()["web"], **window)  # type: ignore[arg-type]  # the window's own options
         desks.append(desk)
-        desk.log_in(role, role)
+        desk.log_in(role, role if role == "admin" else STAFF_PASSWORD)
         return desk
 
     yield begin

@@ -66,7 +66,13 @@ class Desk:
 
     def menu(self) -> list[str]:
         """What the menu offers, in its order."""
-        return [text.strip() for text in self.page.locator("#nav-sidebar-apps a .text-sm").all_inner_texts()]
+        items = self.page.locator("#nav-sidebar-apps a span:not(.material-symbols-outlined)")
+        return [text.strip() for text in items.all_inner_texts() if text.strip()]
+
+    def places(self) -> list[str]:
+        """Where the menu leads, as paths."""
+        links = self.page.locator("#nav-sidebar a[href^='/admin/']")
+        return list(dict.fromkeys(links.evaluate_all("links => links.map(link => link.getAttribute('href'))")))
 
     def text(self) -> str:
         return self.page.locator("body").inner_text()

@@ -23,7 +23,9 @@ from orders import operations as orders_operations
 from orders import services as orders_services
 from orders.errors import OrderNotCancellable
 from orders.models import Order, OrderStatus
+from products import operations as products_operations
 from products.errors import OutOfStock, Shortage
+from products.models import MovementReason
 from products.operations import TakenLine
 
 Meet = Callable[[], object]
@@ -140,6 +142,21 @@ def money(meet: Meet, *, absolute: bool = False) -> Any:
         return entry
 
     return _replaced(balances_operations, "_move", move)
+
+
+def adjustment(meet: Meet) -> Any:
+    """`adjust_stock` that writes back what it has read and reckoned."""
+
+    def adjust_stock(unit: Transaction, *, product_id: int, delta: int, actor_id: int, note: str, now: datetime) -> int:
+        row = sql.fetch_one("SELECT stock FROM product WHERE id = %s", [product_id])
+        assert row is not None
+        meet()
+        sql.execute("UPDATE product SET stock = %s WHERE id = %s", [row[0] + delta, product_id])
+        adjustment = (product_id, MovementReason.ADJUSTMENT.value, delta, actor_id, note, now)
+        unit.append(products_operations.INSERT_ADJUSTMENT, adjustment)
+        return int(row[0]) + delta
+
+    return _replaced(products_operations, "adjust_stock", adjust_stock)
 
 
 def coupon_use(meet: Meet) -> Any:

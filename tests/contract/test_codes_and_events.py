@@ -44,9 +44,14 @@ STATUS_OF_CODE = {
     "service_unavailable": 503,
 }
 NOT_IN_THE_CONTRACT = {
+    "own_wallet": "said to staff in the back-office only",
     "internal_error": "a defect of ours, which no client can count on",
     "changed_meanwhile": "said to staff in the back-office only",
+    "too_many_units": "said to staff in the back-office only",
+    "upload_refused": "said to staff in the back-office only",
     "coupon_terms_fixed": "said to staff in the back-office only",
+    "coupon_not_running": "said to staff in the back-office only",
+    "too_much_to_recount": "said to staff in the back-office only",
 }
 EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled"}
 

@@ -60,9 +60,10 @@ def routes(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, set[
     """Path and methods of every route outside the back-office."""
     for pattern in resolver.url_patterns:
         path = prefix + re.sub(r"^\^|\$$", "", str(pattern.pattern)).replace("\\Z", "")
+        if path.startswith("/admin/"):
+            continue
         if isinstance(pattern, URLResolver):
-            if path != "/admin/":
-                yield from routes(pattern, path)
+            yield from routes(pattern, path)
         else:
             yield _shown(path), _methods(pattern)
 

@@ -16,6 +16,7 @@ import requests
 from tests.embedded.processes import is_alive, wait_for
 from tests.embedded.stack import Stack
 
+
 @pytest.fixture
 def stack(folder: Path) -> Iterator[Stack]:
     with Stack(folder) as running:

@@ -46,7 +46,7 @@ def _adjust(run: Run, one: Browser, other: Browser) -> str:
     opened = (one.get(path), other.get(path))
     answers = at_once(
         [
-            partial(each.post, path, page, delta=str(delta), note="Counted.")
+            partial(each.post, path, page, delta=str(delta), reason="Counted.")
             for each, page, delta in zip((one, other), opened, deltas, strict=True)
         ]
     )
@@ -68,7 +68,7 @@ def _cancel(run: Run, one: Browser, other: Browser) -> str:
     opened = (one.get(page), other.get(page))
     answers = at_once(
         [
-            partial(each.post, "/admin/orders/order/", question)
+            partial(each.post, page, question, reason="Both at once.")
             for each, question in zip((one, other), opened, strict=True)
         ]
     )

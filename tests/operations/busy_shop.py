@@ -9,6 +9,7 @@ from django.db import connection
 
 from balances.models import User
 from balances.services import charge_balance
+from commerce.audit.record import Staff
 from commerce.core import sql
 from commerce.http.json import JSON, dump
 from commerce.idempotency.claims import Answer, Claim, Once
@@ -53,7 +54,7 @@ def busy_shop() -> BusyShop:
     with_coupon = order_of(mina, {pen: 2, ink: 1}, coupon=held)
     cancelled = order_of(joon, {pen: 1, ink: 2})
     cancel_order(order_id=cancelled.pk, owner_id=joon.pk, once=Once())
-    adjust_stock(product_id=pen.pk, delta=5, actor_id=joon.pk, note="Found behind the shelf.")
+    adjust_stock(product_id=pen.pk, delta=5, by=Staff(joon.pk, "Found behind the shelf."), once=Once())
     last = _order_with_key(mina, pen)
     _everything_arrived()
     return BusyShop(mina, joon, sora, pen, held, with_coupon, last, cancelled)

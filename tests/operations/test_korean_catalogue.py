@@ -41,9 +41,10 @@ def messages_in_templates() -> Iterator[tuple[str, ...]]:
     for app in APPS:
         for template in (Path(settings.BASE_DIR) / app).rglob("*.html"):
             text = template.read_text()
-            yield from ((groups[1],) for groups in re.findall(r"""{% translate (["'])(.+?)\1 %}""", text))
+            yield from ((groups[1],) for groups in re.findall(r"""{% translate (["'])(.+?)\1(?: as \w+)? %}""", text))
             for block in re.findall(r"{% blocktranslate.*?%}(.+?){% endblocktranslate %}", text):
-                yield (re.sub(r"{{ (\w+) }}", r"%(\1)s", block),)
+                whole = re.sub(r"{{ (\w+) }}", r"%(\1)s", block.replace("{% plural %}", "\0").replace("%", "%%"))
+                yield tuple(whole.split("\0"))
 
 
 def catalogue(folder: Path = FOLDER) -> Catalog:

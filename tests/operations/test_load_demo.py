@@ -40,7 +40,10 @@ def load(*arguments: str) -> str:
 @pytest.mark.django_db(transaction=True)
 def test_the_demo_is_loaded_once_and_its_books_add_up() -> None:
     said = load()
-    assert said == ("Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin).\n")
+    assert said == (
+        "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
+        " viewer, support, merchandiser, finance, operator (password staff).\n"
+    )
     assert [violation_of(invariant) for invariant in invariants(quiet_system=True)] == [None] * 27
     with nothing_changes():
         assert load() == "The demo is there already; nothing was changed.\n"
@@ -62,6 +65,7 @@ def test_customers_and_staff_can_log_in() -> None:
     assert list(User.objects.order_by("id").values_list("id", "username")) == [
         *((number, f"customer{number}") for number in range(1, 1001)),
         (1001, "admin"),
+        *enumerate(("viewer", "support", "merchandiser", "finance", "operator"), start=1002),
     ]
     assert User.objects.filter(balance__gt=0).count() == 1000
     customer = authenticate(username="customer777", password="customer")
@@ -70,6 +74,11 @@ def test_customers_and_staff_can_log_in() -> None:
     admin = authenticate(username="admin", password="admin")
     assert isinstance(admin, User)
     assert (admin.pk, admin.is_staff, admin.is_superuser) == (1001, True, True)
+    finance = authenticate(username="finance", password="staff")
+    assert isinstance(finance, User)
+    assert (finance.is_staff, finance.is_superuser) == (True, False)
+    assert finance.has_perms(["balances.adjust_balance", "orders.export_order"])
+    assert not finance.has_perm("products.adjust_stock")
 
 
 @pytest.mark.django_db
@@ -188,6 +197,6 @@ def described(row: object) -> tuple[object, ...]:
 @pytest.mark.django_db
 def test_sequences_follow_the_given_ids() -> None:
     load()
-    for table, last in (("user", 1001), ("product", 50), ("coupon", 5), ("order", 420)):
+    for table, last in (("user", 1006), ("product", 50), ("coupon", 5), ("order", 420)):
         row = sql.fetch_one(f"SELECT nextval(pg_get_serial_sequence('\"{table}\"', 'id'))")
         assert row == (last + 1,)

@@ -80,10 +80,10 @@ class TestSendAgain:
         [event_id] = tell(event_type="order-completed")
         OutboxMessage.objects.update(sent_at=timezone.now(), attempts=1)
         everything = list(OutboxMessage.objects.values_list("id", flat=True))
-        assert send_again(everything) == [DATA_PLATFORM]
+        assert send_again(everything, by=None) == [DATA_PLATFORM]
         unsent = OutboxMessage.objects.get(sent_at=None)
         assert (unsent.event_id, unsent.destination, unsent.attempts) == (event_id, DATA_PLATFORM, 0)
-        assert send_again(everything) == []
+        assert send_again(everything, by=None) == []
 
     def test_the_button_is_there_for_exactly_what_would_go(self) -> None:
         tell(event_type="order-completed", times=3)
@@ -92,7 +92,7 @@ class TestSendAgain:
             OutboxMessage.objects.filter(pk=sent.pk).update(sent_at=timezone.now())
             OutboxMessage.objects.filter(pk=dead.pk).update(parked_at=timezone.now())
         for message in OutboxMessage.objects.all():
-            assert message.may_go_again == bool(send_again([message.pk]))
+            assert message.may_go_again == bool(send_again([message.pk], by=None))
 
 
 class TestCommand:

@@ -15,8 +15,10 @@ from django.test import override_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
+from commerce.audit.record import Staff
+from commerce.idempotency.claims import Once
 from coupons.models import Coupon
-from coupons.services import save_coupon
+from coupons.services import create_coupon, save_coupon
 from products.models import Product
 from products.services import adjust_stock, create_product, save_product
 from tests.properties.clock import INSTANT
@@ -95,7 +97,7 @@ class ShopMachine(TwoShops):
         """A shop in which there is something of everything, so that no later step has to wait for an earlier one."""
         for number, (price, stock) in enumerate(shelves):
             product = Product(name=f"Product {number}", price=price)
-            create_product(product, opening_stock=stock, actor_id=self._staff_id)
+            create_product(product, opening_stock=stock, by=Staff(self._staff_id), once=Once())
             self.products.append(product)
             self.shop.open_ware(Ware(product.pk, product.name, price, stock), actor_id=self._staff_id)
         for number, (kind, (cap, above_price, units)) in enumerate(zip(kinds, limits, strict=True)):
@@ -103,7 +105,7 @@ class ShopMachine(TwoShops):
             times = (now - timedelta(days=1), now + timedelta(hours=30), now + timedelta(days=3))
             least = 0 if above_price is None else shelves[1][0] + above_price
             terms = Terms(f"Coupon {number}", kind[0], kind[1], cap, least, units, *times)
-            coupon = save_coupon(Coupon(**vars(terms)))
+            coupon = create_coupon(Coupon(**vars(terms)), by=Staff(self._staff_id), once=Once())
             self.coupons.append(coupon)
             self.shop.offers[coupon.pk] = Offer(coupon.pk, terms)
         for user, won in zip(self.people, pockets, strict=True):
@@ -182,9 +184,10 @@ class ShopMachine(TwoShops):
     @rule(which=PRODUCTS, delta=st.sampled_from([6, 3, 1, -1, -4]))
     def adjust(self, which: int | None, delta: int) -> None:
         product_id = NOBODY if which is None else self.products[which].pk
-        change = (product_id, delta, self._staff_id, "Counted again.")
+        by = Staff(self._staff_id, "Counted again.")
+        change = (product_id, delta, by.id, by.reason)
         self.both(
-            lambda: adjust_stock(product_id=product_id, delta=delta, actor_id=self._staff_id, note="Counted again."),
+            lambda: adjust_stock(product_id=product_id, delta=delta, by=by, once=Once()),
             lambda: self.shop.adjust_stock(*change),
         )
 
@@ -195,7 +198,7 @@ class ShopMachine(TwoShops):
         ware = self.shop.wares[page.pk]
         ware.price, ware.for_sale = price, not (withdrawn and ware.for_sale)
         page.price, page.is_active = ware.price, ware.for_sale
-        save_product(page)
+        save_product(page, by=Staff(self._staff_id))
 
     @rule(
         which=st.integers(0, 1),
@@ -221,7 +224,9 @@ class ShopMachine(TwoShops):
         page = copy.copy(self.coupons[which])
         for name, value in vars(terms).items():
             setattr(page, name, value)
-        self.both(lambda: save_coupon(page) and None, lambda: self.shop.change_terms(offer, terms))
+        self.both(
+            lambda: save_coupon(page, by=Staff(self._staff_id)) and None, lambda: self.shop.change_terms(offer, terms)
+        )
 
     @rule(who=st.integers(0, 1), closed=st.sampled_from([False, True]))
     def edit_account(self, who: int, closed: bool) -> None:

@@ -1,11 +1,19 @@
-"""`manage.py check_invariants`: do the shop's books add up? Reads one snapshot of a live database, changes nothing."""
+"""`manage.py check_invariants`: do the shop's books add up? Reads one snapshot of a live shop, and keeps its verdict.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+Owns the signals, the progress and the report; the questions are `commerce.invariants`'s.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseFailure
+from django.db import connection
+from django.utils import timezone
 from tqdm import tqdm
 
 from commerce.core.redis import RedisAway
@@ -17,30 +25,31 @@ from commerce.invariants.check import (
     snapshot,
     violation_of,
 )
+from commerce.invariants.findings import Findings, keep_verdict
 from commerce.invariants.ledger import LEDGER_UNALTERED
 from commerce.invariants.locks import LOCKS_EXPIRE, endless_locks
-from commerce.invariants.rule import Invariant, Rule, Violation
+from commerce.invariants.rule import Invariant
+
+LONGEST_WAIT_SECONDS = 86_400
+LEAST_REST = 9
+"""With `--every`, how many times as long as a check took nothing is asked: a tenth of the time is spent on checks."""
 
 
-@dataclass
-class Findings:
-    """Which rules were asked, which of them do not hold, and which could not be asked."""
-
-    asked: list[Rule] = field(default_factory=list)
-    violations: dict[str, Violation] = field(default_factory=dict)
-    skipped: list[Rule] = field(default_factory=list)
-
-    def add(self, rule: Rule, violation: Violation | None) -> None:
-        self.asked.append(rule)
-        if violation:
-            self.violations[rule.name] = violation
+class Stopped(Exception):
+    """The check was told to end before it had asked everything; it has no verdict."""
 
 
 class Command(BaseCommand):
-    help = "Checks every invariant of the shop in one snapshot. Exit code 1 where one does not hold."
+    help = (
+        "Checks every invariant of the shop in one snapshot, and keeps the verdict for the back-office. Exit code 1 "
+        "where one does not hold. With --every: check again and again until SIGTERM or Ctrl-C, exit with 0 whatever "
+        "was found; while the database is away, wait for the next turn."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="One JSON object instead of a table.")
+        parser.add_argument(
+            "--json", action="store_true", help="One JSON object instead of a table; with --every, one per turn."
+        )
         parser.add_argument(
             "--quiet-system",
             action="store_true",
@@ -51,20 +60,76 @@ class Command(BaseCommand):
             action="store_true",
             help="Hash the whole ledger anew as well, and name every account whose entries were altered.",
         )
+        parser.add_argument("--no-record", action="store_true", help="Write nothing: do not keep the verdict.")
+        parser.add_argument(
+            "--every",
+            type=float,
+            metavar="SECONDS",
+            help="Do not end: check now, and then every so many seconds, or less often where a check takes long.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        findings = Findings()
-        with snapshot():
-            _ask_database(invariants(quiet_system=options["quiet_system"]), findings)
-            if options["deep"]:
-                _hash_ledger(findings)
-        self._ask_redis(findings)
-        if options["json"]:
-            self.stdout.write(_as_json(findings))
-        else:
-            self._print_table(findings)
+        self._options = options
+        seconds: float | None = options["every"]
+        if seconds is not None:
+            self._keep_checking(seconds)
+            return
+        findings = self._check(lambda: False)
+        self._report(findings)
         if findings.violations:
             raise CommandError(f"{len(findings.violations)} of {len(findings.asked)} invariants do not hold.")
+
+    def _keep_checking(self, every_seconds: float) -> None:
+        if not 0 < every_seconds <= LONGEST_WAIT_SECONDS:
+            raise CommandError(f"--every is above 0 and {LONGEST_WAIT_SECONDS:,} at most.", returncode=2)
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: stopping.set())
+        while not stopping.is_set():
+            began = time.monotonic()
+            try:
+                self._report(self._check(stopping.is_set))
+            except Stopped:
+                break
+            except DatabaseFailure as error:
+                self.stderr.write(self.style.WARNING(f"The books could not be checked: {error}"))
+            took_seconds = time.monotonic() - began
+            # Until the next turn it would only take up one of the database's connections.
+            connection.close()
+            stopping.wait(max(every_seconds, LEAST_REST * took_seconds))
+        self.stdout.write("Checks stopped")
+
+    def _check(self, stopping: Callable[[], bool]) -> Findings:
+        """Ask everything, and keep the verdict. Raises Stopped, and django.db.Error where the database fails."""
+        quiet, deep = self._options["quiet_system"], self._options["deep"]
+        findings = Findings()
+        checked_at, began = timezone.now(), time.monotonic()
+        with snapshot():
+            _ask_database(invariants(quiet_system=quiet), findings, stopping)
+            if deep:
+                _hash_ledger(findings, stopping)
+        self._ask_redis(findings)
+        if not self._options["no_record"]:
+            try:
+                keep_verdict(
+                    findings,
+                    checked_at=checked_at,
+                    duration_seconds=time.monotonic() - began,
+                    is_deep=deep,
+                    is_quiet=quiet,
+                )
+            except DatabaseFailure as error:
+                # A database that is only read, a role that may only read: the verdict stands all the same.
+                self.stderr.write(self.style.WARNING(f"The verdict was not kept: {error}"))
+        return findings
+
+    def _report(self, findings: Findings) -> None:
+        if self._options["json"]:
+            self.stdout.write(_as_json(findings))
+        elif self._options["every"] is not None and not findings.violations:
+            self.stdout.write(f"{len(findings.asked)} invariants hold")
+        else:
+            self._print_table(findings)
 
     def _ask_redis(self, findings: Findings) -> None:
         try:
@@ -86,26 +151,31 @@ class Command(BaseCommand):
 
 
 # `disable=None`: progress is shown on a terminal only.
-def _ask_database(rules: Sequence[Invariant], findings: Findings) -> None:
+def _ask_database(rules: Sequence[Invariant], findings: Findings, stopping: Callable[[], bool]) -> None:
     for rule in tqdm(rules, desc="invariants", unit="rule", leave=False, disable=None):
+        if stopping():
+            raise Stopped
         findings.add(rule, violation_of(rule))
 
 
-def _hash_ledger(findings: Findings) -> None:
+def _hash_ledger(findings: Findings, stopping: Callable[[], bool]) -> None:
     total = number_of_accounts()
     with tqdm(total=total, desc=LEDGER_UNALTERED.name, unit="account", leave=False, disable=None) as progress:
-        findings.add(LEDGER_UNALTERED, altered_ledgers(on_progress=progress.update))
+
+        def advance(accounts: int) -> None:
+            progress.update(accounts)
+            if stopping():
+                raise Stopped
+
+        findings.add(LEDGER_UNALTERED, altered_ledgers(on_progress=advance))
 
 
 def _as_json(findings: Findings) -> str:
-    broken = [
-        {"invariant": name, "count": violation.count, "examples": violation.examples}
-        for name, violation in findings.violations.items()
-    ]
+    broken = findings.violations_as_json()
     answer = {
         "ok": not broken,
         "checked": len(findings.asked),
         "violations": broken,
-        "skipped": [rule.name for rule in findings.skipped],
+        "skipped": findings.skipped_names(),
     }
     return orjson.dumps(answer).decode()

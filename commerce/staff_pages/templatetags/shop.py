@@ -1,9 +1,11 @@
-"""What templates of the back-office need: `{% load shop %}`, then `{{ amount|won }}`."""
+"""What templates of the back-office need: `{% load shop %}`, then `{{ amount|won }}` or `{{ units|thousands }}`."""
 
 from django import template
 
-from commerce.staff_pages import display
+from commerce.staff_pages import deeds, display
 
 register = template.Library()
 register.filter("won", display.won)
 register.filter("won_moved", display.won_moved)
+register.filter("thousands", display.thousands)
+register.filter("changes", deeds.changes_of)

@@ -1,6 +1,6 @@
-"""What sold when, in the back-office, and what could not be counted.
+"""Which events have been counted, and which messages could not be.
 
-Owns the pages; only the consumer, the replay and the backfill write what they show.
+Owns the pages; only the consumer and the replay write what they show.
 """
 
 from typing import Any
@@ -8,25 +8,22 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
+from unfold.contrib.filters.admin import RadioFilter
+from unfold.decorators import display
 
-from commerce.staff_pages.pages import ReadOnly
-from stats.models import DeadLetter, ProcessedEvent, ProductStat
+from commerce.audit.record import Staff
+from commerce.staff_pages.pages import ReadOnly, staff_id
+from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Replay, replay_dead_letter
 
-
-@admin.register(ProductStat)
-class ProductStatAdmin(ReadOnly):
-    """Units sold per product and day."""
-
-    list_display = ("date", "product", "quantity_sold")
-    list_select_related = ("product",)
-    search_fields = ("product__name", "product__id__exact")
-    search_help_text = _("A product's name or number.")
-    date_hierarchy = "date"
-    ordering = ("-date", "product_id")
+LETTERS_AT_ONCE = 500
+"""As many as a request can try within its time; the rest is told to go on with."""
+WAITING, REPLAYED = "waiting", "replayed"
+STATES = ((WAITING, _("waiting")), (REPLAYED, _("replayed")))
 
 
 @admin.register(ProcessedEvent)
@@ -39,18 +36,18 @@ class ProcessedEventAdmin(ReadOnly):
     ordering = ("-processed_at",)
 
 
-class ReplayedFilter(admin.SimpleListFilter):
+class ReplayedFilter(RadioFilter):
     """Waiting or replayed."""
 
     title = _("state")
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return (("waiting", _("waiting")), ("replayed", _("replayed")))
+        return STATES
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[DeadLetter]") -> "QuerySet[DeadLetter]":
-        if self.value() in ("waiting", "replayed"):
-            return queryset.filter(replayed_at__isnull=self.value() == "waiting")
+        if self.value() in (WAITING, REPLAYED):
+            return queryset.filter(replayed_at__isnull=self.value() == WAITING)
         return queryset
 
 
@@ -58,21 +55,32 @@ class ReplayedFilter(admin.SimpleListFilter):
 class DeadLetterAdmin(ReadOnly):
     """Messages from Kafka that could not be counted."""
 
-    list_display = ("id", "topic", "partition", "offset", "short_reason", "received_at", "replayed_at")
+    list_display = ("id", "state", "full_reason", "position", "received_at", "replayed_at")
+    list_display_links = ("id", "full_reason")
     list_filter = (ReplayedFilter,)
     search_fields = ("topic__exact", "offset__exact")
     search_help_text = _("A topic or an offset.")
     ordering = ("-id",)
     fields = (
-        *("topic", "partition", "offset", "key_text", "headers", "payload_text"),
-        *("reason", "received_at", "replayed_at"),
+        *("reason", "topic", "partition", "offset", "key_text", "headers", "payload_text"),
+        *("received_at", "replayed_at"),
     )
     readonly_fields = ("key_text", "payload_text")
     actions = ("replay",)
 
+    @display(description=_("state"), label={WAITING: "warning", REPLAYED: "success"})
+    def state(self, letter: DeadLetter) -> Any:
+        state = REPLAYED if letter.replayed_at else WAITING
+        return state, str(dict(STATES)[state])
+
     @admin.display(description=_("reason"))
-    def short_reason(self, letter: DeadLetter) -> str:
-        return Truncator(letter.reason).chars(100)
+    def full_reason(self, letter: DeadLetter) -> str:
+        reason = Truncator(letter.reason).chars(300)
+        return format_html('<div class="break-words max-w-xl min-w-52 whitespace-normal">{}</div>', reason)
+
+    @admin.display(description=_("place in Kafka"))
+    def position(self, letter: DeadLetter) -> str:
+        return letter.position
 
     @admin.display(description=_("key"))
     def key_text(self, letter: DeadLetter) -> str:
@@ -80,15 +88,16 @@ class DeadLetterAdmin(ReadOnly):
 
     @admin.display(description=_("payload"))
     def payload_text(self, letter: DeadLetter) -> str:
-        return _readable(letter.payload)
+        return format_html('<code class="break-words whitespace-normal">{}</code>', _readable(letter.payload))
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
-        return bool(request.user.has_perm("stats.change_deadletter"))
+        return bool(request.user.has_perm("stats.replay_deadletter"))
 
     @admin.action(description=_("Replay"), permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: "QuerySet[DeadLetter]") -> None:
-        letters = queryset.order_by("id").values_list("id", flat=True)
-        outcomes = [replay_dead_letter(letter_id=letter_id).outcome for letter_id in list(letters)]
+        by = Staff(staff_id(request))
+        letters = list(queryset.order_by("id").values_list("id", flat=True)[: LETTERS_AT_ONCE + 1])
+        outcomes = [replay_dead_letter(letter_id=letter_id, by=by).outcome for letter_id in letters[:LETTERS_AT_ONCE]]
         counted = sum(outcome in (Replay.COUNTED, Replay.REPEATED) for outcome in outcomes)
         sentence = ngettext("%(count)d letter was replayed.", "%(count)d letters were replayed.", counted)
         self.message_user(request, sentence % {"count": counted}, messages.SUCCESS if counted else messages.WARNING)
@@ -97,6 +106,9 @@ class DeadLetterAdmin(ReadOnly):
                 "%(count)d letter still cannot be counted.", "%(count)d letters still cannot be counted.", refused
             )
             self.message_user(request, sentence % {"count": refused}, messages.ERROR)
+        if len(letters) > LETTERS_AT_ONCE:
+            rest = _("Only the first %(count)d were tried. Choose the rest again.")
+            self.message_user(request, rest % {"count": LETTERS_AT_ONCE}, messages.WARNING)
 
 
 def _readable(original: bytes | memoryview) -> str:

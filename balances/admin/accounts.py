@@ -1,0 +1,250 @@
+"""Customers and staff in the back-office: found quickly, with their wallet and what staff did to them.
+
+Owns the pages; rights are given by superusers only, and money moves in `balances.services` only.
+"""
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.admin import UserAdmin
+from django.core.exceptions import PermissionDenied
+from django.db import connection, transaction
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from balances import services
+from balances.admin.ledger import COLOURS
+from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
+from balances.models import LedgerEntry, User
+from balances.selectors import with_reasons
+from commerce.audit.record import Staff, actions_on
+from commerce.core.errors import DomainError
+from commerce.staff_pages.display import won
+from commerce.staff_pages.exports import Column, Exported
+from commerce.staff_pages.forms import OpenedForm
+from commerce.staff_pages.pages import staff_id
+
+# Generic for the type checker only; at run time Django's class takes no parameters.
+if TYPE_CHECKING:
+    Accounts = UserAdmin[User]
+    ChangeForm = forms.ModelForm[User]
+else:
+    Accounts = UserAdmin
+    ChangeForm = UserChangeForm
+
+LARGEST_ID = 2**63 - 1
+ON_THE_PAGE = 20
+RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
+LISTS = (
+    (_("Orders"), "orders.order", "user", "receipt_long"),
+    (_("Coupons"), "coupons.usercoupon", "user", "confirmation_number"),
+    (_("Ledger"), "balances.ledgerentry", "user", "menu_book"),
+)
+"""What else there is of one account: the page's title, its model, the model's field with the account, an icon."""
+
+
+class AccountForm(OpenedForm, ChangeForm):
+    """What staff say about an account."""
+
+    watched = ("username", "first_name", "last_name", "email", "is_active", *RIGHTS)
+
+
+@admin.register(User)
+class AccountAdmin(Accounts, Exported):
+    """Customers and staff. Closing an account is taking its `active` away."""
+
+    list_display = ("id", "username", "email", "wallet", "is_active", "is_staff", "date_joined")
+    list_display_links = ("id", "username")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("id", "username", "email")
+    search_help_text = _("A number, the beginning of a user name, or a whole e-mail address.")
+    ordering = ("-id",)
+    readonly_fields = ("wallet", "last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "wallet", "email", "first_name", "last_name", "is_active", "password")}),
+        (_("Rights"), {"fields": RIGHTS}),
+        (_("Dates"), {"fields": ("date_joined", "last_login", "opened")}),
+    )
+    form = AccountForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    export_columns: ClassVar = (
+        Column(_("number"), lambda user: user.pk),
+        Column(_("user name"), lambda user: user.username),
+        Column(_("first name"), lambda user: user.first_name),
+        Column(_("last name"), lambda user: user.last_name),
+        Column(_("e-mail"), lambda user: user.email),
+        Column(_("balance (won)"), lambda user: user.balance),
+        Column(_("active"), lambda user: user.is_active),
+        Column(_("staff"), lambda user: user.is_staff),
+        Column(_("joined"), lambda user: user.date_joined),
+    )
+
+    @admin.display(description=_("balance"), ordering="balance")
+    def wallet(self, user: User) -> str:
+        return won(user.balance)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[User]", search_term: str
+    ) -> tuple["QuerySet[User]", bool]:
+        """Each kind of term by its index; Django's own search would read every account."""
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        found = Q(username__startswith=term)
+        if "@" in term:
+            found |= Q(email__iexact=term)
+        if term.isascii() and term.isdigit() and int(term) <= LARGEST_ID:
+            found |= Q(pk=int(term))
+        return queryset.filter(found), False
+
+    # Who may do what ---------------------------------------------------------------------------------------------
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Accounts of staff are for superusers: whoever could change one could log in as its owner."""
+        if obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
+
+    def has_adjust_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("balances.adjust_balance")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Who may do what is for superusers to say; other staff would give it to themselves."""
+        fields = super().get_readonly_fields(request, obj)
+        return fields if request.user.is_superuser else (*fields, *RIGHTS)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Nothing of a password for those who only look, and of a customer's rights only that there might be some."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None:
+            return fieldsets
+        left_out = set() if self.has_change_permission(request, obj) else {"password", "opened"}
+        if not (obj.is_staff or obj.is_superuser):
+            left_out |= {"is_superuser", "groups", "user_permissions"}
+        return [
+            (title, {**options, "fields": [name for name in options["fields"] if name not in left_out]})
+            for title, options in fieldsets
+        ]
+
+    # The pages ---------------------------------------------------------------------------------------------------
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
+        found = super().get_object(request, object_id, from_field)
+        if found is not None and request.method == "POST" and connection.in_atomic_block:
+            # Of two forms at one moment the second reads what the first has saved.
+            return User.objects.select_for_update(no_key=True).get(pk=found.pk)
+        return found
+
+    def get_urls(self) -> list[URLPattern]:
+        adjust = self.admin_site.admin_view(self.adjust_balance)
+        return [path("<int:user_id>/adjust-balance/", adjust, name="balances_user_adjust"), *super().get_urls()]
+
+    def render_change_form(  # noqa: PLR0917  # Django's signature
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: User | None = None,
+    ) -> HttpResponse:
+        """Below the form: the latest money and deeds, and where to go from here."""
+        if obj is not None:
+            context |= {
+                "tools": self._tools(request, obj.pk),
+                "actions": actions_on(self.opts.label_lower, obj.pk)[:ON_THE_PAGE],
+            }
+            if request.user.has_perm("balances.view_ledgerentry"):
+                entries = with_reasons(LedgerEntry.objects.filter(user_id=obj.pk).order_by("-id"))
+                context["entries"] = [(entry, COLOURS[entry.type]) for entry in entries[:ON_THE_PAGE]]
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def _tools(self, request: HttpRequest, user_id: int) -> list[dict[str, Any]]:
+        """Where to go from here, as far as whoever looks may go."""
+        tools = []
+        if self.has_adjust_permission(request) and user_id != staff_id(request):
+            link = reverse("admin:balances_user_adjust", args=[user_id])
+            tools.append({"title": _("Adjust balance"), "link": link, "icon": "account_balance_wallet"})
+        if request.user.is_superuser and TOTPDevice.objects.filter(user_id=user_id).exists():
+            link = reverse("admin:second_factor_take_off", args=[user_id])
+            tools.append({"title": _("Take off second factor"), "link": link, "icon": "phonelink_erase"})
+        for title, model, field, icon in LISTS:
+            app_label, _dot, name = model.partition(".")
+            if request.user.has_perm(f"{app_label}.view_{name}"):
+                link = f"{reverse(f'admin:{app_label}_{name}_changelist')}?{field}__id__exact={user_id}"
+                tools.append({"title": title, "link": link, "icon": icon})
+        return tools
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Django's page, in one transaction: the password and the record that somebody has set it."""
+        with transaction.atomic():
+            return super().user_change_password(request, id, form_url)
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        if isinstance(form, AdminPasswordChangeForm):
+            return ""  # which `log_change` takes for what it is: a new password, and nothing else to tell
+        return super().construct_change_message(request, form, formsets, add)
+
+    # The wallet --------------------------------------------------------------------------------------------------
+
+    def adjust_balance(self, request: HttpRequest, user_id: int) -> HttpResponse:
+        """The page that credits or debits one wallet: asks how much and why, shows what comes of it, does it."""
+        if not (self.has_adjust_permission(request) and self.has_view_permission(request)):
+            raise PermissionDenied
+        customer = self.get_object(request, str(user_id))
+        if customer is None:
+            raise Http404
+        form = AdjustBalanceForm(request.POST or None)
+        shown = {"form": form, "button": _("Continue")}
+        if request.method == "POST" and form.is_valid():
+            if form.cleaned_data["confirmed"]:
+                if self._adjusted(request, customer, form):
+                    return HttpResponseRedirect(reverse("admin:balances_user_change", args=[user_id]))
+            else:
+                form.foresee(customer)
+                if form.is_valid():
+                    shown = self._question(customer, form)
+        if request.method == "POST" and form.errors:
+            form.ask_again()
+        context = {
+            **self.admin_site.each_context(request),
+            "title": _("Adjust balance"),
+            "opts": self.opts,
+            "original": customer,
+            "is_own": customer.pk == staff_id(request),
+            "back": reverse("admin:balances_user_change", args=[user_id]),
+            **shown,
+        }
+        return TemplateResponse(request, "admin/balances/user/adjust_balance.html", context)
+
+    def _question(self, customer: User, form: AdjustBalanceForm) -> dict[str, Any]:
+        return {
+            "form": form.question(),
+            "button": _("Yes, debit") if form.cleaned_data["direction"] == DEBIT else _("Yes, credit"),
+            "is_danger": form.cleaned_data["direction"] == DEBIT,
+            "amount": form.amount,
+            "balance_after": customer.balance + form.amount,
+            "reason": form.cleaned_data["reason"],
+        }
+
+    def _adjusted(self, request: HttpRequest, customer: User, form: AdjustBalanceForm) -> bool:
+        by = Staff(staff_id(request), form.cleaned_data["reason"])
+        try:
+            sentence = form.act_once(
+                lambda once: services.adjust_balance(user_id=customer.pk, amount=form.amount, by=by, once=once),
+                adjusted,
+                staff_id=by.id,
+                path=request.path,
+            )
+        except DomainError as refusal:
+            form.refuse(refusal)
+            return False
+        self.message_user(request, sentence, messages.SUCCESS)
+        return True

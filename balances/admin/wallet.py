@@ -1,0 +1,79 @@
+"""The page that credits or debits a wallet: what is asked, what it would come to, and what was refused.
+
+Owns the form and its sentences; the money moves in `balances.services`.
+"""
+
+from django import forms
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminRadioSelectWidget
+
+from balances.errors import BalanceLimitExceeded, InsufficientBalance, UserNotFound
+from balances.models import LedgerEntry, User
+from commerce.core.errors import DomainError
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.display import won, won_moved
+from commerce.staff_pages.forms import ReasonForm
+
+CREDIT, DEBIT = "credit", "debit"
+
+
+class AdjustBalanceForm(OnceForm, ReasonForm):
+    """How much more or less, and why. Sent once it asks, sent again as asked it is done."""
+
+    direction = forms.ChoiceField(
+        label=_("what to do"),
+        choices=((CREDIT, _("Credit: the customer gets")), (DEBIT, _("Debit: the customer pays"))),
+        widget=UnfoldAdminRadioSelectWidget,
+    )
+    # Nobody may hold more than the limit, so nobody can be given or lose more.
+    amount_won = forms.IntegerField(label=_("amount (won)"), min_value=1, max_value=settings.BALANCE_LIMIT_WON)
+    confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    field_order = ("direction", "amount_won", "reason")
+
+    @property
+    def amount(self) -> int:
+        """Above zero for a credit, below for a debit."""
+        amount_won: int = self.cleaned_data["amount_won"]
+        return amount_won if self.cleaned_data["direction"] == CREDIT else -amount_won
+
+    def question(self) -> "AdjustBalanceForm":
+        """The same form with nothing left to type: its button says yes."""
+        asked = AdjustBalanceForm(initial={**self.cleaned_data, "confirmed": True})
+        for field in asked.fields.values():
+            field.widget = forms.HiddenInput()
+        return asked
+
+    def ask_again(self) -> None:
+        """A form that was refused is typed anew, and asks anew."""
+        self.data = {**{name: self.data.get(name) for name in self.fields}, "confirmed": ""}
+
+    def foresee(self, customer: User) -> None:
+        """Say now what the service would refuse, judged by what is shown; the service judges by what is there then."""
+        if not customer.is_active:
+            self.refuse(UserNotFound(customer.pk))
+        elif customer.balance + self.amount < 0:
+            self.refuse(InsufficientBalance(balance=customer.balance, required=-self.amount))
+        elif self.amount > 0 and customer.balance + self.amount > settings.BALANCE_LIMIT_WON:
+            self.refuse(BalanceLimitExceeded(balance=customer.balance, limit=settings.BALANCE_LIMIT_WON))
+
+    def refuse(self, refusal: DomainError) -> None:
+        """Tell it where it belongs, in the words of whoever sits in front of the form."""
+        if isinstance(refusal, InsufficientBalance):
+            sentence = _("The wallet holds %(balance)s, and no balance goes below zero.")
+            self.add_error("amount_won", sentence % {"balance": won(refusal.balance)})
+        elif isinstance(refusal, BalanceLimitExceeded):
+            sentence = _("The wallet holds %(balance)s, and none may hold more than %(limit)s.")
+            values = {"balance": won(refusal.balance), "limit": won(refusal.limit)}
+            self.add_error("amount_won", sentence % values)
+        elif isinstance(refusal, UserNotFound):
+            self.add_error(None, _("This account is closed. Its balance cannot be adjusted."))
+        else:
+            self.add_error(None, str(refusal))
+
+
+def adjusted(entry: LedgerEntry) -> str:
+    """The sentence about what was done."""
+    values = {"balance": won(entry.balance_after), "amount": won_moved(entry.amount)}
+    return str(_("The balance is %(balance)s now (%(amount)s).") % values)

@@ -1,0 +1,276 @@
+"""The first page of the back-office: how the shop is doing now. `UNFOLD["DASHBOARD_CALLBACK"]` is `dashboard`.
+
+Owns what each tile holds and who may see it; the figures are the apps' selectors', asked anew for every view.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.text import Truncator
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from commerce.back_office import health
+from commerce.back_office.figures import MOST_DAYS, Period, days_before, periods, same_time_before
+from commerce.invariants.findings import newest_verdict
+from commerce.outbox.status import MOST_COUNTED, Owed, owed
+from coupons.selectors import open_coupons, used_counts
+from orders.selectors import Sales, sales_by_day, sales_until
+from products.rules import LOW_STOCK_UNITS
+from products.selectors import shortage
+from stats.selectors import most_sold, popular_products, popular_since
+
+CHART_DAYS = 30
+TOP_PRODUCTS = 10
+LETTERS_OF_A_NAME = 14
+SCARCEST = 6
+COUPONS_SHOWN = 5
+VERDICT_IS_OLD = timedelta(hours=1)
+
+TITLES = {1: gettext_lazy("Today"), 7: gettext_lazy("Last 7 days"), 30: gettext_lazy("Last 30 days")}
+BEFORE = {
+    1: gettext_lazy("yesterday by this time"),
+    7: gettext_lazy("the 7 days before, by this time"),
+    30: gettext_lazy("the 30 days before, by this time"),
+}
+
+Content = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A part of the page, for whoever may see one of these models."""
+
+    models: tuple[str, ...]
+    content: Callable[[datetime], Content]
+
+    def is_for(self, request: HttpRequest) -> bool:
+        rights = [f"{app}.{may}_{name}" for app, name in map(_split, self.models) for may in ("view", "change")]
+        return any(request.user.has_perm(right) for right in rights)
+
+
+def dashboard(request: HttpRequest, context: Content) -> Content:
+    """What the template of the index page needs: `tiles` by name, none of those that the reader may not see."""
+    now = timezone.now()
+    tiles = {name: tile.content(now) for name, tile in TILES.items() if tile.is_for(request)}
+    return {**context, "title": _("Dashboard"), "tiles": tiles, "shown_at": now}
+
+
+def address(model: str, **filters: object) -> str:
+    """The list of a model, such as `orders.order`, narrowed by the parameters of its filters."""
+    page = reverse("admin:{}_{}_changelist".format(*_split(model)))
+    return f"{page}?{urlencode(filters)}" if filters else page
+
+
+# --- What was sold ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PeriodCard:
+    """One of the three cards on top."""
+
+    title: str | Promise
+    before: str | Promise
+    period: Period
+    address: str
+
+
+def _sales(now: datetime) -> Content:
+    today = timezone.localdate(now)
+    daily = sales_by_day(today - timedelta(days=MOST_DAYS - 1), today)
+    found = periods(today, daily, sales_until(same_time_before(now)))
+    days = days_before(today, CHART_DAYS)
+    won = [daily.get(day, Sales()).paid_won for day in days]
+    return {
+        "periods": [
+            PeriodCard(TITLES[each.days], BEFORE[each.days], each, _orders_of(each.first, each.last)) for each in found
+        ],
+        "has_any": any(won),
+        "chart": _chart([f"{day:%m-%d}" for day in days], _("Sales (₩)"), won),
+        "chart_options": _chart_options(values_on="y", names_on="x", maxTicksLimit=10),
+        "address": _orders_of(days[0], today),
+    }
+
+
+def _orders_of(first: date, last: date) -> str:
+    return address("orders.order", status__exact="COMPLETED", ordered_date_from=first, ordered_date_to=last)
+
+
+def _sold(now: datetime) -> Content:
+    today = timezone.localdate(now)
+    most = most_sold(today - timedelta(days=CHART_DAYS - 1), today, most=TOP_PRODUCTS)
+    names = [Truncator(name).chars(LETTERS_OF_A_NAME) for _id, name, _units in most]
+    return {
+        "has_any": bool(most),
+        "chart": _chart(names, _("Units"), [units for _id, _name, units in most]),
+        # Names of products have room beside bars that lie, not below bars that stand.
+        "chart_options": _chart_options(values_on="x", names_on="y", autoSkip=False),
+        "popular": popular_products(today),
+        "popular_since": popular_since(today),
+        "address": address("stats.productstat"),
+    }
+
+
+def _chart(labels: list[str], title: str, values: list[int]) -> str:
+    """As the library's charts read it."""
+    bars = {"label": title, "data": values, "backgroundColor": "var(--color-primary-600)"}
+    return json.dumps({"labels": labels, "datasets": [bars]})
+
+
+def _chart_options(*, values_on: str, names_on: str, **names_ticks: object) -> str:
+    """In place of the library's own, which leave numbers without their commas and bars too thin to point at."""
+    colour = {"color": "#9ca3af"}
+    return json.dumps(
+        {
+            "indexAxis": names_on,
+            "animation": False,
+            "maintainAspectRatio": False,
+            "maxBarThickness": 12,
+            "plugins": {"legend": {"display": False}},
+            "scales": {
+                values_on: {"ticks": {**colour, "precision": 0, "maxTicksLimit": 6}, "beginAtZero": True, "grid": {}},
+                names_on: {"ticks": {**colour, **names_ticks}, "grid": {"display": False}},
+            },
+        }
+    )
+
+
+# --- What is left -----------------------------------------------------------------------------------------------------
+
+
+def _stock(_now: datetime) -> Content:
+    found = shortage(most=SCARCEST)
+    return {
+        "found": found,
+        "limit": LOW_STOCK_UNITS,
+        "out_address": address("products.product", is_active__exact=1, level="out"),
+        "low_address": address("products.product", is_active__exact=1, level="low"),
+    }
+
+
+@dataclass(frozen=True)
+class CouponBar:
+    """One coupon that is open now: how many units are used, only issued, and left."""
+
+    id: int
+    name: str
+    total: int
+    used: int
+    issued: int
+    ends_at: datetime
+
+    @property
+    def remaining(self) -> int:
+        return self.total - self.issued
+
+    @property
+    def parts(self) -> list[Content]:
+        """As the library's progress bar reads them, in percent of all units."""
+        used = _share(self.used, self.total)
+        return [
+            {"title": _("used"), "value": used},
+            {"title": _("issued"), "value": _share(self.issued, self.total) - used, "progress_class": "bo-held"},
+        ]
+
+
+def _coupons(now: datetime) -> Content:
+    found = list(open_coupons(now).order_by("issue_ends_at", "id")[: COUPONS_SHOWN + 1])
+    shown = found[:COUPONS_SHOWN]
+    used = used_counts([coupon.pk for coupon in shown])
+    bars = [
+        CouponBar(
+            id=coupon.pk,
+            name=coupon.name,
+            total=coupon.total_quantity,
+            used=used.get(coupon.pk, 0),
+            issued=coupon.issued_count,
+            ends_at=coupon.issue_ends_at,
+        )
+        for coupon in shown
+    ]
+    return {"bars": bars, "has_more": len(found) > len(shown), "address": address("coupons.coupon", state="OPEN")}
+
+
+def _share(part: int, whole: int) -> int:
+    """In whole percent, rounded up, so that one unit of many shows."""
+    return -(-100 * part // whole) if whole else 0
+
+
+# --- How the machinery is doing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class DestinationRow:
+    """What one destination has not got, and where it is listed."""
+
+    owed: Owed
+    waiting: str
+    waiting_for: str
+    waiting_address: str
+    parked: str
+    parked_for: str
+    parked_address: str
+
+
+def _deliveries(now: datetime) -> Content:
+    rows = [
+        DestinationRow(
+            owed=each,
+            waiting=_counted(each.waiting),
+            waiting_for=_age(each.waiting_since, now),
+            waiting_address=address("outbox.outboxmessage", state="waiting", destination=each.destination),
+            parked=_counted(each.parked),
+            parked_for=_age(each.parked_since, now),
+            parked_address=address("outbox.outboxmessage", state="parked", destination=each.destination),
+        )
+        for each in owed()
+    ]
+    return {"rows": rows, "address": address("outbox.outboxmessage")}
+
+
+def _counted(messages: int) -> str:
+    return f"{messages:,}+" if messages >= MOST_COUNTED else f"{messages:,}"
+
+
+def _age(since: datetime | None, now: datetime) -> str:
+    """Such as "3 minutes"; nothing where there is no time."""
+    return timesince(since, now=now, depth=1) if since else ""
+
+
+def _books(now: datetime) -> Content:
+    verdict = newest_verdict()
+    return {
+        "verdict": verdict,
+        "age": _age(verdict.checked_at, now) if verdict else "",
+        "is_old": verdict is not None and now - verdict.checked_at > VERDICT_IS_OLD,
+        "address": address("invariants.invariantcheck"),
+    }
+
+
+def _health(_now: datetime) -> Content:
+    return {"parts": health.parts()}
+
+
+def _split(model: str) -> tuple[str, str]:
+    app_label, _dot, name = model.partition(".")
+    return app_label, name
+
+
+TILES: dict[str, Tile] = {
+    "sales": Tile(("orders.order",), _sales),
+    "sold": Tile(("stats.productstat",), _sold),
+    "stock": Tile(("products.product",), _stock),
+    "coupons": Tile(("coupons.coupon",), _coupons),
+    "deliveries": Tile(("outbox.outboxmessage",), _deliveries),
+    "books": Tile(("invariants.invariantcheck",), _books),
+    "health": Tile(("outbox.outboxmessage", "invariants.invariantcheck"), _health),
+}

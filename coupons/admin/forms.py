@@ -1,0 +1,88 @@
+"""What staff fill in about a coupon.
+
+Owns the sentences at the fields; the database and the services hold the same rules.
+"""
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.forms import OpenedForm, ReasonForm
+from coupons.models import Coupon, DiscountType
+
+MOST_WON = 2**53
+MOST_UNITS = 10_000_000
+
+TERMS = (
+    "name",
+    "discount_type",
+    "discount_value",
+    "max_discount",
+    "min_order_amount",
+    "total_quantity",
+    "issue_starts_at",
+    "issue_ends_at",
+    "valid_until",
+)
+
+
+class CouponForm(OpenedForm):
+    """A coupon's terms; the database holds the same rules, these say them to a person."""
+
+    watched = TERMS
+
+    discount_value = forms.IntegerField(
+        label=_("discount value"),
+        min_value=1,
+        max_value=MOST_WON,
+        help_text=_("Won for a fixed amount, 1 to 100 for a percentage."),
+    )
+    max_discount = forms.IntegerField(
+        label=_("most it takes off (won)"),
+        min_value=1,
+        max_value=MOST_WON,
+        required=False,
+        help_text=_("For a percentage; empty for no limit."),
+    )
+    min_order_amount = forms.IntegerField(
+        label=_("least order amount (won)"), min_value=0, max_value=MOST_WON, initial=0
+    )
+    total_quantity = forms.IntegerField(label=_("units"), min_value=1, max_value=MOST_UNITS)
+
+    class Meta:
+        model = Coupon
+        fields = TERMS
+
+    def clean(self) -> dict[str, Any]:
+        stored = {name: getattr(self.instance, name) for name in self.watched}
+        values = {**stored, **self.cleaned_data}
+        self._check_discount(values)
+        self._check_times(values)
+        if self.instance.issued_count and values["total_quantity"] < stored["total_quantity"]:
+            self._refuse("total_quantity", _("Units can only be added once the coupon has been issued."))
+        return self.cleaned_data
+
+    def _check_discount(self, values: dict[str, Any]) -> None:
+        if values["discount_type"] == DiscountType.PERCENT and (values["discount_value"] or 0) > 100:
+            self._refuse("discount_value", _("A percentage is 1 to 100."))
+
+    def _check_times(self, values: dict[str, Any]) -> None:
+        starts, ends, valid = values["issue_starts_at"], values["issue_ends_at"], values["valid_until"]
+        if starts and ends and starts >= ends:
+            self._refuse("issue_ends_at", _("The issue ends before it starts."))
+        if ends and valid and ends > valid:
+            self._refuse("valid_until", _("A coupon issued at the end of the issue could never be used."))
+
+    def _refuse(self, field: str, why: Any) -> None:
+        if field in self.fields and field in self.cleaned_data:
+            self.add_error(field, why)
+
+
+class NewCouponForm(CouponForm, OnceForm):
+    """A double click makes one coupon, not two."""
+
+
+class StopForm(OnceForm, ReasonForm):
+    """Why nobody is to get one from now on."""

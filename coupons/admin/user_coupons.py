@@ -1,0 +1,86 @@
+"""Issued coupons in the back-office: who holds which, and who has used it.
+
+Owns the pages; only the shop's customers change what they show.
+"""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, RadioFilter
+from unfold.decorators import display
+
+from commerce.staff_pages.exports import Column, Exported
+from commerce.staff_pages.filters import DayRangeFilter
+from commerce.staff_pages.pages import ReadOnly
+from coupons.models import UserCoupon, UserCouponStatus
+from coupons.selectors import EXPIRED, status_at, status_conditions
+
+STATUS_NAMES = {**dict(UserCouponStatus.choices), EXPIRED: _("Expired")}
+STATUS_COLOURS = {
+    UserCouponStatus.AVAILABLE.value: "info",
+    UserCouponStatus.USED.value: "success",
+    EXPIRED: "",
+}
+
+FIELDS = ("user_id", "coupon_id", "status", "issued_at", "expires_at", "used_at")
+NAMES = ("user__username", "coupon__name")
+
+
+def status_name(status: str) -> str:
+    """A status of `coupons.selectors.status_at` in the reader's language."""
+    return str(STATUS_NAMES[status])
+
+
+class StatusFilter(RadioFilter):
+    """As customers see it: expired is a status of its own."""
+
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return tuple(STATUS_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[UserCoupon]") -> "QuerySet[UserCoupon]":
+        chosen = status_conditions(timezone.now()).get(self.value() or "")
+        return queryset.filter(chosen) if chosen is not None else queryset
+
+
+@admin.register(UserCoupon)
+class UserCouponAdmin(Exported, ReadOnly):
+    """Who holds which coupon."""
+
+    list_display = ("id", "user", "coupon", "told_status", "issued_at", "expires_at", "used_at")
+    list_filter = (("coupon", AutocompleteSelectFilter), StatusFilter, ("issued_at", DayRangeFilter))
+    search_fields = ("user__username__exact",)
+    search_help_text = _("A user name.")
+    ordering = ("-id",)
+    fields = ("user", "coupon", "told_status", "issued_at", "expires_at", "used_at")
+    readonly_fields = ("told_status",)
+    export_columns = (
+        Column(_("number"), lambda unit: unit.pk),
+        Column(_("coupon number"), lambda unit: unit.coupon_id),
+        Column(_("coupon"), lambda unit: unit.coupon_name),
+        Column(_("user number"), lambda unit: unit.user_id),
+        Column(_("user"), lambda unit: unit.user_name),
+        Column(_("status"), lambda unit: status_name(status_at(unit, timezone.now()))),
+        Column(_("issued at"), lambda unit: unit.issued_at),
+        Column(_("expires at"), lambda unit: unit.expires_at),
+        Column(_("used at"), lambda unit: unit.used_at),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[UserCoupon]":
+        return super().get_queryset(request).select_related("user", "coupon").only(*FIELDS, *NAMES)
+
+    def get_export_queryset(self, request: HttpRequest) -> "QuerySet[UserCoupon]":
+        # Names in their row, not a user and a coupon of its own for each.
+        rows: QuerySet[UserCoupon] = super().get_export_queryset(request).select_related(None).only(*FIELDS)
+        return rows.annotate(user_name=F("user__username"), coupon_name=F("coupon__name"))
+
+    @display(description=_("status"), label=STATUS_COLOURS)
+    def told_status(self, unit: UserCoupon) -> Any:
+        status = status_at(unit, timezone.now())
+        return status, status_name(status)

@@ -1,0 +1,148 @@
+"""The page that takes orders back: the question with its consequences, the reason, the deed, and how it went.
+
+Owns the page, for one order and for many alike; the deed is the service's, order by order.
+"""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid5
+
+from django.contrib import messages
+from django.core.exceptions import SuspiciousOperation
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from commerce.audit.record import Staff
+from commerce.core.errors import DomainError
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.display import won
+from commerce.staff_pages.forms import ReasonForm
+from commerce.staff_pages.pages import Page, staff_id
+from orders import selectors, services
+from orders.admin.consequences import consequences_of
+from orders.errors import OrderNotCancellable
+from orders.models import Order, OrderStatus
+
+MOST_AT_ONCE = 100
+FILTERS = "_changelist_filters"
+"""Django's name for the list that one came from and goes back to."""
+
+
+class CancelForm(OnceForm, ReasonForm):
+    """Why. Each order has a key of its own, so that of a form that is sent twice each order is cancelled once."""
+
+    def cancel(self, order: Order, *, by: Staff, path: str) -> str:
+        """The sentence about it. Raises what the service raises."""
+        form = copy.copy(self)
+        form.cleaned_data = {**self.cleaned_data, "form_key": uuid5(self.cleaned_data["form_key"], str(order.pk))}
+        return form.act_once(
+            lambda once: services.cancel_order(order_id=order.pk, owner_id=None, once=once, by=by),
+            lambda cancelled: _sentence(cancelled, order.user.get_username()),
+            staff_id=by.id,
+            path=path,
+        )
+
+
+@dataclass
+class Outcome:
+    """What came of a form: the sentences of what was done, the won that went back, the refusals."""
+
+    done: list[str] = field(default_factory=list)
+    amount: int = 0
+    refused: list[str] = field(default_factory=list)
+
+
+def ids_in(text: str) -> list[int]:
+    """The numbers of an address such as `?ids=1,2,3`. Raises SuspiciousOperation for what no page made."""
+    parts = text.split(",")
+    if len(parts) > MOST_AT_ONCE or not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in parts):
+        raise SuspiciousOperation("These are not the numbers of orders.")
+    return [int(part) for part in parts]
+
+
+def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *, back: str) -> HttpResponse:
+    """The question, or the deed where its form was sent. `back`: where to go from here. Raises Http404."""
+    orders = selectors.orders_to_cancel(order_ids)
+    if not orders:
+        raise Http404
+    form = CancelForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        _tell(request, _cancelled(request, form, orders))
+        return HttpResponseRedirect(back)
+    if all(order.status == OrderStatus.CANCELLED for order in orders):
+        for order in orders:
+            messages.warning(request, _already(order.pk))
+        return HttpResponseRedirect(back)
+    consequences = consequences_of(orders, now=timezone.now())
+    context: dict[str, Any] = {
+        **page.admin_site.each_context(request),
+        "title": _("Cancel and refund"),
+        "opts": page.opts,
+        "original": orders[0] if len(orders) == 1 else None,
+        "consequences": consequences,
+        "summary": _summary(len(consequences.orders), consequences.amount),
+        "form": form,
+        "button": _("Cancel and refund"),
+        "is_danger": True,
+        "back": back,
+    }
+    return TemplateResponse(request, "admin/orders/order/cancel.html", context)
+
+
+def _summary(count: int, amount: int) -> str:
+    sentence = ngettext(
+        "%(count)d order will be cancelled, and %(amount)s will go back. This cannot be undone.",
+        "%(count)d orders will be cancelled, and %(amount)s will go back. This cannot be undone.",
+        count,
+    )
+    return sentence % {"count": count, "amount": won(amount)}
+
+
+def list_address(filters: str) -> str:
+    """The list of orders as it was filtered."""
+    address = reverse("admin:orders_order_changelist")
+    return f"{address}?{filters}" if filters else address
+
+
+def _cancelled(request: HttpRequest, form: CancelForm, orders: Sequence[Order]) -> Outcome:
+    outcome = Outcome()
+    by = Staff(staff_id(request), form.cleaned_data["reason"])
+    for order in orders:
+        try:
+            outcome.done.append(form.cancel(order, by=by, path=request.path))
+            outcome.amount += order.paid_amount
+        except OrderNotCancellable:
+            outcome.refused.append(_already(order.pk))
+        except DomainError as refusal:
+            outcome.refused.append(f"{order}: {refusal}")
+    return outcome
+
+
+def _tell(request: HttpRequest, outcome: Outcome) -> None:
+    if len(outcome.done) == 1:
+        messages.success(request, outcome.done[0])
+    elif outcome.done:
+        count = len(outcome.done)
+        sentence = ngettext(
+            "%(count)d order is cancelled: %(amount)s went back.",
+            "%(count)d orders are cancelled: %(amount)s went back.",
+            count,
+        )
+        messages.success(request, sentence % {"count": count, "amount": won(outcome.amount)})
+    for refusal in outcome.refused:
+        messages.error(request, refusal)
+
+
+def _sentence(order: Order, customer: str) -> str:
+    sentence = _("Order #%(number)d is cancelled: %(amount)s went back to %(customer)s.")
+    return str(sentence % {"number": order.pk, "amount": won(order.paid_amount), "customer": customer})
+
+
+def _already(order_id: int) -> str:
+    return str(_("Order #%(number)d was cancelled already.") % {"number": order_id})

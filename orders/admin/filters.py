@@ -1,0 +1,118 @@
+"""By what staff narrow the list of orders down.
+
+Owns which orders a choice means; never offers a list of a big table, and each choice has an index or many rows.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import (
+    AutocompleteSelectFilter,
+    DropdownFilter,
+    RangeDateFilter,
+    RangeNumericFilter,
+)
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
+
+from orders import selectors
+from orders.models import Order, OrderItem, OrderStatus
+
+DAY = "ordered_date"
+WITH, WITHOUT = "with", "without"
+
+
+class StatusFilter(DropdownFilter):
+    """The states that anybody ever sees."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [(status.value, status.label) for status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class CouponUseFilter(DropdownFilter):
+    """Whether a coupon was used at all."""
+
+    title = _("coupon used")
+    parameter_name = "coupon"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [(WITH, _("with a coupon")), (WITHOUT, _("without a coupon"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
+        if self.value() not in (WITH, WITHOUT):
+            return queryset
+        return queryset.filter(user_coupon__isnull=self.value() == WITHOUT)
+
+
+class CustomerFilter(AutocompleteSelectFilter):
+    """The orders of one account."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.title = _("customer")
+
+
+class ProductFilter(admin.SimpleListFilter):
+    """The orders with one product, found as one types.
+
+    Not the library's filter: over a relation to many rows that one asks for DISTINCT, which sorts all it finds.
+    """
+
+    title = _("product")
+    parameter_name = "product"
+    template = "unfold/filters/filters_field.html"
+    form_class = AutocompleteDropdownForm
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self._request, self._page = request, model_admin
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return ()
+
+    def has_output(self) -> bool:
+        return True
+
+    @property
+    def _product_id(self) -> int | None:
+        chosen = self.value() or ""
+        return int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) <= 18 else None
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        yield {
+            "form": self.form_class(
+                request=self._request,
+                label=_(" By %(filter_title)s ") % {"filter_title": self.title},
+                name=self.parameter_name,
+                choices=(),
+                field=OrderItem._meta.get_field("product"),
+                model_admin=self._page,
+                data={self.parameter_name: self._product_id},
+            )
+        }
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
+        if not self.value():
+            return queryset
+        return queryset.none() if self._product_id is None else selectors.with_products(queryset, [self._product_id])
+
+
+ALL: tuple[tuple[Any, str], ...] = (
+    (StatusFilter, ""),
+    ((DAY, RangeDateFilter), ""),
+    (("paid_amount", RangeNumericFilter), ""),
+    (("user", CustomerFilter), "balances.view_user"),
+    (ProductFilter, "products.view_product"),
+    (CouponUseFilter, ""),
+    (("user_coupon__coupon", AutocompleteSelectFilter), "coupons.view_coupon"),
+)
+"""Every filter, and the right without which it could offer nothing."""

@@ -1,0 +1,206 @@
+"""The list of orders, the page of one, and the ways to cancel.
+
+Owns what is shown and who may; what an order is and how it is cancelled is for the services to say.
+"""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from commerce.staff_pages.display import won
+from commerce.staff_pages.exports import Column, Exported
+from commerce.staff_pages.pages import ReadOnly
+from orders import selectors
+from orders.admin import cancelling, filters, searching
+from orders.admin.timeline import timeline_of
+from orders.models import Order, OrderStatus
+
+COLOURS = {OrderStatus.COMPLETED.value: "success", OrderStatus.CANCELLED.value: "danger"}
+
+
+def _on_one_line(text: str) -> str:
+    return format_html('<span class="whitespace-nowrap">{}</span>', text)
+
+
+def _coupon_name(order: Order) -> str:
+    return order.user_coupon.coupon.name if order.user_coupon else ""
+
+
+@admin.register(Order)
+class OrderAdmin(Exported, ReadOnly):
+    """Paid purchases."""
+
+    list_display = (
+        *("number", "ordered_at", "customer", "state", "bought"),
+        *("total", "discount", "paid", "coupon"),
+    )
+    list_display_links = ("number",)
+    sortable_by = ("number",)
+    search_fields = ("pk",)
+    search_help_text = _("Number, customer, email or product")
+    actions = ("cancel_and_refund",)
+    export_columns = (
+        Column(_("order"), lambda order: order.pk),
+        Column(_("when"), lambda order: order.created_at),
+        Column(_("status"), lambda order: order.get_status_display()),
+        Column(_("customer's number"), lambda order: order.user_id),
+        Column(_("customer"), lambda order: order.user.get_username()),
+        Column(_("email"), lambda order: order.user.email),
+        Column(_("items"), lambda order: "; ".join(map(str, order.items.all()))),
+        Column(_("units"), lambda order: sum(item.quantity for item in order.items.all())),
+        Column(_("total (won)"), lambda order: order.total_amount),
+        Column(_("discount (won)"), lambda order: order.discount_amount),
+        Column(_("paid (won)"), lambda order: order.paid_amount),
+        Column(_("coupon used"), _coupon_name),
+        Column(_("cancelled at"), lambda order: order.cancelled_at),
+    )
+
+    @admin.display(description=_("order"), ordering="pk")
+    def number(self, order: Order) -> str:
+        return str(order)
+
+    @admin.display(description=_("when"))
+    def ordered_at(self, order: Order) -> str:
+        return _on_one_line(f"{timezone.localtime(order.created_at):%Y-%m-%d %H:%M}")
+
+    @admin.display(description=_("customer"))
+    def customer(self, order: Order) -> str:
+        page = reverse("admin:balances_user_change", args=[order.user_id])
+        look = "text-primary-600 dark:text-primary-500"
+        return format_html('<a class="{}" href="{}">{}</a>', look, page, order.user.get_username())
+
+    @admin.display(description=_("customer"))
+    def customer_name(self, order: Order) -> str:
+        return order.user.get_username()
+
+    @display(description=_("status"), label=COLOURS)
+    def state(self, order: Order) -> tuple[str, str]:
+        return order.status, order.get_status_display()
+
+    @admin.display(description=_("items"))
+    def bought(self, order: Order) -> str:
+        items = order.items.all()
+        if len(items) < 2:
+            return "".join(map(str, items))
+        return str(_("%(first)s and %(count)d more") % {"first": items[0], "count": len(items) - 1})
+
+    @admin.display(description=_("total"))
+    def total(self, order: Order) -> str:
+        return won(order.total_amount)
+
+    @admin.display(description=_("discount"))
+    def discount(self, order: Order) -> str:
+        return _on_one_line(won(-order.discount_amount)) if order.discount_amount else ""
+
+    @admin.display(description=_("paid"))
+    def paid(self, order: Order) -> str:
+        return won(order.paid_amount)
+
+    @admin.display(description=_("coupon"))
+    def coupon(self, order: Order) -> str:
+        return _coupon_name(order)
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Without a link to a page that the reader may not see."""
+        columns = super().get_list_display(request)
+        if request.user.has_perm("balances.view_user"):
+            return columns
+        return tuple("customer_name" if column == "customer" else column for column in columns)
+
+    def get_list_filter(self, request: HttpRequest) -> Any:
+        return [each for each, right in filters.ALL if not right or request.user.has_perm(right)]
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """Newest first. Within days the day leads, as its index does: walking back from the newest order would take
+        longer the older the days are."""
+        by_day = any(request.GET.get(f"{filters.DAY}_{end}") for end in ("from", "to"))
+        return ("-ordered_date", "-pk") if by_day else ("-pk",)
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[Order]":
+        return selectors.for_staff(super().get_queryset(request))
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Order]", search_term: str
+    ) -> "tuple[QuerySet[Order], bool]":
+        if not search_term.strip():
+            return queryset, False
+        found = searching.found(queryset, search_term)
+        if found.remark:
+            self.message_user(request, found.remark, messages.WARNING)
+        return found.orders, False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """The list; whoever typed the number of an order and nothing else is led to it."""
+        number = searching.order_number(request.GET.get("q", "")) if [*request.GET] == ["q"] else None
+        if number is not None and self.has_view_permission(request) and Order.objects.filter(pk=number).exists():
+            return HttpResponseRedirect(reverse("admin:orders_order_change", args=[number]))
+        return super().changelist_view(request, extra_context)
+
+    def render_change_form(  # noqa: PLR0917  # Django's signature
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Order | None = None,
+    ) -> HttpResponse:
+        """What there is to know about one order, in place of a form."""
+        if obj is not None:
+            context |= {
+                "order": obj,
+                "colour": COLOURS.get(obj.status, ""),
+                "timeline": timeline_of(obj, request.user.has_perm),
+                "may_cancel": obj.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
+            }
+        return super().render_change_form(request, context, add, change, form_url, obj)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("orders.cancel_order"))
+
+    def get_urls(self) -> list[URLPattern]:
+        staff_only = self.admin_site.admin_view
+        return [
+            path("<int:order_id>/cancel/", staff_only(self.cancel_one), name="orders_order_cancel"),
+            path("cancel/", staff_only(self.cancel_many), name="orders_order_cancel_many"),
+            *super().get_urls(),
+        ]
+
+    def cancel_one(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """The question before one order is taken back, and the deed.
+
+        Raises PermissionDenied, SuspiciousOperation, Http404.
+        """
+        if not self.has_cancel_permission(request):
+            raise PermissionDenied
+        back = reverse("admin:orders_order_change", args=[order_id])
+        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(str(order_id)), back=back)
+
+    def cancel_many(self, request: HttpRequest) -> HttpResponse:
+        """The same for the orders that the address names. Raises PermissionDenied, SuspiciousOperation, Http404."""
+        if not self.has_cancel_permission(request):
+            raise PermissionDenied
+        back = cancelling.list_address(request.GET.get(cancelling.FILTERS, ""))
+        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(request.GET.get("ids", "")), back=back)
+
+    @admin.action(description=_("Cancel and refund"), permissions=["cancel"])
+    def cancel_and_refund(self, request: HttpRequest, queryset: "QuerySet[Order]") -> HttpResponse | None:
+        """Leads to the question about the ticked orders."""
+        numbers = list(queryset.order_by("pk").values_list("pk", flat=True)[: cancelling.MOST_AT_ONCE + 1])
+        if len(numbers) > cancelling.MOST_AT_ONCE:
+            sentence = _("At most %(count)d orders at a time.") % {"count": cancelling.MOST_AT_ONCE}
+            self.message_user(request, sentence, messages.ERROR)
+            return None
+        if not numbers:
+            return None
+        asked = {"ids": ",".join(map(str, numbers)), cancelling.FILTERS: request.GET.urlencode()}
+        return HttpResponseRedirect(f"{reverse('admin:orders_order_cancel_many')}?{urlencode(asked)}")

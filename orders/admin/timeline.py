@@ -1,0 +1,177 @@
+"""What happened to this order? Everything the shop wrote down about it, in one line of time.
+
+Owns which row becomes which sentence, and that a reader sees only what they may; a bounded number of queries, and
+never a change.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from balances.events import BALANCE_CHANGED
+from balances.selectors import ledger_of_order
+from commerce.audit.models import StaffAction
+from commerce.audit.record import actions_on
+from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
+from commerce.outbox.selectors import PARKED, SENT, WAITING, deliveries_of, messages_of, state_of
+from commerce.staff_pages.display import won, won_moved
+from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
+from orders.models import Order
+from products.selectors import movements_of_order
+
+if TYPE_CHECKING:
+    from balances.models import LedgerEntry
+    from coupons.models import UserCoupon
+    from products.models import StockMovement
+
+MOST_DELIVERIES = 50
+MOST_ACTIONS = 50
+
+May = Callable[[str], bool]
+"""Whether the reader has a right, such as `outbox.view_outboxmessage`."""
+
+COLOURS = {WAITING: "warning", PARKED: "danger", SENT: "success"}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A coloured word beside a moment, such as one destination and where its message stands."""
+
+    text: str
+    colour: str
+    address: str = ""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something that happened, and the page that has all about it."""
+
+    at: datetime
+    icon: str
+    """A name of Material Symbols."""
+    title: str
+    detail: str = ""
+    address: str = ""
+    marks: Sequence[Mark] = ()
+
+
+def timeline_of(order: Order, may: May) -> list[Moment]:
+    """The moments of an order, the oldest first; those of one instant in the order of the shop's own steps."""
+    moments = [*_order_itself(order)]
+    if order.user_coupon is not None and may("coupons.view_usercoupon"):
+        moments += _coupon(order, order.user_coupon)
+    if may("products.view_stockmovement"):
+        moments += map(_movement, movements_of_order(order.pk))
+    entries = list(ledger_of_order(order.pk)) if may("balances.view_ledgerentry") else []
+    moments += map(_entry, entries)
+    moments += _told(_event_ids(order, entries), may)
+    actions = actions_on(order._meta.label_lower, order.pk)[:MOST_ACTIONS]
+    moments += (_action(action, may) for action in actions)
+    return sorted(moments, key=lambda moment: moment.at)
+
+
+def _order_itself(order: Order) -> Iterator[Moment]:
+    units = sum(item.quantity for item in order.items.all())
+    placed = ngettext("%(count)d unit for %(amount)s", "%(count)d units for %(amount)s", units)
+    detail = placed % {"count": units, "amount": won(order.paid_amount)}
+    yield Moment(order.created_at, "shopping_cart", _("Placed and paid"), detail)
+    if order.cancelled_at is not None:
+        detail = _("%(amount)s went back") % {"amount": won(order.paid_amount)}
+        yield Moment(order.cancelled_at, "undo", _("Cancelled"), detail)
+
+
+def _coupon(order: Order, unit: "UserCoupon") -> Iterator[Moment]:
+    address = _page("coupons", "usercoupon", unit.pk)
+    names = {"coupon": unit.coupon.name}
+    taken_off = won_moved(-order.discount_amount)
+    yield Moment(order.created_at, "sell", _("Coupon used: %(coupon)s") % names, taken_off, address)
+    if order.cancelled_at is None:
+        return
+    if unit.expires_at > order.cancelled_at:
+        detail = _("usable until %(time)s") % {"time": _time(unit.expires_at)}
+    else:
+        detail = _("its time was over")
+    yield Moment(order.cancelled_at, "sell", _("Coupon given back: %(coupon)s") % names, detail, address)
+
+
+def _movement(movement: "StockMovement") -> Moment:
+    return Moment(
+        movement.created_at,
+        "inventory_2",
+        _("Stock of %(product)s: %(units)+d") % {"product": movement.product.name, "units": movement.quantity},
+        movement.get_reason_display(),
+        _page("products", "stockmovement", movement.pk),
+    )
+
+
+def _entry(entry: "LedgerEntry") -> Moment:
+    return Moment(
+        entry.created_at,
+        "account_balance_wallet",
+        f"{entry.get_type_display()} {won_moved(entry.amount)}",
+        _("balance after: %(balance)s") % {"balance": won(entry.balance_after)},
+        _page("balances", "ledgerentry", entry.pk),
+    )
+
+
+def _event_ids(order: Order, entries: "Iterable[LedgerEntry]") -> list[str]:
+    of_order = [f"{event_type}:{order.pk}" for event_type in (ORDER_COMPLETED, ORDER_CANCELLED)]
+    return [*of_order, *(f"{BALANCE_CHANGED}:{entry.pk}" for entry in entries)]
+
+
+def _told(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
+    if not may("outbox.view_outboxmessage"):
+        return
+    by_event: dict[str, list[OutboxMessage]] = {}
+    for message in messages_of(event_ids):
+        by_event.setdefault(message.event_id, []).append(message)
+    # In the order of the shop's steps: rows of one statement have no order of their own.
+    for event_id, messages in ((each, by_event[each]) for each in event_ids if each in by_event):
+        title = _("Event %(event)s") % {"event": event_id}
+        errors = [message.last_error for message in messages if message.last_error and message.sent_at is None]
+        yield Moment(messages[0].created_at, "outbox", title, "; ".join(errors), marks=[*map(_mark, messages)])
+    if by_event and may("outbox.view_deliveryattempt"):
+        messages_by_id = {message.pk: message for messages in by_event.values() for message in messages}
+        for attempt in deliveries_of(messages_by_id)[:MOST_DELIVERIES]:
+            yield _delivery(attempt, messages_by_id[attempt.message_id])
+
+
+def _mark(message: OutboxMessage) -> Mark:
+    state = state_of(message)
+    words = {WAITING: _("waiting"), PARKED: _("parked"), SENT: _("sent")}
+    address = _page("outbox", "outboxmessage", message.pk)
+    return Mark(f"{message.destination}: {words[state]}", COLOURS[state], address)
+
+
+def _delivery(attempt: DeliveryAttempt, message: OutboxMessage) -> Moment:
+    heard = _("no HTTP status") if attempt.http_status is None else f"HTTP {attempt.http_status}"
+    took = _("%(milliseconds)d ms") % {"milliseconds": attempt.duration_ms}
+    is_good = attempt.outcome == DeliveryOutcome.ACKNOWLEDGED
+    return Moment(
+        attempt.attempted_at,
+        "local_shipping",
+        _("Call to %(destination)s: %(event)s") % {"destination": attempt.destination, "event": message.event_id},
+        " · ".join(part for part in (heard, took, attempt.error) if part),
+        _page("outbox", "deliveryattempt", attempt.pk),
+        [Mark(attempt.get_outcome_display(), "success" if is_good else "danger")],
+    )
+
+
+def _action(action: StaffAction, may: May) -> Moment:
+    address = _page("audit", "staffaction", action.pk) if may("audit.view_staffaction") else ""
+    title = _("%(action)s by %(actor)s") % {"action": action.told, "actor": action.actor.get_username()}
+    return Moment(action.acted_at, "badge", title, action.reason, address)
+
+
+def _page(app: str, model: str, row_id: Any) -> str:
+    return reverse(f"admin:{app}_{model}_change", args=[row_id])
+
+
+def _time(at: datetime) -> str:
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"

@@ -1,0 +1,161 @@
+"""The products in the back-office: found, priced, named, switched off, taken along.
+
+Owns their list and their page; nothing here edits a stock.
+"""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter
+from unfold.decorators import display
+
+from commerce.audit.record import Staff, actions_on
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.display import won
+from commerce.staff_pages.exports import Column, Exported
+from commerce.staff_pages.forms import Form, OpenedForm
+from commerce.staff_pages.pages import ThroughServices, staff_id
+from products import selectors, services
+from products.admin.imports import ImportPages
+from products.admin.movements import COLOURS
+from products.admin.stock import StockPages
+from products.models import MovementReason, Product
+from products.rules import HIGHEST_PRICE_WON, LOW_STOCK_UNITS, MOST_UNITS_AT_ONCE, stock_level
+
+ON_THE_PAGE = 20
+STOCK_COLOURS = {"out": "danger", "low": "warning", "ok": "success"}
+
+
+class ProductForm(OpenedForm):
+    """What staff say about a product."""
+
+    watched = ("name", "description", "price", "is_active")
+
+    price = forms.IntegerField(label=_("price (won)"), min_value=0, max_value=HIGHEST_PRICE_WON)
+
+    class Meta:
+        model = Product
+        fields = ("name", "description", "price", "is_active")
+
+
+class NewProductForm(OnceForm, ProductForm):
+    """A new product comes with the units that are on the shelf."""
+
+    opening_stock = forms.IntegerField(
+        label=_("opening stock"),
+        min_value=0,
+        max_value=MOST_UNITS_AT_ONCE,
+        initial=0,
+    )
+
+
+class StockFilter(DropdownFilter):
+    """Out of stock, low, or neither. The catalogue is small enough to be read for it."""
+
+    title = _("stock")
+    parameter_name = "level"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, Any]]:
+        return [
+            ("out", _("Out of stock")),
+            ("low", _("Low (1 to %(most)d)") % {"most": LOW_STOCK_UNITS}),
+            ("ok", _("Enough")),
+        ]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Product]") -> "QuerySet[Product]":
+        levels = {
+            "out": {"stock__lte": 0},
+            "low": {"stock__gt": 0, "stock__lte": LOW_STOCK_UNITS},
+            "ok": {"stock__gt": LOW_STOCK_UNITS},
+        }
+        return queryset.filter(**levels.get(self.value(), {}))
+
+
+@admin.register(Product)
+class ProductAdmin(ImportPages, StockPages, Exported, ThroughServices):
+    """What the shop sells."""
+
+    change_list_template = "admin/products/product/change_list.html"
+    list_display = ("id", "name", "price_shown", "stock_shown", "is_active", "updated_at")
+    list_display_links = ("id", "name")
+    list_filter = (("is_active", BooleanRadioFilter), StockFilter)
+    search_fields = ("id__exact", "name")
+    search_help_text = _("A product's number or a part of its name.")
+    ordering = ("id",)
+    form = ProductForm
+    readonly_fields = ("stock_now", "created_at", "updated_at")
+    export_columns: ClassVar = (
+        # These headings are understood by the import.
+        Column("id", lambda product: product.pk),
+        Column(_("name"), lambda product: product.name),
+        Column(_("description"), lambda product: product.description),
+        Column(_("price (won)"), lambda product: product.price),
+        Column(_("for sale"), lambda product: product.is_active),
+        Column(_("stock"), lambda product: product.stock),
+        Column(_("created at"), lambda product: product.created_at),
+        Column(_("updated at"), lambda product: product.updated_at),
+    )
+
+    @admin.display(description=_("price"), ordering="price")
+    def price_shown(self, product: Product) -> str:
+        return won(product.price)
+
+    @display(description=_("stock"), ordering="stock", label=STOCK_COLOURS)
+    def stock_shown(self, product: Product) -> tuple[str, str]:
+        return stock_level(product.stock), f"{product.stock:,}"
+
+    @admin.display(description=_("stock"))
+    def stock_now(self, product: Product) -> str:
+        label = {"text": f"{product.stock:,}", "type": STOCK_COLOURS[stock_level(product.stock)]}
+        return render_to_string("unfold/helpers/label.html", label)
+
+    def get_form(
+        self, request: HttpRequest, obj: Product | None = None, change: bool = False, **kwargs: Any
+    ) -> type[Form]:
+        return super().get_form(request, obj, change, **{"form": ProductForm if change else NewProductForm, **kwargs})
+
+    def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
+        if obj is None:
+            return ("name", "description", "price", "opening_stock", "is_active", "form_key")
+        return ("name", "description", "price", "stock_now", "is_active", "created_at", "updated_at", "opened")
+
+    def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
+        by = Staff(staff_id(request))
+        if change:
+            services.save_product(obj, seen=form.seen, by=by)
+            return
+        opening_stock = form.cleaned_data["opening_stock"]
+        # Sent twice, the form is answered with the product that it has made.
+        made = form.act_once(
+            lambda once: services.create_product(obj, opening_stock=opening_stock, by=by, once=once),
+            lambda product: str(product.pk),
+            staff_id=by.id,
+            path=request.path,
+        )
+        obj.pk = int(made)
+
+    def render_change_form(  # noqa: PLR0917  # Django's parameters
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Product | None = None,
+    ) -> HttpResponse:
+        """With what happened to the product below its form."""
+        if obj is not None:
+            context |= {
+                "original_key": str(obj.pk),
+                "may_adjust": self.has_adjust_permission(request),
+                "actions": actions_on(self.opts.label_lower, obj.pk)[:ON_THE_PAGE],
+            }
+            if request.user.has_perm("products.view_stockmovement"):
+                newest = selectors.movements().filter(product=obj).order_by("-id")[:ON_THE_PAGE]
+                context["movements"] = [(movement, COLOURS[MovementReason(movement.reason)]) for movement in newest]
+        return super().render_change_form(request, context, add, change, form_url, obj)

@@ -1,0 +1,261 @@
+"""Products from a file: an empty one to fill in, what a filled one would do, line by line, and its good lines done.
+
+Owns the pages. Between them the file waits in the database, for the eyes of whoever sent it only.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.text import Truncator
+from django.utils.translation import get_language, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from commerce.audit.record import Staff
+from commerce.core.errors import DomainError
+from commerce.staff_pages.display import won
+from commerce.staff_pages.exports import CONTENT_TYPES, write_csv, write_xlsx
+from commerce.staff_pages.forms import ReasonForm
+from commerce.staff_pages.pages import KeptForever, staff_id
+from commerce.staff_pages.uploads import UploadForm, UploadRefused, read_rows, takes_upload
+from products import selectors, services
+from products.admin.lines import COLUMNS, HEADINGS, Rights, planned, what_is_said
+from products.models import ImportLine, LineOutcome, LinePlan, ProductImport
+from products.rules import IMPORT_KEPT_HOURS
+
+IMPORT_SECONDS = 10.0
+"""How long one press of the button works; it says what is left to do, and is pressed again."""
+LINES_ON_A_PAGE = 100
+SENT_SHOWN = 5
+LETTERS_SHOWN = 80
+
+PLAN_COLOURS = {LinePlan.ADD: "success", LinePlan.CHANGE: "info", LinePlan.WRONG: "danger"}
+OUTCOME_COLOURS = {LineOutcome.IMPORTED: "success", LineOutcome.REFUSED: "danger"}
+FIELD_NAMES = {
+    "name": _("name"),
+    "description": _("description"),
+    "price": _("price"),
+    "is_active": _("for sale"),
+    "stock": _("stock"),
+}
+MEANINGS = (
+    _("The number of a product; empty for a new one."),
+    _("At most 200 letters. A new product needs one."),
+    _("Any text."),
+    _("Whole won: 12300 or 12,300. A new product needs one."),
+    _("Whether it is for sale: yes or no. A new product is, unless the file says no."),
+    _("Units to add, or with a minus to take away; of a new product, the units on the shelf. No file sets a stock."),
+)
+"""What to write into the columns of an empty file."""
+
+
+@dataclass(frozen=True)
+class ShownLine:
+    """A line as its page tells it: label and colour, then name, old and new value of each field."""
+
+    line: ImportLine
+    label: Any
+    colour: str
+    name: str
+    changes: list[tuple[Any, str | None, str]]
+
+
+class ImportPages(KeptForever):
+    """Adds the pages to the list of products."""
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("products.import_product"))
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        return super().changelist_view(
+            request, {"may_import": self.has_import_permission(request), **(extra_context or {})}
+        )
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("import/", view(self.send_file), name="products_product_import"),
+            path("import/empty.<str:kind>", view(self.empty_file), name="products_product_import_empty"),
+            path("import/<int:import_id>/", view(self.preview), name="products_product_import_preview"),
+            *super().get_urls(),
+        ]
+
+    def empty_file(self, request: HttpRequest, kind: str) -> HttpResponse:
+        """A file with the headings, in the language of whoever asks."""
+        self._require_import(request)
+        if kind not in CONTENT_TYPES:
+            raise Http404
+        headings = HEADINGS.get((get_language() or "")[:2], HEADINGS["en"])
+        body, _count = (write_csv if kind == "csv" else write_xlsx)(headings, iter(()))
+        disposition = f'attachment; filename="products.{kind}"'
+        return HttpResponse(body, content_type=CONTENT_TYPES[kind], headers={"Content-Disposition": disposition})
+
+    @takes_upload
+    def send_file(self, request: HttpRequest) -> HttpResponse:
+        """Asks for the file and reads it; nothing is changed yet."""
+        self._require_import(request)
+        form = UploadForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            file = form.cleaned_data["file"]
+            try:
+                lines = _planned_lines(file.read(), _rights(request))
+            except UploadRefused as refusal:
+                form.add_error("file", str(refusal))
+            else:
+                by = Staff(staff_id(request))
+                kept = services.keep_import(file_name=file.name or "", lines=lines, by=by)
+                return HttpResponseRedirect(reverse("admin:products_product_import_preview", args=[kept.pk]))
+        context = {
+            **self._context(request, _("Import products")),
+            "form": form,
+            "button": _("Read the file"),
+            "back": reverse("admin:products_product_changelist"),
+            "columns": zip(HEADINGS["en"], HEADINGS["ko"], MEANINGS, strict=True),
+            "kept_hours": IMPORT_KEPT_HOURS,
+            "sent": selectors.kept_imports(staff_id(request))[:SENT_SHOWN],
+            "may_export": _may(request, "export"),
+        }
+        return TemplateResponse(request, "admin/products/product/import.html", context)
+
+    def preview(self, request: HttpRequest, import_id: int) -> HttpResponse:
+        """Every line and what it would do, or what came of it; the button does the good ones."""
+        self._require_import(request)
+        product_import = selectors.kept_imports(staff_id(request)).filter(pk=import_id).first()
+        if product_import is None:
+            self.message_user(request, _("This file is not kept any more. Send it again."), messages.WARNING)
+            return HttpResponseRedirect(reverse("admin:products_product_import"))
+        form = ReasonForm(request.POST or None, initial={"reason": product_import.reason})
+        if request.method == "POST" and form.is_valid():
+            self._import(request, product_import, form.cleaned_data["reason"])
+            return HttpResponseRedirect(request.path)
+        counts = selectors.line_counts(product_import)
+        shown = request.GET.get("show", "")
+        lines = Paginator(_chosen(product_import, shown), LINES_ON_A_PAGE).get_page(request.GET.get("p"))
+        good = counts[LineOutcome.WAITING]
+        context = {
+            **self._context(request, _("Import: %(file)s") % {"file": product_import.file_name}),
+            "form": form,
+            "button": ngettext("Import %(count)d good row", "Import %(count)d good rows", good) % {"count": good},
+            "back": reverse("admin:products_product_import"),
+            "good": good,
+            "left_out": _left_out(counts[LinePlan.WRONG]),
+            "tabs": _tabs(counts, shown),
+            "page": lines,
+            "lines": [_shown(line) for line in lines],
+            "show": shown,
+        }
+        return TemplateResponse(request, "admin/products/product/import_preview.html", context)
+
+    def _import(self, request: HttpRequest, product_import: ProductImport, reason: str) -> None:
+        needed = selectors.rights_needed(product_import)
+        if not all(_may(request, right) for right in needed):
+            raise PermissionDenied
+        by = Staff(staff_id(request), reason)
+        try:
+            left = services.import_products(product_import, by=by, within_seconds=IMPORT_SECONDS)
+        except DomainError as refusal:
+            self.message_user(request, str(refusal), messages.ERROR)
+            return
+        counts = selectors.line_counts(product_import)
+        done, refused = counts[LineOutcome.IMPORTED], counts[LineOutcome.REFUSED]
+        sentence = ngettext("%(count)d row is imported.", "%(count)d rows are imported.", done)
+        self.message_user(request, sentence % {"count": done}, messages.SUCCESS)
+        if refused:
+            sentence = ngettext(
+                "%(count)d row was refused; it says why.", "%(count)d rows were refused; they say why.", refused
+            )
+            self.message_user(request, sentence % {"count": refused}, messages.WARNING)
+        if left:
+            sentence = ngettext(
+                "%(count)d row is left; press the button again.",
+                "%(count)d rows are left; press the button again.",
+                left,
+            )
+            self.message_user(request, sentence % {"count": left}, messages.WARNING)
+
+    def _require_import(self, request: HttpRequest) -> None:
+        if not self.has_import_permission(request):
+            raise PermissionDenied
+
+    def _context(self, request: HttpRequest, title: Any) -> dict[str, Any]:
+        return {**self.admin_site.each_context(request), "title": title, "opts": self.opts}
+
+
+def _may(request: HttpRequest, right: str) -> bool:
+    name = {"adjust": "adjust_stock"}.get(right, f"{right}_product")
+    return bool(request.user.has_perm(f"products.{name}"))
+
+
+def _rights(request: HttpRequest) -> Rights:
+    return Rights(add=_may(request, "add"), change=_may(request, "change"), adjust=_may(request, "adjust"))
+
+
+def _planned_lines(content: bytes, rights: Rights) -> list[ImportLine]:
+    said = what_is_said(read_rows(content, COLUMNS))
+    products = selectors.products_by_id(line.product_id for line in said if line.product_id is not None)
+    return [planned(line, products, rights) for line in said]
+
+
+def _chosen(product_import: ProductImport, shown: str) -> "QuerySet[ImportLine]":
+    lines = ImportLine.objects.filter(product_import=product_import).order_by("number")
+    if shown in LinePlan.values:
+        return lines.filter(plan=shown)
+    return lines.filter(outcome=shown) if shown in LineOutcome.values else lines
+
+
+def _left_out(wrong: int) -> str:
+    if not wrong:
+        return ""
+    sentence = ngettext(
+        "%(count)d row with an error is left out. Put it right in the file and send that again, or go on without it.",
+        "%(count)d rows with errors are left out. Put them right in the file and send that again, or go on without.",
+        wrong,
+    )
+    return sentence % {"count": wrong}
+
+
+def _tabs(counts: dict[str, int], shown: str) -> list[tuple[str, Any, int, bool]]:
+    """Value, name, number of lines, whether it is the chosen one."""
+    every = sum(counts[plan] for plan in LinePlan.values)
+    tabs = [("", _("All"), every)]
+    tabs += [(plan.value, plan.label, counts[plan]) for plan in LinePlan]
+    tabs += [(outcome.value, outcome.label, counts[outcome]) for outcome in OUTCOME_COLOURS if counts[outcome]]
+    return [(value, name, count, value == shown) for value, name, count in tabs]
+
+
+def _shown(line: ImportLine) -> ShownLine:
+    values = dict(line.values)
+    if line.stock_change or line.plan == LinePlan.ADD:
+        values["stock"] = line.seen.get("stock", 0) + line.stock_change
+    if line.plan == LinePlan.WRONG:
+        values = {}
+    if line.plan == LinePlan.ADD:
+        # It stands beside the label already.
+        del values["name"]
+    outcome = LineOutcome(line.outcome)
+    plan = LinePlan(line.plan)
+    is_done = outcome != LineOutcome.WAITING
+    return ShownLine(
+        line,
+        outcome.label if is_done else plan.label,
+        OUTCOME_COLOURS[outcome] if is_done else PLAN_COLOURS.get(plan, ""),
+        line.seen.get("name") or line.values.get("name", ""),
+        [
+            (FIELD_NAMES[name], _told(name, line.seen[name]) if name in line.seen else None, _told(name, value))
+            for name, value in ((name, values[name]) for name in FIELD_NAMES if name in values)
+        ],
+    )
+
+
+def _told(name: str, value: Any) -> str:
+    if name == "price":
+        return won(value)
+    if name == "is_active":
+        return str(_("yes") if value else _("no"))
+    return f"{value:,}" if name == "stock" else Truncator(value).chars(LETTERS_SHOWN)

@@ -1,0 +1,205 @@
+"""What a line of a file says about a product, and what it would do.
+
+Owns the words that stand for values, in English and in Korean; never asks the database and never writes.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.utils.translation import gettext as _
+
+from commerce.staff_pages.uploads import UploadColumn, UploadedRow
+from products.models import ImportLine, LinePlan, Product
+from products.rules import HIGHEST_PRICE_WON, MOST_UNITS, MOST_UNITS_AT_ONCE
+
+COLUMNS = (
+    UploadColumn("id", ("id", "product number", "번호", "상품 번호")),
+    UploadColumn("name", ("name", "product name", "이름", "상품명", "상품 이름")),
+    UploadColumn("description", ("description", "설명", "상품 설명")),
+    UploadColumn("price", ("price", "price (won)", "가격", "가격(원)", "가격 (원)")),
+    UploadColumn("is_active", ("is_active", "for sale", "판매 여부", "판매 중")),
+    UploadColumn("stock_change", ("stock_change", "units to add", "재고 증감", "재고 변경")),
+    # The list of products as it is exported has these too.
+    UploadColumn(None, ("stock", "created at", "updated at", "재고", "생성 시각", "수정 시각")),
+)
+HEADINGS = {
+    "en": ("id", "name", "description", "price", "is_active", "stock_change"),
+    "ko": ("번호", "이름", "설명", "가격", "판매 여부", "재고 증감"),
+}
+"""Those of an empty file to fill in, by language."""
+
+MOST_LETTERS_OF_A_NAME = 200
+LARGEST_ID = 2**63 - 1
+_NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
+_YES = {"true", "yes", "y", "1", "예", "네", "판매", "판매 중", "판매중"}
+_NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판매중지"}
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What whoever sends the file may do."""
+
+    add: bool
+    change: bool
+    adjust: bool
+
+
+@dataclass
+class Said:
+    """A line as it was read: only what it names is in `values`; `product_id` None is a new product."""
+
+    number: int
+    product_id: int | None = None
+    values: dict[str, Any] = field(default_factory=dict)
+    stock_change: int = 0
+    wrong: list[str] = field(default_factory=list)
+
+
+class _Wrong(Exception):
+    """A cell does not fit; its text is the sentence."""
+
+
+def what_is_said(rows: Sequence[UploadedRow]) -> list[Said]:
+    """The rows by their meaning. A product that is in several of them is wrong in each."""
+    lines = [_said(row) for row in rows]
+    numbers: defaultdict[int, list[int]] = defaultdict(list)
+    for line in lines:
+        if line.product_id is not None:
+            numbers[line.product_id].append(line.number)
+    for line in lines:
+        same = numbers[line.product_id] if line.product_id is not None else []
+        if len(same) > 1:
+            shown = ", ".join(map(str, same[:10]))
+            line.wrong.append(
+                _("Product %(product)d is in lines %(lines)s.") % {"product": line.product_id, "lines": shown}
+            )
+    return lines
+
+
+def planned(said: Said, products: Mapping[int, Product], rights: Rights) -> ImportLine:
+    """What the line would do. `products`: those that the file names and that exist."""
+    line = ImportLine(number=said.number, product_id=said.product_id, stock_change=said.stock_change)
+    product = products.get(said.product_id or 0)
+    if said.product_id is None:
+        line.plan, line.values = LinePlan.ADD, {"description": "", "is_active": True, **said.values}
+        wrong = _wrong_with_new(said, rights)
+    elif product is None:
+        wrong = [_("There is no product %(product)d.") % {"product": said.product_id}]
+    else:
+        seen = {name: getattr(product, name) for name in ("name", "description", "price", "is_active", "stock")}
+        line.seen = seen
+        line.values = {name: value for name, value in said.values.items() if not _same(seen[name], value)}
+        line.plan = LinePlan.CHANGE if line.values or line.stock_change else LinePlan.NOTHING
+        wrong = _wrong_with_change(line, product.stock, rights)
+    # What is wrong with a cell says more than that there is no such product.
+    wrong = said.wrong or wrong
+    if wrong:
+        line.plan, line.told = LinePlan.WRONG, " ".join(wrong)
+    return line
+
+
+def _wrong_with_new(said: Said, rights: Rights) -> list[str]:
+    wrong = []
+    if not rights.add:
+        wrong.append(_("You may not add products."))
+    if "name" not in said.values:
+        wrong.append(_("A new product needs a name."))
+    if "price" not in said.values:
+        wrong.append(_("A new product needs a price."))
+    if said.stock_change < 0:
+        wrong.append(_("There is nothing to take away from a new product."))
+    return wrong
+
+
+def _wrong_with_change(line: ImportLine, stock: int, rights: Rights) -> list[str]:
+    wrong = []
+    if line.values and not rights.change:
+        wrong.append(_("You may not change products."))
+    if line.stock_change and not rights.adjust:
+        wrong.append(_("You may not adjust the stock."))
+    if stock + line.stock_change < 0:
+        wrong.append(_("Only %(stock)d are there.") % {"stock": stock})
+    if stock + line.stock_change > MOST_UNITS:
+        wrong.append(_("The stock would be more than %(most)d.") % {"most": MOST_UNITS})
+    return wrong
+
+
+def _same(old: Any, new: Any) -> bool:
+    # A form sends a line break as two characters, a spreadsheet as one.
+    return bool(old == new or (isinstance(old, str) and old.replace("\r\n", "\n").strip() == new.replace("\r\n", "\n")))
+
+
+def _said(row: UploadedRow) -> Said:
+    said = Said(row.number, wrong=list(row.wrong))
+    for name, text in row.cells.items():
+        if not text:
+            continue
+        try:
+            value = _READ[name](text)
+        except _Wrong as wrong:
+            said.wrong.append(str(wrong))
+            continue
+        if name == "id":
+            said.product_id = value
+        elif name == "stock_change":
+            said.stock_change = value
+        else:
+            said.values[name] = value
+    return said
+
+
+def _id(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) <= LARGEST_ID):
+        raise _Wrong(_("“%(cell)s” is not the number of a product.") % {"cell": text[:40]})
+    return int(text)
+
+
+def _name(text: str) -> str:
+    if "\n" in text or "\r" in text:
+        raise _Wrong(_("The name has several lines."))
+    if len(text) > MOST_LETTERS_OF_A_NAME:
+        raise _Wrong(_("The name has more than %(most)d letters.") % {"most": MOST_LETTERS_OF_A_NAME})
+    return text
+
+
+def _price(text: str) -> int:
+    number = _whole(re.sub(r"^[₩￦\\]\s*|\s*원$", "", text))
+    if number is None or number < 0:
+        raise _Wrong(_("“%(cell)s” is not a price in whole won.") % {"cell": text[:40]})
+    if number > HIGHEST_PRICE_WON:
+        raise _Wrong(_("The price is higher than %(most)d won.") % {"most": HIGHEST_PRICE_WON})
+    return number
+
+
+def _is_active(text: str) -> bool:
+    word = text.casefold()
+    if word not in _YES | _NO:
+        raise _Wrong(_("“%(cell)s” does not say whether it is for sale; write yes or no.") % {"cell": text[:40]})
+    return word in _YES
+
+
+def _stock_change(text: str) -> int:
+    number = _whole(text.replace("−", "-"))
+    if number is None:
+        raise _Wrong(_("“%(cell)s” is not a number of units.") % {"cell": text[:40]})
+    if abs(number) > MOST_UNITS_AT_ONCE:
+        raise _Wrong(_("No more than %(most)d units at once.") % {"most": MOST_UNITS_AT_ONCE})
+    return number
+
+
+def _whole(text: str) -> int | None:
+    """12,300 as well as 12300; None for what is no whole number, or far too long a one."""
+    return int(text.replace(",", "")) if len(text) <= 30 and _NUMBER.fullmatch(text) else None
+
+
+_READ: dict[str, Callable[[str], Any]] = {
+    "id": _id,
+    "name": _name,
+    "description": str,
+    "price": _price,
+    "is_active": _is_active,
+    "stock_change": _stock_change,
+}

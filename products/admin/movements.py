@@ -1,0 +1,99 @@
+"""Every unit that moved, in the back-office: when, of what, why, by whom.
+
+Owns the list, which is only read.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
+from unfold.decorators import display
+
+from commerce.staff_pages.exports import Column, Exported
+from commerce.staff_pages.filters import DayRangeFilter
+from commerce.staff_pages.pages import ReadOnly
+from products import selectors
+from products.models import MovementReason, StockMovement
+
+LONGEST_NUMBER = 18
+"""In digits, so that it fits the column."""
+COLOURS = {
+    MovementReason.OPENING: "info",
+    MovementReason.SALE: "success",
+    MovementReason.RETURN: "warning",
+    MovementReason.ADJUSTMENT: "primary",
+}
+
+
+@admin.register(StockMovement)
+class StockMovementAdmin(Exported, ReadOnly):
+    """Every unit that moved."""
+
+    list_display = ("id", "created_at", "product", "why", "units", "order", "actor", "note")
+    list_filter = (
+        ("product", AutocompleteSelectFilter),
+        ("reason", ChoicesDropdownFilter),
+        ("created_at", DayRangeFilter),
+    )
+    list_select_related = ("product",)
+    search_fields = ("order_id__exact",)
+    search_help_text = _("An order number.")
+    fields = ("created_at", "product", "why", "units", "order", "actor", "note")
+    readonly_fields = ("why", "units", "order", "actor")
+    export_columns: ClassVar = (
+        Column(_("number"), lambda movement: movement.pk),
+        Column(_("created at"), lambda movement: movement.created_at),
+        Column(_("product number"), lambda movement: movement.product_id),
+        Column(_("product"), lambda movement: movement.product.name),
+        Column(_("reason"), lambda movement: movement.get_reason_display()),
+        Column(_("quantity"), lambda movement: movement.quantity),
+        Column(_("order"), lambda movement: movement.order_id),
+        Column(_("staff member"), lambda movement: movement.actor_name),
+        Column(_("note"), lambda movement: movement.note),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> "QuerySet[StockMovement]":
+        return selectors.movements()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
+    ) -> "tuple[QuerySet[Any], bool]":
+        """Django would compare the numbers as text, which no index answers."""
+        number = search_term.strip().removeprefix("#")
+        if not number:
+            return queryset, False
+        if not (number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER):
+            return queryset.none(), False
+        return queryset.filter(order_id=int(number)), False
+
+    def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
+        """By time where days are asked for: the index on time then leads straight to them.
+
+        By number PostgreSQL would read the newest rows through until the days come: a second for a best seller's.
+        """
+        by_days = any(request.GET.get(f"created_at_{end}") for end in ("from", "to"))
+        return ("-created_at", "-id") if by_days else ("-id",)
+
+    @display(description=_("reason"), label=COLOURS)
+    def why(self, movement: StockMovement) -> tuple[str, Any]:
+        return movement.reason, movement.get_reason_display()
+
+    @admin.display(description=_("quantity"))
+    def units(self, movement: StockMovement) -> str:
+        return f"{movement.quantity:+,}"
+
+    @admin.display(description=_("order"))
+    def order(self, movement: StockMovement) -> str:
+        if movement.order_id is None:
+            return ""
+        page = reverse("admin:orders_order_change", args=[movement.order_id])
+        return format_html('<a class="text-link" href="{}">#{}</a>', page, movement.order_id)
+
+    @admin.display(description=_("staff member"), empty_value="")
+    def actor(self, movement: Any) -> str:
+        return movement.actor_name or ""

@@ -1,0 +1,102 @@
+"""The page that corrects the stock of one product by a number of units, for a reason.
+
+Owns the form and its sentences; the units move in `products.services`.
+"""
+
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext_lazy as _
+
+from commerce.audit.record import Staff
+from commerce.core.errors import DomainError
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.forms import ReasonForm
+from commerce.staff_pages.pages import KeptForever, staff_id
+from products import services
+from products.errors import OutOfStock
+from products.models import Product
+from products.rules import MOST_UNITS_AT_ONCE
+
+
+class AdjustStockForm(OnceForm, ReasonForm):
+    """How many units more or less, and why."""
+
+    delta = forms.IntegerField(
+        label=_("units to add"),
+        min_value=-MOST_UNITS_AT_ONCE,
+        max_value=MOST_UNITS_AT_ONCE,
+        help_text=_("Negative: units to take away. Sales meanwhile are not lost: this is added to what is there then."),
+    )
+    field_order = ("delta", "reason")
+
+    def clean_delta(self) -> int:
+        delta: int = self.cleaned_data["delta"]
+        if delta == 0:
+            raise forms.ValidationError(_("Nothing to adjust."), code="zero")
+        return delta
+
+    def refuse(self, refusal: DomainError) -> None:
+        """Tell it where it belongs."""
+        if isinstance(refusal, OutOfStock):
+            self.add_error("delta", _("Only %(stock)d are there.") % {"stock": refusal.shortages[0].available})
+        else:
+            self.add_error(None, str(refusal))
+
+
+class StockPages(KeptForever):
+    """Adds the page to that of the product."""
+
+    def has_adjust_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm("products.adjust_stock"))
+
+    def get_urls(self) -> list[URLPattern]:
+        adjust = self.admin_site.admin_view(self.adjust_stock)
+        return [
+            path("<int:product_id>/adjust-stock/", adjust, name="products_product_adjust_stock"),
+            *super().get_urls(),
+        ]
+
+    def adjust_stock(self, request: HttpRequest, product_id: int) -> HttpResponse:
+        """The question, or the deed where its form was sent."""
+        if not self.has_adjust_permission(request):
+            raise PermissionDenied
+        product: Product | None = self.get_object(request, str(product_id))
+        if product is None:
+            raise Http404
+        back = reverse("admin:products_product_change", args=[product_id])
+        form = AdjustStockForm(request.POST or None)
+        if request.method == "POST" and form.is_valid() and self._adjusted(request, product, form):
+            return HttpResponseRedirect(back)
+        context: dict[str, Any] = {
+            **self.admin_site.each_context(request),
+            "title": _("Adjust stock"),
+            "opts": self.opts,
+            "original": product,
+            "form": form,
+            "button": _("Adjust stock"),
+            "back": back,
+        }
+        return TemplateResponse(request, "admin/products/product/adjust_stock.html", context)
+
+    def _adjusted(self, request: HttpRequest, product: Product, form: AdjustStockForm) -> bool:
+        delta, reason = form.cleaned_data["delta"], form.cleaned_data["reason"]
+        by = Staff(staff_id(request), reason)
+        sentence = _("The stock of %(product)s is %(stock)d now (%(delta)+d).")
+        try:
+            told = form.act_once(
+                lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
+                lambda stock: str(sentence % {"product": product.name, "stock": stock, "delta": delta}),
+                staff_id=by.id,
+                path=request.path,
+            )
+        except DomainError as refusal:
+            form.refuse(refusal)
+            return False
+        self.message_user(request, told, messages.SUCCESS)
+        return True

@@ -1,0 +1,100 @@
+"""Which days of the statistics staff look at, and which one they have rebuilt.
+
+Owns the two forms; never reads a statistic.
+"""
+
+import re
+from datetime import date, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.widgets import AutocompleteSelect
+from django.core.exceptions import SuspiciousOperation
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from unfold.contrib.filters.forms import AutocompleteDropdownForm
+
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.forms import StaffForm
+from stats.models import ProductStat
+
+LATELY = (7, 30, 90)
+"""Numbers of days up to today that are one click away."""
+SHOWN_FIRST = 30
+MOST_DAYS = 366
+
+
+class DayField(forms.DateField):
+    """A day, chosen with the browser's own calendar."""
+
+    widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
+
+
+class RangeForm(StaffForm):
+    """From one day to another, both inclusive, of all products or of one."""
+
+    from_date = DayField(label=_("first day"))
+    to_date = DayField(label=_("last day"))
+
+    def __init__(self, *args: Any, with_product: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if with_product:
+            product = ProductStat._meta.get_field("product")
+            widget = AutocompleteSelect(product, admin.site, attrs={"class": "unfold-filter-autocomplete"})
+            if field := product.formfield(label=_("Product"), required=False, widget=widget):
+                self.fields["product"] = field
+
+    @property
+    def media(self) -> forms.Media:
+        return super().media + forms.Media(AutocompleteDropdownForm.Media)
+
+    def clean(self) -> dict[str, Any]:
+        first, last = self.cleaned_data.get("from_date"), self.cleaned_data.get("to_date")
+        if first and last and last < first:
+            self.add_error("to_date", _("The last day lies before the first."))
+        elif first and last and (last - first).days >= MOST_DAYS:
+            self.add_error("to_date", _("At most %(days)d days.") % {"days": MOST_DAYS})
+        return self.cleaned_data
+
+    @property
+    def first(self) -> date:
+        day: date = self.cleaned_data["from_date"]
+        return day
+
+    @property
+    def last(self) -> date:
+        day: date = self.cleaned_data["to_date"]
+        return day
+
+    @property
+    def product_id(self) -> int | None:
+        product = self.cleaned_data.get("product")
+        return product.pk if product else None
+
+
+def asked_range(request: HttpRequest) -> RangeForm:
+    """The form as the page's address fills it in; `days` up to today where it names no day.
+
+    Raises SuspiciousOperation for a product that no page offers.
+    """
+    asked = request.GET
+    values = {"product": asked.get("product", "")}
+    if values["product"] and not re.fullmatch(r"[0-9]{1,18}", values["product"], re.ASCII):
+        # The field would look it up in order to draw itself.
+        raise SuspiciousOperation("A product that is no number.")
+    if "from_date" in asked or "to_date" in asked:
+        values |= {"from_date": asked.get("from_date", ""), "to_date": asked.get("to_date", "")}
+    else:
+        chosen = asked.get("days", "")
+        days = int(chosen) if chosen in map(str, LATELY) else SHOWN_FIRST
+        today = timezone.localdate()
+        values |= {"from_date": (today - timedelta(days=days - 1)).isoformat(), "to_date": today.isoformat()}
+    return RangeForm(values, with_product=request.user.has_perm("products.view_product"))
+
+
+class RebuildForm(OnceForm, StaffForm):
+    """The day whose statistics are set to what its orders say."""
+
+    day = DayField(label=_("day"))

@@ -1,0 +1,222 @@
+"""The ledger in the back-office: found by account, order, day, type and amount; taken along; never written."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from balances.models import LedgerEntry, User
+from balances.selectors import ledger_of_order
+from balances.services import adjust_balance
+from commerce.audit.models import StaffAction
+from commerce.audit.record import Staff as Actor
+from commerce.idempotency.claims import Once
+from orders.models import Order
+from orders.services import cancel_order
+from tests.back_office.staff import Staff
+from tests.factories import ProductFactory, StaffFactory, UserFactory, charged, order_of
+from tests.plans import plan_of
+from tests.shop_state import nothing_changes, statements
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIST = "balances_ledgerentry_changelist"
+VIEW = "balances.view_ledgerentry"
+
+
+@pytest.fixture
+def viewer() -> Staff:
+    return Staff(VIEW)
+
+
+@pytest.fixture
+def mina() -> User:
+    return UserFactory(username="mina")
+
+
+@pytest.fixture
+def order(mina: User) -> Order:
+    charged(mina, 10_000)
+    return order_of(mina, {ProductFactory(price=3_000): 1})
+
+
+def credit(user: User, amount: int, reason: str) -> LedgerEntry:
+    by = Actor(StaffFactory(username=f"clerk of {user.username}").pk, reason)
+    return adjust_balance(user_id=user.pk, amount=amount, by=by, once=Once())
+
+
+def shown(staff: Staff, **query: Any) -> list[tuple[str, int]]:
+    answer = staff.get(LIST, **query)
+    assert answer.status_code == 200
+    return [(entry.type, entry.amount) for entry in answer.context["cl"].result_list]
+
+
+def test_a_user_name_finds_the_entries_of_the_account(viewer: Staff, mina: User) -> None:
+    charged(mina, 5)
+    charged(UserFactory(username="minam"), 7)
+    assert shown(viewer, q="mina") == [("CHARGE", 5)]
+    assert shown(viewer, q="min") == []
+
+
+def test_an_order_number_finds_its_payment_and_its_refund(viewer: Staff, order: Order) -> None:
+    cancel_order(order_id=order.pk, owner_id=None, once=Once())
+    assert shown(viewer, q=str(order.pk)) == [("REFUND", 3_000), ("PAYMENT", -3_000)]
+    assert shown(viewer, q=str(order.pk + 1)) == []
+    assert shown(viewer, q="9" * 40) == []
+
+
+def test_the_entries_of_an_order_are_asked_of_the_indexes_that_hold_them() -> None:
+    """One index holds payments and one holds refunds; a list of types would be answered by reading the table."""
+    plan = plan_of(*ledger_of_order(42).query.sql_with_params())
+    assert "user_balance_tx_one_payment_per_order" in plan
+    assert "user_balance_tx_one_refund_per_order" in plan
+
+
+def test_types_are_filtered(viewer: Staff, order: Order) -> None:
+    credit(order.user, 50, "Late parcel.")
+    assert shown(viewer, type__exact="ADJUSTMENT") == [("ADJUSTMENT", 50)]
+    assert shown(viewer, type__exact="PAYMENT") == [("PAYMENT", -3_000)]
+
+
+def test_days_are_the_shops_and_both_ends_belong_to_them(viewer: Staff, mina: User) -> None:
+    for at in (
+        "2026-03-01 14:59:59.999999",
+        "2026-03-01 15:00:00",
+        "2026-03-02 14:59:59.999999",
+        "2026-03-02 15:00:00",
+    ):
+        charged(mina, 1 + mina.ledger.count(), at=datetime.fromisoformat(at).replace(tzinfo=UTC))
+    assert shown(viewer, created_at_from="2026-03-02", created_at_to="2026-03-02") == [("CHARGE", 3), ("CHARGE", 2)]
+    assert shown(viewer, created_at_from="2026-03-03") == [("CHARGE", 4)]
+    assert shown(viewer, created_at_to="2026-03-01") == [("CHARGE", 1)]
+
+
+@pytest.mark.parametrize("name", ["created_at_from", "created_at_to", "amount_from", "amount_to"])
+@pytest.mark.parametrize("value", ["abc", "2026-02-30", "--", "\x00"])
+def test_what_is_no_day_or_amount_filters_nothing_and_is_not_taken_along(name: str, value: str) -> None:
+    staff = Staff(superuser=True)
+    assert staff.get(LIST, **{name: value}).status_code in (302, 400)
+    with nothing_changes():
+        answer = staff.client.get("/admin/balances/ledgerentry/export.csv", {name: value})
+    assert answer.status_code == 400
+
+
+def test_amounts_are_filtered_from_and_to(viewer: Staff, mina: User) -> None:
+    for amount in (10, 20, 30):
+        charged(mina, amount)
+    assert shown(viewer, amount_from="20") == [("CHARGE", 30), ("CHARGE", 20)]
+    assert shown(viewer, amount_to="20") == [("CHARGE", 20), ("CHARGE", 10)]
+    assert shown(viewer, amount_from="11", amount_to="29") == [("CHARGE", 20)]
+
+
+def test_an_amount_alone_is_looked_for_in_the_last_days_only(viewer: Staff, mina: User) -> None:
+    """Amounts are not indexed; days are."""
+    long_ago = timezone.now() - timedelta(days=32)
+    charged(mina, 10, at=long_ago)
+    charged(mina, 11)
+    assert shown(viewer, amount_from="10") == [("CHARGE", 11)]
+    assert shown(viewer, amount_from="10", user__id__exact=mina.pk) == [("CHARGE", 11), ("CHARGE", 10)]
+    day = f"{timezone.localtime(long_ago):%Y-%m-%d}"
+    assert shown(viewer, amount_from="10", created_at_from=day) == [("CHARGE", 11), ("CHARGE", 10)]
+
+
+def test_the_reason_of_an_adjustment_stands_beside_it_and_beside_no_other(viewer: Staff, order: Order) -> None:
+    credit(order.user, 50, "Late parcel.")
+    credit(UserFactory(username="joon"), 60, "Wrong colour.")
+    rows = viewer.get(LIST).context["cl"].result_list
+    assert [(row.amount, row.reason, row.adjusted_by) for row in rows] == [
+        (60, "Wrong colour.", "clerk of joon"),
+        (50, "Late parcel.", "clerk of mina"),
+        (-3_000, None, None),
+        (10_000, None, None),
+    ]
+    page = viewer.get(LIST).content.decode()
+    assert "Late parcel." in page
+
+
+def test_an_entry_shows_its_hash_its_order_and_who_adjusted(viewer: Staff, order: Order) -> None:
+    payment = LedgerEntry.objects.get(order_id=order.pk)
+    page = viewer.get("balances_ledgerentry_change", payment.pk).content.decode()
+    assert bytes(payment.entry_hash).hex() in page
+    assert f"/admin/orders/order/{order.pk}/change/" in page
+    entry = credit(order.user, 50, "Late parcel.")
+    page = viewer.get("balances_ledgerentry_change", entry.pk).content.decode()
+    assert "Late parcel." in page
+    assert "clerk of mina" in page
+    assert "+₩50" in page
+
+
+def test_the_list_costs_as_many_queries_for_many_adjustments_as_for_none(viewer: Staff, mina: User) -> None:
+    charged(mina, 5)
+    with statements() as few:
+        shown(viewer)
+    for number in range(5):
+        credit(UserFactory(username=f"customer {number}"), 1, "Sorry.")
+    with statements() as more:
+        shown(viewer)
+    assert len(more) == len(few) <= 8
+
+
+def test_nobody_writes_it() -> None:
+    boss = Staff(superuser=True)
+    entry = charged(UserFactory(), 5)
+    with nothing_changes():
+        assert boss.get("balances_ledgerentry_add").status_code == 403
+        assert boss.post("balances_ledgerentry_change", entry.pk, amount=7).status_code == 403
+        assert boss.post("balances_ledgerentry_delete", entry.pk, post="yes").status_code == 403
+
+
+class TestExports:
+    """What the list shows, for those who may take it along, and written down."""
+
+    def lines(self, answer: Any) -> list[list[str]]:
+        assert answer.status_code == 200
+        return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
+
+    def test_the_ledger_goes_as_it_is_filtered(self, order: Order) -> None:
+        entry = credit(order.user, 50, "=cmd()")
+        clerk = Staff(VIEW, "balances.export_ledgerentry")
+        page = "/admin/balances/ledgerentry/export.csv"
+        headings, row = self.lines(clerk.client.get(page, {"type__exact": "ADJUSTMENT"}))
+        told = dict(zip(headings, row, strict=True))
+        assert (told["user name"], told["type"], told["amount (won)"], told["reason"]) == (
+            "mina",
+            "ADJUSTMENT",
+            "50",
+            "'=cmd()",
+        )
+        assert told["hash"] == bytes(entry.entry_hash).hex()
+        deed = StaffAction.objects.get(action="Exported")
+        assert (deed.actor_id, deed.subject_type, deed.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
+        assert deed.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
+
+    def test_a_day_of_long_ago_goes_between_its_first_and_last_row(self, mina: User) -> None:
+        """Or PostgreSQL walks there from the newest row, through millions."""
+        old = charged(mina, 1, at=datetime(2026, 3, 1, tzinfo=UTC))
+        charged(mina, 2)
+        clerk = Staff(VIEW, "balances.export_ledgerentry")
+        with statements() as ran:
+            days = {"created_at_from": "2026-03-01", "created_at_to": "2026-03-01"}
+            lines = self.lines(clerk.client.get("/admin/balances/ledgerentry/export.csv", days))
+        assert [line[0] for line in lines[1:]] == [str(old.pk)]
+        assert any(f'"id" BETWEEN {old.pk} AND {old.pk}' in each for each in ran)
+
+    def test_accounts_go_without_a_password(self) -> None:
+        UserFactory(username="mina", email="mina@example.com", balance=5_000, password="tangerine-4711")
+        clerk = Staff("balances.view_user", "balances.export_user")
+        answer = clerk.client.get("/admin/balances/user/export.csv", {"q": "mina"})
+        headings, row = self.lines(answer)
+        told = dict(zip(headings, row, strict=True))
+        assert (told["user name"], told["e-mail"], told["balance (won)"]) == ("mina", "mina@example.com", "5000")
+        assert b"pbkdf2" not in answer.content
+        assert "password" not in headings
+
+    @pytest.mark.parametrize("model", ["user", "ledgerentry"])
+    def test_who_may_only_look_takes_nothing_along(self, model: str) -> None:
+        onlooker = Staff(f"balances.view_{model}", "balances.change_user")
+        assert "export.csv" not in onlooker.get(f"balances_{model}_changelist").content.decode()
+        with nothing_changes():
+            assert onlooker.client.get(f"/admin/balances/{model}/export.csv").status_code == 403

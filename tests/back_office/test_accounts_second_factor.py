@@ -1,0 +1,236 @@
+"""A second factor, for staff who want one: set up with a code, asked for at the login, counted, and taken off."""
+
+import time
+from functools import partial
+from typing import Any
+
+import pytest
+from django.test import Client
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
+from pytest_django import Settings
+
+from balances.models import User
+from commerce.audit.models import StaffAction
+from commerce.back_office.second_factor import NEW_KEY
+from tests.back_office.staff import Staff, errors_of, told_by
+from tests.factories import StaffFactory
+from tests.together import together
+
+pytestmark = [pytest.mark.django_db(transaction=True)]
+
+PASSWORD = "tangerine-4711"
+WRONG = "The code of the second factor is missing or not right."
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Settings) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def clerk(quick_passwords: None) -> User:
+    return StaffFactory(username="jimin", password=PASSWORD)
+
+
+@pytest.fixture
+def device(clerk: User) -> TOTPDevice:
+    made: TOTPDevice = TOTPDevice.objects.create(user=clerk, name="app")
+    return made
+
+
+def code_of(device: TOTPDevice, *, steps: int = 0) -> str:
+    """What the app shows now, or so many half minutes from now."""
+    shown = TOTP(device.bin_key, device.step, device.t0, device.digits)
+    shown.time = time.time() + steps * device.step
+    return f"{shown.token():06d}"
+
+
+def wrong_code(device: TOTPDevice) -> str:
+    """Six digits that the app shows neither now nor around now."""
+    near = {code_of(device, steps=steps) for steps in range(-3, 4)}
+    return next(digits for digits in map("{:06d}".format, range(10)) if digits not in near)
+
+
+def log_in(code: str | None = None, username: str = "jimin") -> Any:
+    form = {"username": username, "password": PASSWORD, **({} if code is None else {"code": code})}
+    return Client().post("/admin/login/?next=/admin/", form)
+
+
+def is_wrong(answer: Any) -> bool:
+    return answer.status_code == 200 and WRONG in answer.content.decode()
+
+
+class TestTheLogin:
+    """Asks for a code whoever has set one up, and nobody else."""
+
+    def test_without_a_second_factor_needs_no_code(self, clerk: User) -> None:
+        assert log_in().status_code == 302
+        assert log_in("").status_code == 302
+
+    def test_needs_the_code_that_the_app_shows(self, device: TOTPDevice) -> None:
+        assert is_wrong(log_in())
+        assert is_wrong(log_in(""))
+        code = code_of(device)
+        assert log_in(f"{code[:3]} {code[3:]}").status_code == 302
+
+    @pytest.mark.parametrize("code", ["abcdef", "12345", "-12345", "1.5e3", "１２３４５６"])
+    def test_takes_nothing_else(self, device: TOTPDevice, code: str) -> None:
+        assert is_wrong(log_in(code))
+
+    def test_takes_a_code_once(self, device: TOTPDevice) -> None:
+        code = code_of(device)
+        assert log_in(code).status_code == 302
+        assert is_wrong(log_in(code))
+
+    def test_takes_a_code_once_at_one_moment_too(self, device: TOTPDevice) -> None:
+        code = code_of(device)
+        answers = together([partial(log_in, code)] * 4)
+        assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 302]
+
+    def test_takes_no_code_of_a_colleague(self, device: TOTPDevice) -> None:
+        other = TOTPDevice.objects.create(user=StaffFactory(username="sora", password=PASSWORD), name="app")
+        assert is_wrong(log_in(code_of(other)))
+
+    def test_says_nothing_of_codes_to_whoever_does_not_know_the_password(self, device: TOTPDevice) -> None:
+        form = {"username": "jimin", "password": "guess", "code": code_of(device)}
+        answer = Client().post("/admin/login/?next=/admin/", form)
+        assert answer.status_code == 200
+        assert WRONG not in answer.content.decode()
+
+    def test_counts_wrong_codes_as_wrong_passwords(self, device: TOTPDevice, settings: Settings) -> None:
+        settings.LOGIN_FAILURES_PER_MINUTE = 3
+        wrong = wrong_code(device)
+        assert [log_in(wrong).status_code for _ in range(4)] == [200, 200, 200, 429]
+        assert log_in(code_of(device)).status_code == 429
+
+    def test_makes_whoever_guesses_wait_longer_each_time(self, device: TOTPDevice) -> None:
+        """Also where the limits of the logins are switched off."""
+        wrong = wrong_code(device)
+        for _ in range(3):
+            assert is_wrong(log_in(wrong))
+        assert is_wrong(log_in(code_of(device)))
+
+    def test_at_the_api_is_by_password_alone(self, device: TOTPDevice) -> None:
+        """As SECURITY.md says: its contract has no place for a code."""
+        body = {"username": "jimin", "password": PASSWORD}
+        assert Client().post("/api/auth/token", body, content_type="application/json").status_code == 200
+
+
+class TestSettingItUp:
+    """By whoever wants it, for themselves."""
+
+    PAGE = "second_factor"
+
+    def shown(self, staff: Staff) -> TOTPDevice:
+        """The device of which the page shows the key."""
+        opened = staff.get(self.PAGE)
+        device = TOTPDevice(user=staff.user, key=staff.client.session[NEW_KEY])
+        page = opened.content.decode()
+        assert opened.context["secret"] in page
+        assert "<svg" in page
+        assert device.config_url == opened.context["uri"]
+        return device
+
+    def test_needs_the_code_of_the_key_that_is_shown(self) -> None:
+        staff = Staff()
+        device = self.shown(staff)
+        assert self.shown(staff).key == device.key
+        answer = staff.post(self.PAGE, code=code_of(device))
+        assert told_by(answer) == ["From now on you are asked for a code when you log in."]
+        stored = TOTPDevice.objects.get()
+        assert (stored.user_id, stored.key, stored.confirmed) == (staff.user.pk, device.key, True)
+        assert NEW_KEY not in staff.client.session
+
+    def test_spends_the_code(self, clerk: User) -> None:
+        staff = Staff()
+        staff.client.force_login(clerk)
+        staff.user = clerk
+        code = code_of(self.shown(staff))
+        assert staff.post(self.PAGE, code=code).status_code == 302
+        assert is_wrong(log_in(code))
+
+    def test_is_nothing_with_another_code(self) -> None:
+        staff = Staff()
+        device = self.shown(staff)
+        for code in (wrong_code(device), "", "abc", "１２３４５６"):
+            assert list(errors_of(staff.post(self.PAGE, code=code))) == ["code"]
+        assert TOTPDevice.objects.count() == StaffAction.objects.count() == 0
+
+    def test_is_written_down_without_its_key(self) -> None:
+        staff = Staff()
+        staff.post(self.PAGE, code=code_of(self.shown(staff)))
+        deed = StaffAction.objects.get()
+        assert (deed.actor_id, deed.action, deed.subject_id) == (
+            staff.user.pk,
+            "Second factor set up",
+            str(staff.user.pk),
+        )
+        assert (deed.before, deed.after) == ({}, {})
+
+    def test_is_done_once(self) -> None:
+        staff = Staff()
+        device = self.shown(staff)
+        answers = together([partial(staff.post, self.PAGE, code=code_of(device))] * 3)
+        assert {answer.status_code for answer in answers} <= {200, 302}
+        assert TOTPDevice.objects.count() == StaffAction.objects.count() == 1
+
+    def test_is_not_shown_again(self) -> None:
+        staff = Staff()
+        key = self.shown(staff).key
+        staff.post(self.PAGE, code=code_of(TOTPDevice(user=staff.user, key=key)))
+        opened = staff.get(self.PAGE)
+        assert "secret" not in opened.context
+        assert "<svg" not in opened.content.decode()
+
+    def test_is_for_staff(self) -> None:
+        assert Client().get("/admin/second-factor/").status_code == 302
+
+
+class TestTakingItOff:
+    """By its owner with a code, or by a superuser with a reason."""
+
+    def test_needs_a_code(self, clerk: User, device: TOTPDevice) -> None:
+        staff = Staff()
+        staff.client.force_login(clerk)
+        assert errors_of(staff.post("second_factor", code=wrong_code(device))) == {"code": [WRONG]}
+        assert TOTPDevice.objects.count() == 1
+        TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
+        answer = staff.post("second_factor", code=code_of(device))
+        assert told_by(answer) == ["From now on your password is enough."]
+        assert TOTPDevice.objects.count() == 0
+        assert StaffAction.objects.get().action == "Second factor taken off"
+        assert log_in().status_code == 302
+
+    def test_by_its_owner_is_limited_like_the_login(self, clerk: User, device: TOTPDevice, settings: Settings) -> None:
+        settings.LOGIN_FAILURES_PER_MINUTE = 3
+        staff = Staff()
+        staff.client.force_login(clerk)
+        wrong = wrong_code(device)
+        assert [staff.post("second_factor", code=wrong).status_code for _ in range(4)] == [200, 200, 200, 429]
+
+    def test_is_done_by_a_superuser_for_somebody_who_lost_the_phone(self, clerk: User, device: TOTPDevice) -> None:
+        boss = Staff(superuser=True)
+        page = boss.get("balances_user_change", clerk.pk)
+        assert "Take off second factor" in [str(tool["title"]) for tool in page.context["tools"]]
+        assert list(errors_of(boss.post("second_factor_take_off", clerk.pk, reason=" "))) == ["reason"]
+        assert boss.post("second_factor_take_off", clerk.pk, reason="Lost the phone.").status_code == 302
+        deed = StaffAction.objects.get()
+        assert (deed.actor_id, deed.action, deed.subject_id, deed.reason) == (
+            boss.user.pk,
+            "Second factor taken off",
+            str(clerk.pk),
+            "Lost the phone.",
+        )
+        assert log_in().status_code == 302
+        assert boss.post("second_factor_take_off", clerk.pk, reason="Again.").status_code == 302
+        assert StaffAction.objects.count() == 1
+
+    def test_by_others_is_refused(self, clerk: User, device: TOTPDevice) -> None:
+        for staff in (Staff("balances.view_user", "balances.change_user"), Staff()):
+            assert staff.get("second_factor_take_off", clerk.pk).status_code == 403
+            assert staff.post("second_factor_take_off", clerk.pk, reason="Mine.").status_code == 403
+        boss = Staff(superuser=True)
+        assert boss.post("second_factor_take_off", boss.user.pk, reason="Mine.").status_code == 403
+        assert boss.get("second_factor_take_off", 999_999_999).status_code == 404
+        assert TOTPDevice.objects.count() == 1

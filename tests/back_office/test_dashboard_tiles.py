@@ -1,0 +1,313 @@
+"""Who sees which tile of the dashboard, what it costs, and what is shown while a server is away."""
+
+import re
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from commerce.back_office import health as back_office_health
+from commerce.back_office.roles import ROLES
+from commerce.core import redis, sql
+from commerce.embedded.redis import Redis
+from commerce.http import health
+from commerce.outbox import status
+from commerce.outbox.models import OutboxMessage
+from tests.api.test_database_away import unreachable
+from tests.back_office.staff import Staff
+from tests.breaking import kill, pause
+from tests.factories import UserFactory
+from tests.operations.busy_shop import busy_shop
+from tests.shop_state import statements
+from tests.together import meanwhile
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SERVERS = ["PostgreSQL", "Redis (cache)", "Redis (locks)", "Kafka"]
+ASKS = {
+    "sales": r'FROM "order"',
+    "sold": r'FROM "product_stat"',
+    "stock": r'"product"\."stock"',
+    "coupons": r'FROM "coupon"',
+    "deliveries": r"FROM outbox_message",
+    "books": r'FROM "invariant_check"',
+}
+"""What only this tile asks the database."""
+
+
+def tiles(staff: Staff) -> dict[str, Any]:
+    page = staff.get("index")
+    assert page.status_code == 200
+    return dict(page.context["tiles"])
+
+
+def up(staff: Staff) -> dict[str, bool]:
+    """Which servers answer, as the page says."""
+    return {str(part.name): part.round_trip_ms is not None for part in tiles(staff)["health"]["parts"]}
+
+
+class TestRights:
+    @pytest.mark.parametrize(
+        ("right", "seen"),
+        [
+            ("orders.view_order", {"sales"}),
+            ("stats.view_productstat", {"sold"}),
+            ("products.view_product", {"stock"}),
+            ("products.change_product", {"stock"}),
+            ("coupons.view_coupon", {"coupons"}),
+            ("outbox.view_outboxmessage", {"deliveries", "health"}),
+            ("invariants.view_invariantcheck", {"books", "health"}),
+            ("balances.view_user", set()),
+        ],
+    )
+    def test_a_tile_is_for_those_who_may_see_its_table(self, right: str, seen: set[str]) -> None:
+        clerk = Staff(right)
+        with statements() as ran:
+            assert set(tiles(clerk)) == seen
+        for tile, question in ASKS.items():
+            asked = any(re.search(question, statement) for statement in ran)
+            assert asked == (tile in seen), (tile, ran)
+
+    @pytest.mark.parametrize(
+        ("role", "seen"),
+        [
+            ("Viewer", {"sales", "sold", "stock", "coupons"}),
+            ("Support", {"sales", "sold", "stock", "coupons", "deliveries", "health"}),
+            ("Merchandiser", {"sales", "sold", "stock", "coupons"}),
+            ("Finance", {"sales", "sold", "stock", "coupons"}),
+            ("Operator", {"sales", "sold", "stock", "coupons", "deliveries", "books", "health"}),
+        ],
+    )
+    def test_each_role_has_its_tiles(self, role: str, seen: set[str]) -> None:
+        [rights] = [each.rights for each in ROLES if each.name == role]
+        assert set(tiles(Staff(*rights))) == seen
+
+    def test_who_may_see_nothing_is_told_so(self) -> None:
+        page = Staff().get("index").content.decode()
+        assert "You may not see anything of the shop yet." in page
+        assert 'role="search"' not in page
+
+    def test_products_are_links_only_for_those_who_may_open_them(self) -> None:
+        shop = busy_shop()
+        link = f'href="/admin/products/product/{shop.pen.pk}/change/"'
+        assert link not in Staff("stats.view_productstat").get("index").content.decode()
+        assert link in Staff("stats.view_productstat", "products.view_product").get("index").content.decode()
+
+    def test_every_link_leads_to_a_page(self) -> None:
+        busy_shop()
+        sql.execute("UPDATE outbox_message SET sent_at = NULL, parked_at = now() WHERE id %% 3 = 0")
+        sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id %% 3 = 1")
+        staff = Staff(superuser=True)
+        shown = tiles(staff)
+        addresses = [
+            *(card.address for card in shown["sales"]["periods"]),
+            shown["sales"]["address"],
+            shown["sold"]["address"],
+            shown["stock"]["out_address"],
+            shown["stock"]["low_address"],
+            shown["coupons"]["address"],
+            shown["deliveries"]["address"],
+            *(row.waiting_address for row in shown["deliveries"]["rows"]),
+            *(row.parked_address for row in shown["deliveries"]["rows"]),
+            shown["books"]["address"],
+        ]
+        # A list that does not know a filter sends its reader back to the whole of it.
+        assert {staff.client.get(address).status_code for address in addresses} == {200}
+
+
+class TestDeliveries:
+    def owed(self, staff: Staff) -> dict[str, tuple[str, str, str, str]]:
+        return {
+            row.owed.destination: (row.waiting, row.waiting_for, row.parked, row.parked_for)
+            for row in tiles(staff)["deliveries"]["rows"]
+        }
+
+    def test_what_waits_and_what_is_parked_is_counted_with_the_age_of_the_oldest(self) -> None:
+        busy_shop()
+        staff = Staff(superuser=True)
+        assert self.owed(staff) == {"kafka": ("0", "", "0", ""), "data-platform": ("0", "", "0", "")}
+        first, second, third, *_ = OutboxMessage.objects.filter(destination="kafka").order_by("id")
+        only = OutboxMessage.objects.filter(destination="data-platform").order_by("id")[0]
+        late = "UPDATE outbox_message SET sent_at = NULL, created_at = now() - interval '{}' WHERE id = {}"
+        sql.execute(late.format("3 hours", first.pk))
+        sql.execute(late.format("1 hour", second.pk))
+        parked = "UPDATE outbox_message SET sent_at = NULL, parked_at = now() - interval '{}' WHERE id = {}"
+        sql.execute(parked.format("2 days", third.pk))
+        sql.execute(parked.format("5 minutes", only.pk))
+        assert self.owed(staff) == {
+            "kafka": ("2", "3\N{NO-BREAK SPACE}hours", "1", "2\N{NO-BREAK SPACE}days"),
+            "data-platform": ("0", "", "1", "5\N{NO-BREAK SPACE}minutes"),
+        }
+
+    def test_each_count_leads_to_its_messages(self) -> None:
+        busy_shop()
+        staff = Staff(superuser=True)
+        waiting, parked, *_ = OutboxMessage.objects.filter(destination="kafka").order_by("id")
+        sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id = %s", [waiting.pk])
+        sql.execute("UPDATE outbox_message SET sent_at = NULL, parked_at = now() WHERE id = %s", [parked.pk])
+        row = next(row for row in tiles(staff)["deliveries"]["rows"] if row.owed.destination == "kafka")
+        for address, message in ((row.waiting_address, waiting), (row.parked_address, parked)):
+            assert list(staff.client.get(address).context["cl"].queryset) == [message]
+
+    def test_a_very_long_queue_is_not_counted_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        busy_shop()
+        sql.execute("UPDATE outbox_message SET sent_at = NULL")
+        for module in (status, "commerce.back_office.dashboard"):
+            monkeypatch.setattr(f"{getattr(module, '__name__', module)}.MOST_COUNTED", 3)
+        assert {waiting for waiting, *_ in self.owed(Staff(superuser=True)).values()} == {"3+"}
+
+    def test_what_is_owed_to_a_destination_that_was_switched_off_shows(self, settings: Settings) -> None:
+        busy_shop()
+        settings.DATA_PLATFORM_URL = ""
+        staff = Staff(superuser=True)
+        assert list(self.owed(staff)) == ["kafka"]
+        sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE destination = 'data-platform'")
+        count = OutboxMessage.objects.filter(destination="data-platform").count()
+        assert self.owed(staff)["data-platform"] == (str(count), "0\N{NO-BREAK SPACE}minutes", "0", "")
+        assert "data-platform · switched off" in staff.get("index").content.decode()
+
+    def test_sent_messages_are_never_looked_at(self) -> None:
+        """Millions of them lie there; both counts live on indexes in which there are none."""
+        busy_shop()
+        sql.execute("SET enable_seqscan = off")
+        plan = "\n".join(
+            str(row[0]) for row in sql.fetch_all(f"EXPLAIN {status.OWED}", {"destinations": ["kafka"], "limit": 10_000})
+        )
+        sql.execute("RESET enable_seqscan")
+        assert "outbox_message_waiting" in plan
+        assert "outbox_message_parked" in plan
+        assert "Seq Scan on outbox_message" not in plan
+
+
+class TestCost:
+    @pytest.mark.parametrize("superuser", [True, False])
+    def test_it_costs_few_queries_however_much_there_is(self, superuser: bool) -> None:
+        busy_shop()
+        staff = Staff(superuser=True) if superuser else Staff(*(right for role in ROLES for right in role.rights))
+        with statements() as few:
+            assert len(tiles(staff)) == 7
+        for _ in range(3):
+            busy_shop()
+        sql.execute("UPDATE outbox_message SET sent_at = NULL")
+        with statements() as more:
+            assert len(tiles(staff)) == 7
+        assert len(more) == len(few) <= 20, more
+
+
+def paused_redis(server: Redis, settings: Settings, closed_port: int) -> None:
+    pause(server)
+
+
+def dead_redis(server: Redis, settings: Settings, closed_port: int) -> None:
+    kill(server)
+
+
+def dead_kafka(server: Redis, settings: Settings, closed_port: int) -> None:
+    settings.KAFKA_BOOTSTRAP_SERVERS = f"127.0.0.1:{closed_port}"
+
+
+def all_dead(server: Redis, settings: Settings, closed_port: int) -> None:
+    dead_redis(server, settings, closed_port)
+    dead_kafka(server, settings, closed_port)
+
+
+class TestServersAway:
+    def test_all_are_up_with_their_times(self) -> None:
+        parts = tiles(Staff(superuser=True))["health"]["parts"]
+        assert [str(part.name) for part in parts] == SERVERS
+        assert all(0 < part.round_trip_ms < 30_000 for part in parts)
+
+    @pytest.mark.parametrize(
+        ("away", "expected"),
+        [
+            (paused_redis, [True, False, False, True]),
+            (dead_redis, [True, False, False, True]),
+            (dead_kafka, [True, True, True, False]),
+            (all_dead, [True, False, False, False]),
+        ],
+    )
+    def test_what_is_away_is_shown_as_away_and_the_rest_of_the_page_stands(
+        self,
+        own_redis: Redis,
+        settings: Settings,
+        closed_port: int,
+        away: Callable[[Redis, Settings, int], None],
+        expected: list[bool],
+    ) -> None:
+        busy_shop()
+        staff = Staff(superuser=True)
+        assert list(up(staff).values()) == [True, True, True, True]
+        away(own_redis, settings, closed_port)
+        assert up(staff) == dict(zip(SERVERS, expected, strict=True))
+        shown = staff.get("index").content.decode()
+        assert shown.count("does not answer") == expected.count(False)
+        assert "Units by product, last 30 days" in shown
+
+    def test_a_redis_that_is_back_is_shown_as_back(self, own_redis: Redis) -> None:
+        staff = Staff(superuser=True)
+        kill(own_redis)
+        assert not up(staff)["Redis (cache)"]
+        own_redis.start()
+        for service in (redis.cache, redis.locks):
+            service.forget_pause()
+        assert list(up(staff).values()) == [True, True, True, True]
+
+    def test_without_a_database_there_is_no_page_but_an_answer(self, closed_port: int) -> None:
+        staff = Staff(superuser=True)
+        staff.client.raise_request_exception = False
+        answer = unreachable(closed_port, lambda: staff.get("index"))
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+        page = answer.content.decode()
+        assert "Temporarily unavailable" in page
+        assert "Try again in 2 s." in page
+
+
+class TestServersThatHang:
+    @pytest.fixture
+    def released(self) -> Iterator[threading.Event]:
+        """Whatever hangs goes on when the test is over."""
+        event = threading.Event()
+        yield event
+        event.set()
+
+    def test_one_that_never_answers_holds_up_no_page(
+        self, released: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(health, "ask_kafka", released.wait)
+        assert up(Staff(superuser=True)) == dict(zip(SERVERS, [True, True, True, False], strict=True))
+        assert not released.is_set()
+
+    def test_nor_do_many_that_took_every_thread(
+        self, released: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for probe in ("ask_cache", "ask_locks", "ask_kafka"):
+            monkeypatch.setattr(health, probe, released.wait)
+        staff = Staff(superuser=True)
+        for _ in range(4):
+            assert list(up(staff).values()) == [True, False, False, False]
+        assert not released.is_set()
+
+    def test_asked_without_a_bound_it_would(self, released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The control: without the time limit the page waits for as long as the server likes."""
+        entered = threading.Event()
+
+        def hang() -> None:
+            entered.set()
+            released.wait()
+
+        monkeypatch.setattr(health, "ask_kafka", hang)
+        monkeypatch.setattr(back_office_health, "ANSWER_SECONDS", None)
+        staff = Staff(superuser=True)
+        with meanwhile(lambda: up(staff)) as page:
+            assert entered.wait(30)
+            assert not page.done()
+            released.set()
+            assert page.result()["Kafka"]
+
+
+def test_a_customer_is_not_told_how_the_shop_is_doing() -> None:
+    staff = Staff(superuser=True)
+    staff.client.force_login(UserFactory())
+    assert staff.get("index").status_code == 302

@@ -1,0 +1,158 @@
+"""The usual jobs of staff, click by click, in a real browser on a whole shop."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.browser.conftest import AtWork
+from tests.browser.desk import Desk
+from tests.embedded.processes import wait_for
+from tests.embedded.stack import Stack
+
+CUSTOMER = {"username": "customer7", "password": "customer"}
+
+
+@pytest.fixture
+def bought(stack: Stack) -> int:
+    """The number of an order that a customer has just placed through the API."""
+    web = stack.run()["web"]
+    token = requests.post(f"{web}/api/auth/token", json=CUSTOMER, timeout=10).json()["access"]
+    headers = {"Authorization": f"Bearer {token}"}
+    requests.post(f"{web}/api/balance/charge", json={"amount": 500_000}, headers=headers, timeout=10).raise_for_status()
+    order = requests.post(
+        f"{web}/api/orders", json={"items": [{"productId": 1, "quantity": 2}]}, headers=headers, timeout=10
+    )
+    order.raise_for_status()
+    return int(order.json()["id"])
+
+
+def received(stack: Stack, key: str) -> list[dict[str, Any]]:
+    """What the data platform was told under this key, repeats included."""
+    events = stack.run()["data_platform_url"].replace("/orders", "/events")
+    return [event for event in requests.get(events, timeout=10).json()["events"] if event["key"] == key]
+
+
+def press(desk: Desk, name: str) -> None:
+    """The button or link with this name; the name of an icon may stand before it."""
+    named = re.compile(rf"^(\w+\s+)?{name}$")
+    page = desk.page.locator("#main")
+    page.get_by_role("button", name=named).or_(page.get_by_role("link", name=named)).first.click()
+
+
+def stock_of(desk: Desk, product_id: int) -> int:
+    """What the public API says."""
+    return int(requests.get(f"{desk.web}/api/products/{product_id}", timeout=10).json()["stock"])
+
+
+def test_support_finds_an_order_in_two_steps_and_refunds_it(at_work: AtWork, bought: int) -> None:
+    desk = at_work("support")
+    search = desk.page.locator("#content input[name=q]")
+    search.fill(str(bought))
+    search.press("Enter")
+    desk.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
+    assert "customer7" in desk.text()
+
+    press(desk, "Cancel and refund")
+    desk.page.wait_for_load_state()
+    assert "This cannot be undone" in desk.text()
+    desk.screenshot("job-refund-question")
+    desk.page.locator("#id_reason").fill("Arrived broken")
+    desk.page.locator("#content form button[type=submit]").click()
+    desk.open(f"/admin/orders/order/{bought}/change/")
+    desk.screenshot("job-refund-done")
+    text = desk.text()
+    assert "Cancelled" in text
+    assert "Arrived broken" in text
+
+
+def test_a_merchandiser_adjusts_the_stock_once_however_fast_the_button_is_pressed(at_work: AtWork) -> None:
+    desk = at_work("merchandiser")
+    before = stock_of(desk, 3)
+    desk.open("/admin/products/product/3/change/")
+    press(desk, "Adjust stock")
+    desk.page.locator("#id_delta").fill("-4")
+    desk.page.locator("#id_reason").fill("Counted by hand")
+    desk.page.locator("#content form button[type=submit]").dblclick()
+    desk.page.wait_for_url("**/admin/products/product/3/change/")
+    assert "Counted by hand" in desk.text()
+    assert stock_of(desk, 3) == before - 4
+
+
+def test_a_merchandiser_imports_a_file_with_a_bad_row(at_work: AtWork, tmp_path: Path) -> None:
+    desk = at_work("merchandiser")
+    file = tmp_path / "products.csv"
+    lines = ("id,name,description,price,is_active,stock_change", ",Browser Tea,Green,4500,yes,7", ",Bad Tea,,-1,yes,1")
+    file.write_text("\n".join(lines))
+    desk.open("/admin/products/product/")
+    press(desk, "Import")
+    desk.page.locator("#content form input[type=file]").set_input_files(file)
+    desk.page.locator("#content form button[type=submit]").click()
+    desk.page.wait_for_url(re.compile(r"/import/\d+"))
+    desk.screenshot("job-import-preview")
+    assert "Browser Tea" in desk.text()
+    assert "1 row with an error is left out" in desk.text()
+    assert "“-1” is not a price in whole won." in desk.text()
+    desk.page.locator("#id_reason").fill("Spring list")
+    press(desk, "Import 1 good row")
+    desk.page.get_by_text("1 row is imported.").wait_for()
+    found = requests.get(f"{desk.web}/api/products", params={"search": "Browser Tea"}, timeout=10).json()["results"]
+    assert [(product["name"], product["price"], product["stock"]) for product in found] == [("Browser Tea", 4500, 7)]
+    assert requests.get(f"{desk.web}/api/products", params={"search": "Bad Tea"}, timeout=10).json()["results"] == []
+
+
+def test_an_operator_sends_a_delivery_again(at_work: AtWork, stack: Stack, bought: int) -> None:
+    key = f"order-completed:{bought}"
+    wait_for(lambda: len(received(stack, key)) == 1)
+    desk = at_work("operator")
+    desk.open(f"/admin/outbox/outboxmessage/?q={key}&destination=data-platform")
+    desk.page.locator("#result_list tbody a[href*='/change/']").first.click()
+    desk.page.wait_for_load_state()
+    press(desk, "Send again")
+    desk.page.wait_for_load_state()
+    wait_for(lambda: len(received(stack, key)) == 2)
+
+
+def test_finance_credits_a_wallet_with_a_reason(at_work: AtWork) -> None:
+    desk = at_work("finance")
+    desk.open("/admin/balances/user/8/change/")
+    press(desk, "Adjust balance")
+    desk.page.wait_for_load_state()
+    desk.page.get_by_label("Credit: the customer gets").check()
+    desk.page.locator("#id_amount_won").fill("1500")
+    desk.page.locator("#id_reason").fill("Late delivery")
+    desk.page.locator("#content form button[type=submit]").click()
+    press(desk, "Yes, credit")
+    desk.page.wait_for_url("**/admin/balances/user/8/change/")
+    desk.screenshot("job-adjust-balance")
+    text = desk.text()
+    assert "Late delivery" in text
+    assert "+₩1,500" in text
+
+
+def test_a_list_is_taken_along_as_it_is_filtered(at_work: AtWork) -> None:
+    desk = at_work("finance")
+    desk.open("/admin/orders/order/?status__exact=CANCELLED")
+    with desk.page.expect_download() as download:
+        press(desk, "CSV")
+    text = download.value.path().read_text(encoding="utf-8-sig")
+    assert len(text.splitlines()) > 1
+    assert "Completed" not in text
+
+
+def test_the_language_and_the_way_out(at_work: AtWork) -> None:
+    desk = at_work("viewer")
+    assert "Dashboard" in desk.text()
+    # Both are in the menu of the account, below the menu of the shop.
+    account = desk.page.locator("#nav-sidebar").get_by_text("viewer", exact=True).first
+    account.click()
+    desk.page.get_by_role("button", name=re.compile("한국어")).first.click()
+    desk.page.wait_for_function("document.documentElement.lang === 'ko'")
+    assert "대시보드" in desk.text()
+    account.click()
+    desk.page.locator("#logout-form button").first.click()
+    desk.page.wait_for_load_state()
+    desk.open("/admin/orders/order/")
+    assert "/admin/login/" in desk.page.url

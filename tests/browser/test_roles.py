@@ -1,0 +1,27 @@
+"""What each role finds in its menu after it has logged in."""
+
+import pytest
+
+from tests.browser.conftest import AtWork
+
+SHOP = ["Orders", "Customers", "Ledger", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
+MENUS = {
+    "viewer": SHOP,
+    "support": [*SHOP, "Outbox", "Deliveries"],
+    "merchandiser": ["Orders", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"],
+    "finance": [*SHOP, "Staff actions"],
+    "operator": [
+        *SHOP,
+        *("Outbox", "Deliveries", "Dead letters", "Counted events", "Answered requests", "Checks of the books"),
+        "Staff actions",
+    ],
+}
+
+
+@pytest.mark.parametrize("role", MENUS)
+def test_a_role_sees_its_own_rooms_and_no_others(at_work: AtWork, role: str) -> None:
+    desk = at_work(role)
+    assert desk.menu() == ["Dashboard", *MENUS[role]]
+    for path in desk.places():
+        desk.open(path)
+    desk.screenshot(f"dashboard-of-{role}")

@@ -1,0 +1,277 @@
+"""`manage.py load_demo --orders N`: a year of a shop of any size, whose books add up like those of the small one."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from io import StringIO
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from django.db.models import Count, F, Max, Min, Q
+from django.utils import timezone
+from pytest_django import Settings
+
+from balances.models import LedgerEntry, User
+from commerce.core import sql
+from commerce.demo import large
+from commerce.demo.assortment import DAYS, Assortment
+from commerce.demo.calendar import Calendar
+from commerce.demo.catalogue import OPEN_FIXED
+from commerce.demo.load import Outcome, load_large_demo
+from commerce.demo.rows import coupon_of
+from commerce.demo.year import Year
+from commerce.demo.year_rows import Tables, YearRows
+from commerce.idempotency.claims import Once
+from commerce.invariants.check import altered_ledgers, invariants, violation_of
+from commerce.invariants.rule import Violation
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage
+from coupons.models import Coupon, UserCoupon
+from coupons.services import issue_coupon
+from orders.models import Order, OrderItem
+from orders.services import cancel_order, place_order
+from products.models import Product, StockMovement
+from stats.models import ProductStat
+from tests.factories import UserFactory
+from tests.shop_state import nothing_changes
+
+SEOUL = ZoneInfo("Asia/Seoul")
+
+
+def load(orders: object = 300, *arguments: str) -> str:
+    out = StringIO()
+    call_command("load_demo", "--orders", str(orders), *arguments, stdout=out)
+    return out.getvalue()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_year_is_loaded_once_and_its_books_add_up(settings: Settings) -> None:
+    settings.DATA_PLATFORM_URL = "http://127.0.0.1:9/events"
+    said = load()
+    assert said == (
+        "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
+        " viewer, support, merchandiser, finance, operator (password staff).\n"
+    )
+    assert violations(quiet_system=True) == []
+    with nothing_changes():
+        assert load() == "The demo is there already; nothing was changed.\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_shop_goes_on_from_there() -> None:
+    load()
+    user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, once=Once())
+    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.pk, once=Once())
+    cancel_order(order_id=order.pk, owner_id=1, once=Once())
+    assert (user_coupon.pk, order.pk) == (1003, 301)
+    assert violations(quiet_system=False) == []
+    assert set(Product.objects.values_list("created_at", flat=True)) == {
+        StockMovement.objects.earliest("id").created_at,
+    }
+    customer = authenticate(username="customer777", password="customer")
+    admin = authenticate(username="admin", password="admin")
+    assert isinstance(customer, User)
+    assert isinstance(admin, User)
+    assert (customer.is_staff, admin.is_superuser) == (False, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_everything_is_there_in_proportion() -> None:
+    load()
+    counted = {
+        model._meta.db_table: model._default_manager.count()
+        for model in (User, Product, Coupon, Order, OrderItem, LedgerEntry, StockMovement, UserCoupon)
+    }
+    assert counted == {
+        "user": 1006,
+        "product": 300,
+        "coupon": 55,
+        "order": 300,
+        "order_item": 615,
+        "user_balance_tx": 1517,
+        "stock_movement": 948,
+        "user_coupon": 1002,
+    }
+    assert Order.objects.filter(status="CANCELLED").count() == 16
+    days = Order.objects.aggregate(
+        first=Min("ordered_date"), last=Max("ordered_date"), days=Count("ordered_date", distinct=True)
+    )
+    today = timezone.localdate()
+    assert days == {"first": today - timedelta(days=363), "last": today, "days": 295}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_coupons_and_their_units_are_in_every_state_there_is() -> None:
+    load()
+    now = timezone.now()
+    coupons = Coupon.objects.aggregate(
+        scheduled=Count("id", filter=Q(issue_starts_at__gt=now)),
+        can_be_had=Count(
+            "id", filter=Q(issue_starts_at__lte=now, issue_ends_at__gt=now, issued_count__lt=F("total_quantity"))
+        ),
+        gone=Count("id", filter=Q(issue_ends_at__gt=now, issued_count=F("total_quantity"))),
+        ended=Count("id", filter=Q(issue_ends_at__lte=now)),
+    )
+    assert coupons == {"scheduled": 6, "can_be_had": 7, "gone": 2, "ended": 40}
+    units = UserCoupon.objects.aggregate(
+        used=Count("id", filter=Q(status="USED")),
+        expired=Count("id", filter=Q(status="AVAILABLE", expires_at__lte=now)),
+        unused=Count("id", filter=Q(status="AVAILABLE", expires_at__gt=now)),
+    )
+    assert units == {"used": 38, "expired": 774, "unused": 190}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_last_week_has_been_delivered_not_always_at_once(settings: Settings) -> None:
+    settings.DATA_PLATFORM_URL = "http://127.0.0.1:9/events"
+    load(10_000)
+    recent = timezone.localdate() - timedelta(days=6)
+    told = Counter(OutboxMessage.objects.values_list("type", "destination"))
+    orders = Order.objects.filter(ordered_date__gte=recent).count()
+    assert told["order-completed", "kafka"] == told["order-completed", "data-platform"] == orders == 255
+    assert OutboxMessage.objects.filter(sent_at=None).count() == 0
+    assert Counter(DeliveryAttempt.objects.values_list("outcome", flat=True)) == {
+        "acknowledged": 272,
+        "refused": 3,
+        "no-answer": 1,
+    }
+    failed = OutboxMessage.objects.filter(attempts__gt=1).values_list("destination", "attempts", "last_error")
+    assert list(failed.order_by("id")) == [
+        ("data-platform", 4, 'HTTP 429: {"error": "too many requests"}'),
+        ("data-platform", 2, 'HTTP 503: {"error": "maintenance"}'),
+    ]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_is_told_to_a_destination_that_is_switched_off(settings: Settings) -> None:
+    settings.DATA_PLATFORM_URL = ""
+    load(1_000)
+    assert set(OutboxMessage.objects.values_list("destination", flat=True)) == {"kafka"}
+    assert DeliveryAttempt.objects.count() == 0
+    assert violations(quiet_system=True) == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_shop_with_rows_of_its_own_is_left_alone() -> None:
+    UserFactory(username="customer1")
+    with nothing_changes():
+        with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
+            load()
+        assert refusal.value.returncode == 1
+        assert load(300, "--if-empty") == "The shop has rows of its own; nothing was changed.\n"
+
+
+@pytest.mark.parametrize("orders", ["0", "-1", "many", "1.5", "10000001"])
+def test_a_number_that_makes_no_sense_is_refused(orders: str) -> None:
+    with pytest.raises(CommandError, match="is not a number from 1 to 10000000"):
+        call_command("load_demo", f"--orders={orders}")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_load_that_dies_half_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large, "ROWS_AT_ONCE", 100)
+    seen: list[int] = []
+
+    def die_half_way(orders: int) -> None:
+        seen.append(orders)
+        if sum(seen) > 150:
+            # There is something to undo.
+            assert LedgerEntry.objects.count() > 500
+            raise KeyboardInterrupt
+
+    with nothing_changes():
+        with pytest.raises(KeyboardInterrupt):
+            load_large_demo(orders=300, on_progress=die_half_way)
+        assert User.objects.count() == 0
+    seen.clear()
+    assert load_large_demo(orders=300, on_progress=seen.append) is Outcome.LOADED
+    assert sum(seen) == 300
+    assert len(seen) > 10
+
+
+@pytest.mark.django_db(transaction=True)
+def test_time_limits_are_lifted_for_the_load_alone() -> None:
+    limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
+    during: list[object] = []
+    before = [sql.fetch_one(f"SHOW {limit}") for limit in limits]
+    load_large_demo(orders=1, on_progress=lambda _: during.append([sql.fetch_one(f"SHOW {limit}") for limit in limits]))
+    assert during[0] == [("0",)] * 3
+    assert [sql.fetch_one(f"SHOW {limit}") for limit in limits] == before != during[0]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "now",
+    [
+        datetime(2026, 3, 2, 0, 0, 0, tzinfo=SEOUL),
+        datetime(2026, 3, 2, 0, 0, 1, tzinfo=SEOUL),
+        datetime(2026, 3, 2, 13, 30, tzinfo=SEOUL),
+        datetime(2026, 3, 2, 23, 59, 59, 999_999, tzinfo=SEOUL),
+    ],
+    ids=["midnight", "a second later", "noon", "before midnight"],
+)
+def test_the_year_fits_whatever_the_hour(now: datetime) -> None:
+    tables = tables_of(2_000, now)
+    valid_until = {coupon.id: coupon.valid_until for coupon in coupons_of(Assortment(2_000), now)}
+    held = {row[0]: (row[1], row[2], row[4]) for row in tables[UserCoupon]}
+    with_coupon = 0
+    for number, order in enumerate(tables[Order], start=1):
+        order_id, user_id, _, _, _, _, user_coupon_id, day, ordered_at, _, cancelled_at = order
+        assert order_id == number
+        assert day == ordered_at.astimezone(SEOUL).date()
+        assert ordered_at <= (cancelled_at or ordered_at) <= now
+        if user_coupon_id:
+            with_coupon += 1
+            owner_id, coupon_id, issued_at = held[user_coupon_id]
+            assert owner_id == user_id
+            assert issued_at <= ordered_at < valid_until[coupon_id]
+    assert with_coupon == 191
+    ledger = tables[LedgerEntry]
+    assert [row[0] for row in ledger] == list(range(1, len(ledger) + 1))
+    assert [row[6] for row in ledger] == sorted(row[6] for row in ledger)
+    assert min(row[4] for row in ledger) >= 0
+    assert max(row[7] for row in tables[StockMovement]) <= now
+
+
+@pytest.mark.django_db
+def test_every_load_has_the_same_names_prices_and_quantities() -> None:
+    now = timezone.now()
+    first, second = tables_of(2_000, now), tables_of(2_000, now + timedelta(days=40, hours=7))
+    assert first[OrderItem] == second[OrderItem]
+    assert [row[:6] for row in first[LedgerEntry]] == [row[:6] for row in second[LedgerEntry]]
+    assert [row[:7] for row in first[Order]] == [row[:7] for row in second[Order]]
+    assert [(row[1], row[3]) for row in first[ProductStat]] == [(row[1], row[3]) for row in second[ProductStat]]
+
+
+def test_a_large_shop_has_its_proportions() -> None:
+    assortment = Assortment(20_000)
+    happenings = [happening for day in Year(assortment).days() for happening in day]
+    assert (assortment.customers, len(assortment.products)) == (2_000, 300)
+    assert Counter(type(happening).__name__ for happening in happenings) == {
+        "Charge": 79_891,
+        "Sale": 20_000,
+        "CouponIssue": 3_339,
+        "Return": 964,
+        "Restock": 236,
+        "Goodwill": 13,
+    }
+
+
+def violations(*, quiet_system: bool) -> list[Violation]:
+    found = [violation_of(invariant) for invariant in invariants(quiet_system=quiet_system)]
+    return [violation for violation in [*found, altered_ledgers()] if violation]
+
+
+def tables_of(orders: int, now: datetime) -> Tables:
+    assortment = Assortment(orders)
+    rows = YearRows(assortment, Calendar(DAYS, now), coupons_of(assortment, now), staff_id=assortment.customers + 1)
+    for day, happenings in enumerate(Year(assortment).days()):
+        rows.live(day, happenings)
+    return rows.take().tables
+
+
+def coupons_of(assortment: Assortment, now: datetime) -> list[Coupon]:
+    return [
+        coupon_of(campaign.coupon, coupon_id, issued=0, now=now)
+        for coupon_id, campaign in enumerate(assortment.campaigns, start=1)
+    ]
