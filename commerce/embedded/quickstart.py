@@ -56,6 +56,7 @@ Environment variables (all optional):
   PORT, HOST               where the web server listens (8000, 127.0.0.1)
   LOCAL_DIR                where data, logs and run.json are kept (.local)
   WEB_WORKERS              processes of the web server (2); each works on WEB_REQUESTS_AT_ONCE (8) requests
+  DEMO_ORDERS              a demo shop with a year of so many orders, instead of a week of some hundred
   DATABASE_URL, REDIS_URL, KAFKA_BOOTSTRAP_SERVERS, DATA_PLATFORM_URL (with DATA_PLATFORM_SECRET)
                            servers of your own, instead of embedded ones
 """
@@ -207,10 +208,11 @@ class Quickstart:
         """Tables, demo data and static files, the last beside the first two."""
         # System checks are the business of `make check`; here they would double the time of the start.
         static = self._manage("collectstatic", "--noinput", "--skip-checks")
+        demo = ("--if-empty", *(("--orders", given("DEMO_ORDERS")) if given("DEMO_ORDERS") else ()))
         try:
             for title, arguments in (
                 ("Database tables", ("migrate", "--noinput", "--skip-checks")),
-                ("Demo data (made at the first start only)", ("load_demo", "--if-empty")),
+                ("Demo data (made at the first start only)", ("load_demo", *demo)),
             ):
                 with step(title):
                     command = self._manage(*arguments)

@@ -29,7 +29,7 @@ from products.admin.lines import COLUMNS, HEADINGS, Rights, planned, what_is_sai
 from products.models import ImportLine, LineOutcome, LinePlan, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
 
-IMPORT_SECONDS = 10.0
+IMPORT_SECONDS = 8.0
 """How long one press of the button works; it says what is left to do, and is pressed again."""
 LINES_ON_A_PAGE = 100
 SENT_SHOWN = 5

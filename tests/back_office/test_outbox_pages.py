@@ -86,7 +86,7 @@ class TestWrittenDown:
     def test_a_message_that_another_holds_for_long_is_left_for_later(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         with nothing_changes(), row_held("outbox_message", parked[0].pk):
-            answer = on_a_session_with("lock_timeout", 50, lambda: send_again(clerk, *parked))
+            answer: Page = on_a_session_with("lock_timeout", 50, lambda: send_again(clerk, *parked))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert "Busy, try again" in answer.content.decode()
 

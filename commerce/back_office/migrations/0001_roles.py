@@ -18,14 +18,15 @@ class Migration(migrations.Migration):
     dependencies = [
         ("contenttypes", "0002_remove_content_type_name"),
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("audit", "0002_staff_actions_are_append_only"),
+        ("audit", "0003_look_by_time_and_action"),
         ("balances", "0004_staff_look_and_adjust"),
-        ("coupons", "0001_initial"),
+        ("coupons", "0002_staff_rights_and_days"),
         ("idempotency", "0001_initial"),
-        ("orders", "0001_initial"),
-        ("outbox", "0004_vacuum_outbox_often"),
-        ("products", "0003_highest_price"),
-        ("stats", "0002_dead_letter"),
+        ("invariants", "0001_initial"),
+        ("orders", "0002_rights_and_coupon_index"),
+        ("outbox", "0005_right_to_send_again"),
+        ("products", "0005_movements_by_time_and_reason"),
+        ("stats", "0003_staff_rights"),
     ]
 
     operations = [migrations.RunPython(make, migrations.RunPython.noop)]
