@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.views import ChangeList
 
 from commerce.audit.record import Staff, actions_on, record
 from commerce.core.errors import DomainError
@@ -61,6 +62,15 @@ def forgeries_refused() -> Iterator[None]:
         raise SuspiciousOperation("A value is of no use to a filter or the database.") from error
 
 
+class LongList(ChangeList):
+    """A list that offers to show all only where something is left out."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        if not (self.query or self.has_active_filters):
+            self.full_result_count = self.result_count
+
+
 class KeptForever(Page):
     """Rows are switched off, cancelled or corrected, never deleted."""
 
@@ -74,6 +84,9 @@ class KeptForever(Page):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return LongList
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._refuse_forged_list(request)

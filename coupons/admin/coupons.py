@@ -17,7 +17,6 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
-from unfold.admin import ChangeList
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
@@ -26,7 +25,7 @@ from commerce.core.errors import DomainError
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import Form
-from commerce.staff_pages.pages import ThroughServices, staff_id
+from commerce.staff_pages.pages import LongList, ThroughServices, staff_id
 from coupons import selectors, services
 from coupons.admin.forms import CouponForm, NewCouponForm, StopForm
 from coupons.admin.user_coupons import STATUS_COLOURS, status_name
@@ -57,7 +56,7 @@ class StateFilter(RadioFilter):
         return queryset.filter(selectors.state_conditions(timezone.now())[CouponState(self.value())])
 
 
-class CouponList(ChangeList):
+class CouponList(LongList):
     """The list, with the used units of the coupons of this page in one query."""
 
     result_list: Any
@@ -126,7 +125,7 @@ class CouponAdmin(Exported, ThroughServices):
     def get_export_queryset(self, request: HttpRequest) -> "QuerySet[Coupon]":
         return selectors.with_used_count(super().get_export_queryset(request))
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[CouponList]:
         return CouponList
 
     @display(description=_("state"), label=STATE_COLOURS)
