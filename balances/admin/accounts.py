@@ -146,25 +146,16 @@ class AccountAdmin(Accounts, Exported):
         adjust = self.admin_site.admin_view(self.adjust_balance)
         return [path("<int:user_id>/adjust-balance/", adjust, name="balances_user_adjust"), *super().get_urls()]
 
-    def render_change_form(  # noqa: PLR0917  # Django's signature
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: User | None = None,
-    ) -> HttpResponse:
+    def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
         """Below the form: the latest money and deeds, and where to go from here."""
-        if obj is not None:
-            context |= {
-                "tools": self._tools(request, obj.pk),
-                "actions": actions_on(self.opts.label_lower, obj.pk)[:ON_THE_PAGE],
-            }
-            if request.user.has_perm("balances.view_ledgerentry"):
-                entries = with_reasons(LedgerEntry.objects.filter(user_id=obj.pk).order_by("-id"))
-                context["entries"] = [(entry, COLOURS[entry.type]) for entry in entries[:ON_THE_PAGE]]
-        return super().render_change_form(request, context, add, change, form_url, obj)
+        shown = {
+            "tools": self._tools(request, row.pk),
+            "actions": actions_on(self.opts.label_lower, row.pk)[:ON_THE_PAGE],
+        }
+        if request.user.has_perm("balances.view_ledgerentry"):
+            entries = with_reasons(LedgerEntry.objects.filter(user_id=row.pk).order_by("-id"))
+            shown["entries"] = [(entry, COLOURS[entry.type]) for entry in entries[:ON_THE_PAGE]]
+        return shown
 
     def _tools(self, request: HttpRequest, user_id: int) -> list[dict[str, Any]]:
         """Where to go from here, as far as whoever looks may go."""

@@ -101,6 +101,22 @@ class KeptForever(Page):
         with forgeries_refused():
             return super().changeform_view(request, object_id, form_url, extra_context)
 
+    def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """What the page of a row shows beside its form, by the names that its template has for it."""
+        return {}
+
+    def render_change_form(  # noqa: PLR0917  # Django's signature
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
+    ) -> HttpResponse:
+        beside = {} if obj is None else self.shown_beside(request, obj)
+        return super().render_change_form(request, {**context, **beside}, add, change, form_url, obj)
+
     def delete_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
         with forgeries_refused():
             return super().delete_view(request, object_id, extra_context)

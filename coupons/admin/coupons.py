@@ -186,38 +186,26 @@ class CouponAdmin(Exported, ThroughServices):
             )
         )
 
-    def render_change_form(  # noqa: PLR0917  # the signature is Django's
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Coupon | None = None,
-    ) -> HttpResponse:
-        if obj is not None:
-            context |= self._burn_down(request, obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
-
-    def _burn_down(self, request: HttpRequest, coupon: Any) -> dict[str, Any]:
+    def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Above the form: how it burns down, and who holds it."""
         now = timezone.now()
-        tally = selectors.tally(coupon.pk)
+        tally = selectors.tally(row.pk)
         may_see_holders = request.user.has_perm("coupons.view_usercoupon")
-        holders = selectors.latest_holders(coupon.pk, most=HOLDERS_SHOWN) if may_see_holders else []
+        holders = selectors.latest_holders(row.pk, most=HOLDERS_SHOWN) if may_see_holders else []
         statuses = [selectors.status_at(unit, now) for unit in holders]
         return {
-            "state": CouponState(coupon.state).label,
-            "state_colour": STATE_COLOURS[coupon.state],
-            "discount": discount_of(coupon),
+            "state": CouponState(row.state).label,
+            "state_colour": STATE_COLOURS[row.state],
+            "discount": discount_of(row),
             "tally": tally,
-            "issued_bar": progress(tally.issued_count, coupon.total_quantity),
+            "issued_bar": progress(tally.issued_count, row.total_quantity),
             "used_bar": progress(tally.used, tally.issued_count),
             "may_see_holders": may_see_holders,
             "holders": [
                 (unit, status_name(status), STATUS_COLOURS[status])
                 for unit, status in zip(holders, statuses, strict=True)
             ],
-            "may_stop": self._may_stop(request, coupon),
+            "may_stop": self._may_stop(request, row),
         }
 
     def _may_stop(self, request: HttpRequest, coupon: Any) -> bool:

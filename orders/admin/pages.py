@@ -145,24 +145,14 @@ class OrderAdmin(Exported, ReadOnly):
             return HttpResponseRedirect(reverse("admin:orders_order_change", args=[number]))
         return super().changelist_view(request, extra_context)
 
-    def render_change_form(  # noqa: PLR0917  # Django's signature
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Order | None = None,
-    ) -> HttpResponse:
+    def shown_beside(self, request: HttpRequest, row: Order) -> dict[str, Any]:
         """What there is to know about one order, in place of a form."""
-        if obj is not None:
-            context |= {
-                "order": obj,
-                "colour": COLOURS.get(obj.status, ""),
-                "timeline": timeline_of(obj, request.user.has_perm),
-                "may_cancel": obj.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
-            }
-        return super().render_change_form(request, context, add, change, form_url, obj)
+        return {
+            "order": row,
+            "colour": COLOURS.get(row.status, ""),
+            "timeline": timeline_of(row, request.user.has_perm),
+            "may_cancel": row.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
+        }
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("orders.cancel_order"))

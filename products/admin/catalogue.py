@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter
@@ -139,23 +139,14 @@ class ProductAdmin(ImportPages, StockPages, Exported, ThroughServices):
         )
         obj.pk = int(made)
 
-    def render_change_form(  # noqa: PLR0917  # Django's parameters
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Product | None = None,
-    ) -> HttpResponse:
-        """With what happened to the product below its form."""
-        if obj is not None:
-            context |= {
-                "original_key": str(obj.pk),
-                "may_adjust": self.has_adjust_permission(request),
-                "actions": actions_on(self.opts.label_lower, obj.pk)[:ON_THE_PAGE],
-            }
-            if request.user.has_perm("products.view_stockmovement"):
-                newest = selectors.movements().filter(product=obj).order_by("-id")[:ON_THE_PAGE]
-                context["movements"] = [(movement, COLOURS[MovementReason(movement.reason)]) for movement in newest]
-        return super().render_change_form(request, context, add, change, form_url, obj)
+    def shown_beside(self, request: HttpRequest, row: Product) -> dict[str, Any]:
+        """Below the form: what happened to the product."""
+        shown = {
+            "original_key": str(row.pk),
+            "may_adjust": self.has_adjust_permission(request),
+            "actions": actions_on(self.opts.label_lower, row.pk)[:ON_THE_PAGE],
+        }
+        if request.user.has_perm("products.view_stockmovement"):
+            newest = selectors.movements().filter(product=row).order_by("-id")[:ON_THE_PAGE]
+            shown["movements"] = [(movement, COLOURS[MovementReason(movement.reason)]) for movement in newest]
+        return shown
