@@ -180,6 +180,7 @@ LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("ko", "한국어")]
 LOCALE_PATHS = [BASE_DIR / "commerce" / "locale"]
 USE_I18N = True
+FORMAT_MODULE_PATH = "commerce.back_office.formats"
 USE_TZ = True
 TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
 
