@@ -154,4 +154,4 @@ class LedgerAdmin(ReadOnly, Exported):
     @admin.display(description=_("hash"))
     def hash(self, entry: LedgerEntry) -> str:
         """Chained over the account's entry before it: docs/ledger.md."""
-        return format_html('<span class="bo-long">{}</span>', bytes(entry.entry_hash).hex())
+        return bytes(entry.entry_hash).hex()

@@ -7,8 +7,10 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import requests
 from playwright.sync_api import Browser, sync_playwright
 
 from commerce.demo.staff import STAFF_PASSWORD
@@ -17,6 +19,7 @@ from tests.browser.desk import Desk
 from tests.embedded.stack import Stack
 
 AtWork = Callable[..., Desk]
+CUSTOMER = {"username": "customer7", "password": "customer"}
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +56,20 @@ def at_work(stack: Stack, browser: Browser) -> Iterator[AtWork]:
     for desk in desks:
         desk.close()
     assert [wrong for desk in desks for wrong in desk.wrong] == []
+
+
+@pytest.fixture
+def bought(stack: Stack) -> int:
+    """The number of an order that a customer has just placed through the API."""
+    web = stack.run()["web"]
+    token = requests.post(f"{web}/api/auth/token", json=CUSTOMER, timeout=10).json()["access"]
+    headers = {"Authorization": f"Bearer {token}"}
+    requests.post(f"{web}/api/balance/charge", json={"amount": 500_000}, headers=headers, timeout=10).raise_for_status()
+    order = requests.post(
+        f"{web}/api/orders",
+        json={"items": [{"productId": 1, "quantity": 2}]},
+        headers={**headers, "Idempotency-Key": f"tests-in-a-browser-{uuid4()}"},
+        timeout=10,
+    )
+    order.raise_for_status()
+    return int(order.json()["id"])

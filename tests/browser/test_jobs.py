@@ -4,29 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.browser.conftest import AtWork
 from tests.browser.desk import Desk
 from tests.embedded.processes import wait_for
 from tests.embedded.stack import Stack
-
-CUSTOMER = {"username": "customer7", "password": "customer"}
-
-
-@pytest.fixture
-def bought(stack: Stack) -> int:
-    """The number of an order that a customer has just placed through the API."""
-    web = stack.run()["web"]
-    token = requests.post(f"{web}/api/auth/token", json=CUSTOMER, timeout=10).json()["access"]
-    headers = {"Authorization": f"Bearer {token}"}
-    requests.post(f"{web}/api/balance/charge", json={"amount": 500_000}, headers=headers, timeout=10).raise_for_status()
-    order = requests.post(
-        f"{web}/api/orders", json={"items": [{"productId": 1, "quantity": 2}]}, headers=headers, timeout=10
-    )
-    order.raise_for_status()
-    return int(order.json()["id"])
 
 
 def received(stack: Stack, key: str) -> list[dict[str, Any]]:
