@@ -4,6 +4,7 @@ Owns the state that outlives a database transaction (Redis, pauses, caches in th
 database of another worker.
 """
 
+import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,14 @@ from pytest_django import Settings
 from commerce.core import rate_limit, redis
 from commerce.embedded.redis import Redis
 from tests.breaking import resume
+from tests.servers import OWN_POSTGRES
 from tests.shopper import Shopper
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
+    """Where PostgreSQL goes with the run, its databases do too: to drop them takes seconds, and may take too many."""
+    return OWN_POSTGRES in os.environ or bool(request.config.getvalue("reuse_db"))
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,8 @@ from commerce.embedded.ports import LOOPBACK, reserve
 from commerce.embedded.postgres import Postgres
 from commerce.embedded.redis import Redis
 
+OWN_POSTGRES = "TEST_OWN_POSTGRES"
+"""Set where the run has started its own PostgreSQL, for its workers too."""
 _KAFKA_GIVEN = "TEST_KAFKA_GIVEN"
 """Set for the workers of a run whose Kafka address was given: the address they see may be another worker's broker."""
 
@@ -67,6 +69,7 @@ def start_shared_servers(servers: ExitStack) -> None:
         servers.callback(postgres.child.stop)
         postgres.start()
         os.environ["DATABASE_URL"] = postgres.url
+        os.environ[OWN_POSTGRES] = "1"
     if "REDIS_URL" not in os.environ:
         redis = Redis(directory / "redis", logs=directory, durable=False)
         servers.callback(redis.child.stop)
