@@ -44,7 +44,8 @@ class Part:
 
     @property
     def running(self) -> bool:
-        return self.child.running
+        """Whether it runs. One that was killed does not, though the kernel is still ending its threads."""
+        return self.child.running and is_alive(self.pid)
 
     def start(self) -> None:
         """Start it; return when it works. Raises ChildFailed."""

@@ -4,6 +4,7 @@ Owns when to stop waiting; whether what is there is right, the judge says.
 """
 
 import time
+from collections.abc import Callable
 
 from commerce.core import sql
 
@@ -28,10 +29,11 @@ def under_way() -> tuple[int, int]:
     return row[0], row[1]
 
 
-def wait_for_quiet(*, patience_seconds: float) -> float | None:
+def wait_for_quiet(*, patience_seconds: float, pause: Callable[[float], None]) -> float | None:
     """Return how many seconds it took until nothing was under way.
 
     None where nothing has moved for `patience_seconds`, or after two minutes: what is left then will not arrive.
+    `pause` waits, and starts again meanwhile what ends by itself: an outage may end a process after it is over.
     """
     began = moved_at = time.monotonic()
     last = under_way()
@@ -39,7 +41,7 @@ def wait_for_quiet(*, patience_seconds: float) -> float | None:
         now = time.monotonic()
         if now - moved_at > patience_seconds or now - began > LONGEST_SECONDS:
             return None
-        time.sleep(_LOOK_SECONDS)
+        pause(_LOOK_SECONDS)
         current = under_way()
         if current != last:
             last, moved_at = current, now

@@ -173,11 +173,12 @@ class Runner:
 
 def judged(run: Run, *, patience_seconds: float, reads_topics: bool) -> list[str]:
     """What is wrong once the crowd has stopped: when all has come to rest, and again after the unknown was retried."""
-    came_to_rest = wait_for_quiet(patience_seconds=patience_seconds) is not None
+    came_to_rest = wait_for_quiet(patience_seconds=patience_seconds, pause=run.pause) is not None
     found = judge(run.history.calls, run.scene)
     found += retry_unknown(run.history, run.caller, run.scene, random=run.random)
     # What did not arrive then will not arrive now.
-    if wait_for_quiet(patience_seconds=patience_seconds if came_to_rest else _NO_PATIENCE_SECONDS) is None:
+    patience_left = patience_seconds if came_to_rest else _NO_PATIENCE_SECONDS
+    if wait_for_quiet(patience_seconds=patience_left, pause=run.pause) is None:
         messages, events = under_way()
         found.append(f"not quiet: {messages} messages wait, {events} order events are not counted")
     calls = run.history.calls
