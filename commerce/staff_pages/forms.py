@@ -76,7 +76,7 @@ class OpenedForm(Form):
         self.initial["opened"] = self._state
 
     def clean_opened(self) -> str:
-        if self.cleaned_data["opened"] not in ("", self._state):
+        if self.cleaned_data["opened"] != self._state:
             self.add_error(None, str(ChangedMeanwhile()))
         return self._state
 

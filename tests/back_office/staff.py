@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from balances.models import User
 from tests.factories import StaffFactory
+from tests.web_forms import fields_of
 
 Page = Any
 """A response of Django's test client, which carries the context of its template as well."""
@@ -38,6 +39,12 @@ class Staff:
         """Send the page's form; values that are None stay out of it."""
         data: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         return self.client.post(reverse(f"admin:{page}", args=args), data)
+
+    def press(self, page: str, *args: object, **typed: Any) -> Page:
+        """Open the page, type these values into its form, and send all of it."""
+        opened = self.get(page, *args)
+        assert opened.status_code == 200, page
+        return self.post(page, *args, **{**fields_of(opened.content.decode()), **typed})
 
 
 def errors_of(response: Page) -> dict[str, list[str]]:

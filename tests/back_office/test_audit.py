@@ -31,7 +31,6 @@ from tests.factories import ProductFactory, UserFactory
 from tests.operations.busy_shop import BusyShop, busy_shop
 from tests.plans import plan_of
 from tests.shop_state import nothing_changes, statements
-from tests.web_forms import fields_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,13 +46,6 @@ def boss() -> Staff:
 @pytest.fixture
 def shop(boss: Staff) -> BusyShop:
     return busy_shop()
-
-
-def press(staff: Staff, page: str, *args: object, **typed: Any) -> Page:
-    """Open the page, type these values into its form, and send it."""
-    opened = staff.get(page, *args)
-    assert opened.status_code == 200, page
-    return staff.post(page, *args, **{**fields_of(opened.content.decode()), **typed})
 
 
 def deeds(staff: Staff) -> list[StaffAction]:
@@ -76,7 +68,7 @@ class Deed:
 
 
 def change_user(staff: Staff, shop: BusyShop, **typed: Any) -> Page:
-    return press(staff, "balances_user_change", shop.mina.pk, **typed)
+    return staff.press("balances_user_change", shop.mina.pk, **typed)
 
 
 def set_password(staff: Staff, shop: BusyShop, **typed: Any) -> Page:
@@ -85,33 +77,33 @@ def set_password(staff: Staff, shop: BusyShop, **typed: Any) -> Page:
 
 def add_group(staff: Staff, _shop: BusyShop, **typed: Any) -> Page:
     some = Permission.objects.filter(codename="view_order").values_list("pk", flat=True)
-    return press(staff, "auth_group_add", **{"name": "Night shift", "permissions": list(some), **typed})
+    return staff.press("auth_group_add", **{"name": "Night shift", "permissions": list(some), **typed})
 
 
 def change_group(staff: Staff, _shop: BusyShop, **typed: Any) -> Page:
     group = Group.objects.create(name="Night shift")
-    return press(staff, "auth_group_change", group.pk, **{"name": "Day shift", "permissions": [], **typed})
+    return staff.press("auth_group_change", group.pk, **{"name": "Day shift", "permissions": [], **typed})
 
 
 def adjust_balance(staff: Staff, shop: BusyShop, amount_won: int = 700) -> Page:
     typed = {"direction": "credit", "amount_won": amount_won, "reason": WHY, "confirmed": "True"}
-    return press(staff, "balances_user_adjust", shop.mina.pk, **typed)
+    return staff.press("balances_user_adjust", shop.mina.pk, **typed)
 
 
 def cancel_order(staff: Staff, order: Order) -> Page:
-    return press(staff, "orders_order_cancel", order.pk, reason=WHY)
+    return staff.press("orders_order_cancel", order.pk, reason=WHY)
 
 
 def adjust_stock(staff: Staff, shop: BusyShop, delta: int = -2) -> Page:
-    return press(staff, "products_product_adjust_stock", shop.pen.pk, delta=delta, reason=WHY)
+    return staff.press("products_product_adjust_stock", shop.pen.pk, delta=delta, reason=WHY)
 
 
 def add_product(staff: Staff, _shop: BusyShop, price: int = 900) -> Page:
-    return press(staff, "products_product_add", name="Eraser", description="", price=price, opening_stock=3)
+    return staff.press("products_product_add", name="Eraser", description="", price=price, opening_stock=3)
 
 
 def change_product(staff: Staff, shop: BusyShop, price: int = 3_300) -> Page:
-    return press(staff, "products_product_change", shop.pen.pk, price=price)
+    return staff.press("products_product_change", shop.pen.pk, price=price)
 
 
 def import_products(staff: Staff, shop: BusyShop, price: str = "3400") -> Page:
@@ -128,21 +120,21 @@ def add_coupon(staff: Staff, _shop: BusyShop, discount_value: int = 10) -> Page:
     for name, day in (("issue_starts_at", 1), ("issue_ends_at", 2), ("valid_until", 3)):
         moment = now + timedelta(days=day)
         typed |= {f"{name}_0": f"{moment:%Y-%m-%d}", f"{name}_1": "12:00:00"}
-    return press(staff, "coupons_coupon_add", **{**typed, "total_quantity": 5})
+    return staff.press("coupons_coupon_add", **{**typed, "total_quantity": 5})
 
 
 def change_coupon(staff: Staff, _shop: BusyShop, total_quantity: int = 50) -> Page:
     coupon = Coupon.objects.get()
-    return press(staff, "coupons_coupon_change", coupon.pk, total_quantity=total_quantity)
+    return staff.press("coupons_coupon_change", coupon.pk, total_quantity=total_quantity)
 
 
 def stop_coupon(staff: Staff, _shop: BusyShop, reason: str = WHY) -> Page:
-    return press(staff, "coupons_coupon_stop", Coupon.objects.get().pk, reason=reason)
+    return staff.press("coupons_coupon_stop", Coupon.objects.get().pk, reason=reason)
 
 
 def rebuild(staff: Staff, shop: BusyShop, day: str | None = None) -> Page:
     sql.execute("UPDATE product_stat SET quantity_sold = quantity_sold + 1")
-    return press(staff, "stats_productstat_rebuild", day=day or f"{shop.last.ordered_date}")
+    return staff.press("stats_productstat_rebuild", day=day or f"{shop.last.ordered_date}")
 
 
 def replay(staff: Staff, _shop: BusyShop) -> Page:

@@ -84,7 +84,7 @@ def test_a_new_coupon_has_issued_nothing(clerk: Staff) -> None:
 
 
 def test_before_the_first_issue_every_term_can_change(clerk: Staff, coupon: Coupon) -> None:
-    answer = clerk.post(
+    answer = clerk.press(
         "coupons_coupon_change",
         coupon.pk,
         **form_of(coupon, discount_type="PERCENT", discount_value=50, min_order_amount=5, total_quantity=3),
@@ -104,7 +104,7 @@ def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: 
     opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form
     assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened"]
     later = coupon.valid_until + timedelta(days=1)
-    answer = clerk.post(
+    answer = clerk.press(
         "coupons_coupon_change",
         coupon.pk,
         **form_of(
@@ -128,7 +128,7 @@ def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: 
 def test_units_are_not_taken_back_after_the_first_issue(clerk: Staff, coupon: Coupon) -> None:
     issue_one(coupon)
     with nothing_changes():
-        answer = clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, total_quantity=9))
+        answer = clerk.press("coupons_coupon_change", coupon.pk, **form_of(coupon, total_quantity=9))
     assert errors_of(answer) == {"total_quantity": ["Units can only be added once the coupon has been issued."]}
 
 
@@ -164,7 +164,7 @@ def test_terms_that_contradict_themselves_are_said_at_their_field(
     values = {name: now + value if isinstance(value, timedelta) else value for name, value in changes.items()}
     with nothing_changes():
         where = [coupon.pk] if page == "change" else []
-        answer = clerk.post(f"coupons_coupon_{page}", *where, **form_of(coupon, form_key=uuid4(), **values))
+        answer = clerk.press(f"coupons_coupon_{page}", *where, **form_of(coupon, form_key=uuid4(), **values))
     assert errors_of(answer) == {field: [message]}
 
 
@@ -172,7 +172,7 @@ def test_an_end_before_the_fixed_start_is_refused_after_the_first_issue(clerk: S
     issue_one(coupon)
     with nothing_changes():
         values = form_of(coupon, issue_ends_at=coupon.issue_starts_at - DAY)
-        answer = clerk.post("coupons_coupon_change", coupon.pk, **values)
+        answer = clerk.press("coupons_coupon_change", coupon.pk, **values)
     assert errors_of(answer) == {"issue_ends_at": ["The issue ends before it starts."]}
 
 
@@ -196,7 +196,7 @@ def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
         return save_coupon(late, **how)
 
     monkeypatch.setattr("coupons.services.save_coupon", save_late)
-    answer = clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, discount_value=1))
+    answer = clerk.press("coupons_coupon_change", coupon.pk, **form_of(coupon, discount_value=1))
     assert answer.status_code == 302
     page = clerk.get("coupons_coupon_change", coupon.pk).content.decode()
     assert "This coupon has been issued." in page
@@ -241,7 +241,7 @@ class TestAFormThatIsSentTwice:
 
 
 def test_what_staff_change_is_written_down_before_and_after(clerk: Staff, coupon: Coupon) -> None:
-    clerk.post("coupons_coupon_change", coupon.pk, **form_of(coupon, name="Late spring", total_quantity=11))
+    clerk.press("coupons_coupon_change", coupon.pk, **form_of(coupon, name="Late spring", total_quantity=11))
     action = StaffAction.objects.get()
     assert (action.actor, action.action, action.subject_type, action.subject_id) == (
         clerk.user,

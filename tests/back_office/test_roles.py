@@ -316,7 +316,7 @@ class TestGivingRights:
         boss, clerk = at_work("B"), StaffFactory(username="jimin")
         support = Group.objects.get(name="Support")
         form = {"username": "jimin", "is_active": "on", "is_staff": "on", "groups": [support.pk]}
-        assert boss.post("balances_user_change", clerk.pk, **form).status_code == 302
+        assert boss.press("balances_user_change", clerk.pk, **form).status_code == 302
         assert [group.name for group in clerk.groups.all()] == ["Support"]
         assert User.objects.get(pk=clerk.pk).has_perm("orders.cancel_order")
 

@@ -70,6 +70,13 @@ class TestAProduct:
         pen.refresh_from_db()
         assert (pen.name, pen.price) == ("Pen", 4_000)
 
+    @pytest.mark.parametrize("opened", [None, "", "0" * 64], ids=["left out", "empty", "made up"])
+    def test_is_not_saved_from_a_page_that_was_never_opened(
+        self, early: Staff, pen: Product, opened: str | None
+    ) -> None:
+        with nothing_changes():
+            assert refused(early.press(self.PAGE, pen.pk, name="Pencil", opened=opened))
+
     def test_is_saved_from_a_page_that_was_opened_again(self, early: Staff, late: Staff, pen: Product) -> None:
         sends(late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), price=4_000)
         answer = sends(early, self.PAGE, pen.pk, early.get(self.PAGE, pen.pk), name="Pencil")
