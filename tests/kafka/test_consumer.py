@@ -6,18 +6,22 @@ import io
 import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 from confluent_kafka import Producer
 from django.conf import settings as configured
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from commerce.core import sql
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.routes import KAFKA
+from commerce.outbox.sinks import kafka_source
+from commerce.outbox.sinks.kafka import client_settings
 from commerce.outbox.sinks.kafka_source import KafkaSource, Received
 from stats.events import ORDER_EVENTS
+from stats.management.commands.consume_orders import Command
 from stats.models import ProcessedEvent
 from stats.operations import COUNT_ALONE, COUNTING
 from tests.factories import ProductFactory, UserFactory
@@ -25,7 +29,7 @@ from tests.kafka.group import Group
 from tests.kafka.node import Node
 from tests.kafka.sales import assert_exact, sell, units_counted, units_of_orders
 from tests.outbox.manage import Managed, managed
-from tests.together import another_session, wait_until, wait_until_blocked
+from tests.together import PATIENCE_SECONDS, another_session, meanwhile, wait_until, wait_until_blocked
 
 if TYPE_CHECKING:
     import psycopg
@@ -248,3 +252,19 @@ def test_poison_does_not_stop_the_rest(shop: Shop, group: Group, cluster: str) -
         assert process.stop() == 0
     assert sum(group.ends().values()) == shop.told + 2 * 3 * len(poison)
     assert_exact()
+
+
+def test_a_consumer_that_kafka_gives_up_says_so_and_ends(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another one takes its name in the group; the cluster lets in only the newer of the two."""
+    monkeypatch.setattr(kafka_source, "client_settings", lambda: {**client_settings(), "group.instance.id": "one"})
+    stopping = Event()
+    with meanwhile(lambda: Command()._consume(stopping, report_seconds=10)) as first:
+        try:
+            wait_until(lambda: group.shares() == [6], "the first to read")
+            with (
+                closing(KafkaSource(group=configured.KAFKA_CONSUMER_GROUP, event_types=ORDER_EVENTS)),
+                pytest.raises(CommandError, match="Kafka gave this consumer up"),
+            ):
+                first.result(timeout=PATIENCE_SECONDS)
+        finally:
+            stopping.set()

@@ -76,7 +76,8 @@ class KafkaSource:
             error = message.error()
             if error is None:
                 received.append(_received(message))
-            elif error.fatal():
+            elif error.code() == KafkaError._FATAL:
+                # `error.fatal()` is never true for an error that comes as a message.
                 raise KafkaAway(error.str())
             else:
                 library_logger.warning("Consumer: %s: %s", error.name(), error.str())
