@@ -168,17 +168,20 @@ def test_the_database_refuses_what_is_no_hash(statement: str, constraint: str) -
 class TestTheLedgerOfAnOlderVersion:
     """The migration chains the entries that were there before it."""
 
-    BEFORE = [("balances", "0002_ledger_is_append_only")]
-    AFTER = [("balances", "0003_ledger_is_chained")]
-
     @pytest.fixture
     def old_shop(self) -> Iterator[None]:
-        self.migrate(self.BEFORE)
+        self.migrate_back()
         yield
-        self.migrate(self.AFTER)
+        self.migrate()
 
-    def migrate(self, targets: list[tuple[str, str]]) -> None:
-        MigrationExecutor(connection).migrate(targets)
+    def migrate_back(self) -> None:
+        """Take back the chain, and with it every migration that came after."""
+        MigrationExecutor(connection).migrate([("balances", "0002_ledger_is_append_only")])
+
+    def migrate(self) -> None:
+        """Make the tables what they are today, as other tests expect them."""
+        executor = MigrationExecutor(connection)
+        executor.migrate(executor.loader.graph.leaf_nodes())
 
     def test_is_chained_and_goes_on_from_there(self, old_shop: None) -> None:
         sql.execute(
@@ -197,7 +200,7 @@ class TestTheLedgerOfAnOlderVersion:
             FROM generate_series(1, 3) AS account, generate_series(1, 3) AS turn ORDER BY turn, account
             """
         )
-        self.migrate(self.AFTER)
+        self.migrate()
         assert altered_ledgers() is None
         users = list(User.objects.filter(username__startswith="old").order_by("id"))
         assert [len(chain(user)) for user in users] == [0, 3, 3, 3]
@@ -210,9 +213,9 @@ class TestTheLedgerOfAnOlderVersion:
 
     def test_can_be_had_back(self) -> None:
         user = UserFactory(balance=1_000)
-        self.migrate(self.BEFORE)
+        self.migrate_back()
         try:
             assert sql.fetch_all("SELECT amount, balance_after FROM user_balance_tx") == [(1_000, 1_000)]
         finally:
-            self.migrate(self.AFTER)
+            self.migrate()
         assert len(chain(user)) == 1
