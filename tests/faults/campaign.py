@@ -60,9 +60,10 @@ def run_all(servers: Servers, asked: argparse.Namespace, *, began: float) -> int
     finally:
         runner.close_shop()
     failed = [result for result in results if not result.passed]
+    seconds = time.monotonic() - began
     asked.json.parent.mkdir(parents=True, exist_ok=True)
-    asked.json.write_text(json.dumps(as_json(results, faults, asked, time.monotonic() - began), indent=1) + "\n")
-    say(f"{len(results) - len(failed)} of {len(results)} runs went as they must, {_totals(results)}.")
+    asked.json.write_text(json.dumps(as_json(results, faults, asked, seconds), indent=1) + "\n")
+    say(f"{len(results) - len(failed)} of {len(results)} runs went as they must, {_totals(results)}, {seconds:.0f} s.")
     say(f"Table: {asked.json}")
     return 1 if failed or not results else 0
 
