@@ -75,8 +75,7 @@ class OrderAdmin(Exported, ReadOnly):
     @admin.display(description=_("customer"))
     def customer(self, order: Order) -> str:
         page = reverse("admin:balances_user_change", args=[order.user_id])
-        look = "text-primary-600 dark:text-primary-500"
-        return format_html('<a class="{}" href="{}">{}</a>', look, page, order.user.get_username())
+        return format_html('<a class="text-link" href="{}">{}</a>', page, order.user.get_username())
 
     @admin.display(description=_("customer"))
     def customer_name(self, order: Order) -> str:
