@@ -24,7 +24,6 @@ from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
 from balances.models import LedgerEntry, User
 from balances.selectors import with_reasons
 from commerce.audit.record import Staff, actions_on
-from commerce.core.errors import DomainError
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import OpenedForm
@@ -227,15 +226,12 @@ class AccountAdmin(Accounts, Exported):
 
     def _adjusted(self, request: HttpRequest, customer: User, form: AdjustBalanceForm) -> bool:
         by = Staff(staff_id(request), form.cleaned_data["reason"])
-        try:
-            sentence = form.act_once(
-                lambda once: services.adjust_balance(user_id=customer.pk, amount=form.amount, by=by, once=once),
-                adjusted,
-                staff_id=by.id,
-                path=request.path,
-            )
-        except DomainError as refusal:
-            form.refuse(refusal)
-            return False
-        self.message_user(request, sentence, messages.SUCCESS)
-        return True
+        sentence = form.try_once(
+            lambda once: services.adjust_balance(user_id=customer.pk, amount=form.amount, by=by, once=once),
+            adjusted,
+            staff_id=by.id,
+            path=request.path,
+        )
+        if sentence:
+            self.message_user(request, sentence, messages.SUCCESS)
+        return bool(sentence)

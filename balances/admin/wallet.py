@@ -70,7 +70,7 @@ class AdjustBalanceForm(OnceForm, ReasonForm):
         elif isinstance(refusal, UserNotFound):
             self.add_error(None, _("This account is closed. Its balance cannot be adjusted."))
         else:
-            self.add_error(None, str(refusal))
+            super().refuse(refusal)
 
 
 def adjusted(entry: LedgerEntry) -> str:

@@ -52,6 +52,20 @@ class OnceForm(forms.Form):
             raise RuntimeError("The use case did not remember its answer.")
         return once.answer.body.decode()
 
+    def try_once(
+        self, use_case: Callable[[Once], T], sentence: Callable[[T], str], *, staff_id: int, path: str
+    ) -> str | None:
+        """As `act_once`; what the use case refuses is said by the form, and None is returned."""
+        try:
+            return self.act_once(use_case, sentence, staff_id=staff_id, path=path)
+        except DomainError as refusal:
+            self.refuse(refusal)
+            return None
+
+    def refuse(self, refusal: DomainError) -> None:
+        """Say it above the form; one that knows the field which it is about says it there."""
+        self.add_error(None, str(refusal))
+
     def _claim(self, staff_id: int, path: str) -> Claim:
         values = {**self.cleaned_data}
         form_key = values.pop("form_key")

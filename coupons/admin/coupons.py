@@ -21,7 +21,6 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from commerce.audit.record import Staff
-from commerce.core.errors import DomainError
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import Form
@@ -242,15 +241,12 @@ class CouponAdmin(Exported, ThroughServices):
 
     def _stopped(self, request: HttpRequest, coupon: Coupon, form: StopForm) -> bool:
         by = Staff(staff_id(request), form.cleaned_data["reason"])
-        try:
-            sentence = form.act_once(
-                lambda once: services.stop_coupon(coupon_id=coupon.pk, by=by, once=once),
-                lambda stopped: gettext("%(coupon)s is stopped. Nobody gets one any more.") % {"coupon": stopped},
-                staff_id=by.id,
-                path=request.path,
-            )
-        except DomainError as refusal:
-            form.add_error(None, str(refusal))
-            return False
-        self.message_user(request, sentence, messages.SUCCESS)
-        return True
+        sentence = form.try_once(
+            lambda once: services.stop_coupon(coupon_id=coupon.pk, by=by, once=once),
+            lambda stopped: gettext("%(coupon)s is stopped. Nobody gets one any more.") % {"coupon": stopped},
+            staff_id=by.id,
+            path=request.path,
+        )
+        if sentence:
+            self.message_user(request, sentence, messages.SUCCESS)
+        return bool(sentence)

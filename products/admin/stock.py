@@ -46,7 +46,7 @@ class AdjustStockForm(OnceForm, ReasonForm):
         if isinstance(refusal, OutOfStock):
             self.add_error("delta", _("Only %(stock)d are there.") % {"stock": refusal.shortages[0].available})
         else:
-            self.add_error(None, str(refusal))
+            super().refuse(refusal)
 
 
 class StockPages(KeptForever):
@@ -88,15 +88,12 @@ class StockPages(KeptForever):
         delta, reason = form.cleaned_data["delta"], form.cleaned_data["reason"]
         by = Staff(staff_id(request), reason)
         sentence = _("The stock of %(product)s is %(stock)d now (%(delta)+d).")
-        try:
-            told = form.act_once(
-                lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
-                lambda stock: str(sentence % {"product": product.name, "stock": stock, "delta": delta}),
-                staff_id=by.id,
-                path=request.path,
-            )
-        except DomainError as refusal:
-            form.refuse(refusal)
-            return False
-        self.message_user(request, told, messages.SUCCESS)
-        return True
+        told = form.try_once(
+            lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
+            lambda stock: str(sentence % {"product": product.name, "stock": stock, "delta": delta}),
+            staff_id=by.id,
+            path=request.path,
+        )
+        if told:
+            self.message_user(request, told, messages.SUCCESS)
+        return bool(told)

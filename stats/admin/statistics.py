@@ -99,18 +99,15 @@ class ProductStatAdmin(Exported, ReadOnly):
 
     def _rebuilt(self, request: HttpRequest, form: RebuildForm) -> bool:
         by, day = Staff(staff_id(request)), form.cleaned_data["day"]
-        try:
-            sentence = form.act_once(
-                lambda once: services.rebuild_day(day=day, by=by, once=once),
-                lambda found: _rebuilt_sentence(day, found),
-                staff_id=by.id,
-                path=request.path,
-            )
-        except DomainError as refusal:
-            form.add_error(None, str(refusal))
-            return False
-        self.message_user(request, sentence, messages.SUCCESS)
-        return True
+        sentence = form.try_once(
+            lambda once: services.rebuild_day(day=day, by=by, once=once),
+            lambda found: _rebuilt_sentence(day, found),
+            staff_id=by.id,
+            path=request.path,
+        )
+        if sentence:
+            self.message_user(request, sentence, messages.SUCCESS)
+        return bool(sentence)
 
 
 def _expected(form: RebuildForm) -> dict[str, Any]:
