@@ -139,7 +139,7 @@ def documented(
 ) -> Callable[[F], F]:
     """Describe one operation: what it is for, its body, its answer, and every code it can refuse with.
 
-    `path_id` names the identifier in its path; `writes` adds the idempotency key, what comes with locks, and a limit;
+    `path_id` names the identifier in its path; `writes` adds the idempotency key and a limit;
     `limited` the 429 of a limit alone; `acts_on_account` the 403 of someone else's account; `cached` the 304.
     """
     codes: dict[int, list[str]] = defaultdict(list)
@@ -153,9 +153,10 @@ def documented(
         known.append(CALLER_CODES)
     if acts_on_account:
         known.append({403: ["permission_denied"]})
-    extra: list[type[DomainError]] = [ServiceUnavailable]
+    # Whoever looks something up waits as well while a table is changed.
+    extra: list[type[DomainError]] = [ServiceUnavailable, LockTimeout]
     if writes:
-        extra += [LockTimeout, IdempotencyKeyReused, RequestInProgress]
+        extra += [IdempotencyKeyReused, RequestInProgress]
     for table in known:
         for status, names in table.items():
             codes[status] += [name for name in names if name not in codes[status]]

@@ -79,6 +79,17 @@ def test_a_row_that_cannot_be_had_in_time_is_a_lock_timeout(shop: Shop, write: s
     assert shop.shopper.post(path, body, key="k").status == 200
 
 
+@pytest.mark.parametrize("path", ["/api/orders/{order}", "/api/users/orders"])
+def test_a_table_that_is_being_changed_is_a_lock_timeout_to_readers_too(shop: Shop, path: str) -> None:
+    path = path.format(order=shop.order.pk)
+    with another_session() as migration:
+        migration.execute('LOCK TABLE "order" IN ACCESS EXCLUSIVE MODE')
+        answer = on_a_session_with("lock_timeout", 50, lambda: shop.shopper.get(path))
+    assert answer.outcome == (503, "lock_timeout")
+    assert answer.headers["Retry-After"] == "1"
+    assert shop.shopper.get(path).status == 200
+
+
 def test_a_statement_that_takes_too_long_is_a_service_unavailable(shop: Shop) -> None:
     path, body, table, row_id = shop.writes()["charge"]
     with nothing_changes(), row_held(table, row_id):

@@ -23,7 +23,7 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
     ("POST", "/api/balance/charge"): (
         TOKEN,
         {"validation_error", "malformed_json", "permission_denied", "user_not_found", "balance_limit_exceeded",
-         "idempotency_key_reused", "request_in_progress", "lock_timeout"},
+         "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/balance/history"): (TOKEN, {"validation_error", "permission_denied"}),
     ("GET", "/api/products"): (NO_TOKEN, {"validation_error"}),
@@ -33,24 +33,24 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
     ("POST", "/api/coupons/{couponId}/issue"): (
         TOKEN,
         {"coupon_not_found", "coupon_sold_out", "coupon_already_issued", "coupon_not_open", "user_not_found",
-         "validation_error", "idempotency_key_reused", "request_in_progress", "lock_timeout"},
+         "validation_error", "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/coupons"): (TOKEN, {"validation_error", "permission_denied"}),
     ("POST", "/api/orders"): (
         TOKEN,
         {"validation_error", "malformed_json", "product_not_found", "user_not_found", "out_of_stock",
-         "coupon_not_usable", "insufficient_balance", "idempotency_key_reused", "request_in_progress", "lock_timeout"},
+         "coupon_not_usable", "insufficient_balance", "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/orders"): (TOKEN, {"validation_error", "permission_denied"}),
     ("GET", "/api/orders/{orderId}"): (TOKEN, {"order_not_found"}),
     ("POST", "/api/orders/{orderId}/cancel"): (
         TOKEN,
         {"order_not_found", "order_not_cancellable", "validation_error", "idempotency_key_reused",
-         "request_in_progress", "lock_timeout"},
+         "request_in_progress"},
     ),
 }  # fmt: skip
 OPERATIONS = {"/livez", "/readyz", "/metrics", "/api/schema", "/api/docs"}
-EVERYWHERE = {"not_acceptable", "service_unavailable"}
+EVERYWHERE = {"not_acceptable", "service_unavailable", "lock_timeout"}
 WITH_TOKEN = {"not_authenticated", "token_not_valid"}
 WITH_BODY = {"unsupported_media_type"}
 LIMITED = {"throttled"}
