@@ -59,6 +59,26 @@ def test_a_client_that_has_lost_its_group_is_replaced(
             node.resume()
 
 
+def test_a_client_that_has_just_lost_its_group_has_time_to_come_back(
+    cluster: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long nobody has looked: the process was stopped itself, or its database was away."""
+    with closing(KafkaSource(group="stopped", event_types=[EVENT])) as source:
+        reader = Reader(source)
+        tell(cluster, b"before")
+        wait_until(lambda: reader.has(b"before"), "the first message")
+        client = source._consumer
+        client.unsubscribe()
+        wait_until(
+            lambda: not client.consume(timeout=0.05) and not client.memberid(), "the client to be without its group"
+        )
+        monkeypatch.setattr(kafka_source, "MEMBERSHIP_SECONDS", 0.0)
+        reader.take()
+        assert source._consumer is client
+        reader.take()
+        assert source._consumer is not client
+
+
 def test_a_member_without_partitions_keeps_its_client(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """There are more consumers than partitions: one has nothing to read, and is no less a member."""
     sources = [KafkaSource(group="crowded", event_types=[EVENT]) for _ in range(4)]

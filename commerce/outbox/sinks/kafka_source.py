@@ -117,7 +117,7 @@ class KafkaSource:
 
     def _joining(self) -> Consumer:
         """A new client on its way into the group."""
-        self._member_at = time.monotonic()
+        self._lost_at: float | None = None
         consumer = Consumer(
             {
                 **client_settings(),
@@ -144,9 +144,14 @@ class KafkaSource:
         Where a broker was silent for longer than the session, librdkafka 2.16 can lose its coordinator and then wait
         for ever for a connection that it never begins; it comes back only as a new client.
         """
+        now = time.monotonic()
         if self._consumer.memberid():
-            self._member_at = time.monotonic()
-        elif time.monotonic() - self._member_at > MEMBERSHIP_SECONDS:
+            self._lost_at = None
+        elif self._lost_at is None:
+            # Not since it was last seen there: a process that was stopped itself, or waited for its database, would
+            # take a client away that is on its way back, and the group would wait for one that never answers.
+            self._lost_at = now
+        elif now - self._lost_at > MEMBERSHIP_SECONDS:
             library_logger.warning("Consumer: without its group for %.0f s; a new client joins", MEMBERSHIP_SECONDS)
             self._next_offsets.clear()
             # The old one is not closed: that would wait for the very coordinator that it cannot find.
