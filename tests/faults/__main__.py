@@ -19,7 +19,7 @@ from tests.faults.servers import Servers
 from tests.kafka.jars import KafkaUnavailable
 
 KEPT = PROJECT_ROOT / ".local" / "faults"
-SHORT_SECONDS = 3.0
+SHORT_SECONDS = 2.0
 SHORT_SHOTS = 3
 
 
