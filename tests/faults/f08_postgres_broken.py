@@ -53,6 +53,7 @@ class PostgresRestarted(_SessionsLost):
 
     number = "F8a"
     title = "PostgreSQL restarted"
+    in_short = False
 
     def strike(self, run: Run) -> str:
         pid, lost = run.servers.postgres.pid, len(_sessions(run))

@@ -78,6 +78,7 @@ class BackfillSlow(_Backfill):
 
     number = "F21b"
     title = "backfill slow in its day"
+    in_short = False
     protection = "a backfill locks nothing that an order needs"
     control_shows = "no order was acknowledged while a backfill"
 
