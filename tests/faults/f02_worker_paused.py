@@ -1,5 +1,6 @@
 """F2: a web worker is stopped in the middle of an order, and goes on later as if nothing had happened."""
 
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 
@@ -116,9 +117,11 @@ def client_ports(pid: int) -> set[int]:
     """The clients' ends of the connections that a process has open."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        target = str(descriptor.readlink())
-        if target.startswith("socket:["):
-            inodes.add(target[len("socket:[") : -1])
+        # One that the process has closed since the folder was read is of nobody's interest.
+        with suppress(FileNotFoundError):
+            target = str(descriptor.readlink())
+            if target.startswith("socket:["):
+                inodes.add(target[len("socket:[") : -1])
     ports = set()
     for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
