@@ -19,8 +19,6 @@ from tests.faults.servers import Servers
 from tests.kafka.jars import KafkaUnavailable
 
 KEPT = PROJECT_ROOT / ".local" / "faults"
-SHORT_SECONDS = 2.0
-SHORT_SHOTS = 1
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -30,7 +28,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds, one after the other")
     parser.add_argument("--seconds", type=float, default=15.0, help="how long a fault strikes (default %(default)s)")
     parser.add_argument("--clients", type=int, default=16, help="how many shop at once (default %(default)s)")
-    parser.add_argument("--short", action="store_true", help="one shot each: most faults in a few minutes altogether")
+    parser.add_argument("--short", action="store_true", help="most faults, with no more shots than must be")
     parser.add_argument("--without-controls", action="store_true", help="leave the controls out")
     parser.add_argument("--json", type=Path, default=KEPT / "result.json", help="where the table goes as JSON")
     parser.add_argument("--kafka", choices=("embedded", "apache"), default="embedded", help="which broker")

@@ -38,7 +38,6 @@ class Plan:
 
     Attributes:
         seconds: how long the fault goes on striking; it strikes once at least.
-        most_shots: of one run, where that is less than the fault's own.
         mix, pause_seconds: what the crowd does, and how fast.
         histories: where the histories of runs with violations are kept.
     """
@@ -46,7 +45,6 @@ class Plan:
     seconds: float
     clients: int
     histories: Path
-    most_shots: int = 1_000
     mix: Mapping[str, int] = field(default_factory=lambda: MIX)
     pause_seconds: float = PAUSE_SECONDS
 
@@ -161,8 +159,9 @@ class Runner:
         try:
             wait_until_orders_come(run)
             until = time.monotonic() + self.plan.seconds
-            most_shots = min(fault.most_shots, self.plan.most_shots)
-            while len(run.shots) < fault.fewest_shots or (time.monotonic() < until and len(run.shots) < most_shots):
+            while len(run.shots) < fault.fewest_shots or (
+                time.monotonic() < until and len(run.shots) < fault.most_shots
+            ):
                 run.pause(run.random.uniform(*fault.gap_seconds))
                 _shoot(fault, run)
         finally:
