@@ -14,7 +14,6 @@ class RedisKilled(Fault):
     """Every lock and every cached page is gone. Orders go on under advisory locks, and after it under new ones."""
 
     number = "F4"
-    control_in_short = True
     title = "Redis killed, empty afterwards"
     protection = "without Redis a write takes its locks in PostgreSQL"
     control_shows = "failed during"

@@ -111,6 +111,7 @@ class SessionsTerminated(_SessionsLost):
     """As an administrator or a failover does it."""
 
     number = "F8e"
+    in_short = False
     title = "PostgreSQL sessions terminated"
     hold_seconds = (0.0, 0.0)
     most_shots = 50

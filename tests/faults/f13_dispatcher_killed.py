@@ -65,6 +65,7 @@ class ManyDispatchers(Fault):
     """One of several dispatchers is slow with its turn in hand. The others neither send its batch nor overtake it."""
 
     number = "F13b"
+    in_short = False
     title = "several dispatchers, one slow"
     protection = "one dispatcher at a time has the turn"
     control_shows = "times in Kafka"

@@ -10,6 +10,7 @@ class RollingRestart(Fault):
     """SIGTERM to one of two servers behind a balancer, a new one in its place, then the other."""
 
     number = "F22"
+    in_short = False
     title = "rolling restart by SIGTERM"
     protection = "a server that is to end says so and serves on for a while"
     control_shows = "was lost while the servers were replaced"
