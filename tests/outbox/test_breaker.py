@@ -26,7 +26,7 @@ from tests.outbox.conftest import tell, waiting
 from tests.outbox.manage import _environment, managed, run
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
-from tests.together import wait_until
+from tests.together import PATIENCE_SECONDS, wait_until
 
 NEVER = 1_000_000
 
@@ -40,14 +40,16 @@ class Clock:
         return self.now
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The time of every breaker."""
+    clock = Clock()
+    monkeypatch.setattr(breaker, "time", clock)
+    return clock
+
+
 class TestByItself:
     """Closed, open, half open."""
-
-    @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
-        clock = Clock()
-        monkeypatch.setattr(breaker, "time", clock)
-        return clock
 
     @pytest.fixture
     def three(self, clock: Clock) -> Breaker:
@@ -116,12 +118,6 @@ class TestByItself:
 
 class TestGauge:
     """`commerce_outbox_breaker_open`: 1 while the destination is left alone."""
-
-    @pytest.fixture
-    def clock(self, monkeypatch: pytest.MonkeyPatch) -> Clock:
-        clock = Clock()
-        monkeypatch.setattr(breaker, "time", clock)
-        return clock
 
     @pytest.fixture
     def one(self, clock: Clock, request: pytest.FixtureRequest) -> Breaker:
@@ -270,19 +266,19 @@ class TestDispatcher:
     def test_what_is_wrong_with_the_platform_opens_it(self, partner: Partner, status: int) -> None:
         assert self.failed_three_times(partner, status=status).pause_seconds() > 29
 
-    def test_the_probe_is_one_call_and_then_everything_goes(self, partner: Partner, settings: Settings) -> None:
-        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+    def test_the_probe_is_one_call_and_then_everything_goes(self, clock: Clock, partner: Partner) -> None:
         dispatcher = self.failed_three_times(partner)
-        wait_until(lambda: dispatcher.pause_seconds() == 0, "the end of the pause")
+        clock.now += 30.0
         assert dispatcher.drain() == Drained(failed=1)
         assert len(partner.calls) == 4
         assert dispatcher.drain() == Drained()
         partner.status = 200
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
-        wait_until(lambda: dispatcher.pause_seconds() == 0, "the end of the second pause")
+        clock.now += 30.0
         assert dispatcher.drain() == Drained(sent=5)
         assert waiting(DATA_PLATFORM) == []
 
+    @pytest.mark.usefixtures("clock")
     def test_the_platforms_own_wait_holds_for_every_message(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
         partner.status, partner.headers = 429, {"Retry-After": "40"}
@@ -291,7 +287,7 @@ class TestDispatcher:
         partner.status, partner.headers = 200, {}
         tell(event_type="order-completed")
         dispatcher = Dispatcher(DATA_PLATFORM)
-        assert 38 < dispatcher.pause_seconds() <= 40
+        assert dispatcher.pause_seconds() == 40.0
         assert dispatcher.drain() == Drained()
         assert len(partner.calls) == 1
 
@@ -333,10 +329,16 @@ class TestSync:
         order_of(user, {product: 1})
         return time.monotonic() - started
 
+    def mend(self, partner: Partner, settings: Settings) -> None:
+        """From now on it answers, and is given the time for it on a machine that stutters."""
+        assert partner.hold is not None
+        partner.hold.set()
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
+
     def test_an_order_waits_for_nobody_while_it_is_open(self, partner: Partner) -> None:
         assert self.seconds_of_an_order() >= self.TIMEOUT_SECONDS
         with statements() as ran:
-            assert self.seconds_of_an_order() < self.TIMEOUT_SECONDS / 2
+            self.seconds_of_an_order()
         assert not [statement for statement in ran if "next_attempt_at" in statement], "the message is not claimed"
         assert len(partner.calls) == 1
         assert [row.attempts for row in waiting(DATA_PLATFORM)] == [1, 0]
@@ -347,23 +349,19 @@ class TestSync:
             assert self.seconds_of_an_order() >= self.TIMEOUT_SECONDS
         assert len(partner.calls) == 2
 
-    def test_an_order_may_be_the_probe(self, partner: Partner, settings: Settings) -> None:
-        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+    def test_an_order_may_be_the_probe(self, clock: Clock, partner: Partner, settings: Settings) -> None:
         self.seconds_of_an_order()
-        assert partner.hold is not None
-        partner.hold.set()
-        wait_until(lambda: Dispatcher(DATA_PLATFORM).pause_seconds() == 0, "the end of the pause")
+        self.mend(partner, settings)
+        clock.now += 30.0
         for _ in range(2):
             self.seconds_of_an_order()
         assert len(partner.calls) == 3
         assert len(waiting(DATA_PLATFORM)) == 1
 
-    def test_nothing_is_lost_meanwhile(self, partner: Partner, settings: Settings) -> None:
-        settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
+    def test_nothing_is_lost_meanwhile(self, clock: Clock, partner: Partner, settings: Settings) -> None:
         for _ in range(3):
             self.seconds_of_an_order()
-        assert partner.hold is not None
-        partner.hold.set()
+        self.mend(partner, settings)
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
-        wait_until(lambda: Dispatcher(DATA_PLATFORM).pause_seconds() == 0, "the end of the pause")
+        clock.now += 30.0
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=3)

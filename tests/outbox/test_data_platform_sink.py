@@ -182,6 +182,8 @@ class TestDeadline:
     """However the partner keeps us waiting, the call ends in time."""
 
     LIMIT_SECONDS = 0.4
+    LONG_ENOUGH_FOR_HEADERS_SECONDS = 2.0
+    """On a machine that stutters."""
 
     @pytest.fixture(autouse=True)
     def short_deadline(self, partner: Partner, settings: Settings) -> None:
@@ -191,8 +193,14 @@ class TestDeadline:
         rounds = -(-messages // 8)
         started = time.monotonic()
         outcomes = sink.deliver([message(number) for number in range(messages)])
-        assert time.monotonic() - started < rounds * self.LIMIT_SECONDS + SLACK_SECONDS
+        assert time.monotonic() - started < rounds * settings.DATA_PLATFORM_TIMEOUT_SECONDS + SLACK_SECONDS
         return outcomes
+
+    def assert_works_again(self, sink: DataPlatformSink, partner: Partner, changeable: Settings) -> None:
+        partner.drips = ""
+        changeable.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
+        assert went_through(sink.deliver([message()]))
+        changeable.DATA_PLATFORM_TIMEOUT_SECONDS = self.LIMIT_SECONDS
 
     def test_a_partner_that_hangs(self, sink: DataPlatformSink, partner: Partner) -> None:
         partner.hold = Event()
@@ -204,21 +212,26 @@ class TestDeadline:
         assert failure_of(self.delivered_in_time(sink)).away
         wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
 
-    def test_a_body_that_drips_after_a_2xx_is_not_needed(self, sink: DataPlatformSink, partner: Partner) -> None:
+    def test_a_body_that_drips_after_a_2xx_is_not_needed(
+        self, sink: DataPlatformSink, partner: Partner, settings: Settings
+    ) -> None:
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = self.LONG_ENOUGH_FOR_HEADERS_SECONDS
         partner.drips = "body"
         assert went_through(self.delivered_in_time(sink))
         wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
 
-    def test_a_body_that_drips_after_a_500_is_a_500(self, sink: DataPlatformSink, partner: Partner) -> None:
+    def test_a_body_that_drips_after_a_500_is_a_500(
+        self, sink: DataPlatformSink, partner: Partner, settings: Settings
+    ) -> None:
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = self.LONG_ENOUGH_FOR_HEADERS_SECONDS
         partner.drips, partner.status = "body", 500
         assert failure_of(self.delivered_in_time(sink)).reason.startswith("HTTP 500")
 
-    def test_a_whole_batch_that_drips(self, sink: DataPlatformSink, partner: Partner) -> None:
+    def test_a_whole_batch_that_drips(self, sink: DataPlatformSink, partner: Partner, settings: Settings) -> None:
         partner.drips = "headers"
         outcomes = self.delivered_in_time(sink, messages=16)
         assert all(isinstance(failure, Failure) and failure.away for failure in outcomes.values())
-        partner.drips = ""
-        assert went_through(self.delivered_in_time(sink))
+        self.assert_works_again(sink, partner, settings)
 
     def test_without_the_watch_dripping_calls_would_keep_their_threads(
         self, sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
@@ -239,18 +252,20 @@ class TestDeadline:
         with ThreadPoolExecutor(24) as requests:
             list(requests.map(lambda _: self.delivered_in_time(sink), range(24)))
 
-    def test_after_a_slow_call_the_next_has_its_own_deadline(self, sink: DataPlatformSink, partner: Partner) -> None:
+    def test_after_a_slow_call_the_next_has_its_own_deadline(
+        self, sink: DataPlatformSink, partner: Partner, settings: Settings
+    ) -> None:
         for _ in range(3):
             partner.drips = "headers"
             self.delivered_in_time(sink)
-            partner.drips = ""
-            assert went_through(self.delivered_in_time(sink))
+            self.assert_works_again(sink, partner, settings)
 
 
 class TestTurns:
     """Eight calls at once, whoever makes them; who gets no turn in time was not tried."""
 
-    LIMIT_SECONDS = 0.4
+    # The one that gets a turn must get it before, on a machine that stutters.
+    LIMIT_SECONDS = 2.0
 
     @contextmanager
     def all_but(self, free: int, sink: DataPlatformSink, partner: Partner, settings: Settings) -> Iterator[None]:
@@ -265,6 +280,7 @@ class TestTurns:
                 yield
             finally:
                 partner.hold.set()
+                settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
             assert went_through(held.result(timeout=PATIENCE_SECONDS))
 
     def test_without_a_turn_there_is_no_outcome_and_no_call(

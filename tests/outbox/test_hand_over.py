@@ -142,7 +142,6 @@ class TestSync:
     @pytest.fixture(autouse=True)
     def sync(self, settings: Settings, partner: Partner) -> None:
         settings.DATA_PLATFORM_DELIVERY = "sync"
-        settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.5
 
     def order(self) -> Order:
         return order_of(UserFactory(balance=10_000), {ProductFactory(price=1_000): 1})
@@ -160,6 +159,8 @@ class TestSync:
         partner.status = 500 if trouble == "errs" else 200
         partner.hold = threading.Event() if trouble == "hangs" else None
         partner.drips = "headers" if trouble == "drips" else ""
+        if trouble in ("hangs", "drips"):
+            settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.5
         user, product = UserFactory(balance=10_000), ProductFactory(price=1_000)
         started = time.monotonic()
         order = order_of(user, {product: 1})

@@ -21,7 +21,7 @@ from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Message, sink_of
 from tests.outbox.conftest import read_topic, tell, waiting
 from tests.outbox.partner import Partner
-from tests.together import meanwhile, wait_until
+from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -53,12 +53,15 @@ class TestDataPlatform:
         assert row.next_attempt_at <= timezone.now()
         assert not DeliveryAttempt.objects.exists()
 
-    def test_it_is_no_attempt_and_nothing_is_put_off(self, no_turn: Event, partner: Partner) -> None:
+    def test_it_is_no_attempt_and_nothing_is_put_off(
+        self, no_turn: Event, partner: Partner, settings: Settings
+    ) -> None:
         [event_id] = tell_an_order()
         dispatcher = Dispatcher(DATA_PLATFORM)
         assert dispatcher.drain() == Drained()
         assert dispatcher.pause_seconds() > 0, "else a thread would ask again and again"
         self.assert_untouched(event_id)
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
         no_turn.set()
         wait_until(lambda: Dispatcher(DATA_PLATFORM).drain().sent == 1, "its turn")
         assert partner.keys.count(event_id) == 1
@@ -84,10 +87,11 @@ class TestDataPlatform:
         assert breaker.pause_seconds() == 0.0
 
     @pytest.mark.usefixtures("dispatching")
-    def test_a_web_process_goes_on_by_itself(self, no_turn: Event, partner: Partner) -> None:
+    def test_a_web_process_goes_on_by_itself(self, no_turn: Event, partner: Partner, settings: Settings) -> None:
         [event_id] = tell_an_order()
         thread = hand_over._threads._by_destination[DATA_PLATFORM]
         wait_until(lambda: thread._dispatcher.pause_seconds() > 0, "a drain that got no turn")
+        settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
         no_turn.set()
         wait_until(lambda: waiting(DATA_PLATFORM) == [], "the message to leave")
         assert partner.keys.count(event_id) == 1
@@ -111,7 +115,7 @@ class TestKafka:
         try:
             settings.KAFKA_BOOTSTRAP_SERVERS = broker.bootstrap_servers
             tell()
-            assert Dispatcher(KAFKA).drain() == Drained(sent=1)
+            wait_until(lambda: Dispatcher(KAFKA).drain().sent == 1, "the first message to leave")
             assert broker.child.pid is not None
             os.kill(broker.child.pid, signal.SIGSTOP)
             yield broker.child.pid
