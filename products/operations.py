@@ -22,7 +22,8 @@ ADDED = gettext_noop("Added")
 IMPORTED = gettext_noop("Imported")
 
 # The rows are locked in the order of their ids before any is changed, so two carts that share products cannot wait
-# for each other in a circle, with or without the Redis locks. All are taken or none.
+# for each other in a circle, with or without the Redis locks. All are taken or none. What counts is the stock that was
+# read with the lock: the statement's own view of the row may be older.
 TAKE_STOCK = """
     WITH wanted AS (
         SELECT * FROM unnest(%(product_ids)s::bigint[], %(quantities)s::integer[]) AS wanted (product_id, quantity)
@@ -32,10 +33,9 @@ TAKE_STOCK = """
         ORDER BY product.id
         FOR NO KEY UPDATE OF product
     ), taken AS (
-        UPDATE product SET stock = product.stock - locked.quantity
+        UPDATE product SET stock = locked.stock - locked.quantity
         FROM locked
         WHERE product.id = locked.id
-          AND product.stock >= locked.quantity
           AND NOT EXISTS (SELECT FROM locked AS short WHERE short.stock < short.quantity OR NOT short.is_active)
         RETURNING product.id
     )

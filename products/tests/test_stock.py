@@ -23,7 +23,7 @@ from tests.concurrency import naive
 from tests.factories import ProductFactory, StaffFactory
 from tests.layers import LOCKS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
-from tests.together import Meeting, together
+from tests.together import Meeting, another_session, meanwhile, together, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -68,6 +68,25 @@ class TestTaking:
         with nothing_changes(), pytest.raises(ProductNotFound) as refusal:
             self._take_and_look({pen.pk: 3, relic.pk: 1}, left=[10, 10])
         assert refusal.value.product_id == relic.pk
+
+    def test_takes_units_that_come_back_while_it_waits(self) -> None:
+        """Without any lock of ours: a statement sees the rows as they were when it began, unless it holds them."""
+        lamp = ProductFactory(name="Lamp", price=900, stock=0)
+
+        def take() -> list[TakenLine]:
+            with locked_transaction() as unit:
+                taken = take_stock({lamp.pk: 1})
+                record_sale(unit, {lamp.pk: 1}, order_id=ORDER, now=timezone.now())
+            return taken
+
+        with another_session() as returning:
+            returning.execute("UPDATE product SET stock = stock + 1 WHERE id = %s", [lamp.pk])
+            with meanwhile(take) as taking:
+                wait_until_blocked()
+                returning.commit()
+                assert taking.result() == [TakenLine(lamp.pk, "Lamp", 900, 1)]
+        lamp.refresh_from_db()
+        assert lamp.stock == 0
 
     @staticmethod
     def _take_and_look(quantities: dict[int, int], *, left: list[int]) -> None:
