@@ -1,16 +1,11 @@
 """The web process: Django, with the back-office's static files served beside it."""
 
 import os
-import sys
 
 from django.core.wsgi import get_wsgi_application
 from whitenoise import WhiteNoise
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "commerce.settings")
-
-# A thread that comes back from PostgreSQL or Redis waits for the interpreter until another one is switched out. With
-# Python's usual 5 ms, and several such waits in a write, requests spend their time in that queue.
-sys.setswitchinterval(0.0005)
 
 _django = get_wsgi_application()
 
