@@ -1,4 +1,4 @@
-"""Giving out, using and giving back coupons, inside a transaction that someone else has opened.
+"""Giving out, using and giving back coupons, inside a transaction that someone else has opened; a look before it.
 
 Owns the statements that change a count or a status. Never opens a transaction, never takes money.
 """
@@ -42,10 +42,11 @@ ISSUE = """
     FROM issued LEFT JOIN counted ON TRUE
 """
 
-WHY_NOT_ISSUED = """
-    SELECT issue_starts_at <= %(now)s AND %(now)s < issue_ends_at,
+MAY_BE_ISSUED = """
+    SELECT EXISTS (SELECT FROM "user" WHERE id = %(user_id)s AND is_active),
            EXISTS (SELECT FROM user_coupon WHERE coupon_id = coupon.id AND user_id = %(user_id)s),
-           EXISTS (SELECT FROM "user" WHERE id = %(user_id)s AND is_active)
+           issue_starts_at <= %(now)s AND %(now)s < issue_ends_at,
+           issued_count < total_quantity
     FROM coupon WHERE id = %(coupon_id)s
 """
 
@@ -70,7 +71,9 @@ def issue(*, user_id: int, coupon_id: int, now: datetime) -> UserCoupon:
     parameters = {"user_id": user_id, "coupon_id": coupon_id, "now": now}
     row = sql.fetch_one(ISSUE, parameters)
     if row is None:
-        raise _why_not_issued(parameters)
+        # The last unit may have gone, or come back, between the two statements.
+        require_issuable(user_id=user_id, coupon_id=coupon_id, now=now)
+        raise CouponSoldOut
     if row[1] is None:
         raise CouponSoldOut
     user_coupon_id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until = row
@@ -91,6 +94,25 @@ def issue(*, user_id: int, coupon_id: int, now: datetime) -> UserCoupon:
         issued_at=now,
         expires_at=valid_until,
     )
+
+
+def require_issuable(*, user_id: int, coupon_id: int, now: datetime) -> None:
+    """See whether the user could be given a unit, as things are; to be given one is another matter.
+
+    Raises CouponNotFound, UserNotFound, CouponAlreadyIssued, CouponNotOpen, CouponSoldOut.
+    """
+    row = sql.fetch_one(MAY_BE_ISSUED, {"user_id": user_id, "coupon_id": coupon_id, "now": now})
+    if row is None:
+        raise CouponNotFound(coupon_id)
+    is_customer, has_one, is_open, any_left = row
+    if not is_customer:
+        raise UserNotFound(user_id)
+    if has_one:
+        raise CouponAlreadyIssued
+    if not is_open:
+        raise CouponNotOpen
+    if not any_left:
+        raise CouponSoldOut
 
 
 def redeem(*, user_id: int, user_coupon_id: int, total_amount: int, now: datetime) -> Discount:
@@ -152,18 +174,6 @@ def _locked(coupon_id: int) -> Coupon:
     if coupon is None:
         raise CouponNotFound(coupon_id)
     return coupon
-
-
-def _why_not_issued(parameters: dict[str, object]) -> Exception:
-    row = sql.fetch_one(WHY_NOT_ISSUED, parameters)
-    if row is None:
-        return CouponNotFound(int(str(parameters["coupon_id"])))
-    is_open, has_one, is_customer = row
-    if not is_customer:
-        return UserNotFound(int(str(parameters["user_id"])))
-    if has_one:
-        return CouponAlreadyIssued()
-    return CouponSoldOut() if is_open else CouponNotOpen()
 
 
 def _why_not_usable(user_id: int, user_coupon_id: int, now: datetime) -> Unusable:

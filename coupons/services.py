@@ -4,6 +4,7 @@ Owns the locks and the transaction of each use case; the statements are in `oper
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -26,7 +27,8 @@ def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
 
     Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
     """
-    with locked_transaction(coupon_lock(coupon_id), *once.locks) as unit:
+    look = partial(operations.require_issuable, user_id=user_id, coupon_id=coupon_id, now=timezone.now())
+    with locked_transaction(coupon_lock(coupon_id), *once.locks, before_waiting=look) as unit:
         user_coupon = operations.issue(user_id=user_id, coupon_id=coupon_id, now=timezone.now())
         publish(unit, coupon_issued(user_coupon))
         once.remember(unit, user_coupon)

@@ -4,6 +4,7 @@ Owns the locks and the transaction of each use case and the order of its steps; 
 """
 
 from collections.abc import Mapping
+from functools import partial
 
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -18,7 +19,7 @@ from orders import operations, selectors
 from orders.events import order_cancelled, order_completed
 from orders.models import Order, OrderStatus
 from orders.rules import Line, total_of
-from products.operations import record_sale, return_stock, take_stock
+from products.operations import record_sale, require_stock, return_stock, take_stock
 
 CANCELLED = gettext_noop("Cancelled and refunded")
 
@@ -28,7 +29,8 @@ def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: 
 
     Raises ProductNotFound, OutOfStock, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout.
     """
-    with locked_transaction(*map(product_lock, quantities), *once.locks) as unit:
+    look = partial(require_stock, quantities)
+    with locked_transaction(*map(product_lock, quantities), *once.locks, before_waiting=look) as unit:
         now = timezone.now()
         taken = {line.product_id: line for line in take_stock(quantities)}
         lines = [

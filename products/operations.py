@@ -1,4 +1,4 @@
-"""Moving stock, inside a transaction that someone else has opened.
+"""Moving stock, inside a transaction that someone else has opened, and a look at it before there is one.
 
 Owns the statements that change stock, each with its movement row. Never opens a transaction, never takes money.
 """
@@ -6,6 +6,7 @@ Owns the statements that change stock, each with its movement row. Never opens a
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
@@ -42,6 +43,13 @@ TAKE_STOCK = """
     SELECT locked.id, name, price, locked.quantity, stock, is_active, taken.id IS NOT NULL
     FROM locked LEFT JOIN taken ON taken.id = locked.id
     ORDER BY locked.id
+"""
+
+LOOK_AT_STOCK = """
+    SELECT product.id, name, price, wanted.quantity, stock, is_active, stock >= wanted.quantity
+    FROM product JOIN unnest(%(product_ids)s::bigint[], %(quantities)s::integer[]) AS wanted (product_id, quantity)
+        ON wanted.product_id = product.id
+    ORDER BY product.id
 """
 
 RETURN_STOCK = """
@@ -92,13 +100,16 @@ def take_stock(quantities: Mapping[int, int]) -> list[TakenLine]:
     Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
     """
     rows = sql.fetch_all(TAKE_STOCK, _arrays(quantities))
-    for_sale = {row[0] for row in rows if row[5]}
-    for product_id in quantities:
-        if product_id not in for_sale:
-            raise ProductNotFound(product_id)
-    if not all(row[6] for row in rows):
-        raise OutOfStock([Shortage(row[0], row[3], row[4]) for row in rows if row[4] < row[3]])
+    _require_enough(quantities, rows)
     return [TakenLine(*row[:4]) for row in rows]
+
+
+def require_stock(quantities: Mapping[int, int]) -> None:
+    """See whether there are so many units (quantity by product id), as things are; to get them is another matter.
+
+    Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
+    """
+    _require_enough(quantities, sql.fetch_all(LOOK_AT_STOCK, _arrays(quantities)))
 
 
 def record_sale(unit: Transaction, quantities: Mapping[int, int], *, order_id: int, now: datetime) -> None:
@@ -224,6 +235,16 @@ def _why_not(refusal: DomainError) -> str:
     if isinstance(refusal, ChangedMeanwhile):
         return _("Somebody else has changed it since the file was read.")
     return str(refusal)
+
+
+def _require_enough(quantities: Mapping[int, int], rows: Sequence[tuple[Any, ...]]) -> None:
+    """`rows`: as TAKE_STOCK and LOOK_AT_STOCK select them."""
+    for_sale = {row[0] for row in rows if row[5]}
+    for product_id in quantities:
+        if product_id not in for_sale:
+            raise ProductNotFound(product_id)
+    if not all(row[6] for row in rows):
+        raise OutOfStock([Shortage(row[0], row[3], row[4]) for row in rows if row[4] < row[3]])
 
 
 def _record(

@@ -16,7 +16,7 @@ Protection = tuple["mock._patch[Any]", ...]
 
 
 @contextmanager
-def _nobody_waits(keys: Sequence[str], deadline: float) -> Iterator[bool]:
+def _nobody_waits(keys: Sequence[str], patience: object) -> Iterator[bool]:
     # True: "Redis holds them", so that PostgreSQL's advisory locks do not step in either.
     yield True
 

@@ -13,6 +13,9 @@ from typing import Any, TypeVar
 import psycopg
 from django.db import connection, connections
 
+from commerce.core import redis
+from commerce.core.locks import locked_transaction
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
@@ -85,6 +88,33 @@ def row_held(table: str, row_id: int) -> Iterator[None]:
     with another_session() as session:
         session.execute(f'SELECT FROM "{table}" WHERE id = %s FOR UPDATE', [row_id])
         yield
+
+
+@contextmanager
+def lock_held(key: str) -> Iterator[None]:
+    """Whoever wants this lock waits, as for another process."""
+    redis.locks.client.set(key, "another process", px=60_000)
+    yield
+    redis.locks.client.delete(key)
+
+
+@contextmanager
+def turn_held(key: str) -> Iterator[None]:
+    """Whoever wants this lock waits for another thread of this process."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with locked_transaction(key):
+            held.set()
+            done.wait(timeout=PATIENCE_SECONDS)
+
+    with meanwhile(hold) as holder:
+        assert held.wait(timeout=PATIENCE_SECONDS)
+        try:
+            yield
+        finally:
+            done.set()
+            holder.result()
 
 
 def wait_until(true: Callable[[], Any], what: str) -> None:

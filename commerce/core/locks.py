@@ -10,7 +10,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -47,21 +47,24 @@ def request_lock(caller_id: int, idempotency_key: str) -> str:
 
 
 @contextmanager
-def locked_transaction(*keys: str) -> Iterator[Transaction]:
+def locked_transaction(*keys: str, before_waiting: Callable[[], object] | None = None) -> Iterator[Transaction]:
     """Hold `keys` around one durable database transaction.
 
     In this order: a turn within the process, the Redis locks (all or none, in one call), BEGIN, the body, the
     appended rows, COMMIT, the `committed` moment, the locks released, the `released` moment. With Redis away the same
     keys become PostgreSQL advisory locks that end with the transaction.
 
+    `before_waiting` runs once, outside of the transaction, where a lock is not free: what it raises ends the write.
+    In a rush most of those who queue would only be told that there is nothing left.
+
     Raises LockTimeout when a lock cannot be had within `LOCK_WAIT_SECONDS`; nothing was changed then.
     """
     keys = tuple(sorted(set(keys), key=_order))
-    deadline = time.monotonic() + settings.LOCK_WAIT_SECONDS
+    patience = _Patience(before_waiting)
     unit = Transaction()
     with (
-        _turns.held(keys, deadline),
-        _redis_locks.held(keys, deadline) as locked,
+        _turns.held(keys, patience),
+        _redis_locks.held(keys, patience) as locked,
         transaction.atomic(durable=True),
     ):
         if not locked:
@@ -77,8 +80,8 @@ def single_flight(key: str) -> Iterator[None]:
 
     Raises LockTimeout after `LOCK_WAIT_SECONDS`; with Redis away only this process takes turns.
     """
-    deadline = time.monotonic() + settings.LOCK_WAIT_SECONDS
-    with _turns.held((key,), deadline), _redis_locks.held((key,), deadline):
+    patience = _Patience()
+    with _turns.held((key,), patience), _redis_locks.held((key,), patience):
         yield
 
 
@@ -103,6 +106,23 @@ def _lock_in_database(keys: Sequence[str]) -> None:
     sql.execute("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [list(keys)])
 
 
+class _Patience:
+    """How long a write waits for its locks altogether, and what it looks at before it does."""
+
+    def __init__(self, before_waiting: Callable[[], object] | None = None) -> None:
+        self._deadline: float = time.monotonic() + settings.LOCK_WAIT_SECONDS
+        self._before_waiting = before_waiting
+
+    def seconds_left(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+    def about_to_wait(self) -> None:
+        """Raises what speaks against waiting."""
+        look, self._before_waiting = self._before_waiting, None
+        if look is not None:
+            look()
+
+
 class _Turns:
     """One thread per key at a time within this process.
 
@@ -115,20 +135,22 @@ class _Turns:
         self._waiting: dict[str, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def held(self, keys: Sequence[str], deadline: float) -> Iterator[None]:
+    def held(self, keys: Sequence[str], patience: _Patience) -> Iterator[None]:
         with ExitStack() as stack:
             for key in keys:
-                stack.enter_context(self._one(key, deadline))
+                stack.enter_context(self._one(key, patience))
             yield
 
     @contextmanager
-    def _one(self, key: str, deadline: float) -> Iterator[None]:
+    def _one(self, key: str, patience: _Patience) -> Iterator[None]:
         with self._guard:
             lock, interested = self._waiting.get(key, (threading.Lock(), 0))
             self._waiting[key] = (lock, interested + 1)
         try:
-            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                raise KeyTimeout(key)
+            if not lock.acquire(blocking=False):
+                patience.about_to_wait()
+                if not lock.acquire(timeout=patience.seconds_left()):
+                    raise KeyTimeout(key)
             try:
                 yield
             finally:
@@ -179,26 +201,27 @@ class _RedisLocks:
         self._doubtful: deque[_Held] = deque(maxlen=10_000)
 
     @contextmanager
-    def held(self, keys: Sequence[str], deadline: float) -> Iterator[bool]:
+    def held(self, keys: Sequence[str], patience: _Patience) -> Iterator[bool]:
         """Yields whether Redis holds the keys; False asks the caller to lock elsewhere."""
         if not keys:
             yield True
             return
         held = _Held(keys, secrets.token_hex(12))
-        locked = self._acquire(held, deadline)
+        locked = self._acquire(held, patience)
         try:
             yield locked
         finally:
             if locked:
                 self._release(held)
 
-    def _acquire(self, held: _Held, deadline: float) -> bool:
+    def _acquire(self, held: _Held, patience: _Patience) -> bool:
         wait = self._FIRST_WAIT_SECONDS
         ttl_ms = int(settings.LOCK_TTL_SECONDS * 1000)
         try:
             self._free_doubtful()
             while blocked_at := self._run(self._ACQUIRE, held, ttl_ms):
-                if time.monotonic() + wait > deadline:
+                patience.about_to_wait()
+                if wait > patience.seconds_left():
                     raise KeyTimeout(held.keys[blocked_at - 1])
                 time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
                 wait = min(wait * 1.5, self._LONGEST_WAIT_SECONDS)

@@ -1,6 +1,5 @@
 """`Idempotency-Key`: the same request happens once, whatever becomes of its answer. The cases are numbered."""
 
-import threading
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from balances.models import LedgerEntry, User
-from commerce.core.locks import locked_transaction, request_lock, user_lock
+from commerce.core.locks import request_lock, user_lock
 from commerce.idempotency.models import IdempotencyKey
 from coupons.models import Coupon
 from orders.models import Order
@@ -19,7 +18,7 @@ from products.models import Product
 from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import NO_BODY, Answer, Shopper
-from tests.together import meanwhile, together
+from tests.together import together, turn_held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -237,19 +236,8 @@ def test_10_a_key_is_any_visible_ascii(shop: Shop, key: str) -> None:
 
 def test_11_a_failure_is_not_kept(shop: Shop, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0.05
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with locked_transaction(user_lock(shop.user.pk)):
-            held.set()
-            done.wait(timeout=10)
-
-    with meanwhile(hold) as holder:
-        held.wait(timeout=10)
-        with nothing_changes():
-            failed = shop.post("charge")
-        done.set()
-        holder.result()
+    with turn_held(user_lock(shop.user.pk)), nothing_changes():
+        failed = shop.post("charge")
     assert failed.outcome == (503, "lock_timeout")
     assert failed.headers["Retry-After"] == "1"
     retried = shop.post("charge")
@@ -279,19 +267,8 @@ def test_12_thirty_refusals_at_once_are_one_answer(shop: Shop) -> None:
 
 def test_13_while_the_first_is_in_progress_the_second_is_told_so(shop: Shop, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0.05
-    held, done = threading.Event(), threading.Event()
-
-    def first() -> None:
-        with locked_transaction(request_lock(shop.user.pk, KEY)):
-            held.set()
-            done.wait(timeout=10)
-
-    with meanwhile(first) as running:
-        held.wait(timeout=10)
-        with nothing_changes():
-            answers = {operation: shop.post(operation) for operation in OPERATIONS}
-        done.set()
-        running.result()
+    with turn_held(request_lock(shop.user.pk, KEY)), nothing_changes():
+        answers = {operation: shop.post(operation) for operation in OPERATIONS}
     for operation, answer in answers.items():
         assert answer.outcome == (409, "request_in_progress"), operation
         assert answer.headers["Retry-After"] == "1"

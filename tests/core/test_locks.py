@@ -1,9 +1,8 @@
 """`locked_transaction`: who waits for whom, in which order things happen, and what is left behind."""
 
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 
 import pytest
 from django.conf import settings as project_settings
@@ -19,11 +18,12 @@ from tests.breaking import as_text, growth_of, kill
 from tests.factories import UserFactory
 from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
-from tests.together import MEETING_SECONDS, Meeting, meanwhile, together
+from tests.together import MEETING_SECONDS, Meeting, lock_held, together, turn_held
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEY = "user:7:lock"
+OTHER = "user:8:lock"
 HEALTHY_SECONDS = 10
 """How soon after a fault the shop is well again, as docs/faults.md promises."""
 
@@ -120,21 +120,13 @@ class TestExclusion:
         assert not meeting.took_place
 
 
-@contextmanager
-def held_elsewhere(key: str) -> Iterator[None]:
-    """As another process would hold it."""
-    redis.locks.client.set(key, "another process", px=30_000)
-    yield
-    redis.locks.client.delete(key)
-
-
 class TestWaiting:
     def test_ends_with_a_lock_timeout_that_is_counted(self, settings: Settings) -> None:
         settings.LOCK_WAIT_SECONDS = 0.05
         entered = False
         with ExitStack() as watch:
             timeouts = watch.enter_context(growth_of("commerce_lock_timeouts_total"))
-            watch.enter_context(held_elsewhere(KEY))
+            watch.enter_context(lock_held(KEY))
             with pytest.raises(LockTimeout) as refusal, locked_transaction(KEY):
                 entered = True
         assert isinstance(refusal.value, locks.KeyTimeout)
@@ -144,23 +136,12 @@ class TestWaiting:
 
     def test_within_the_process_ends_so_too(self, settings: Settings) -> None:
         settings.LOCK_WAIT_SECONDS = 0.05
-        held, done = threading.Event(), threading.Event()
-
-        def hold() -> None:
-            with locked_transaction(KEY):
-                held.set()
-                done.wait(timeout=10)
-
-        with meanwhile(hold) as holder:
-            held.wait(timeout=10)
-            with pytest.raises(LockTimeout), locked_transaction(KEY):
-                pass
-            done.set()
-            holder.result()
+        with turn_held(KEY), pytest.raises(LockTimeout), locked_transaction(KEY):
+            pass
 
     def test_in_vain_leaves_no_lock_and_no_turn_behind(self, settings: Settings) -> None:
         settings.LOCK_WAIT_SECONDS = 0.05
-        with held_elsewhere("product:2:lock"):
+        with lock_held("product:2:lock"):
             with pytest.raises(LockTimeout), locked_transaction("product:1:lock", "product:2:lock"):
                 pass
             assert known_keys() == {"product:2:lock"}
@@ -172,7 +153,7 @@ class TestWaiting:
         """Whoever waits for one key holds none of the others meanwhile, so nobody waits in a circle."""
         settings.LOCK_WAIT_SECONDS = 1.0
         held = locks._Held(("product:1:lock", "product:2:lock"), "token")
-        with held_elsewhere("product:2:lock"):
+        with lock_held("product:2:lock"):
             blocked_at = locks._redis_locks._run(locks._RedisLocks._ACQUIRE, held, 10_000)
             assert blocked_at == 2
             assert known_keys() == {"product:2:lock"}
@@ -181,6 +162,45 @@ class TestWaiting:
         redis.locks.client.set(KEY, "a process that died", px=30)
         with locked_transaction(KEY):
             assert known_keys() == {KEY}
+
+
+class NothingLeft(Exception):
+    """There is nothing to wait for."""
+
+
+class TestBeforeWaiting:
+    def test_nobody_looks_where_the_lock_is_free(self) -> None:
+        with locked_transaction(KEY, before_waiting=self.nothing_left):
+            assert known_keys() == {KEY}
+
+    @pytest.mark.parametrize("held", [lock_held, turn_held], ids=["another process", "another thread"])
+    def test_what_the_look_raises_ends_the_write(self, held: Callable[[str], AbstractContextManager[None]]) -> None:
+        entered = False
+        with ExitStack() as watch:
+            watch.enter_context(held(KEY))
+            timeouts = watch.enter_context(growth_of("commerce_lock_timeouts_total"))
+            with pytest.raises(NothingLeft), locked_transaction(OTHER, KEY, before_waiting=self.nothing_left):
+                entered = True
+            assert OTHER not in known_keys()
+        assert not entered
+        assert timeouts.by == 0
+        assert locks._turns._waiting == {}
+
+    def test_there_is_one_look_outside_of_any_transaction(self) -> None:
+        seen: list[bool] = []
+        with lock_held(KEY):
+
+            def look() -> None:
+                seen.append(connection.in_atomic_block)
+                redis.locks.client.pexpire(KEY, 50)
+
+            with locked_transaction(KEY, before_waiting=look):
+                assert connection.in_atomic_block
+        assert seen == [False]
+
+    @staticmethod
+    def nothing_left() -> None:
+        raise NothingLeft
 
 
 class TestOrder:
