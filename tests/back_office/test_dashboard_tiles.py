@@ -21,7 +21,7 @@ from tests.breaking import kill, pause
 from tests.factories import UserFactory
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import statements
-from tests.together import meanwhile
+from tests.together import meanwhile, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,7 +45,24 @@ def tiles(staff: Staff) -> dict[str, Any]:
 
 def up(staff: Staff) -> dict[str, bool]:
     """Which servers answer, as the page says."""
-    return {str(part.name): part.round_trip_ms is not None for part in tiles(staff)["health"]["parts"]}
+    return {name: milliseconds is not None for name, milliseconds in round_trips(staff).items()}
+
+
+def round_trips(staff: Staff) -> dict[str, int | None]:
+    """Milliseconds by server; None for one that does not answer."""
+    return {str(part.name): part.round_trip_ms for part in tiles(staff)["health"]["parts"]}
+
+
+def wait_until_all_up(staff: Staff) -> dict[str, int]:
+    """Milliseconds by server. On a machine that stutters an answer may be late, and its server left alone a while."""
+    shown: dict[str, int | None] = {}
+
+    def all_up() -> bool:
+        shown.update(round_trips(staff))
+        return None not in shown.values()
+
+    wait_until(all_up, "every server to be shown as up")
+    return {name: milliseconds or 0 for name, milliseconds in shown.items()}
 
 
 class TestRights:
@@ -215,9 +232,9 @@ def all_dead(server: Redis, settings: Settings, closed_port: int) -> None:
 
 class TestServersAway:
     def test_all_are_up_with_their_times(self) -> None:
-        parts = tiles(Staff(superuser=True))["health"]["parts"]
-        assert [str(part.name) for part in parts] == SERVERS
-        assert all(0 < part.round_trip_ms < 30_000 for part in parts)
+        shown = wait_until_all_up(Staff(superuser=True))
+        assert list(shown) == SERVERS
+        assert all(0 < milliseconds < 30_000 for milliseconds in shown.values())
 
     @pytest.mark.parametrize(
         ("away", "expected"),
@@ -238,7 +255,7 @@ class TestServersAway:
     ) -> None:
         busy_shop()
         staff = Staff(superuser=True)
-        assert list(up(staff).values()) == [True, True, True, True]
+        wait_until_all_up(staff)
         away(own_redis, settings, closed_port)
         assert up(staff) == dict(zip(SERVERS, expected, strict=True))
         shown = staff.get("index").content.decode()
@@ -252,7 +269,7 @@ class TestServersAway:
         own_redis.start()
         for service in (redis.cache, redis.locks):
             service.forget_pause()
-        assert list(up(staff).values()) == [True, True, True, True]
+        wait_until_all_up(staff)
 
     def test_without_a_database_there_is_no_page_but_an_answer(self, closed_port: int) -> None:
         staff = Staff(superuser=True)
