@@ -94,8 +94,10 @@ def row_held(table: str, row_id: int) -> Iterator[None]:
 def lock_held(key: str) -> Iterator[None]:
     """Whoever wants this lock waits, as for another process."""
     redis.locks.client.set(key, "another process", px=60_000)
-    yield
-    redis.locks.client.delete(key)
+    try:
+        yield
+    finally:
+        redis.locks.client.delete(key)
 
 
 @contextmanager

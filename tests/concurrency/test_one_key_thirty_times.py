@@ -69,10 +69,12 @@ class TestOneEffect:
         assert broken_rules() == set()
 
 
-def test_one_effect_even_where_there_is_enough_for_one_only(pen: Product) -> None:
-    """The twins that come later find an empty wallet, and are told the first one's success all the same."""
-    user = UserFactory(balance=1_200)
-    with switched_off(LOCKS_OFF):
+@pytest.mark.parametrize("off", [(), LOCKS_OFF], ids=["all protections", "no locks"])
+@pytest.mark.parametrize(("balance", "stock"), [(1_200, 100), (50_000, 1)], ids=["the last won", "the last unit"])
+def test_one_effect_even_where_there_is_enough_for_one_only(balance: int, stock: int, off: Protection) -> None:
+    """The twins that come later find nothing left, and are told the first one's success all the same."""
+    user, pen = UserFactory(balance=balance), ProductFactory(price=1_200, stock=stock)
+    with switched_off(off):
         answers = thirty_orders(user, pen)
     assert {answer.status for answer in answers} == {200}
     assert len({answer.content for answer in answers}) == 1
