@@ -11,7 +11,7 @@ from pathlib import Path
 
 from commerce.embedded.children import Child, ChildSpec
 
-LIMIT_SECONDS = 15.0
+LIMIT_SECONDS = 30.0
 
 SLEEPER = "import time; time.sleep(600)"
 """Stays; ends on SIGTERM."""

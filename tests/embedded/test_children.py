@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from commerce.embedded.errors import ChildFailed
-from tests.embedded.processes import PARENT, SLEEPER, is_alive, python_child, start_python, wait_for, written_pid
+from tests.embedded.processes import (
+    LIMIT_SECONDS,
+    PARENT,
+    SLEEPER,
+    is_alive,
+    python_child,
+    start_python,
+    wait_for,
+    written_pid,
+)
 
 
 def test_stopping_ends_the_child(tmp_path: Path) -> None:
@@ -128,7 +137,7 @@ time.sleep(600)
         assert is_alive(child_pid)
 
         parent.send_signal(ending)
-        parent.wait(timeout=15)
+        parent.wait(timeout=LIMIT_SECONDS)
 
     wait_for(lambda: not is_alive(child_pid))
 

@@ -19,7 +19,7 @@ from commerce.embedded.environment import (
     write_run_file,
 )
 from commerce.embedded.errors import AlreadyRunning
-from tests.embedded.processes import printed_by_python, start_python, wait_for
+from tests.embedded.processes import LIMIT_SECONDS, printed_by_python, start_python, wait_for
 
 VARIABLES = {"DATABASE_URL": "postgresql://somewhere/else", "SECRET_KEY": "s3cret"}
 RUN = RunFile(
@@ -89,7 +89,7 @@ with sole_stack(pathlib.Path({str(folder)!r})):
         assert embedded_environment() == VARIABLES
 
         stack.send_signal(signal.SIGKILL)
-        stack.wait(timeout=15)
+        stack.wait(timeout=LIMIT_SECONDS)
 
     assert (folder / "run.json").exists()
     assert embedded_environment() == {}

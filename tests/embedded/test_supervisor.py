@@ -9,7 +9,7 @@ import pytest
 from commerce.embedded.children import Child
 from commerce.embedded.errors import GaveUp
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
-from tests.embedded.processes import SLEEPER, is_alive, python_child, start_python, wait_for, written_pid
+from tests.embedded.processes import LIMIT_SECONDS, SLEEPER, is_alive, python_child, start_python, wait_for, written_pid
 
 
 class Watched(Supervisor):
@@ -120,7 +120,7 @@ except StopRequested:
         pid_file = tmp_path / "child"
         wait_for(lambda: pid_file.exists() and pid_file.read_text().isdigit())
         stack.send_signal(number)
-        output, _ = stack.communicate(timeout=15)
+        output, _ = stack.communicate(timeout=LIMIT_SECONDS)
 
     assert output == "stopped\n"
     assert stack.returncode == 0
@@ -146,7 +146,7 @@ except StopRequested:
     with start_python(starting) as parent:
         child_pid = written_pid(tmp_path / "child")
         parent.send_signal(signal.SIGKILL)
-        parent.wait(timeout=15)
+        parent.wait(timeout=LIMIT_SECONDS)
 
         wait_for((tmp_path / "stopped").exists)
 

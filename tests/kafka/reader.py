@@ -10,6 +10,8 @@ from typing import Any
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Message, TopicPartition
 
+from tests.together import PATIENCE_SECONDS
+
 LIMIT_SECONDS = 30.0
 
 
@@ -31,10 +33,10 @@ def read_topic(bootstrap_servers: str, topic: str) -> list[Record]:
         {"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex, "enable.auto.commit": False}
     )
     try:
-        known = consumer.list_topics(topic, timeout=10).topics[topic]
+        known = consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
         assert known.error is None, known.error
         ends = {
-            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
+            partition: consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=PATIENCE_SECONDS)[1]
             for partition in known.partitions
         }
         consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition, end in ends.items() if end])

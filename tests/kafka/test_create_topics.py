@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from commerce.event_routes import ROUTES
 from commerce.outbox.sinks import kafka_topics
 from stats.events import ORDER_EVENTS
-from tests.together import together
+from tests.together import PATIENCE_SECONDS, together
 
 if TYPE_CHECKING:
     from pytest_django import Settings
@@ -40,9 +40,9 @@ def lines(settings: Settings, state: str, *events: str) -> list[str]:
 
 def settings_of(admin: AdminClient, topic: str) -> tuple[int, int, str, str]:
     """Partitions, copies, retention and the least copies for an acknowledgement, as the cluster has them."""
-    known = admin.list_topics(topic, timeout=10).topics[topic]
+    known = admin.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
     [answer] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
-    configured = answer.result(timeout=10)
+    configured = answer.result(timeout=PATIENCE_SECONDS)
     copies = {len(partition.replicas) for partition in known.partitions.values()}
     assert len(copies) == 1
     return (
@@ -55,9 +55,10 @@ def settings_of(admin: AdminClient, topic: str) -> tuple[int, int, str, str]:
 
 def make(admin: AdminClient, topic: str, *, partitions: int, **configured: str) -> None:
     [answer] = admin.create_topics(
-        [NewTopic(topic, num_partitions=partitions, replication_factor=1, config=configured)], operation_timeout=10
+        [NewTopic(topic, num_partitions=partitions, replication_factor=1, config=configured)],
+        operation_timeout=PATIENCE_SECONDS,
     ).values()
-    answer.result(timeout=10)
+    answer.result(timeout=PATIENCE_SECONDS)
 
 
 def test_it_makes_a_topic_for_every_event_and_then_finds_them(admin: AdminClient, settings: Settings) -> None:
@@ -101,7 +102,7 @@ def test_a_check_makes_nothing(admin: AdminClient, settings: Settings) -> None:
         call_command("create_topics", "--check", stdout=said)
     assert caught.value.returncode == 1
     assert said.getvalue().splitlines() == lines(settings, "missing")
-    known = admin.list_topics(timeout=10).topics
+    known = admin.list_topics(timeout=PATIENCE_SECONDS).topics
     assert not [topic for topic in known if topic.startswith(settings.KAFKA_TOPIC_PREFIX)]
 
 
@@ -123,7 +124,7 @@ def test_kafka_being_away_is_an_error(settings: Settings, monkeypatch: pytest.Mo
 
 
 def test_what_the_cluster_refuses_is_an_error_in_its_words(settings: Settings, admin: AdminClient) -> None:
-    brokers = len(admin.list_topics(timeout=10).brokers)
+    brokers = len(admin.list_topics(timeout=PATIENCE_SECONDS).brokers)
     settings.KAFKA_TOPIC_REPLICATION = brokers + 1
     with pytest.raises(CommandError, match=r"cannot be made: .*[Rr]eplication factor"):
         create_topics()

@@ -91,8 +91,8 @@ def make_topic(cluster: str, event: str, **configured: str) -> None:
     """One topic alone, with settings of its own."""
     admin = AdminClient({"bootstrap.servers": cluster, "log_level": 0})
     wanted = NewTopic(kafka.topic_of(event), num_partitions=3, replication_factor=1, config=configured)
-    [answer] = admin.create_topics([wanted], operation_timeout=10).values()
-    answer.result(timeout=10)
+    [answer] = admin.create_topics([wanted], operation_timeout=PATIENCE_SECONDS).values()
+    answer.result(timeout=PATIENCE_SECONDS)
 
 
 @pytest.mark.usefixtures("topics")

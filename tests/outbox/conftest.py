@@ -97,7 +97,7 @@ def read_topic(event_type: str, *, at_least: int) -> list[Record]:
             "enable.partition.eof": True,
         }
     )
-    partitions = list(reader.list_topics(topic, timeout=5).topics[topic].partitions)
+    partitions = list(reader.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions)
 
     def all_read() -> bool:
         """From the first message to the end of each partition."""
