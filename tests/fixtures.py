@@ -7,18 +7,21 @@ database of another worker.
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from django.conf import settings as project_settings
 from django_redis import get_redis_connection
 from pytest_django import Settings
+from redis import exceptions as redis_errors
 
 from commerce.core import rate_limit, redis
 from commerce.embedded.redis import Redis
 from tests.breaking import resume
 from tests.servers import OWN_POSTGRES
 from tests.shopper import Shopper
+from tests.together import wait_until
 
 
 @pytest.fixture(scope="session")
@@ -83,4 +86,13 @@ def _clean() -> None:
     rate_limit.forget_everything()
     for service in (redis.cache, redis.locks):
         service.forget_pause()
-        get_redis_connection(service.alias).flushdb()
+        wait_until(partial(_flushed, service.alias), "Redis to be emptied")
+
+
+def _flushed(alias: str) -> bool:
+    try:
+        get_redis_connection(alias).flushdb()
+    except redis_errors.TimeoutError:
+        # On a machine that stutters. A server that is gone is another matter.
+        return False
+    return True
