@@ -9,6 +9,7 @@ from django.db.models.functions import Length, Upper
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
+from balances import rules
 from balances.rules import START_OF_CHAIN, entry_hash
 
 ONE_PAYMENT_PER_ORDER = "user_balance_tx_one_payment_per_order"
@@ -55,10 +56,10 @@ class User(AbstractUser):
 class EntryType(models.TextChoices):
     """Why a balance moved. Payments are negative, charges and refunds positive, adjustments either."""
 
-    CHARGE = "CHARGE", _("Charge")
-    PAYMENT = "PAYMENT", _("Payment")
-    REFUND = "REFUND", _("Refund")
-    ADJUSTMENT = "ADJUSTMENT", _("Adjustment")
+    CHARGE = rules.CHARGE, _("Charge")
+    PAYMENT = rules.PAYMENT, _("Payment")
+    REFUND = rules.REFUND, _("Refund")
+    ADJUSTMENT = rules.ADJUSTMENT, _("Adjustment")
 
 
 class LedgerEntry(models.Model):

@@ -4,7 +4,7 @@ Owns the balance cache's key and its rule: newer over older, judged by the ledge
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from balances.errors import AccountClosed, UserNotFound
 from balances.models import EntryType, LedgerEntry, User
+from balances.rules import Entry
 from commerce.audit.models import StaffAction
 from commerce.core import redis, sql
 
@@ -27,10 +28,13 @@ LEDGER_ENTRY = "ledger entry"
 
 # Two writers may reach Redis in the other order than they committed; only the later ledger entry stays.
 KEEP_NEWER = """
-    local known = redis.call('get', KEYS[1])
-    if known and tonumber(string.match(known, '^%d+')) >= tonumber(ARGV[1]) then return 0 end
-    redis.call('set', KEYS[1], ARGV[1] .. ':' .. ARGV[2], 'ex', ARGV[3])
-    return 1
+    for position = 1, #KEYS do
+        local known = redis.call('get', KEYS[position])
+        local entry, balance = ARGV[2 * position], ARGV[2 * position + 1]
+        if not known or tonumber(string.match(known, '^%d+')) < tonumber(entry) then
+            redis.call('set', KEYS[position], entry .. ':' .. balance, 'ex', ARGV[1])
+        end
+    end
 """
 
 
@@ -124,15 +128,22 @@ def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     return entries.annotate(reason=told("reason"), adjusted_by=told("actor__username"))
 
 
-def remember_balance(*, user_id: int, ledger_id: int, balance: int) -> None:
-    """Keep the balance after the ledger entry `ledger_id` for `BALANCE_READ=cache`.
+def remember_balances(entries: Iterable[Entry]) -> None:
+    """Keep the balances after these ledger entries for `BALANCE_READ=cache`.
 
-    With Redis away the old one stays until its time is over; the database, which is asked by default, has the new one.
+    With Redis away the old ones stay until their time is over; the database, which is asked by default, has the new.
     """
+    known = {entry.user_id: (entry.id, entry.balance_after) for entry in entries}
+    _remember(known)
+
+
+def _remember(known: Mapping[int, tuple[int, int]]) -> None:
+    """`known`: the ledger entry's id and the balance after it, by user id."""
+    arguments = [number for pair in known.values() for number in pair]
     try:
-        redis.cache.run_script(KEEP_NEWER, [_cache_key(user_id)], [ledger_id, balance, CACHED_BALANCE_SECONDS])
+        redis.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])
     except redis.RedisAway:
-        logger.info("The cached balance of user %d was not renewed: Redis is away", user_id)
+        logger.info("The cached balances of %d users were not renewed: Redis is away", len(known))
 
 
 def _cached_balance(user_id: int) -> Balance | None:
@@ -152,7 +163,7 @@ def _balance_into_cache(user_id: int) -> Balance:
     if row is None:
         raise UserNotFound(user_id)
     balance, ledger_id = row
-    remember_balance(user_id=user_id, ledger_id=ledger_id, balance=balance)
+    _remember({user_id: (ledger_id, balance)})
     return Balance(user_id, balance)
 
 

@@ -7,7 +7,8 @@ from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
 from balances.models import EntryType, LedgerEntry
-from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON
+from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON, Entry
+from commerce.core.times import local_time
 from commerce.http.fields import DayParameter, IdField, IdParameter, StrictIntegerField
 
 
@@ -22,21 +23,43 @@ class ChargeRequestSerializer(serializers.Serializer[Any]):
     amount = StrictIntegerField(min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add.")
 
 
+def entry_as_json(entry: Entry | LedgerEntry) -> dict[str, Any]:
+    """A ledger entry as the contract shows it."""
+    return {
+        "id": entry.id,
+        "type": entry.type,
+        "amount": entry.amount,
+        "balanceAfter": entry.balance_after,
+        "orderId": entry.order_id,
+        "createdAt": local_time(entry.created_at),
+    }
+
+
+def charge_as_json(entry: Entry) -> dict[str, Any]:
+    """The charge as the caller sees it."""
+    return {"userId": entry.user_id, "balance": entry.balance_after, "transaction": entry_as_json(entry)}
+
+
 class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):
+    """The fields are declared for the schema; the values are those of `entry_as_json`."""
+
     id = serializers.IntegerField()
     type = serializers.ChoiceField(choices=EntryType.choices)
     amount = serializers.IntegerField(help_text="Won, signed.")
-    balanceAfter = serializers.IntegerField(source="balance_after")
-    orderId = serializers.IntegerField(source="order_id", allow_null=True)
-    createdAt = serializers.DateTimeField(source="created_at")
+    balanceAfter = serializers.IntegerField()
+    orderId = serializers.IntegerField(allow_null=True)
+    createdAt = serializers.DateTimeField()
+
+    def to_representation(self, instance: LedgerEntry) -> dict[str, Any]:
+        return entry_as_json(instance)
 
 
 class ChargeSerializer(serializers.Serializer[Any]):
-    """The charge as the caller sees it."""
+    """The document of `charge_as_json`."""
 
-    userId = serializers.IntegerField(source="user_id")
-    balance = serializers.IntegerField(source="balance_after")
-    transaction = LedgerEntrySerializer(source="*")
+    userId = serializers.IntegerField()
+    balance = serializers.IntegerField()
+    transaction = LedgerEntrySerializer()
 
 
 class HistoryQuerySerializer(serializers.Serializer[Any]):

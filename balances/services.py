@@ -3,51 +3,81 @@
 Owns the locks and the transaction of each use case; the money moves in `operations`.
 """
 
+from dataclasses import dataclass
+
 from django.contrib.auth import authenticate
-from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from balances import operations
 from balances.errors import InvalidCredentials, OwnWallet
-from balances.models import LedgerEntry, User
+from balances.models import User
+from balances.rules import Entry
 from balances.selectors import LEDGER_ENTRY
-from commerce.audit.record import Staff, record
-from commerce.core.locks import locked_transaction, user_lock
-from commerce.idempotency.claims import Once
+from commerce.audit.record import Staff, add_record
+from commerce.core.locks import user_lock
+from commerce.core.transaction import Transaction
+from commerce.idempotency.once import Once, commit_once
 
 BALANCE_CREDITED = gettext_noop("Balance credited")
 BALANCE_DEBITED = gettext_noop("Balance debited")
 
 
-def charge_balance(*, user_id: int, amount: int, once: Once) -> LedgerEntry:
+def charge_balance(*, user_id: int, amount: int, once: Once) -> Entry:
     """Add `amount` won to the user's balance.
 
     Raises UserNotFound, BalanceLimitExceeded, LockTimeout.
     """
-    with locked_transaction(user_lock(user_id), *once.locks) as unit:
-        entry = operations.deposit(unit, user_id=user_id, amount=amount, now=timezone.now())
-        once.remember(unit, entry)
-    return entry
+    return commit_once(ChargeBalance(user_id, amount), once)
 
 
-def adjust_balance(*, user_id: int, amount: int, by: Staff, once: Once) -> LedgerEntry:
+def adjust_balance(*, user_id: int, amount: int, by: Staff, once: Once) -> Entry:
     """Credit (`amount` won above zero) or debit (below) an account, for the reason that `by` gives.
 
     Raises OwnWallet, UserNotFound, InsufficientBalance, BalanceLimitExceeded, LockTimeout.
     """
     if by.id == user_id:
         raise OwnWallet
-    with locked_transaction(user_lock(user_id), *once.locks) as unit:
-        entry = operations.adjust(unit, user_id=user_id, amount=amount, now=timezone.now())
-        record(
-            by,
-            BALANCE_CREDITED if amount > 0 else BALANCE_DEBITED,
-            User(id=user_id),
-            before={"balance": entry.balance_after - amount},
-            after={"balance": entry.balance_after, LEDGER_ENTRY: entry.id},
-        )
-        once.remember(unit, entry)
-    return entry
+    return commit_once(AdjustBalance(user_id, amount, by), once)
+
+
+@dataclass(frozen=True, slots=True)
+class ChargeBalance:
+    """See `charge_balance`."""
+
+    user_id: int
+    amount: int
+
+    def locks(self) -> list[str]:
+        return [user_lock(self.user_id)]
+
+    def load(self, transaction: Transaction) -> None:
+        operations.will_move(transaction, self.user_id)
+
+    def decide(self, transaction: Transaction) -> Entry:
+        return operations.deposit(transaction, user_id=self.user_id, amount=self.amount)
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustBalance:
+    """See `adjust_balance`."""
+
+    user_id: int
+    amount: int
+    by: Staff
+
+    def locks(self) -> list[str]:
+        return [user_lock(self.user_id)]
+
+    def load(self, transaction: Transaction) -> None:
+        operations.will_move(transaction, self.user_id)
+
+    def decide(self, transaction: Transaction) -> Entry:
+        entry = operations.adjust(transaction, user_id=self.user_id, amount=self.amount)
+        action = BALANCE_CREDITED if self.amount > 0 else BALANCE_DEBITED
+        before = {"balance": entry.balance_after - self.amount}
+        after = {"balance": entry.balance_after, LEDGER_ENTRY: entry.id}
+        add_record(transaction, self.by, action, User, self.user_id, before=before, after=after)
+        return entry
 
 
 def log_in(*, username: str, password: str) -> User:

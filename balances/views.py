@@ -100,7 +100,7 @@ class BalanceViewSet(ViewSet):
         return answer_once(
             request,
             lambda once: services.charge_balance(user_id=user_id, amount=body["amount"], once=once),
-            lambda entry: serializers.ChargeSerializer(entry).data,
+            serializers.charge_as_json,
             body=request.data,
         )
 

@@ -6,14 +6,16 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from coupons import rules
+
 ONE_PER_USER = "user_coupon_one_per_user"
 
 
 class DiscountType(models.TextChoices):
     """FIXED takes `discount_value` won off; PERCENT takes that share of the total, up to `max_discount`."""
 
-    FIXED = "FIXED", _("Fixed amount")
-    PERCENT = "PERCENT", _("Percent")
+    FIXED = rules.FIXED, _("Fixed amount")
+    PERCENT = rules.PERCENT, _("Percent")
 
 
 class Coupon(models.Model):
@@ -77,8 +79,8 @@ class CouponState(models.TextChoices):
 class UserCouponStatus(models.TextChoices):
     """What is stored. Expiry is not: a coupon is expired when its time is over, without anyone writing it down."""
 
-    AVAILABLE = "AVAILABLE", _("Available")
-    USED = "USED", _("Used")
+    AVAILABLE = rules.AVAILABLE, _("Available")
+    USED = rules.USED, _("Used")
 
 
 class UserCoupon(models.Model):

@@ -1,132 +1,160 @@
-"""Giving out, using and giving back coupons, inside a transaction that someone else has opened; a look before it.
+"""Giving out, using and giving back coupons, inside a transaction that someone else has opened.
 
-Owns the statements that change a count or a status. Never opens a transaction, never takes money.
+Owns the statements that lock, read and write coupons; the rules are those of `rules.LimitedCoupon` and
+`rules.HeldCoupon`. Never opens a transaction, never takes money.
 """
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from balances.errors import UserNotFound
-from commerce.core import sql
+from balances.operations import OpenAccounts
 from commerce.core.errors import require_unchanged
-from coupons.errors import (
-    CouponAlreadyIssued,
-    CouponNotFound,
-    CouponNotOpen,
-    CouponNotRunning,
-    CouponNotUsable,
-    CouponSoldOut,
-    CouponTermsFixed,
-    Unusable,
-)
-from coupons.models import Coupon, UserCoupon, UserCouponStatus
-from coupons.rules import FIXED_ONCE_ISSUED, Discount
-
-# The count is raised last, because every rival waits for that row. Its condition is judged on the row as it is once
-# its lock is had: where the last unit went to someone else meanwhile, the row comes back without a name, and is undone.
-ISSUE = """
-    WITH issued AS (
-        INSERT INTO user_coupon (user_id, coupon_id, status, issued_at, expires_at)
-        SELECT %(user_id)s, id, 'AVAILABLE', %(now)s, valid_until FROM coupon
-        WHERE id = %(coupon_id)s AND issued_count < total_quantity
-          AND issue_starts_at <= %(now)s AND %(now)s < issue_ends_at
-          AND EXISTS (SELECT FROM "user" WHERE id = %(user_id)s AND is_active)
-        ON CONFLICT ON CONSTRAINT user_coupon_one_per_user DO NOTHING
-        RETURNING id
-    ), counted AS (
-        UPDATE coupon SET issued_count = issued_count + 1
-        WHERE id = %(coupon_id)s AND issued_count < total_quantity AND EXISTS (SELECT FROM issued)
-        RETURNING *
-    )
-    SELECT issued.id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until
-    FROM issued LEFT JOIN counted ON TRUE
-"""
-
-MAY_BE_ISSUED = """
-    SELECT EXISTS (SELECT FROM "user" WHERE id = %(user_id)s AND is_active),
-           EXISTS (SELECT FROM user_coupon WHERE coupon_id = coupon.id AND user_id = %(user_id)s),
-           issue_starts_at <= %(now)s AND %(now)s < issue_ends_at,
-           issued_count < total_quantity
-    FROM coupon WHERE id = %(coupon_id)s
-"""
-
-REDEEM = """
-    UPDATE user_coupon SET status = 'USED', used_at = %(now)s
-    FROM coupon
-    WHERE user_coupon.id = %(user_coupon_id)s AND user_id = %(user_id)s AND coupon.id = coupon_id
-      AND status = 'AVAILABLE' AND expires_at > %(now)s AND min_order_amount <= %(total_amount)s
-    RETURNING discount_type, discount_value, max_discount
-"""
+from commerce.core.pipeline import Rows, Statement
+from commerce.core.transaction import LockedRows, NewRows, Table, Transaction, as_json
+from commerce.outbox.publish import publish
+from coupons.errors import CouponNotFound, CouponNotRunning, CouponNotUsable, CouponTermsFixed, Unusable
+from coupons.events import coupon_issued
+from coupons.models import Coupon
+from coupons.rules import FIXED_ONCE_ISSUED, HeldCoupon, LimitedCoupon
 
 TERMS = ("name", "total_quantity", "issue_ends_at", "valid_until", *FIXED_ONCE_ISSUED)
 
-RELEASE = "UPDATE user_coupon SET status = 'AVAILABLE', used_at = NULL WHERE id = %s AND status = 'USED'"
 
+class Coupons(LockedRows[LimitedCoupon]):
+    """The coupons that are issued."""
 
-def issue(*, user_id: int, coupon_id: int, now: datetime) -> UserCoupon:
-    """Give the user one unit. The caller holds the transaction, and undoes it on a refusal.
-
-    Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut.
+    lock_order = 30
+    row = LimitedCoupon
+    LOCK = """
+        SELECT id, name, discount_type, discount_value, max_discount, min_order_amount, total_quantity, issued_count,
+               issue_starts_at, issue_ends_at, valid_until
+        FROM coupon WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
-    parameters = {"user_id": user_id, "coupon_id": coupon_id, "now": now}
-    row = sql.fetch_one(ISSUE, parameters)
-    if row is None:
-        # The last unit may have gone, or come back, between the two statements.
-        require_issuable(user_id=user_id, coupon_id=coupon_id, now=now)
-        raise CouponSoldOut
-    if row[1] is None:
-        raise CouponSoldOut
-    user_coupon_id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until = row
-    coupon = Coupon(
-        id=coupon_id,
-        name=name,
-        discount_type=discount_type,
-        discount_value=discount_value,
-        max_discount=max_discount,
-        min_order_amount=min_order_amount,
-        valid_until=valid_until,
-    )
-    return UserCoupon(
-        id=user_coupon_id,
-        user_id=user_id,
-        coupon=coupon,
-        status=UserCouponStatus.AVAILABLE.value,
-        issued_at=now,
-        expires_at=valid_until,
-    )
+    EXIST = "SELECT id FROM coupon WHERE id = ANY(%s::bigint[])"
+    # Added to what is there: with the row lock lost, no more than `total_quantity` could be issued.
+    SAVE = """
+        UPDATE coupon SET issued_count = issued_count + issued
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, issued integer)
+        WHERE coupon.id = saved.id
+    """
 
 
-def require_issuable(*, user_id: int, coupon_id: int, now: datetime) -> None:
-    """See whether the user could be given a unit, as things are; to be given one is another matter.
+class HeldCoupons(LockedRows[HeldCoupon]):
+    """The coupons of customers that are used or given back."""
+
+    lock_order = 40
+    row = HeldCoupon
+    LOCK = """
+        SELECT user_coupon.id, user_id, coupon_id, status, issued_at, expires_at, used_at,
+               name, discount_type, discount_value, max_discount, min_order_amount
+        FROM user_coupon JOIN coupon ON coupon.id = coupon_id
+        WHERE user_coupon.id = ANY(%s::bigint[]) ORDER BY user_coupon.id FOR NO KEY UPDATE OF user_coupon
+    """
+    EXIST = "SELECT id FROM user_coupon WHERE id = ANY(%s::bigint[])"
+    SAVE = """
+        UPDATE user_coupon SET status = saved.status, used_at = saved.used_at
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, status text, used_at timestamptz)
+        WHERE user_coupon.id = saved.id
+    """
+
+
+class IssuedCoupons(NewRows):
+    """The coupons that customers get."""
+
+    SEQUENCE = "user_coupon_id_seq"
+    INSERT = """
+        INSERT INTO user_coupon (id, user_id, coupon_id, status, issued_at, expires_at)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+            id bigint, user_id bigint, coupon_id bigint, status text, issued_at timestamptz, expires_at timestamptz
+        )
+    """
+
+
+class Holders(Table):
+    """Who has a coupon already, of those who ask for one."""
+
+    lock_order = 35
+    """Read after the coupon's lock, so that nobody can get one between the two."""
+
+    def __init__(self) -> None:
+        self._asked: list[dict[str, int]] = []
+        self._holders: set[tuple[int, int]] = set()
+
+    def ask(self, user_id: int, coupon_id: int) -> None:
+        self._asked.append({"user_id": user_id, "coupon_id": coupon_id})
+
+    def has_one(self, user_id: int, coupon_id: int) -> bool:
+        return (user_id, coupon_id) in self._holders
+
+    def add(self, user_id: int, coupon_id: int) -> None:
+        """The last step of an issue: nothing undoes it."""
+        self._holders.add((user_id, coupon_id))
+
+    def read(self) -> Statement | None:
+        if not self._asked:
+            return None
+        return Statement(
+            """
+            SELECT user_id, coupon_id FROM user_coupon
+            JOIN jsonb_to_recordset(%s::jsonb) AS asked (user_id bigint, coupon_id bigint) USING (user_id, coupon_id)
+            """,
+            (as_json(self._asked),),
+        )
+
+    def accept(self, rows: Rows) -> None:
+        self._holders = {(row[0], row[1]) for row in rows}
+
+
+def will_issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> None:
+    """Have what `issue` needs."""
+    transaction[Coupons].want((coupon_id,))
+    transaction[Holders].ask(user_id, coupon_id)
+    transaction[OpenAccounts].want((user_id,))
+    transaction[IssuedCoupons].reserve(1)
+
+
+def issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> HeldCoupon:
+    """Give the user one.
 
     Raises CouponNotFound, UserNotFound, CouponAlreadyIssued, CouponNotOpen, CouponSoldOut.
     """
-    row = sql.fetch_one(MAY_BE_ISSUED, {"user_id": user_id, "coupon_id": coupon_id, "now": now})
-    if row is None:
+    coupon = transaction[Coupons].get(coupon_id)
+    if coupon is None:
         raise CouponNotFound(coupon_id)
-    is_customer, has_one, is_open, any_left = row
-    if not is_customer:
-        raise UserNotFound(user_id)
-    if has_one:
-        raise CouponAlreadyIssued
-    if not is_open:
-        raise CouponNotOpen
-    if not any_left:
-        raise CouponSoldOut
+    transaction[OpenAccounts].require(user_id)
+    held = coupon.issue_to(
+        user_id,
+        has_one=transaction[Holders].has_one(user_id, coupon_id),
+        user_coupon_id=transaction[IssuedCoupons].next_id(),
+        now=transaction.now,
+    )
+    transaction[IssuedCoupons].add(held)
+    publish(transaction, coupon_issued(held))
+    transaction[Holders].add(user_id, coupon_id)
+    return held
 
 
-def redeem(*, user_id: int, user_coupon_id: int, total_amount: int, now: datetime) -> Discount:
-    """Use the coupon for an order of `total_amount` won and return what it takes off.
+def will_redeem(transaction: Transaction, user_coupon_id: int) -> None:
+    """Have what `redeem` and `release` need."""
+    transaction[HeldCoupons].want((user_coupon_id,))
+
+
+def redeem(transaction: Transaction, *, user_id: int, user_coupon_id: int, total_amount: int) -> int:
+    """Use the coupon for an order of `total_amount` won and return the won that it takes off.
 
     Raises CouponNotUsable with the reason.
     """
-    row = sql.fetch_one(
-        REDEEM,
-        {"user_id": user_id, "user_coupon_id": user_coupon_id, "total_amount": total_amount, "now": now},
-    )
-    if row is None:
-        raise CouponNotUsable(_why_not_usable(user_id, user_coupon_id, now))
-    return Discount(*row)
+    held = transaction[HeldCoupons].get(user_coupon_id)
+    if held is None:
+        raise CouponNotUsable(Unusable.NOT_OWNED)
+    return held.redeem(user_id=user_id, total_amount=total_amount, now=transaction.now)
+
+
+def release(transaction: Transaction, user_coupon_id: int) -> None:
+    """Take back the use of a coupon."""
+    held = transaction[HeldCoupons].get(user_coupon_id)
+    if held is not None:
+        held.release()
 
 
 def terms_of(coupon: Coupon) -> dict[str, object]:
@@ -164,25 +192,8 @@ def stop(coupon_id: int, *, now: datetime) -> tuple[Coupon, datetime]:
     return coupon, ends_at
 
 
-def release(user_coupon_id: int) -> None:
-    """Take back the use of a coupon. One whose time is over is shown as expired by itself."""
-    sql.execute(RELEASE, [user_coupon_id])
-
-
 def _locked(coupon_id: int) -> Coupon:
     coupon = Coupon.objects.select_for_update(no_key=True).filter(pk=coupon_id).first()
     if coupon is None:
         raise CouponNotFound(coupon_id)
     return coupon
-
-
-def _why_not_usable(user_id: int, user_coupon_id: int, now: datetime) -> Unusable:
-    row = sql.fetch_one(
-        "SELECT status, expires_at FROM user_coupon WHERE id = %s AND user_id = %s", [user_coupon_id, user_id]
-    )
-    if row is None:
-        return Unusable.NOT_OWNED
-    status, expires_at = row
-    if status == UserCouponStatus.USED:
-        return Unusable.USED
-    return Unusable.EXPIRED if expires_at <= now else Unusable.BELOW_MINIMUM

@@ -8,6 +8,7 @@ from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Va
 from django.db.models.functions import Coalesce
 
 from coupons.models import Coupon, CouponState, UserCoupon, UserCouponStatus
+from coupons.rules import HeldCoupon
 
 EXPIRED = "EXPIRED"
 ALL = "ALL"
@@ -94,7 +95,26 @@ def coupons_of(user_id: int, *, status: str, now: datetime) -> "QuerySet[UserCou
     return coupons if status == ALL else coupons.filter(status_conditions(now)[status])
 
 
-def status_at(user_coupon: UserCoupon, now: datetime) -> str:
+def held_coupon(user_coupon: UserCoupon) -> HeldCoupon:
+    """The row as the rules know it; its coupon comes with it (`coupons_of`)."""
+    coupon = user_coupon.coupon
+    return HeldCoupon(
+        id=user_coupon.pk,
+        user_id=user_coupon.user_id,
+        coupon_id=user_coupon.coupon_id,
+        status=user_coupon.status,
+        issued_at=user_coupon.issued_at,
+        expires_at=user_coupon.expires_at,
+        used_at=user_coupon.used_at,
+        name=coupon.name,
+        discount_type=coupon.discount_type,
+        discount_value=coupon.discount_value,
+        max_discount=coupon.max_discount,
+        min_order_amount=coupon.min_order_amount,
+    )
+
+
+def status_at(user_coupon: UserCoupon | HeldCoupon, now: datetime) -> str:
     """The status to show: a coupon whose time is over is EXPIRED, unless it was used."""
     if user_coupon.status == UserCouponStatus.AVAILABLE and user_coupon.expires_at <= now:
         return EXPIRED

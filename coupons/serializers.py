@@ -3,12 +3,13 @@
 from typing import Any
 
 from django.utils import timezone
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from commerce.core.times import local_time
 from commerce.http.fields import IdParameter
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
-from coupons.selectors import ALL, EXPIRED, status_at
+from coupons.rules import HeldCoupon
+from coupons.selectors import ALL, EXPIRED, held_coupon, status_at
 
 SHOWN_STATUSES = [*UserCouponStatus.values, EXPIRED]
 
@@ -30,22 +31,40 @@ class CouponSerializer(serializers.Serializer[Coupon]):
         return coupon.total_quantity - coupon.issued_count
 
 
-class UserCouponSerializer(serializers.Serializer[UserCoupon]):
-    id = serializers.IntegerField()
-    couponId = serializers.IntegerField(source="coupon_id")
-    name = serializers.CharField(source="coupon.name")
-    discountType = serializers.ChoiceField(source="coupon.discount_type", choices=DiscountType.choices)
-    discountValue = serializers.IntegerField(source="coupon.discount_value")
-    maxDiscount = serializers.IntegerField(source="coupon.max_discount", allow_null=True)
-    minOrderAmount = serializers.IntegerField(source="coupon.min_order_amount")
-    status = serializers.SerializerMethodField()
-    issuedAt = serializers.DateTimeField(source="issued_at")
-    expiresAt = serializers.DateTimeField(source="expires_at")
-    usedAt = serializers.DateTimeField(source="used_at", allow_null=True)
+def held_as_json(held: HeldCoupon) -> dict[str, Any]:
+    """A coupon in a customer's hands, as the contract shows it; EXPIRED where its time is over."""
+    return {
+        "id": held.id,
+        "couponId": held.coupon_id,
+        "name": held.name,
+        "discountType": held.discount_type,
+        "discountValue": held.discount_value,
+        "maxDiscount": held.max_discount,
+        "minOrderAmount": held.min_order_amount,
+        "status": status_at(held, timezone.now()),
+        "issuedAt": local_time(held.issued_at),
+        "expiresAt": local_time(held.expires_at),
+        "usedAt": local_time(held.used_at),
+    }
 
-    @extend_schema_field(serializers.ChoiceField(choices=SHOWN_STATUSES))
-    def get_status(self, user_coupon: UserCoupon) -> str:
-        return status_at(user_coupon, timezone.now())
+
+class UserCouponSerializer(serializers.Serializer[UserCoupon]):
+    """The fields are declared for the schema; the values are those of `held_as_json`."""
+
+    id = serializers.IntegerField()
+    couponId = serializers.IntegerField()
+    name = serializers.CharField()
+    discountType = serializers.ChoiceField(choices=DiscountType.choices)
+    discountValue = serializers.IntegerField()
+    maxDiscount = serializers.IntegerField(allow_null=True)
+    minOrderAmount = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=SHOWN_STATUSES)
+    issuedAt = serializers.DateTimeField()
+    expiresAt = serializers.DateTimeField()
+    usedAt = serializers.DateTimeField(allow_null=True)
+
+    def to_representation(self, instance: UserCoupon) -> dict[str, Any]:
+        return held_as_json(held_coupon(instance))
 
 
 class WalletQuerySerializer(serializers.Serializer[Any]):

@@ -4,44 +4,56 @@ Owns the locks and the transaction of each use case; the statements are in `oper
 """
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
-from commerce.idempotency.claims import Once
-from commerce.outbox.publish import publish
+from commerce.core.transaction import Transaction
+from commerce.idempotency.once import Once, commit_once
 from coupons import operations
-from coupons.events import coupon_issued
-from coupons.models import Coupon, UserCoupon
+from coupons.models import Coupon
+from coupons.rules import HeldCoupon
 
 ADDED = gettext_noop("Added")
 CHANGED = gettext_noop("Changed")
 STOPPED = gettext_noop("Stopped")
 
 
-def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> UserCoupon:
+def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> HeldCoupon:
     """Give the user one unit of the coupon, first come, first served, one per user.
 
     Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
     """
-    look = partial(operations.require_issuable, user_id=user_id, coupon_id=coupon_id, now=timezone.now())
-    with locked_transaction(coupon_lock(coupon_id), *once.locks, before_waiting=look) as unit:
-        user_coupon = operations.issue(user_id=user_id, coupon_id=coupon_id, now=timezone.now())
-        publish(unit, coupon_issued(user_coupon))
-        once.remember(unit, user_coupon)
-    return user_coupon
+    return commit_once(IssueCoupon(user_id, coupon_id), once)
+
+
+@dataclass(frozen=True, slots=True)
+class IssueCoupon:
+    """See `issue_coupon`."""
+
+    user_id: int
+    coupon_id: int
+
+    def locks(self) -> list[str]:
+        return [coupon_lock(self.coupon_id)]
+
+    def load(self, transaction: Transaction) -> None:
+        operations.will_issue(transaction, user_id=self.user_id, coupon_id=self.coupon_id)
+
+    def decide(self, transaction: Transaction) -> HeldCoupon:
+        return operations.issue(transaction, user_id=self.user_id, coupon_id=self.coupon_id)
 
 
 def create_coupon(coupon: Coupon, *, by: Staff, once: Once) -> Coupon:
     """Put out a new coupon, of which nobody has one yet."""
-    with locked_transaction(*once.locks) as unit:
+    with locked_transaction(*once.locks) as transaction:
         coupon.issued_count = 0
         coupon.save(force_insert=True)
         record(by, ADDED, coupon, after=operations.terms_of(coupon))
-        once.remember(unit, coupon)
+        once.remember(transaction, coupon)
     return coupon
 
 
@@ -62,8 +74,8 @@ def stop_coupon(*, coupon_id: int, by: Staff, once: Once) -> Coupon:
 
     Raises CouponNotFound, CouponNotRunning, LockTimeout.
     """
-    with locked_transaction(coupon_lock(coupon_id), *once.locks) as unit:
+    with locked_transaction(coupon_lock(coupon_id), *once.locks) as transaction:
         coupon, ended_at = operations.stop(coupon_id, now=timezone.now())
         record(by, STOPPED, coupon, before={"issue_ends_at": ended_at}, after={"issue_ends_at": coupon.issue_ends_at})
-        once.remember(unit, coupon)
+        once.remember(transaction, coupon)
     return coupon

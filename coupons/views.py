@@ -50,7 +50,7 @@ class CouponViewSet(ViewSet):
         return answer_once(
             request,
             lambda once: services.issue_coupon(user_id=user_id, coupon_id=int(couponId), once=once),
-            lambda user_coupon: serializers.UserCouponSerializer(user_coupon).data,
+            serializers.held_as_json,
         )
 
 

@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from django.utils import timezone
-
+from commerce.core.times import local_time
 from commerce.outbox.publish import Event
 from orders.models import Order
+from orders.rules import PlacedOrder
 
 ORDER_COMPLETED = "order-completed"
 ORDER_CANCELLED = "order-cancelled"
 
 
-def order_completed(order: Order) -> Event:
+def order_completed(order: PlacedOrder) -> Event:
     return _event(ORDER_COMPLETED, order, order.created_at)
 
 
@@ -20,7 +20,7 @@ def order_cancelled(order: Order) -> Event:
     return _event(ORDER_CANCELLED, order, order.cancelled_at or order.created_at)
 
 
-def order_as_json(order: Order) -> dict[str, Any]:
+def order_as_json(order: Order | PlacedOrder) -> dict[str, Any]:
     """The order as the contract shows it, times in the shop's zone."""
     return {
         "id": order.id,
@@ -40,15 +40,11 @@ def order_as_json(order: Order) -> dict[str, Any]:
         "discountAmount": order.discount_amount,
         "paidAmount": order.paid_amount,
         "userCouponId": order.user_coupon_id,
-        "createdAt": _local(order.created_at),
-        "completedAt": _local(order.completed_at),
-        "cancelledAt": _local(order.cancelled_at),
+        "createdAt": local_time(order.created_at),
+        "completedAt": local_time(order.completed_at),
+        "cancelledAt": local_time(order.cancelled_at),
     }
 
 
-def _event(event_type: str, order: Order, occurred_at: datetime) -> Event:
+def _event(event_type: str, order: Order | PlacedOrder, occurred_at: datetime) -> Event:
     return Event(event_type, order.id, "order", order.user_id, occurred_at, order_as_json(order))
-
-
-def _local(moment: datetime | None) -> str | None:
-    return timezone.localtime(moment).isoformat() if moment else None

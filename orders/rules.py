@@ -1,13 +1,23 @@
-"""The limits and the arithmetic of an order; no database, no clock."""
+"""The limits and the arithmetic of an order, and what can become of it.
 
-from collections.abc import Iterable
+Plain objects: no database, no clock.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+from orders.errors import OrderNotCancellable
+
+COMPLETED: Final = "COMPLETED"
+CANCELLED: Final = "CANCELLED"
 
 MOST_ITEMS = 100
 LARGEST_QUANTITY = 1000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """Units of one product at the price (won) they are sold for."""
 
@@ -22,6 +32,40 @@ class Line:
         return self.unit_price * self.quantity
 
 
+@dataclass(frozen=True, slots=True)
+class PlacedOrder:
+    """An order that has just been paid. Amounts are won."""
+
+    id: int
+    user_id: int
+    status: str
+    total_amount: int
+    discount_amount: int
+    paid_amount: int
+    user_coupon_id: int | None
+    ordered_date: date
+    created_at: datetime
+    completed_at: datetime
+    cancelled_at: datetime | None
+    lines: Sequence[Line]
+
+
+@dataclass(slots=True)
+class OrderState:
+    """What changes of an order after it was placed."""
+
+    id: int
+    status: str
+    cancelled_at: datetime | None
+
+    def cancel(self, now: datetime) -> None:
+        """Take it back. Raises OrderNotCancellable for one that has been already."""
+        if self.status != COMPLETED:
+            raise OrderNotCancellable(self.id, self.status)
+        self.status = CANCELLED
+        self.cancelled_at = now
+
+
 def total_of(lines: Iterable[Line]) -> int:
     """Won, before any discount."""
-    return sum(line.subtotal for line in lines)
+    return sum(line.unit_price * line.quantity for line in lines)

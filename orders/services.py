@@ -4,59 +4,33 @@ Owns the locks and the transaction of each use case and the order of its steps; 
 """
 
 from collections.abc import Mapping
-from functools import partial
+from dataclasses import dataclass
 
-from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from balances.operations import refund, withdraw
-from commerce.audit.record import Staff, record
-from commerce.core.locks import locked_transaction, product_lock
-from commerce.idempotency.claims import Once
+from balances import operations as wallet
+from commerce.audit.record import Staff, add_record
+from commerce.core.locks import product_lock
+from commerce.core.transaction import Transaction
+from commerce.idempotency.once import Once, Refuse, commit_once
 from commerce.outbox.publish import publish
-from coupons.operations import redeem, release
+from coupons import operations as coupons
 from orders import operations, selectors
+from orders.errors import OrderNotFound
 from orders.events import order_cancelled, order_completed
 from orders.models import Order, OrderStatus
-from orders.rules import Line, total_of
-from products.operations import record_sale, require_stock, return_stock, take_stock
+from orders.rules import Line, PlacedOrder, total_of
+from products import operations as stock
 
 CANCELLED = gettext_noop("Cancelled and refunded")
 
 
-def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once) -> Order:
+def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once) -> PlacedOrder:
     """Buy units of products (quantity by product id) and pay them from the user's balance.
 
     Raises ProductNotFound, OutOfStock, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout.
     """
-    look = partial(require_stock, quantities)
-    with locked_transaction(*map(product_lock, quantities), *once.locks, before_waiting=look) as unit:
-        now = timezone.now()
-        taken = {line.product_id: line for line in take_stock(quantities)}
-        lines = [
-            Line(product_id, taken[product_id].name, taken[product_id].price, quantity)
-            for product_id, quantity in quantities.items()
-        ]
-        total_amount = total_of(lines)
-        discount_amount = 0
-        if user_coupon_id is not None:
-            discount = redeem(user_id=user_id, user_coupon_id=user_coupon_id, total_amount=total_amount, now=now)
-            discount_amount = discount.off(total_amount)
-        order = operations.open_order(
-            unit,
-            user_id=user_id,
-            lines=lines,
-            total_amount=total_amount,
-            discount_amount=discount_amount,
-            user_coupon_id=user_coupon_id,
-            now=now,
-        )
-        record_sale(unit, quantities, order_id=order.id, now=now)
-        withdraw(unit, user_id=user_id, amount=order.paid_amount, order_id=order.id, now=now)
-        operations.complete_order(unit, order, now=now)
-        publish(unit, order_completed(order))
-        once.remember(unit, order)
-    return order
+    return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), once)
 
 
 def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff | None = None) -> Order:
@@ -66,18 +40,89 @@ def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff |
 
     Raises OrderNotFound, OrderNotCancellable, LockTimeout.
     """
-    order = selectors.order_for(order_id, owner_id=owner_id)
-    quantities = {line.product_id: line.quantity for line in order.lines}
-    with locked_transaction(*map(product_lock, quantities), *once.locks) as unit:
-        now = timezone.now()
-        operations.cancel_order(order, now=now)
-        return_stock(unit, quantities, order_id=order.id, now=now)
+    try:
+        order = selectors.order_for(order_id, owner_id=owner_id)
+    except OrderNotFound as refusal:
+        return commit_once(Refuse(refusal), once)
+    return commit_once(CancelOrder(order, by), once)
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOrder:
+    """See `place_order`."""
+
+    user_id: int
+    quantities: Mapping[int, int]
+    user_coupon_id: int | None
+
+    def locks(self) -> list[str]:
+        return [product_lock(product_id) for product_id in self.quantities]
+
+    def load(self, transaction: Transaction) -> None:
+        stock.will_move(transaction, self.quantities)
+        if self.user_coupon_id is not None:
+            coupons.will_redeem(transaction, self.user_coupon_id)
+        wallet.will_move(transaction, self.user_id)
+        operations.will_place(transaction)
+
+    def decide(self, transaction: Transaction) -> PlacedOrder:
+        order_id = operations.next_order_id(transaction)
+        products = stock.take_stock(transaction, self.quantities, order_id=order_id)
+        lines = [
+            Line(product_id, products[product_id].name, products[product_id].price, quantity)
+            for product_id, quantity in self.quantities.items()
+        ]
+        total_amount = total_of(lines)
+        discount_amount = 0
+        if self.user_coupon_id is not None:
+            discount_amount = coupons.redeem(
+                transaction, user_id=self.user_id, user_coupon_id=self.user_coupon_id, total_amount=total_amount
+            )
+        paid_amount = total_amount - discount_amount
+        wallet.withdraw(transaction, user_id=self.user_id, amount=paid_amount, order_id=order_id)
+        order = operations.place_order(
+            transaction,
+            order_id=order_id,
+            user_id=self.user_id,
+            lines=lines,
+            total_amount=total_amount,
+            discount_amount=discount_amount,
+            user_coupon_id=self.user_coupon_id,
+        )
+        publish(transaction, order_completed(order))
+        return order
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    """See `cancel_order`. What an order was made of never changes, so it is read before the transaction."""
+
+    order: Order
+    by: Staff | None
+
+    def locks(self) -> list[str]:
+        return [product_lock(line.product_id) for line in self.order.lines]
+
+    def load(self, transaction: Transaction) -> None:
+        operations.will_cancel(transaction, self.order.pk)
+        stock.will_move(transaction, [line.product_id for line in self.order.lines])
+        if self.order.user_coupon_id is not None:
+            coupons.will_redeem(transaction, self.order.user_coupon_id)
+        wallet.will_move(transaction, self.order.user_id)
+
+    def decide(self, transaction: Transaction) -> Order:
+        order = self.order
+        operations.cancel_order(transaction, order.pk)
+        quantities = {line.product_id: line.quantity for line in order.lines}
+        stock.return_stock(transaction, quantities, order_id=order.pk)
         if order.user_coupon_id is not None:
-            release(order.user_coupon_id)
-        refund(unit, user_id=order.user_id, amount=order.paid_amount, order_id=order.id, now=now)
-        publish(unit, order_cancelled(order))
-        if by is not None:
-            before, after = {"status": OrderStatus.COMPLETED.value}, {"status": OrderStatus.CANCELLED.value}
-            record(by, CANCELLED, order, before=before, after={**after, "refunded": order.paid_amount})
-        once.remember(unit, order)
-    return order
+            coupons.release(transaction, order.user_coupon_id)
+        wallet.refund(transaction, user_id=order.user_id, amount=order.paid_amount, order_id=order.pk)
+        order.status = OrderStatus.CANCELLED
+        order.cancelled_at = transaction.now
+        publish(transaction, order_cancelled(order))
+        if self.by is not None:
+            before = {"status": OrderStatus.COMPLETED.value}
+            after = {"status": OrderStatus.CANCELLED.value, "refunded": order.paid_amount}
+            add_record(transaction, self.by, CANCELLED, Order, order.pk, before=before, after=after)
+        return order

@@ -1,4 +1,12 @@
-"""The limits of the catalogue; no database, no clock."""
+"""The rules of the stock and the limits of the catalogue.
+
+Plain objects: no database, no clock.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 
 HIGHEST_PRICE_WON = 1_000_000_000_000
 """So that the largest order, a hundred products a thousand times each, still fits in a bigint."""
@@ -17,3 +25,61 @@ def stock_level(stock: int) -> str:
     if stock <= 0:
         return "out"
     return "low" if stock <= LOW_STOCK_UNITS else "ok"
+
+
+@dataclass(slots=True)
+class StockedProduct:
+    """A product and what is left of it. `price` is won."""
+
+    id: int
+    name: str
+    price: int
+    stock: int
+    is_active: bool
+    moved: int = 0
+    """By how many units the stock has changed since it was read."""
+
+    def take(self, quantity: int) -> None:
+        """Take units away. Raises OutOfStock."""
+        if self.stock < quantity:
+            raise OutOfStock([Shortage(self.id, quantity, self.stock)])
+        self._move(-quantity)
+
+    def put_back(self, quantity: int) -> None:
+        """Add units that came back."""
+        self._move(quantity)
+
+    def adjust(self, delta: int) -> None:
+        """Correct the stock by `delta` units. Raises OutOfStock, TooManyUnits."""
+        if delta < 0:
+            self.take(-delta)
+        elif self.stock + delta > MOST_UNITS:
+            raise TooManyUnits(self.stock, MOST_UNITS)
+        else:
+            self._move(delta)
+
+    def _move(self, units: int) -> None:
+        self.stock += units
+        self.moved += units
+
+
+def take_all(products: Mapping[int, StockedProduct | None], quantities: Mapping[int, int]) -> None:
+    """Take units of several products (quantity by product id), all or none.
+
+    Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
+    """
+    wanted: dict[int, StockedProduct] = {}
+    for product_id in quantities:
+        product = products[product_id]
+        if product is None or not product.is_active:
+            raise ProductNotFound(product_id)
+        wanted[product_id] = product
+    shortages = [
+        Shortage(product_id, quantities[product_id], wanted[product_id].stock)
+        for product_id in sorted(wanted)
+        if wanted[product_id].stock < quantities[product_id]
+    ]
+    if shortages:
+        raise OutOfStock(shortages)
+    for product_id, product in wanted.items():
+        product.take(quantities[product_id])

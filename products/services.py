@@ -5,14 +5,16 @@ Owns the locks and the transaction of each use case, and what is written down of
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from commerce.audit.record import Staff, record
-from commerce.core.locks import locked_transaction, product_lock
-from commerce.idempotency.claims import Once
+from commerce.audit.record import Staff, add_record, record
+from commerce.core.locks import load, locked_transaction, product_lock
+from commerce.core.transaction import Transaction
+from commerce.idempotency.once import Once, commit_once
 from products import operations, selectors
 from products.models import ImportLine, Product, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
@@ -33,22 +35,39 @@ def adjust_stock(*, product_id: int, delta: int, by: Staff, once: Once) -> int:
     Adjustments of two members of staff at once both count. Raises ProductNotFound, OutOfStock where more would be
     taken away than is there, TooManyUnits, LockTimeout.
     """
-    with locked_transaction(*once.locks, product_lock(product_id)) as unit:
+    return commit_once(AdjustStock(product_id, delta, by), once)
+
+
+@dataclass(frozen=True)
+class AdjustStock:
+    """See `adjust_stock`."""
+
+    product_id: int
+    delta: int
+    by: Staff
+
+    def locks(self) -> list[str]:
+        return [product_lock(self.product_id)]
+
+    def load(self, transaction: Transaction) -> None:
+        operations.will_move(transaction, (self.product_id,))
+
+    def decide(self, transaction: Transaction) -> int:
         stock = operations.adjust_stock(
-            unit, product_id=product_id, delta=delta, actor_id=by.id, note=by.reason, now=timezone.now()
+            transaction, product_id=self.product_id, delta=self.delta, actor_id=self.by.id, note=self.by.reason
         )
-        record(by, STOCK_ADJUSTED, Product(pk=product_id), before={"stock": stock - delta}, after={"stock": stock})
-        once.remember(unit, stock)
-        unit.on_committed(PRODUCT_LIST.renew)
-    return stock
+        before, after = {"stock": stock - self.delta}, {"stock": stock}
+        add_record(transaction, self.by, STOCK_ADJUSTED, Product, self.product_id, before=before, after=after)
+        transaction.on_committed(PRODUCT_LIST.renew)
+        return stock
 
 
 def create_product(product: Product, *, opening_stock: int, by: Staff, once: Once) -> Product:
     """Put a new product on the shelf with `opening_stock` units (zero or more). The public list shows it at once."""
-    with locked_transaction(*once.locks) as unit:
-        operations.add_product(unit, product, opening_stock=opening_stock, by=by, now=timezone.now())
-        once.remember(unit, product)
-        unit.on_committed(PRODUCT_LIST.renew)
+    with locked_transaction(*once.locks) as transaction:
+        operations.add_product(transaction, product, opening_stock=opening_stock, by=by)
+        once.remember(transaction, product)
+        transaction.on_committed(PRODUCT_LIST.renew)
     return product
 
 
@@ -58,12 +77,12 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
     `seen`: what some of its fields were when the change was decided; None: whatever they are now. The public list
     shows it at once. Raises ProductNotFound, ChangedMeanwhile.
     """
-    with locked_transaction() as unit:
+    with locked_transaction() as transaction:
         stored = operations.save_product(product, fields=EDITABLE, seen=seen or {})
         before, after = ({name: getattr(row, name) for name in TOLD} for row in (stored, product))
         if before != after:
             record(by, CHANGED, product, before=before, after=after)
-        unit.on_committed(PRODUCT_LIST.renew)
+        transaction.on_committed(PRODUCT_LIST.renew)
     return product
 
 
@@ -103,10 +122,12 @@ def import_products(product_import: ProductImport, *, by: Staff, within_seconds:
 
 def _import_lines(product_import: ProductImport, lines: Sequence[ImportLine], by: Staff) -> None:
     product_ids = [line.product_id for line in lines if line.product_id]
-    with locked_transaction(*map(product_lock, product_ids)) as unit:
+    with locked_transaction(*map(product_lock, product_ids)) as transaction:
         waiting = operations.lock_waiting_lines(product_import.pk, [line.number for line in lines])
         products = operations.lock_products(product_ids)
+        operations.will_move(transaction, product_ids)
+        load(transaction)
         for line in waiting:
-            operations.import_line(unit, line, products, file_name=product_import.file_name, by=by, now=timezone.now())
+            operations.import_line(transaction, line, products, file_name=product_import.file_name, by=by)
         operations.save_outcomes(waiting)
-        unit.on_committed(PRODUCT_LIST.renew)
+        transaction.on_committed(PRODUCT_LIST.renew)

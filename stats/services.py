@@ -17,7 +17,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.record import Staff, record
 from commerce.core import metrics, sql
 from commerce.core.locks import locked_transaction
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from stats import operations
 from stats.errors import TooMuchToRecount, UnreadableEvent
 from stats.events import OrderEvent, read_order_event
@@ -167,7 +167,7 @@ def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
     Nobody counts meanwhile, so it has only the time of a request. Raises TooMuchToRecount where that did not suffice
     or others went on counting, LockTimeout where the same form is at work.
     """
-    with _in_time(), locked_transaction(*once.locks) as unit:
+    with _in_time(), locked_transaction(*once.locks) as shared:
         found = operations.recompute_day(day)
         before = {"units": found.units_counted}
         after = {
@@ -177,7 +177,7 @@ def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
             "events": found.events_recorded,
         }
         record(by, REBUILT, ProductStat, before=before, after=after)
-        once.remember(unit, found)
+        once.remember(shared, found)
     return found
 
 

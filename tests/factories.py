@@ -15,7 +15,7 @@ from factory.django import DjangoModelFactory
 from balances.models import EntryType, LedgerEntry, User
 from balances.operations import MOVE_BALANCE, NO_CEILING
 from commerce.core import sql
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from orders.models import Order
 from orders.services import place_order

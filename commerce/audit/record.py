@@ -6,11 +6,13 @@ Owns the one INSERT. A deed without its record, or a record without its deed, ca
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.db import models, transaction
 from django.utils import timezone
 
 from commerce.audit.models import StaffAction
+from commerce.core.transaction import NewRows, Transaction
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,17 @@ class Staff:
 
     id: int
     reason: str = ""
+
+
+class StaffActions(NewRows):
+    """What staff do in a transaction that other writes share."""
+
+    INSERT = """
+        INSERT INTO staff_action (actor_id, action, subject_type, subject_id, before, after, reason)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+            actor_id bigint, action text, subject_type text, subject_id text, before jsonb, after jsonb, reason text
+        )
+    """
 
 
 def record(
@@ -36,17 +49,43 @@ def record(
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("A staff action is recorded in the transaction of its effect.")
-    was, became = _told(before or {}), _told(after or {})
+    subject_id = "" if isinstance(subject, type) else subject.pk
+    return StaffAction.objects.create(**_columns(by, action, subject, subject_id, before or {}, after or {}))
+
+
+def add_record(
+    shared: Transaction,
+    by: Staff,
+    action: str,
+    model: type[models.Model],
+    subject_id: int,
+    *,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+) -> None:
+    """`record`, in a transaction that other writes share."""
+    shared[StaffActions].add(_columns(by, action, model, subject_id, before, after))
+
+
+def _columns(  # noqa: PLR0917  # what `record` is given
+    by: Staff,
+    action: str,
+    subject: models.Model | type[models.Model],
+    subject_id: object,
+    before: Mapping[str, object],
+    after: Mapping[str, object],
+) -> dict[str, Any]:
+    was, became = _told(before), _told(after)
     same = {name for name in was if name in became and was[name] == became[name]}
-    return StaffAction.objects.create(
-        actor_id=by.id,
-        action=action,
-        subject_type=subject._meta.label_lower,
-        subject_id="" if isinstance(subject, type) else str(subject.pk),
-        before={name: value for name, value in was.items() if name not in same},
-        after={name: value for name, value in became.items() if name not in same},
-        reason=by.reason,
-    )
+    return {
+        "actor_id": by.id,
+        "action": action,
+        "subject_type": subject._meta.label_lower,
+        "subject_id": str(subject_id),
+        "before": {name: value for name, value in was.items() if name not in same},
+        "after": {name: value for name, value in became.items() if name not in same},
+        "reason": by.reason,
+    }
 
 
 def actions_on(subject_type: str, subject_id: object) -> "models.QuerySet[StaffAction]":

@@ -1,7 +1,7 @@
-"""The shop's locks: their names, and `locked_transaction`, the only way into a write.
+"""The shop's locks: their names, how they are taken, and `locked_transaction` for staff edits.
 
-Owns who waits for whom and for how long. Never the last line of defence: the database's constraints and conditional
-updates hold with every lock here expired, lost, evicted or switched off.
+Owns who waits for whom and for how long. Never the last line of defence: row locks and the database's constraints hold
+with every lock here expired, lost, evicted or switched off.
 """
 
 import logging
@@ -10,16 +10,18 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
 
+import orjson
 from django.conf import settings
 from django.db import transaction
 
 from commerce.core import metrics, redis, sql
 from commerce.core.errors import LockTimeout
-from commerce.core.transaction import Transaction
+from commerce.core.pipeline import Statement
+from commerce.core.transaction import Transaction, call_and_log
 
 logger = logging.getLogger(__name__)
 
@@ -46,51 +48,6 @@ def request_lock(caller_id: int, idempotency_key: str) -> str:
     return f"request:{caller_id}:{idempotency_key}:lock"
 
 
-@contextmanager
-def locked_transaction(*keys: str, before_waiting: Callable[[], object] | None = None) -> Iterator[Transaction]:
-    """Hold `keys` around one durable database transaction.
-
-    In this order: a turn within the process, the Redis locks (all or none, in one call), BEGIN, the body, the
-    appended rows, COMMIT, the `committed` moment, the locks released, the `released` moment. With Redis away the same
-    keys become PostgreSQL advisory locks that end with the transaction.
-
-    `before_waiting` runs once, outside of the transaction, where a lock is not free: what it raises ends the write.
-    In a rush most of those who queue would only be told that there is nothing left.
-
-    Raises LockTimeout when a lock cannot be had within `LOCK_WAIT_SECONDS`; nothing was changed then.
-    """
-    keys = tuple(sorted(set(keys), key=_order))
-    patience = _Patience(before_waiting)
-    unit = Transaction()
-    with (
-        _turns.held(keys, patience),
-        _redis_locks.held(keys, patience) as locked,
-        transaction.atomic(durable=True),
-    ):
-        if not locked:
-            _lock_in_database(keys)
-        yield unit
-        unit.write_appended()
-    unit.run_released()
-
-
-@contextmanager
-def single_flight(key: str) -> Iterator[None]:
-    """Hold `key` without a transaction, as well as it can be had: for work that is wasteful, not wrong, to do twice.
-
-    Raises LockTimeout after `LOCK_WAIT_SECONDS`; with Redis away only this process takes turns.
-    """
-    patience = _Patience()
-    with _turns.held((key,), patience), _redis_locks.held((key,), patience):
-        yield
-
-
-def _order(key: str) -> tuple[bool, str]:
-    # One order for everyone, so that nobody waits in a circle. Requests come first: the twin of a running request then
-    # waits for that request by name, and can be told so, instead of for whatever the running one holds.
-    return not key.startswith("request:"), key
-
-
 class KeyTimeout(LockTimeout):
     """A LockTimeout that knows which key could not be had."""
 
@@ -100,57 +57,75 @@ class KeyTimeout(LockTimeout):
         metrics.LOCK_TIMEOUTS.inc()
 
 
-def _lock_in_database(keys: Sequence[str]) -> None:
-    # unnest keeps the sorted order, so two carts that share products cannot wait for each other in a circle.
+_ADVISORY = "SELECT key FROM jsonb_array_elements_text(%s::jsonb) AS key WHERE"
+TRY_ADVISORY_LOCKS = f"{_ADVISORY} NOT pg_try_advisory_xact_lock(hashtextextended(key, 0))"
+WAIT_FOR_ADVISORY_LOCKS = f"{_ADVISORY} pg_advisory_xact_lock(hashtextextended(key, 0)) IS NULL"
+
+
+def try_advisory_locks(keys: Sequence[str]) -> Statement:
+    """Locks these keys until the transaction ends; returns those that another transaction holds."""
     metrics.LOCK_FALLBACKS.inc()
-    sql.execute("SELECT pg_advisory_xact_lock(hashtextextended(key, 0)) FROM unnest(%s::text[]) AS key", [list(keys)])
+    return Statement(TRY_ADVISORY_LOCKS, (orjson.dumps(keys),))
 
 
-class _Patience:
-    """How long a write waits for its locks altogether, and what it looks at before it does."""
+@contextmanager
+def locked_transaction(*keys: str) -> Iterator[Transaction]:
+    """Hold `keys` around one durable transaction on Django's connection: for staff edits, which save models.
 
-    def __init__(self, before_waiting: Callable[[], object] | None = None) -> None:
-        self._deadline: float = time.monotonic() + settings.LOCK_WAIT_SECONDS
-        self._before_waiting = before_waiting
+    In this order: the Redis locks, BEGIN, the body, the rows that it added to tables of the transaction, COMMIT, the
+    `committed` moment, the locks released, the `released` moment. With Redis away the same keys become PostgreSQL
+    advisory locks, taken in their sorted order.
 
-    def seconds_left(self) -> float:
-        return max(0.0, self._deadline - time.monotonic())
+    Raises LockTimeout when a lock cannot be had within `LOCK_WAIT_SECONDS`; nothing was changed then.
+    """
+    shared = Transaction()
+    keys = tuple(sorted(set(keys)))
+    with redis_locks.held_in_time(keys) as is_fallback, transaction.atomic(durable=True):
+        if is_fallback:
+            metrics.LOCK_FALLBACKS.inc()
+            sql.execute(WAIT_FOR_ADVISORY_LOCKS, [orjson.dumps(keys).decode()])
+        yield shared
+        afterwards = shared.keep()
+        for statement in shared.writes():
+            sql.run(statement)
+        for then in shared.committed():
+            transaction.on_commit(then, robust=True)
+    for then in (*shared.released(), *afterwards):
+        call_and_log(then)
 
-    def about_to_wait(self) -> None:
-        """Raises what speaks against waiting."""
-        look, self._before_waiting = self._before_waiting, None
-        if look is not None:
-            look()
+
+def load(shared: Transaction) -> None:
+    """Lock and read what the tables of a `locked_transaction` want, waiting for rows that others hold."""
+    for table, statement in shared.reads():
+        table.accept(sql.run(statement))
+
+
+@contextmanager
+def single_flight(key: str) -> Iterator[None]:
+    """Hold `key` without a transaction, as well as it can be had: for work that is wasteful, not wrong, to do twice.
+
+    Raises LockTimeout after `LOCK_WAIT_SECONDS`; with Redis away only this process takes turns.
+    """
+    deadline = time.monotonic() + settings.LOCK_WAIT_SECONDS
+    with _turns.held(key, deadline), redis_locks.held_in_time((key,), deadline):
+        yield
 
 
 class _Turns:
-    """One thread per key at a time within this process.
-
-    Redis then sees one contender per process and key, and a thread that waits here is woken at once, where a wait on
-    Redis ends at the next poll.
-    """
+    """One thread per key at a time within this process: woken at once, where a wait on Redis ends at the next poll."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiting: dict[str, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def held(self, keys: Sequence[str], patience: _Patience) -> Iterator[None]:
-        with ExitStack() as stack:
-            for key in keys:
-                stack.enter_context(self._one(key, patience))
-            yield
-
-    @contextmanager
-    def _one(self, key: str, patience: _Patience) -> Iterator[None]:
+    def held(self, key: str, deadline: float) -> Iterator[None]:
         with self._guard:
             lock, interested = self._waiting.get(key, (threading.Lock(), 0))
             self._waiting[key] = (lock, interested + 1)
         try:
-            if not lock.acquire(blocking=False):
-                patience.about_to_wait()
-                if not lock.acquire(timeout=patience.seconds_left()):
-                    raise KeyTimeout(key)
+            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                raise KeyTimeout(key)
             try:
                 yield
             finally:
@@ -164,23 +139,46 @@ class _Turns:
                     self._waiting[key] = (lock, interested - 1)
 
 
-@dataclass(frozen=True)
-class _Held:
-    keys: Sequence[str]
-    token: str
+class Held(NamedTuple):
+    """What came of asking for the locks of several writes."""
+
+    blocked_by: Sequence[str | None]
+    """For each write the key that another process holds; None where the write has all of its keys."""
+    is_fallback: bool = False
+    """Redis is away: the keys have to be locked in PostgreSQL."""
 
 
-class _RedisLocks:
-    """All keys of one write in one Lua call: taken together or not at all, so no partial hold and no deadlock."""
+class RedisLocks:
+    """The locks of several writes in one Lua call, each write's all together or none: no partial hold, no deadlock.
+
+    Writes of one call share their locks. Two processes that want the same key take turns: whoever found it taken is
+    next (`{key}:next`), and the other does not get it again before.
+    """
 
     _ACQUIRE = """
-        for position = 1, #KEYS do
-            if redis.call('exists', KEYS[position]) == 1 then return position end
+        local token, ttl, process, turn = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+        local first, answers = 1, {}
+        for write = 5, #ARGV do
+            local last, blocked = first + ARGV[write] - 1, 0
+            for position = first, last do
+                local holder = redis.call('get', KEYS[position])
+                local next_process = not holder and redis.call('get', KEYS[position] .. ':next')
+                if holder and holder ~= token or next_process and next_process ~= process then
+                    blocked = position
+                    redis.call('set', KEYS[position] .. ':next', process, 'px', turn, 'nx')
+                    break
+                end
+            end
+            if blocked == 0 then
+                for position = first, last do
+                    redis.call('set', KEYS[position], token, 'px', ttl)
+                    redis.call('del', KEYS[position] .. ':next')
+                end
+            end
+            answers[#answers + 1] = blocked
+            first = last + 1
         end
-        for position = 1, #KEYS do
-            redis.call('set', KEYS[position], ARGV[1], 'px', ARGV[2])
-        end
-        return 0
+        return answers
     """
     _RELEASE = """
         local released = 0
@@ -194,67 +192,80 @@ class _RedisLocks:
     # Only another process can be in the way here, and it holds its lock for a few milliseconds.
     _FIRST_WAIT_SECONDS = 0.001
     _LONGEST_WAIT_SECONDS = 0.02
+    _TURN_MS = 50
+    """How long a key is kept for the process that is next: several of its polls."""
 
     def __init__(self) -> None:
+        self._process = secrets.token_hex(8)
         # A command without an answer may have happened: its keys are freed as soon as Redis answers again, or they
         # would block their users for a whole TTL.
-        self._doubtful: deque[_Held] = deque(maxlen=10_000)
+        self._doubtful: deque[tuple[str, Sequence[str]]] = deque(maxlen=10_000)
 
     @contextmanager
-    def held(self, keys: Sequence[str], patience: _Patience) -> Iterator[bool]:
-        """Yields whether Redis holds the keys; False asks the caller to lock elsewhere."""
-        if not keys:
-            yield True
-            return
-        held = _Held(keys, secrets.token_hex(12))
-        locked = self._acquire(held, patience)
+    def held(self, writes: Sequence[Sequence[str]]) -> Iterator[Held]:
+        """Ask once for the keys of each write, and hold those that are free."""
+        token = secrets.token_hex(12)
+        held = self._acquire(token, writes)
         try:
-            yield locked
+            yield held
         finally:
-            if locked:
-                self._release(held)
+            if not held.is_fallback:
+                had = [keys for keys, blocked_by in zip(writes, held.blocked_by, strict=True) if blocked_by is None]
+                self._release(token, list(dict.fromkeys(key for keys in had for key in keys)))
 
-    def _acquire(self, held: _Held, patience: _Patience) -> bool:
+    @contextmanager
+    def held_in_time(self, keys: Sequence[str], deadline: float | None = None) -> Iterator[bool]:
+        """Hold `keys`, waiting for them; yields whether Redis is away. Raises KeyTimeout."""
+        until = deadline or time.monotonic() + settings.LOCK_WAIT_SECONDS
+        token = secrets.token_hex(12)
         wait = self._FIRST_WAIT_SECONDS
-        ttl_ms = int(settings.LOCK_TTL_SECONDS * 1000)
+        while (blocked_by := (held := self._acquire(token, [keys])).blocked_by[0]) is not None:
+            if time.monotonic() + wait > until:
+                raise KeyTimeout(blocked_by)
+            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+            wait = min(wait * 1.5, self._LONGEST_WAIT_SECONDS)
+        try:
+            yield held.is_fallback
+        finally:
+            if not held.is_fallback:
+                self._release(token, keys)
+
+    def _acquire(self, token: str, writes: Sequence[Sequence[str]]) -> Held:
+        keys = [key for keys in writes for key in keys]
+        if not keys:
+            return Held([None] * len(writes))
+        arguments = (int(settings.LOCK_TTL_SECONDS * 1000), self._process, self._TURN_MS, *map(len, writes))
         try:
             self._free_doubtful()
-            while blocked_at := self._run(self._ACQUIRE, held, ttl_ms):
-                patience.about_to_wait()
-                if wait > patience.seconds_left():
-                    raise KeyTimeout(held.keys[blocked_at - 1])
-                time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
-                wait = min(wait * 1.5, self._LONGEST_WAIT_SECONDS)
+            positions = redis.locks.run_script(self._ACQUIRE, keys, [token, *arguments])
         except redis.RedisAway as away:
             if away.__cause__ is not None:
-                self._doubtful.append(held)
-            return False
-        return True
+                self._doubtful.append((token, keys))
+            return Held([None] * len(writes), is_fallback=True)
+        return Held([keys[position - 1] if position else None for position in positions])
 
-    def _release(self, held: _Held) -> None:
-        try:
-            released = self._run(self._RELEASE, held)
-        except redis.RedisAway:
-            self._doubtful.append(held)
+    def _release(self, token: str, keys: Sequence[str]) -> None:
+        if not keys:
             return
-        if released < len(held.keys):
-            # The write is committed by now, and the database judged it: worth knowing, not worth failing.
-            metrics.LOCKS_LOST.inc(len(held.keys) - released)
-            logger.warning("%d of the locks %s were gone before their release", len(held.keys) - released, held.keys)
+        try:
+            released = int(redis.locks.run_script(self._RELEASE, keys, [token]))
+        except redis.RedisAway:
+            self._doubtful.append((token, keys))
+            return
+        if released < len(keys):
+            # The writes are committed by now, and the database judged them: worth knowing, not worth failing.
+            metrics.LOCKS_LOST.inc(len(keys) - released)
+            logger.warning("%d of the locks %s were gone before their release", len(keys) - released, keys)
 
     def _free_doubtful(self) -> None:
         while self._doubtful:
-            held = self._doubtful.popleft()
+            token, keys = self._doubtful.popleft()
             try:
-                self._run(self._RELEASE, held)
+                redis.locks.run_script(self._RELEASE, keys, [token])
             except redis.RedisAway:
-                self._doubtful.append(held)
+                self._doubtful.append((token, keys))
                 raise
-
-    @staticmethod
-    def _run(script: str, held: _Held, *arguments: int) -> int:
-        return int(redis.locks.run_script(script, held.keys, [held.token, *arguments]))
 
 
 _turns = _Turns()
-_redis_locks = _RedisLocks()
+redis_locks = RedisLocks()

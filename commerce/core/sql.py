@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 from django.db import DatabaseError, connection
 
+from commerce.core.pipeline import Rows, Statement
+
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
 
@@ -32,6 +34,14 @@ def execute(sql: str, params: Params = ()) -> int:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return int(cursor.rowcount)
+
+
+def run(statement: Statement) -> Rows:
+    """Run a statement of a transaction's tables on Django's connection, and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, [parameter.decode() for parameter in statement.parameters])
+        rows: Rows = cursor.fetchall() if cursor.description else []
+        return rows
 
 
 def sqlstate(error: DatabaseError) -> str | None:

@@ -9,21 +9,19 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from django.db import IntegrityError
 from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from commerce.core.errors import DomainError, Unavailable
+from commerce.core.errors import DomainError
 from commerce.core.locks import KeyTimeout
-from commerce.core.sql import violated_constraint
 from commerce.http.authentication import caller_of
 from commerce.http.json import JSON, dump, json_response
 from commerce.http.problems import problem_response
-from commerce.idempotency import claims
-from commerce.idempotency.claims import Answer, Claim, Once
+from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
 from commerce.idempotency.errors import RequestInProgress
+from commerce.idempotency.once import Once
 
 T = TypeVar("T")
 
@@ -48,21 +46,25 @@ def answer_once(
 
     if claim is None:
         return _respond(answer_of(use_case(Once())))
-    once = Once(claim, answer_of)
+    refused: list[HttpResponse] = []
+
+    def answer_of_refusal(refusal: DomainError) -> Answer:
+        refused[:] = [problem_response(request._request, refusal)]
+        return Answer(refused[0].status_code, refused[0].headers["Content-Type"], refused[0].content)
+
+    once = Once(claim, answer_of, answer_of_refusal)
     try:
         use_case(once)
+    except AlreadyAnswered as repeat:
+        return _respond(repeat.answer, replayed=True)
     except KeyTimeout as timeout:
         if timeout.key != claim.lock:
             raise
         raise RequestInProgress from timeout
-    except IntegrityError as error:
-        if violated_constraint(error) != claims.ONE_ANSWER_PER_KEY:
+    except DomainError:
+        if once.answer is None or not refused:
             raise
-        return _replay(request, claim) or _again(request, claim, use_case, render, body)
-    except Unavailable:
-        raise
-    except DomainError as refusal:
-        return _refuse(request, claim, refusal)
+        return refused[0]
     if once.answer is None:
         raise RuntimeError("The use case did not remember its answer.")
     return _respond(once.answer)
@@ -78,25 +80,6 @@ def claim_of(request: Request, body: Any) -> Claim | None:
     canonical_body = json.dumps(body, sort_keys=True)
     fingerprint = hashlib.sha256(f"{request.method}\n{request.path}\n{canonical_body}".encode()).digest()
     return Claim(caller_of(request).id, key, fingerprint)
-
-
-def _replay(request: Request, claim: Claim) -> HttpResponse | None:
-    earlier = claims.earlier_answer(claim)
-    return _respond(earlier, replayed=True) if earlier else None
-
-
-def _again(
-    request: Request, claim: Claim, use_case: Callable[[Once], T], render: Callable[[T], Any], body: Any
-) -> HttpResponse:
-    claims.forget_expired(claim)
-    return answer_once(request, use_case, render, body=body)
-
-
-def _refuse(request: Request, claim: Claim, refusal: DomainError) -> HttpResponse:
-    problem = problem_response(request._request, refusal)
-    ours = Answer(problem.status_code, problem.headers["Content-Type"], problem.content)
-    stands = claims.remember_refusal(claim, ours)
-    return problem if stands is ours else _respond(stands, replayed=True)
 
 
 def _respond(answer: Answer, *, replayed: bool = False) -> HttpResponse:

@@ -4,7 +4,6 @@ Owns the record and its 24 hours; never knows what the request was about. There 
 answer is inserted together with its effect, and the unique index undoes whichever attempt comes second.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,15 +13,11 @@ from django.utils import timezone
 
 from commerce.core import sql
 from commerce.core.locks import request_lock
-from commerce.core.transaction import Transaction
+from commerce.core.pipeline import Rows, Statement
+from commerce.core.transaction import Table, as_json
 from commerce.idempotency.errors import IdempotencyKeyReused
 
 ONE_ANSWER_PER_KEY = "idempotency_key_one_per_caller"
-
-INSERT_ANSWER = """
-    INSERT INTO idempotency_key (caller_id, key, fingerprint, status, content_type, body, created_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s)
-"""
 
 
 @dataclass(frozen=True)
@@ -48,38 +43,86 @@ class Claim:
         """Requests with the same key wait for each other, so that the second finds the first one's answer."""
         return request_lock(self.caller_id, self.key)
 
-    def insert_parameters(self, answer: Answer, now: datetime) -> tuple[Any, ...]:
-        return (
-            self.caller_id,
-            self.key,
-            self.fingerprint,
-            answer.status,
-            answer.content_type,
-            answer.body,
-            now,
+
+class AlreadyAnswered(Exception):
+    """The request has been done already; this is what its caller was told."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer)
+        self.answer = answer
+
+
+class Answers(Table):
+    """The answers that a transaction finds and gives."""
+
+    READ = """
+        SELECT caller_id, key, fingerprint, status, content_type, body, created_at
+        FROM idempotency_key JOIN jsonb_to_recordset(%s::jsonb) AS asked (caller_id bigint, key text)
+            USING (caller_id, key)
+    """
+    FORGET = """
+        DELETE FROM idempotency_key USING jsonb_to_recordset(%s::jsonb) AS expired (caller_id bigint, key text)
+        WHERE idempotency_key.caller_id = expired.caller_id AND idempotency_key.key = expired.key
+    """
+    INSERT = """
+        INSERT INTO idempotency_key (caller_id, key, fingerprint, status, content_type, body, created_at)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+            caller_id bigint, key text, fingerprint bytea, status smallint, content_type text, body bytea,
+            created_at timestamptz
         )
-
-
-class Once:
-    """How a use case happens once for its caller's key; without a claim it simply happens.
-
-    `locks` belong to the locks of the use case, and `remember(unit, result)` is its last step inside the transaction.
     """
 
-    def __init__(self, claim: Claim | None = None, render: Callable[[Any], Answer] | None = None) -> None:
-        self._claim = claim
-        self._render = render
-        self.answer: Answer | None = None
+    def __init__(self) -> None:
+        self._asked: list[dict[str, Any]] = []
+        self._expired: list[dict[str, Any]] = []
+        self._known: dict[tuple[int, str], tuple[bytes, Answer]] = {}
+        self._given: list[dict[str, Any]] = []
 
-    @property
-    def locks(self) -> tuple[str, ...]:
-        return (self._claim.lock,) if self._claim else ()
+    def ask(self, claim: Claim) -> None:
+        """Look for the answer given under this key before."""
+        self._asked.append({"caller_id": claim.caller_id, "key": claim.key})
 
-    def remember(self, unit: Transaction, result: object) -> None:
-        if self._claim is None or self._render is None:
+    def require_unanswered(self, claim: Claim) -> None:
+        """Raises AlreadyAnswered, or IdempotencyKeyReused where another request was answered under this key."""
+        known = self._known.get((claim.caller_id, claim.key))
+        if known is None:
             return
-        self.answer = self._render(result)
-        unit.append(INSERT_ANSWER, self._claim.insert_parameters(self.answer, timezone.now()))
+        fingerprint, answer = known
+        if fingerprint != claim.fingerprint:
+            raise IdempotencyKeyReused
+        raise AlreadyAnswered(answer)
+
+    def add(self, claim: Claim, answer: Answer, now: datetime) -> None:
+        """Keep the answer. The last step of a write: nothing undoes it."""
+        self._known[claim.caller_id, claim.key] = (claim.fingerprint, answer)
+        self._given.append(
+            {
+                "caller_id": claim.caller_id,
+                "key": claim.key,
+                "fingerprint": claim.fingerprint,
+                "status": answer.status,
+                "content_type": answer.content_type,
+                "body": answer.body,
+                "created_at": now,
+            }
+        )
+
+    def read(self) -> Statement | None:
+        return Statement(self.READ, (as_json(self._asked),)) if self._asked else None
+
+    def accept(self, rows: Rows) -> None:
+        oldest = oldest_kept(timezone.now())
+        for caller_id, key, fingerprint, status, content_type, body, created_at in rows:
+            if created_at <= oldest:
+                self._expired.append({"caller_id": caller_id, "key": key})
+            else:
+                self._known[caller_id, key] = (bytes(fingerprint), Answer(status, content_type, bytes(body)))
+
+    def clear(self) -> Statement | None:
+        return Statement(self.FORGET, (as_json(self._expired),)) if self._expired else None
+
+    def write(self) -> tuple[str, bytes] | None:
+        return (self.INSERT, as_json(self._given)) if self._given else None
 
 
 def earlier_answer(claim: Claim) -> Answer | None:
@@ -106,21 +149,6 @@ def forget_expired(claim: Claim) -> None:
         "DELETE FROM idempotency_key WHERE caller_id = %s AND key = %s AND created_at <= %s",
         [claim.caller_id, claim.key, oldest_kept(timezone.now())],
     )
-
-
-def remember_refusal(claim: Claim, answer: Answer) -> Answer:
-    """Keep a refusal for replays and return the answer that stands: this one, or an earlier one.
-
-    The refused attempt is rolled back, so a twin of it may have been answered in between; then that answer is the one.
-    """
-    insert = f"{INSERT_ANSWER} ON CONFLICT ON CONSTRAINT {ONE_ANSWER_PER_KEY} DO NOTHING"
-    if sql.execute(insert, claim.insert_parameters(answer, timezone.now())):
-        return answer
-    earlier = earlier_answer(claim)
-    if earlier is None:
-        forget_expired(claim)
-        return remember_refusal(claim, answer)
-    return earlier
 
 
 def oldest_kept(now: datetime) -> datetime:

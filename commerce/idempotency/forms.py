@@ -14,7 +14,8 @@ from django.db import IntegrityError
 from commerce.core.errors import DomainError
 from commerce.core.sql import violated_constraint
 from commerce.idempotency import claims
-from commerce.idempotency.claims import Answer, Claim, Once
+from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
+from commerce.idempotency.once import Once
 
 T = TypeVar("T")
 
@@ -36,6 +37,8 @@ class OnceForm(forms.Form):
         once = Once(claim, lambda result: Answer(200, TEXT, sentence(result).encode()))
         try:
             use_case(once)
+        except AlreadyAnswered as repeat:
+            once.answer = repeat.answer
         except IntegrityError as error:
             if violated_constraint(error) != claims.ONE_ANSWER_PER_KEY:
                 raise

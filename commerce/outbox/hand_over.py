@@ -22,18 +22,19 @@ logger = logging.getLogger(__name__)
 _STOP_SECONDS = 6.0
 
 
-def after_release(event_id: str, destinations: tuple[str, ...]) -> None:
-    """The messages of `event_id` are committed and the locks of their write are released."""
-    for destination in destinations:
-        tried = destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync"
-        if tried and _delivered(event_id):
-            continue
-        if settings.OUTBOX_DISPATCH_IN_WEB:
-            _threads.wake(destination, failed=tried)
+def delivers_in_request(destination: str) -> bool:
+    """Whether a request calls this destination itself, after its transaction (`DATA_PLATFORM_DELIVERY=sync`)."""
+    return destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync"
+
+
+def deliver_in_request(event_id: str) -> None:
+    """Call the data platform about this event now. What fails is left to the dispatcher."""
+    if not _delivered(event_id) and settings.OUTBOX_DISPATCH_IN_WEB:
+        _threads.wake(DATA_PLATFORM, failed=True)
 
 
 def wake(destinations: Collection[str]) -> None:
-    """Something else than a write has made messages due."""
+    """Messages to these destinations are due."""
     if settings.OUTBOX_DISPATCH_IN_WEB:
         for destination in destinations:
             _threads.wake(destination)

@@ -5,20 +5,31 @@ Owns the CloudEvents envelope and the outbox rows; never opens a connection to a
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import orjson
 from django.conf import settings
-from django.utils import timezone
 
-from commerce.core.transaction import Transaction
-from commerce.outbox.hand_over import after_release
+from commerce.core.times import local_time
+from commerce.core.transaction import NewRows, Transaction
+from commerce.outbox.hand_over import deliver_in_request, delivers_in_request, wake
 from commerce.outbox.routes import destinations_of
 
-INSERT_MESSAGES = """
-    INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
-    SELECT %s, %s, %s, %s, destination, %s FROM unnest(%s::text[]) AS destination
-"""
+
+class OutboxMessages(NewRows):
+    """One row per event and destination. Afterwards the dispatchers of the destinations are woken, once each."""
+
+    INSERT = """
+        INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+            event_id text, type text, aggregate_type text, aggregate_id text, destination text, payload text
+        )
+    """
+
+    def released(self) -> None:
+        destinations = {row["destination"] for row in self.rows}
+        wake([destination for destination in destinations if not delivers_in_request(destination)])
 
 
 @dataclass(frozen=True)
@@ -48,25 +59,26 @@ class Event:
                 "source": settings.EVENT_SOURCE,
                 "type": self.type,
                 "subject": f"{self.aggregate_type}/{self.source_id}",
-                "time": timezone.localtime(self.occurred_at).isoformat(),
+                "time": local_time(self.occurred_at),
                 "datacontenttype": "application/json",
                 "data": self.data,
             }
         )
 
 
-def publish(unit: Transaction, event: Event) -> None:
-    """Write one message per destination of `event`; they leave after the locks of `unit` are released."""
-    destinations = destinations_of(event.type)
-    unit.append(
-        INSERT_MESSAGES,
-        (
-            event.id,
-            event.type,
-            event.aggregate_type,
-            str(event.user_id),
-            event.as_cloud_event().decode(),
-            list(destinations),
-        ),
-    )
-    unit.on_released(lambda: after_release(event.id, destinations))
+def publish(transaction: Transaction, event: Event) -> None:
+    """Write one message per destination of `event`; they leave once the locks are released."""
+    payload = event.as_cloud_event().decode()
+    for destination in destinations_of(event.type):
+        transaction[OutboxMessages].add(
+            {
+                "event_id": event.id,
+                "type": event.type,
+                "aggregate_type": event.aggregate_type,
+                "aggregate_id": str(event.user_id),
+                "destination": destination,
+                "payload": payload,
+            }
+        )
+        if delivers_in_request(destination):
+            transaction.afterwards(partial(deliver_in_request, event.id))

@@ -13,7 +13,7 @@ from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff
 from commerce.core.locks import locked_transaction
 from commerce.core.sql import violated_constraint
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from products import services
 from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 from products.models import Product, StockMovement

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from commerce.audit.record import Staff
 from commerce.core import page_cache, redis
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from products import services, views
 from products.models import Product
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of

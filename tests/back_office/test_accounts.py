@@ -6,7 +6,7 @@ import pytest
 
 from balances.models import User
 from balances.services import charge_balance
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
 from coupons.services import issue_coupon
 from tests.back_office.staff import Page, Staff

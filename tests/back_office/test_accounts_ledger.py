@@ -13,7 +13,7 @@ from balances.selectors import ledger_of_order
 from balances.services import adjust_balance
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from orders.models import Order
 from orders.services import cancel_order
 from tests.back_office.staff import Staff

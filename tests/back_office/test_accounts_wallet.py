@@ -12,7 +12,7 @@ from balances.models import EntryType, LedgerEntry, User
 from balances.services import adjust_balance, charge_balance
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.invariants.check import invariants, violation_of
 from commerce.outbox.models import OutboxMessage
 from orders.services import place_order

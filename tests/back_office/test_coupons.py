@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Deed
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons.errors import CouponTermsFixed
 from coupons.models import Coupon
 from coupons.services import issue_coupon, save_coupon

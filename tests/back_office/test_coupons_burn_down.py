@@ -10,7 +10,7 @@ from django.utils import timezone
 from commerce.audit.models import StaffAction
 from commerce.core import sql
 from commerce.core.errors import DomainError
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons import operations, selectors
 from coupons.errors import CouponNotOpen, CouponSoldOut
 from coupons.models import Coupon, CouponState, UserCoupon, UserCouponStatus

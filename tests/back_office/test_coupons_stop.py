@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Deed
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons import operations
 from coupons.errors import CouponNotOpen, CouponNotRunning
 from coupons.models import Coupon, UserCoupon

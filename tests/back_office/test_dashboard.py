@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from balances.models import User
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
 from coupons.models import Coupon
 from coupons.services import issue_coupon

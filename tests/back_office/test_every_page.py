@@ -9,8 +9,8 @@ from django.test import Client
 from balances.models import LedgerEntry, User
 from balances.services import charge_balance
 from commerce.audit.models import StaffAction
-from commerce.idempotency.claims import Once
 from commerce.idempotency.models import IdempotencyKey
+from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from coupons.models import Coupon, UserCoupon

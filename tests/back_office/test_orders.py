@@ -9,7 +9,7 @@ from django.utils import timezone
 from balances.models import LedgerEntry, User
 from commerce.audit.record import Staff as Colleague
 from commerce.core import sql
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.outbox.models import OutboxMessage
 from coupons.models import UserCoupon
 from orders.admin import searching

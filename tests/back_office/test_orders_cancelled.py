@@ -10,7 +10,7 @@ import pytest
 from balances.models import LedgerEntry, User
 from commerce.audit.models import StaffAction
 from commerce.core.locks import product_lock, single_flight
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.invariants.check import invariants, violation_of
 from coupons.models import UserCoupon
 from orders.models import Order

@@ -11,7 +11,7 @@ from openpyxl import load_workbook
 
 from balances.models import User
 from commerce.audit.models import StaffAction
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.staff_pages import exports
 from orders.models import Order
 from orders.services import cancel_order

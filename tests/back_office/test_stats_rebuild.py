@@ -12,7 +12,7 @@ from django.utils import timezone
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Deed
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from products.models import Product
 from stats import operations
 from stats.errors import TooMuchToRecount

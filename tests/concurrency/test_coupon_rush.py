@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from balances.models import User
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons.models import Coupon, UserCoupon
 from coupons.services import issue_coupon
 from tests.books import broken_rules

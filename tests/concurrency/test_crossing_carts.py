@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from balances.models import User
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from orders.services import place_order
 from products.models import Product
 from tests.books import broken_rules

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from balances.models import LedgerEntry, User
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product, StockMovement

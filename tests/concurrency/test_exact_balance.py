@@ -10,7 +10,7 @@ import pytest
 
 from balances.models import LedgerEntry, User
 from balances.services import charge_balance
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from orders.models import Order
 from orders.services import place_order
 from products.models import Product

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from balances.models import User
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from orders.models import Order
 from orders.services import place_order
 from products.models import Product

@@ -4,7 +4,7 @@ from functools import partial
 
 from balances.models import EntryType, LedgerEntry
 from balances.services import charge_balance
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from orders.models import Order
 from products.models import MovementReason, StockMovement
 from tests.factories import ProductFactory, UserFactory, order_of

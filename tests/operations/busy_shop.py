@@ -12,7 +12,8 @@ from balances.services import charge_balance
 from commerce.audit.record import Staff
 from commerce.core import sql
 from commerce.http.json import JSON, dump
-from commerce.idempotency.claims import Answer, Claim, Once
+from commerce.idempotency.claims import Answer, Claim
+from commerce.idempotency.once import Once
 from coupons.models import UserCoupon
 from coupons.services import issue_coupon
 from orders.events import order_as_json

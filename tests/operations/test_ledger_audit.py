@@ -14,7 +14,7 @@ from django.db import connection
 
 from balances.services import charge_balance
 from commerce.core import sql
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.invariants.check import altered_ledgers, invariants, violation_of
 from tests.factories import UserFactory, charged
 from tests.operations.busy_shop import BusyShop, busy_shop

@@ -14,7 +14,7 @@ from commerce.core import sql
 from commerce.demo.catalogue import INACTIVE_ID, NEARLY_SOLD_OUT, NOT_YET_OPEN, OPEN_FIXED, OPEN_PERCENT, PASSED
 from commerce.demo.rows import rows_of
 from commerce.demo.week import plan_week
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.invariants.check import invariants, violation_of
 from coupons.errors import CouponNotOpen
 from coupons.models import Coupon, UserCoupon

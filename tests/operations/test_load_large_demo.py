@@ -22,7 +22,7 @@ from commerce.demo.load import Outcome, load_large_demo
 from commerce.demo.rows import coupon_of
 from commerce.demo.year import Year
 from commerce.demo.year_rows import Tables, YearRows
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from commerce.invariants.check import altered_ledgers, invariants, violation_of
 from commerce.invariants.rule import Violation
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage

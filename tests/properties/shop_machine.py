@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from commerce.audit.record import Staff
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons.models import Coupon
 from coupons.services import create_coupon, save_coupon
 from products.models import Product

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balances.selectors import ledger_of
 from balances.services import charge_balance
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from tests.factories import UserFactory
 from tests.properties.clock import Clock, stopped_at
 

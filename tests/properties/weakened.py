@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from balances import operations as money
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons.rules import Discount
 from orders import services as orders
 from tests.layers import constraint_dropped

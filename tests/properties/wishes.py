@@ -8,7 +8,7 @@ from typing import Any
 
 from balances.serializers import ChargeSerializer
 from balances.services import charge_balance
-from commerce.idempotency.claims import Once
+from commerce.idempotency.once import Once
 from coupons.serializers import UserCouponSerializer
 from coupons.services import issue_coupon
 from orders.events import order_as_json

@@ -1,0 +1,180 @@
+"""Group commit: writes that wait at the same time share one transaction of two round trips.
+
+Owns the queue of a process, its leader and its connections; the transaction itself is in `group`.
+
+The thread that finds no leader leads: it takes what waits, 64 writes at most, and runs it as one group. Then it passes
+the lead on and wakes the others. A write that arrives alone is a group of one, so there is one way to write.
+"""
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+from typing import TypeVar
+
+from commerce.core.group import Group, Member, Write
+from commerce.core.locks import KeyTimeout, redis_locks
+from commerce.core.pipeline import Pipeline
+from commerce.core.transaction import call_and_log
+
+T = TypeVar("T")
+
+MOST_WRITES = 64
+"""In one transaction."""
+_MOST_LEADERS = 4
+_SLOW_SECONDS = 0.1
+"""A group that takes longer does not hold up the queue: another leader takes what waits behind it."""
+_RETRY_SECONDS = 0.002
+"""Until locks are asked for again that another process holds. It holds them for a few milliseconds."""
+
+
+def commit(write: Write[T]) -> T:
+    """Run `write` together with others that wait, and return its result once that is durable.
+
+    Raises what `decide` raises, and LockTimeout where its locks or rows could not be had within `LOCK_WAIT_SECONDS`;
+    nothing was changed then. Raises django.db.Error where the database fails; where that is an OperationalError the
+    connection may have been lost after COMMIT was sent, and the change may have been made.
+    """
+    member = Member(write)
+    _queue.run(member)
+    for then in member.afterwards:
+        call_and_log(then)
+    result: T = member.result
+    return result
+
+
+def close_idle_connections() -> None:
+    """Close the connections that no group is using."""
+    _queue.close_idle_connections()
+
+
+class Queue:
+    """The writes of one process that wait for their group, in the order of arrival."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._waiting: deque[Member] = deque()
+        self._leaders = 0
+        self._last_group_began = 0.0
+        self._idle: list[Pipeline] = []
+
+    def run(self, member: Member) -> None:
+        """Return when the member is done. Raises its error."""
+        if self._join(member) or self._wait(member):
+            self._lead(member)
+        member.raise_error()
+
+    def close_idle_connections(self) -> None:
+        with self._guard:
+            idle, self._idle = self._idle, []
+        for pipeline in idle:
+            pipeline.close()
+
+    def _join(self, member: Member) -> bool:
+        """Join the queue; returns whether the member leads."""
+        with self._guard:
+            self._waiting.append(member)
+            member.leads = self._leaders == 0 or (
+                self._leaders < _MOST_LEADERS and time.monotonic() > self._last_group_began + _SLOW_SECONDS
+            )
+            self._leaders += member.leads
+            return member.leads
+
+    def _wait(self, member: Member) -> bool:
+        """Return when the member is done or shall lead; returns whether it leads."""
+        if not member.woken.acquire(timeout=max(0.0, member.deadline - time.monotonic())):
+            with self._guard:
+                if not member.leads and member in self._waiting:
+                    self._waiting.remove(member)
+                    member.fail(KeyTimeout(member.blocked_by))
+                    return False
+            # Its group is running, and ends in time.
+            member.woken.acquire()
+        return member.leads
+
+    def _lead(self, leader: Member) -> None:
+        """Run groups until the leader's own write is done, then pass the lead on."""
+        try:
+            while not leader.done:
+                members = self._next_members()
+                if members and not self._run(members):
+                    time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._guard:
+            heir = next((member for member in self._waiting if not member.leads), None)
+            if heir is None:
+                self._leaders -= 1
+                return
+            heir.leads = True
+        heir.woken.release()
+
+    def _next_members(self) -> list[Member]:
+        """Those who have waited longest. One that has to run alone is by itself."""
+        now = time.monotonic()
+        members: list[Member] = []
+        late: list[Member] = []
+        with self._guard:
+            self._last_group_began = now
+            while self._waiting and len(members) < MOST_WRITES:
+                if self._waiting[0].runs_alone and members:
+                    break
+                member = self._waiting.popleft()
+                (members if member.deadline > now else late).append(member)
+                if member.runs_alone and members:
+                    break
+        for member in late:
+            member.fail(KeyTimeout(member.blocked_by))
+        _wake(late)
+        return members
+
+    def _run(self, members: Sequence[Member]) -> bool:
+        """Run one group; return whether anything was done."""
+        try:
+            with redis_locks.held([member.keys for member in members]) as held:
+                admitted = [member for member, by in zip(members, held.blocked_by, strict=True) if by is None]
+                for member, blocked_by in zip(members, held.blocked_by, strict=True):
+                    member.blocked_by = blocked_by or ""
+                group = Group(admitted)
+                if admitted:
+                    group.run(self._connection, self._give_back, advisory=held.is_fallback)
+        except Exception as error:  # noqa: BLE001  # each member's own thread raises it
+            for member in members:
+                if not member.done:
+                    member.fail(error)
+            group = Group([])
+        with self._guard:
+            self._waiting.extendleft(member for member in reversed(members) if not member.done)
+        done = [member for member in members if member.done]
+        _wake(done)
+        group.after_release()
+        return bool(done)
+
+    def _connection(self) -> Pipeline:
+        """A connection to run a group on. Raises psycopg.OperationalError."""
+        while True:
+            with self._guard:
+                pipeline = self._idle.pop() if self._idle else None
+            if pipeline is None:
+                return Pipeline()
+            if pipeline.is_usable:
+                return pipeline
+            pipeline.close()
+
+    def _give_back(self, pipeline: Pipeline) -> None:
+        if pipeline.is_usable:
+            with self._guard:
+                self._idle.append(pipeline)
+
+
+def _wake(members: Sequence[Member]) -> None:
+    for member in members:
+        # One that leads is awake, or has been woken to lead.
+        if not member.leads:
+            member.woken.release()
+
+
+_queue = Queue()
