@@ -2,13 +2,14 @@
 
 from typing import Any
 
+from balances.models import LedgerEntry
 from balances.rules import Entry
 from commerce.outbox.publish import Event
 
 BALANCE_CHANGED = "balance-changed"
 
 
-def balance_changed(entry: Entry) -> Event:
+def balance_changed(entry: LedgerEntry | Entry) -> Event:
     """Every ledger entry is one such event, keyed by its owner."""
     data: dict[str, Any] = {
         "userId": entry.user_id,

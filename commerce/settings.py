@@ -116,7 +116,6 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
     "commerce.http.ending.LetGoMiddleware",
-    "commerce.http.admission.TurnAwayMiddleware",
     "commerce.http.bodies.BodyMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "commerce.http.back_office.Sessions",
@@ -186,12 +185,12 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
 
 # --- Overload ---------------------------------------------------------------------------------------------------------
 
-WEB_REQUESTS_AT_ONCE = env.int("WEB_REQUESTS_AT_ONCE", default=8)
-"""How many requests a web process works on at one time; it has as many database connections."""
-WEB_WAITING_ROOM = env.int("WEB_WAITING_ROOM", default=640)
-"""How many more may wait in each process; the rest is answered 503 at once."""
+WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=8)
+"""How many database connections the requests of a web process share; writes have a few besides."""
+WEB_WAITING = env.int("WEB_WAITING", default=640)
+"""How many requests of a web process may wait for one of them; the rest is answered 503 at once."""
 WEB_WAIT_SECONDS = env.float("WEB_WAIT_SECONDS", default=4.0)
-"""How long one waits for its turn before it is answered 503."""
+"""How long one waits before it is answered 503."""
 
 WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=512)
 """How many bodies are read at one time; fewer than a process has threads, so that slow clients leave some free."""
@@ -205,8 +204,8 @@ if WEB_ENDING_SECONDS < 0:
     raise ImproperlyConfigured("WEB_ENDING_SECONDS is 0 or more.")
 if WEB_BODIES_AT_ONCE < 1:
     raise ImproperlyConfigured("WEB_BODIES_AT_ONCE is 1 or more.")
-if WEB_REQUESTS_AT_ONCE < 1 or min(WEB_WAITING_ROOM, WEB_WAIT_SECONDS) < 0:
-    raise ImproperlyConfigured("WEB_REQUESTS_AT_ONCE is 1 or more, WEB_WAITING_ROOM and WEB_WAIT_SECONDS 0 or more.")
+if WEB_CONNECTIONS < 1 or min(WEB_WAITING, WEB_WAIT_SECONDS) < 0:
+    raise ImproperlyConfigured("WEB_CONNECTIONS is 1 or more, WEB_WAITING and WEB_WAIT_SECONDS 0 or more.")
 
 # --- PostgreSQL -------------------------------------------------------------------------------------------------------
 
@@ -402,7 +401,7 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {
         "request_id": {"()": "commerce.http.request_context.RequestIdFilter"},
-        "let_in": {"()": "commerce.http.admission.LetInFilter"},
+        "no_503": {"()": "commerce.http.request_context.UnavailableFilter"},
     },
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
     "handlers": {
@@ -410,5 +409,5 @@ LOGGING = {
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     # One line per refused request would drown the log in a coupon rush; the metrics count them.
-    "loggers": {"django.request": {"level": "ERROR", "filters": ["let_in"]}},
+    "loggers": {"django.request": {"level": "ERROR", "filters": ["no_503"]}},
 }

@@ -11,15 +11,16 @@ _django = get_wsgi_application()
 
 from django.conf import settings  # noqa: E402  # settings exist once Django is set up
 
-from commerce.http.admission import Admission, Place, WaitingRoom  # noqa: E402  # the same
+from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # the same
+from commerce.http.admission import SharingConnections  # noqa: E402  # the same
 from commerce.http.bodies import WholeBodies  # noqa: E402  # the same
 
-_room = WaitingRoom(
-    (Place() for _ in range(settings.WEB_REQUESTS_AT_ONCE)),
-    waiting=settings.WEB_WAITING_ROOM,
-    wait_seconds=settings.WEB_WAIT_SECONDS,
+_shared = SharedConnections(
+    settings.WEB_CONNECTIONS, waiting=settings.WEB_WAITING, wait_seconds=settings.WEB_WAIT_SECONDS
 )
 _bodies = WholeBodies(
-    Admission(_django, _room), largest_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE, at_once=settings.WEB_BODIES_AT_ONCE
+    SharingConnections(_django, _shared),
+    largest_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    at_once=settings.WEB_BODIES_AT_ONCE,
 )
 application = WhiteNoise(_bodies, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)

@@ -12,7 +12,7 @@ ORDER_COMPLETED = "order-completed"
 ORDER_CANCELLED = "order-cancelled"
 
 
-def order_completed(order: PlacedOrder) -> Event:
+def order_completed(order: Order | PlacedOrder) -> Event:
     return _event(ORDER_COMPLETED, order, order.created_at)
 
 

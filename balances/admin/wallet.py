@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminRadioSelectWidget
 
 from balances.errors import BalanceLimitExceeded, InsufficientBalance, UserNotFound
-from balances.models import LedgerEntry, User
+from balances.models import User
+from balances.rules import Entry
 from commerce.core.errors import DomainError
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.display import won, won_moved
@@ -73,7 +74,7 @@ class AdjustBalanceForm(OnceForm, ReasonForm):
             super().refuse(refusal)
 
 
-def adjusted(entry: LedgerEntry) -> str:
+def adjusted(entry: Entry) -> str:
     """The sentence about what was done."""
     values = {"balance": won(entry.balance_after), "amount": won_moved(entry.amount)}
     return str(_("The balance is %(balance)s now (%(amount)s).") % values)

@@ -234,10 +234,12 @@ class RedisLocks:
         keys = [key for keys in writes for key in keys]
         if not keys:
             return Held([None] * len(writes))
-        arguments = (int(settings.LOCK_TTL_SECONDS * 1000), self._process, self._TURN_MS, *map(len, writes))
+        ttl_ms = int(settings.LOCK_TTL_SECONDS * 1000)
+        counts = [len(keys) for keys in writes]
         try:
             self._free_doubtful()
-            positions = redis.locks.run_script(self._ACQUIRE, keys, [token, *arguments])
+            arguments = [token, ttl_ms, self._process, self._TURN_MS, *counts]
+            positions = redis.locks.run_script(self._ACQUIRE, keys, arguments)
         except redis.RedisAway as away:
             if away.__cause__ is not None:
                 self._doubtful.append((token, keys))

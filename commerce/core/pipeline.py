@@ -119,7 +119,7 @@ class Pipeline:
             while self._libpq.is_busy():
                 self._wait(_READABLE, deadline)
                 self._libpq.consume_input()
-            received = self._libpq.get_result()
+            received: pq.abc.PGresult | None = self._libpq.get_result()
             if received is None:
                 # What separates the results of two statements.
                 continue

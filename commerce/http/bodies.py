@@ -12,8 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.errors import DomainError, Refused
-from commerce.http.admission import Overloaded
+from commerce.core.errors import DomainError, Refused, Unavailable
 from commerce.http.problems import problem_response
 
 REFUSAL = "commerce.body_refusal"
@@ -30,6 +29,17 @@ class BodyCutShort(Refused):
     @property
     def detail(self) -> str | Promise:
         return _("The body did not arrive in full.")
+
+
+class Overloaded(Unavailable):
+    """More bodies are being sent than can be read in time."""
+
+    code = "service_unavailable"
+    title = _("Temporarily unavailable")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("Too many requests at once. Nothing was changed.")
 
 
 class WholeBodies:

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
+from http import HTTPStatus
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -35,6 +36,13 @@ class RequestIdFilter(logging.Filter):
         # Django logs a failed request once it has left the middleware, and brings the request along.
         record.request_id = getattr(getattr(record, "request", None), "request_id", request_id())
         return True
+
+
+class UnavailableFilter(logging.Filter):
+    """Leaves out answers with 503: in a rush there would be a line for each. The metrics count them."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _language_of(request: HttpRequest) -> str:

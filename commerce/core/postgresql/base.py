@@ -1,17 +1,42 @@
-"""The database engine: Django's own, with a cheap look at a kept connection and one type for integers.
+"""The database engine: Django's own, with connections that requests share, a cheap look at a kept connection and one
+type for integers.
 
-Owns the health check and how integers are sent; never changes what statements say.
+Owns how connections are kept and how integers are sent; never changes what statements say.
 """
 
 import select
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
+
+from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """PostgreSQL over connections that live as long as their thread."""
+    """PostgreSQL over connections that live as long as their thread, or are borrowed for a request."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:
+        super().__init__(*arguments, **keywords)
+        self._borrowed: tuple[SharedConnections, Slot] | None = None
+
+    def connect(self) -> None:
+        """Take over the kept connection of a borrowed slot, or connect."""
+        shared = of_this_request()
+        if shared is not None and self._borrowed is None:
+            self._borrowed = shared, shared.take()
+        kept = self._borrowed[1].connection if self._borrowed is not None else None
+        if not _is_usable(kept):
+            super().connect()
+            return
+        # What Django's own `connect` sets up: the connection is new to this thread.
+        self.connection = kept
+        self.autocommit = True
+        self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
+        self.savepoint_ids, self.atomic_blocks, self.run_on_commit = [], [], []
+        self.health_check_enabled, self.health_check_done = True, True
+        self.close_at = None
 
     def get_new_connection(self, conn_params: Any) -> Any:
         """psycopg sends an integer as the smallest type that holds it, and prepares a statement once per combination
@@ -21,14 +46,31 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection
 
-    def is_usable(self) -> bool:
-        """Django asks `is_usable` once per request; its own answer is a `SELECT 1`, a round trip on every request.
+    def give_back(self) -> None:
+        """End the loan of a connection, which goes on to the next request if it can be used."""
+        if self._borrowed is None:
+            return
+        (shared, slot), self._borrowed = self._borrowed, None
+        connection, self.connection = self.connection, None
+        try:
+            idle = connection is not None and connection.info.transaction_status == TransactionStatus.IDLE
+            if connection is not None and not idle:
+                connection.close()
+            slot.connection = connection if idle else None
+        finally:
+            shared.give_back(slot)
 
-        An idle PostgreSQL connection has nothing to say. When its socket is readable the server has closed it or is
-        about to (restart, terminated backend), so it is replaced before a statement is lost on it.
-        """
-        if self.connection is None or self.connection.closed:
-            return False
-        socket = select.poll()
-        socket.register(self.connection.fileno(), select.POLLIN)
-        return not socket.poll(0)
+    def is_usable(self) -> bool:
+        """Django asks `is_usable` once per request; its own answer is a `SELECT 1`, a round trip on every request."""
+        return _is_usable(self.connection)
+
+
+def _is_usable(connection: Any) -> bool:
+    """An idle PostgreSQL connection has nothing to say. When its socket is readable the server has closed it or is
+    about to (restart, terminated backend), so it is replaced before a statement is lost on it.
+    """
+    if connection is None or connection.closed:
+        return False
+    socket = select.poll()
+    socket.register(connection.fileno(), select.POLLIN)
+    return not socket.poll(0)
