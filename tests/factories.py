@@ -5,15 +5,17 @@ begins; never writes what a use case would refuse.
 """
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar, cast
 
+from django.db import transaction
 from django.utils import timezone
 from factory.declarations import LazyAttribute, LazyFunction, Sequence, SubFactory
 from factory.django import DjangoModelFactory
 
-from balances.models import EntryType, LedgerEntry, User
-from balances.operations import MOVE_BALANCE, NO_CEILING
+from balances.models import LedgerEntry, User
+from balances.rules import Account
 from commerce.core import sql
 from commerce.idempotency.once import Once
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
@@ -127,20 +129,15 @@ UserCouponFactory = cast("Maker[UserCoupon]", _UserCouponRows)
 
 def charged(user: User, amount: int = 1, *, at: datetime | None = None) -> LedgerEntry:
     """A charge of `amount` won, now or at another moment, without the event that would tell of it."""
-    row = sql.fetch_one(
-        MOVE_BALANCE,
-        {
-            "user_id": user.pk,
-            "amount": amount,
-            "type": EntryType.CHARGE.value,
-            "order_id": None,
-            "created_at": at or timezone.now(),
-            "ceiling": NO_CEILING,
-        },
-    )
-    assert row is not None, "a closed account takes no charge"
+    with transaction.atomic():
+        row = User.objects.select_for_update().get(pk=user.pk)
+        account = Account(row.pk, row.balance, bytes(row.ledger_head), row.is_active)
+        [[entry_id]] = sql.fetch_all("SELECT nextval('user_balance_tx_id_seq')")
+        entry = account.deposit(amount, limit=2**62, entry_id=entry_id, now=at or timezone.now())
+        User.objects.filter(pk=user.pk).update(balance=account.balance, ledger_head=account.ledger_head)
+        kept = LedgerEntry.objects.create(**asdict(entry))
     user.refresh_from_db(fields=["balance", "ledger_head"])
-    return LedgerEntry.objects.get(id=row[0])
+    return kept
 
 
 def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:
@@ -157,9 +154,10 @@ def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:
 
 def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon | None = None) -> Order:
     """An order that the customer has placed and paid."""
-    return place_order(
+    placed = place_order(
         user_id=user.pk,
         quantities={product.pk: quantity for product, quantity in quantities.items()},
         user_coupon_id=coupon.pk if coupon else None,
         once=Once(),
     )
+    return Order.objects.get(pk=placed.id)

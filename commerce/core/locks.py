@@ -238,7 +238,7 @@ class RedisLocks:
         counts = [len(keys) for keys in writes]
         try:
             self._free_doubtful()
-            arguments = [token, ttl_ms, self._process, self._TURN_MS, *counts]
+            arguments: list[str | int | bytes] = [token, ttl_ms, self._process, self._TURN_MS, *counts]
             positions = redis.locks.run_script(self._ACQUIRE, keys, arguments)
         except redis.RedisAway as away:
             if away.__cause__ is not None:
