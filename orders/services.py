@@ -12,7 +12,7 @@ from balances import operations as wallet
 from commerce.audit.record import Staff, add_record
 from commerce.core.locks import product_lock
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, Refuse, commit_once
+from commerce.idempotency.once import Once, commit_once, refuse_once
 from commerce.outbox.publish import publish
 from coupons import operations as coupons
 from orders import operations, selectors
@@ -43,7 +43,7 @@ def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff |
     try:
         order = selectors.order_for(order_id, owner_id=owner_id)
     except OrderNotFound as refusal:
-        return commit_once(Refuse(refusal), once)
+        refuse_once(refusal, once)
     return commit_once(CancelOrder(order, by), once)
 
 

@@ -17,6 +17,7 @@ from pytest_django import Settings
 from redis import exceptions as redis_errors
 
 from commerce.core import rate_limit, redis
+from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.redis import Redis
 from tests.breaking import resume
 from tests.servers import OWN_POSTGRES
@@ -28,6 +29,13 @@ from tests.together import wait_until
 def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
     """Where PostgreSQL goes with the run, its databases do too: to drop them takes seconds, and may take too many."""
     return OWN_POSTGRES in os.environ or bool(request.config.getvalue("reuse_db"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _connections_of_writes() -> Iterator[None]:
+    """They are kept from test to test, and closed at the end."""
+    yield
+    close_idle_connections()
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,9 @@ from psycopg.errors import error_from_result
 
 Rows = list[tuple[Any, ...]]
 
+APPLICATION_NAME = "commerce-writes"
+"""As which PostgreSQL lists the connections on which writes share their transactions."""
+
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.BAD_RESPONSE)
 _READABLE, _WRITABLE = select.POLLIN, select.POLLIN | select.POLLOUT
 
@@ -45,8 +48,10 @@ class Pipeline:
     def __init__(self) -> None:
         """Connect. Raises psycopg.OperationalError."""
         django_connection = connections.create_connection(DEFAULT_DB_ALIAS)
-        parameters = django_connection.get_connection_params()
-        self._connection: psycopg.Connection = django_connection.get_new_connection({**parameters, "autocommit": True})
+        parameters = {"autocommit": True, "application_name": APPLICATION_NAME}
+        self._connection: psycopg.Connection = django_connection.get_new_connection(
+            django_connection.get_connection_params() | parameters
+        )
         self._libpq = self._connection.pgconn
         self._libpq.enter_pipeline_mode()
         self._encoding = self._connection.info.encoding

@@ -22,7 +22,7 @@ class SharingConnections:
         self._shared = shared
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with shared_by_requests(self._shared, _give_back):
+        with shared_by_requests(self._shared, give_back):
             response = self._application(environ, start_response)
             try:
                 return [b"".join(response)]
@@ -33,7 +33,8 @@ class SharingConnections:
                     close()
 
 
-def _give_back() -> None:
+def give_back() -> None:
+    """The thread's request is over: what it has borrowed goes back."""
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, DatabaseWrapper):
             connection.give_back()

@@ -71,8 +71,18 @@ def commit_once(write: Write[T], once: Once) -> T:
     return outcome
 
 
-class Refuse:
-    """A write that changes nothing, because it was refused before its transaction: so that the refusal is kept."""
+def refuse_once(refusal: DomainError, once: Once) -> NoReturn:
+    """Raise a refusal that was found before any transaction, and keep it for the key of `once`.
+
+    Raises AlreadyAnswered and IdempotencyKeyReused as `commit_once` does.
+    """
+    if once.claim is not None:
+        commit_once(_Refused(refusal), once)
+    raise refusal
+
+
+class _Refused:
+    """A write that changes nothing."""
 
     def __init__(self, refusal: DomainError) -> None:
         self._refusal = refusal

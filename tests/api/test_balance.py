@@ -7,9 +7,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from balances.models import LedgerEntry, User
-from balances.selectors import remember_balance
+from balances.rules import Entry
+from balances.selectors import remember_balances
 from commerce.outbox.models import OutboxMessage
 from tests.factories import StaffFactory, UserFactory
+from tests.groups import round_trips
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Shopper
 
@@ -65,7 +67,7 @@ def test_a_stranger_sees_no_balance(user: User, stranger: Shopper) -> None:
 
 def test_a_charge_answers_with_its_ledger_entry(user: User) -> None:
     before = timezone.now()
-    with statements() as ran:
+    with round_trips() as trips:
         answer = Shopper(user).post("/api/balance/charge", {"userId": user.pk, "amount": 10_000})
     entry = LedgerEntry.objects.get(type="CHARGE", amount=10_000)
     assert answer.status == 200
@@ -85,10 +87,8 @@ def test_a_charge_answers_with_its_ledger_entry(user: User) -> None:
     assert answer.json["transaction"]["createdAt"].endswith("+09:00")
     user.refresh_from_db()
     assert user.balance == 60_000
-    # BEGIN, the move, the message, COMMIT
-    assert len(ran) == 4
-    assert ran[0] == "BEGIN"
-    assert ran[-1] == "COMMIT"
+    assert [len(sent) for sent in trips.postgresql] == [3, 2]
+    assert (trips.locks, trips.cache) == (2, 1)
 
 
 def test_a_charge_without_a_user_charges_the_caller(user: User) -> None:
@@ -124,13 +124,11 @@ def test_a_charge_needs_an_amount(user: User) -> None:
 def test_a_charge_past_the_ceiling_is_refused(user: User, settings: Settings) -> None:
     settings.BALANCE_LIMIT_WON = 60_000
     shopper = Shopper(user)
-    with nothing_changes(), statements() as ran:
+    with nothing_changes():
         answer = shopper.post("/api/balance/charge", {"amount": 10_001})
     assert answer.outcome == (400, "balance_limit_exceeded")
     assert (answer.json["balance"], answer.json["limit"]) == (50_000, 60_000)
     assert answer.json["detail"] == "The balance is 50000 won and may not pass 60000 won."
-    # BEGIN, the move that moved nothing, the reason, ROLLBACK
-    assert len(ran) == 4
     assert shopper.post("/api/balance/charge", {"amount": 10_000}).json["balance"] == 60_000
 
 
@@ -213,5 +211,6 @@ class TestReadingFromTheCache:
     def test_a_late_write_of_an_earlier_balance_is_dropped(self, user: User) -> None:
         shopper = Shopper(user)
         charge = shopper.post("/api/balance/charge", {"amount": 7}).json["transaction"]
-        remember_balance(user_id=user.pk, ledger_id=charge["id"] - 1, balance=50_000)
+        earlier = Entry(charge["id"] - 1, user.pk, "CHARGE", 1, 50_000, None, timezone.now(), b"")
+        remember_balances([earlier])
         assert shopper.get(f"/api/balance/{user.pk}").json["balance"] == 50_007

@@ -1,23 +1,28 @@
 """PostgreSQL busy, slow, restarted or gone: 503 with Retry-After, nothing changed, and well again by itself."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from typing import Any, TypeVar
+from unittest import mock
 
 import pytest
-from django.db import close_old_connections, connection
+from django.db import close_old_connections, connection, connections
 from django.test import Client
+from pytest_django import Settings
 
 from balances.models import User
-from balances.operations import withdraw
+from commerce.core.group_commit import close_idle_connections
+from commerce.core.pipeline import APPLICATION_NAME, Pipeline, Statement
 from coupons.models import Coupon
 from orders.models import Order
 from products.models import Product
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.groups import before_writing, round_trips
 from tests.shop_state import nothing_changes
 from tests.shopper import NO_BODY, Answer, Shopper
-from tests.together import another_session, meanwhile, row_held, wait_until, wait_until_blocked
+from tests.together import another_session, meanwhile, row_held, wait_until
 
 T = TypeVar("T")
 
@@ -70,13 +75,26 @@ def on_a_session_with(setting: str, milliseconds: int, request: Callable[[], Ans
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_row_that_cannot_be_had_in_time_is_a_lock_timeout(shop: Shop, write: str) -> None:
+def test_a_row_that_cannot_be_had_in_time_is_a_lock_timeout(shop: Shop, write: str, settings: Settings) -> None:
+    settings.LOCK_WAIT_SECONDS = 0.05
     path, body, table, row_id = shop.writes()[write]
     with nothing_changes(), row_held(table, row_id):
-        answer = on_a_session_with("lock_timeout", 50, lambda: shop.shopper.post(path, body, key="k"))
+        answer = shop.shopper.post(path, body, key="k")
     assert answer.outcome == (503, "lock_timeout")
     assert answer.headers["Retry-After"] == "1"
+    settings.LOCK_WAIT_SECONDS = 3.0
     assert shop.shopper.post(path, body, key="k").status == 200
+
+
+@pytest.mark.parametrize("write", WRITES)
+def test_a_write_waits_for_a_row_and_then_has_it(shop: Shop, write: str) -> None:
+    path, body, table, row_id = shop.writes()[write]
+    with round_trips() as trips, ExitStack() as held:
+        held.enter_context(row_held(table, row_id))
+        with meanwhile(lambda: shop.shopper.post(path, body)) as answer:
+            wait_until(lambda: len(trips.postgresql) > 4, "a second try")
+            held.close()
+            assert answer.result().status == 200
 
 
 @pytest.mark.parametrize("path", ["/api/orders/{order}", "/api/users/orders"])
@@ -90,38 +108,17 @@ def test_a_table_that_is_being_changed_is_a_lock_timeout_to_readers_too(shop: Sh
     assert shop.shopper.get(path).status == 200
 
 
-def test_a_statement_that_takes_too_long_is_a_service_unavailable(shop: Shop) -> None:
-    path, body, table, row_id = shop.writes()["charge"]
-    with nothing_changes(), row_held(table, row_id):
-        answer = on_a_session_with("statement_timeout", 50, lambda: shop.shopper.post(path, body, key="k"))
+def test_a_statement_that_takes_too_long_is_a_service_unavailable(shop: Shop, settings: Settings) -> None:
+    settings.TRANSACTION_SECONDS = 0.2
+    path, body, _, _ = shop.writes()["charge"]
+    with another_session() as migration:
+        migration.execute('LOCK TABLE "user" IN ACCESS EXCLUSIVE MODE')
+        answer = shop.shopper.post(path, body, key="k")
     assert answer.outcome == (503, "service_unavailable")
     assert answer.headers["Retry-After"] == "2"
-    assert shop.shopper.post(path, body, key="k").status == 200
-
-
-def test_a_transaction_that_idled_for_too_long_is_a_service_unavailable(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As when the process was stopped in the middle of an order: PostgreSQL has ended its transaction meanwhile."""
-
-    def withdraw_late(*arguments: Any, **keywords: Any) -> Any:
-        backend = _backend()
-        with another_session() as session:
-            session.autocommit = True
-            there = "SELECT FROM pg_stat_activity WHERE pid = %s"
-            wait_until(lambda: session.execute(there, [backend]).fetchone() is None, "the end of the transaction")
-        return withdraw(*arguments, **keywords)
-
-    monkeypatch.setattr("orders.services.withdraw", withdraw_late)
-    path, body, _, _ = shop.writes()["order"]
-    with nothing_changes():
-        answer = on_a_session_with(
-            "idle_in_transaction_session_timeout", 50, lambda: shop.shopper.post(path, body, key="k")
-        )
-    assert answer.outcome == (503, "service_unavailable")
-    assert answer.headers["Retry-After"] == "2"
-    monkeypatch.undo()
-    assert shop.shopper.post(path, body, key="k").status == 200
+    settings.TRANSACTION_SECONDS = 5.0
+    again = shop.shopper.post(path, body, key="k")
+    assert (again.status, again.replayed) == (200, False)
 
 
 def test_the_limits_of_a_session_are_the_documented_ones() -> None:
@@ -137,9 +134,27 @@ def test_the_limits_of_a_session_are_the_documented_ones() -> None:
     }
 
 
+def test_a_shared_transaction_has_the_same_limits() -> None:
+    pipeline = Pipeline()
+    names = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+    answers = pipeline.run([Statement(f"SHOW {name}") for name in names], deadline=time.monotonic() + 5)
+    pipeline.close()
+    assert answers == [[("2s",)], [("5s",)], [("5s",)]]
+
+
 def _terminate(backend: int) -> None:
     with another_session() as session:
         session.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
+
+
+def _terminate_writers() -> None:
+    """End the connections on which writes share their transactions."""
+    with another_session() as session:
+        session.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = %s",
+            [APPLICATION_NAME],
+        )
 
 
 def _backend() -> int:
@@ -162,8 +177,13 @@ def test_a_connection_that_died_while_idle_costs_no_request(shop: Shop) -> None:
     before = _backend()
     _terminate(before)
     close_old_connections()
-    assert shop.shopper.post("/api/balance/charge", {"amount": 1}).status == 200
+    assert shop.shopper.get(f"/api/balance/{shop.user.pk}").status == 200
     assert _backend() != before
+
+
+def test_a_connection_of_writes_that_died_while_idle_costs_no_request(shop: Shop) -> None:
+    _terminate_writers()
+    assert shop.shopper.post("/api/balance/charge", {"amount": 1}).status == 200
 
 
 @pytest.mark.usefixtures("kept_connection")
@@ -175,37 +195,22 @@ def test_a_connection_that_lives_is_kept_without_a_round_trip(shop: Shop) -> Non
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_backend_that_is_terminated_mid_request_is_a_503_and_the_next_request_is_well(shop: Shop, write: str) -> None:
-    path, body, table, row_id = shop.writes()[write]
-    backend: list[int] = []
-
-    def two_requests() -> tuple[Answer, Answer]:
-        backend.append(_backend())
+def test_a_backend_that_is_terminated_before_commit_costs_no_request(shop: Shop, write: str) -> None:
+    """Nothing was changed, so the write runs once more."""
+    path, body, _, _ = shop.writes()[write]
+    with before_writing(_terminate_writers):
         first = shop.shopper.post(path, body, key="k")
-        close_old_connections()
-        return first, shop.shopper.post(path, body, key="k")
-
-    with ExitStack() as held:
-        held.enter_context(row_held(table, row_id))
-        with meanwhile(two_requests) as requests:
-            wait_until_blocked()
-            _terminate(backend[0])
-            held.close()
-            first, second = requests.result()
-    assert first.outcome == (503, "service_unavailable")
-    assert first.headers["Retry-After"] == "2"
-    assert second.status == 200
-    assert not second.replayed
+    assert (first.status, first.replayed) == (200, False)
+    again = shop.shopper.post(path, body, key="k")
+    assert (again.content, again.replayed) == (first.content, True)
 
 
 def unreachable(port: int, request: Callable[[], T]) -> T:
     """The request, on a thread that looks for the database at a port where there is none."""
 
-    def run() -> T:
-        connection.settings_dict = {**connection.settings_dict, "HOST": "127.0.0.1", "PORT": str(port)}
-        return request()
-
-    with meanwhile(run) as answer:
+    close_idle_connections()
+    elsewhere = {"HOST": "127.0.0.1", "PORT": str(port)}
+    with mock.patch.dict(connections.settings["default"], elsewhere), meanwhile(request) as answer:
         return answer.result()
 
 

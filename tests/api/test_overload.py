@@ -1,4 +1,4 @@
-"""More requests than a web process can work on: who waits, who is asked to come back, and whose connection it is."""
+"""More requests than a web process has database connections: who waits, who is asked to come back."""
 
 import json
 import threading
@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
-from django.test import Client, RequestFactory
+from django.test import RequestFactory
 
-from commerce.http.admission import TURNED_AWAY, Admission, Place, WaitingRoom
+from commerce.core.postgresql.shared import NoConnectionFree, SharedConnections, shared_by_requests
+from commerce.http.admission import SharingConnections, give_back
 from tests.breaking import growth_of
-from tests.shopper import Shopper
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
 
 FOR_EVER = PATIENCE_SECONDS
 
 
 @pytest.fixture
-def place(transactional_db: None) -> Iterator[Place]:
-    place = Place()
-    yield place
-    place.close()
+def shared(transactional_db: None) -> Iterator[SharedConnections]:
+    shared = SharedConnections(1, waiting=3, wait_seconds=FOR_EVER)
+    yield shared
+    shared.close()
 
 
 def backend() -> int:
@@ -46,90 +46,89 @@ def called(application: Any, path: str) -> tuple[str, dict[str, str], bytes]:
     return status, dict(headers), body
 
 
-def test_the_longest_waiting_is_next(place: Place) -> None:
-    room = WaitingRoom([place], waiting=3, wait_seconds=FOR_EVER)
-    taken = room.take()
+def test_the_longest_waiting_is_next(shared: SharedConnections) -> None:
+    taken = shared.take()
     order: list[int] = []
 
     def in_line(number: int) -> bool:
-        return len(room._turns) == number
+        return len(shared._turns) == number
 
     def wait_in_line(number: int) -> None:
-        mine = room.take()
-        assert mine is place
+        mine = shared.take()
+        assert mine is taken
         order.append(number)
-        room.give_back(mine)
+        shared.give_back(mine)
 
     threads = []
     for number in range(3):
         threads.append(threading.Thread(target=wait_in_line, args=[number]))
         threads[-1].start()
         wait_until(partial(in_line, number + 1), "one more in line")
-    assert taken is place
-    room.give_back(taken)
+    shared.give_back(taken)
     for thread in threads:
         thread.join(timeout=PATIENCE_SECONDS)
 
     assert order == [0, 1, 2]
 
 
-def test_who_finds_the_room_full_is_turned_away_at_once(place: Place) -> None:
-    room = WaitingRoom([place], waiting=1, wait_seconds=FOR_EVER)
-    assert room.take() is place
-    with meanwhile(room.take) as waiting:
-        wait_until(lambda: room._turns, "somebody in line")
-        assert room.take() is None
-        room.give_back(place)
-        assert waiting.result(timeout=PATIENCE_SECONDS) is place
+def test_where_too_many_wait_the_next_is_refused_at_once() -> None:
+    shared = SharedConnections(1, waiting=1, wait_seconds=FOR_EVER)
+    slot = shared.take()
+    with meanwhile(shared.take) as waiting:
+        wait_until(lambda: shared._turns, "somebody in line")
+        with pytest.raises(NoConnectionFree):
+            shared.take()
+        shared.give_back(slot)
+        assert waiting.result(timeout=PATIENCE_SECONDS) is slot
 
 
-def test_who_waits_too_long_is_turned_away_and_out_of_the_line(place: Place) -> None:
-    room = WaitingRoom([place], waiting=1, wait_seconds=0.01)
-    assert room.take() is place
-    assert room.take() is None
-    room.give_back(place)
-    assert room.take() is place
+def test_a_wait_that_is_too_long_is_refused_and_leaves_the_line() -> None:
+    shared = SharedConnections(1, waiting=1, wait_seconds=0.01)
+    slot = shared.take()
+    with pytest.raises(NoConnectionFree):
+        shared.take()
+    shared.give_back(slot)
+    assert shared.take() is slot
 
 
-def test_a_place_is_never_lost_nor_taken_twice(place: Place) -> None:
-    """Many who give up at the moment in which their turn comes."""
-    room = WaitingRoom([place], waiting=8, wait_seconds=0.001)
+def test_a_slot_is_never_lost_nor_taken_twice() -> None:
+    """Many that give up at the moment in which their turn comes."""
+    shared = SharedConnections(1, waiting=8, wait_seconds=0.001)
     at_work = threading.Semaphore(1)
 
     def visit() -> int:
         served = 0
         for _ in range(200):
-            mine = room.take()
-            if mine is None:
+            try:
+                mine = shared.take()
+            except NoConnectionFree:
                 continue
             assert at_work.acquire(blocking=False)
             served += 1
             at_work.release()
-            room.give_back(mine)
+            shared.give_back(mine)
         return served
 
     assert sum(together([visit] * 8)) > 0
-    assert room._free == [place]
+    assert len(shared._free) == 1
 
 
-def test_threads_share_the_connection_of_their_place(place: Place) -> None:
-    room = WaitingRoom([place], waiting=10, wait_seconds=FOR_EVER)
-
+def test_requests_share_a_connection(shared: SharedConnections) -> None:
     def ask() -> int:
-        mine = room.take()
-        assert mine is not None
-        try:
-            with mine:
-                return backend()
-        finally:
-            room.give_back(mine)
+        with shared_by_requests(shared, give_back):
+            return backend()
 
-    assert len(set(together([ask] * 5))) == 1
+    assert len(set(together([ask] * 5, at_once=3))) == 1
 
 
-def test_a_thread_without_a_place_has_a_connection_of_its_own(place: Place) -> None:
+def test_a_request_that_asks_the_database_nothing_holds_no_connection(shared: SharedConnections) -> None:
+    with shared_by_requests(shared, give_back):
+        assert len(shared._free) == 1
+
+
+def test_a_thread_without_a_request_has_a_connection_of_its_own(shared: SharedConnections) -> None:
     def ask() -> tuple[int, int]:
-        with place:
+        with shared_by_requests(shared, give_back):
             inside = backend()
         return inside, backend()
 
@@ -137,33 +136,50 @@ def test_a_thread_without_a_place_has_a_connection_of_its_own(place: Place) -> N
     assert inside != outside
 
 
-def test_a_request_that_dies_gives_its_place_back(place: Place) -> None:
+def test_a_transaction_that_was_left_open_does_not_reach_the_next_request(shared: SharedConnections) -> None:
+    def leave_open() -> int:
+        with shared_by_requests(shared, give_back):
+            connection.set_autocommit(False)
+            return backend()
+
+    def ask() -> tuple[int, bool]:
+        with shared_by_requests(shared, give_back):
+            return backend(), connection.get_autocommit()
+
+    [left] = together([leave_open])
+    [(backend_id, autocommit)] = together([ask])
+    assert backend_id != left
+    assert autocommit
+
+
+def test_a_request_that_dies_gives_its_connection_back(shared: SharedConnections) -> None:
     def crash(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        backend()
         raise RuntimeError("the application itself is broken")
 
-    room = WaitingRoom([place], waiting=0, wait_seconds=0)
     with pytest.raises(RuntimeError):
-        called(Admission(crash, room), "/api/products")
-    assert room._free == [place]
+        called(SharingConnections(crash, shared), "/api/products")
+    assert len(shared._free) == 1
 
 
-def test_the_connection_is_looked_after_while_the_place_is_held(place: Place) -> None:
-    """A connection that the server has ended is replaced at the next request, as without places."""
-    application = Admission(WSGIHandler(), WaitingRoom([place], waiting=0, wait_seconds=0))
+def test_a_connection_that_the_server_has_ended_is_replaced_at_the_next_request(shared: SharedConnections) -> None:
+    application = SharingConnections(WSGIHandler(), shared)
     assert called(application, "/api/products")[0] == "200 OK"
-    ended = place._connections["default"].connection.info.backend_pid
+    ended = shared._free[0].connection.info.backend_pid
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_terminate_backend(%s::integer, 5000)", [ended])
     assert called(application, "/api/products?pageSize=3")[0] == "200 OK"
 
 
-def test_what_is_turned_away_is_told_so_and_fills_no_log(place: Place, caplog: pytest.LogCaptureFixture) -> None:
-    room = WaitingRoom([], waiting=0, wait_seconds=0)
+def test_a_request_that_is_refused_is_a_503_and_fills_no_log(
+    transactional_db: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    application = SharingConnections(WSGIHandler(), SharedConnections(0, waiting=0, wait_seconds=0))
     with growth_of("commerce_turned_away_total") as turned_away:
-        status, headers, body = called(Admission(WSGIHandler(), room), "/api/products")
+        status, headers, body = called(application, "/api/products")
     assert status == "503 Service Unavailable"
     assert headers["Content-Type"] == "application/problem+json"
-    assert headers["Retry-After"] == "1"
+    assert headers["Retry-After"] == "2"
     assert headers["X-Request-ID"]
     assert json.loads(body)["code"] == "service_unavailable"
     assert turned_away.by == 1
@@ -171,10 +187,6 @@ def test_what_is_turned_away_is_told_so_and_fills_no_log(place: Place, caplog: p
 
 
 @pytest.mark.parametrize("path", ["/livez", "/metrics"])
-def test_operators_are_let_in_while_customers_wait(path: str, place: Place) -> None:
-    room = WaitingRoom([], waiting=0, wait_seconds=0)
-    assert called(Admission(WSGIHandler(), room), path)[0] == "200 OK"
-
-
-def test_nobody_is_turned_away_by_a_header(stranger: Shopper, db: None) -> None:
-    assert Client().get("/api/products", headers={TURNED_AWAY: "true"}).status_code == 200
+def test_operators_are_answered_while_customers_wait(path: str, transactional_db: None) -> None:
+    application = SharingConnections(WSGIHandler(), SharedConnections(0, waiting=0, wait_seconds=0))
+    assert called(application, path)[0] == "200 OK"

@@ -8,6 +8,7 @@ from functools import partial
 
 import pytest
 from django.conf import settings as project_settings
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
@@ -17,9 +18,9 @@ from commerce.embedded.redis import Redis
 from products.models import Product
 from tests.breaking import as_text, growth_of, kill, pause, resume
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
-from tests.shop_state import statements
+from tests.groups import before_writing, stopped_before_writing
 from tests.shopper import NO_BODY, Answer, Shopper
-from tests.together import meanwhile, row_held, wait_until, wait_until_blocked
+from tests.together import another_session, meanwhile, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,6 +44,16 @@ def redis_away(request: pytest.FixtureRequest, own_redis: Redis) -> None:
     assert redis.cache.call(lambda client: client.ping())
     assert redis.locks.call(lambda client: client.ping())
     FAULTS[request.param](own_redis)
+
+
+def advisory_locks_of_products() -> set[str]:
+    """The names of the products' locks that somebody holds in PostgreSQL."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 'product:' || id || ':lock' FROM product, pg_locks WHERE locktype = 'advisory' AND granted"
+            " AND (classid::bigint << 32) | objid::bigint = hashtextextended('product:' || product.id || ':lock', 0)"
+        )
+        return {name for (name,) in cursor.fetchall()}
 
 
 def quickly(request: Callable[[], Answer]) -> Answer:
@@ -77,14 +88,34 @@ def test_everything_is_sold_as_ever(user: User, pen: Product) -> None:
 def test_the_same_keys_become_advisory_locks_and_are_counted(user: User, pen: Product) -> None:
     chair = ProductFactory(price=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in (chair, pen)]}
-    with growth_of("commerce_lock_fallbacks_total") as fallbacks, statements() as ran:
-        assert Shopper(user).post("/api/orders", body).status == 200
+    names = {f"product:{product.pk}:lock" for product in (pen, chair)}
+    with (
+        growth_of("commerce_lock_fallbacks_total") as fallbacks,
+        stopped_before_writing() as order,
+        meanwhile(lambda: Shopper(user).post("/api/orders", body)) as answer,
+    ):
+        order.wait()
+        assert advisory_locks_of_products() == names
+        order.go_on()
+        assert answer.result().status == 200
     assert fallbacks.by == 1
-    assert len(ran) == 7
-    assert ran[0] == "BEGIN"
-    assert "pg_advisory_xact_lock" in ran[1]
-    assert f"product:{pen.pk}:lock" in ran[1]
-    assert f"product:{chair.pk}:lock" in ran[1]
+
+
+@pytest.mark.usefixtures("redis_away")
+def test_a_write_waits_for_an_advisory_lock_and_others_go_on(user: User, pen: Product) -> None:
+    chair = ProductFactory(price=100)
+
+    def order(product: Product) -> Answer:
+        return Shopper(user).post("/api/orders", {"items": [{"productId": product.pk, "quantity": 1}]})
+
+    with ExitStack() as held:
+        session = held.enter_context(another_session())
+        session.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"product:{pen.pk}:lock"])
+        with meanwhile(lambda: order(pen)) as waits:
+            assert order(chair).status == 200
+            assert not waits.done()
+            held.close()
+            assert waits.result().status == 200
 
 
 @pytest.mark.usefixtures("redis_away")
@@ -168,23 +199,18 @@ class TestALockWhoseAnswerNeverCame:
         self, own_redis: Redis, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control of the test above."""
-        monkeypatch.setattr(locks._redis_locks, "_free_doubtful", lambda: None)
+        monkeypatch.setattr(locks.redis_locks, "_free_doubtful", lambda: None)
         self._orphan(own_redis, user, settings)
         assert Shopper(user).post("/api/balance/charge", {"amount": 1}).outcome == (503, "lock_timeout")
-        locks._redis_locks._doubtful.clear()
+        locks.redis_locks._doubtful.clear()
 
 
 class TestALockInUse:
-    """Looked at from outside, while a charge waits for a row that someone else holds."""
+    """Looked at from outside, while a charge is between its reads and its writes."""
 
-    def _charge_that_waits(self, user: User, look: Callable[[], object]) -> Answer:
-        with ExitStack() as held:
-            held.enter_context(row_held("user", user.pk))
-            with meanwhile(lambda: Shopper(user).post("/api/balance/charge", {"amount": 1})) as charge:
-                wait_until_blocked()
-                look()
-                held.close()
-                return charge.result()
+    def _charge_looked_at(self, user: User, look: Callable[[], object]) -> Answer:
+        with before_writing(look):
+            return Shopper(user).post("/api/balance/charge", {"amount": 1})
 
     def test_has_its_documented_name_and_always_a_ttl(self, user: User) -> None:
         seen: dict[str, int] = {}
@@ -193,7 +219,7 @@ class TestALockInUse:
             client = redis.locks.client
             seen.update({as_text(key): client.pttl(key) for key in client.keys("*")})
 
-        assert self._charge_that_waits(user, look).status == 200
+        assert self._charge_looked_at(user, look).status == 200
         assert seen.keys() == {f"user:{user.pk}:lock"}
         assert 0 < seen[f"user:{user.pk}:lock"] <= project_settings.LOCK_TTL_SECONDS * 1_000
         assert redis.locks.client.keys("*") == []
@@ -202,13 +228,13 @@ class TestALockInUse:
         self, user: User, caplog: pytest.LogCaptureFixture
     ) -> None:
         with growth_of("commerce_locks_lost_total") as lost, caplog.at_level(logging.WARNING):
-            answer = self._charge_that_waits(user, redis.locks.client.flushdb)
+            answer = self._charge_looked_at(user, redis.locks.client.flushdb)
         assert answer.json["balance"] == 50_001
         assert lost.by == 1
         assert "gone before their release" in caplog.text
 
     def test_that_someone_else_took_over_is_not_released_by_its_late_owner(self, user: User) -> None:
         key = locks.user_lock(user.pk)
-        answer = self._charge_that_waits(user, lambda: redis.locks.client.set(key, "another owner", px=5_000))
+        answer = self._charge_looked_at(user, lambda: redis.locks.client.set(key, "another owner", px=5_000))
         assert answer.status == 200
         assert redis.locks.client.get(key) == b"another owner"

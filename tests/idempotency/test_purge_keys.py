@@ -15,8 +15,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.core import sql
+from commerce.core.locks import locked_transaction
 from commerce.idempotency import purge
-from commerce.idempotency.claims import Answer, Claim, earlier_answer, remember_refusal
+from commerce.idempotency.claims import Answer, Answers, Claim, earlier_answer
 from commerce.idempotency.models import IdempotencyKey
 from commerce.idempotency.purge import keep_purging, purge_keys
 from tests.outbox.manage import managed, run
@@ -28,7 +29,8 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def answered(key: str, *, at: datetime) -> Claim:
     """A request of caller 1 with this key was answered then."""
     claim = Claim(1, key, b"f" * 32)
-    remember_refusal(claim, Answer(400, "application/problem+json", b"{}"))
+    with locked_transaction() as transaction:
+        transaction[Answers].add(claim, Answer(400, "application/problem+json", b"{}"), at)
     IdempotencyKey.objects.filter(key=key).update(created_at=at)
     return claim
 

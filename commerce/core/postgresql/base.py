@@ -28,6 +28,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._borrowed = shared, shared.take()
         kept = self._borrowed[1].connection if self._borrowed is not None else None
         if not _is_usable(kept):
+            if kept is not None:
+                kept.close()
             super().connect()
             return
         # What Django's own `connect` sets up: the connection is new to this thread.

@@ -1,0 +1,105 @@
+"""Looking into the transactions that writes share: their round trips, and a stop in the middle of one.
+
+Owns the counting and the stop; never changes what a write does.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from unittest import mock
+
+from commerce.core import redis
+from commerce.core.group import Group
+from commerce.core.pipeline import Pipeline, Statement
+from tests.together import PATIENCE_SECONDS
+
+
+@dataclass
+class Trips:
+    """What went over the wire for the writes of a block: the statements of each round trip to PostgreSQL, and how many
+    calls went to each Redis."""
+
+    postgresql: list[list[str]] = field(default_factory=list)
+    locks: int = 0
+    cache: int = 0
+
+
+@contextmanager
+def round_trips() -> Iterator[Trips]:
+    """Watches the writes of all threads of this process."""
+    trips = Trips()
+    run, run_script = Pipeline.run, redis.RedisService.run_script
+
+    def watched_run(self: Pipeline, statements: Sequence[Statement], *, deadline: float) -> Any:
+        sent = list(statements)
+        trips.postgresql.append([" ".join(statement.sql.split()) for statement in sent])
+        return run(self, sent, deadline=deadline)
+
+    def watched_script(self: redis.RedisService, *arguments: Any) -> Any:
+        if self is redis.locks:
+            trips.locks += 1
+        else:
+            trips.cache += 1
+        return run_script(self, *arguments)
+
+    with (
+        mock.patch.object(Pipeline, "run", watched_run),
+        mock.patch.object(redis.RedisService, "run_script", watched_script),
+    ):
+        yield trips
+
+
+class Stopped:
+    """A transaction that stands still between its reads and its writes."""
+
+    def __init__(self) -> None:
+        self._reached, self._go_on = threading.Event(), threading.Event()
+
+    def wait(self) -> None:
+        """Return once the transaction is there."""
+        assert self._reached.wait(timeout=PATIENCE_SECONDS)
+
+    def go_on(self) -> None:
+        self._go_on.set()
+
+    def _arrive(self) -> None:
+        self._reached.set()
+        assert self._go_on.wait(timeout=PATIENCE_SECONDS)
+
+
+@contextmanager
+def stopped_before_writing() -> Iterator[Stopped]:
+    """The next transaction stops once its writes are decided; those after it do not."""
+    stopped = Stopped()
+    first = threading.Lock()
+    decide = Group._decide
+
+    def stop(self: Group) -> Any:
+        decided = decide(self)
+        if first.acquire(blocking=False):
+            stopped._arrive()
+        return decided
+
+    with mock.patch.object(Group, "_decide", stop):
+        try:
+            yield stopped
+        finally:
+            stopped.go_on()
+
+
+@contextmanager
+def before_writing(act: Callable[[], object]) -> Iterator[None]:
+    """`act` is called once, between the reads and the writes of the next transaction."""
+    first = threading.Lock()
+    decide = Group._decide
+
+    def act_then_go_on(self: Group) -> Any:
+        decided = decide(self)
+        if first.acquire(blocking=False):
+            act()
+        return decided
+
+    with mock.patch.object(Group, "_decide", act_then_go_on):
+        yield
