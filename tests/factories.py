@@ -19,6 +19,7 @@ from balances.rules import Account
 from commerce.core import sql
 from commerce.idempotency.once import Once
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
+from coupons.services import issue_coupon
 from orders.models import Order
 from orders.services import place_order
 from products.models import MovementReason, Product, StockMovement
@@ -138,6 +139,12 @@ def charged(user: User, amount: int = 1, *, at: datetime | None = None) -> Ledge
         kept = LedgerEntry.objects.create(**asdict(entry))
     user.refresh_from_db(fields=["balance", "ledger_head"])
     return kept
+
+
+def issued(user: User, coupon: Coupon) -> UserCoupon:
+    """One of the coupon, which the customer has asked for and got."""
+    held = issue_coupon(user_id=user.pk, coupon_id=coupon.pk, once=Once())
+    return UserCoupon.objects.get(pk=held.id)
 
 
 def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:

@@ -45,7 +45,8 @@ def order(mina: User) -> Order:
 
 def credit(user: User, amount: int, reason: str) -> LedgerEntry:
     by = Actor(StaffFactory(username=f"clerk of {user.username}").pk, reason)
-    return adjust_balance(user_id=user.pk, amount=amount, by=by, once=Once())
+    entry = adjust_balance(user_id=user.pk, amount=amount, by=by, once=Once())
+    return LedgerEntry.objects.get(pk=entry.id)
 
 
 def shown(staff: Staff, **query: Any) -> list[tuple[str, int]]:

@@ -1,6 +1,7 @@
 """Coupons in the back-office: their state, how far they are burnt down, who holds them, and the files of both."""
 
 import re
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,10 @@ from commerce.audit.models import StaffAction
 from commerce.core import sql
 from commerce.core.errors import DomainError
 from commerce.idempotency.once import Once
-from coupons import operations, selectors
+from coupons import selectors
 from coupons.errors import CouponNotOpen, CouponSoldOut
 from coupons.models import Coupon, CouponState, UserCoupon, UserCouponStatus
+from coupons.rules import LimitedCoupon
 from coupons.services import issue_coupon
 from tests.back_office.staff import Page, Staff
 from tests.factories import CouponFactory, UserCouponFactory, UserFactory, expired_coupon_of
@@ -64,6 +66,12 @@ def of_each_state() -> dict[str, Coupon]:
     }
 
 
+def issuing(coupon: Coupon) -> LimitedCoupon:
+    """The coupon as the rules know it."""
+    names = [field.name for field in fields(LimitedCoupon) if field.name != "issued"]
+    return LimitedCoupon(**{name: getattr(coupon, name) for name in names})
+
+
 class TestAState:
     """The label, the filter, what customers see and what they get go by one definition."""
 
@@ -103,7 +111,7 @@ class TestAState:
         assert selectors.open_coupons(NOW).exists() == (expected in (OPEN, SOLD_OUT))
         refusal: type[DomainError] | None = None
         try:
-            operations.issue(user_id=UserFactory().pk, coupon_id=coupon.pk, now=NOW)
+            issuing(coupon).issue_to(1, has_one=False, user_coupon_id=1, now=NOW)
         except DomainError as error:
             refusal = type(error)
         assert (

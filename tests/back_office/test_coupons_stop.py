@@ -9,15 +9,16 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
+from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Deed
 from commerce.idempotency.once import Once
 from coupons import operations
 from coupons.errors import CouponNotOpen, CouponNotRunning
 from coupons.models import Coupon, UserCoupon
-from coupons.services import issue_coupon, stop_coupon
+from coupons.services import stop_coupon
 from tests.back_office.staff import Staff, errors_of, told_by
-from tests.factories import CouponFactory, StaffFactory, UserFactory
+from tests.factories import CouponFactory, StaffFactory, UserFactory, issued
 from tests.shop_state import nothing_changes
 from tests.together import together
 from tests.web_forms import fields_of
@@ -44,7 +45,7 @@ def form_of(clerk: Staff, coupon: Coupon) -> dict[str, Any]:
 
 
 def issue_to(user_id: int, coupon: Coupon) -> UserCoupon:
-    return issue_coupon(user_id=user_id, coupon_id=coupon.pk, once=Once())
+    return issued(User.objects.get(pk=user_id), coupon)
 
 
 def test_nobody_gets_one_any_more_and_holders_keep_theirs(clerk: Staff, coupon: Coupon) -> None:

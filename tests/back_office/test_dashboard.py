@@ -13,11 +13,10 @@ from balances.models import User
 from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
 from coupons.models import Coupon
-from coupons.services import issue_coupon
 from orders.models import Order
 from orders.services import cancel_order
 from tests.back_office.staff import Page, Staff
-from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.factories import CouponFactory, ProductFactory, UserFactory, issued, order_of
 from tests.properties.clock import INSTANT, Clock, stopped_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -223,7 +222,7 @@ class TestCoupons:
     def test_open_ones_burn_down(self, staff: Staff, buyer: User) -> None:
         coupon = CouponFactory(name="Spring", total_quantity=10, discount_value=500)
         others = [UserFactory(balance=5_000) for _ in range(3)]
-        held = [issue_coupon(user_id=user.pk, coupon_id=coupon.pk, once=Once()) for user in (buyer, *others)]
+        held = [issued(user, coupon) for user in (buyer, *others)]
         order_of(buyer, {ProductFactory(price=2_000): 1}, coupon=held[0])
         [bar] = tiles(staff)["coupons"]["bars"]
         assert (bar.name, bar.issued, bar.used, bar.remaining, bar.total) == ("Spring", 4, 1, 6, 10)

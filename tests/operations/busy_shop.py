@@ -15,13 +15,12 @@ from commerce.http.json import JSON, dump
 from commerce.idempotency.claims import Answer, Claim
 from commerce.idempotency.once import Once
 from coupons.models import UserCoupon
-from coupons.services import issue_coupon
 from orders.events import order_as_json
 from orders.models import Order
 from orders.services import cancel_order, place_order
 from products.models import Product
 from products.services import adjust_stock
-from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.factories import CouponFactory, ProductFactory, UserFactory, issued, order_of
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,8 @@ def busy_shop() -> BusyShop:
     charge_balance(user_id=sora.pk, amount=30_000, once=Once())
     pen, ink = ProductFactory(price=3_000, stock=20), ProductFactory(price=7_000, stock=20)
     coupon = CouponFactory(discount_value=1_000, total_quantity=5)
-    held = issue_coupon(user_id=mina.pk, coupon_id=coupon.pk, once=Once())
-    issue_coupon(user_id=joon.pk, coupon_id=coupon.pk, once=Once())
+    held = issued(mina, coupon)
+    issued(joon, coupon)
     with_coupon = order_of(mina, {pen: 2, ink: 1}, coupon=held)
     cancelled = order_of(joon, {pen: 1, ink: 2})
     cancel_order(order_id=cancelled.pk, owner_id=joon.pk, once=Once())
@@ -64,7 +63,8 @@ def busy_shop() -> BusyShop:
 def _order_with_key(user: User, product: Product) -> Order:
     claim = Claim(user.pk, "a-key", b"f" * 32)
     once = Once(claim, lambda order: Answer(200, JSON, dump(order_as_json(order))))
-    return place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, once=once)
+    placed = place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, once=once)
+    return Order.objects.get(pk=placed.id)
 
 
 def _everything_arrived() -> None:

@@ -81,7 +81,7 @@ def test_customers_and_staff_can_log_in() -> None:
     assert not finance.has_perm("products.adjust_stock")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_products_and_coupons_are_in_every_state_there_is() -> None:
     load()
     assert list(Product.objects.values_list("id", flat=True)) == list(range(1, 51))
@@ -123,13 +123,13 @@ def test_a_week_of_orders_has_something_to_show() -> None:
     assert ProductStat.objects.filter(date__gte=today - timedelta(days=3)).values("product").distinct().count() >= 5
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_the_shop_goes_on_from_there() -> None:
     load()
     user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, once=Once())
-    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.pk, once=Once())
-    cancel_order(order_id=order.pk, owner_id=1, once=Once())
-    assert (user_coupon.pk, order.pk) == (549, 421)
+    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, once=Once())
+    cancel_order(order_id=order.id, owner_id=1, once=Once())
+    assert (user_coupon.id, order.id) == (549, 421)
     assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * 25
 
 

@@ -61,9 +61,9 @@ def test_the_year_is_loaded_once_and_its_books_add_up(settings: Settings) -> Non
 def test_the_shop_goes_on_from_there() -> None:
     load()
     user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, once=Once())
-    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.pk, once=Once())
-    cancel_order(order_id=order.pk, owner_id=1, once=Once())
-    assert (user_coupon.pk, order.pk) == (1003, 301)
+    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, once=Once())
+    cancel_order(order_id=order.id, owner_id=1, once=Once())
+    assert (user_coupon.id, order.id) == (1003, 301)
     assert violations(quiet_system=False) == []
     assert set(Product.objects.values_list("created_at", flat=True)) == {
         StockMovement.objects.earliest("id").created_at,
