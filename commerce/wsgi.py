@@ -2,17 +2,18 @@
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 from whitenoise import WhiteNoise
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "commerce.settings")
 
-_django = get_wsgi_application()
+django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402  # settings exist once Django is set up
 
 from commerce.http.admission import Admission, Place, WaitingRoom  # noqa: E402  # the same
 from commerce.http.bodies import WholeBodies  # noqa: E402  # the same
+from commerce.http.handler import ShopHandler  # noqa: E402  # the same
 
 _room = WaitingRoom(
     (Place() for _ in range(settings.WEB_REQUESTS_AT_ONCE)),
@@ -20,6 +21,8 @@ _room = WaitingRoom(
     wait_seconds=settings.WEB_WAIT_SECONDS,
 )
 _bodies = WholeBodies(
-    Admission(_django, _room), largest_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE, at_once=settings.WEB_BODIES_AT_ONCE
+    Admission(ShopHandler(), _room),
+    largest_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    at_once=settings.WEB_BODIES_AT_ONCE,
 )
 application = WhiteNoise(_bodies, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)

@@ -117,8 +117,8 @@ class RedisService:
 class _Connections:
     """Connections that are not in use. There are as many as threads have asked at one time.
 
-    Each is made as django-redis's pool makes its own, so that address, database, password, TLS and time limits are those of the
-    settings. A process that was forked, and one whose settings changed (a test's), starts without any.
+    Each is made as django-redis's pool makes its own, so that address, database, password, TLS and time limits are
+    those of the settings. A process that was forked, and one whose settings changed (a test's), starts without any.
     """
 
     def __init__(self, alias: str) -> None:
