@@ -7,7 +7,6 @@ from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from balances import selectors, serializers, services
 from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, UserNotFound
@@ -24,9 +23,10 @@ from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
 from commerce.http.throttling import Refreshes, login_attempt
 from commerce.http.validation import body_of, query_of
+from commerce.http.viewsets import ApiViewSet
 
 
-class TokenViewSet(ViewSet):
+class TokenViewSet(ApiViewSet):
     """Logging in."""
 
     permission_classes = [AllowAny]
@@ -66,7 +66,7 @@ class TokenViewSet(ViewSet):
         return Response({"access": access_token(refresh, is_staff=user.is_staff)})
 
 
-class BalanceViewSet(ViewSet):
+class BalanceViewSet(ApiViewSet):
     """One account's balance."""
 
     lookup_url_kwarg = "userId"
@@ -105,7 +105,7 @@ class BalanceViewSet(ViewSet):
         )
 
 
-class LedgerViewSet(ViewSet):
+class LedgerViewSet(ApiViewSet):
     """One account's ledger."""
 
     @documented(

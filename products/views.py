@@ -7,18 +7,18 @@ from django.http import HttpResponse
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from commerce.http.conditional import page_response
 from commerce.http.json import dump
 from commerce.http.paging import CatalogPages
 from commerce.http.schema import documented, paged
 from commerce.http.validation import query_of
+from commerce.http.viewsets import ApiViewSet
 from products import selectors, serializers
 from products.errors import ProductNotFound
 
 
-class ProductViewSet(ViewSet):
+class ProductViewSet(ApiViewSet):
     """What the shop sells."""
 
     permission_classes = [AllowAny]

@@ -7,15 +7,15 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from commerce.http.conditional import page_response
 from commerce.http.json import dump
 from commerce.http.schema import documented
+from commerce.http.viewsets import ApiViewSet
 from stats import selectors, serializers
 
 
-class PopularProductViewSet(ViewSet):
+class PopularProductViewSet(ApiViewSet):
     """What sells best."""
 
     permission_classes = [AllowAny]

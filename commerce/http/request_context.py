@@ -18,7 +18,7 @@ from django.utils import translation
 from prometheus_client import Counter, Histogram
 
 from commerce.core import metrics
-from commerce.http.headers import set_headers
+from commerce.http.headers import remembered, set_headers
 
 HEADER = "X-Request-ID"
 # A method is whatever a client makes up, and a counter of its own is kept for ever.
@@ -60,7 +60,7 @@ def _meters(route: str, method: str | None, status: int) -> tuple[Counter, Histo
     return metrics.REQUESTS.labels(route, method, status), metrics.REQUEST_SECONDS.labels(route)
 
 
-@lru_cache(maxsize=1_024)
+@remembered
 def _language_of(accept_language: str) -> str:
     """The language of ours that suits the header best."""
     request = HttpRequest()
