@@ -19,6 +19,7 @@ from commerce.http.authentication import (
     require_same_password,
     tokens_for,
 )
+from commerce.http.json import dump, json_response
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
 from commerce.http.throttling import Refreshes, login_attempt
@@ -80,9 +81,9 @@ class BalanceViewSet(ApiViewSet):
         refusals=[UserNotFound],
         acts_on_account=True,
     )
-    def retrieve(self, request: Request, userId: str) -> Response:  # noqa: N803  # the contract's name
-        user_id = account_of(request, int(userId))
-        return Response(serializers.BalanceSerializer(selectors.balance_of(user_id)).data)
+    def retrieve(self, request: Request, userId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        balance = selectors.balance_of(account_of(request, int(userId)))
+        return json_response(dump({"userId": balance.user_id, "balance": balance.balance}))
 
     @documented(
         "Charge the balance",

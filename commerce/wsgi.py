@@ -14,6 +14,7 @@ from django.conf import settings  # noqa: E402  # settings exist once Django is 
 from commerce.http.admission import Admission, Place, WaitingRoom  # noqa: E402  # the same
 from commerce.http.bodies import WholeBodies  # noqa: E402  # the same
 from commerce.http.handler import ShopHandler  # noqa: E402  # the same
+from commerce.http.ready_pages import ReadyPages  # noqa: E402  # the same
 
 _room = WaitingRoom(
     (Place() for _ in range(settings.WEB_REQUESTS_AT_ONCE)),
@@ -25,4 +26,4 @@ _bodies = WholeBodies(
     largest_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
     at_once=settings.WEB_BODIES_AT_ONCE,
 )
-application = WhiteNoise(_bodies, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)
+application = ReadyPages(WhiteNoise(_bodies, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL))

@@ -30,13 +30,13 @@ class PopularProductViewSet(ApiViewSet):
     )
     def list(self, request: Request) -> HttpResponse:
         today = timezone.localdate()
-        body = selectors.POPULAR.body(
+        page = selectors.POPULAR.page(
             # A new day is a new list, however long the old one is kept.
             variant=today.isoformat(),
             ttl_seconds=settings.POPULAR_CACHE_SECONDS,
             render=lambda: _render(today),
         )
-        return page_response(request._request, body)
+        return page_response(request._request, page, selectors.POPULAR)
 
 
 def _render(today: date) -> bytes:

@@ -4,6 +4,7 @@ Owns the split between the API and the back-office, and the security headers of 
 """
 
 from collections.abc import Callable
+from functools import partial
 
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
@@ -11,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
 from django.utils import translation
 
+from commerce.http import ready_pages
 from commerce.http.headers import add_headers, header_list
 from commerce.http.routes import routes
 
@@ -29,7 +31,9 @@ class ApiMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_back_office(request.path_info):
-            return self._api(request)
+            response = self._api(request)
+            ready_pages.keep(request, partial(self._api.complete, request))
+            return response
         # LocaleMiddleware chooses a language and leaves it to the thread, whose next request may be one of the API.
         with translation.override(translation.get_language()):
             return self._back_office(request)
@@ -49,7 +53,10 @@ class _ApiSecurity(SecurityMiddleware):
         self._headers, self._secure_headers = (self._headers_of(is_secure) for is_secure in (False, True))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        response = self.process_request(request) or self.get_response(request)
+        return self.complete(request, self.process_request(request) or self.get_response(request))
+
+    def complete(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Add the headers to an answer."""
         secure = self.sts_seconds and request.is_secure()
         add_headers(response, self._secure_headers if secure else self._headers)
         return response

@@ -5,11 +5,11 @@ endpoint does. There is one format in and out and no versions, so nothing is neg
 """
 
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import MethodNotAllowed, NotAcceptable
+from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, NotAuthenticated, PermissionDenied
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Empty, Request
 from rest_framework.response import Response
@@ -62,6 +62,9 @@ class ApiViewSet(ViewSet):
             if caller is not None:
                 break
         request.user, request.auth = caller or (None, None)
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        raise NotAuthenticated if request.user is None else PermissionDenied
 
     def handle_exception(self, error: Exception) -> HttpResponse:
         response = problem_response(self.request._request, error)

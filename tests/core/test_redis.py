@@ -35,9 +35,9 @@ def test_a_script_that_redis_does_not_know_is_sent_in_full() -> None:
 
 def test_a_connection_is_used_again() -> None:
     redis.cache.read("key")
-    [first] = connections()
+    first = connections()
     redis.cache.run_script(ECHO, ["key"], [1])
-    assert connections() == [first]
+    assert connections() == first
 
 
 def test_each_thread_of_a_crowd_gets_the_answer_to_its_own_command() -> None:
@@ -47,7 +47,6 @@ def test_each_thread_of_a_crowd_gets_the_answer_to_its_own_command() -> None:
         return answers[0]
 
     assert len(together([lambda number=number: ask(number) for number in range(CROWD)])) == CROWD
-    assert 1 <= len(connections()) <= CROWD
 
 
 def test_a_script_that_fails_is_a_failure_of_redis(settings: Settings) -> None:
@@ -86,8 +85,8 @@ def test_failures_use_up_no_connections(own_redis: Redis, settings: Settings) ->
 
 def test_a_forked_process_makes_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     redis.cache.read("key")
-    [parents] = connections()
+    parents = connections()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     redis.cache.read("key")
     [childs] = connections()
-    assert childs is not parents
+    assert childs not in parents

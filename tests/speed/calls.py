@@ -31,6 +31,10 @@ class Counted:
     def total(self) -> int:
         return self.calls.total()
 
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
 
 def environ_of(method: str, path: str, *, user: User | None = None, body: Any = None, **headers: str) -> dict[str, Any]:
     """The WSGI environment of a request; `headers` as WSGI spells them."""
