@@ -13,7 +13,7 @@ from commerce.http.fields import DayParameter, IdField, IdParameter, StrictInteg
 
 
 class BalanceSerializer(serializers.Serializer[Any]):
-    userId = serializers.IntegerField(source="user_id")
+    userId = serializers.IntegerField()
     balance = serializers.IntegerField(help_text="Won.")
 
 

@@ -7,7 +7,6 @@ from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from balances import selectors, serializers, services
 from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, UserNotFound
@@ -20,13 +19,15 @@ from commerce.http.authentication import (
     require_same_password,
     tokens_for,
 )
+from commerce.http.json import dump, json_response
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
 from commerce.http.throttling import Refreshes, login_attempt
 from commerce.http.validation import body_of, query_of
+from commerce.http.viewsets import ApiViewSet
 
 
-class TokenViewSet(ViewSet):
+class TokenViewSet(ApiViewSet):
     """Logging in."""
 
     permission_classes = [AllowAny]
@@ -66,7 +67,7 @@ class TokenViewSet(ViewSet):
         return Response({"access": access_token(refresh, is_staff=user.is_staff)})
 
 
-class BalanceViewSet(ViewSet):
+class BalanceViewSet(ApiViewSet):
     """One account's balance."""
 
     lookup_url_kwarg = "userId"
@@ -80,9 +81,9 @@ class BalanceViewSet(ViewSet):
         refusals=[UserNotFound],
         acts_on_account=True,
     )
-    def retrieve(self, request: Request, userId: str) -> Response:  # noqa: N803  # the contract's name
-        user_id = account_of(request, int(userId))
-        return Response(serializers.BalanceSerializer(selectors.balance_of(user_id)).data)
+    def retrieve(self, request: Request, userId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        balance = selectors.balance_of(account_of(request, int(userId)))
+        return json_response(dump({"userId": balance.user_id, "balance": balance.balance}))
 
     @documented(
         "Charge the balance",
@@ -105,7 +106,7 @@ class BalanceViewSet(ViewSet):
         )
 
 
-class LedgerViewSet(ViewSet):
+class LedgerViewSet(ApiViewSet):
     """One account's ledger."""
 
     @documented(

@@ -75,12 +75,6 @@ X_FRAME_OPTIONS = "DENY"
 NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 """How many proxies in front of the shop are ours, so whose X-Forwarded-For is believed."""
 
-# The middleware below covers the back-office only; the check looks for Django's own names.
-SILENCED_SYSTEM_CHECKS = [
-    "security.W002",  # XFrameOptionsMiddleware runs as commerce.http.back_office.Frames
-    "security.W003",  # CsrfViewMiddleware runs as commerce.http.back_office.Csrf; the API has no cookies to forge
-]
-
 # --- Application ------------------------------------------------------------------------------------------------------
 
 INSTALLED_APPS = [
@@ -117,19 +111,22 @@ MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
     "commerce.http.ending.LetGoMiddleware",
     "commerce.http.bodies.BodyMiddleware",
+    # Here an API request is answered; what follows is for the back-office only.
+    "commerce.http.api.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "commerce.http.back_office.Sessions",
-    "commerce.http.back_office.Locale",
-    "commerce.http.back_office.Common",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
     "commerce.http.back_office.Uploads",
-    "commerce.http.back_office.Csrf",
-    "commerce.http.back_office.Authentication",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
     "commerce.http.staff_sessions.SessionEnds",
-    "commerce.http.back_office.Messages",
-    "commerce.http.back_office.Frames",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "commerce.http.back_office.Refusals",
 ]
 BACK_OFFICE_PATH = "/admin"
+"""Below it are Django's admin pages; every other path is the API's."""
 LOGIN_REDIRECT_URL = "admin:index"
 
 ROOT_URLCONF = "commerce.urls"

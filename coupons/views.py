@@ -5,7 +5,6 @@ from django.utils import timezone
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from balances.errors import UserNotFound
 from commerce.http.answers import answer_once
@@ -15,11 +14,12 @@ from commerce.http.permissions import ReadableByAll
 from commerce.http.schema import documented, paged
 from commerce.http.throttling import CouponIssues
 from commerce.http.validation import query_of
+from commerce.http.viewsets import ApiViewSet
 from coupons import selectors, serializers, services
 from coupons.errors import CouponAlreadyIssued, CouponNotFound, CouponNotOpen, CouponSoldOut
 
 
-class CouponViewSet(ViewSet):
+class CouponViewSet(ApiViewSet):
     """Coupons to be had, and getting one."""
 
     permission_classes = [ReadableByAll]
@@ -54,7 +54,7 @@ class CouponViewSet(ViewSet):
         )
 
 
-class UserCouponViewSet(ViewSet):
+class UserCouponViewSet(ApiViewSet):
     """Coupons a customer holds."""
 
     @documented(

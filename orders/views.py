@@ -4,7 +4,6 @@ from django.http import HttpResponse
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from balances.errors import InsufficientBalance, UserNotFound
 from commerce.audit.record import Staff
@@ -13,6 +12,7 @@ from commerce.http.authentication import account_of, caller_of
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
 from commerce.http.validation import body_of, query_of
+from commerce.http.viewsets import ApiViewSet
 from coupons.errors import CouponNotUsable
 from orders import selectors, serializers, services
 from orders.errors import OrderNotCancellable, OrderNotFound
@@ -20,7 +20,7 @@ from orders.events import order_as_json
 from products.errors import OutOfStock, ProductNotFound
 
 
-class OrderViewSet(ViewSet):
+class OrderViewSet(ApiViewSet):
     """Placing, seeing and cancelling an order."""
 
     lookup_url_kwarg = "orderId"
@@ -76,7 +76,7 @@ class OrderViewSet(ViewSet):
         )
 
 
-class UserOrderViewSet(ViewSet):
+class UserOrderViewSet(ApiViewSet):
     """A customer's orders."""
 
     @documented(

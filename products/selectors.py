@@ -9,6 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
+from commerce.core import sql
 from commerce.core.page_cache import PageCache
 from products.errors import ProductNotFound
 from products.models import ImportLine, LineOutcome, LinePlan, Product, ProductImport, StockMovement
@@ -52,10 +53,12 @@ def products_for_sale(
 
 def product_for_sale(product_id: int) -> dict[str, Any]:
     """One active product. Raises ProductNotFound."""
-    product: dict[str, Any] | None = Product.objects.filter(id=product_id, is_active=True).values(*SHOWN).first()
-    if product is None:
+    row = sql.fetch_one(
+        "SELECT id, name, description, price, stock FROM product WHERE id = %s AND is_active", [product_id]
+    )
+    if row is None:
         raise ProductNotFound(product_id)
-    return product
+    return dict(zip(SHOWN, row, strict=True))
 
 
 def product_ids_called(text: str, *, most: int) -> list[int]:

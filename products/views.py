@@ -6,19 +6,18 @@ from django.conf import settings
 from django.http import HttpResponse
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from commerce.http.conditional import page_response
-from commerce.http.json import dump
+from commerce.http.json import dump, json_response
 from commerce.http.paging import CatalogPages
 from commerce.http.schema import documented, paged
 from commerce.http.validation import query_of
+from commerce.http.viewsets import ApiViewSet
 from products import selectors, serializers
 from products.errors import ProductNotFound
 
 
-class ProductViewSet(ViewSet):
+class ProductViewSet(ApiViewSet):
     """What the shop sells."""
 
     permission_classes = [AllowAny]
@@ -35,12 +34,12 @@ class ProductViewSet(ViewSet):
         cached=True,
     )
     def list(self, request: Request) -> HttpResponse:
-        body = selectors.PRODUCT_LIST.body(
+        page = selectors.PRODUCT_LIST.page(
             variant=_address(request),
             ttl_seconds=settings.PRODUCT_LIST_CACHE_SECONDS,
             render=lambda: _render_list(request),
         )
-        return page_response(request._request, body)
+        return page_response(request._request, page, selectors.PRODUCT_LIST, parameters=_PAGE_PARAMETERS)
 
     @documented(
         "Product",
@@ -50,8 +49,8 @@ class ProductViewSet(ViewSet):
         refusals=[ProductNotFound],
         public=True,
     )
-    def retrieve(self, request: Request, productId: str) -> Response:  # noqa: N803  # the contract's name
-        return Response(selectors.product_for_sale(int(productId)))
+    def retrieve(self, request: Request, productId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        return json_response(dump(selectors.product_for_sale(int(productId))))
 
 
 # Whatever else a caller adds makes no other page, or the cache could be filled with copies of one.

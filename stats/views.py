@@ -7,15 +7,15 @@ from django.http import HttpResponse
 from django.utils import timezone
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
-from rest_framework.viewsets import ViewSet
 
 from commerce.http.conditional import page_response
 from commerce.http.json import dump
 from commerce.http.schema import documented
+from commerce.http.viewsets import ApiViewSet
 from stats import selectors, serializers
 
 
-class PopularProductViewSet(ViewSet):
+class PopularProductViewSet(ApiViewSet):
     """What sells best."""
 
     permission_classes = [AllowAny]
@@ -30,13 +30,13 @@ class PopularProductViewSet(ViewSet):
     )
     def list(self, request: Request) -> HttpResponse:
         today = timezone.localdate()
-        body = selectors.POPULAR.body(
+        page = selectors.POPULAR.page(
             # A new day is a new list, however long the old one is kept.
             variant=today.isoformat(),
             ttl_seconds=settings.POPULAR_CACHE_SECONDS,
             render=lambda: _render(today),
         )
-        return page_response(request._request, body)
+        return page_response(request._request, page, selectors.POPULAR)
 
 
 def _render(today: date) -> bytes:

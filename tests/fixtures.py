@@ -6,7 +6,7 @@ database of another worker.
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,11 @@ from redis import exceptions as redis_errors
 from commerce.core import rate_limit, redis
 from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.redis import Redis
+from commerce.http import ready_pages
+from commerce.http.handler import ShopHandler
+from commerce.http.ready_pages import ReadyPages
+from products.selectors import PRODUCT_LIST
+from stats.selectors import POPULAR
 from tests.breaking import resume
 from tests.servers import OWN_POSTGRES
 from tests.shopper import Shopper
@@ -90,8 +95,17 @@ def stranger() -> Shopper:
     return Shopper()
 
 
+@pytest.fixture
+def application() -> Callable[..., Iterable[bytes]]:
+    """The web process as WSGI sees it, but for who may come in: places keep connections from one test to the next."""
+    return ReadyPages(ShopHandler())
+
+
 def _clean() -> None:
     rate_limit.forget_everything()
+    ready_pages.forget()
+    for cache in (PRODUCT_LIST, POPULAR):
+        cache.forget_lease()
     for service in (redis.cache, redis.locks):
         service.forget_pause()
         wait_until(partial(_flushed, service.alias), "Redis to be emptied")

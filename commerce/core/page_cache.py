@@ -5,6 +5,8 @@ Owns freshness (`generation`) and the stampede guard; never decides what a page 
 
 import hashlib
 import logging
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,42 +18,82 @@ from commerce.core.redis import RedisAway, cache
 
 logger = logging.getLogger(__name__)
 
+LEASE_SECONDS = 0.01
+"""How long a process may take a generation for the current one without asking Redis again."""
 _GENERATION_LENGTH = 32
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A rendered page, and the generation that it is stored under; None for one that is not stored."""
+
+    body: bytes
+    generation: bytes | None = None
+
+
 class PageCache:
     """The cached pages of one kind, such as the product list with all its filters.
 
     A page is stored under the generation that was current when it was asked for. `renew` starts the next generation,
     so pages rendered from older data, even by a request that is still running, are never served again.
+
+    That holds for pages in the memory of other processes, too: each of them shows a page only while it has a lease of
+    that page's generation, which ends `LEASE_SECONDS` after Redis was asked for it, and `renew` returns when all leases
+    of the last generation have ended. Whoever has seen an edit succeed, sees it in every list.
     """
 
-    name: str
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hits = metrics.CACHE_LOOKUPS.labels(name, "hit")
+        self._leased: tuple[bytes, float] = (b"", 0.0)
+        self._asking = threading.Lock()
 
-    def body(self, *, variant: str, ttl_seconds: int, render: Callable[[], bytes]) -> bytes:
+    def page(self, *, variant: str, ttl_seconds: int, render: Callable[[], bytes]) -> Page:
         """The page, rendered at most once per `ttl_seconds` however many ask at once.
 
         `variant` names the page among its kind. With `ttl_seconds` 0 or Redis away it is rendered every time.
         """
         if ttl_seconds <= 0:
-            return render()
+            return Page(render())
         try:
-            known, _ = self._stored(variant)
+            known, generation = self._stored(variant)
             if known is not None:
-                metrics.CACHE_LOOKUPS.labels(self.name, "hit").inc()
-                return known
+                self.hits.inc()
+                return Page(known, generation)
             with single_flight(page_lock(self._key(variant))):
                 return self._fill(variant, ttl_seconds, render)
         except (RedisAway, LockTimeout) as reason:
             logger.info("Page %s is rendered past the cache: %s", self.name, type(reason).__name__)
             metrics.CACHE_LOOKUPS.labels(self.name, "bypass").inc()
-            return render()
+            return Page(render())
+
+    def generation(self) -> bytes:
+        """The current generation, asked of Redis once per lease by each process. Raises RedisAway."""
+        generation, until = self._leased
+        if time.monotonic() < until:
+            return generation
+        with self._asking:
+            generation, until = self._leased
+            # It begins before Redis is asked: what is changed while the answer is on its way, ends it in time.
+            began = time.monotonic()
+            if began >= until:
+                [known] = cache.read(self._generation_key)
+                generation = _of_full_length(known)
+                self._leased = generation, began + LEASE_SECONDS
+            return generation
 
     def renew(self) -> None:
-        """Make every stored page stale. Raises RedisAway when Redis cannot be told; pages then live out their time."""
+        """Make every stored page stale, in all processes by the time this returns.
+
+        Raises RedisAway when Redis cannot be told; pages then live out their time.
+        """
         generation = uuid.uuid4().hex
         cache.call(lambda client: client.set(self._generation_key, generation))
+        time.sleep(LEASE_SECONDS)
+
+    def forget_lease(self) -> None:
+        """Ask Redis at the next request: for tests, which empty it."""
+        self._leased = (b"", 0.0)
 
     @property
     def _generation_key(self) -> str:
@@ -60,19 +102,23 @@ class PageCache:
     def _key(self, variant: str) -> str:
         return f"page:{self.name}:{hashlib.blake2b(variant.encode(), digest_size=16).hexdigest()}"
 
-    def _fill(self, variant: str, ttl_seconds: int, render: Callable[[], bytes]) -> bytes:
+    def _fill(self, variant: str, ttl_seconds: int, render: Callable[[], bytes]) -> Page:
         known, generation = self._stored(variant)
         if known is not None:
             metrics.CACHE_LOOKUPS.labels(self.name, "waited").inc()
-            return known
+            return Page(known, generation)
         metrics.CACHE_LOOKUPS.labels(self.name, "miss").inc()
         rendered = render()
         cache.call(lambda client: client.set(self._key(variant), generation + rendered, ex=ttl_seconds))
-        return rendered
+        return Page(rendered, generation)
 
     def _stored(self, variant: str) -> tuple[bytes | None, bytes]:
         generation, page = cache.read(self._generation_key, self._key(variant))
-        current = (generation or b"").ljust(_GENERATION_LENGTH)
+        current = _of_full_length(generation)
         if page is None or page[:_GENERATION_LENGTH] != current:
             return None, current
         return page[_GENERATION_LENGTH:], current
+
+
+def _of_full_length(generation: bytes | None) -> bytes:
+    return (generation or b"").ljust(_GENERATION_LENGTH)

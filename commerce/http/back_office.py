@@ -1,6 +1,6 @@
-"""Django's middleware for pages with a login, kept away from the API.
+"""Middleware of the back-office: its uploads, and its refusals as pages.
 
-Owns the split by path: sessions, CSRF, messages and languages cost an API request nothing.
+Owns what Django's own middleware does not do for it; `commerce.http.api` keeps all of it away from the API.
 """
 
 import math
@@ -12,15 +12,8 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.auth.models import AnonymousUser
-from django.contrib.messages.middleware import MessageMiddleware
-from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, UnreadablePostError
-from django.middleware.clickjacking import XFrameOptionsMiddleware
-from django.middleware.common import CommonMiddleware
-from django.middleware.csrf import CsrfViewMiddleware
-from django.middleware.locale import LocaleMiddleware
 from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import Promise
@@ -29,49 +22,13 @@ from rest_framework.exceptions import Throttled
 
 from commerce.core.database_errors import unavailable
 from commerce.http import problems
+from commerce.http.api import is_back_office
 
 UPLOADS_AT_ONCE = 2
 """In each process."""
 
 
-class BackOfficeOnly(MiddlewareMixin):
-    """Put before a middleware of Django's, skips it for every path outside the back-office."""
-
-    def __call__(self, request: HttpRequest) -> Any:
-        if not is_back_office(request):
-            return self.get_response(request)
-        return super().__call__(request)
-
-
-def is_back_office(request: HttpRequest) -> bool:
-    return request.path_info.startswith(settings.BACK_OFFICE_PATH)
-
-
-class Sessions(BackOfficeOnly, SessionMiddleware):
-    pass
-
-
-class Locale(BackOfficeOnly, LocaleMiddleware):
-    pass
-
-
-class Common(BackOfficeOnly, CommonMiddleware):
-    pass
-
-
-class Authentication(BackOfficeOnly, AuthenticationMiddleware):
-    pass
-
-
-class Messages(BackOfficeOnly, MessageMiddleware):
-    pass
-
-
-class Frames(BackOfficeOnly, XFrameOptionsMiddleware):
-    pass
-
-
-class Uploads(BackOfficeOnly):
+class Uploads(MiddlewareMixin):
     """A body larger than those of the API is read only for a page that takes files, and only for staff.
 
     Before the forgery check, which reads the body of whoever comes to look for its token in it. An upload is read
@@ -84,7 +41,7 @@ class Uploads(BackOfficeOnly):
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *arguments: Any) -> HttpResponse | None:
         length = int(request.META.get("CONTENT_LENGTH") or 0)
-        if not is_back_office(request) or length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        if length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return None
         most_bytes = getattr(view, "most_upload_bytes", 0)
         if not (most_bytes and request.user.is_active and request.user.is_staff):
@@ -113,19 +70,10 @@ def _plain(sentence: str, *, status: int) -> HttpResponse:
     return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
 
 
-class Csrf(BackOfficeOnly, CsrfViewMiddleware):
-    """The API authenticates by a header that no browser sends by itself, so there is nothing to forge there."""
-
-    def process_view(self, request: HttpRequest, *view: Any) -> Any:
-        return super().process_view(request, *view) if is_back_office(request) else None
-
-
-class Refusals(BackOfficeOnly):
+class Refusals(MiddlewareMixin):
     """Whoever must wait is told so in a page, where the API would send a problem document."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not is_back_office(request):
-            return None
         if isinstance(exception, Throttled):
             wait_seconds = getattr(exception, "wait", None) or 1
             return _held_back(request, _("Too many requests"), "", wait_seconds, status=429)
@@ -135,7 +83,7 @@ class Refusals(BackOfficeOnly):
 def server_error(request: HttpRequest) -> HttpResponse:
     """`handler500`: a crash outside of every view, such as in the look-up of a session while the database is away."""
     error = sys.exc_info()[1]
-    page = _unavailable(request, error) if is_back_office(request) and isinstance(error, Exception) else None
+    page = _unavailable(request, error) if is_back_office(request.path_info) and isinstance(error, Exception) else None
     return page or problems.server_error(request)
 
 

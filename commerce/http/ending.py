@@ -3,8 +3,8 @@
 Owns the sign that it will end, a file; never ends anything.
 """
 
+import os
 from collections.abc import Callable
-from pathlib import Path
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,8 @@ from django.http import HttpRequest, HttpResponse
 
 def is_ending() -> bool:
     """Whether whoever started the process has asked it to end."""
-    return bool(settings.WEB_ENDING_FILE) and Path(settings.WEB_ENDING_FILE).exists()
+    file: str = settings.WEB_ENDING_FILE
+    return bool(file) and os.path.exists(file)  # noqa: PTH110  # asked for every answer; a Path costs ten times as much
 
 
 class LetGoMiddleware:

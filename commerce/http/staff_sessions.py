@@ -9,15 +9,14 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY, logout
 from django.http import HttpRequest
-
-from commerce.http.back_office import BackOfficeOnly
+from django.utils.deprecation import MiddlewareMixin
 
 BEGAN_AT, SEEN_AT = "began_at", "seen_at"
 # The row is written so often at most, however busy its owner is.
 _NOTED_EVERY_SECONDS = 60
 
 
-class SessionEnds(BackOfficeOnly):
+class SessionEnds(MiddlewareMixin):
     """Put behind the authentication: whose session is over is nobody from here on, and is sent to the login page."""
 
     def process_request(self, request: HttpRequest) -> Any:

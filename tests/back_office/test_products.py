@@ -169,7 +169,7 @@ class TestANewProduct:
     INK = {"name": "먹 / Ink", "description": "", "price": 7_000, "opening_stock": 25, "is_active": "on"}
 
     def test_comes_with_its_opening_stock_and_the_movement_behind_it(self, clerk: Staff) -> None:
-        assert PRODUCT_LIST.body(variant="all", ttl_seconds=60, render=lambda: b"old") == b"old"
+        assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"old").body == b"old"
         answer = clerk.post(ADD, **{**form_of(clerk, ADD), **self.INK})
         assert answer.status_code == 302
         ink = Product.objects.get()
@@ -181,7 +181,7 @@ class TestANewProduct:
             25,
             clerk.user.pk,
         )
-        assert PRODUCT_LIST.body(variant="all", ttl_seconds=60, render=lambda: b"new") == b"new"
+        assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"new").body == b"new"
         assert broken_rules() == set()
 
     def test_is_made_once_however_often_its_form_is_sent(self, clerk: Staff) -> None:

@@ -135,9 +135,9 @@ def test_the_shop_goes_on_from_there() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_product_list_shown_before_is_renewed() -> None:
-    assert PRODUCT_LIST.body(variant="all", ttl_seconds=60, render=lambda: b"empty") == b"empty"
+    assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"empty").body == b"empty"
     load()
-    assert PRODUCT_LIST.body(variant="all", ttl_seconds=60, render=lambda: b"fifty") == b"fifty"
+    assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"fifty").body == b"fifty"
 
 
 @pytest.mark.django_db

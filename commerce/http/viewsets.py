@@ -1,0 +1,99 @@
+"""The base of every endpoint: DRF's `ViewSet`, without the choices that this API does not offer.
+
+Owns what comes before a view (is JSON wanted, who is calling, may they, how often) and after it; never knows what an
+endpoint does. There is one format in and out and no versions, so nothing is negotiated.
+"""
+
+from functools import cache
+from typing import Any, NoReturn
+
+from django.http import HttpRequest, HttpResponse
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, NotAuthenticated, PermissionDenied
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.request import Empty, Request
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from commerce.http.headers import remembered
+from commerce.http.json import JSON, JSONRenderer, read_json
+from commerce.http.problems import problem_response
+
+_NEGOTIATION = DefaultContentNegotiation()
+_RENDERER = JSONRenderer()
+
+
+class ApiRequest(Request):
+    """DRF's request, whose body is JSON or nothing."""
+
+    _full_data: Any
+
+    @property
+    def data(self) -> Any:
+        """The parsed body. Raises ParseError, UnsupportedMediaType, RequestDataTooBig."""
+        if self._full_data is Empty:
+            self._full_data = read_json(self._request)
+        return self._full_data
+
+
+class ApiViewSet(ViewSet):
+    """What the viewsets of all apps are made from."""
+
+    # Only a refusal of a method says which ones there are.
+    default_response_headers: dict[str, str] = {}
+
+    def initialize_request(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> ApiRequest:
+        self.action = self.action_map.get(str(request.method).lower())
+        return ApiRequest(request, negotiator=_NEGOTIATION)
+
+    def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
+        """Raises NotAcceptable, and what authentication, permissions and throttles raise."""
+        accept = request._request.META.get("HTTP_ACCEPT")
+        if accept is not None and not _takes_json(accept):
+            raise NotAcceptable
+        self.perform_authentication(request)
+        self.check_permissions(request)
+        self.check_throttles(request)
+
+    def perform_authentication(self, request: Request) -> None:
+        caller = None
+        for authenticator in _one_of_each(tuple(self.authentication_classes)):
+            caller = authenticator.authenticate(request)
+            if caller is not None:
+                break
+        request.user, request.auth = caller or (None, None)
+
+    def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        raise NotAuthenticated if request.user is None else PermissionDenied
+
+    def handle_exception(self, error: Exception) -> HttpResponse:
+        response = problem_response(self.request._request, error)
+        if isinstance(error, MethodNotAllowed):
+            response.headers["Allow"] = ", ".join(self.allowed_methods)
+        return response
+
+    def finalize_response(self, request: Request, response: Any, *_args: Any, **_kwargs: Any) -> HttpResponse:
+        if isinstance(response, Response):
+            response.accepted_renderer = _RENDERER
+            response.accepted_media_type = JSON
+            response.renderer_context = {}
+            response.render()
+        return response
+
+
+@cache
+def _one_of_each(kinds: tuple[type[BaseAuthentication], ...]) -> tuple[BaseAuthentication, ...]:
+    # They keep nothing of a request, so all requests may share them.
+    return tuple(kind() for kind in kinds)
+
+
+@remembered
+def _takes_json(accept: str) -> bool:
+    """Whether DRF would answer JSON to this Accept header."""
+    request = HttpRequest()
+    request.META["HTTP_ACCEPT"] = accept
+    try:
+        _NEGOTIATION.select_renderer(Request(request), [_RENDERER])
+    except NotAcceptable:
+        return False
+    return True

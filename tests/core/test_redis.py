@@ -1,0 +1,92 @@
+"""The quick way to Redis: each command once, each answer to its own command, on connections that work."""
+
+import os
+
+import pytest
+from pytest_django import Settings
+
+from commerce.core import redis
+from commerce.core.redis import RedisAway
+from commerce.embedded.redis import Redis
+from tests.breaking import kill, pause, resume
+from tests.together import together
+
+ECHO = "return {KEYS[1], ARGV[1]}"
+CROWD = 12
+
+
+def connections() -> list[object]:
+    """The connections that wait for their next command."""
+    return list(redis.cache._connections._idle)
+
+
+def test_values_come_in_the_order_of_their_keys() -> None:
+    redis.cache.client.set("one", b"1")
+    redis.cache.client.set("two", b"\x00\xff")
+    assert redis.cache.read("two", "none", "one") == [b"\x00\xff", None, b"1"]
+
+
+def test_a_script_that_redis_does_not_know_is_sent_in_full() -> None:
+    for _ in range(2):
+        redis.cache.client.script_flush()
+        assert redis.cache.run_script(ECHO, ["key"], [7]) == [b"key", b"7"]
+    assert redis.cache.run_script(ECHO, ["key"], [b"\xff"]) == [b"key", b"\xff"]
+
+
+def test_a_connection_is_used_again() -> None:
+    redis.cache.read("key")
+    first = connections()
+    redis.cache.run_script(ECHO, ["key"], [1])
+    assert connections() == first
+
+
+def test_each_thread_of_a_crowd_gets_the_answer_to_its_own_command() -> None:
+    def ask(number: int) -> list[bytes]:
+        answers = [redis.cache.run_script(ECHO, [f"key-{number}"], [turn]) for turn in range(50)]
+        assert answers == [[b"key-%d" % number, b"%d" % turn] for turn in range(50)]
+        return answers[0]
+
+    assert len(together([lambda number=number: ask(number) for number in range(CROWD)])) == CROWD
+
+
+def test_a_script_that_fails_is_a_failure_of_redis(settings: Settings) -> None:
+    settings.REDIS_PAUSE_SECONDS = 0.0
+    with pytest.raises(RedisAway):
+        redis.cache.run_script("return redis.call('incr', KEYS[1], 1)", ["key"], [])
+    assert redis.cache.read("key") == [None]
+
+
+def test_a_restarted_redis_costs_no_failure(own_redis: Redis) -> None:
+    redis.cache.read("key")
+    kill(own_redis)
+    own_redis.start()
+    assert redis.cache.read("key") == [None]
+
+
+def test_an_answer_that_came_too_late_is_never_taken_for_another(own_redis: Redis, settings: Settings) -> None:
+    settings.REDIS_PAUSE_SECONDS = 0.0
+    redis.cache.run_script(ECHO, ["key"], ["early"])
+    pause(own_redis)
+    with pytest.raises(RedisAway):
+        redis.cache.run_script(ECHO, ["key"], ["late"])
+    resume(own_redis)
+    assert redis.cache.run_script(ECHO, ["key"], ["next"]) == [b"key", b"next"]
+
+
+def test_failures_use_up_no_connections(own_redis: Redis, settings: Settings) -> None:
+    settings.REDIS_PAUSE_SECONDS = 0.0
+    kill(own_redis)
+    for _ in range(600):
+        with pytest.raises(RedisAway):
+            redis.cache.read("key")
+    own_redis.start()
+    assert redis.cache.read("key") == [None]
+
+
+def test_a_forked_process_makes_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    redis.cache.read("key")
+    parents = connections()
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    redis.cache.read("key")
+    [childs] = connections()
+    assert childs not in parents

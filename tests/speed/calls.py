@@ -1,0 +1,95 @@
+"""How much Python one request runs: the calls around the WSGI application, its SQL and its Redis commands.
+
+Owns the counting; the bounds are in the tests. Counts only, never time, so that a busy machine changes nothing.
+"""
+
+import io
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any
+
+from balances.models import User
+from commerce.http.authentication import tokens_for
+
+WARM_UPS = 3
+"""Requests before the counted one: caches are filled, connections open, statements prepared."""
+
+
+class Counted:
+    """What came back, and the qualified name of each Python function that was called for it."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.body = b""
+        self.calls: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        return self.calls.total()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def environ_of(method: str, path: str, *, user: User | None = None, body: Any = None, **headers: str) -> dict[str, Any]:
+    """The WSGI environment of a request; `headers` as WSGI spells them."""
+    content = b"" if body is None else json.dumps(body).encode()
+    path, _, query = path.partition("?")
+    environ = {
+        "REQUEST_METHOD": method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "wsgi.url_scheme": "http",
+        "wsgi.input": io.BytesIO(content),
+        "HTTP_HOST": "localhost:8000",
+        **headers,
+    }
+    if body is not None:
+        environ |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(content))}
+    if user is not None:
+        environ["HTTP_AUTHORIZATION"] = f"Bearer {tokens_for(user_id=user.pk, is_staff=user.is_staff).access}"
+    return environ
+
+
+def counted(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Counted:
+    """Answer the request once, with every Python call counted."""
+    answer = Counted()
+
+    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
+        answer.status, answer.headers = int(status[:3]), dict(headers)
+
+    def note(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call":
+            answer.calls[f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"] += 1
+
+    sys.setprofile(note)
+    try:
+        response = application(environ, start_response)
+        answer.body = b"".join(response)
+        close = getattr(response, "close", None)
+        if close is not None:
+            close()
+    finally:
+        sys.setprofile(None)
+    # What the test itself was called for.
+    del answer.calls[f"{__name__}.{start_response.__qualname__}"]
+    return answer
+
+
+def warm_and_counted(
+    application: Callable[..., Iterable[bytes]], make: Callable[[], dict[str, Any]], *, warm_ups: int = WARM_UPS
+) -> Counted:
+    """The same request a few times, the last of them counted."""
+    for _ in range(warm_ups):
+        counted(application, make())
+    return counted(application, make())
