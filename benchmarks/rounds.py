@@ -1,0 +1,55 @@
+"""The run: each line in rounds of shop, limit and usual implementation, then the checks.
+
+Owns the order of things; what is measured stands in the lines.
+"""
+
+from collections.abc import Sequence
+
+from benchmarks.bench import Bench, say
+from benchmarks.errors import BenchmarkFailed
+from benchmarks.line import Line, Outcome
+from benchmarks.table import figure
+
+
+def chosen(lines: Sequence[Line], names: Sequence[str]) -> list[Line]:
+    """The lines of these families or keys, all without names. Raises BenchmarkFailed for a name of none."""
+    for name in names:
+        if not any(name in (line.key, line.family) for line in lines):
+            known = ", ".join(dict.fromkeys(line.family for line in lines))
+            raise BenchmarkFailed(f"There is no line {name}. There are: {known}, or one of them as family:connections.")
+    return [line for line in lines if not names or line.key in names or line.family in names]
+
+
+def measure(bench: Bench, line: Line, *, rounds: int) -> Outcome:
+    """Measure a line, alternating, and check what it has written. Raises WrongAnswer, BenchmarkFailed."""
+    outcome = Outcome(line=line)
+    for _ in range(min(rounds, line.rounds_at_most)):
+        outcome.ours.append(line.ours(bench))
+        if line.limit is not None:
+            outcome.limit.append(line.limit(bench))
+        if line.naive is not None:
+            outcome.naive.append(line.naive(bench))
+    if line.writes:
+        bench.check_invariants(line.key)
+    return outcome
+
+
+def summary(outcome: Outcome) -> str:
+    """One line of progress."""
+    line = outcome.line
+    parts = [f"{line.title}: {figure(outcome.ours_value, line.unit)}"]
+    if outcome.limit:
+        parts.append(f"limit {figure(outcome.limit_value, line.unit)}")
+    if outcome.naive:
+        parts.append(f"usual {figure(outcome.naive_value, line.unit)}")
+    if outcome.ratio is not None:
+        parts.append(f"ratio {outcome.ratio:.2f}")
+    return "  " + ", ".join(parts)
+
+
+def run(bench: Bench, lines: Sequence[Line], outcomes: list[Outcome]) -> None:
+    """Measure all lines. `outcomes` grows as they come, so that a run that fails has what came before."""
+    for line in lines:
+        outcome = measure(bench, line, rounds=bench.options.rounds)
+        outcomes.append(outcome)
+        say(summary(outcome))
