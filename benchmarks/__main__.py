@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks import dataset, results, rounds
+from benchmarks import dataset, generator, results, rounds
 from benchmarks.bench import Bench, Options, postgres_settings, say
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.line import Outcome
@@ -72,6 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         bench = Bench(options)
         bench.start()
         about["postgres"] = postgres_settings(bench.connection)
+        about["generator"] = generator.cost(bench)
         say(_conditions(options, about))
         rounds.run(bench, lines, outcomes)
         failure = None
@@ -101,9 +102,13 @@ def _finish(
 def _conditions(options: Options, about: dict[str, Any]) -> str:
     postgres = about["postgres"]
     limits = ", ".join(f"{name}=0" for name in LIMITS_OFF)
+    generator_cost = ", ".join(
+        f"{kind} {cost['cpu_us']:g} µs ({cost['per_second']:,}/s at most)" for kind, cost in about["generator"].items()
+    )
     return (
         f"PostgreSQL {postgres['server_version']}, fsync {postgres['fsync']}, synchronous_commit "
         f"{postgres['synchronous_commit']}. Limits per account are off ({limits}); the data platform is off.\n"
+        f"The load generator, wrk, takes of a processor per request: {generator_cost}.\n"
         f"{options.rounds} rounds of {options.seconds:g} s, shop, limit and usual implementation in turn; medians."
     )
 

@@ -18,9 +18,11 @@ _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 60.0
 _TABLES = ("idempotency_key", "user_balance_tx", "order", "order_item", "user_coupon", "stock_movement")
 
-_ANSWERED = (
-    "SELECT count(*) FROM idempotency_key WHERE id > %(idempotency_key)s AND key LIKE %(key)s AND status = %(status)s"
-)
+_ANSWERED = """
+    SELECT count(*) FROM idempotency_key
+    WHERE id > %(idempotency_key)s AND key LIKE %(key)s AND status = %(status)s
+      AND (%(code)s::text IS NULL OR convert_from(body, 'UTF8')::jsonb ->> 'code' = %(code)s)
+"""
 _WAITING = "SELECT count(*) FROM outbox_message WHERE sent_at IS NULL AND parked_at IS NULL"
 _UNCOUNTED = """
     SELECT count(*) FROM "order" AS purchase WHERE id > %(order)s
@@ -63,6 +65,7 @@ class Expected:
         key: what the idempotency keys of its requests begin with.
         status: how every one of them must have been answered.
         connections: so many requests may have been under way when the generator stopped; their answers it never saw.
+        code: of the problem, where they must be refused.
         items: of each order. coupon: the one that was issued.
     """
 
@@ -70,8 +73,15 @@ class Expected:
     key: str
     status: int
     connections: int
+    code: str | None = None
     items: int = 0
     coupon: int = 0
+
+
+def number(connection: psycopg.Connection, statement: str, values: Mapping[str, object] | None = None) -> int:
+    """What a statement that counts, or returns an id, answers."""
+    rows = connection.execute(statement.encode(), values).fetchall()
+    return int(rows[0][0])
 
 
 class Books:
@@ -130,7 +140,13 @@ class Books:
             raise WrongAnswer(
                 line, f"expected {expected.status} only, got {unexpected}, {report.failed} without answer"
             )
-        values = {**marks, "key": f"{expected.key}-%", "status": expected.status, "items": expected.items}
+        values = {
+            **marks,
+            "key": f"{expected.key}-%",
+            "status": expected.status,
+            "code": expected.code,
+            "items": expected.items,
+        }
         answered = self._number(_ANSWERED, values)
         seen = report.with_status(expected.status)
         if not seen <= answered <= seen + expected.connections:
@@ -144,6 +160,4 @@ class Books:
         return answered
 
     def _number(self, statement: str, values: Mapping[str, object] | None = None) -> int:
-        row = self._connection.execute(statement.encode(), values).fetchone()
-        assert row is not None
-        return int(row[0])
+        return number(self._connection, statement, values)

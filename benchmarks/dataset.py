@@ -9,13 +9,13 @@ from typing import LiteralString
 
 import psycopg
 
+from benchmarks.books import number
 from benchmarks.errors import BenchmarkFailed
 
 BALANCE_WON = 100_000_000
 PRICE_WON = 1_000
 STOCK_UNITS = 1_000_000_000
 HOLDERS_PER_COUPON = 100
-_MARK = "commerce benchmark"
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ _TABLES = ("user", "user_balance_tx", "product", "stock_movement", "coupon", "us
 _NEW_COUPON = """
     INSERT INTO coupon (name, discount_type, discount_value, max_discount, min_order_amount, total_quantity,
                         issued_count, issue_starts_at, issue_ends_at, valid_until, created_at)
-    VALUES ('Hot coupon', 'FIXED', 100, NULL, 0, %s, 0, now() - interval '1 hour', now() + interval '1 day',
+    VALUES ('Hot coupon', 'FIXED', 100, NULL, 0, %(units)s, 0, now() - interval '1 hour', now() + interval '1 day',
             now() + interval '2 days', now()) RETURNING id
 """
 _HOLD_COUPON = """
@@ -136,9 +136,7 @@ def load(connection: psycopg.Connection, sizes: Sizes) -> Iterator[str]:
 
 def new_coupon(connection: psycopg.Connection, *, units: int) -> int:
     """A coupon open for issue with so many units, none of them issued. Returns its id."""
-    row = connection.execute(_NEW_COUPON, [units]).fetchone()
-    assert row is not None
-    return int(row[0])
+    return number(connection, _NEW_COUPON, {"units": units})
 
 
 def held_coupon(connection: psycopg.Connection, *, customers: int, units: int) -> int:

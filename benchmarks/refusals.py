@@ -34,9 +34,9 @@ def issued_already(bench: Bench) -> Load:
     return bench.load(bench.shop.web.port, "issue", 16, {"BENCH_COUPON": str(coupon)}).by(customers=customers)
 
 
-def refused_by_shop(bench: Bench, *, key: str, load_of: Callable[[Bench], Load]) -> Sample:
+def refused_by_shop(bench: Bench, *, key: str, code: str, load_of: Callable[[Bench], Load]) -> Sample:
     load = load_of(bench)
-    expected = Expected(effect="refusal", key=load.key, status=409, connections=load.connections)
+    expected = Expected(effect="refusal", key=load.key, status=400, code=code, connections=load.connections)
     return bench.measure_shop(key, load, expected)
 
 
@@ -48,19 +48,19 @@ def bare_view(bench: Bench, *, key: str, body: bytes) -> Sample:
 
 def lines() -> Sequence[Line]:
     """Against a bare view that answers as many bytes as a problem document has."""
-    body = b'{"type":"about:blank","title":"","status":409,"detail":"","code":""}'.ljust(300)
+    body = b'{"type":"about:blank","title":"","status":400,"detail":"","code":""}'.ljust(300)
     return [
         Line(
             key=f"{key}:16",
             title=f"{title}, 16",
-            ours=partial(refused_by_shop, key=key, load_of=load_of),
+            ours=partial(refused_by_shop, key=key, code=code, load_of=load_of),
             limit=partial(bare_view, key=key, body=body),
             limit_title="bare Django view",
             goal=Goal(ratio_at_least=0.25),
         )
-        for key, title, load_of in (
-            ("sold-out", "order of a sold-out product", sold_out_order),
-            ("sold-out-coupon", "issue of a sold-out coupon", sold_out_coupon),
-            ("already-issued", "issue of a coupon held already", issued_already),
+        for key, title, code, load_of in (
+            ("sold-out", "order of a sold-out product", "out_of_stock", sold_out_order),
+            ("sold-out-coupon", "issue of a sold-out coupon", "coupon_sold_out", sold_out_coupon),
+            ("already-issued", "issue of a coupon held already", "coupon_already_issued", issued_already),
         )
     ]

@@ -30,6 +30,9 @@ LIMITS_OFF = {
 """The limits per account and per address: the benchmark's few customers would meet them, the shop's many do not."""
 
 
+TIME_ZONE = "Asia/Seoul"
+
+
 class Servers:
     """The servers of one run.
 
@@ -112,7 +115,11 @@ class Servers:
         return broker.bootstrap_servers
 
     def _environment(self, redis_url: str, brokers: str) -> dict[str, str]:
-        compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self.folder / "compiled")}
+        # Kept from run to run, beside the sources where those shall stay clean of it.
+        compiled = {
+            "PYTHONDONTWRITEBYTECODE": "",
+            "PYTHONPYCACHEPREFIX": str(PROJECT_ROOT / ".local-bench" / "compiled"),
+        }
         run = self.folder.name.rpartition("-")[2]
         # Topics and group of its own, where the broker is one that others use.
         own_topics = {"KAFKA_TOPIC_PREFIX": f"bench-{run}-", "KAFKA_CONSUMER_GROUP": f"bench-{run}"}
@@ -137,6 +144,7 @@ class Servers:
             "STATIC_ROOT": str(static),
             "HTTPS": "false",
             "ALLOWED_HOSTS": "127.0.0.1",
+            "TIME_ZONE": TIME_ZONE,
             "ACCESS_TOKEN_MINUTES": "1440",
         }
 

@@ -4,6 +4,7 @@ import sys
 
 import psycopg
 
+from benchmarks.books import number
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.servers import Servers
 
@@ -22,7 +23,7 @@ _FILL = """
 """
 _NEW_COUPON = """
     INSERT INTO naive.naive_coupon (name, discount_value, total_quantity, issued_count)
-    VALUES ('Hot coupon', 100, %s, 0) RETURNING id
+    VALUES ('Hot coupon', 100, %(units)s, 0) RETURNING id
 """
 SETTINGS = {"DJANGO_SETTINGS_MODULE": "benchmarks.naive.settings"}
 
@@ -40,6 +41,4 @@ def make_tables(servers: Servers, connection: psycopg.Connection) -> None:
 
 def new_coupon(connection: psycopg.Connection, *, units: int) -> int:
     """A coupon with so many units. Returns its id."""
-    row = connection.execute(_NEW_COUPON, [units]).fetchone()
-    assert row is not None
-    return int(row[0])
+    return number(connection, _NEW_COUPON, {"units": units})
