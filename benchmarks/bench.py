@@ -181,19 +181,20 @@ class Bench:
         Raises WrongAnswer, BenchmarkFailed.
         """
         marks = self.books.marks() if expected else {}
-        before = self._cpu({"app": self.shop.pids})
+        before = self.cpu_of_shop()
         report = wrk.run(load)
         settled = 0.0
         answered = report.requests
         if expected:
-            self.books.wait_until_answered(marks)
+            self.books.wait_until_answered()
             settled = self.books.wait_until_delivered(marks, seconds=_DELIVERY_SECONDS)
-        used = self._cpu({"app": self.shop.pids}).since(before)
+        used = self.cpu_of_shop().since(before)
         if expected:
             answered = self.books.verify(line, expected, report, marks)
         else:
             require_all(line, report, 200)
-        return sample(report, used, answered, settled_seconds=round(settled, 2))
+        right = report.with_status(expected.status if expected else 200)
+        return sample(report, used, answered, right=right, notes={"settled_seconds": round(settled, 2)})
 
     def measure_beside(self, line: str, server: WebServer, load: Load) -> Sample:
         """Load the bare or the usual application, whose answers are all 200. Raises WrongAnswer."""
@@ -201,7 +202,7 @@ class Bench:
         report = wrk.run(load)
         used = self._cpu({"app": server.pids}).since(before)
         require_all(f"{line} ({server.name})", report, 200)
-        return sample(report, used, report.requests)
+        return sample(report, used, report.requests, right=report.requests)
 
     def measure_pgbench(self, script: str, *, clients: int) -> Sample:
         """Run one of the limits. Raises BenchmarkFailed."""
@@ -217,7 +218,7 @@ class Bench:
         report = pgbench.run(
             self.servers.database_url, script, clients=clients, seconds=self.options.seconds, variables=variables
         )
-        return sample(report, self._cpu({}).since(before), report.requests)
+        return sample(report, self._cpu({}).since(before), report.requests, right=report.requests)
 
     def check_invariants(self, line: str) -> None:
         """The shop's own check of its books, live. Raises WrongAnswer."""
@@ -229,6 +230,10 @@ class Bench:
     def new_hot_coupon(self, *, units: int) -> int:
         """A coupon of the shop that nobody holds."""
         return dataset.new_coupon(self.connection, units=units)
+
+    def cpu_of_shop(self) -> CpuReading:
+        """Processor time of web server, dispatcher and consumer together, of PostgreSQL and of Redis."""
+        return self._cpu({"app": self.shop.pids})
 
     def _cpu(self, parts: Mapping[str, list[int]]) -> CpuReading:
         return read_cpu({**parts, "postgres": self.servers.pids.get("postgres", []), "redis": self._redis_pids})
@@ -269,17 +274,27 @@ def require_all(line: str, report: Report, status: int) -> None:
         )
 
 
-def sample(report: Report, used_seconds: Mapping[str, float], answered: int, **notes: float) -> Sample:
-    """A report as the sample of a line that counts requests per second."""
+def sample(
+    report: Report,
+    used_seconds: Mapping[str, float],
+    answered: int,
+    *,
+    right: int,
+    notes: Mapping[str, float] | None = None,
+) -> Sample:
+    """A report as the sample of a line that counts requests per second, of which `right` were answered as expected.
+
+    `answered`: how many the processor time was spent on; the generator did not wait for all of them.
+    """
     return Sample(
-        value=report.rate,
+        value=right / report.seconds,
         p50_ms=report.p50_ms,
         p95_ms=report.p95_ms,
         p99_ms=report.p99_ms,
         requests=report.requests,
-        errors=report.failed,
+        errors=report.failed + report.requests - right,
         cpu_us=microseconds_each({**used_seconds, "generator": report.cpu_seconds}, answered),
-        notes=notes,
+        notes=notes or {},
     )
 
 

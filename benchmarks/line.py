@@ -36,7 +36,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What a line has to reach. Each bound that is given must hold.
+    """What a line has to reach. Each bound that is given must hold, and nobody may have been turned away.
 
     `ratio_*` bound the line's figure by the limit's, `value_*` the figure itself, `p99_ms` the 99th percentile.
     """
@@ -67,7 +67,7 @@ class Goal:
             (self.value_at_most, value <= (self.value_at_most or 0)),
             (self.p99_ms_at_most, outcome.p99_ms <= (self.p99_ms_at_most or 0)),
         )
-        return all(holds for bound, holds in checks if bound is not None)
+        return not outcome.errors and all(holds for bound, holds in checks if bound is not None)
 
 
 Side = Callable[["Bench"], Sample]
@@ -137,6 +137,11 @@ class Outcome:
         return median(known) if known else None
 
     @property
+    def errors(self) -> int:
+        """Requests of ours that were not answered as they should, in all rounds."""
+        return sum(sample.errors for sample in self.ours)
+
+    @property
     def p99_ms(self) -> float:
         return median([sample.p99_ms for sample in self.ours])
 
@@ -165,7 +170,7 @@ class Outcome:
                 if samples
             },
             **latencies(self.ours),
-            "errors": sum(sample.errors for sample in self.ours),
+            "errors": self.errors,
             "requests": sum(sample.requests for sample in self.ours),
             "cpu_us": medians_by_name([sample.cpu_us for sample in self.ours]),
             "naive_cpu_us": medians_by_name([sample.cpu_us for sample in self.naive]),

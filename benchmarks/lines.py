@@ -2,9 +2,16 @@
 
 from collections.abc import Sequence
 
-from benchmarks import alone, lines_of_reads, lines_of_writes, refusals
+from benchmarks import alone, events, lines_of_reads, lines_of_writes, refusals, rush
 from benchmarks.line import Line
 
 
 def all_lines() -> Sequence[Line]:
-    return [*lines_of_reads.lines(), *lines_of_writes.lines(), *refusals.lines(), *alone.lines()]
+    return [
+        *lines_of_reads.lines(),
+        *lines_of_writes.lines(),
+        *refusals.lines(),
+        *alone.lines(),
+        *rush.lines(),
+        *events.lines(),
+    ]
