@@ -12,7 +12,7 @@ from functools import cached_property
 
 import psycopg
 
-from benchmarks import dataset, pgbench, wrk
+from benchmarks import dataset, invariants, pgbench, wrk
 from benchmarks.books import Books, Expected
 from benchmarks.cpu import CpuReading, microseconds_each, read_cpu
 from benchmarks.errors import BenchmarkFailed, WrongAnswer
@@ -220,12 +220,16 @@ class Bench:
         )
         return sample(report, self._cpu({}).since(before), report.requests, right=report.requests)
 
-    def check_invariants(self, line: str) -> None:
+    def check_invariants(self, line: str, *arguments: str) -> None:
         """The shop's own check of its books, live. Raises WrongAnswer."""
-        try:
-            self.servers.manage("check_invariants", "--json", "--no-record")
-        except BenchmarkFailed as failed:
-            raise WrongAnswer(line, f"the invariants do not hold:\n{failed}") from failed
+        violations = invariants.check(self.servers.environment, *arguments)
+        if violations:
+            raise WrongAnswer(line, f"the invariants do not hold:\n{violations}")
+
+    def check_everything(self) -> None:
+        """At the end, when nothing is under way: every message has arrived, every hash is right. Raises WrongAnswer."""
+        self.books.wait_until_delivered({"order": 0}, seconds=_DELIVERY_SECONDS)
+        self.check_invariants("all lines", "--deep", "--quiet-system")
 
     def new_hot_coupon(self, *, units: int) -> int:
         """A coupon of the shop that nobody holds."""

@@ -104,7 +104,7 @@ def load(connection: psycopg.Connection, sizes: Sizes) -> Iterator[str]:
     Raises BenchmarkFailed where the shop in the database is not empty: its rows are somebody's.
     """
     for table in _TABLES:
-        if connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone():  # type: ignore[arg-type]  # noqa: S608
+        if connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone():  # noqa: S608
             raise BenchmarkFailed(f"The database holds a shop already ({table}). Give the benchmark an empty one.")
     values = {
         "customers": sizes.customers,
@@ -127,11 +127,11 @@ def load(connection: psycopg.Connection, sizes: Sizes) -> Iterator[str]:
                 connection.execute(statement, values)
         for table in _TABLES:
             connection.execute(
-                f"""SELECT setval(pg_get_serial_sequence('"{table}"', 'id'), (SELECT max(id) FROM "{table}"))"""  # type: ignore[arg-type]  # noqa: S608
+                f"""SELECT setval(pg_get_serial_sequence('"{table}"', 'id'), (SELECT max(id) FROM "{table}"))"""  # noqa: S608
             )
     yield "statistics of the planner"
     for table in _TABLES:
-        connection.execute(f'VACUUM (ANALYZE) "{table}"')  # type: ignore[arg-type]
+        connection.execute(f'VACUUM (ANALYZE) "{table}"')
 
 
 def new_coupon(connection: psycopg.Connection, *, units: int) -> int:

@@ -3,7 +3,9 @@
 Owns the order of things; what is measured stands in the lines.
 """
 
+import time
 from collections.abc import Sequence
+from itertools import zip_longest
 
 from benchmarks.bench import Bench, say
 from benchmarks.errors import BenchmarkFailed
@@ -21,7 +23,7 @@ def chosen(lines: Sequence[Line], names: Sequence[str]) -> list[Line]:
 
 
 def measure(bench: Bench, line: Line, *, rounds: int) -> Outcome:
-    """Measure a line, alternating, and check what it has written. Raises WrongAnswer, BenchmarkFailed."""
+    """Measure a line, alternating. Raises WrongAnswer, BenchmarkFailed."""
     outcome = Outcome(line=line)
     for _ in range(min(rounds, line.rounds_at_most)):
         outcome.ours.append(line.ours(bench))
@@ -29,12 +31,10 @@ def measure(bench: Bench, line: Line, *, rounds: int) -> Outcome:
             outcome.limit.append(line.limit(bench))
         if line.naive is not None:
             outcome.naive.append(line.naive(bench))
-    if line.writes:
-        bench.check_invariants(line.key)
     return outcome
 
 
-def summary(outcome: Outcome) -> str:
+def summary(outcome: Outcome, seconds: float) -> str:
     """One line of progress."""
     line = outcome.line
     parts = [f"{line.title}: {figure(outcome.ours_value, line.unit)}"]
@@ -44,12 +44,20 @@ def summary(outcome: Outcome) -> str:
         parts.append(f"usual {figure(outcome.naive_value, line.unit)}")
     if outcome.ratio is not None:
         parts.append(f"ratio {outcome.ratio:.2f}")
-    return "  " + ", ".join(parts)
+    return f"  {', '.join(parts)}  ({seconds:.0f} s)"
 
 
 def run(bench: Bench, lines: Sequence[Line], outcomes: list[Outcome]) -> None:
-    """Measure all lines. `outcomes` grows as they come, so that a run that fails has what came before."""
-    for line in lines:
+    """Measure all lines. `outcomes` grows as they come, so that a run that fails has what came before.
+
+    The invariants are checked after each line that writes; in a quick run after each family of lines.
+    """
+    for line, following in zip_longest(lines, lines[1:]):
+        began = time.monotonic()
         outcome = measure(bench, line, rounds=bench.options.rounds)
         outcomes.append(outcome)
-        say(summary(outcome))
+        family_ends = following is None or following.family != line.family
+        if line.writes and (family_ends or not bench.options.quick):
+            bench.check_invariants(line.key)
+        say(summary(outcome, time.monotonic() - began))
+    bench.check_everything()

@@ -63,7 +63,7 @@ class UserCoupon(models.Model):
         constraints = [models.UniqueConstraint(fields=["coupon", "user"], name="naive_one_coupon_per_user")]
 
     def __str__(self) -> str:
-        return f"{self.coupon_id} of {self.user_id}"
+        return str(self.pk)
 
 
 class Order(models.Model):
