@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks import dataset, generator, results, rounds
+from benchmarks import chart, dataset, generator, results, rounds
 from benchmarks.bench import Bench, Options, postgres_settings, say
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.line import Outcome
 from benchmarks.lines import all_lines
 from benchmarks.servers import LIMITS_OFF
 from benchmarks.table import table
+from commerce.embedded.children import PROJECT_ROOT
 from commerce.embedded.errors import EmbeddedError
 
 _QUICK_ROUNDS, _ROUNDS = 1, 3
@@ -33,7 +34,14 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help=f"of each measurement ({_SECONDS:g}; quick {_QUICK_SECONDS:g})")
     parser.add_argument("--list", action="store_true", help="print the names of the lines")
     parser.add_argument(
-        "--json", type=Path, help="where the results go (benchmarks/results/latest.json; quick: nowhere)"
+        "--json",
+        type=Path,
+        help="where the results go (a run of all lines: benchmarks/results/latest.json; others: nowhere)",
+    )
+    parser.add_argument(
+        "--chart",
+        type=Path,
+        help="where the chart is drawn (a run of all lines: docs/images/bench.svg; others: nowhere)",
     )
     parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs behind")
     return parser.parse_args(arguments)
@@ -53,6 +61,9 @@ def options_of(asked: argparse.Namespace) -> Options:
 def main(arguments: list[str] | None = None) -> int:
     """0 when every answer was right; 1 otherwise."""
     asked = parsed(arguments)
+    if not (asked.quick or asked.line):
+        asked.json = asked.json or results.FOLDER / "latest.json"
+        asked.chart = asked.chart or PROJECT_ROOT / "docs" / "images" / "bench.svg"
     if asked.list:
         for line in all_lines():
             say(f"{line.key:<20} {line.title}{'  (not in a quick run)' if line.full_only else ''}")
@@ -81,21 +92,22 @@ def main(arguments: list[str] | None = None) -> int:
     finally:
         if bench is not None:
             bench.stop()
-    return _finish(asked, options, outcomes, about, failure)
+    return _finish(asked, outcomes, about, failure)
 
 
-def _finish(
-    asked: argparse.Namespace, options: Options, outcomes: list[Outcome], about: dict[str, Any], failure: str | None
-) -> int:
+def _finish(asked: argparse.Namespace, outcomes: list[Outcome], about: dict[str, Any], failure: str | None) -> int:
     if outcomes:
         say("\n" + table(outcomes))
     if failure is not None:
         say(f"\nFAILED: {failure}")
         return 1
-    path = asked.json or (None if options.quick or asked.line else results.FOLDER / "latest.json")
-    if path is not None:
-        results.write(path, results.as_json(outcomes, about))
-        say(f"\nWritten to {path}")
+    if asked.json is not None:
+        results.write(asked.json, results.as_json(outcomes, about))
+        say(f"\nWritten to {asked.json}")
+    if asked.chart is not None:
+        subtitle = f"{about['machine']['processors']} processors, PostgreSQL, Redis, shop and load on one machine"
+        asked.chart.write_text(chart.drawn([outcome.as_json() for outcome in outcomes], subtitle=subtitle))
+        say(f"Drawn to {asked.chart}")
     return 0
 
 

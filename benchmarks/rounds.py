@@ -22,14 +22,14 @@ def chosen(lines: Sequence[Line], names: Sequence[str]) -> list[Line]:
     return [line for line in lines if not names or line.key in names or line.family in names]
 
 
-def measure(bench: Bench, line: Line, *, rounds: int) -> Outcome:
+def measure(bench: Bench, line: Line, *, rounds: int, with_naive: bool = True) -> Outcome:
     """Measure a line, alternating. Raises WrongAnswer, BenchmarkFailed."""
     outcome = Outcome(line=line)
     for _ in range(min(rounds, line.rounds_at_most)):
         outcome.ours.append(line.ours(bench))
         if line.limit is not None:
             outcome.limit.append(line.limit(bench))
-        if line.naive is not None:
+        if line.naive is not None and with_naive:
             outcome.naive.append(line.naive(bench))
     return outcome
 
@@ -50,14 +50,19 @@ def summary(outcome: Outcome, seconds: float) -> str:
 def run(bench: Bench, lines: Sequence[Line], outcomes: list[Outcome]) -> None:
     """Measure all lines. `outcomes` grows as they come, so that a run that fails has what came before.
 
-    The invariants are checked after each line that writes; in a quick run after each family of lines.
+    The invariants are checked after each line that writes. A quick run checks them after each family of lines, and
+    measures the usual implementation once in each.
     """
+    quick = bench.options.quick
+    families: set[str] = set()
     for line, following in zip_longest(lines, lines[1:]):
         began = time.monotonic()
-        outcome = measure(bench, line, rounds=bench.options.rounds)
+        with_naive = line.against_naive or not quick or line.family not in families
+        families.add(line.family)
+        outcome = measure(bench, line, rounds=bench.options.rounds, with_naive=with_naive)
         outcomes.append(outcome)
         family_ends = following is None or following.family != line.family
-        if line.writes and (family_ends or not bench.options.quick):
+        if line.writes and (family_ends or not quick):
             bench.check_invariants(line.key)
         say(summary(outcome, time.monotonic() - began))
     bench.check_everything()
