@@ -32,6 +32,12 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a small data set, one round of a second: for correctness")
     parser.add_argument("--rounds", type=int, help=f"of each line ({_ROUNDS}; quick {_QUICK_ROUNDS})")
     parser.add_argument("--seconds", type=float, help=f"of each measurement ({_SECONDS:g}; quick {_QUICK_SECONDS:g})")
+    parser.add_argument(
+        "--large-orders",
+        type=int,
+        default=1_000_000,
+        help="of the large shop (%(default)s, about 5 ledger entries each)",
+    )
     parser.add_argument("--list", action="store_true", help="print the names of the lines")
     parser.add_argument(
         "--json",
@@ -54,6 +60,7 @@ def options_of(asked: argparse.Namespace) -> Options:
         rounds=asked.rounds or (_QUICK_ROUNDS if quick else _ROUNDS),
         seconds=asked.seconds or (_QUICK_SECONDS if quick else _SECONDS),
         sizes=dataset.QUICK if quick else dataset.FULL,
+        large_orders=asked.large_orders,
         keep=asked.keep,
     )
 
@@ -133,6 +140,7 @@ def _as_json(options: Options) -> dict[str, Any]:
         "customers": options.sizes.customers,
         "products": options.sizes.products,
         "coupons": options.sizes.coupons,
+        "large_orders": options.large_orders,
         "limits_off": dict(LIMITS_OFF),
         "data_platform": False,
     }

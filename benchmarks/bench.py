@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 import psycopg
 
@@ -16,6 +17,7 @@ from benchmarks import dataset, invariants, pgbench, wrk
 from benchmarks.books import Books, Expected
 from benchmarks.cpu import CpuReading, microseconds_each, read_cpu
 from benchmarks.errors import BenchmarkFailed, WrongAnswer
+from benchmarks.large import SMALL_ORDERS, DemoShop
 from benchmarks.line import Sample
 from benchmarks.naive import tables as naive_tables
 from benchmarks.servers import Servers
@@ -36,6 +38,7 @@ class Options:
     rounds: int
     seconds: float
     sizes: dataset.Sizes
+    large_orders: int = 1_000_000
     keep: bool = False
 
 
@@ -140,6 +143,23 @@ class Bench:
         server.start()
         return server
 
+    @cached_property
+    def large_shop(self) -> DemoShop:
+        """A shop with a year of many orders."""
+        return self._demo_shop("large_shop", self.options.large_orders, place=2)
+
+    @cached_property
+    def small_shop(self) -> DemoShop:
+        """A shop with few orders, to compare the large one with."""
+        return self._demo_shop("small_shop", SMALL_ORDERS, place=3)
+
+    def _demo_shop(self, name: str, orders: int, *, place: int) -> DemoShop:
+        shop = DemoShop(self.servers, name, orders=orders, place=place)
+        self._stack.callback(shop.stop)
+        with step(f"A shop with {orders:,} orders"):
+            shop.start()
+        return shop
+
     # --- Customers and keys -------------------------------------------------------------------------------------------
 
     def new_key(self) -> str:
@@ -164,6 +184,15 @@ class Bench:
             key=self.new_key(),
             settings=settings or {},
         )
+
+    def tokens_of(self, customers: int) -> Path:
+        """Tokens of the first so many ids; those of the data set, where they are enough."""
+        if customers <= self.sizes.customers:
+            return self.tokens
+        path = self.servers.folder / f"tokens-{customers}"
+        if not path.exists():
+            TokenMint(self.servers.signing_key).write(path, customers=customers)
+        return path
 
     def coupon_holders(self, load: Load) -> Load:
         """The same load by those customers only whose coupon of the data set is not used yet."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from benchmarks import alone, events, lines_of_reads, lines_of_writes, refusals, rush
+from benchmarks import alone, events, growth, lines_of_reads, lines_of_writes, refusals, rush
 from benchmarks.line import Line
 
 
@@ -14,4 +14,5 @@ def all_lines() -> Sequence[Line]:
         *alone.lines(),
         *rush.lines(),
         *events.lines(),
+        *growth.lines(),
     ]

@@ -70,6 +70,10 @@ class Servers:
         """A connection that commits each statement."""
         return psycopg.connect(self.database_url, autocommit=True, connect_timeout=5)
 
+    def redis_url_of(self, place: int) -> str:
+        """Another of the Redis server's numbered databases."""
+        return self.environment["REDIS_URL"].rsplit("/", 1)[0] + f"/{place}"
+
     def manage(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
         """Run a manage.py command and return what it printed. Raises BenchmarkFailed where it fails."""
         done = self.run(manage(*arguments), environment=environment)

@@ -30,7 +30,8 @@ SMALL = dataset.Sizes(customers=40, products=5, coupons=4)
 def raw(db: None) -> psycopg.Connection:
     """The test's own connection, as psycopg has it."""
     connection.ensure_connection()
-    return connection.connection
+    session: psycopg.Connection = connection.connection
+    return session
 
 
 @pytest.fixture
