@@ -96,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
         failure = None
     except (BenchmarkFailed, EmbeddedError) as error:
         failure = str(error)
+    except KeyboardInterrupt:
+        failure = "stopped before its end"
     finally:
         if bench is not None:
             bench.stop()

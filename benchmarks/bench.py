@@ -195,8 +195,13 @@ class Bench:
         return path
 
     def coupon_holders(self, load: Load) -> Load:
-        """The same load by those customers only whose coupon of the data set is not used yet."""
-        return replace(load, first=self._next_holder, customers=self.sizes.customers - self._next_holder + 1)
+        """The same load by those customers whose coupon of the data set is not used yet. Raises BenchmarkFailed."""
+        left = self.sizes.customers - self._next_holder + 1
+        if left < 1:
+            raise BenchmarkFailed(
+                "No customer with an unused coupon is left. Measure fewer rounds, or for fewer --seconds."
+            )
+        return replace(load, first=self._next_holder, customers=left, once=True)
 
     def spend_coupons(self, requests: int, connections: int) -> None:
         """Note that so many holders have used theirs, and those under way when the load ended as well."""

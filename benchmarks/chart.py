@@ -15,8 +15,8 @@ _OURS, _USUAL, _GOAL, _TEXT, _QUIET, _GRID = "#2563eb", "#b6bcc6", "#dc2626", "#
 
 
 def drawn(lines: Sequence[Mapping[str, Any]], *, subtitle: str) -> str:
-    """The chart of those lines that have a limit."""
-    shown = [line for line in lines if line["limit"] and line["ratio"] is not None and line["ratio_to"] == "limit"]
+    """The chart of those lines that count requests per second and have a limit."""
+    shown = [line for line in lines if line["limit"] and line["ratio"] is not None and line["unit"] == "/s"]
     height = TOP + ROW * len(shown) + BOTTOM
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
     parts = [

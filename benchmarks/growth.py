@@ -1,4 +1,4 @@
-"""The lines of growth: lists in a large shop beside a small one, and the recount of all statistics beside bare SQL.
+"""The lines of growth: lists and writes in a large shop beside a small one, and the recount of all statistics beside SQL.
 
 Owns what is compared; full runs only, since the large shop takes minutes to make.
 """
@@ -10,9 +10,9 @@ from functools import partial
 
 from benchmarks.bench import Bench, require_all
 from benchmarks.errors import WrongAnswer
-from benchmarks.large import LISTS
+from benchmarks.large import LISTS, ROOMY_CUSTOMERS, ROOMY_PRODUCTS
 from benchmarks.line import Goal, Line, Sample
-from benchmarks.wrk import run
+from benchmarks.wrk import Report, run
 
 _CONNECTIONS = 4
 # The same rows for the same orders, into tables of the same shape.
@@ -53,14 +53,33 @@ def list_at_any_depth(bench: Bench, *, name: str, large: bool) -> Sample:
     run(replace(load, seconds=1))
     report = run(load)
     require_all(f"growth:{name}", report, 200)
+    return _waits(report, pages=pages.count, orders=shop.orders, ledger_entries=shop.rows)
+
+
+def _waits(report: Report, **notes: int) -> Sample:
     return Sample(
         value=report.p95_ms,
         p50_ms=report.p50_ms,
         p95_ms=report.p95_ms,
         p99_ms=report.p99_ms,
         requests=report.requests,
-        notes={"pages": pages.count, "orders": shop.orders, "ledger_entries": shop.rows},
+        notes=notes,
     )
+
+
+def write_at_size(bench: Bench, *, script: str, large: bool) -> Sample:
+    """The 95th percentile, in ms, of charges or of orders by the first customers of the shop."""
+    shop = bench.large_shop if large else bench.small_shop
+    shop.make_room()
+    load = replace(
+        bench.load(shop.web.port, script, _CONNECTIONS, {"BENCH_PRODUCTS": str(ROOMY_PRODUCTS)}),
+        tokens=bench.tokens_of(ROOMY_CUSTOMERS),
+        customers=ROOMY_CUSTOMERS,
+    )
+    run(replace(load, seconds=1, key=bench.new_key()))
+    report = run(load)
+    require_all(f"growth:{script}", report, 200)
+    return _waits(report, orders=shop.orders, ledger_entries=shop.rows)
 
 
 def backfill(bench: Bench) -> Sample:
@@ -104,6 +123,20 @@ def lines() -> Sequence[Line]:
         )
         for name in LISTS
     ]
+    writes = [
+        Line(
+            key=f"growth:{script}",
+            title=f"{script} in a large shop: p95",
+            unit="ms",
+            ours=partial(write_at_size, script=script, large=True),
+            limit=partial(write_at_size, script=script, large=False),
+            limit_title="the same in a small shop",
+            goal=Goal(ratio_at_most=1.3),
+            writes=False,
+            full_only=True,
+        )
+        for script in ("charge", "order")
+    ]
     recount = Line(
         key="growth:backfill",
         title="recount of all orders",
@@ -113,6 +146,7 @@ def lines() -> Sequence[Line]:
         limit_title="bare SQL that writes the same rows",
         goal=Goal(ratio_at_most=1.3),
         writes=False,
+        rounds_at_most=2,
         full_only=True,
     )
-    return [*lists, recount]
+    return [*lists, *writes, recount]

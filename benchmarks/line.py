@@ -174,6 +174,7 @@ class Outcome:
             "requests": sum(sample.requests for sample in self.ours),
             "cpu_us": medians_by_name([sample.cpu_us for sample in self.ours]),
             "naive_cpu_us": medians_by_name([sample.cpu_us for sample in self.naive]),
+            "limit_cpu_us": medians_by_name([sample.cpu_us for sample in self.limit]),
             "limit_latency": latencies(self.limit) if self.limit else None,
             "naive_latency": latencies(self.naive) if self.naive else None,
             "rounds": {

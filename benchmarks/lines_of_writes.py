@@ -1,6 +1,7 @@
 """The lines of writes: charges, issues of one hot coupon, orders."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.bench import Bench
@@ -49,7 +50,7 @@ def _order_settings(bench: Bench, *, coupon: bool, hot: bool) -> dict[str, str]:
 def issue_shop(bench: Bench, *, key: str, connections: int) -> Sample:
     """Each caller is new to the coupon: a coupon of its own for every measurement."""
     coupon = bench.new_hot_coupon(units=_HOT_UNITS)
-    load = bench.load(bench.shop.web.port, "issue", connections, {"BENCH_COUPON": str(coupon)})
+    load = replace(bench.load(bench.shop.web.port, "issue", connections, {"BENCH_COUPON": str(coupon)}), once=True)
     expected = Expected(effect="issue", key=load.key, status=200, connections=connections, coupon=coupon)
     return bench.measure_shop(key, load, expected)
 

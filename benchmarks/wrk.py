@@ -27,6 +27,7 @@ class Load:
     Attributes:
         script: a file of benchmarks/load, without `.lua`.
         first, customers: whose tokens are used: ids `first` to `first + customers - 1`, in turn.
+        once: no customer may ask twice, because the second answer would be another.
         key: what the idempotency keys begin with.
         settings: what the script reads besides, by the names it has there.
     """
@@ -38,6 +39,7 @@ class Load:
     tokens: Path | None = None
     first: int = 1
     customers: int = 0
+    once: bool = False
     key: str = "bench"
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -114,7 +116,17 @@ def run(load: Load) -> Report:
     if done.returncode:
         raise BenchmarkFailed(f"wrk ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
     used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return parsed(done.stdout, done.stderr, cpu_seconds=used)
+    report = parsed(done.stdout, done.stderr, cpu_seconds=used)
+    require_customers(load, report)
+    return report
+
+
+def require_customers(load: Load, report: Report) -> None:
+    """Raises BenchmarkFailed where more was asked than there are customers to ask once each."""
+    if load.once and report.sent > load.customers:
+        raise BenchmarkFailed(
+            f"{report.sent} requests, and {load.customers} customers who may ask once. Measure for fewer --seconds."
+        )
 
 
 def parsed(output: str, complaints: str = "", *, cpu_seconds: float = 0.0) -> Report:

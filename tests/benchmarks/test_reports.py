@@ -88,6 +88,13 @@ def test_wrk_is_told_whose_tokens_and_which_keys_to_use():
     )
 
 
+def test_who_may_ask_once_is_not_asked_twice():
+    load = Load(port=8_000, script="issue", connections=16, seconds=3, customers=115, once=True)
+    with pytest.raises(BenchmarkFailed, match="116 requests, and 115 customers"):
+        wrk.require_customers(load, report())
+    wrk.require_customers(load.by(customers=116), report())
+
+
 def test_a_machine_without_wrk_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.which", lambda program: None)
     with pytest.raises(ProgramMissing, match="apt-get install wrk"):
