@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-weather test-edge test-fuzz test-browser check fmt messages
+.PHONY: help install run test test-kafka test-faults test-weather test-edge test-fuzz test-browser bench bench-quick check fmt messages
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -44,6 +44,12 @@ test-fuzz: $(INSTALLED) ## Fuzz the API from its schema at length (SEED=1, EXAMP
 test-browser: $(INSTALLED) ## The back-office in Debian's Chromium; pictures of its pages go to .local/screenshots
 	@$(PYTHON_BIN) -m tests.browser.chromium >/dev/null
 	$(PYTHON_BIN) -m pytest tests/browser $(ARGS)
+
+bench: $(INSTALLED) ## Measure the shop beside its limits and a usual implementation (ARGS="--line charge": docs/benchmark.md)
+	$(PYTHON_BIN) -m benchmarks $(ARGS)
+
+bench-quick: $(INSTALLED) ## Every line of the benchmark once, on a small data set, in under two minutes
+	$(PYTHON_BIN) -m benchmarks --quick $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deployment and schema checks
 	$(PYTHON_BIN) -m ruff format --check .

@@ -1,0 +1,7 @@
+"""Which bare view stands beside which line."""
+
+from django.urls import path
+
+from benchmarks.bare.views import balance, fixed
+
+urlpatterns = [path("fixed/<str:name>", fixed), path("balance/<int:account_id>", balance)]

@@ -1,0 +1,166 @@
+"""The shop's tables, asked by SQL: whether what was answered is what was written, and whether all of it was delivered.
+
+Reads only; a difference is a WrongAnswer, which fails the run.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import LiteralString
+
+import psycopg
+
+from benchmarks.errors import BenchmarkFailed, WrongAnswer
+from benchmarks.wrk import Report
+
+BUSY = 503
+"""The answer of a shop that has more to do than it can: an error of the line, whose goal is missed, but not wrong."""
+_QUIET_SECONDS = 0.3
+_POLL_SECONDS = 0.1
+_ANSWER_SECONDS = 60.0
+_TABLES = ("idempotency_key", "user_balance_tx", "order", "order_item", "user_coupon", "stock_movement")
+
+_ANSWERED = """
+    SELECT count(*) FROM idempotency_key
+    WHERE id > %(idempotency_key)s AND key LIKE %(key)s AND status = %(status)s
+      AND (%(code)s::text IS NULL OR convert_from(body, 'UTF8')::jsonb ->> 'code' = %(code)s)
+"""
+_WAITING = "SELECT count(*) FROM outbox_message WHERE sent_at IS NULL AND parked_at IS NULL"
+_UNCOUNTED = """
+    SELECT count(*) FROM "order" AS purchase WHERE id > %(order)s
+        AND NOT EXISTS (SELECT FROM processed_event WHERE event_id = 'order-completed:' || purchase.id OFFSET 0)
+"""
+# How many rows each answered request must have written, by the kind of the request.
+EFFECTS: Mapping[str, Mapping[str, LiteralString]] = {
+    "charge": {
+        "ledger entries": "SELECT count(*) FROM user_balance_tx WHERE id > %(user_balance_tx)s AND type = 'CHARGE'",
+    },
+    "order": {
+        "orders": 'SELECT count(*) FROM "order" WHERE id > %(order)s',
+        "payments": "SELECT count(*) FROM user_balance_tx WHERE id > %(user_balance_tx)s AND type = 'PAYMENT'",
+        "orders with all their items": """
+            SELECT count(*) FROM (SELECT order_id FROM order_item WHERE id > %(order_item)s
+                                  GROUP BY order_id HAVING count(*) = %(items)s) AS whole
+        """,
+        "sold items": """
+            SELECT count(*) / %(items)s FROM stock_movement WHERE id > %(stock_movement)s AND reason = 'SALE'
+        """,
+    },
+    "issue": {
+        "coupons held": "SELECT count(*) FROM user_coupon WHERE id > %(user_coupon)s",
+        "units counted as issued": "SELECT issued_count FROM coupon WHERE id = %(coupon)s",
+    },
+    "refusal": {
+        "orders": 'SELECT %(answered)s - count(*) FROM "order" WHERE id > %(order)s',
+        "coupons held": "SELECT %(answered)s - count(*) FROM user_coupon WHERE id > %(user_coupon)s",
+        "ledger entries": "SELECT %(answered)s - count(*) FROM user_balance_tx WHERE id > %(user_balance_tx)s",
+    },
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a load on the shop must have done.
+
+    Attributes:
+        effect: one of EFFECTS.
+        key: what the idempotency keys of its requests begin with.
+        status: how every one of them must have been answered.
+        connections: so many requests may have been under way when the generator stopped; their answers it never saw.
+        code: of the problem, where they must be refused.
+        items: of each order. coupon: the one that was issued.
+    """
+
+    effect: str
+    key: str
+    status: int
+    connections: int
+    code: str | None = None
+    items: int = 0
+    coupon: int = 0
+
+
+def number(connection: psycopg.Connection, statement: str, values: Mapping[str, object] | None = None) -> int:
+    """What a statement that counts, or returns an id, answers."""
+    rows = connection.execute(statement.encode(), values).fetchall()
+    return int(rows[0][0])
+
+
+class Books:
+    """The tables of one shop."""
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+
+    def marks(self) -> dict[str, int]:
+        """The highest id of each table: what is above it was written later."""
+        return {table: self._number(f'SELECT coalesce(max(id), 0) FROM "{table}"') for table in _TABLES}  # noqa: S608
+
+    def wait_until_answered(self) -> None:
+        """Return when no request is under way any more: nothing has been answered for 0.3 s.
+
+        Raises BenchmarkFailed after a minute.
+        """
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        before, since = -1, time.monotonic()
+        while time.monotonic() - since < _QUIET_SECONDS:
+            now = self._number("SELECT coalesce(max(id), 0) FROM idempotency_key")
+            if now != before:
+                before, since = now, time.monotonic()
+            if time.monotonic() > deadline:
+                raise BenchmarkFailed("Requests are still answered a minute after the load has ended.")
+            time.sleep(_POLL_SECONDS / 2)
+
+    def wait_until_delivered(self, marks: Mapping[str, int], *, seconds: float) -> float:
+        """Return when every message has left and every order is counted: how long it took, in seconds.
+
+        Raises BenchmarkFailed where dispatcher or consumer need longer than `seconds`.
+        """
+        began = time.monotonic()
+        while (waiting := self.waiting()) or (uncounted := self.uncounted(marks)):
+            if time.monotonic() - began > seconds:
+                left = f"{waiting} messages wait" if waiting else f"{uncounted} orders are not counted"
+                raise BenchmarkFailed(f"{left} {seconds:.0f} s after the load has ended.")
+            time.sleep(_POLL_SECONDS)
+        return time.monotonic() - began
+
+    def waiting(self) -> int:
+        """Messages that have not left."""
+        return self._number(_WAITING)
+
+    def uncounted(self, marks: Mapping[str, int]) -> int:
+        """Orders since the marks that are not in the statistics."""
+        return self._number(_UNCOUNTED, marks)
+
+    def verify(self, line: str, expected: Expected, report: Report, marks: Mapping[str, int]) -> int:
+        """Compare what the clients were answered with what is written. Returns how many requests were answered.
+
+        Raises WrongAnswer.
+        """
+        usual = (expected.status, BUSY)
+        unexpected = {status: count for status, count in report.statuses.items() if status not in usual}
+        if unexpected or report.failed:
+            raise WrongAnswer(
+                line, f"expected {expected.status} only, got {unexpected}, {report.failed} without answer"
+            )
+        values = {
+            **marks,
+            "key": f"{expected.key}-%",
+            "status": expected.status,
+            "code": expected.code,
+            "items": expected.items,
+        }
+        answered = self._number(_ANSWERED, values)
+        seen = report.with_status(expected.status)
+        if not seen <= answered <= seen + expected.connections:
+            raise WrongAnswer(line, f"{seen} were answered {expected.status}, {answered} answers are kept")
+        for name, statement in EFFECTS[expected.effect].items():
+            written = self._number(statement, {**values, "coupon": expected.coupon, "answered": answered})
+            if written != answered:
+                raise WrongAnswer(line, f"{answered} requests were answered {expected.status}, {name}: {written}")
+        if not answered:
+            raise WrongAnswer(line, "no request was answered")
+        return answered
+
+    def _number(self, statement: str, values: Mapping[str, object] | None = None) -> int:
+        return number(self._connection, statement, values)

@@ -1,0 +1,30 @@
+"""What the load generator costs by itself: wrk against a function that does nothing.
+
+Owns the two loads; the figures stand in the results file and above the table.
+"""
+
+from dataclasses import replace
+
+from benchmarks import wrk
+from benchmarks.bench import Bench, require_all
+from benchmarks.shop import WebServer
+
+_SECONDS = 1.0
+
+
+def cost(bench: Bench) -> dict[str, dict[str, float]]:
+    """Requests per second at most, and microseconds of processor time per request, of a read and of a write."""
+    server = WebServer(bench.servers, "raw", application="benchmarks.bare.raw:application", ready_path="/")
+    server.start()
+    try:
+        return {name: _cost(bench, server, script) for name, script in (("read", "get"), ("write", "charge"))}
+    finally:
+        server.stop()
+
+
+def _cost(bench: Bench, server: WebServer, script: str) -> dict[str, float]:
+    load = bench.load(server.port, script, 16, {"BENCH_PATH": "/"})
+    report = wrk.run(replace(load, seconds=_SECONDS))
+    require_all("load generator", report, 200)
+    used_us = report.cpu_seconds * 1e6 / report.requests
+    return {"per_second": round(report.rate), "cpu_us": round(used_us, 1)}

@@ -1,0 +1,134 @@
+"""The processes that are measured: the shop as production starts it, and the bare and the usual application.
+
+Owns their start, readiness and end; never measures.
+"""
+
+import http.client
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from signal import SIGKILL, SIGTERM, Signals
+from typing import Any
+
+from benchmarks.servers import Servers
+from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.ports import LOOPBACK, free_port
+from commerce.embedded.quickstart import manage, web_command
+
+WEB_WORKERS = 2
+_START_SECONDS = 60.0
+_CALL_SECONDS = 10.0
+
+
+class WebServer:
+    """One application behind the production web server's command line, on a port of its own."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        name: str,
+        *,
+        application: str,
+        ready_path: str,
+        environment: Mapping[str, str] | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """`threads`: of each worker, instead of the shop's number."""
+        self.name = name
+        self.port = free_port()
+        self._ready_path = ready_path
+        self._environment = {**servers.environment, **(environment or {})}
+        command = web_command(host=LOOPBACK, port=self.port, workers=WEB_WORKERS, application=application)
+        if threads is not None:
+            command[command.index("--blocking-threads") + 1] = str(threads)
+        self.command: Sequence[str] = command
+        # Its workers end with it only where it is asked to end, not where it is killed.
+        self.child = _child(servers, name, command, orphan_signal=SIGTERM)
+
+    @property
+    def pids(self) -> list[int]:
+        return [] if self.child.pid is None else [self.child.pid]
+
+    def start(self) -> None:
+        """Start it; return when it answers. Raises ChildFailed."""
+        self.child.start(self._environment)
+        self.child.wait_until_ready(self._ready, timeout_seconds=_START_SECONDS)
+
+    def stop(self) -> None:
+        self.child.stop()
+
+    def call(
+        self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> "Answer":
+        """One request on a connection of its own."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=_CALL_SECONDS)
+        try:
+            connection.request(method, path, body=body, headers=dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(response.status, response.getheader("Content-Type") or "", response.read())
+        finally:
+            connection.close()
+
+    def _ready(self) -> bool:
+        try:
+            return self.call("GET", self._ready_path).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+
+class Answer:
+    """What a request was answered."""
+
+    def __init__(self, status: int, content_type: str, body: bytes) -> None:
+        self.status = status
+        self.content_type = content_type
+        self.body = body
+
+
+class Shop:
+    """Web server with two workers, `relay_outbox` and `consume_orders`."""
+
+    def __init__(self, servers: Servers, environment: Mapping[str, str] | None = None, *, name: str = "shop") -> None:
+        self._stack = ExitStack()
+        metrics = servers.folder / f"{name}-metrics"
+        metrics.mkdir(exist_ok=True)
+        self._environment = {**servers.environment, **(environment or {})}
+        self.web = WebServer(
+            servers,
+            f"{name}-web",
+            application="commerce.wsgi:application",
+            ready_path="/readyz",
+            environment={**self._environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)},
+        )
+        self.relay = _child(servers, f"{name}-relay", manage("relay_outbox"))
+        self.consumer = _child(servers, f"{name}-consumer", manage("consume_orders"))
+
+    def start(self) -> None:
+        """Start all of them; return when the web server is ready. Raises ChildFailed."""
+        for child in (self.consumer, self.relay):
+            self._stack.callback(child.stop)
+            child.start(self._environment)
+        self._stack.callback(self.web.stop)
+        self.web.start()
+
+    def stop(self) -> None:
+        self._stack.close()
+
+    def start_relay(self) -> None:
+        self.relay.start(self._environment)
+
+    def start_consumer(self) -> None:
+        self.consumer.start(self._environment)
+
+    def restart_web(self) -> None:
+        """End the web server and start it again, with nothing in the memory of its processes."""
+        self.web.stop()
+        self.web.start()
+
+    @property
+    def pids(self) -> list[int]:
+        return [pid for pid in (*self.web.pids, self.relay.pid, self.consumer.pid) if pid is not None]
+
+
+def _child(servers: Servers, name: str, command: Sequence[str], *, orphan_signal: Signals = SIGKILL) -> Child:
+    spec: dict[str, Any] = {"name": name, "command": command, "log_path": servers.logs / f"{name}.log"}
+    return Child(ChildSpec(**spec, orphan_signal=orphan_signal, grace_seconds=15.0))

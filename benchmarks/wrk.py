@@ -1,0 +1,166 @@
+"""The load generator, wrk: its command line, its report, its own cost.
+
+Owns how a load is started and read; what is asked stands in benchmarks/load.
+"""
+
+import json
+import os
+import resource
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import BenchmarkFailed, ProgramMissing
+
+SCRIPTS = Path(__file__).with_name("load")
+_TIMEOUT = "30s"
+_GRACE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """What wrk shall do.
+
+    Attributes:
+        script: a file of benchmarks/load, without `.lua`.
+        first, customers: whose tokens are used: ids `first` to `first + customers - 1`, in turn.
+        once: no customer may ask twice, because the second answer would be another.
+        key: what the idempotency keys begin with.
+        settings: what the script reads besides, by the names it has there.
+    """
+
+    port: int
+    script: str
+    connections: int
+    seconds: float
+    tokens: Path | None = None
+    first: int = 1
+    customers: int = 0
+    once: bool = False
+    key: str = "bench"
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def by(self, *, customers: int) -> "Load":
+        """The same load by the first so many customers only."""
+        return replace(self, customers=customers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What wrk saw. `statuses` holds counts by status; empty where the script does not count them one by one.
+
+    `failed`: connections refused or lost, answers that did not come in time. `refused`: answers above 399.
+    `sent`: the most that one of its threads sent.
+    """
+
+    requests: int
+    seconds: float
+    statuses: Mapping[int, int]
+    refused: int
+    failed: int
+    sent: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    cpu_seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        return self.requests / self.seconds if self.seconds else 0.0
+
+    def with_status(self, status: int) -> int:
+        """How many were answered with it. Where they were not counted one by one, 200 is what was not refused."""
+        if not self.statuses and status == 200:
+            return self.requests - self.refused
+        return self.statuses.get(status, 0)
+
+
+def command(program: str, load: Load) -> list[str]:
+    """wrk's command line. One thread keeps up with any server here, and leaves the others the processors."""
+    return [
+        *(program, "--threads", "1", "--connections", str(load.connections)),
+        *("--duration", f"{max(1, round(load.seconds))}s", "--timeout", _TIMEOUT),
+        *("--script", str(SCRIPTS / f"{load.script}.lua"), f"http://127.0.0.1:{load.port}"),
+    ]
+
+
+def environment(load: Load) -> dict[str, str]:
+    """What the scripts read."""
+    return {
+        "BENCH_SCRIPTS": str(SCRIPTS),
+        "BENCH_HOST": f"127.0.0.1:{load.port}",
+        "BENCH_TOKENS": str(load.tokens or ""),
+        "BENCH_FIRST": str(load.first),
+        "BENCH_COUNT": str(load.customers),
+        "BENCH_THREADS": "1",
+        "BENCH_KEY": load.key,
+        **load.settings,
+    }
+
+
+def run(load: Load) -> Report:
+    """Put the load on the server. Raises BenchmarkFailed where wrk did not do it."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(  # noqa: S603 - a fixed program, no shell
+        command(program(), load),
+        env={**os.environ, **environment(load)},
+        capture_output=True,
+        text=True,
+        timeout=load.seconds + _GRACE_SECONDS,
+        check=False,
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise BenchmarkFailed(f"wrk ended with exit code {done.returncode}:\n{done.stdout}{done.stderr}")
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    report = parsed(done.stdout, done.stderr, cpu_seconds=used)
+    require_customers(load, report)
+    return report
+
+
+def require_customers(load: Load, report: Report) -> None:
+    """Raises BenchmarkFailed where more was asked than there are customers to ask once each."""
+    if load.once and report.sent > load.customers:
+        raise BenchmarkFailed(
+            f"{report.sent} requests, and {load.customers} customers who may ask once. Measure for fewer --seconds."
+        )
+
+
+def parsed(output: str, complaints: str = "", *, cpu_seconds: float = 0.0) -> Report:
+    """The report that the scripts print last. Raises BenchmarkFailed where there is none."""
+    lines = [line for line in output.splitlines() if line.startswith("{")]
+    if not lines:
+        raise BenchmarkFailed(f"wrk printed no report:\n{output}{complaints}")
+    told: dict[str, Any] = json.loads(lines[-1])
+    statuses = {int(status): count for status, count in told["statuses"].items()}
+    if statuses and told["counted"] < told["requests"]:
+        statuses[0] = told["requests"] - told["counted"]
+    return Report(
+        requests=told["requests"],
+        seconds=told["duration_us"] / 1e6,
+        statuses=statuses,
+        refused=told["status"],
+        failed=sum(told[kind] for kind in ("connect", "read", "write", "timeout")),
+        sent=told["sent_most"],
+        p50_ms=told["p50_us"] / 1_000,
+        p95_ms=told["p95_us"] / 1_000,
+        p99_ms=told["p99_us"] / 1_000,
+        cpu_seconds=cpu_seconds,
+    )
+
+
+def program() -> str:
+    """wrk on PATH; installed from Debian's packages where it is missing and this user may. Raises ProgramMissing."""
+    found = shutil.which("wrk")
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "wrk"]):
+            subprocess.run(["apt-get", *arguments], check=False, capture_output=True)  # noqa: S603, S607 - fixed
+        found = shutil.which("wrk")
+    if found is None:
+        raise ProgramMissing(
+            "wrk", "Install Debian's package `wrk` (apt-get install wrk), or build it and put it on PATH."
+        )
+    return found

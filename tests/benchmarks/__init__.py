@@ -1,0 +1,1 @@
+"""The benchmark's own logic: what it reads, reckons and refuses. How quick anything is, no test asks."""
