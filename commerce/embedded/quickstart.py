@@ -55,7 +55,7 @@ _HELP = """
 Environment variables (all optional):
   PORT, HOST               where the web server listens (8000, 127.0.0.1)
   LOCAL_DIR                where data, logs and run.json are kept (.local)
-  WEB_WORKERS              processes of the web server (2); each works on WEB_REQUESTS_AT_ONCE (8) requests
+  WEB_WORKERS              processes of the web server (2); each has WEB_CONNECTIONS (8) database connections
   DEMO_ORDERS              a demo shop with a year of so many orders, instead of a week of some hundred
   DATABASE_URL, REDIS_URL, KAFKA_BOOTSTRAP_SERVERS, DATA_PLATFORM_URL (with DATA_PLATFORM_SECRET)
                            servers of your own, instead of embedded ones
