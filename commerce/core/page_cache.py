@@ -6,10 +6,10 @@ Owns freshness (`generation`) and the stampede guard; never decides what a page 
 import hashlib
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from time import monotonic, sleep
 
 from commerce.core import metrics
 from commerce.core.errors import LockTimeout
@@ -70,12 +70,12 @@ class PageCache:
     def generation(self) -> bytes:
         """The current generation, asked of Redis once per lease by each process. Raises RedisAway."""
         generation, until = self._leased
-        if time.monotonic() < until:
+        if monotonic() < until:
             return generation
         with self._asking:
             generation, until = self._leased
             # It begins before Redis is asked: what is changed while the answer is on its way, ends it in time.
-            began = time.monotonic()
+            began = monotonic()
             if began >= until:
                 [known] = cache.read(self._generation_key)
                 generation = _of_full_length(known)
@@ -89,7 +89,7 @@ class PageCache:
         """
         generation = uuid.uuid4().hex
         cache.call(lambda client: client.set(self._generation_key, generation))
-        time.sleep(LEASE_SECONDS)
+        sleep(LEASE_SECONDS)
 
     def forget_lease(self) -> None:
         """Ask Redis at the next request: for tests, which empty it."""

@@ -15,7 +15,7 @@ import hiredis
 from django.conf import settings
 from django_redis import get_redis_connection
 from redis import Redis
-from redis.connection import Connection, ConnectionPool
+from redis.connection import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
 from commerce.core import metrics
@@ -85,7 +85,8 @@ class RedisService:
         try:
             connection = self._connections.take()
             try:
-                connection.send_packed_command([hiredis.pack_command(command)])
+                packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its hint is for one part only
+                connection.send_packed_command([packed])
                 answer = connection.read_response()
             except NoScriptError:
                 self._connections.give_back(connection)
@@ -123,10 +124,10 @@ class _Connections:
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
-        self._idle: list[Connection] = []
+        self._idle: list[Any] = []  # redis-py's connections, which are untyped
         self._made_for: tuple[int, object] = (0, None)
 
-    def take(self) -> Connection:
+    def take(self) -> Any:
         """A connection that is open. Raises RedisError."""
         if self._made_for != (os.getpid(), settings.CACHES):
             self._idle, self._made_for = [], (os.getpid(), settings.CACHES)
@@ -147,7 +148,7 @@ class _Connections:
         connection.connect()
         return connection
 
-    def give_back(self, connection: Connection) -> None:
+    def give_back(self, connection: Any) -> None:
         self._idle.append(connection)
 
 

@@ -5,6 +5,7 @@ Owns the split between the API and the back-office, and the security headers of 
 
 from collections.abc import Callable
 from functools import partial
+from typing import TypeAlias, cast
 
 from django.conf import settings
 from django.core.handlers.exception import convert_exception_to_response
@@ -16,6 +17,8 @@ from commerce.http import ready_pages
 from commerce.http.headers import add_headers, header_list
 from commerce.http.routes import routes
 
+Answers: TypeAlias = Callable[[HttpRequest], HttpResponse]
+
 
 def is_back_office(path: str) -> bool:
     """Whether a path is one of the back-office, or is told there that it does not exist."""
@@ -25,9 +28,9 @@ def is_back_office(path: str) -> bool:
 class ApiMiddleware:
     """Answers every path outside the back-office, so that the middleware behind it is the back-office's own."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Answers) -> None:
         self._back_office = get_response
-        self._api = _ApiSecurity(convert_exception_to_response(_answer))
+        self._api = _ApiSecurity(cast("Answers", convert_exception_to_response(_answer)))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not is_back_office(request.path_info):
@@ -48,12 +51,13 @@ def _answer(request: HttpRequest) -> HttpResponse:
 class _ApiSecurity(SecurityMiddleware):
     """Django's, with its headers worked out once instead of for every answer."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Answers) -> None:
         super().__init__(get_response)
+        self._answer = get_response
         self._headers, self._secure_headers = (self._headers_of(is_secure) for is_secure in (False, True))
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        return self.complete(request, self.process_request(request) or self.get_response(request))
+        return self.complete(request, self.process_request(request) or self._answer(request))
 
     def complete(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         """Add the headers to an answer."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import close_old_connections
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.log import log_response
 
 from commerce.http.api import is_back_office
@@ -23,12 +23,16 @@ class ShopHandler(WSGIHandler):
     something for it; the log line of a refusal, which the settings would drop.
     """
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    _middleware_chain: Callable[[HttpRequest], HttpResponse]
+
+    def __call__(  # type: ignore[override]  # WSGI wants something to iterate over
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
         if environ.get("SCRIPT_NAME") or is_back_office(environ["PATH_INFO"]):
             return super().__call__(environ, start_response)
         try:
             request = WSGIRequest(environ)
-            response: HttpResponse = self._middleware_chain(request)
+            response = self._middleware_chain(request)
         finally:
             # A connection that failed is replaced, and a good one looked at again before its next use.
             close_old_connections()

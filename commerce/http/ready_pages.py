@@ -4,9 +4,9 @@ Owns which request is the same as an earlier one, and how long a page is kept: t
 its generation (`commerce.core.page_cache`). What is not in memory, Django answers, and leaves here on its way out.
 """
 
-import time
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from time import perf_counter, time
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -65,8 +65,7 @@ def announce(request: HttpRequest, response: HttpResponse, cache: PageCache, pag
 def keep(request: HttpRequest, complete: Callable[[HttpResponse], HttpResponse]) -> None:
     """Keep what was announced for the request; `complete` adds the headers that every answer has."""
     announced = request.META.get(_ANNOUNCED)
-    key = _key(request.META) if announced else None
-    if key is None or request.resolver_match is None:
+    if announced is None or (key := _key(request.META)) is None or request.resolver_match is None:
         return
     response, cache, page = announced
     headers = header_list(complete(response))
@@ -76,7 +75,7 @@ def keep(request: HttpRequest, complete: Callable[[HttpResponse], HttpResponse])
     _ready[key] = _Ready(
         cache=cache,
         page=page,
-        second=int(time.time()),
+        second=int(time()),
         etags=(etag, f"W/{etag}"),
         headers=headers,
         headers_of_304=[header for header in headers if header[0].lower() not in _OF_THE_BODY],
@@ -96,7 +95,7 @@ class ReadyPages:
         self._application = application
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        started = time.perf_counter()
+        started = perf_counter()
         key = _key(environ)
         ready = _ready.get(key) if key is not None else None
         if ready is None or not _is_fresh(ready):
@@ -113,13 +112,13 @@ class ReadyPages:
             headers.append(("Connection", "close"))
         start_response(status, headers)
         ready.cache.hits.inc()
-        count_request(ready.route, "GET", int(status[:3]), time.perf_counter() - started)
+        count_request(ready.route, "GET", int(status[:3]), perf_counter() - started)
         return body
 
 
 def _is_fresh(ready: _Ready) -> bool:
     # To the end of the second and no longer: a list of today must not be shown tomorrow.
-    if int(time.time()) != ready.second:
+    if int(time()) != ready.second:
         return False
     try:
         return ready.cache.generation() == ready.page.generation

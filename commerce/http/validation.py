@@ -12,7 +12,7 @@ import msgspec
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 from rest_framework.request import Request
-from rest_framework.serializers import Field, ListField, Serializer
+from rest_framework.serializers import ListField, Serializer
 
 from commerce.http.fields import IdField, StrictIntegerField
 
@@ -73,7 +73,7 @@ class _NoType(Exception):
 def quick_check(serializer: type[Serializer[Any]]) -> QuickCheck | None:
     """The serializer as a type; None where it has a field or a rule that no type can express."""
     instance = serializer()
-    judged = tuple(name for name in instance.fields if hasattr(serializer, f"validate_{name}"))
+    judged = tuple(str(name) for name in instance.fields if hasattr(serializer, f"validate_{name}"))
     defaults = {name: field.default for name, field in instance.fields.items() if field.default is not empty}
     try:
         if any(callable(default) for default in defaults.values()):
@@ -97,7 +97,7 @@ def _object_type(serializer: Serializer[Any]) -> Any:
     return TypedDict(kind.__name__, fields)  # type: ignore[operator]  # made from what the serializer declares
 
 
-def _type_of(field: Field[Any, Any, Any, Any]) -> Any:
+def _type_of(field: Any) -> Any:
     """The type of the values that a field accepts."""
     accepted: Any
     if type(field) in (StrictIntegerField, IdField):

@@ -43,7 +43,7 @@ class ApiViewSet(ViewSet):
     default_response_headers: dict[str, str] = {}
 
     def initialize_request(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> ApiRequest:
-        self.action = self.action_map.get(str(request.method).lower())
+        self.action = self.action_map.get(str(request.method).lower(), "")
         return ApiRequest(request, negotiator=_NEGOTIATION)
 
     def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
@@ -61,22 +61,22 @@ class ApiViewSet(ViewSet):
             caller = authenticator.authenticate(request)
             if caller is not None:
                 break
-        request.user, request.auth = caller or (None, None)
+        request.user, request.auth = caller or (None, None)  # type: ignore[assignment]  # a Caller is no User
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
         raise NotAuthenticated if request.user is None else PermissionDenied
 
-    def handle_exception(self, error: Exception) -> HttpResponse:
+    def handle_exception(self, error: Exception) -> HttpResponse:  # type: ignore[override]  # rendered already
         response = problem_response(self.request._request, error)
         if isinstance(error, MethodNotAllowed):
             response.headers["Allow"] = ", ".join(self.allowed_methods)
         return response
 
-    def finalize_response(self, request: Request, response: Any, *_args: Any, **_kwargs: Any) -> HttpResponse:
+    def finalize_response(  # type: ignore[override]  # most views answer bytes that are JSON already
+        self, request: Request, response: HttpResponse, *_args: Any, **_kwargs: Any
+    ) -> HttpResponse:
         if isinstance(response, Response):
-            response.accepted_renderer = _RENDERER
-            response.accepted_media_type = JSON
-            response.renderer_context = {}
+            vars(response).update(accepted_renderer=_RENDERER, accepted_media_type=JSON, renderer_context={})
             response.render()
         return response
 

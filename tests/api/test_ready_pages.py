@@ -34,11 +34,11 @@ def pen() -> Product:
 def one_long_second(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that no page ends in the middle of a test."""
     now = time.time()
-    monkeypatch.setattr(ready_pages.time, "time", lambda: now)
+    monkeypatch.setattr(ready_pages, "time", lambda: now)
 
 
 def get(application: Wsgi, path: str, **headers: str) -> Counted:
-    return counted(application, environ_of("GET", path, **headers))
+    return counted(application, environ_of("GET", path, headers=headers))
 
 
 def is_from_memory(answer: Counted) -> bool:
@@ -132,7 +132,7 @@ def test_a_renewed_list_is_stale_in_every_process_at_once() -> None:
 def test_without_the_wait_another_process_would_still_show_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above."""
     monkeypatch.setattr(page_cache, "LEASE_SECONDS", 60.0)
-    monkeypatch.setattr(page_cache.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(page_cache, "sleep", lambda seconds: None)
     other = another_process()
     before = other.generation()
     PRODUCT_LIST.renew()
@@ -151,7 +151,7 @@ def test_within_a_lease_redis_is_asked_once(application: Wsgi, pen: Product, mon
 def test_a_page_ends_with_its_second(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     get(application, PRODUCTS)
     later = time.time() + 1
-    monkeypatch.setattr(ready_pages.time, "time", lambda: later)
+    monkeypatch.setattr(ready_pages, "time", lambda: later)
     assert not is_from_memory(get(application, PRODUCTS))
     assert is_from_memory(get(application, PRODUCTS))
 

@@ -7,15 +7,12 @@ import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import FrameType
 from typing import Any
 
 from balances.models import User
 from commerce.http.authentication import tokens_for
-
-WARM_UPS = 3
-"""Requests before the counted one: caches are filled, connections open, statements prepared."""
 
 
 class Counted:
@@ -36,7 +33,9 @@ class Counted:
         return json.loads(self.body)
 
 
-def environ_of(method: str, path: str, *, user: User | None = None, body: Any = None, **headers: str) -> dict[str, Any]:
+def environ_of(
+    method: str, path: str, *, user: User | None = None, body: Any = None, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The WSGI environment of a request; `headers` as WSGI spells them."""
     content = b"" if body is None else json.dumps(body).encode()
     path, _, query = path.partition("?")
@@ -52,7 +51,7 @@ def environ_of(method: str, path: str, *, user: User | None = None, body: Any = 
         "wsgi.url_scheme": "http",
         "wsgi.input": io.BytesIO(content),
         "HTTP_HOST": "localhost:8000",
-        **headers,
+        **(headers or {}),
     }
     if body is not None:
         environ |= {"CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(len(content))}
@@ -84,12 +83,3 @@ def counted(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]
     # What the test itself was called for.
     del answer.calls[f"{__name__}.{start_response.__qualname__}"]
     return answer
-
-
-def warm_and_counted(
-    application: Callable[..., Iterable[bytes]], make: Callable[[], dict[str, Any]], *, warm_ups: int = WARM_UPS
-) -> Counted:
-    """The same request a few times, the last of them counted."""
-    for _ in range(warm_ups):
-        counted(application, make())
-    return counted(application, make())
