@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> int:
         bench = Bench(options)
         bench.start()
         about["postgres"] = postgres_settings(bench.connection)
-        about["generator"] = generator.cost(bench)
+        about["generator"] = {} if options.quick else generator.cost(bench)
         say(_conditions(options, about))
         rounds.run(bench, lines, outcomes)
         failure = None
@@ -123,9 +123,10 @@ def _finish(asked: argparse.Namespace, outcomes: list[Outcome], about: dict[str,
 def _conditions(options: Options, about: dict[str, Any]) -> str:
     postgres = about["postgres"]
     limits = ", ".join(f"{name}=0" for name in LIMITS_OFF)
-    generator_cost = ", ".join(
+    costs = [
         f"{kind} {cost['cpu_us']:g} µs ({cost['per_second']:,}/s at most)" for kind, cost in about["generator"].items()
-    )
+    ]
+    generator_cost = ", ".join(costs) or "not measured in a quick run"
     return (
         f"PostgreSQL {postgres['server_version']}, fsync {postgres['fsync']}, synchronous_commit "
         f"{postgres['synchronous_commit']}. Limits per account are off ({limits}); the data platform is off.\n"

@@ -21,7 +21,7 @@ from benchmarks.servers import TIME_ZONE
 from benchmarks.tokens import TokenMint
 
 _CONNECTIONS = 16
-_LEAST_SECONDS = 3.0
+_LEAST_SECONDS = 2.0
 _PROBE_SECONDS = 0.05
 _POLL_SECONDS = 0.005
 _PATIENCE_SECONDS = 60.0

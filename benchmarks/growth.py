@@ -1,4 +1,4 @@
-"""The lines of growth: lists and writes in a large shop beside a small one, and the recount of all statistics beside SQL.
+"""The lines of growth: lists and writes in a large shop beside a small one, and all statistics recounted beside SQL.
 
 Owns what is compared; full runs only, since the large shop takes minutes to make.
 """

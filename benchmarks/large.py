@@ -27,7 +27,7 @@ LISTS = {
     "coupons": "/api/users/coupons?pageSize=20",
 }
 ROOMY_CUSTOMERS, ROOMY_PRODUCTS = 100, 20
-"""Who has money enough, and what there is enough of, after `make_room`: the first customers and products of the demo."""
+"""How many customers have money for any load after `make_room`, and how many products have the stock; ids from 1."""
 # Both demo shops have so many; what these statements change has no ledger entry and no movement behind it, which is why
 # nobody asks for the invariants of these shops afterwards.
 _MONEY = 'UPDATE "user" SET balance = 100000000 WHERE id <= %(customers)s'

@@ -95,6 +95,19 @@ def test_who_may_ask_once_is_not_asked_twice():
     wrk.require_customers(load.by(customers=116), report())
 
 
+def test_a_load_without_any_answer_is_given_more_time_once(monkeypatch: pytest.MonkeyPatch):
+    nothing = report(requests=0, counted=0, statuses={}, status=0)
+    asked: list[float] = []
+
+    def answered(load: Load) -> Report:
+        asked.append(load.seconds)
+        return nothing if len(asked) == 1 else report()
+
+    monkeypatch.setattr(wrk, "_run", answered)
+    told = wrk.run(Load(port=8_000, script="charge", connections=16, seconds=1))
+    assert (asked, told.requests) == ([1, 5], 100)
+
+
 def test_a_machine_without_wrk_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.which", lambda program: None)
     with pytest.raises(ProgramMissing, match="apt-get install wrk"):

@@ -141,7 +141,7 @@ def test_a_refusal_that_has_written_something_is_wrong(books: Books, customer: U
     marks = books.marks()
     answer(1, status=400, body=b'{"code":"out_of_stock"}')
     charge(customer, 1)
-    with pytest.raises(WrongAnswer, match="ledger entries: 0"):
+    with pytest.raises(WrongAnswer, match="ledger entries: 1"):
         verify(
             books,
             marks,
