@@ -68,6 +68,10 @@ class Meeting:
             return
         self.took_place = True
 
+    def wait_for_somebody(self) -> None:
+        """Return once somebody waits there."""
+        wait_until(lambda: self._barrier.n_waiting > 0, "somebody at the meeting")
+
 
 @contextmanager
 def another_session() -> Iterator["psycopg.Connection[Any]"]:
