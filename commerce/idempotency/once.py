@@ -7,11 +7,14 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Generic, NoReturn, TypeVar
 
+from django.db import IntegrityError
+
 from commerce.core.errors import DomainError, Unavailable
 from commerce.core.group import Write
 from commerce.core.group_commit import commit
+from commerce.core.sql import violated_constraint
 from commerce.core.transaction import Transaction
-from commerce.idempotency.claims import Answer, Answers, Claim
+from commerce.idempotency.claims import ONE_ANSWER_PER_KEY, Answer, Answers, Claim
 
 T = TypeVar("T")
 
@@ -65,7 +68,14 @@ def commit_once(write: Write[T], once: Once) -> T:
     """
     if once.claim is None:
         return commit(write)
-    outcome = commit(_OnceOnly(write, once, once.claim))
+    once_only = _OnceOnly(write, once, once.claim)
+    try:
+        outcome = commit(once_only)
+    except IntegrityError as error:
+        if violated_constraint(error) != ONE_ANSWER_PER_KEY:
+            raise
+        # A request with the same key was answered at the same moment: now that answer can be read.
+        outcome = commit(once_only)
     if isinstance(outcome, DomainError):
         raise outcome
     return outcome
