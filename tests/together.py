@@ -62,11 +62,18 @@ class Meeting:
         self.took_place = False
 
     def attend(self) -> None:
+        """Wait for the other. Who comes once the meeting is over goes on at once."""
+        if self.took_place:
+            return
         try:
             self._barrier.wait(timeout=self._seconds)
         except threading.BrokenBarrierError:
             return
         self.took_place = True
+
+    def wait_for_somebody(self) -> None:
+        """Return once somebody waits there."""
+        wait_until(lambda: self._barrier.n_waiting > 0, "somebody at the meeting")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from commerce.core.locks import try_advisory_locks
-from commerce.core.pipeline import BEGIN, COMMIT, NoAnswer, Pipeline
+from commerce.core.pipeline import BEGIN, COMMIT, NoAnswer, Pipeline, Statement
 from commerce.core.transaction import RowBusy, Transaction, call_and_log
 
 T_co = TypeVar("T_co", covariant=True)
@@ -104,14 +104,18 @@ class Group:
         With `advisory` their locks are taken from PostgreSQL.
         """
         deadline = time.monotonic() + settings.TRANSACTION_SECONDS
+        pipeline: Pipeline | None = None
         try:
             pipeline = connect()
             self._read(pipeline, deadline, advisory=advisory)
-        except psycopg.Error as error:
+            decided = self._decide()
+            writes = self._transaction.writes()
+        except Exception as error:  # noqa: BLE001  # the thread of a member that causes it raises it
+            if pipeline is not None:
+                pipeline.close()
             self._run_again(error)
             return
-        decided = self._decide()
-        self._write(pipeline, decided, deadline)
+        self._write(pipeline, writes, decided, deadline)
         give_back(pipeline)
 
     def after_release(self) -> None:
@@ -166,26 +170,30 @@ class Group:
             decided.append(member)
         return decided
 
-    def _write(self, pipeline: Pipeline, decided: Sequence[Member], deadline: float) -> None:
-        writes = self._transaction.writes()
+    def _write(
+        self, pipeline: Pipeline, writes: Sequence[Statement], decided: Sequence[Member], deadline: float
+    ) -> None:
         try:
             pipeline.run([*writes, COMMIT], deadline=deadline)
         except psycopg.Error as error:
-            if pipeline.answered < len(writes) and error.sqlstate is not None:
-                # PostgreSQL has refused a statement before COMMIT, so nothing was changed.
+            refused = error.sqlstate is not None and pipeline.answered < len(writes)
+            if not writes or refused or not _connection_failed(error):
+                # PostgreSQL has refused a statement, or COMMIT for a constraint that is checked then. Nothing was
+                # changed.
                 self._run_again(error)
             else:
+                # Refusals and replays too: they may follow from a change of the same transaction.
                 for member in decided:
-                    member.fail(member.error or error)
+                    member.fail(error)
             return
         for then in self._transaction.committed():
             call_and_log(then)
         for member in decided:
             member.done = True
 
-    def _run_again(self, error: psycopg.Error) -> None:
+    def _run_again(self, error: Exception) -> None:
         """Nothing was changed. Each member may try once more: alone where one of them may be the cause."""
-        connection_failed = error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+        connection_failed = _connection_failed(error)
         for member in self._members:
             member.error = None
             if isinstance(error, NoAnswer) or member.runs_alone or (connection_failed and member.has_lost_connection):
@@ -196,3 +204,9 @@ class Group:
                 member.fail(error)
             else:
                 member.runs_alone = True
+
+
+def _connection_failed(error: Exception) -> bool:
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))

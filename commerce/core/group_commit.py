@@ -98,7 +98,8 @@ class Queue:
         try:
             while not leader.done:
                 members = self._next_members()
-                if members and not self._run(members):
+                if not (members and self._run(members)):
+                    # Others hold what its write needs, or another leader runs it.
                     time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         finally:
             self._pass_on()

@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from contextvars import copy_context
 from typing import Any, Generic, NoReturn, TypeVar
 
+from django.db import IntegrityError
+from django.utils import translation
+
 from commerce.core.errors import DomainError, Unavailable
 from commerce.core.group import Write
 from commerce.core.group_commit import commit
+from commerce.core.sql import violated_constraint
 from commerce.core.transaction import Transaction
-from commerce.idempotency.claims import Answer, Answers, Claim
+from commerce.idempotency.claims import ONE_ANSWER_PER_KEY, Answer, Answers, Claim
 
 T = TypeVar("T")
 
@@ -36,7 +40,9 @@ class Once:
         self._render = render
         self._render_refusal = render_refusal
         # Another thread may run the write: the answer is in the language of this one's request, and names its id.
+        # The language is not part of the context: asgiref keeps it for the thread that has set it.
         self._context = copy_context()
+        self._language = translation.get_language()
 
     @property
     def locks(self) -> tuple[str, ...]:
@@ -46,12 +52,19 @@ class Once:
     def remember(self, transaction: Transaction, result: object) -> None:
         """Keep the answer that tells `result`: the last step of a write."""
         if self.claim is not None and self._render is not None:
-            self._keep(transaction, self.claim, self._context.run(self._render, result))
+            self._keep(transaction, self.claim, self._rendered(self._render, result))
 
     def remember_refusal(self, transaction: Transaction, refusal: DomainError) -> None:
         """Keep the answer that tells `refusal`, as the only effect of the write."""
         if self.claim is not None and self._render_refusal is not None:
-            self._keep(transaction, self.claim, self._context.run(self._render_refusal, refusal))
+            self._keep(transaction, self.claim, self._rendered(self._render_refusal, refusal))
+
+    def _rendered(self, render: Callable[[T], Answer], told: T) -> Answer:
+        def in_language() -> Answer:
+            with translation.override(self._language):
+                return render(told)
+
+        return self._context.run(in_language)
 
     def _keep(self, transaction: Transaction, claim: Claim, answer: Answer) -> None:
         self.answer = answer
@@ -65,7 +78,14 @@ def commit_once(write: Write[T], once: Once) -> T:
     """
     if once.claim is None:
         return commit(write)
-    outcome = commit(_OnceOnly(write, once, once.claim))
+    once_only = _OnceOnly(write, once, once.claim)
+    try:
+        outcome = commit(once_only)
+    except IntegrityError as error:
+        if violated_constraint(error) != ONE_ANSWER_PER_KEY:
+            raise
+        # A request with the same key was answered at the same moment: now that answer can be read.
+        outcome = commit(once_only)
     if isinstance(outcome, DomainError):
         raise outcome
     return outcome

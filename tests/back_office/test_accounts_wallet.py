@@ -257,12 +257,12 @@ class TestRaces:
         assert broken_rules() == set()
 
     def test_looked_at_first_the_last_won_is_debited_twice(self, last_won: User) -> None:
-        """The control: neither lock, nor condition, nor constraint."""
+        """The control: neither lock nor constraint."""
         meeting = Meeting()
         debits = [self.debits(last_won), self.debits(last_won)]
         with (
             switched_off(LOCKS_OFF),
-            naive.money(meeting.attend),
+            naive.unlocked_rows(meeting.attend),
             constraint_dropped("user", self.NOT_NEGATIVE),
         ):
             assert together(debits) == [DONE, DONE]
@@ -278,10 +278,14 @@ class TestRaces:
         assert broken_rules() == set()
 
     def test_looked_at_first_both_get_it(self, last_won: User, pen: Product) -> None:
-        """The control: an order does not wait for the lock of the wallet."""
+        """The control: without the row lock of the wallet, nor the constraint."""
         meeting = Meeting()
         race = [self.debits(last_won), self.pays(last_won, pen)]
-        with naive.money(meeting.attend), constraint_dropped("user", self.NOT_NEGATIVE):
+        with (
+            switched_off(LOCKS_OFF),
+            naive.unlocked_rows(meeting.attend),
+            constraint_dropped("user", self.NOT_NEGATIVE),
+        ):
             assert together(race) == [DONE, DONE]
             last_won.refresh_from_db()
             assert last_won.balance == -1_000

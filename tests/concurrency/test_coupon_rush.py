@@ -13,7 +13,16 @@ from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
 from tests.factories import CouponFactory, UserFactory
-from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.layers import (
+    LOCKS_OFF,
+    QUEUE_ALONE,
+    QUEUE_OFF,
+    REDIS_LOCKS_OFF,
+    RELATIVE_WRITES_OFF,
+    Protection,
+    constraint_dropped,
+    switched_off,
+)
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, Meeting, together
 
@@ -50,10 +59,10 @@ def test_200_buyers_get_50_coupons() -> None:
     assert broken_rules() == set()
 
 
-@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
-def test_the_statement_alone_is_enough(off: Protection) -> None:
+@pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no queue", "no redis locks"])
+def test_the_row_lock_alone_is_enough(off: Protection) -> None:
     coupon = CouponFactory(total_quantity=10)
-    with switched_off(off), constraint_dropped("coupon", WITHIN_TOTAL):
+    with switched_off((*off, *RELATIVE_WRITES_OFF)), constraint_dropped("coupon", WITHIN_TOTAL):
         outcomes = together([wants(user, coupon) for user in UserFactory.create_batch(40)], at_once=20)
         assert issued(coupon) == (10, 10)
         assert broken_rules() == set()
@@ -63,7 +72,7 @@ def test_the_statement_alone_is_enough(off: Protection) -> None:
 def test_the_constraint_alone_is_enough() -> None:
     coupon = CouponFactory(total_quantity=1)
     meeting = Meeting()
-    with switched_off(LOCKS_OFF), naive.issue(meeting.attend):
+    with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
         outcomes = together([wants(user, coupon) for user in UserFactory.create_batch(2)])
     assert meeting.took_place
     assert sorted(outcomes) == [WITHIN_TOTAL, DONE]
@@ -71,11 +80,14 @@ def test_the_constraint_alone_is_enough() -> None:
     assert broken_rules() == set()
 
 
-@pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis lock alone", "turns alone"])
+@pytest.mark.parametrize("off", [QUEUE_OFF, QUEUE_ALONE], ids=["redis lock alone", "queue alone"])
 def test_a_lock_alone_is_enough(off: Protection) -> None:
     coupon = CouponFactory(total_quantity=1)
     meeting = Meeting(MEETING_SECONDS)
-    with switched_off(off), naive.issue(meeting.attend), constraint_dropped("coupon", WITHIN_TOTAL):
+    with ExitStack() as without:
+        without.enter_context(switched_off(off))
+        without.enter_context(naive.unlocked_rows(meeting.attend, absolute=True))
+        without.enter_context(constraint_dropped("coupon", WITHIN_TOTAL))
         outcomes = together([wants(user, coupon) for user in UserFactory.create_batch(2)])
         assert issued(coupon) == (1, 1)
         assert broken_rules() == set()
@@ -89,7 +101,7 @@ def test_without_any_protection_the_last_coupon_is_issued_twice() -> None:
     meeting = Meeting()
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
-        without.enter_context(naive.issue(meeting.attend))
+        without.enter_context(naive.unlocked_rows(meeting.attend))
         without.enter_context(constraint_dropped("coupon", WITHIN_TOTAL))
         outcomes = together([wants(user, coupon) for user in UserFactory.create_batch(2)])
         assert outcomes == [DONE, DONE]
@@ -109,16 +121,17 @@ class TestOnePerCustomer:
         assert outcomes.count((400, "coupon_already_issued")) == 19
         assert issued(coupon) == (1, 1)
 
-    def test_gets_one_with_the_locks_off(self) -> None:
+    def test_gets_one_from_the_row_lock_alone(self) -> None:
+        """That of the coupon: who has one is read after it is locked."""
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
-        with switched_off(LOCKS_OFF):
+        with switched_off(LOCKS_OFF), constraint_dropped("user_coupon", ONE_PER_USER):
             outcomes = together([wants(user, coupon)] * 20)
+            assert issued(coupon) == (1, 1)
         assert sorted(outcomes) == ["coupon_already_issued"] * 19 + [DONE]
-        assert issued(coupon) == (1, 1)
 
     def test_gets_one_from_the_constraint_alone(self) -> None:
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
-        with switched_off(LOCKS_OFF), naive.issue(Meeting().attend):
+        with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend):
             outcomes = together([wants(user, coupon)] * 2)
         assert sorted(outcomes) == [DONE, ONE_PER_USER]
         assert issued(coupon) == (1, 1)
@@ -128,7 +141,7 @@ class TestOnePerCustomer:
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
         with ExitStack() as without:
             without.enter_context(switched_off(LOCKS_OFF))
-            without.enter_context(naive.issue(Meeting().attend))
+            without.enter_context(naive.unlocked_rows(Meeting().attend))
             without.enter_context(constraint_dropped("user_coupon", ONE_PER_USER))
             outcomes = together([wants(user, coupon)] * 2)
             assert outcomes == [DONE, DONE]

@@ -13,7 +13,15 @@ from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
 from tests.factories import ProductFactory, UserCouponFactory, UserFactory, order_of
-from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.layers import (
+    LOCKS_OFF,
+    QUEUE_ALONE,
+    QUEUE_OFF,
+    REDIS_LOCKS_OFF,
+    Protection,
+    constraint_dropped,
+    switched_off,
+)
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, Meeting, together
 
@@ -64,8 +72,8 @@ def test_through_the_api(user: User, pen: Product) -> None:
     assert broken_rules() == set()
 
 
-@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
-def test_the_statement_alone_is_enough(user: User, pen: Product, order: Order, off: Protection) -> None:
+@pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no queue", "no redis locks"])
+def test_the_row_lock_alone_is_enough(user: User, pen: Product, order: Order, off: Protection) -> None:
     with ExitStack() as without:
         without.enter_context(switched_off(off))
         without.enter_context(constraint_dropped("user_balance_tx", ONE_REFUND))
@@ -87,7 +95,7 @@ def test_either_constraint_alone_is_enough(
     meeting = Meeting()
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
-        without.enter_context(naive.cancel(meeting.attend))
+        without.enter_context(naive.unlocked_rows(meeting.attend))
         without.enter_context(constraint_dropped(*dropped))
         outcomes = together([cancels(order)] * 2)
         assert everything_came_back_once(user, pen)
@@ -95,12 +103,12 @@ def test_either_constraint_alone_is_enough(
     assert sorted(outcomes) == [DONE, kept]
 
 
-@pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis lock alone", "turns alone"])
+@pytest.mark.parametrize("off", [QUEUE_OFF, QUEUE_ALONE], ids=["redis lock alone", "queue alone"])
 def test_a_lock_alone_is_enough(user: User, pen: Product, order: Order, off: Protection) -> None:
     meeting = Meeting(MEETING_SECONDS)
     with ExitStack() as without:
         without.enter_context(switched_off(off))
-        without.enter_context(naive.cancel(meeting.attend))
+        without.enter_context(naive.unlocked_rows(meeting.attend))
         without.enter_context(constraint_dropped("user_balance_tx", ONE_REFUND))
         without.enter_context(constraint_dropped("stock_movement", ONE_RETURN))
         outcomes = together([cancels(order)] * 2)
@@ -113,7 +121,7 @@ def test_without_any_protection_the_refund_comes_twice(user: User, pen: Product,
     """The control of all of the above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
-        without.enter_context(naive.cancel(Meeting().attend))
+        without.enter_context(naive.unlocked_rows(Meeting().attend))
         without.enter_context(constraint_dropped("user_balance_tx", ONE_REFUND))
         without.enter_context(constraint_dropped("stock_movement", ONE_RETURN))
         outcomes = together([cancels(order)] * 2)

@@ -1,6 +1,6 @@
 """One wallet, many payments at once: never more is spent than there is, and no charge is lost among them.
 
-A wallet is not locked by its orders (they lock what they buy), so the statement and the constraint are what counts.
+A wallet is not locked by its orders (they lock what they buy), so its row lock and the constraint are what counts.
 """
 
 from contextlib import ExitStack
@@ -18,7 +18,16 @@ from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
 from tests.factories import ProductFactory, UserFactory
-from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.layers import (
+    LOCKS_OFF,
+    QUEUE_ALONE,
+    QUEUE_OFF,
+    REDIS_LOCKS_OFF,
+    RELATIVE_WRITES_OFF,
+    Protection,
+    constraint_dropped,
+    switched_off,
+)
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, Meeting, together
 
@@ -53,11 +62,11 @@ def test_twenty_orders_spend_what_ten_cost() -> None:
     assert broken_rules() == set()
 
 
-@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
-def test_the_statement_alone_is_enough(off: Protection) -> None:
+@pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no queue", "no redis locks"])
+def test_the_row_lock_alone_is_enough(off: Protection) -> None:
     user = UserFactory(balance=10_000)
     with ExitStack() as without:
-        without.enter_context(switched_off(off))
+        without.enter_context(switched_off((*off, *RELATIVE_WRITES_OFF)))
         without.enter_context(constraint_dropped("user", NOT_NEGATIVE))
         without.enter_context(constraint_dropped("user_balance_tx", AFTER_NOT_NEGATIVE))
         outcomes = together([pays(user, product) for product in products(20)])
@@ -70,22 +79,37 @@ def test_the_statement_alone_is_enough(off: Protection) -> None:
 def test_the_constraint_alone_is_enough() -> None:
     user = UserFactory(balance=1_000)
     meeting = Meeting()
-    with naive.money(meeting.attend):
+    with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
         outcomes = together([pays(user, product) for product in products(2)])
     assert meeting.took_place
     assert sorted(outcomes) == [DONE, NOT_NEGATIVE]
     user.refresh_from_db()
     assert user.balance == 0
-    # The books add up but for the messages that the naive step does not write.
     assert Order.objects.count() == 1
+    assert broken_rules() == set()
 
 
-def test_without_statement_and_constraint_the_same_won_is_spent_twice() -> None:
-    """The control: the locks of the products do not help, because each order has its own."""
+def test_the_queue_alone_is_enough() -> None:
+    user = UserFactory(balance=1_000)
+    meeting = Meeting(MEETING_SECONDS)
+    with ExitStack() as without:
+        without.enter_context(switched_off(QUEUE_ALONE))
+        without.enter_context(naive.unlocked_rows(meeting.attend, absolute=True))
+        without.enter_context(constraint_dropped("user", NOT_NEGATIVE))
+        outcomes = together([pays(user, product) for product in products(2)])
+        assert broken_rules() == set()
+    assert not meeting.took_place
+    assert sorted(outcomes) == [DONE, "insufficient_balance"]
+
+
+@pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF], ids=["redis locks off", "redis locks on"])
+def test_without_row_lock_and_constraint_the_same_won_is_spent_twice(off: Protection) -> None:
+    """The control: the Redis locks of the products do not help, because each order has its own."""
     user = UserFactory(balance=1_000)
     meeting = Meeting()
     with ExitStack() as without:
-        without.enter_context(naive.money(meeting.attend))
+        without.enter_context(switched_off(off))
+        without.enter_context(naive.unlocked_rows(meeting.attend))
         without.enter_context(constraint_dropped("user", NOT_NEGATIVE))
         outcomes = together([pays(user, product) for product in products(2)])
         user.refresh_from_db()
@@ -119,32 +143,47 @@ class TestChargesAmongPayments:
         assert user.balance == 5_000
         assert broken_rules() == set()
 
-    def test_read_and_written_back_one_of_them_is_lost(self) -> None:
-        """The control: both read 10,000 won, and the later write wipes out the earlier one."""
+    def test_with_relative_writes_alone_the_money_is_right_and_the_ledger_is_not(self) -> None:
+        """Both start from the same balance and the same entry, so the ledger needs the row lock.
+
+        The balance does not: each write adds its amount to what the row then holds.
+        """
         user = UserFactory(balance=10_000)
         [product] = products(1)
-        with naive.money(Meeting().attend, absolute=True):
+        with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend):
+            outcomes = together([charges(user, 500), pays(user, product)])
+        assert outcomes == [DONE, DONE]
+        user.refresh_from_db()
+        assert user.balance == 9_500
+        assert "ledger_is_unaltered" in broken_rules()
+
+    def test_without_any_protection_one_of_them_is_lost(self) -> None:
+        """The control: both read 10,000 won, and the later write replaces the earlier one."""
+        user = UserFactory(balance=10_000)
+        [product] = products(1)
+        with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend, absolute=True):
             outcomes = together([charges(user, 500), pays(user, product)])
         assert outcomes == [DONE, DONE]
         user.refresh_from_db()
         assert user.balance in (10_500, 9_000)
         assert broken_rules() != set()
 
-    @pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis lock alone", "turns alone"])
-    def test_two_charges_are_kept_apart_by_the_users_lock_alone(self, off: Protection) -> None:
+    @pytest.mark.parametrize("off", [QUEUE_OFF, QUEUE_ALONE], ids=["redis lock alone", "queue alone"])
+    def test_two_charges_are_kept_apart_by_one_lock_alone(self, off: Protection) -> None:
         user = UserFactory()
         meeting = Meeting(MEETING_SECONDS)
-        with switched_off(off), naive.money(meeting.attend, absolute=True):
+        with switched_off(off), naive.unlocked_rows(meeting.attend, absolute=True):
             outcomes = together([charges(user, 500), charges(user, 700)])
         assert outcomes == [DONE, DONE]
         assert not meeting.took_place
         user.refresh_from_db()
         assert user.balance == 1_200
+        assert broken_rules() == set()
 
     def test_without_that_lock_a_charge_is_lost(self) -> None:
         """The control of the test above."""
         user = UserFactory()
-        with switched_off(LOCKS_OFF), naive.money(Meeting().attend, absolute=True):
+        with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend, absolute=True):
             outcomes = together([charges(user, 500), charges(user, 700)])
         assert outcomes == [DONE, DONE]
         user.refresh_from_db()

@@ -14,7 +14,16 @@ from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
 from tests.factories import ProductFactory, UserFactory
-from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.layers import (
+    LOCKS_OFF,
+    QUEUE_ALONE,
+    QUEUE_OFF,
+    REDIS_LOCKS_OFF,
+    RELATIVE_WRITES_OFF,
+    Protection,
+    constraint_dropped,
+    switched_off,
+)
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, Meeting, together
 
@@ -48,9 +57,9 @@ def test_a_crowd_at_the_till_buys_it_once(pen: Product) -> None:
     assert broken_rules() == set()
 
 
-@pytest.mark.parametrize("off", [LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no turns", "no redis locks"])
-def test_the_statement_alone_is_enough(pen: Product, off: Protection) -> None:
-    with switched_off(off), constraint_dropped("product", NOT_NEGATIVE):
+@pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no queue", "no redis locks"])
+def test_the_row_lock_alone_is_enough(pen: Product, off: Protection) -> None:
+    with switched_off((*off, *RELATIVE_WRITES_OFF)), constraint_dropped("product", NOT_NEGATIVE):
         outcomes = together([wants(user, pen) for user in buyers(CROWD)])
         pen.refresh_from_db()
         assert pen.stock == 0
@@ -59,8 +68,9 @@ def test_the_statement_alone_is_enough(pen: Product, off: Protection) -> None:
 
 
 def test_the_constraint_alone_is_enough(pen: Product) -> None:
+    """With a write that is relative: each takes its unit from what the row then holds."""
     meeting = Meeting()
-    with switched_off(LOCKS_OFF), naive.stock(meeting.attend):
+    with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
         outcomes = together([wants(user, pen) for user in buyers(2)])
     assert meeting.took_place
     assert sorted(outcomes) == [DONE, NOT_NEGATIVE]
@@ -69,10 +79,13 @@ def test_the_constraint_alone_is_enough(pen: Product) -> None:
     assert broken_rules() == set()
 
 
-@pytest.mark.parametrize("off", [TURNS_OFF, REDIS_LOCKS_OFF], ids=["redis lock alone", "turns alone"])
+@pytest.mark.parametrize("off", [QUEUE_OFF, QUEUE_ALONE], ids=["redis lock alone", "queue alone"])
 def test_a_lock_alone_is_enough(pen: Product, off: Protection) -> None:
     meeting = Meeting(MEETING_SECONDS)
-    with switched_off(off), naive.stock(meeting.attend), constraint_dropped("product", NOT_NEGATIVE):
+    with ExitStack() as without:
+        without.enter_context(switched_off(off))
+        without.enter_context(naive.unlocked_rows(meeting.attend, absolute=True))
+        without.enter_context(constraint_dropped("product", NOT_NEGATIVE))
         outcomes = together([wants(user, pen) for user in buyers(2)])
         pen.refresh_from_db()
         assert pen.stock == 0
@@ -81,15 +94,35 @@ def test_a_lock_alone_is_enough(pen: Product, off: Protection) -> None:
     assert sorted(outcomes) == [DONE, "out_of_stock"]
 
 
-def test_without_any_protection_it_is_sold_twice(pen: Product) -> None:
-    """The control of all of the above."""
+def test_the_queue_alone_is_not_enough_once_a_group_is_slow(pen: Product) -> None:
+    """Another leader then takes what waits, as another process would: the queue is made for speed, not for safety."""
     meeting = Meeting()
+    first, second = buyers(2)
+
+    def comes_later() -> str:
+        meeting.wait_for_somebody()
+        return wants(second, pen)()
+
+    with ExitStack() as without:
+        without.enter_context(switched_off(REDIS_LOCKS_OFF))
+        without.enter_context(naive.slow_groups())
+        without.enter_context(naive.unlocked_rows(meeting.attend))
+        without.enter_context(constraint_dropped("product", NOT_NEGATIVE))
+        assert together([wants(first, pen), comes_later]) == [DONE, DONE]
+        pen.refresh_from_db()
+        assert pen.stock == -1
+        assert broken_rules() != set()
+
+
+@pytest.mark.parametrize(("absolute", "left"), [(False, -1), (True, 0)], ids=["relative", "absolute"])
+def test_without_any_protection_it_is_sold_twice(pen: Product, absolute: bool, left: int) -> None:
+    """The control of all of the above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
-        without.enter_context(naive.stock(meeting.attend))
+        without.enter_context(naive.unlocked_rows(Meeting().attend, absolute=absolute))
         without.enter_context(constraint_dropped("product", NOT_NEGATIVE))
         outcomes = together([wants(user, pen) for user in buyers(2)])
         pen.refresh_from_db()
         assert outcomes == [DONE, DONE]
-        assert pen.stock == -1
+        assert (pen.stock, Order.objects.count()) == (left, 2)
         assert broken_rules() != set()

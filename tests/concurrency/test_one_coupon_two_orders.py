@@ -1,5 +1,6 @@
 """One coupon in two orders at once: it takes its discount off one of them."""
 
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -14,9 +15,9 @@ from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
 from tests.factories import ProductFactory, UserCouponFactory, UserFactory
-from tests.layers import LOCKS_OFF, constraint_dropped, switched_off
+from tests.layers import LOCKS_OFF, QUEUE_ALONE, QUEUE_OFF, REDIS_LOCKS_OFF, constraint_dropped, switched_off
 from tests.shopper import Shopper
-from tests.together import Meeting, together
+from tests.together import MEETING_SECONDS, Meeting, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,7 +59,7 @@ def test_through_the_api(user: User, unit: UserCoupon) -> None:
     assert broken_rules() == set()
 
 
-def test_the_statement_alone_is_enough(user: User, unit: UserCoupon) -> None:
+def test_the_row_lock_alone_is_enough(user: User, unit: UserCoupon) -> None:
     with switched_off(LOCKS_OFF), constraint_dropped("order", ONE_LIVE_ORDER):
         outcomes = together([uses(user, unit, product) for product in products(AT_ONCE)])
         assert Order.objects.count() == 1
@@ -68,7 +69,7 @@ def test_the_statement_alone_is_enough(user: User, unit: UserCoupon) -> None:
 
 def test_the_constraint_alone_is_enough(user: User, unit: UserCoupon) -> None:
     meeting = Meeting()
-    with naive.coupon_use(meeting.attend):
+    with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
         outcomes = together([uses(user, unit, product) for product in products(2)])
     assert meeting.took_place
     assert sorted(outcomes) == [DONE, ONE_LIVE_ORDER]
@@ -76,9 +77,26 @@ def test_the_constraint_alone_is_enough(user: User, unit: UserCoupon) -> None:
     assert broken_rules() == set()
 
 
-def test_without_any_protection_it_is_used_twice(user: User, unit: UserCoupon) -> None:
-    """The control: the locks of the products do not help, because each order has its own."""
-    with naive.coupon_use(Meeting().attend), constraint_dropped("order", ONE_LIVE_ORDER):
+def test_the_queue_alone_is_enough(user: User, unit: UserCoupon) -> None:
+    meeting = Meeting(MEETING_SECONDS)
+    with ExitStack() as without:
+        without.enter_context(switched_off(QUEUE_ALONE))
+        without.enter_context(naive.unlocked_rows(meeting.attend))
+        without.enter_context(constraint_dropped("order", ONE_LIVE_ORDER))
+        outcomes = together([uses(user, unit, product) for product in products(2)])
+        assert broken_rules() == set()
+    assert not meeting.took_place
+    assert sorted(outcomes) == ["coupon_not_usable", DONE]
+
+
+@pytest.mark.parametrize("redis_locks_off", [False, True], ids=["redis locks on", "redis locks off"])
+def test_without_any_other_protection_it_is_used_twice(user: User, unit: UserCoupon, redis_locks_off: bool) -> None:
+    """The control: the Redis locks do not help, because each order has its own product."""
+    off = (*QUEUE_OFF, *REDIS_LOCKS_OFF) if redis_locks_off else QUEUE_OFF
+    with ExitStack() as without:
+        without.enter_context(switched_off(off))
+        without.enter_context(naive.unlocked_rows(Meeting().attend))
+        without.enter_context(constraint_dropped("order", ONE_LIVE_ORDER))
         outcomes = together([uses(user, unit, product) for product in products(2)])
         assert outcomes == [DONE, DONE]
         assert Order.objects.filter(user_coupon=unit).count() == 2

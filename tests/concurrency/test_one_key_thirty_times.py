@@ -1,5 +1,6 @@
 """The same request thirty times at once under one `Idempotency-Key`: one effect, thirty equal answers."""
 
+from contextlib import ExitStack
 from functools import partial
 
 import pytest
@@ -9,10 +10,11 @@ from commerce.idempotency.models import IdempotencyKey
 from orders.models import Order
 from products.models import Product
 from tests.books import broken_rules
+from tests.concurrency import naive
 from tests.factories import ProductFactory, UserFactory
-from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, Protection, constraint_dropped, switched_off
+from tests.layers import LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF, Protection, constraint_dropped, switched_off
 from tests.shopper import Answer, Shopper
-from tests.together import together
+from tests.together import Meeting, together
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,11 +45,11 @@ def thirty_charges(user: User) -> list[Answer]:
 
 @pytest.mark.parametrize(
     "off",
-    [(), LOCKS_OFF, TURNS_OFF, REDIS_LOCKS_OFF],
-    ids=["all protections", "no locks", "no turns", "no redis locks"],
+    [(), LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF],
+    ids=["all protections", "no locks", "no queue", "no redis locks"],
 )
 class TestOneEffect:
-    """The unique index judges; the lock spares the losers their work."""
+    """Later ones find the first one's answer: in their group, under its lock, or under its rows."""
 
     def test_of_thirty_orders(self, user: User, pen: Product, off: Protection) -> None:
         with switched_off(off):
@@ -94,11 +96,44 @@ def test_thirty_bodies_under_one_key_have_one_effect_and_the_others_are_told(use
     assert LedgerEntry.objects.filter(user=user).count() == 2
 
 
-def test_without_the_unique_index_there_are_thirty_effects(user: User) -> None:
-    """The control: the locks alone only put the thirty in a line."""
-    with constraint_dropped("idempotency_key", ONE_PER_CALLER):
-        answers = thirty_charges(user)
-        assert {answer.status for answer in answers} == {200}
+def two_charges(user: User) -> list[Answer]:
+    return together([lambda: Shopper(user).post("/api/balance/charge", {"amount": 7}, key="one") for _ in range(2)])
+
+
+def test_the_unique_index_alone_is_enough(user: User) -> None:
+    """Both have looked for an answer and found none. The one that comes second finds the first one's after all."""
+    meeting = Meeting()
+    with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
+        answers = two_charges(user)
+    assert meeting.took_place
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == 1
+    assert sorted(answer.replayed for answer in answers) == [False, True]
+    user.refresh_from_db()
+    assert user.balance == 50_007
+    assert broken_rules() == set()
+
+
+def test_a_refusal_without_rows_is_given_once(user: User) -> None:
+    """No row keeps the two apart, so the unique index is all there is once the Redis locks have expired."""
+    meeting = Meeting()
+    with switched_off(LOCKS_OFF), naive.after_reading(meeting.attend):
+        answers = together([lambda: Shopper(user).post("/api/orders/999999999/cancel", key="one") for _ in range(2)])
+    assert meeting.took_place
+    assert {answer.outcome for answer in answers} == {(404, "order_not_found")}
+    assert len({answer.content for answer in answers}) == 1
+    assert sorted(answer.replayed for answer in answers) == [False, True]
+    assert IdempotencyKey.objects.count() == 1
+
+
+def test_without_any_protection_there_are_two_effects(user: User) -> None:
+    """The control of all of the above."""
+    with ExitStack() as without:
+        without.enter_context(switched_off(LOCKS_OFF))
+        without.enter_context(naive.unlocked_rows(Meeting().attend))
+        without.enter_context(constraint_dropped("idempotency_key", ONE_PER_CALLER))
+        answers = two_charges(user)
+        assert [(answer.status, answer.replayed) for answer in answers] == [(200, False)] * 2
         user.refresh_from_db()
-        assert user.balance == 50_000 + 7 * AT_ONCE
-        assert IdempotencyKey.objects.count() == AT_ONCE
+        assert user.balance == 50_014
+        assert IdempotencyKey.objects.count() == 2

@@ -1,0 +1,96 @@
+"""Writes that arrive while a transaction is under way, so that the next one is theirs together.
+
+Owns the gate that holds the queue of this process; never changes how a group is made.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from commerce.core import group_commit
+from commerce.core.group_commit import commit
+from commerce.core.transaction import Transaction
+from tests.layers import ONE_LEADER, switched_off
+from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
+
+T = TypeVar("T")
+
+
+def _nothing(transaction: Transaction) -> None:
+    """The parts that a test does not give."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A write that is made of functions."""
+
+    decide: Callable[[Transaction], Any] = _nothing
+    load: Callable[[Transaction], None] = _nothing
+    keys: Sequence[str] = ()
+
+    def locks(self) -> Sequence[str]:
+        return self.keys
+
+
+@dataclass
+class Gate:
+    """Holds a group whose transaction is committed, until it is opened: the writes that come meanwhile wait."""
+
+    _reached: threading.Event = field(default_factory=threading.Event)
+    _opened: threading.Event = field(default_factory=threading.Event)
+
+    def open(self) -> None:
+        self._opened.set()
+
+    def wait_for_it(self) -> None:
+        """Return once the group is held."""
+        assert self._reached.wait(timeout=PATIENCE_SECONDS)
+
+    def decide(self, transaction: Transaction) -> None:
+        """Of the write that has the group held."""
+        transaction.on_committed(self._hold)
+
+    def _hold(self) -> None:
+        self._reached.set()
+        assert self._opened.wait(timeout=PATIENCE_SECONDS)
+
+
+@contextmanager
+def busy_queue() -> Iterator[Gate]:
+    """A group is held as long as the gate of the block is closed."""
+    gate = Gate()
+    with meanwhile(lambda: commit(Parts(gate.decide))) as first:
+        gate.wait_for_it()
+        try:
+            yield gate
+        finally:
+            gate.open()
+            first.result(timeout=PATIENCE_SECONDS)
+
+
+def waiting() -> int:
+    """How many writes wait in the queue of this process."""
+    return len(group_commit._queue._waiting)
+
+
+@contextmanager
+def arrived(actions: Sequence[Callable[[], T]]) -> Iterator[tuple[Gate, list["Future[T]"]]]:
+    """The actions, one write each, wait in this order; they go on together when the gate is opened."""
+    with switched_off(ONE_LEADER), ExitStack() as stack:
+        gate = stack.enter_context(busy_queue())
+        futures = []
+        for number, action in enumerate(actions, start=1):
+            futures.append(stack.enter_context(meanwhile(action)))
+            wait_until(lambda expected=number: waiting() == expected, f"{number} writes to wait")
+        stack.callback(gate.open)
+        yield gate, futures
+
+
+def in_one_group(actions: Sequence[Callable[[], T]]) -> list[T]:
+    """The results of the actions, whose writes share a transaction, in the order of their arrival."""
+    with arrived(actions) as (gate, futures):
+        gate.open()
+        return [future.result(timeout=PATIENCE_SECONDS) for future in futures]
