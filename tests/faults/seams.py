@@ -53,7 +53,8 @@ Between `after-read` and `before-commit` each write is decided. That has points 
 The last point of a request is `before-response`, on its own thread."""
 
 GROUP = "group"
-"""What the points of a group with at least `LARGE_GROUP` writes are called besides: `group.after-lock`, and so on."""
+"""What the points of a group with at least `LARGE_GROUP` writes are called besides: `group.after-lock`, and so on; with
+an order among them `order-group.after-lock` as well."""
 LARGE_GROUP = 8
 
 
@@ -151,9 +152,9 @@ def _with_names_of_members() -> None:
     run = Queue._run
 
     def wrapped(self: Queue, members: Sequence[_NamedMember]) -> bool:
-        names = dict.fromkeys(name for member in members for name in member.names)
+        names = list(dict.fromkeys(name for member in members for name in member.names))
         if len(members) >= LARGE_GROUP:
-            names[GROUP] = None
+            names += [GROUP, *(f"{name}-{GROUP}" for name in names)]
         with _working_on(*names):
             return run(self, members)
 
