@@ -98,7 +98,8 @@ class Queue:
         try:
             while not leader.done:
                 members = self._next_members()
-                if members and not self._run(members):
+                # None are left where another leader has this one's write in hand.
+                if not members or not self._run(members):
                     time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         finally:
             self._pass_on()
