@@ -15,7 +15,7 @@ from django.db import connection
 from django.utils import timezone
 
 from commerce.core.locks import try_advisory_locks
-from commerce.core.pipeline import BEGIN, COMMIT, NoAnswer, Pipeline
+from commerce.core.pipeline import BEGIN, COMMIT, NoAnswer, Pipeline, Statement
 from commerce.core.transaction import RowBusy, Transaction, call_and_log
 
 T_co = TypeVar("T_co", covariant=True)
@@ -106,12 +106,18 @@ class Group:
         deadline = time.monotonic() + settings.TRANSACTION_SECONDS
         try:
             pipeline = connect()
-            self._read(pipeline, deadline, advisory=advisory)
         except psycopg.Error as error:
             self._run_again(error)
             return
-        decided = self._decide()
-        self._write(pipeline, decided, deadline)
+        try:
+            self._read(pipeline, deadline, advisory=advisory)
+            decided = self._decide()
+            writes = self._transaction.writes()
+        except Exception as error:  # noqa: BLE001  # a member may be the cause, and the others are to be served
+            pipeline.close()
+            self._run_again(error)
+            return
+        self._write(pipeline, decided, writes, deadline)
         give_back(pipeline)
 
     def after_release(self) -> None:
@@ -166,8 +172,9 @@ class Group:
             decided.append(member)
         return decided
 
-    def _write(self, pipeline: Pipeline, decided: Sequence[Member], deadline: float) -> None:
-        writes = self._transaction.writes()
+    def _write(
+        self, pipeline: Pipeline, decided: Sequence[Member], writes: Sequence[Statement], deadline: float
+    ) -> None:
         try:
             pipeline.run([*writes, COMMIT], deadline=deadline)
         except psycopg.Error as error:
@@ -183,9 +190,11 @@ class Group:
         for member in decided:
             member.done = True
 
-    def _run_again(self, error: psycopg.Error) -> None:
+    def _run_again(self, error: Exception) -> None:
         """Nothing was changed. Each member may try once more: alone where one of them may be the cause."""
-        connection_failed = error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+        connection_failed = isinstance(error, psycopg.Error) and (
+            error.sqlstate is None or error.sqlstate.startswith(("08", "57P"))
+        )
         for member in self._members:
             member.error = None
             if isinstance(error, NoAnswer) or member.runs_alone or (connection_failed and member.has_lost_connection):
