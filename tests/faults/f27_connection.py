@@ -2,16 +2,17 @@
 
 import threading
 
-from tests.faults.fault import NotFired, Run
+from tests.faults.fault import Run
 from tests.faults.groups import GroupFault, volleys_until, writes_of_all_kinds
 from tests.faults.history import Outcome
 from tests.faults.points import sleep
 from tests.faults.seams import GROUP, LARGE_GROUP
 from tests.faults.shop import Variant
+from tests.faults.volley import Ask
 
 _HELD_UP_SECONDS = 0.3
-_BYTES_OF_A_GROUP = 10_000
-"""What a large group writes at least, and a single write never."""
+_BYTES_OF_A_GROUP = 20_000
+"""What a large group writes at least."""
 
 
 class GroupConnectionLost(GroupFault):
@@ -34,13 +35,21 @@ class GroupConnectionLost(GroupFault):
 def _lose_the_answer(run: Run) -> str:
     """PostgreSQL has done it, and the connection is gone before it can say so."""
     proxy = run.shop.proxies["postgres"]
-    before = proxy.answers_lost
-    proxy.lose_answer_to(b"COMMIT", bytes_at_least=_BYTES_OF_A_GROUP)
-    calls = volleys_until(run, lambda: proxy.answers_lost > before, lambda: writes_of_all_kinds(run))
-    unknown = sum(call.outcome is Outcome.UNKNOWN for call in calls)
-    if not unknown:
-        raise NotFired("the answer that was lost was to none of the writes of the volley")
-    return f"answer to COMMIT lost, for {unknown} writes"
+    lost = [0]
+
+    def by_a_group() -> bool:
+        lost[0] = sum(call.outcome is Outcome.UNKNOWN and call.sent_at >= began[-1] for call in run.history.calls)
+        return lost[0] >= LARGE_GROUP
+
+    def asks() -> list[Ask]:
+        began.append(run.history.now())
+        # Again where it was another transaction's.
+        proxy.lose_answer_to(b"COMMIT", bytes_at_least=_BYTES_OF_A_GROUP)
+        return writes_of_all_kinds(run)
+
+    began: list[float] = []
+    volleys_until(run, by_a_group, asks)
+    return f"answer to COMMIT lost, for {lost[0]} writes"
 
 
 def _cut_before(run: Run) -> str:
