@@ -178,8 +178,10 @@ class Group:
         try:
             pipeline.run([*writes, COMMIT], deadline=deadline)
         except psycopg.Error as error:
-            if pipeline.answered < len(writes) and error.sqlstate is not None:
-                # PostgreSQL has refused a statement before COMMIT, so nothing was changed.
+            refused_before_commit = pipeline.answered < len(writes) and error.sqlstate is not None
+            # Foreign keys are looked at with COMMIT, which is refused then.
+            if refused_before_commit or isinstance(error, psycopg.IntegrityError):
+                # Nothing was changed.
                 self._run_again(error)
             else:
                 for member in decided:

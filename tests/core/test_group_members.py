@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Sequence
 
+import psycopg
 import pytest
 
 from balances.models import User
 from balances.operations import Ledger
+from balances.rules import START_OF_CHAIN, Account
 from balances.services import ChargeBalance
 from commerce.core.group import Group, Member, Write
 from commerce.core.pipeline import Pipeline
@@ -41,7 +43,21 @@ class AddsWhatCannotBeSent:
         transaction[Ledger].add({"type": object()})
 
 
-@pytest.mark.parametrize("poison", [NeedsWhatThereIsNot, AddsWhatCannotBeSent])
+class NamesNobody:
+    """A write whose row names an account that was deleted meanwhile. PostgreSQL looks at that with COMMIT."""
+
+    def locks(self) -> Sequence[str]:
+        return ()
+
+    def load(self, transaction: Transaction) -> None:
+        """Needs nothing."""
+
+    def decide(self, transaction: Transaction) -> None:
+        account = Account(id=10**12, balance=0, ledger_head=START_OF_CHAIN, is_active=True)
+        transaction[Ledger].add(account.deposit(1, limit=1, entry_id=10**12, now=transaction.now))
+
+
+@pytest.mark.parametrize("poison", [NeedsWhatThereIsNot, AddsWhatCannotBeSent, NamesNobody])
 def test_a_write_with_a_defect_fails_alone(poison: Callable[[], Write[None]]) -> None:
     users = [UserFactory(), UserFactory()]
     neighbours = [Member(ChargeBalance(user.pk, 500)) for user in users]
@@ -55,7 +71,7 @@ def test_a_write_with_a_defect_fails_alone(poison: Callable[[], Write[None]]) ->
     for member in members:
         run([member])
     assert [type(member.error) for member in neighbours] == [type(None), type(None)]
-    assert isinstance(poisoned.error, LookupError | TypeError)
+    assert isinstance(poisoned.error, LookupError | TypeError | psycopg.IntegrityError)
     assert [balance_of(user) for user in users] == [500, 500]
 
 
