@@ -21,13 +21,15 @@ from tests.faults.shop import Variant
 from tests.faults.volley import Ask, charge, key_of, order
 
 _POISON = "poison"
-_RAISES, _BREAKS, _IS_UNREADABLE = 4_444_401, 4_444_402, 4_444_403
+_RAISES, _BREAKS, _NAMES_NOBODY, _IS_UNREADABLE = 4_444_401, 4_444_402, 4_444_403, 4_444_404
 """Charges of so many won are defects of the shop."""
 _KINDS = {
     _RAISES: "a decision that raises",
     _BREAKS: "a row that breaks a constraint",
+    _NAMES_NOBODY: "a row of an account that was deleted",
     _IS_UNREADABLE: "a row that cannot be sent",
 }
+_NOBODY = 10**12
 _HOT_PRODUCTS = 3
 _FLUSH_PAUSE_SECONDS = 0.005
 
@@ -147,6 +149,8 @@ def poison() -> None:
         rows = transaction[Ledger].rows
         if amount == _BREAKS:
             rows[-1] = replace(entry, type="NOTHING")
+        if amount == _NAMES_NOBODY:
+            rows[-1] = replace(entry, user_id=_NOBODY)
         if amount == _IS_UNREADABLE:
             rows[-1] = {"type": object()}
         return entry
