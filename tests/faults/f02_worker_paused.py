@@ -48,7 +48,7 @@ class WorkerPausedInATransaction(Fault):
         before = run.fired("order.after-balance")
         run.shop.points.arm("order.after-balance", STOP)
         pid = run.wait_for_point("order.after-balance", fired_before=before)
-        if not run.wait_until(lambda: _is_stopped(pid), seconds=5):
+        if not run.wait_until(lambda: is_stopped(pid), seconds=5):
             raise NotFired(f"worker {pid} goes on after SIGSTOP")
         if not run.wait_until(lambda: _count(_IDLE_IN_TRANSACTION) > 0, seconds=2):
             raise NotFired("the paused worker has no transaction open")
@@ -130,7 +130,7 @@ def client_ports(pid: int) -> set[int]:
     return ports
 
 
-def _is_stopped(pid: int) -> bool:
+def is_stopped(pid: int) -> bool:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
 
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from commerce.core import locks, redis
+from commerce.core import redis
+from commerce.core.locks import Held, RedisLocks
 from tests.embedded.processes import is_alive
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.shop import Variant
@@ -38,11 +39,12 @@ class RedisKilled(Fault):
 
 def locks_need_redis() -> None:
     """A write whose locks Redis does not give fails."""
-    acquire = locks._RedisLocks._acquire
+    acquire = RedisLocks._acquire
 
-    def insist(*arguments: Any) -> bool:
-        if not acquire(*arguments):
+    def insist(*arguments: Any) -> Held:
+        held = acquire(*arguments)
+        if held.is_fallback:
             raise redis.RedisAway("locks")
-        return True
+        return held
 
-    locks._RedisLocks._acquire = insist  # type: ignore[method-assign,assignment]  # that is the point
+    RedisLocks._acquire = insist  # type: ignore[method-assign,assignment]  # that is the point

@@ -7,6 +7,7 @@ from django.db import connection
 
 from commerce.http import problems
 from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.points import sleep
 from tests.faults.shop import Variant
 
 _TAKEN_WITHIN_SECONDS = 20.0
@@ -66,7 +67,7 @@ class LockQueue(Fault):
     number = "F10b"
     in_short = False
     title = "PostgreSQL lock queue"
-    protection = "a statement gives up waiting for a lock after two seconds"
+    protection = "a statement gives up waiting for a lock after two seconds, a group after five"
     control_shows = "longer than any request may"
     gap_seconds = (0.3, 1.0)
     # Longer than all the waits of a request together: for a place, for its turn, for a row.
@@ -86,10 +87,15 @@ class LockQueue(Fault):
         self._holder: psycopg.Connection | None = None
 
     def control(self) -> Variant:
-        return Variant(settings={"DATABASE_LOCK_TIMEOUT_MS": "0", "DATABASE_STATEMENT_TIMEOUT_MS": "0"})
+        unlimited = ("DATABASE_LOCK_TIMEOUT_MS", "DATABASE_STATEMENT_TIMEOUT_MS")
+        return Variant(settings={**dict.fromkeys(unlimited, "0"), "TRANSACTION_SECONDS": "60"})
 
     def strike(self, run: Run) -> str:
         held = run.random.choice(self._HELD)
+        # A table is waited for; a row is left out, and the write that needs it waits in the queue.
+        point = "order.busy-row"
+        before = run.fired(point)
+        run.shop.points.arm(point, sleep(0.0))
         self._holder = psycopg.connect(run.servers.database_url(run.shop.database))
         self._holder.execute(held)
         with psycopg.connect(run.servers.database_url("postgres"), autocommit=True) as looking:
@@ -99,7 +105,7 @@ class LockQueue(Fault):
                     "SELECT count(*) FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'",
                     [run.shop.database],
                 ).fetchone()
-                return row is not None and row[0] > 0
+                return run.fired(point) > before or (row is not None and row[0] > 0)
 
             if not run.wait_until(somebody_waits, seconds=5):
                 self.heal(run)

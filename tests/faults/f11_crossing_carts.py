@@ -40,9 +40,14 @@ class CrossingCarts(Fault):
         return f"{_CUSTOMERS} carts crossed, {bought} bought"
 
     def judge(self, run: Run) -> list[str]:
-        run.wait_until(lambda: _deadlocks() > 0, seconds=_FLUSH_SECONDS)
-        ended = _deadlocks()
-        return [f"PostgreSQL ended {ended} deadlocks (40P01)"] if ended else []
+        return deadlocks(run)
+
+
+def deadlocks(run: Run) -> list[str]:
+    """That there were deadlocks in the shop's database, if any."""
+    run.wait_until(lambda: _deadlocks() > 0, seconds=_FLUSH_SECONDS)
+    ended = _deadlocks()
+    return [f"PostgreSQL ended {ended} deadlocks (40P01)"] if ended else []
 
 
 def _deadlocks() -> int:

@@ -6,12 +6,10 @@ import struct
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils import timezone
 
-from commerce.core.transaction import Transaction
 from commerce.embedded.ports import LOOPBACK
 from commerce.http import bodies
-from commerce.idempotency import claims
+from commerce.idempotency.claims import Answers
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Call
 from tests.faults.shop import Variant
@@ -145,15 +143,8 @@ def leave(run: Run, call: Call, content: bytes) -> None:
 
 def keep_the_first_answer_only() -> None:
     """A second effect under a key is let be, and only its answer is not kept."""
-
-    def remember(self: Any, unit: Transaction, result: object) -> None:
-        if self._claim is None or self._render is None:
-            return
-        self.answer = self._render(result)
-        insert = f"{claims.INSERT_ANSWER} ON CONFLICT DO NOTHING"
-        unit.append(insert, self._claim.insert_parameters(self.answer, timezone.now()))
-
-    claims.Once.remember = remember  # type: ignore[method-assign]  # that is the point
+    Answers.require_unanswered = lambda self, claim: None  # type: ignore[method-assign]  # that is the point
+    Answers.INSERT = f"{Answers.INSERT} ON CONFLICT DO NOTHING"
 
 
 def believe_what_came() -> None:

@@ -30,7 +30,7 @@ class TwoMembersOfStaff(Fault):
     most_shots = 200
 
     def control(self) -> Variant:
-        steps = ("no_locks", "adjustments_from_memory", "cancels_that_look_first", "forms_saved_over_anything")
+        steps = ("no_locks", "stock_from_memory", "cancels_that_look_first", "forms_saved_over_anything")
         return Variant(patches=tuple(f"tests.faults.naive_shop.{step}" for step in steps))
 
     def strike(self, run: Run) -> str:

@@ -1,84 +1,115 @@
 """The shop as one would write it first, in the processes under test: look, decide, then change, and trust the locks.
 
-Owns the patches that take several protections away together; the naive steps are those of the race tests. Called in
-the shop's processes only.
+Owns the patches that take several protections away together. Called in the shop's processes only.
 """
 
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import cache
+from typing import Any
 from unittest import mock
 
 from django.db import connection
 
-from commerce.core.transaction import Transaction
-from commerce.idempotency import claims
+from balances.operations import Accounts
+from commerce.core import group_commit
+from commerce.core.group import Group
+from commerce.core.locks import Held, redis_locks
+from commerce.core.transaction import LockedRows, Transaction
+from commerce.idempotency import once
 from commerce.staff_pages import forms as staff_forms
+from coupons.operations import Coupons, HeldCoupons
+from orders.operations import Orders
 from products import operations as products_operations
-from products.models import MovementReason, Product
-from tests.concurrency import naive
-from tests.faults.seams import reach_step
-from tests.layers import LOCKS_OFF
+from products.operations import Products
 
-BETWEEN_SECONDS = 0.1
+BETWEEN_SECONDS = 0.2
 """From the look to the change."""
 
 _for_good = ExitStack()
 
 
 def no_locks() -> None:
-    """Nobody waits for a lock, neither in this process nor in Redis."""
-    for protection in LOCKS_OFF:
-        protection.start()
+    """Nobody waits for a lock in Redis, and in a process nobody waits for those before him: every write by itself."""
+
+    @contextmanager
+    def held(writes: Sequence[Sequence[str]]) -> Iterator[Held]:
+        # Nothing is told to be in the way, and Redis is not away: no advisory locks step in.
+        yield Held([None] * len(writes))
+
+    @contextmanager
+    def held_in_time(keys: Sequence[str], deadline: float | None = None) -> Iterator[bool]:
+        yield False
+
+    _for_good.enter_context(mock.patch.object(redis_locks, "held", held))
+    _for_good.enter_context(mock.patch.object(redis_locks, "held_in_time", held_in_time))
+    every_write_by_itself()
+
+
+def every_write_by_itself() -> None:
+    """No write waits until the one before it is done, and none shares its transaction."""
+    group_commit.MOST_WRITES = 1
+    group_commit._MOST_LEADERS = 1_000
+    group_commit._SLOW_SECONDS = -1.0
 
 
 def requests_not_locked() -> None:
     """Two requests with one key do not wait for each other."""
-    claims.Once.locks = ()  # type: ignore[assignment]  # that is the point
+    once._OnceOnly.locks = lambda self: self._write.locks()  # type: ignore[method-assign]  # that is the point
 
 
 def stock_from_memory() -> None:
     """The stock is read, and written a little later as what was read less what was bought."""
-    _for_good.enter_context(naive.stock(_between("after-stock"), absolute=True))
+    _do_not_lock(Products)
+    Products.SAVE = """
+        UPDATE product SET stock = saved.stock
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, stock integer) WHERE product.id = saved.id
+    """
+    _wait_before_writing()
 
 
 def stock_in_the_order_of_the_cart() -> None:
-    """Products are locked one after the other as the cart names them."""
-    _for_good.enter_context(naive.stock_in_the_order_of_the_cart(_between("after-stock")))
+    """Products are locked one after the other as the cart names them, and a busy one is waited for."""
+    # What is selected is computed row by row, each before its row is locked.
+    Products.LOCK = """
+        SELECT product.id, name, price, stock + length(pg_sleep(0.1)::text), is_active
+        FROM product JOIN unnest(%s::bigint[]) WITH ORDINALITY AS cart (id, line) ON cart.id = product.id
+        ORDER BY line FOR NO KEY UPDATE OF product
+    """
+    Transaction.reads_without_waiting = Transaction.reads  # type: ignore[method-assign]  # that is the point
+    every_write_by_itself()
 
 
 def coupons_from_memory() -> None:
-    """A coupon's count is read, and written a little later as one more than was read."""
-    _for_good.enter_context(naive.issue(_between("after-effect"), absolute=True))
+    """A coupon's count is read, and written a little later as what was read and what was issued."""
+    _do_not_lock(Coupons)
+    Coupons.SAVE = """
+        UPDATE coupon SET issued_count = saved.issued_count
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, issued_count integer) WHERE coupon.id = saved.id
+    """
+    _wait_before_writing()
 
 
 def money_from_memory() -> None:
     """A balance is read, and written a little later as what was read less what is paid."""
-    _for_good.enter_context(naive.money(_between("after-balance"), absolute=True))
+    _do_not_lock(Accounts)
+    Accounts.SAVE = """
+        UPDATE "user" SET balance = saved.balance, ledger_head = saved.ledger_head
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, balance bigint, ledger_head bytea)
+        WHERE "user".id = saved.id
+    """
+    _wait_before_writing()
 
 
 def cancels_that_look_first() -> None:
     """An order's status is looked at, and changed a little later; the database does not count refunds and returns."""
-    _for_good.enter_context(naive.cancel(_between("after-effect")))
+    _do_not_lock(Orders, Products, HeldCoupons, Accounts)
+    _wait_before_writing()
     with connection.cursor() as cursor:
         for index in ("user_balance_tx_one_refund_per_order", "stock_movement_once_per_order"):
             cursor.execute(f"DROP INDEX IF EXISTS {index}")
     connection.close()
-
-
-def adjustments_from_memory() -> None:
-    """The stock is read, and written a little later as what was read and what staff say is to be added."""
-
-    def adjust_stock(unit: Transaction, *, product_id: int, delta: int, actor_id: int, note: str, now: datetime) -> int:
-        stock = Product.objects.values_list("stock", flat=True).get(pk=product_id)
-        time.sleep(BETWEEN_SECONDS)
-        Product.objects.filter(pk=product_id).update(stock=stock + delta)
-        adjustment = (product_id, MovementReason.ADJUSTMENT.value, delta, actor_id, note, now)
-        unit.append(products_operations.INSERT_ADJUSTMENT, adjustment)
-        return stock + delta
-
-    products_operations.adjust_stock = adjust_stock
 
 
 def forms_saved_over_anything() -> None:
@@ -87,10 +118,18 @@ def forms_saved_over_anything() -> None:
     _for_good.enter_context(mock.patch.object(products_operations, "require_unchanged"))
 
 
-def _between(step: str) -> Callable[[], None]:
-    def wait() -> None:
-        # The failpoint of the step that was replaced.
-        reach_step(step)
-        time.sleep(BETWEEN_SECONDS)
+def _do_not_lock(*tables: type[LockedRows[Any]]) -> None:
+    """Read these rows with the one row lock that no other write is in the way of, and that is in no other's way."""
+    for table in tables:
+        table.LOCK = table.LOCK.replace("FOR NO KEY UPDATE", "FOR KEY SHARE")
 
-    return wait
+
+@cache
+def _wait_before_writing() -> None:
+    write = Group._write
+
+    def late(self: Group, *arguments: Any) -> None:
+        time.sleep(BETWEEN_SECONDS)
+        write(self, *arguments)
+
+    Group._write = late  # type: ignore[method-assign,assignment]  # that is the point

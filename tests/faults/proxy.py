@@ -1,8 +1,10 @@
 """A TCP proxy between the shop and one of its servers: passes, cuts, swallows, drips, leads astray, loses an answer.
 
-Owns its connections and threads; never looks into the bytes beyond the marker it was told to wait for.
+Owns its connections and threads; never looks into the bytes beyond the marker it was told to wait for, and the names of
+PostgreSQL's prepared statements, which stand for their texts.
 """
 
+import re
 import socket
 import struct
 import threading
@@ -13,6 +15,8 @@ from commerce.embedded.ports import LOOPBACK
 
 _CHUNK_BYTES = 65_536
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_PREPARED = re.compile(rb"P.{4}(\w+)\0([^\0]+)\0", re.DOTALL)
+"""PostgreSQL's message Parse: length, the statement's name, its text."""
 
 
 @dataclass
@@ -24,13 +28,16 @@ class _Mode:
     drip_seconds: float = 0.0
     instead: tuple[str, int] | None = None
     lose_answer_to: bytes | None = None
+    bytes_at_least: int = 0
     lost: int = 0
     guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def takes(self, piece: bytes) -> bool:
+    def takes(self, piece: bytes, prepared: dict[bytes, bytes]) -> bool:
         """Whether `piece`, on its way to the server, is the one whose answer shall be lost; True once."""
+        if self.lose_answer_to is None or len(piece) < self.bytes_at_least:
+            return False
         with self.guard:
-            if self.lose_answer_to is None or self.lose_answer_to not in piece:
+            if self.lose_answer_to is None or not _names(self.lose_answer_to, piece, prepared):
                 return False
             self.lose_answer_to = None
             self.lost += 1
@@ -91,11 +98,14 @@ class Proxy:
         self._mode.instead = (host, port)
         self.cut()
 
-    def lose_answer_to(self, marker: bytes) -> None:
+    def lose_answer_to(self, marker: bytes, *, bytes_at_least: int = 0) -> None:
         """Pass the next request that contains `marker` to the server, then cut its connection before the answer.
 
+        A request contains it as well where it runs a statement with `marker` in its text that was prepared before on
+        its connection. `bytes_at_least`: smaller requests do not count.
         The server has got it and acts; the shop does not hear of it. Once; `answers_lost` counts it.
         """
+        self._mode.bytes_at_least = bytes_at_least
         self._mode.lose_answer_to = marker
 
     def close(self) -> None:
@@ -134,7 +144,8 @@ class Proxy:
         with suppress(OSError):
             while piece := pair.client.recv(_CHUNK_BYTES):
                 self._wait_while_stalled()
-                if self._mode.takes(piece):
+                pair.prepared.update(_PREPARED.findall(piece))
+                if self._mode.takes(piece, pair.prepared):
                     pair.deaf = True
                 pair.server.sendall(piece)
         self._end(pair)
@@ -171,11 +182,12 @@ class Proxy:
 
 
 class _Pair:
-    """One connection of the shop and the one behind it."""
+    """One connection of the shop and the one behind it. `prepared`: PostgreSQL's statements by name."""
 
     def __init__(self, client: socket.socket, server: socket.socket) -> None:
         self.client = client
         self.server = server
+        self.prepared: dict[bytes, bytes] = {}
         self.deaf = False
         self._was_reset = False
 
@@ -191,6 +203,14 @@ class _Pair:
                 with suppress(OSError):
                     each.shutdown(socket.SHUT_RDWR)
             each.close()
+
+
+def _names(marker: bytes, piece: bytes, prepared: dict[bytes, bytes]) -> bool:
+    if marker in piece:
+        return True
+    # PostgreSQL's message Bind: length, the portal's name (empty), the statement's.
+    bound = [rb"B.{4}\0" + name + rb"\0" for name, text in prepared.items() if marker in text]
+    return any(re.search(message, piece, re.DOTALL) for message in bound)
 
 
 def _reset(connection: socket.socket) -> None:

@@ -13,6 +13,7 @@ import redis
 from django.conf import settings
 from django.db import connection
 
+from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.errors import EmbeddedError
 from tests.faults.caller import Caller
 from tests.faults.crowd import MIX, PAUSE_SECONDS, Crowd
@@ -194,6 +195,7 @@ def judged(run: Run, *, patience_seconds: float, reads_topics: bool) -> list[str
 def use_database(name: str) -> None:
     """Let the harness's own Django look into this database."""
     connection.close()
+    close_idle_connections()
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
 
 

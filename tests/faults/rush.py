@@ -7,14 +7,13 @@ says.
 import threading
 from random import Random
 
-from coupons import operations as coupons_operations
 from tests.factories import CouponFactory
 from tests.faults.caller import CLIENT_SECONDS, Caller
 from tests.faults.fault import Run
 from tests.faults.scene import UNITS
 from tests.faults.shop import Variant
 
-COUNTED_FROM_MEMORY = Variant(patches=("tests.faults.rush.count_from_memory",))
+COUNTED_FROM_MEMORY = Variant(patches=("tests.faults.naive_shop.coupons_from_memory",))
 """The shop in which only the lock keeps two issues apart."""
 MORE_UNITS_THAN_THERE_ARE = "issued_count_is_its_holders"
 
@@ -52,29 +51,3 @@ class Rush:
             caller.call("issue", "POST", path, user_id=user_id, token=self._run.scene.tokens[user_id], key=key)
         finally:
             caller.close()
-
-
-# The count is read, and written a little later as one more than was read, as `coupon.save()` would.
-_ISSUE_FROM_MEMORY = """
-    WITH seen AS MATERIALIZED (
-        SELECT *, pg_sleep(0.01) FROM coupon
-        WHERE id = %(coupon_id)s AND issued_count < total_quantity
-          AND issue_starts_at <= %(now)s AND %(now)s < issue_ends_at
-    ), issued AS (
-        INSERT INTO user_coupon (user_id, coupon_id, status, issued_at, expires_at)
-        SELECT %(user_id)s, id, 'AVAILABLE', %(now)s, valid_until FROM seen
-        ON CONFLICT ON CONSTRAINT user_coupon_one_per_user DO NOTHING
-        RETURNING id
-    ), counted AS (
-        UPDATE coupon SET issued_count = seen.issued_count + 1
-        FROM seen WHERE coupon.id = seen.id AND EXISTS (SELECT FROM issued)
-        RETURNING coupon.*
-    )
-    SELECT issued.id, name, discount_type, discount_value, max_discount, min_order_amount, valid_until
-    FROM issued LEFT JOIN counted ON TRUE
-"""
-
-
-def count_from_memory() -> None:
-    """Units are counted by check-then-act: right for as long as the lock holds, and no longer."""
-    coupons_operations.ISSUE = _ISSUE_FROM_MEMORY

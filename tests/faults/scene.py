@@ -48,7 +48,7 @@ class Scene:
         """A customer with `balance` won whom only the fault uses."""
         user: User = UserFactory()
         if balance:
-            self.opening.add(charge_balance(user_id=user.pk, amount=balance, once=Once()).pk)
+            self.opening.add(charge_balance(user_id=user.pk, amount=balance, once=Once()).id)
         self.tokens[user.pk] = tokens_for(user_id=user.pk, is_staff=False).access
         return user.pk
 
@@ -75,6 +75,6 @@ def set_scene() -> Scene:
         scarce=[product.pk for product in scarce],
         coupons=[coupon.pk for coupon in coupons],
         probe_user=users[-1].pk,
-        opening={entry.pk for entry in opening},
+        opening={entry.id for entry in opening},
         users=[user.pk for user in users[:-1]],
     )

@@ -6,19 +6,22 @@ Owns the list of points; what happens at one is up to `points`. Imports the prod
 import os
 import re
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from balances import operations as balances_operations
-from commerce.core import locks
-from commerce.core.postgresql.base import DatabaseWrapper
-from commerce.core.transaction import Transaction
+from commerce.core import group_commit
+from commerce.core.group import Group, Member, Write
+from commerce.core.group_commit import Queue
+from commerce.core.locks import RedisLocks
+from commerce.core.transaction import LockedRows, Transaction
 from commerce.outbox import dispatcher
 from commerce.outbox.sinks.data_platform import DataPlatformSink
 from commerce.outbox.sinks.kafka import KafkaSink
 from coupons import operations as coupons_operations
 from orders import operations as orders_operations
-from orders import services as orders_services
+from products import operations as products_operations
 from stats import consumers
 from stats import operations as stats_operations
 from tests.faults.entry import FOLDER, POINTS_HEADER, ROLE
@@ -32,41 +35,86 @@ _WRITES = (
 )
 """The requests that have points, by path; all are POST."""
 
-REQUEST_STEPS = (
+GROUP_STEPS = (
     "before-lock",
     "after-lock",
-    "after-stock",
-    "after-balance",
+    "after-read",
     "before-commit",
     "after-commit",
     "before-hand-over",
     "after-hand-over",
-    "before-response",
 )
-"""The steps of a write, in order: `order.after-stock` and so on. A coupon's issue and an order's cancel have
-`after-effect` in place of the stock and the balance."""
+"""The steps of a group of writes, in order. Its leader's thread reaches each of them once for every name among its
+members: with an order in the group `order.after-lock`, and so on. Another one, `busy-row`, is reached where another
+transaction holds a row of the group.
+
+Between `after-read` and `before-commit` each write is decided. That has points of the one write: `after-stock` and
+`after-balance` for an order, `after-balance` for a charge, `after-effect` for a coupon's issue and an order's cancel.
+The last point of a request is `before-response`, on its own thread."""
+
+GROUP = "group"
+"""What the points of a group with at least `LARGE_GROUP` writes are called besides: `group.after-lock`, and so on; with
+an order among them `order-group.after-lock` as well."""
+LARGE_GROUP = 8
 
 
-class _Current(threading.local):
-    """Which write this thread is at."""
+class _Here(threading.local):
+    """The names of the writes that the thread works on. A leader works on those of other requests."""
 
-    write: str | None = None
+    names: tuple[str, ...] = ()
 
 
-_current = _Current()
+_here = _Here()
+
+
+@contextmanager
+def _working_on(*names: str) -> Iterator[None]:
+    before, _here.names = _here.names, names
+    try:
+        yield
+    finally:
+        _here.names = before
+
+
+class _NamedWrite:
+    """A write whose points are called as those of its request."""
+
+    def __init__(self, write: Write[Any], names: tuple[str, ...]) -> None:
+        self.locks, self.load = write.locks, write.load
+        self._decide = write.decide
+        self._names = names
+
+    def decide(self, transaction: Transaction) -> Any:
+        with _working_on(*self._names):
+            return self._decide(transaction)
+
+
+class _NamedMember(Member):
+    """A member that is made on its request's thread, and takes that request's name with it to its leader's."""
+
+    __slots__ = ("names",)
+
+    def __init__(self, write: Write[Any]) -> None:
+        self.names = _here.names
+        super().__init__(_NamedWrite(write, self.names))
 
 
 def install() -> None:
     """Put the points into this process. The request's own points need `with_request_points` besides."""
-    _around(locks._RedisLocks, "_acquire", before="before-lock", after="after-lock")
-    _around(orders_services, "take_stock", after="after-stock")
-    _around(orders_services, "withdraw", after="after-balance")
+    group_commit.Member = _NamedMember  # type: ignore[attr-defined]  # that is the point
+    _with_names_of_members()
+    _around(RedisLocks, "_acquire", before="before-lock", after="after-lock")
+    _around(Group, "_read", after="after-read")
+    _around(LockedRows, "accept_busy", before="busy-row")
+    _around(products_operations, "take_stock", after="after-stock")
+    _around(balances_operations, "withdraw", after="after-balance")
     _around(balances_operations, "deposit", after="after-balance")
     _around(coupons_operations, "issue", after="after-effect")
     _around(orders_operations, "cancel_order", after="after-effect")
-    _around(Transaction, "write_appended", after="before-commit")
-    _around(DatabaseWrapper, "_commit", after="after-commit")
-    _around(Transaction, "run_released", before="before-hand-over", after="after-hand-over")
+    _around(Group, "_write", before="before-commit")
+    # PostgreSQL has answered COMMIT.
+    _around(Transaction, "committed", before="after-commit")
+    _around(Group, "after_release", before="before-hand-over", after="after-hand-over")
     # A dispatcher runs in a web worker as well: its points are `web.…` there and `relay.…` in relay_outbox.
     role = os.environ[ROLE]
     _around(dispatcher.Dispatcher, "_due", after="after-read", of=role)
@@ -82,35 +130,47 @@ def with_request_points(application: Callable[..., Iterable[bytes]]) -> Callable
     """The application, telling each thread which write it is at, with a point before the response leaves."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        _current.write = _write_of(environ)
-        try:
+        with _working_on(*_names_of(environ)):
             response = application(environ, start_response)
             reach_step("before-response")
             return response
-        finally:
-            _current.write = None
 
     return answer
 
 
-def _write_of(environ: dict[str, Any]) -> str | None:
+def _names_of(environ: dict[str, Any]) -> tuple[str, ...]:
     if environ["REQUEST_METHOD"] != "POST":
-        return None
+        return ()
     own = environ.get(f"HTTP_{POINTS_HEADER.upper().replace('-', '_')}")
-    return own or next((name for name, path in _WRITES if path.fullmatch(environ["PATH_INFO"])), None)
+    if own:
+        return (own,)
+    return tuple(name for name, path in _WRITES if path.fullmatch(environ["PATH_INFO"]))
+
+
+def _with_names_of_members() -> None:
+    """A leader works on the writes of its group."""
+    run = Queue._run
+
+    def wrapped(self: Queue, members: Sequence[_NamedMember]) -> bool:
+        names = list(dict.fromkeys(name for member in members for name in member.names))
+        if len(members) >= LARGE_GROUP:
+            names += [GROUP, *(f"{name}-{GROUP}" for name in names)]
+        with _working_on(*names):
+            return run(self, members)
+
+    Queue._run = wrapped  # type: ignore[assignment,method-assign]  # that is the point
 
 
 def reach_step(step: str, of: str | None = None) -> None:
-    """This thread is at `step` of its write, or of what `of` says."""
-    owner = of or _current.write
-    if owner is not None:
+    """This thread is at `step` of the writes that it works on, or of what `of` says."""
+    for owner in (of,) if of else _here.names:
         reach(os.environ[FOLDER], f"{owner}.{step}")
 
 
 def _around(
     owner: Any, name: str, *, before: str | None = None, after: str | None = None, of: str | None = None
 ) -> None:
-    """Wrap `owner.name`. `of`: whose point it is; None: the write's that the thread is at."""
+    """Wrap `owner.name`. `of`: whose point it is; None: that of the writes that the thread works on."""
     original = getattr(owner, name)
 
     def wrapped(*arguments: Any, **keywords: Any) -> Any:

@@ -119,6 +119,30 @@ def test_the_answer_to_a_marked_request_is_lost_once_and_the_server_has_acted(pr
     assert proxy.answers_lost == 1
 
 
+def test_the_answer_to_a_statement_that_was_prepared_before_is_lost_as_well(proxy: Proxy) -> None:
+    prepare = b"P\0\0\0\x12s7\0COMMIT\0\0\0S\0\0\0\x04"
+    run = b"B\0\0\0\x0f\0s7\0\0\0\0\0\0\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
+    with connected(proxy) as client, connected(proxy) as another:
+        assert asked(client, prepare) == prepare
+        proxy.lose_answer_to(b"COMMIT")
+        # Another statement has this name there.
+        assert asked(another, run) == run
+        client.sendall(run)
+        with pytest.raises(ConnectionResetError):
+            assert client.recv(1) != b""
+    wait_until(lambda: proxy.answers_lost == 1, "the answer to be lost")
+
+
+def test_a_request_that_is_too_small_keeps_its_answer(proxy: Proxy) -> None:
+    proxy.lose_answer_to(b"COMMIT", bytes_at_least=10)
+    with connected(proxy) as client:
+        assert asked(client, b"COMMIT") == b"COMMIT"
+        client.sendall(b"INSERT; COMMIT")
+        with pytest.raises(ConnectionResetError):
+            assert client.recv(1) != b""
+    wait_until(lambda: proxy.answers_lost == 1, "the answer to be lost")
+
+
 def test_drip_passes_an_answer_byte_by_byte(proxy: Proxy) -> None:
     proxy.drip(0.001)
     with connected(proxy) as client:

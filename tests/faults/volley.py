@@ -16,14 +16,19 @@ from commerce.embedded.ports import LOOPBACK
 from tests.faults.caller import CLIENT_SECONDS, Caller
 from tests.faults.entry import POINTS_HEADER
 from tests.faults.fault import NotFired, Run
-from tests.faults.history import Call
+from tests.faults.history import Call, History
 
 _TOLD_TO_COME_BACK_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A write that somebody sends. `points`: what its failpoints are called, where they are its own."""
+    """A write that somebody sends.
+
+    Attributes:
+        points: what its failpoints are called, where they are its own.
+        judged: whether it is part of the history. What becomes of one that must fail, the fault looks at itself.
+    """
 
     kind: str
     user_id: int
@@ -31,6 +36,7 @@ class Ask:
     key: str
     body: Any = None
     points: str | None = None
+    judged: bool = True
 
 
 def key_of(run: Run) -> str:
@@ -129,7 +135,8 @@ class _Shot:
         self._socket: socket.socket | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._started = False
-        self.call = run.history.begin(
+        history = run.history if asked.judged else History()
+        self.call = history.begin(
             client="volley",
             kind=asked.kind,
             user_id=asked.user_id,

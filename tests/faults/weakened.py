@@ -4,13 +4,12 @@ Owns the weakenings that several faults share; a fault's own stand beside it. Ca
 """
 
 import time
-from typing import Any
-
-from django.utils import timezone
+from functools import partial
 
 from commerce.core import sql
 from commerce.core.transaction import Transaction
-from commerce.idempotency import claims
+from commerce.idempotency.claims import Answer, Answers, Claim
+from commerce.idempotency.once import Once
 from commerce.outbox.sinks.base import Message, Outcomes
 from commerce.outbox.sinks.kafka import KafkaSink
 
@@ -20,19 +19,19 @@ WRITTEN_LATER_SECONDS = 0.05
 def answers_written_later() -> None:
     """The answer of a write is kept after its transaction, not in it: between the two a process can die."""
 
-    def remember(self: Any, unit: Transaction, result: object) -> None:
-        if self._claim is None or self._render is None:
-            return
-        self.answer = self._render(result)
-        parameters = self._claim.insert_parameters(self.answer, timezone.now())
+    def keep_later(self: Once, transaction: Transaction, claim: Claim, answer: Answer) -> None:
+        self.answer = answer
+        transaction.afterwards(partial(_keep_by_itself, claim, answer))
 
-        def keep() -> None:
-            time.sleep(WRITTEN_LATER_SECONDS)
-            sql.execute(claims.INSERT_ANSWER, parameters)
+    Once._keep = keep_later  # type: ignore[method-assign]  # that is the point
 
-        unit.on_released(keep)
 
-    claims.Once.remember = remember  # type: ignore[method-assign]  # that is the point
+def _keep_by_itself(claim: Claim, answer: Answer) -> None:
+    time.sleep(WRITTEN_LATER_SECONDS)
+    own = Transaction()
+    own[Answers].add(claim, answer, own.now)
+    for statement in own.writes():
+        sql.run(statement)
 
 
 def kafka_believed_blindly() -> None:

@@ -1,0 +1,73 @@
+"""Large groups at will: many writes at one instant, in a shop whose leaders wait a moment for more.
+
+Owns the writes, and when a group of them is large enough; what happens to it, the faults say.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+
+from commerce.core.group import Member
+from commerce.core.group_commit import Queue
+from tests.factories import CouponFactory
+from tests.faults.fault import Fault, NotFired, Run
+from tests.faults.history import Call
+from tests.faults.shop import Variant
+from tests.faults.volley import Ask, charge, issue, key_of, order, volley
+
+AT_ONCE = 30
+_GATHER_SECONDS = 0.03
+_MOST_VOLLEYS = 8
+_SETTINGS = {"LOCK_TTL_SECONDS": "0.5", "DATABASE_IDLE_TIMEOUT_MS": "20000"}
+"""Redis locks end long before a group that is held up: only the row locks are left."""
+_PATCHES = ("tests.faults.groups.gather", "tests.faults.f27_members.poison")
+_PROXIED = frozenset({"postgres"})
+
+
+class GroupFault(Fault):
+    """Something happens to a group of eight writes or more. All of these faults use one and the same shop."""
+
+    gap_seconds = (0.1, 0.3)
+    most_shots = 50
+
+    def variant(self) -> Variant:
+        return Variant(settings=_SETTINGS, patches=_PATCHES, proxied=_PROXIED)
+
+    def without(self, *patches: str) -> Variant:
+        """The same shop with these patches, which take a protection away."""
+        return Variant(settings=_SETTINGS, patches=(*_PATCHES, *patches), proxied=_PROXIED)
+
+
+def gather() -> None:
+    """A leader waits a moment before it takes what waits, so that more comes."""
+    next_members = Queue._next_members
+
+    def later(self: Queue) -> list[Member]:
+        time.sleep(_GATHER_SECONDS)
+        return next_members(self)
+
+    Queue._next_members = later  # type: ignore[method-assign]  # that is the point
+
+
+def writes_of_all_kinds(run: Run, count: int = AT_ONCE) -> list[Ask]:
+    """Orders, charges and issues, none of which can be refused, each of another customer."""
+    coupon = CouponFactory(total_quantity=count).pk
+    asks = []
+    for number, user_id in enumerate(run.random.sample(run.scene.users, count)):
+        if number % 3 == 0:
+            asks.append(charge(user_id, run.random.randint(1, 5_000), key=key_of(run)))
+        elif number % 3 == 1:
+            asks.append(issue(user_id, coupon, key=key_of(run)))
+        else:
+            products = run.random.sample(run.scene.products, 2)
+            asks.append(order(user_id, dict.fromkeys(products, 1), key=key_of(run)))
+    return asks
+
+
+def volleys_until(run: Run, happened: Callable[[], bool], asks: Callable[[], Sequence[Ask]]) -> list[Call]:
+    """Send volleys until it has happened to a group; returns their calls. Raises NotFired."""
+    calls: list[Call] = []
+    for _ in range(_MOST_VOLLEYS):
+        calls += volley(run, asks())
+        if happened():
+            return calls
+    raise NotFired(f"it happened to none of the groups of {_MOST_VOLLEYS} volleys")
