@@ -4,8 +4,8 @@ Owns making and reading tokens. Never asks the database who a customer is, which
 whoever claims to be staff is looked up each time.
 """
 
-import time
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -58,16 +58,16 @@ class TokenAuthentication(JWTAuthentication):
 
     def __init__(self) -> None:
         super().__init__()
-        self._verified: dict[tuple[str, str], _Verified] = {}
+        self._verified: dict[tuple[Any, str], _Verified] = {}
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
         header = request._request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
         # Under another key the same text is another token.
-        key = (token_backend.verifying_key, header)
+        key = (token_backend.prepared_signing_key, header)
         known = self._verified.get(key)
-        if known is None or known.ends_at <= time.time():
+        if known is None or known.ends_at <= time():
             found = super().authenticate(request)
             if found is None:
                 return None
@@ -79,7 +79,7 @@ class TokenAuthentication(JWTAuthentication):
     def get_user(self, validated_token: Token) -> Any:
         """Nobody is looked up; who it is, `authenticate` says."""
 
-    def _remember(self, key: tuple[str, str], token: Token) -> _Verified:
+    def _remember(self, key: tuple[Any, str], token: Token) -> _Verified:
         try:
             caller = Caller(int(token[api_settings.USER_ID_CLAIM]), is_staff=False)
         except (KeyError, ValueError) as error:

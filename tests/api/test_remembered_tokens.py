@@ -1,0 +1,108 @@
+"""An access token is verified once: it still ends on time, with its key, and with the rights of staff."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from rest_framework_simplejwt.state import token_backend
+from rest_framework_simplejwt.tokens import AccessToken
+
+from balances.models import User
+from commerce.http import authentication
+from commerce.http.authentication import TokenAuthentication
+from commerce.http.viewsets import _one_of_each
+from tests.factories import StaffFactory, UserFactory
+from tests.shop_state import statements
+from tests.shopper import Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=5_000)
+
+
+def remembered() -> dict[tuple[Any, str], authentication._Verified]:
+    [authenticator] = _one_of_each((TokenAuthentication,))
+    assert isinstance(authenticator, TokenAuthentication)
+    return authenticator._verified
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    remembered().clear()
+
+
+def seen(shopper: Shopper, user: User) -> tuple[int, str | None]:
+    return shopper.get(f"/api/balance/{user.pk}").outcome
+
+
+def test_a_token_is_verified_once(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopper = Shopper(user)
+    assert seen(shopper, user) == (200, None)
+    monkeypatch.setattr(TokenAuthentication, "get_validated_token", None)
+    assert seen(shopper, user) == (200, None)
+
+
+def test_a_remembered_token_ends_on_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = AccessToken()
+    token["userId"] = user.pk
+    token.set_exp(lifetime=timedelta(minutes=1))
+    shopper = Shopper(access=str(token))
+    ends_at = float(token["exp"])
+    assert seen(shopper, user) == (200, None)
+    asked: list[object] = []
+
+    def judge(_: object, text: bytes) -> AccessToken:
+        asked.append(text)
+        return token
+
+    monkeypatch.setattr(TokenAuthentication, "get_validated_token", judge)
+    for now, times in ((ends_at - 0.001, 0), (ends_at, 1), (ends_at + 1, 2)):
+        monkeypatch.setattr(authentication, "time", lambda now=now: now)
+        seen(shopper, user)
+        # From its last moment on the library has to judge, and it refuses.
+        assert len(asked) == times
+
+
+def test_another_key_ends_every_token(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopper = Shopper(user)
+    assert seen(shopper, user) == (200, None)
+    monkeypatch.setattr(token_backend, "prepared_signing_key", b"another key, as long as ours should be, and as random")
+    assert seen(shopper, user) == (401, "token_not_valid")
+
+
+def test_a_token_with_another_signature_is_another_token(user: User) -> None:
+    shopper = Shopper(user)
+    assert seen(shopper, user) == (200, None)
+    shopper.headers["Authorization"] = shopper.headers["Authorization"][:-4] + "AAAA"
+    assert seen(shopper, user) == (401, "token_not_valid")
+
+
+def test_staff_are_looked_up_for_every_request(user: User) -> None:
+    clerk = StaffFactory()
+    shopper = Shopper(clerk)
+    for _ in range(2):
+        with statements() as ran:
+            assert seen(shopper, user) == (200, None)
+        assert len(ran) == 2
+    User.objects.filter(pk=clerk.pk).update(is_staff=False)
+    assert seen(shopper, user) == (403, "permission_denied")
+    User.objects.filter(pk=clerk.pk).update(is_active=False)
+    assert seen(shopper, user) == (401, "token_not_valid")
+
+
+def test_no_more_are_remembered_than_the_limit(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "MOST_VERIFIED", 4)
+    shoppers = [Shopper(user) for _ in range(10)]
+    for shopper in shoppers:
+        assert seen(shopper, user) == (200, None)
+        assert len(remembered()) <= 4
+    newest = shoppers[-1].headers["Authorization"]
+    assert newest in {text for _, text in remembered()}
+
+
+def test_what_is_not_valid_is_not_remembered(user: User) -> None:
+    assert seen(Shopper(access="a.b.c"), user) == (401, "token_not_valid")
+    assert remembered() == {}
