@@ -53,6 +53,7 @@ class Bench:
         self._stack = ExitStack()
         self._stack.callback(self.servers.stop)
         self._runs = 0
+        self._warm: set[str] = set()
         self._next_holder = 1
 
     def start(self) -> None:
@@ -230,6 +231,12 @@ class Bench:
             require_all(line, report, 200)
         right = report.with_status(expected.status if expected else 200)
         return sample(report, used, answered, right=right, notes={"settled_seconds": round(settled, 2)})
+
+    def warm(self, server: WebServer, load: Load) -> None:
+        """Put this load of reads on the server for a second, the first time: its threads open their connections."""
+        if server.name not in self._warm:
+            self._warm.add(server.name)
+            wrk.run(replace(load, seconds=1))
 
     def measure_beside(self, line: str, server: WebServer, load: Load) -> Sample:
         """Load the bare or the usual application, whose answers are all 200. Raises WrongAnswer."""

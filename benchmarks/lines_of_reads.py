@@ -37,7 +37,9 @@ def balance_naive(bench: Bench, *, connections: int) -> Sample:
 def balance_bare(bench: Bench, *, connections: int) -> Sample:
     bench.keep_body("ready", b"ready")
     settings = {"BENCH_PATH": "/balance/{id}", "BENCH_IDS": str(bench.sizes.customers)}
-    return bench.measure_beside("balance", bench.bare, bench.load(bench.bare.port, "get", connections, settings))
+    load = bench.load(bench.bare.port, "get", connections, settings)
+    bench.warm(bench.bare, load)
+    return bench.measure_beside("balance", bench.bare, load)
 
 
 def lines() -> Sequence[Line]:
