@@ -3,11 +3,11 @@
 The database refuses most of these states by itself, so each test first takes away what stands in the way.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import psycopg
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from commerce.core import sql
 from commerce.invariants.check import INVARIANTS, invariants, violation_of
@@ -15,12 +15,16 @@ from commerce.invariants.events import NOTHING_IDLES
 from tests.operations.busy_shop import BusyShop, busy_shop
 from tests.operations.damages import DAMAGES, Damage
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def shop() -> BusyShop:
-    return busy_shop()
+def shop() -> Iterator[BusyShop]:
+    """A shop to be damaged: what the test does to it is undone, with the triggers that it turned off."""
+    shop = busy_shop()
+    with transaction.atomic():
+        yield shop
+        transaction.set_rollback(True)
 
 
 def broken() -> dict[str, Sequence[str]]:

@@ -6,11 +6,12 @@ And a stranger with an export and the lines of docs/ledger.md finds the same.
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from balances.services import charge_balance
 from commerce.core import sql
@@ -26,12 +27,16 @@ from tests.operations.ledger_damages import (
     LedgerDamage,
 )
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def shop() -> BusyShop:
-    return busy_shop()
+def shop() -> Iterator[BusyShop]:
+    """A shop to be damaged: what the test does to it is undone, with the triggers that it turned off."""
+    shop = busy_shop()
+    with transaction.atomic():
+        yield shop
+        transaction.set_rollback(True)
 
 
 def do(damage: LedgerDamage, shop: BusyShop) -> dict[str, int]:
