@@ -48,6 +48,8 @@ class Member:
         blocked_by: the lock that it waits for; empty where it waits for a row, or for its turn.
         runs_alone: its group has failed, maybe because of it.
         has_lost_connection: its group has lost its connection before COMMIT, so it may run once more.
+        retries: it was in a group before, and is not done.
+        watches: nothing waited before it, so it is to see that the group that runs is slow.
     """
 
     __slots__ = (
@@ -60,7 +62,9 @@ class Member:
         "keys",
         "leads",
         "result",
+        "retries",
         "runs_alone",
+        "watches",
         "woken",
         "write",
     )
@@ -79,6 +83,8 @@ class Member:
         self.blocked_by = ""
         self.runs_alone = False
         self.has_lost_connection = False
+        self.retries = False
+        self.watches = False
 
     def fail(self, error: Exception) -> None:
         self.error = error

@@ -25,6 +25,8 @@ MOST_WRITES = 64
 _MOST_LEADERS = 4
 _SLOW_SECONDS = 0.1
 """A group that takes longer does not hold up the queue: another leader takes what waits behind it."""
+_MOST_RETRIES = MOST_WRITES // 2
+"""In one transaction, of writes that could not have their locks or rows before. The rest is for those behind them."""
 _RETRY_SECONDS = 0.002
 """Until locks are asked for again that another process holds. It holds them for a few milliseconds."""
 
@@ -74,23 +76,34 @@ class Queue:
     def _join(self, member: Member) -> bool:
         """Join the queue; returns whether the member leads."""
         with self._guard:
+            member.watches = not self._waiting
             self._waiting.append(member)
-            member.leads = self._leaders == 0 or (
-                self._leaders < _MOST_LEADERS and time.monotonic() > self._last_group_began + _SLOW_SECONDS
-            )
-            self._leaders += member.leads
-            return member.leads
+            return self._takes_the_lead(member)
+
+    def _takes_the_lead(self, member: Member) -> bool:
+        member.leads = self._leaders == 0 or (
+            self._leaders < _MOST_LEADERS and time.monotonic() > self._last_group_began + _SLOW_SECONDS
+        )
+        self._leaders += member.leads
+        return member.leads
 
     def _wait(self, member: Member) -> bool:
         """Return when the member is done or shall lead; returns whether it leads."""
-        if not member.woken.acquire(timeout=max(0.0, member.deadline - time.monotonic())):
+        while True:
+            left = max(0.0, member.deadline - time.monotonic())
+            if member.woken.acquire(timeout=min(left, _SLOW_SECONDS) if member.watches else left):
+                return member.leads
             with self._guard:
-                if not member.leads and member in self._waiting:
+                if member.leads or member not in self._waiting:
+                    break
+                if time.monotonic() >= member.deadline:
                     self._waiting.remove(member)
                     member.fail(KeyTimeout(member.blocked_by))
                     return False
-            # Its group is running, and ends in time.
-            member.woken.acquire()
+                if self._takes_the_lead(member):
+                    return True
+        # It has been woken to lead, or its group is running, which ends in time.
+        member.woken.acquire()
         return member.leads
 
     def _lead(self, leader: Member) -> None:
@@ -118,15 +131,24 @@ class Queue:
         now = time.monotonic()
         members: list[Member] = []
         late: list[Member] = []
+        passed_over: list[Member] = []
+        retries = 0
         with self._guard:
             self._last_group_began = now
             while self._waiting and len(members) < MOST_WRITES:
                 if self._waiting[0].runs_alone and members:
                     break
                 member = self._waiting.popleft()
-                (members if member.deadline > now else late).append(member)
-                if member.runs_alone and members:
-                    break
+                if member.deadline <= now:
+                    late.append(member)
+                elif member.retries and retries == _MOST_RETRIES:
+                    passed_over.append(member)
+                else:
+                    members.append(member)
+                    retries += member.retries
+                    if member.runs_alone:
+                        break
+            self._waiting.extendleft(reversed(passed_over))
         for member in late:
             member.fail(KeyTimeout(member.blocked_by))
         _wake(late)
@@ -147,8 +169,11 @@ class Queue:
                 if not member.done:
                     member.fail(error)
             group = Group([])
+        again = [member for member in members if not member.done]
+        for member in again:
+            member.retries = True
         with self._guard:
-            self._waiting.extendleft(member for member in reversed(members) if not member.done)
+            self._waiting.extendleft(reversed(again))
         done = [member for member in members if member.done]
         _wake(done)
         group.after_release()

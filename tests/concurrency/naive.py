@@ -47,7 +47,7 @@ def unlocked_rows(meet: Meet, *, absolute: bool = False) -> Iterator[None]:
 @contextmanager
 def slow_groups() -> Iterator[None]:
     """Every group counts as slow as soon as it has begun, so that a write that arrives later gets a leader."""
-    with mock.patch.object(group_commit, "_SLOW_SECONDS", -1.0):
+    with mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
         yield
 
 

@@ -76,6 +76,12 @@ def waiting() -> int:
     return len(group_commit._queue._waiting)
 
 
+def _has_arrived(future: "Future[Any]", number: int) -> bool:
+    if future.done():
+        raise AssertionError(f"The write is done without having waited: {future.result()!r}")
+    return waiting() == number
+
+
 @contextmanager
 def arrived(actions: Sequence[Callable[[], T]]) -> Iterator[tuple[Gate, list["Future[T]"]]]:
     """The actions, one write each, wait in this order; they go on together when the gate is opened."""
@@ -84,7 +90,7 @@ def arrived(actions: Sequence[Callable[[], T]]) -> Iterator[tuple[Gate, list["Fu
         futures = []
         for number, action in enumerate(actions, start=1):
             futures.append(stack.enter_context(meanwhile(action)))
-            wait_until(lambda expected=number: waiting() == expected, f"{number} writes to wait")
+            wait_until(lambda expected=number: _has_arrived(futures[-1], expected), f"{number} writes to wait")
         stack.callback(gate.open)
         yield gate, futures
 

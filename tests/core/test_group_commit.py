@@ -481,7 +481,7 @@ class TestTheLead:
 
     def test_of_a_slow_group_is_taken_from_it_by_a_write_that_arrives_then(self) -> None:
         user = UserFactory()
-        with busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", -1.0):
+        with busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
             assert charges(user)() == DONE
         assert balances([user]) == [7]
 
@@ -495,7 +495,7 @@ class TestTheLead:
     def test_of_a_slow_group_holds_up_new_writes_if_there_is_one_leader(self, settings: Settings) -> None:
         """The control."""
         user = UserFactory()
-        with switched_off(ONE_LEADER), busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", -1.0):
+        with switched_off(ONE_LEADER), busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
             settings.LOCK_WAIT_SECONDS = 0.3
             assert charges(user)() == "lock_timeout"
 
