@@ -14,7 +14,7 @@ from orders.models import Order, OrderItem
 from products.models import Product
 from tests.factories import ProductFactory, UserCouponFactory, UserFactory, order_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
