@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from commerce.core import sql
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import load, locked_transaction
 from commerce.core.pipeline import Pipeline, Statement
-from commerce.core.transaction import NewRows, RowBusy, Table, Transaction, array, as_json
+from commerce.core.transaction import LockedRows, NewRows, RowBusy, Table, Transaction, array, as_json
 from coupons.operations import Coupons, HeldCoupons
 from orders.operations import Orders
 from products.operations import Products, StockMovements
@@ -142,7 +143,8 @@ class TestWrites:
 class TestReads:
     def test_are_in_the_order_of_locking_whoever_asked_first(self) -> None:
         shared = Transaction()
-        for table in (Accounts, HeldCoupons, Coupons, Products, Orders):
+        tables: tuple[type[LockedRows[Any]], ...] = (Accounts, HeldCoupons, Coupons, Products, Orders)
+        for table in tables:
             shared[table].want([1])
         shared[Ledger].reserve(1)
         kinds = [type(table) for table, _ in shared.reads()]

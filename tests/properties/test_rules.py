@@ -6,6 +6,7 @@ A refusal changes nothing, what was moved is the difference, and `undo` of a tra
 import copy
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -56,7 +57,7 @@ def test_a_balance_is_what_was_moved_and_never_below_zero(
     entries: list[Entry] = []
     for number, (step, amount) in enumerate(moves, start=1):
         before = copy.copy(account)
-        entry = tried(lambda step=step, amount=amount, number=number: move(account, step, amount, number))
+        entry = tried(partial(move, account, step, amount, number))
         if entry is None:
             assert account == before
             continue
@@ -146,11 +147,7 @@ def test_no_coupon_too_many_none_twice_and_none_outside_its_window(
         before = copy.copy(limited)
         now, has_one = NOW + timedelta(minutes=minutes), user_id in holders
         may_have_it = not has_one and 0 <= minutes < 60 and len(holders) < total
-        held = tried(
-            lambda user_id=user_id, has_one=has_one, number=number, now=now: limited.issue_to(
-                user_id, has_one=has_one, user_coupon_id=number, now=now
-            )
-        )
+        held = tried(partial(limited.issue_to, user_id, has_one=has_one, user_coupon_id=number, now=now))
         assert (held is not None) is may_have_it
         if held is None:
             assert limited == before
@@ -182,9 +179,7 @@ def test_a_coupon_is_used_by_its_owner_once_in_time_and_for_enough(
             assert (held.status, held.used_at) == (AVAILABLE, None)
             continue
         now = NOW + timedelta(minutes=minutes)
-        off = tried(
-            lambda user_id=user_id, total=total, now=now: held.redeem(user_id=user_id, total_amount=total, now=now)
-        )
+        off = tried(partial(held.redeem, user_id=user_id, total_amount=total, now=now))
         may_use_it = user_id == 1 and before.status == AVAILABLE and minutes < 120 and total >= 100
         assert (off is not None) is may_use_it
         if off is None:
