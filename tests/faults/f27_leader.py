@@ -52,6 +52,7 @@ class LeaderPaused(_AtEachStep):
     """For longer than its Redis locks live. The other process goes on; the group commits when it wakes up."""
 
     number = "F27b"
+    in_short = False
     title = "leader of a group paused, at each step"
     protection = "the rows of a group are locked until COMMIT, and stock is added to what is there"
     control_shows = "invariant stock_is_its_movements broken"
