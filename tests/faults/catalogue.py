@@ -1,4 +1,4 @@
-"""Every fault there is: the classes in `f01_….py` to `f24_….py`, found by the names of their files.
+"""Every fault there is: the classes in `f01_….py` to `f27_….py`, found by the names of their files.
 
 Owns the order, which is that of the numbers; knows no fault by name.
 """

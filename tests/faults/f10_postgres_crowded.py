@@ -67,7 +67,7 @@ class LockQueue(Fault):
     number = "F10b"
     in_short = False
     title = "PostgreSQL lock queue"
-    protection = "a statement gives up waiting for a lock after two seconds, a group after five"
+    protection = "a statement waits two seconds for a lock, a write three for its turn, its locks and its rows"
     control_shows = "longer than any request may"
     gap_seconds = (0.3, 1.0)
     # Longer than all the waits of a request together: for a place, for its turn, for a row.
@@ -88,7 +88,9 @@ class LockQueue(Fault):
 
     def control(self) -> Variant:
         unlimited = ("DATABASE_LOCK_TIMEOUT_MS", "DATABASE_STATEMENT_TIMEOUT_MS")
-        return Variant(settings={**dict.fromkeys(unlimited, "0"), "TRANSACTION_SECONDS": "60"})
+        return Variant(
+            settings={**dict.fromkeys(unlimited, "0"), "TRANSACTION_SECONDS": "60", "LOCK_WAIT_SECONDS": "60"}
+        )
 
     def strike(self, run: Run) -> str:
         held = run.random.choice(self._HELD)

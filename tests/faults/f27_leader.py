@@ -18,9 +18,10 @@ class _AtEachStep(GroupFault):
     first: str
 
     def next_point(self, run: Run) -> str:
-        """A step that was not struck in this run."""
-        struck = {shot.what.rpartition(".")[2] for shot in run.shots}
-        left = [step for step in GROUP_STEPS if step not in struck] or list(GROUP_STEPS)
+        """A step that was not struck in this round."""
+        round_so_far = run.shots[len(run.shots) // len(GROUP_STEPS) * len(GROUP_STEPS) :]
+        struck = {shot.what.rpartition(".")[2] for shot in round_so_far}
+        left = [step for step in GROUP_STEPS if step not in struck]
         return f"{GROUP}.{self.first if self.first in left else run.random.choice(left)}"
 
 
@@ -52,6 +53,7 @@ class LeaderPaused(_AtEachStep):
     """For longer than its Redis locks live. The other process goes on; the group commits when it wakes up."""
 
     number = "F27b"
+    in_short = False
     title = "leader of a group paused, at each step"
     protection = "the rows of a group are locked until COMMIT, and stock is added to what is there"
     control_shows = "invariant stock_is_its_movements broken"
@@ -84,9 +86,10 @@ class LeaderPaused(_AtEachStep):
         self._volleys.join()
 
     def judge(self, run: Run) -> list[str]:
-        orders = [call for call in run.history.calls if call.kind == "order" and call.status == 200]
+        # Not each of them an order: the paused group may hold the rows of most products.
+        done = [call for call in run.history.calls if call.is_write and call.status == 200]
         return [
-            f"nobody could order while: {shot.what}"
+            f"nobody was served while: {shot.what}"
             for shot in run.shots
-            if not any(shot.struck_at <= call.sent_at and (call.answered_at or 0.0) < shot.healed_at for call in orders)
+            if not any(shot.struck_at <= call.sent_at and (call.answered_at or 0.0) < shot.healed_at for call in done)
         ]
