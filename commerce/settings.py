@@ -258,8 +258,9 @@ CACHES = {"default": _redis(REDIS_URL), "locks": _redis(LOCK_REDIS_URL)}
 LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=5.0)
 """How long what a dead process held stays locked. Nothing rests on it but the length of the queue at the database."""
 LOCK_WAIT_SECONDS = env.float("LOCK_WAIT_SECONDS", default=3.0)
-TRANSACTION_SECONDS = env.float("TRANSACTION_SECONDS", default=5.0)
-"""How long a transaction that requests share may take before its connection is given up."""
+TRANSACTION_SECONDS = env.float("TRANSACTION_SECONDS", default=6.0)
+"""How long a transaction that requests share may take before its connection is given up; longer than a statement may
+run, so that PostgreSQL ends a statement that is too long and the neighbours run without it."""
 REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
 """How long Redis is left alone after a failed call, so that an outage does not cost every request a timeout."""
 

@@ -13,6 +13,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import TypeVar
 
+from django.db import OperationalError
+
 from commerce.core.group import Group, Member, Write
 from commerce.core.locks import KeyTimeout, redis_locks
 from commerce.core.pipeline import Pipeline
@@ -164,10 +166,13 @@ class Queue:
                 group = Group(admitted)
                 if admitted:
                     group.run(self._connection, self._give_back, advisory=held.is_fallback)
-        except Exception as error:  # noqa: BLE001  # each member's own thread raises it
-            for member in members:
-                if not member.done:
-                    member.fail(error)
+        except BaseException as error:
+            # Each member's own thread raises it. What happened to their writes is not known, so none runs again.
+            for member in (each for each in members if not each.done):
+                member.fail(error if isinstance(error, Exception) else OperationalError("The leader was interrupted."))
+            if not isinstance(error, Exception):
+                _wake(members)
+                raise
             group = Group([])
         again = [member for member in members if not member.done]
         for member in again:
