@@ -42,7 +42,6 @@ from tests.together import PATIENCE_SECONDS, another_session, lock_held, meanwhi
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CROWD = 30
-POISON = "poison"
 
 
 @pytest.fixture(autouse=True)
