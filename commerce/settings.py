@@ -184,12 +184,12 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
 
 WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=8)
 """How many database connections the requests of a web process share; writes have a few besides."""
-WEB_WAITING = env.int("WEB_WAITING", default=640)
+WEB_WAITING = env.int("WEB_WAITING", default=192)
 """How many requests of a web process may wait for one of them; the rest is answered 503 at once."""
 WEB_WAIT_SECONDS = env.float("WEB_WAIT_SECONDS", default=4.0)
 """How long one waits before it is answered 503."""
 
-WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=512)
+WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=128)
 """How many bodies are read at one time; fewer than a process has threads, so that slow clients leave some free."""
 
 WEB_ENDING_SECONDS = env.float("WEB_ENDING_SECONDS", default=0.0)

@@ -27,9 +27,9 @@ from commerce.embedded.sink import Sink
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 
 _WEB_START_SECONDS = 90.0
-# More than a process has for those at work, those who wait and those whose body is read (settings, "Overload"): the
-# others turn the rest away.
-_WEB_THREADS = 1_200
+# Enough for four groups of writes, for those who wait for a database connection and for slow bodies (settings,
+# "Overload"). What comes on top waits in the web server.
+_WEB_THREADS = 256
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
 
 # What a caller may set besides; other manage.py commands must agree on it with the running stack.

@@ -11,7 +11,7 @@ from commerce.core.sql import violated_constraint
 from coupons.models import Coupon, UserCoupon
 from tests.factories import CouponFactory, UserCouponFactory
 
-pytestmark = pytest.mark.django_db
+pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def refused_by(model: type[Coupon] | type[UserCoupon], **changes: Any) -> str | None:

@@ -1,29 +1,34 @@
 """Stock moves only together with a movement row, all or nothing, and never below zero."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Sum
-from django.utils import timezone
 from psycopg import sql
 
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff
-from commerce.core.locks import locked_transaction
+from commerce.core.group import Group
+from commerce.core.group_commit import commit
 from commerce.core.sql import violated_constraint
+from commerce.core.transaction import Transaction
 from commerce.idempotency.once import Once
 from products import services
 from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 from products.models import Product, StockMovement
-from products.operations import TakenLine, record_sale, return_stock, take_stock
-from products.rules import MOST_UNITS
+from products.operations import return_stock, take_stock, will_move
+from products.rules import MOST_UNITS, StockedProduct
 from tests.concurrency import naive
 from tests.factories import ProductFactory, StaffFactory
+from tests.groups import round_trips
 from tests.layers import LOCKS_OFF, switched_off
-from tests.shop_state import nothing_changes, statements
-from tests.together import Meeting, another_session, meanwhile, together, wait_until_blocked
+from tests.shop_state import nothing_changes
+from tests.together import Meeting, another_session, meanwhile, together, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -47,65 +52,72 @@ def stock(product: Product) -> int:
     return product.stock
 
 
+@dataclass(frozen=True)
+class Move:
+    """A write that is one step."""
+
+    products: Sequence[Product]
+    decide: Callable[[Transaction], dict[int, StockedProduct] | None]
+
+    def locks(self) -> Sequence[str]:
+        return ()
+
+    def load(self, transaction: Transaction) -> None:
+        will_move(transaction, [product.pk for product in self.products])
+
+
+def takes(quantities: dict[Product, int], *, order_id: int = ORDER) -> Move:
+    wanted = {product.pk: quantity for product, quantity in quantities.items()}
+    return Move(list(quantities), lambda shared: take_stock(shared, wanted, order_id=order_id))
+
+
+def returns(quantities: dict[Product, int]) -> Move:
+    wanted = {product.pk: quantity for product, quantity in quantities.items()}
+    return Move(list(quantities), lambda shared: return_stock(shared, wanted, order_id=ORDER))
+
+
 class TestTaking:
-    def test_takes_all_in_one_statement_and_answers_by_product_id(self, pen: Product, chair: Product) -> None:
-        now = timezone.now()
-        with locked_transaction() as unit:
-            with statements() as ran:
-                taken = take_stock({chair.pk: 2, pen.pk: 3})
-            record_sale(unit, {chair.pk: 2, pen.pk: 3}, order_id=ORDER, now=now)
-        assert taken == [TakenLine(pen.pk, "Pen", 1_200, 3), TakenLine(chair.pk, "Chair", 45_000, 2)]
+    def test_takes_all_by_one_statement_and_answers_by_product_id(self, pen: Product, chair: Product) -> None:
+        with round_trips() as trips:
+            taken = commit(takes({chair: 2, pen: 3}))
+        assert taken is not None
+        assert {each: (product.name, product.price, product.stock) for each, product in taken.items()} == {
+            chair.pk: ("Chair", 45_000, 0),
+            pen.pk: ("Pen", 1_200, 7),
+        }
         assert (stock(pen), stock(chair)) == (7, 0)
-        assert len(ran) == 1
+        assert [statement.split()[0] for statement in trips.postgresql[1]] == ["WITH", "COMMIT"]
 
     def test_takes_nothing_where_one_product_is_short(self, pen: Product, chair: Product) -> None:
         with nothing_changes(), pytest.raises(OutOfStock) as refusal:
-            self._take_and_look({pen.pk: 3, chair.pk: 3}, left=[10, 2])
+            commit(takes({pen: 3, chair: 3}))
         assert refusal.value.shortages == [Shortage(chair.pk, 3, 2)]
 
     def test_takes_nothing_where_one_product_is_not_for_sale(self, pen: Product) -> None:
         relic = ProductFactory(is_active=False)
         with nothing_changes(), pytest.raises(ProductNotFound) as refusal:
-            self._take_and_look({pen.pk: 3, relic.pk: 1}, left=[10, 10])
+            commit(takes({pen: 3, relic: 1}))
         assert refusal.value.product_id == relic.pk
 
     def test_takes_units_that_come_back_while_it_waits(self) -> None:
-        """Without any lock of ours: a statement sees the rows as they were when it began, unless it holds them."""
         lamp = ProductFactory(name="Lamp", price=900, stock=0)
-
-        def take() -> list[TakenLine]:
-            with locked_transaction() as unit:
-                taken = take_stock({lamp.pk: 1})
-                record_sale(unit, {lamp.pk: 1}, order_id=ORDER, now=timezone.now())
-            return taken
-
         with another_session() as returning:
             returning.execute("UPDATE product SET stock = stock + 1 WHERE id = %s", [lamp.pk])
-            with meanwhile(take) as taking:
-                wait_until_blocked()
+            tries = mock.patch.object(Group, "_decide", autospec=True, side_effect=Group._decide)
+            with tries as tried, meanwhile(lambda: commit(takes({lamp: 1}))) as taking:
+                wait_until(lambda: tried.call_count > 1, "a second try")
+                assert not taking.done()
                 returning.commit()
-                assert taking.result() == [TakenLine(lamp.pk, "Lamp", 900, 1)]
+                assert taking.result() is not None
         lamp.refresh_from_db()
         assert lamp.stock == 0
 
-    @staticmethod
-    def _take_and_look(quantities: dict[int, int], *, left: list[int]) -> None:
-        """Nothing was taken even inside the transaction that is about to be undone."""
-        with locked_transaction():
-            try:
-                take_stock(quantities)
-            finally:
-                assert list(Product.objects.order_by("id").values_list("stock", flat=True)) == left
-
     def test_what_was_taken_comes_back_once(self, pen: Product) -> None:
-        with locked_transaction() as unit:
-            take_stock({pen.pk: 3})
-            record_sale(unit, {pen.pk: 3}, order_id=ORDER, now=timezone.now())
-        with locked_transaction() as unit:
-            return_stock(unit, {pen.pk: 3}, order_id=ORDER, now=timezone.now())
+        commit(takes({pen: 3}))
+        commit(returns({pen: 3}))
         assert stock(pen) == 10
-        with nothing_changes(), pytest.raises(IntegrityError) as error, locked_transaction() as unit:
-            return_stock(unit, {pen.pk: 3}, order_id=ORDER, now=timezone.now())
+        with nothing_changes(), pytest.raises(IntegrityError) as error:
+            commit(returns({pen: 3}))
         assert violated_constraint(error.value) == "stock_movement_once_per_order"
 
 
@@ -151,7 +163,7 @@ class TestAdjusting:
             adjust(999_999_999, 1, clerk)
 
     def test_of_two_members_of_staff_at_once_both_count(self, pen: Product) -> None:
-        """By the statement alone: nobody waits for a lock."""
+        """By the row lock alone."""
         clerks = [Staff(StaffFactory().pk, "Counted.") for _ in range(10)]
         with switched_off(LOCKS_OFF):
             together([partial(adjust, pen.pk, 1, clerk) for clerk in clerks])
@@ -161,7 +173,7 @@ class TestAdjusting:
         """The control of the above."""
         meeting = Meeting()
         clerks = [Staff(StaffFactory().pk, "Counted.") for _ in range(2)]
-        with switched_off(LOCKS_OFF), naive.adjustment(meeting.attend):
+        with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend, absolute=True):
             together([partial(adjust, pen.pk, 1, clerk) for clerk in clerks])
         assert meeting.took_place
         pen.refresh_from_db()

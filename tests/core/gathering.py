@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from commerce.core import group_commit
@@ -90,7 +91,7 @@ def arrived(actions: Sequence[Callable[[], T]]) -> Iterator[tuple[Gate, list["Fu
         futures = []
         for number, action in enumerate(actions, start=1):
             futures.append(stack.enter_context(meanwhile(action)))
-            wait_until(lambda expected=number: _has_arrived(futures[-1], expected), f"{number} writes to wait")
+            wait_until(partial(_has_arrived, futures[-1], number), f"{number} writes to wait")
         stack.callback(gate.open)
         yield gate, futures
 

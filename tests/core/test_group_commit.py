@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -94,7 +95,7 @@ class TestSharing:
         bodies = [("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}),
                   ("/api/balance/charge", {"amount": 5}),
                   (f"/api/coupons/{coupon.pk}/issue", {})]  # fmt: skip
-        requests = [lambda path=path, body=body: Shopper(user).post(path, body) for path, body in bodies]
+        requests = [partial(Shopper(user).post, path, body) for path, body in bodies]
         with groups_seen() as seen:
             answers = in_one_group(requests)
         assert [answer.status for answer in answers] == [200, 200, 200]
@@ -134,7 +135,7 @@ class TestSharing:
         poor, rich = UserFactory(balance=1), UserFactory(balance=5_000)
         pen = ProductFactory(price=1_000, stock=1)
         body = {"items": [{"productId": pen.pk, "quantity": 1}]}
-        answers = in_one_group([lambda who=who: Shopper(who).post("/api/orders", body) for who in (poor, rich)])
+        answers = in_one_group([partial(Shopper(who).post, "/api/orders", body) for who in (poor, rich)])
         assert [answer.outcome for answer in answers] == [(400, "insufficient_balance"), (200, None)]
         assert broken_rules() == set()
 
@@ -349,7 +350,7 @@ class TestLostConnection:
         def charge(user: User) -> Response:
             return Shopper(user).post("/api/balance/charge", {"amount": 7}, key="one")
 
-        requests = [lambda user=user: charge(user) for user in users]
+        requests = [partial(charge, user) for user in users]
         with arrived(requests) as (gate, futures), commit_without_an_answer(arrives=arrives):
             gate.open()
             answers = [future.result(timeout=PATIENCE_SECONDS) for future in futures]
@@ -378,7 +379,7 @@ class TestLostConnection:
         pen = ProductFactory(price=1_000, stock=1)
         body = {"items": [{"productId": pen.pk, "quantity": 1}]}
         buyers = UserFactory.create_batch(2, balance=5_000)
-        requests = [lambda user=user: Shopper(user).post("/api/orders", body) for user in buyers]
+        requests = [partial(Shopper(user).post, "/api/orders", body) for user in buyers]
         with arrived(requests) as (gate, futures), commit_without_an_answer(arrives=False):
             gate.open()
             answers = [future.result(timeout=PATIENCE_SECONDS) for future in futures]
@@ -406,7 +407,7 @@ class TestWaiting:
         """A key that another process holds for seconds, as one that is stopped does, and a rush for it."""
         coupon, user = CouponFactory(total_quantity=MOST_WRITES), UserFactory()
         crowd = UserFactory.create_batch(MOST_WRITES)
-        issues = [attempt(lambda who=who: commit(IssueCoupon(who.pk, coupon.pk))) for who in crowd]
+        issues = [attempt(partial(commit, IssueCoupon(who.pk, coupon.pk))) for who in crowd]
         with ExitStack() as held:
             held.enter_context(lock_held(coupon_lock(coupon.pk)))
             with arrived([*issues, charges(user)]) as (gate, [*late, soon]):
@@ -515,11 +516,15 @@ class TestTheLead:
         assert queue._leaders == 0
 
 
+def _noting(decided: list[int], number: int) -> Callable[[Transaction], None]:
+    return lambda _: decided.append(number)
+
+
 class TestFairness:
     def test_writes_are_decided_in_the_order_of_arrival(self) -> None:
         decided: list[int] = []
-        writes = [Parts(lambda _, number=number: decided.append(number)) for number in range(2 * MOST_WRITES + 2)]
-        in_one_group([lambda write=write: commit(write) for write in writes])
+        writes = [Parts(_noting(decided, number)) for number in range(2 * MOST_WRITES + 2)]
+        in_one_group([partial(commit, write) for write in writes])
         assert decided == list(range(2 * MOST_WRITES + 2))
 
     @pytest.mark.parametrize("obstacle", ["key", "row"])
@@ -595,9 +600,7 @@ def test_each_answer_is_in_its_callers_language_whoever_leads() -> None:
         body = {"items": [{"productId": 999_999_999, "quantity": 1}]}
         return Shopper(user, language=language).post("/api/orders", body, key="one")
 
-    requests = [
-        lambda who=who, language=language: order(who, language) for who, language in zip(users, languages, strict=True)
-    ]
+    requests = [partial(order, who, language) for who, language in zip(users, languages, strict=True)]
     with groups_seen() as seen:
         answers = in_one_group(requests)
     assert [len(members) for members, _ in seen][1] == 4

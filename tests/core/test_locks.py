@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import ExitStack
 
 import pytest
 from django.conf import settings as project_settings
@@ -10,15 +10,35 @@ from django.db import IntegrityError, connection, transaction
 from pytest_django import Settings
 
 from balances.models import User
+from balances.operations import Accounts
 from commerce.core import locks, redis
 from commerce.core.errors import LockTimeout
-from commerce.core.locks import coupon_lock, locked_transaction, product_lock, single_flight, user_lock
+from commerce.core.locks import (
+    Held,
+    RedisLocks,
+    coupon_lock,
+    load,
+    locked_transaction,
+    product_lock,
+    single_flight,
+    user_lock,
+)
+from commerce.core.transaction import NewRows
 from commerce.embedded.redis import Redis
 from tests.breaking import as_text, growth_of, kill
 from tests.factories import UserFactory
-from tests.layers import LOCKS_OFF, REDIS_LOCKS_OFF, TURNS_OFF, switched_off
+from tests.layers import LOCKS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
-from tests.together import MEETING_SECONDS, Meeting, lock_held, together, turn_held
+from tests.together import (
+    MEETING_SECONDS,
+    Meeting,
+    another_session,
+    lock_held,
+    meanwhile,
+    together,
+    wait_until,
+    wait_until_blocked,
+)
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,6 +50,11 @@ HEALTHY_SECONDS = 10
 
 def known_keys() -> set[str]:
     return set(map(as_text, redis.locks.client.keys("*")))
+
+
+def known_locks() -> set[str]:
+    """Without the marks of who is next."""
+    return {key for key in known_keys() if key.endswith(":lock")}
 
 
 def two_hold(*keys: str) -> bool:
@@ -60,26 +85,17 @@ class TestNames:
 
 
 class TestExclusion:
-    """Each layer of locking alone keeps two writers apart; without any they meet."""
+    """Of two staff edits with a common key; without any lock they meet."""
 
-    def test_all_layers(self) -> None:
+    def test_redis_locks(self) -> None:
         assert not two_hold(KEY)
 
-    def test_turns_in_the_process_alone(self) -> None:
-        with switched_off(REDIS_LOCKS_OFF):
-            assert not two_hold(KEY)
-
-    def test_redis_locks_alone_as_between_processes(self) -> None:
-        with switched_off(TURNS_OFF):
-            assert not two_hold(KEY)
-
-    def test_advisory_locks_alone_as_between_processes_without_redis(self, own_redis: Redis) -> None:
+    def test_advisory_locks_without_redis(self, own_redis: Redis) -> None:
         kill(own_redis)
-        with switched_off(TURNS_OFF):
-            assert not two_hold(KEY)
+        assert not two_hold(KEY)
 
     def test_no_lock_at_all(self) -> None:
-        """The control of the four above."""
+        """The control of the two above."""
         with switched_off(LOCKS_OFF):
             assert two_hold(KEY)
 
@@ -134,29 +150,27 @@ class TestWaiting:
         assert timeouts.by == 1
         assert not entered
 
-    def test_within_the_process_ends_so_too(self, settings: Settings) -> None:
-        settings.LOCK_WAIT_SECONDS = 0.05
-        with turn_held(KEY), pytest.raises(LockTimeout), locked_transaction(KEY):
-            pass
-
-    def test_in_vain_leaves_no_lock_and_no_turn_behind(self, settings: Settings) -> None:
+    def test_in_vain_leaves_no_lock_behind(self, settings: Settings) -> None:
         settings.LOCK_WAIT_SECONDS = 0.05
         with lock_held("product:2:lock"):
             with pytest.raises(LockTimeout), locked_transaction("product:1:lock", "product:2:lock"):
                 pass
-            assert known_keys() == {"product:2:lock"}
-        assert locks._turns._waiting == {}
+            assert known_locks() == {"product:2:lock"}
+        redis.locks.client.flushdb()
         with locked_transaction("product:1:lock", "product:2:lock"):
-            assert known_keys() == {"product:1:lock", "product:2:lock"}
+            assert known_locks() == {"product:1:lock", "product:2:lock"}
 
-    def test_takes_all_keys_or_none(self, settings: Settings) -> None:
+    def test_for_a_single_flight_in_vain_leaves_no_turn_behind(self, settings: Settings) -> None:
+        settings.LOCK_WAIT_SECONDS = 0.05
+        with lock_held(KEY), pytest.raises(LockTimeout), single_flight(KEY):
+            pass
+        assert locks._turns._waiting == {}
+
+    def test_takes_all_keys_or_none(self) -> None:
         """Whoever waits for one key holds none of the others meanwhile, so nobody waits in a circle."""
-        settings.LOCK_WAIT_SECONDS = 1.0
-        held = locks._Held(("product:1:lock", "product:2:lock"), "token")
-        with lock_held("product:2:lock"):
-            blocked_at = locks._redis_locks._run(locks._RedisLocks._ACQUIRE, held, 10_000)
-            assert blocked_at == 2
-            assert known_keys() == {"product:2:lock"}
+        with lock_held("product:2:lock"), RedisLocks().held([["product:1:lock", "product:2:lock"]]) as held:
+            assert held == Held(["product:2:lock"])
+            assert known_locks() == {"product:2:lock"}
 
     def test_ends_when_the_holder_s_time_is_over(self, settings: Settings) -> None:
         redis.locks.client.set(KEY, "a process that died", px=30)
@@ -164,47 +178,59 @@ class TestWaiting:
             assert known_keys() == {KEY}
 
 
-class NothingLeft(Exception):
-    """There is nothing to wait for."""
+class TestWritesOfOneCall:
+    """The locks of a group."""
 
+    def test_are_had_by_each_write_for_itself(self) -> None:
+        wishes = [["user:1:lock"], ["product:1:lock", "product:2:lock"], ["product:1:lock"], []]
+        with lock_held("product:2:lock"), RedisLocks().held(wishes) as held:
+            assert held == Held([None, "product:2:lock", None, None])
+            assert known_locks() == {"user:1:lock", "product:1:lock", "product:2:lock"}
+        assert known_locks() == set()
 
-class TestBeforeWaiting:
-    def test_nobody_looks_where_the_lock_is_free(self) -> None:
-        with locked_transaction(KEY, before_waiting=self.nothing_left):
-            assert known_keys() == {KEY}
+    def test_are_shared_by_them_and_by_nobody_else(self) -> None:
+        with RedisLocks().held([[KEY], [KEY, OTHER]]) as ours, RedisLocks().held([[OTHER], [KEY]]) as theirs:
+            assert ours.blocked_by == [None, None]
+            assert theirs.blocked_by == [OTHER, KEY]
 
-    @pytest.mark.parametrize("held", [lock_held, turn_held], ids=["another process", "another thread"])
-    def test_what_the_look_raises_ends_the_write(self, held: Callable[[str], AbstractContextManager[None]]) -> None:
-        entered = False
-        with ExitStack() as watch:
-            watch.enter_context(held(KEY))
-            timeouts = watch.enter_context(growth_of("commerce_lock_timeouts_total"))
-            with pytest.raises(NothingLeft), locked_transaction(OTHER, KEY, before_waiting=self.nothing_left):
-                entered = True
-            assert OTHER not in known_keys()
-        assert not entered
-        assert timeouts.by == 0
-        assert locks._turns._waiting == {}
+    def test_are_released_once_each(self) -> None:
+        with growth_of("commerce_locks_lost_total") as lost, RedisLocks().held([[KEY], [KEY]]):
+            assert known_locks() == {KEY}
+        assert (known_locks(), lost.by) == (set(), 0)
 
-    def test_there_is_one_look_outside_of_any_transaction(self) -> None:
-        seen: list[bool] = []
-        with lock_held(KEY):
+    def test_two_processes_that_want_the_same_key_take_turns(self) -> None:
+        """The one that found it taken is next, and the other one cannot have it again before."""
+        one, other = RedisLocks(), RedisLocks()
+        with one.held([[KEY]]), other.held([[KEY]]) as held:
+            assert held.blocked_by == [KEY]
+        with one.held([[KEY]]) as held:
+            assert held.blocked_by == [KEY]
+        with other.held([[KEY]]) as held:
+            assert held.blocked_by == [None]
 
-            def look() -> None:
-                seen.append(connection.in_atomic_block)
-                redis.locks.client.pexpire(KEY, 50)
+    def test_a_process_alone_has_it_again_at_once(self) -> None:
+        """The control."""
+        one = RedisLocks()
+        for _ in range(2):
+            with one.held([[KEY]]) as held:
+                assert held.blocked_by == [None]
 
-            with locked_transaction(KEY, before_waiting=look):
-                assert connection.in_atomic_block
-        assert seen == [False]
+    def test_a_turn_that_is_not_taken_passes(self) -> None:
+        one, other = RedisLocks(), RedisLocks()
+        with one.held([[KEY]]), other.held([[KEY]]):
+            pass
+        wait_until(lambda: not redis.locks.client.exists(f"{KEY}:next"), "the turn to pass")
+        with one.held([[KEY]]) as held:
+            assert held.blocked_by == [None]
 
-    @staticmethod
-    def nothing_left() -> None:
-        raise NothingLeft
+    def test_without_redis_are_to_be_had_from_postgresql(self, own_redis: Redis) -> None:
+        kill(own_redis)
+        with RedisLocks().held([[KEY], [OTHER]]) as held:
+            assert held == Held([None, None], is_fallback=True)
 
 
 class TestOrder:
-    """local turn → Redis locks → BEGIN → … → COMMIT → committed → locks released → released."""
+    """Redis locks → BEGIN → … → COMMIT → committed → locks released → afterwards."""
 
     def test_of_the_moments(self) -> None:
         moments: list[tuple[str, bool, bool]] = []
@@ -212,19 +238,19 @@ class TestOrder:
         def note(name: str) -> None:
             moments.append((name, connection.in_atomic_block, bool(known_keys())))
 
-        with locked_transaction(KEY) as unit:
-            unit.on_released(lambda: note("released"))
-            unit.on_committed(lambda: note("committed"))
+        with locked_transaction(KEY) as shared:
+            shared.afterwards(lambda: note("afterwards"))
+            shared.on_committed(lambda: note("committed"))
             note("inside")
-        assert moments == [("inside", True, True), ("committed", False, True), ("released", False, False)]
+        assert moments == [("inside", True, True), ("committed", False, True), ("afterwards", False, False)]
 
     def test_neither_moment_comes_after_a_rollback(self) -> None:
         moments: list[str] = []
 
         def fail() -> None:
-            with locked_transaction(KEY) as unit:
-                unit.on_committed(lambda: moments.append("committed"))
-                unit.on_released(lambda: moments.append("released"))
+            with locked_transaction(KEY) as shared:
+                shared.on_committed(lambda: moments.append("committed"))
+                shared.afterwards(lambda: moments.append("afterwards"))
                 raise ZeroDivisionError
 
         with pytest.raises(ZeroDivisionError):
@@ -232,7 +258,7 @@ class TestOrder:
         assert moments == []
         assert known_keys() == set()
 
-    @pytest.mark.parametrize("moment", ["on_committed", "on_released"])
+    @pytest.mark.parametrize("moment", ["on_committed", "afterwards"])
     def test_a_failure_after_the_commit_is_logged_and_undoes_nothing(
         self, moment: str, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -241,9 +267,9 @@ class TestOrder:
         def fail() -> None:
             raise ZeroDivisionError("after the fact")
 
-        with caplog.at_level(logging.ERROR), locked_transaction(KEY) as unit:
+        with caplog.at_level(logging.ERROR), locked_transaction(KEY) as shared:
             User.objects.filter(pk=user.pk).update(first_name="Jimin")
-            getattr(unit, moment)(fail)
+            getattr(shared, moment)(fail)
         assert "after the fact" in caplog.text
         user.refresh_from_db()
         assert user.first_name == "Jimin"
@@ -259,21 +285,61 @@ class TestOrder:
 
     def test_of_the_statements(self) -> None:
         user = UserFactory()
-        insert = 'UPDATE "user" SET last_name = %s WHERE id = %s'
-        with statements() as ran, locked_transaction(KEY) as unit:
-            unit.append(insert, ["Kim", user.pk])
-            unit.append(insert.replace("last_name", "email"), ["kim@example.com", user.pk + 1])
+        with statements() as ran, locked_transaction(KEY) as shared:
+            shared[People].add({"id": user.pk, "last_name": "Kim"})
+            shared[Letters].add({"id": user.pk, "email": "kim@example.com"})
             User.objects.filter(pk=user.pk).exists()
         assert [statement.split()[0] for statement in ran] == ["BEGIN", "SELECT", "WITH", "COMMIT"]
 
-    def test_an_appended_row_that_breaks_a_constraint_undoes_everything(self) -> None:
+    def test_an_added_row_that_breaks_a_constraint_undoes_everything(self) -> None:
         user = UserFactory(balance=5)
 
         def fail() -> None:
-            with locked_transaction(KEY) as unit:
+            with locked_transaction(KEY) as shared:
                 User.objects.filter(pk=user.pk).update(first_name="Jimin")
-                unit.append('UPDATE "user" SET balance = %s WHERE id = %s', [-1, user.pk])
+                shared[Purses].add({"id": user.pk, "balance": -1})
 
         with nothing_changes(), pytest.raises(IntegrityError, match="user_balance_not_negative"):
             fail()
         assert known_keys() == set()
+
+    def test_rows_are_loaded_under_lock_and_waited_for(self) -> None:
+        user = UserFactory(balance=5)
+
+        def edit() -> int:
+            with locked_transaction(KEY) as shared:
+                shared[Accounts].want([user.pk])
+                load(shared)
+                account = shared[Accounts].get(user.pk)
+                assert account is not None
+                return account.balance
+
+        with another_session() as rival:
+            rival.execute('UPDATE "user" SET balance = 7 WHERE id = %s', [user.pk])
+            with meanwhile(edit) as late:
+                wait_until_blocked()
+                rival.commit()
+                assert late.result() == 7
+
+
+class People(NewRows):
+    """A name that is changed, as a row that is added would be."""
+
+    INSERT = """
+        UPDATE "user" SET last_name = added.last_name
+        FROM jsonb_to_recordset(%s::jsonb) AS added (id bigint, last_name text) WHERE "user".id = added.id
+    """
+
+
+class Letters(NewRows):
+    INSERT = """
+        INSERT INTO idempotency_key (caller_id, key, fingerprint, status, content_type, body, created_at)
+        SELECT id, email, '', 200, '', '', now() FROM jsonb_to_recordset(%s::jsonb) AS added (id bigint, email text)
+    """
+
+
+class Purses(NewRows):
+    INSERT = """
+        UPDATE "user" SET balance = added.balance
+        FROM jsonb_to_recordset(%s::jsonb) AS added (id bigint, balance bigint) WHERE "user".id = added.id
+    """

@@ -1,23 +1,48 @@
-"""How ledger entries are chained: by the statement that moves the money, whatever else goes on."""
+"""How ledger entries are chained: under the lock of their account, whatever else goes on."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+from unittest import mock
 
+import psycopg
 import pytest
 from django.db import IntegrityError, connection, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-from balances.models import EntryType, LedgerEntry, User
-from balances.operations import MOVE_BALANCE, NO_CEILING, deposit, refund, withdraw
-from balances.rules import START_OF_CHAIN, entry_hash
+from balances.models import LedgerEntry, User
+from balances.operations import Ledger, deposit, refund, will_move, withdraw
+from balances.rules import START_OF_CHAIN, Account, Entry, entry_hash
+from balances.services import charge_balance
 from commerce.core import sql
-from commerce.core.locks import locked_transaction
+from commerce.core.group import Group
+from commerce.core.group_commit import commit
+from commerce.core.transaction import Transaction
+from commerce.idempotency.once import Once
 from commerce.invariants.check import altered_ledgers
 from tests.factories import UserFactory, charged
-from tests.together import another_session, meanwhile, wait_until_blocked
+from tests.properties.clock import stopped_at
+from tests.together import another_session, meanwhile, wait_until, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@dataclass(frozen=True)
+class Move:
+    """A write that is one step."""
+
+    user_id: int
+    decide: Callable[[Transaction], Entry]
+
+    def locks(self) -> Sequence[str]:
+        return ()
+
+    def load(self, transaction: Transaction) -> None:
+        will_move(transaction, self.user_id)
 
 
 def chain(user: User) -> list[LedgerEntry]:
@@ -57,22 +82,34 @@ def test_the_hash_is_that_of_the_documented_text() -> None:
     assert second.hex() == "1f751bee9db0e88f89f0c42f7f209ef111b4e34e7ca2872d13767464803a35b0"
 
 
+@contextmanager
+def session_of(zone: str) -> Iterator[None]:
+    """Django's connection writes and reads times as somewhere else in the world."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('TimeZone', %s, false)", [zone])
+        cursor.execute("SET DateStyle = 'German'")
+        cursor.execute("SET IntervalStyle = 'sql_standard'")
+    try:
+        yield
+    finally:
+        connection.close()
+
+
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/St_Johns"])
-def test_the_database_hashes_what_python_does_in_whatever_session(zone: str) -> None:
+def test_the_database_finds_the_hashes_that_python_made_in_whatever_session(zone: str) -> None:
     user = UserFactory()
     moments = [datetime(2026, 3, 1, 23, 59, 59, 999_999, tzinfo=UTC), datetime(1969, 12, 31, 1, 2, 3, 4, tzinfo=UTC)]
     for moment in moments:
-        with locked_transaction() as unit:
-            sql.execute("SELECT set_config('TimeZone', %s, true)", [zone])
-            sql.execute("SET LOCAL DateStyle = 'German'")
-            sql.execute("SET LOCAL IntervalStyle = 'sql_standard'")
+        with stopped_at(moment):
             written = [
-                deposit(unit, user_id=user.pk, amount=10_000, now=moment),
-                withdraw(unit, user_id=user.pk, amount=4_000, order_id=moment.year, now=moment),
-                refund(unit, user_id=user.pk, amount=0, order_id=moment.year, now=moment),
+                commit(Move(user.pk, partial(deposit, user_id=user.pk, amount=10_000))),
+                commit(Move(user.pk, partial(withdraw, user_id=user.pk, amount=4_000, order_id=moment.year))),
+                commit(Move(user.pk, partial(refund, user_id=user.pk, amount=0, order_id=moment.year))),
             ]
         assert [entry.entry_hash for entry in written] == [entry.entry_hash for entry in chain(user)[-3:]]
-    assert altered_ledgers() is None
+        assert {entry.created_at for entry in chain(user)[-3:]} == {moment}
+    with session_of(zone):
+        assert altered_ledgers() is None
 
 
 def test_an_account_without_entries_has_the_start_of_the_chain() -> None:
@@ -93,34 +130,37 @@ def test_a_form_that_was_open_meanwhile_leaves_the_head_alone() -> None:
 class TestTwoChargesOfOneAccount:
     """One waits for the other's row. It must not have drawn its number, nor taken the head, before it has the row."""
 
-    # The control: the number is drawn by itself, and then the money is moved.
-    WITH_A_GIVEN_NUMBER = MOVE_BALANCE.replace("nextval('user_balance_tx_id_seq')", "%(entry_id)s::bigint").replace(
-        "currval('user_balance_tx_id_seq')", "%(entry_id)s::bigint"
-    )
-
-    def wait_for_a_rival(self, user: User, statement: str) -> None:
-        """The rival has the row first; `statement` starts, waits, and goes on when the rival has committed."""
-        values = {
-            "user_id": user.pk,
-            "amount": 500,
-            "type": EntryType.CHARGE.value,
-            "order_id": None,
-            "created_at": timezone.now(),
-            "ceiling": NO_CEILING,
-        }
-        if statement == self.WITH_A_GIVEN_NUMBER:
-            values["entry_id"] = sql.fetch_all("SELECT nextval('user_balance_tx_id_seq')")[0][0]
+    def wait_for_a_rival(self, user: User, is_waiting: Callable[[], object]) -> None:
+        """The rival has the row first; the charge starts, waits, and goes on when the rival has committed."""
         with another_session() as rival:
             rival.execute('SELECT FROM "user" WHERE id = %s FOR UPDATE', [user.pk])
-            with meanwhile(lambda: sql.execute(statement, values)) as late:
-                wait_until_blocked()
-                rival.execute(MOVE_BALANCE, {**values, "amount": 700})
+            with meanwhile(lambda: charge_balance(user_id=user.pk, amount=500, once=Once())) as late:
+                is_waiting()
+                self.charge_by(rival, user, 700)
                 rival.commit()
-                assert late.result() == 1
+                assert late.result().amount == 500
+
+    @staticmethod
+    def charge_by(rival: "psycopg.Connection[Any]", user: User, amount: int) -> None:
+        """As another process would, which has the row."""
+        row = rival.execute('SELECT balance, ledger_head FROM "user" WHERE id = %s', [user.pk]).fetchone()
+        number = rival.execute("SELECT nextval('user_balance_tx_id_seq')").fetchone()
+        assert row is not None
+        assert number is not None
+        account = Account(user.pk, row[0], row[1], is_active=True)
+        entry = account.deposit(amount, limit=10**6, entry_id=number[0], now=timezone.now())
+        rival.execute(
+            "INSERT INTO user_balance_tx (id, user_id, type, amount, balance_after, created_at, entry_hash)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            [entry.id, user.pk, entry.type, amount, entry.balance_after, entry.created_at, entry.entry_hash],
+        )
+        moved = [account.balance, account.ledger_head, user.pk]
+        rival.execute('UPDATE "user" SET balance = %s, ledger_head = %s WHERE id = %s', moved)
 
     def test_are_chained_in_the_order_in_which_they_had_the_row(self) -> None:
         user = UserFactory(balance=1_000)
-        self.wait_for_a_rival(user, MOVE_BALANCE)
+        with mock.patch.object(Group, "_decide", autospec=True, side_effect=Group._decide) as tries:
+            self.wait_for_a_rival(user, lambda: wait_until(lambda: tries.call_count > 1, "a second try"))
         assert [(entry.amount, entry.balance_after) for entry in chain(user)] == [
             (1_000, 1_000),
             (700, 1_700),
@@ -129,8 +169,13 @@ class TestTwoChargesOfOneAccount:
         assert altered_ledgers() is None
 
     def test_with_a_number_from_before_the_wait_the_order_is_lost(self) -> None:
+        """The control: the number is drawn, and then the row is waited for."""
         user = UserFactory(balance=1_000)
-        self.wait_for_a_rival(user, self.WITH_A_GIVEN_NUMBER)
+        with (
+            mock.patch.object(Ledger, "lock_order", 0),
+            mock.patch.object(Transaction, "reads_without_waiting", Transaction.reads),
+        ):
+            self.wait_for_a_rival(user, wait_until_blocked)
         amounts = LedgerEntry.objects.order_by("id").values_list("amount", flat=True)
         assert list(amounts) == [1_000, 500, 700]
         violation = altered_ledgers()

@@ -6,10 +6,10 @@ Owns the three ways to say each; never decides whether it may be had.
 from dataclasses import dataclass
 from typing import Any
 
-from balances.serializers import ChargeSerializer
+from balances.serializers import charge_as_json
 from balances.services import charge_balance
 from commerce.idempotency.once import Once
-from coupons.serializers import UserCouponSerializer
+from coupons.serializers import held_as_json
 from coupons.services import issue_coupon
 from orders.events import order_as_json
 from orders.services import cancel_order, place_order
@@ -33,7 +33,7 @@ class Charge:
 
     def by_service(self) -> JSON:
         entry = charge_balance(user_id=self.user_id, amount=self.amount, once=Once())
-        return dict(ChargeSerializer(entry).data)
+        return charge_as_json(entry)
 
     def in_model(self, shop: ModelShop) -> Any:
         return shop.charge(self.user_id, self.amount)
@@ -55,8 +55,8 @@ class Issue:
         return f"/api/coupons/{self.coupon_id}/issue", NO_BODY
 
     def by_service(self) -> JSON:
-        user_coupon = issue_coupon(user_id=self.caller_id, coupon_id=self.coupon_id, once=Once())
-        return dict(UserCouponSerializer(user_coupon).data)
+        held = issue_coupon(user_id=self.caller_id, coupon_id=self.coupon_id, once=Once())
+        return held_as_json(held)
 
     def in_model(self, shop: ModelShop) -> Any:
         return shop.issue(self.caller_id, self.coupon_id)

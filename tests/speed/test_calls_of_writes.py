@@ -1,0 +1,72 @@
+"""What a write costs that is alone in its group: Python calls, round trips to PostgreSQL, calls to Redis.
+
+Bounds, not measurements: they are a little above what was counted, so that nobody makes it dearer unnoticed.
+"""
+
+from collections.abc import Callable, Iterable
+from itertools import count
+from typing import Any
+
+import pytest
+
+from tests.factories import CouponFactory, ProductFactory, UserFactory
+from tests.groups import round_trips
+from tests.speed.calls import Counted, counted, environ_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+ATTEMPTS = 5
+
+Wsgi = Callable[..., Iterable[bytes]]
+
+_keys = count(1)
+
+
+class Caller:
+    """A customer whose token the process has seen before."""
+
+    def __init__(self, application: Wsgi, **values: Any) -> None:
+        user = UserFactory(**values)
+        authorization = environ_of("GET", "/", user=user)["HTTP_AUTHORIZATION"]
+        self._headers = {"HTTP_AUTHORIZATION": authorization}
+        counted(application, environ_of("GET", f"/api/balance/{user.pk}", headers=self._headers))
+
+    def post(self, path: str, body: Any = None) -> dict[str, Any]:
+        """A request with an idempotency key that nobody has used."""
+        key = {"HTTP_IDEMPOTENCY_KEY": f"speed-{next(_keys)}"}
+        return environ_of("POST", path, body=body, headers=self._headers | key)
+
+
+def fewest(application: Wsgi, make: Callable[[], dict[str, Any]]) -> Counted:
+    """The answer with the fewest calls, after the caches are warm and the connections open."""
+    answers = [counted(application, make()) for _ in range(3 + ATTEMPTS)][3:]
+    assert {answer.status for answer in answers} == {200}
+    return min(answers, key=lambda answer: answer.total)
+
+
+def test_a_charge(application: Wsgi) -> None:
+    caller = Caller(application)
+    answer = fewest(application, lambda: caller.post("/api/balance/charge", {"amount": 1_000}))
+    assert answer.total <= 700
+    with round_trips() as trips:
+        counted(application, caller.post("/api/balance/charge", {"amount": 1_000}))
+    assert (len(trips.postgresql), trips.locks, trips.cache) == (2, 2, 1)
+
+
+def test_an_issue(application: Wsgi) -> None:
+    coupon = CouponFactory(total_quantity=100)
+    path = f"/api/coupons/{coupon.pk}/issue"
+    assert fewest(application, lambda: Caller(application).post(path)).total <= 700
+    another = Caller(application)
+    with round_trips() as trips:
+        counted(application, another.post(path))
+    assert (len(trips.postgresql), trips.locks, trips.cache) == (2, 2, 0)
+
+
+def test_an_order_of_two_items(application: Wsgi) -> None:
+    caller, products = Caller(application, balance=1_000_000), ProductFactory.create_batch(2, stock=100)
+    body = {"items": [{"productId": product.pk, "quantity": 1} for product in products]}
+    assert fewest(application, lambda: caller.post("/api/orders", body)).total <= 1_200
+    with round_trips() as trips:
+        counted(application, caller.post("/api/orders", body))
+    assert (len(trips.postgresql), trips.locks, trips.cache) == (2, 2, 1)
