@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as project_settings
+from django.urls import clear_script_prefix
 from django_redis import get_redis_connection
 from pytest_django import Settings
 from redis import exceptions as redis_errors
@@ -96,9 +97,13 @@ def stranger() -> Shopper:
 
 
 @pytest.fixture
-def application() -> Callable[..., Iterable[bytes]]:
-    """The web process as WSGI sees it, but for who may come in: places keep connections from one test to the next."""
-    return ReadyPages(ShopHandler())
+def application() -> Iterator[Callable[..., Iterable[bytes]]]:
+    """The web process as WSGI sees it, but on the test's database connection.
+
+    Django remembers the prefix of a thread's last request, and the test client does not set one.
+    """
+    yield ReadyPages(ShopHandler())
+    clear_script_prefix()
 
 
 def _clean() -> None:
