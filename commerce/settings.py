@@ -184,7 +184,7 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
 
 WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=8)
 """How many database connections the requests of a web process share; writes have a few besides."""
-WEB_WAITING = env.int("WEB_WAITING", default=192)
+WEB_WAITING = env.int("WEB_WAITING", default=256)
 """How many requests of a web process may wait for one of them; the rest is answered 503 at once."""
 WEB_WAIT_SECONDS = env.float("WEB_WAIT_SECONDS", default=4.0)
 """How long one waits before it is answered 503."""

@@ -192,8 +192,8 @@ class RedisLocks:
     # Only another process can be in the way here, and it holds its lock for a few milliseconds.
     _FIRST_WAIT_SECONDS = 0.001
     _LONGEST_WAIT_SECONDS = 0.02
-    _TURN_MS = 50
-    """How long a key is kept for the process that is next: several of its polls."""
+    _TURN_MS = 500
+    """How long a key is kept for the process that is next: longer than a group takes on a busy machine."""
 
     def __init__(self) -> None:
         self._process = secrets.token_hex(8)

@@ -190,10 +190,10 @@ class Transaction:
         self._afterwards: list[Callable[[], object]] = []
 
     def __getitem__(self, kind: type[T]) -> T:
-        table = self._tables.get(kind)
+        table: Any = self._tables.get(kind)
         if table is None:
             table = self._tables[kind] = kind()
-        return cast("T", table)
+        return table  # type: ignore[no-any-return]  # of this kind
 
     def on_committed(self, then: Callable[[], object]) -> None:
         """Run `then` once the changes are durable and the locks are still held: cache writes. A failure is logged."""
