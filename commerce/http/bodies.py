@@ -16,6 +16,8 @@ from commerce.core.errors import DomainError, Refused, Unavailable
 from commerce.http.problems import problem_response
 
 REFUSAL = "commerce.body_refusal"
+TURN_SECONDS = 1.0
+"""How long a body waits to be read before its request is answered 503."""
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -75,7 +77,8 @@ class WholeBodies:
 
     def _read(self, stream: Any, most_bytes: int) -> bytes:
         """What came until the end, however the connection ended. Raises Overloaded where too many are being read."""
-        if not self._turns.acquire(blocking=False):
+        # In a rush many bodies come at one instant, and each is read within milliseconds.
+        if not self._turns.acquire(timeout=TURN_SECONDS):
             raise Overloaded
         try:
             body: bytes = stream.read(most_bytes)
