@@ -151,8 +151,8 @@ class Held(NamedTuple):
 class RedisLocks:
     """The locks of several writes in one Lua call, each write's all together or none: no partial hold, no deadlock.
 
-    Writes of one call share their locks. Two processes that want the same key take turns: whoever found it taken is
-    next (`{key}:next`), and the other does not get it again before.
+    Writes of one call share their locks. Two processes that want the same key take turns: the one that found it
+    taken is next (`{key}:next`), and the other does not get it again before.
     """
 
     _ACQUIRE = """
