@@ -39,7 +39,7 @@ class PageCache:
 
     That holds for pages in the memory of other processes, too: each of them shows a page only while it has a lease of
     that page's generation, which ends `LEASE_SECONDS` after Redis was asked for it, and `renew` returns when all leases
-    of the last generation have ended. Whoever has seen an edit succeed, sees it in every list.
+    of the last generation have ended. Once an edit has succeeded, every list shows it.
     """
 
     def __init__(self, name: str) -> None:

@@ -24,7 +24,7 @@ class GroupConnectionLost(GroupFault):
     control_shows = "no call was acknowledged with it or may have left it"
     fewest_shots = 3
     # About one run in five is broken by the harness: after `Proxy.cut` a connection to PostgreSQL stays open now and
-    # then, with the row locks or the dispatcher's lock of whoever it belonged to. See docs/faults.md.
+    # then, with the row locks or the dispatcher's lock that its session holds. See docs/faults.md.
     in_short = False
 
     def control(self) -> Variant:
