@@ -23,9 +23,6 @@ class GroupConnectionLost(GroupFault):
     protection = "the answers of a group are kept in the transaction of its effects"
     control_shows = "no call was acknowledged with it or may have left it"
     fewest_shots = 3
-    # About one run in five is broken by the harness: after `Proxy.cut` a connection to PostgreSQL stays open now and
-    # then, with the row locks or the dispatcher's lock that its session holds. See docs/faults.md.
-    in_short = False
 
     def control(self) -> Variant:
         return self.without("tests.faults.weakened.answers_written_later")

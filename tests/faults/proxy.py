@@ -198,10 +198,12 @@ class _Pair:
 
     def close(self) -> None:
         for each in (self.client, self.server):
-            if not self._was_reset:
-                # It would say goodbye in good order, and that is not what a reset connection does.
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
+            if self._was_reset:
+                # Another thread resets it at this moment, and may not have come to this socket yet.
+                _reset(each)
+                continue
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
 

@@ -4,10 +4,11 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
-from tests.faults.proxy import Proxy
+from tests.faults.proxy import Proxy, _Pair
 from tests.together import wait_until
 
 LIMIT_SECONDS = 10.0
@@ -165,3 +166,33 @@ def test_leads_new_connections_to_another_server_until_it_passes_on(proxy: Proxy
         with connected(proxy) as home:
             assert asked(home, b"third") == b"third"
         assert echo.heard == [b"first", b"third"]
+
+
+def test_a_reset_that_meets_the_end_of_its_connection_still_reaches_the_server() -> None:
+    """One thread resets the pair while another one closes it, and a third one reads from the server."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    with closing(listener), socket.create_connection(listener.getsockname()) as to_server:
+        at_server, _ = listener.accept()
+        other, client = socket.socketpair()
+        with closing(at_server), closing(other), closing(client):
+            pair = _Pair(client, to_server)
+            reader = threading.Thread(target=_read_to_the_end, args=(to_server,))
+            reader.start()
+            wait_until(lambda: _is_asleep(reader), "the reader to read")
+            pair._was_reset = True
+            pair.close()
+            at_server.settimeout(LIMIT_SECONDS)
+            with suppress(ConnectionResetError):
+                assert at_server.recv(1) == b""
+            reader.join(LIMIT_SECONDS)
+
+
+def _read_to_the_end(connection: socket.socket) -> None:
+    with suppress(OSError):
+        while connection.recv(1):
+            pass
+
+
+def _is_asleep(thread: threading.Thread) -> bool:
+    state = Path(f"/proc/self/task/{thread.native_id}/stat").read_text(encoding="ascii")
+    return state.rsplit(")", 1)[1].split()[0] == "S"
