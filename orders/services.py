@@ -34,7 +34,7 @@ def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: 
 
 
 def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff | None = None) -> Order:
-    """Take the whole order back: stock, coupon and money return. `owner_id` None: whoever's it is.
+    """Take the whole order back: stock, coupon and money return. `owner_id` None: of any customer.
 
     `by`: the member of staff who does it, which is written down; None for the customer.
 
