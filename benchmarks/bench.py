@@ -111,6 +111,7 @@ class Bench:
             application="benchmarks.bare.wsgi:application",
             ready_path="/fixed/ready",
             environment=environment,
+            threads=BARE_THREADS,
         )
         self._stack.callback(server.stop)
         server.start()

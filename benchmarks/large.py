@@ -67,7 +67,7 @@ class DemoShop:
             "OUTBOX_DISPATCH_IN_WEB": "false",
         }
         self.web = WebServer(
-            servers, name, application="commerce.wsgi:application", ready_path="/readyz", environment=self._environment
+            servers, name, application="commerce.asgi:application", ready_path="/readyz", environment=self._environment
         )
 
     def start(self) -> None:

@@ -4,6 +4,7 @@ Owns their start, readiness and end; never measures.
 """
 
 import http.client
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from signal import SIGKILL, SIGTERM, Signals
@@ -32,14 +33,15 @@ class WebServer:
         environment: Mapping[str, str] | None = None,
         threads: int | None = None,
     ) -> None:
-        """`threads`: of each worker, instead of the shop's number."""
+        """`threads`: of each worker of a WSGI application, which granian serves; None: it is the shop's."""
         self.name = name
         self.port = free_port()
         self._ready_path = ready_path
         self._environment = {**servers.environment, **(environment or {})}
-        command = web_command(host=LOOPBACK, port=self.port, workers=WEB_WORKERS, application=application)
-        if threads is not None:
-            command[command.index("--blocking-threads") + 1] = str(threads)
+        if threads is None:
+            command = web_command(host=LOOPBACK, port=self.port, workers=WEB_WORKERS, application=application)
+        else:
+            command = _granian(self.port, application, threads)
         self.command: Sequence[str] = command
         # Its workers end with it only where it is asked to end, not where it is killed.
         self.child = _child(servers, name, command, orphan_signal=SIGTERM)
@@ -75,6 +77,15 @@ class WebServer:
             return False
 
 
+def _granian(port: int, application: str, threads: int) -> list[str]:
+    return [
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
+        *("--host", LOOPBACK, "--port", str(port), "--backlog", "2048"),
+        *("--workers", str(WEB_WORKERS), "--blocking-threads", str(threads)),
+        application,
+    ]
+
+
 class Answer:
     """What a request was answered."""
 
@@ -95,7 +106,7 @@ class Shop:
         self.web = WebServer(
             servers,
             f"{name}-web",
-            application="commerce.wsgi:application",
+            application="commerce.asgi:application",
             ready_path="/readyz",
             environment={**self._environment, "PROMETHEUS_MULTIPROC_DIR": str(metrics)},
         )

@@ -1,10 +1,12 @@
-"""`python -m commerce.serve`: the web server, granian with its options, that says that it will end before it does.
+"""`python -m commerce.serve`: the web server, uvicorn with worker processes, that says that it will end before it does.
 
-Owns the time between the request to end and the end, and when dying workers are the end of the server; what the workers
-say meanwhile is `commerce.http.ending`'s.
+Asked to end, it serves on for `WEB_ENDING_SECONDS` while its answers close their connections and `/readyz` says that
+it is not ready (`commerce.http.ending`). Then it finishes what is being answered. Asked again, it does so at once.
 """
 
+import argparse
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -12,52 +14,98 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from granian import cli
-from granian.server import Server
+from uvicorn import Config
+from uvicorn.supervisors import Multiprocess
 
 from commerce import settings
+from commerce.http.connections import Connection
 
+BACKLOG = 2_048
+"""Connections that wait to be accepted: enough for a thousand buyers at one instant."""
 MOST_DEATHS = 20
 DEATHS_WITHIN_SECONDS = 60.0
 """More workers that died within this time are a fault that new workers do not mend: a supervisor should see it."""
+_IDLE_SECONDS = 75
+"""How long a connection may stay without a request: longer than a proxy in front keeps one (60 s in nginx)."""
+_FINISH_SECONDS = 10
+_HUNG_SECONDS = 10
+"""A worker in which no thread runs for so long is replaced."""
 
 
-class LettingGo(Server):  # type: ignore[misc,valid-type]  # one of two classes, chosen by the kind of Python
-    """Asked to end, it is not ready for `WEB_ENDING_SECONDS` and serves on, then ends; asked again, it ends at once."""
+class Workers(Multiprocess):
+    """The worker processes. One that dies is replaced."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
+        self.has_failed = False
         self._deaths: deque[float] = deque()
 
-    def signal_handler_interrupt(self, *arguments: Any, **keywords: Any) -> None:
+    def handle_int(self) -> None:
+        self._end()
+
+    def handle_term(self) -> None:
+        self._end()
+
+    def keep_subprocess_alive(self) -> None:
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        now = time.monotonic()
+        self._deaths.extend(now for old, new in zip(before, self.processes, strict=True) if old is not new)
+        while self._deaths and self._deaths[0] < now - DEATHS_WITHIN_SECONDS:
+            self._deaths.popleft()
+        if len(self._deaths) > MOST_DEATHS:
+            self.should_exit.set()
+        # Set here or by uvicorn, for a worker that could not start: nobody has asked the server to end.
+        self.has_failed = self.should_exit.is_set()
+
+    def _end(self) -> None:
         ending = Path(settings.WEB_ENDING_FILE)
         if not settings.WEB_ENDING_SECONDS or ending.exists():
-            super().signal_handler_interrupt()
+            self.should_exit.set()
             return
         ending.touch()
-        last = threading.Timer(settings.WEB_ENDING_SECONDS, super().signal_handler_interrupt)
+        last = threading.Timer(settings.WEB_ENDING_SECONDS, self.should_exit.set)
         last.daemon = True
         last.start()
 
-    def _respawn_workers(self, workers: list[int], *arguments: Any, **keywords: Any) -> None:
-        """Start workers in place of those that died.
 
-        Granian ends the whole server, and with it the workers that are well, once one of them dies within 5.5 s of its
-        start. Here it takes more than that.
-        """
-        super()._respawn_workers(workers, *arguments, **keywords)
-        now = time.monotonic()
-        self._deaths.extend(now for _ in workers)
-        while self._deaths and self._deaths[0] < now - DEATHS_WITHIN_SECONDS:
-            self._deaths.popleft()
-        if len(self._deaths) <= MOST_DEATHS:
-            # When they started, by which granian judges.
-            self.respawned_wrks.clear()
+def serve(application: str, *, host: str, port: int, workers: int) -> int:
+    """Serve until asked to end, and return the exit code."""
+    config = Config(
+        application,
+        host=host,
+        port=port,
+        workers=workers,
+        backlog=BACKLOG,
+        loop="uvloop",
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_level="warning",
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=_FINISH_SECONDS,
+        timeout_worker_healthcheck=_HUNG_SECONDS,
+    )
+    server = Workers(config, [config.bind_socket()])
+    server.run()
+    return int(server.has_failed)
 
 
-if __name__ == "__main__":
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m commerce.serve", description="Serve the shop over HTTP.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("application", nargs="?", default="commerce.asgi:application")
+    chosen = parser.parse_args()
     with TemporaryDirectory(prefix="commerce-web-") as folder:
         # Each server has a file of its own; its workers inherit the name.
         os.environ["WEB_ENDING_FILE"] = settings.WEB_ENDING_FILE = str(Path(folder, "ending"))
-        cli.Server = LettingGo  # type: ignore[attr-defined]  # where its command line looks for the server
-        cli.entrypoint()  # type: ignore[no-untyped-call]  # the library is untyped here
+        return serve(chosen.application, host=chosen.host, port=chosen.port, workers=chosen.workers)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -184,13 +184,15 @@ TIME_ZONE = env.str("TIME_ZONE", default="Asia/Seoul")
 
 WEB_CONNECTIONS = env.int("WEB_CONNECTIONS", default=8)
 """How many database connections the requests of a web process share; writes have a few besides."""
-WEB_WAITING = env.int("WEB_WAITING", default=256)
+WEB_WAITING = env.int("WEB_WAITING", default=1_024)
 """How many requests of a web process may wait for one of them; the rest is answered 503 at once."""
 WEB_WAIT_SECONDS = env.float("WEB_WAIT_SECONDS", default=4.0)
 """How long one waits before it is answered 503."""
 
-WEB_BODIES_AT_ONCE = env.int("WEB_BODIES_AT_ONCE", default=128)
-"""How many bodies are read at one time; fewer than a process has threads, so that slow clients leave some free."""
+WEB_THREADS = env.int("WEB_THREADS", default=16)
+"""How many pages of the back-office, files and probes a web process answers at one time. The API needs no threads."""
+WEB_REQUEST_SECONDS = env.float("WEB_REQUEST_SECONDS", default=10.0)
+"""How long a request may take to arrive; a client that is slower loses its connection."""
 
 WEB_ENDING_SECONDS = env.float("WEB_ENDING_SECONDS", default=0.0)
 """How long a web server that is asked to end says that it is not ready, and serves on; a load balancer needs a few."""
@@ -199,8 +201,8 @@ WEB_ENDING_FILE = env.str("WEB_ENDING_FILE", default="")
 
 if WEB_ENDING_SECONDS < 0:
     raise ImproperlyConfigured("WEB_ENDING_SECONDS is 0 or more.")
-if WEB_BODIES_AT_ONCE < 1:
-    raise ImproperlyConfigured("WEB_BODIES_AT_ONCE is 1 or more.")
+if WEB_THREADS < 1 or WEB_REQUEST_SECONDS <= 0:
+    raise ImproperlyConfigured("WEB_THREADS is 1 or more, WEB_REQUEST_SECONDS more than 0.")
 if WEB_CONNECTIONS < 1 or min(WEB_WAITING, WEB_WAIT_SECONDS) < 0:
     raise ImproperlyConfigured("WEB_CONNECTIONS is 1 or more, WEB_WAITING and WEB_WAIT_SECONDS 0 or more.")
 

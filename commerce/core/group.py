@@ -4,7 +4,6 @@ Owns the two round trips of that transaction and what becomes of each write in i
 runs, is decided in `group_commit`.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -17,6 +16,7 @@ from django.utils import timezone
 from commerce.core.locks import try_advisory_locks
 from commerce.core.pipeline import BEGIN, COMMIT, NoAnswer, Pipeline, Statement
 from commerce.core.transaction import RowBusy, Transaction, call_and_log
+from commerce.core.waiting import Signal
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -42,7 +42,7 @@ class Member:
 
     Attributes:
         deadline: as `time.monotonic()`: how long it may wait for its group.
-        woken: released when it is done or shall lead.
+        woken: set when it is done or shall lead.
         result, error: one of them is there once it is done.
         afterwards: what its own thread does then.
         blocked_by: the lock that it waits for; empty where it waits for a row, or for its turn.
@@ -73,8 +73,7 @@ class Member:
         self.write = write
         self.keys = tuple(write.locks())
         self.deadline: float = time.monotonic() + settings.LOCK_WAIT_SECONDS
-        self.woken = threading.Lock()
-        self.woken.acquire()
+        self.woken = Signal()
         self.leads = False
         self.done = False
         self.result: Any = None

@@ -19,6 +19,7 @@ from commerce.core.group import Group, Member, Write
 from commerce.core.locks import KeyTimeout, redis_locks
 from commerce.core.pipeline import Pipeline
 from commerce.core.transaction import call_and_log
+from commerce.core.waiting import let_others_run, sleep
 
 T = TypeVar("T")
 
@@ -29,6 +30,9 @@ _SLOW_SECONDS = 0.1
 """A group that takes longer does not hold up the queue: another leader takes what waits behind it."""
 _MOST_RETRIES = MOST_WRITES // 2
 """In one transaction, of writes that could not have their locks or rows before. The rest is for those behind them."""
+_PASSES = 8
+"""A group begins after so many passes of the event loop in which no write has joined. One takes about 20 microseconds;
+a transaction that is not needed saves twenty times as much."""
 _RETRY_SECONDS = 0.002
 """Until locks are asked for again that another process holds. It holds them for a few milliseconds."""
 
@@ -61,6 +65,7 @@ class Queue:
         self._waiting: deque[Member] = deque()
         self._leaders = 0
         self._last_group_began = 0.0
+        self._last_group_was_shared = False
         self._idle: list[Pipeline] = []
 
     def run(self, member: Member) -> None:
@@ -93,7 +98,7 @@ class Queue:
         """Return when the member is done or shall lead; returns whether it leads."""
         while True:
             left = max(0.0, member.deadline - time.monotonic())
-            if member.woken.acquire(timeout=min(left, _SLOW_SECONDS) if member.watches else left):
+            if member.woken.wait(min(left, _SLOW_SECONDS) if member.watches else left):
                 return member.leads
             with self._guard:
                 if member.leads or member not in self._waiting:
@@ -105,17 +110,18 @@ class Queue:
                 if self._takes_the_lead(member):
                     return True
         # It has been woken to lead, or its group is running, which ends in time.
-        member.woken.acquire()
+        member.woken.wait()
         return member.leads
 
     def _lead(self, leader: Member) -> None:
         """Run groups until the leader's own write is done, then pass the lead on."""
         try:
             while not leader.done:
+                self._gather()
                 members = self._next_members()
                 if not (members and self._run(members)):
                     # Others hold what its write needs, or another leader runs it.
-                    time.sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+                    sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         finally:
             self._pass_on()
 
@@ -126,7 +132,15 @@ class Queue:
                 self._leaders -= 1
                 return
             heir.leads = True
-        heir.woken.release()
+        heir.woken.set()
+
+    def _gather(self) -> None:
+        """Let those join whose requests have arrived, or are about to: clients that the last group has answered."""
+        passes = 0
+        while passes < (_PASSES if self._last_group_was_shared else 1) and len(self._waiting) < MOST_WRITES:
+            waiting = len(self._waiting)
+            let_others_run()
+            passes = passes + 1 if len(self._waiting) == waiting else 0
 
     def _next_members(self) -> list[Member]:
         """Those who have waited longest. One that has to run alone is by itself."""
@@ -154,6 +168,7 @@ class Queue:
         for member in late:
             member.fail(KeyTimeout(member.blocked_by))
         _wake(late)
+        self._last_group_was_shared = len(members) > 1
         return members
 
     def _run(self, members: Sequence[Member]) -> bool:
@@ -205,7 +220,7 @@ def _wake(members: Sequence[Member]) -> None:
     for member in members:
         # One that leads is awake, or has been woken to lead.
         if not member.leads:
-            member.woken.release()
+            member.woken.set()
 
 
 _queue = Queue()

@@ -22,6 +22,7 @@ from commerce.core import metrics, redis, sql
 from commerce.core.errors import LockTimeout
 from commerce.core.pipeline import Statement
 from commerce.core.transaction import Transaction, call_and_log
+from commerce.core.waiting import Signal, sleep
 
 logger = logging.getLogger(__name__)
 
@@ -112,31 +113,40 @@ def single_flight(key: str) -> Iterator[None]:
 
 
 class _Turns:
-    """One thread per key at a time within this process: woken at once, where a wait on Redis ends at the next poll."""
+    """One request per key at a time within this process: woken at once, where a wait on Redis ends at the next poll."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._waiting: dict[str, tuple[threading.Lock, int]] = {}
+        self._lines: dict[str, deque[Signal]] = {}
+        """Those who wait, for each key that somebody holds."""
 
     @contextmanager
     def held(self, key: str, deadline: float) -> Iterator[None]:
-        with self._guard:
-            lock, interested = self._waiting.get(key, (threading.Lock(), 0))
-            self._waiting[key] = (lock, interested + 1)
+        self._take(key, deadline)
         try:
-            if not lock.acquire(timeout=max(0.0, deadline - time.monotonic())):
-                raise KeyTimeout(key)
-            try:
-                yield
-            finally:
-                lock.release()
+            yield
         finally:
             with self._guard:
-                lock, interested = self._waiting[key]
-                if interested == 1:
-                    del self._waiting[key]
+                line = self._lines[key]
+                if line:
+                    line.popleft().set()
                 else:
-                    self._waiting[key] = (lock, interested - 1)
+                    del self._lines[key]
+
+    def _take(self, key: str, deadline: float) -> None:
+        with self._guard:
+            line = self._lines.get(key)
+            if line is None:
+                self._lines[key] = deque()
+                return
+            turn = Signal()
+            line.append(turn)
+        if turn.wait(max(0.0, deadline - time.monotonic())):
+            return
+        with self._guard:
+            if turn in line:
+                line.remove(turn)
+                raise KeyTimeout(key)
 
 
 class Held(NamedTuple):
@@ -222,7 +232,7 @@ class RedisLocks:
         while (blocked_by := (held := self._acquire(token, [keys])).blocked_by[0]) is not None:
             if time.monotonic() + wait > until:
                 raise KeyTimeout(blocked_by)
-            time.sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
+            sleep(wait * random.uniform(0.5, 1.0))  # noqa: S311  # jitter, no secret
             wait = min(wait * 1.5, self._LONGEST_WAIT_SECONDS)
         try:
             yield held.is_fallback

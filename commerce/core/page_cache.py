@@ -5,16 +5,16 @@ Owns freshness (`generation`) and the stampede guard; never decides what a page 
 
 import hashlib
 import logging
-import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import monotonic, sleep
+from time import monotonic
 
 from commerce.core import metrics
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import page_lock, single_flight
 from commerce.core.redis import RedisAway, cache
+from commerce.core.waiting import sleep
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,6 @@ class PageCache:
         self.name = name
         self.hits = metrics.CACHE_LOOKUPS.labels(name, "hit")
         self._leased: tuple[bytes, float] = (b"", 0.0)
-        self._asking = threading.Lock()
 
     def page(self, *, variant: str, ttl_seconds: int, render: Callable[[], bytes]) -> Page:
         """The page, rendered at most once per `ttl_seconds` however many ask at once.
@@ -72,15 +71,12 @@ class PageCache:
         generation, until = self._leased
         if monotonic() < until:
             return generation
-        with self._asking:
-            generation, until = self._leased
-            # It begins before Redis is asked: what is changed while the answer is on its way, ends it in time.
-            began = monotonic()
-            if began >= until:
-                [known] = cache.read(self._generation_key)
-                generation = _of_full_length(known)
-                self._leased = generation, began + LEASE_SECONDS
-            return generation
+        # It begins before Redis is asked: what is changed while the answer is on its way, ends it in time.
+        began = monotonic()
+        [known] = cache.read(self._generation_key)
+        generation = _of_full_length(known)
+        self._leased = generation, began + LEASE_SECONDS
+        return generation
 
     def renew(self) -> None:
         """Make every stored page stale, in all processes by the time this returns.

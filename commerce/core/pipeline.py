@@ -6,9 +6,9 @@ Uses `psycopg.pq`, psycopg's documented wrapper of libpq: a statement costs a ca
 about fifty.
 """
 
-import select
 import time
 from collections.abc import Iterable
+from functools import partial
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -17,6 +17,8 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import pq
 from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
+
+from commerce.core.waiting import READABLE, WRITABLE, in_thread, wait_for
 
 Rows = list[tuple[Any, ...]]
 
@@ -28,7 +30,6 @@ APPLICATION_NAME = "commerce-writes"
 _BY_INDEX = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.BAD_RESPONSE)
-_READABLE, _WRITABLE = select.POLLIN, select.POLLIN | select.POLLOUT
 
 
 class Statement(NamedTuple):
@@ -47,7 +48,7 @@ class NoAnswer(psycopg.OperationalError):
 
 
 class Pipeline:
-    """One connection, used by one thread at a time. Each statement is planned once per connection."""
+    """One connection, used by one group at a time. Each statement is planned once per connection."""
 
     def __init__(self) -> None:
         """Connect. Raises psycopg.OperationalError."""
@@ -56,7 +57,7 @@ class Pipeline:
         parameters.update(
             autocommit=True, application_name=APPLICATION_NAME, options=parameters.get("options", "") + _BY_INDEX
         )
-        self._connection: psycopg.Connection = django_connection.get_new_connection(parameters)
+        self._connection: psycopg.Connection = in_thread(partial(django_connection.get_new_connection, parameters))
         self._libpq = self._connection.pgconn
         self._libpq.enter_pipeline_mode()
         self._encoding = self._connection.info.encoding
@@ -65,8 +66,6 @@ class Pipeline:
         self._numbers = count(1)
         self.answered = 0
         """How many statements of the last `run` PostgreSQL has answered."""
-        self._socket = select.poll()
-        self._socket.register(self._libpq.socket, _READABLE)
 
     def run(self, statements: Iterable[Statement], *, deadline: float) -> list[Rows]:
         """Send all statements in one round trip and return the rows of each.
@@ -99,7 +98,7 @@ class Pipeline:
     @property
     def is_usable(self) -> bool:
         """Whether statements can be sent. An idle server has nothing to say, unless it has closed the connection."""
-        return not self._connection.closed and not self._socket.poll(0)
+        return not self._connection.closed and not wait_for(self._libpq.socket, READABLE, 0)
 
     def close(self) -> None:
         self._connection.close()
@@ -120,14 +119,14 @@ class Pipeline:
     def _flush(self, deadline: float) -> None:
         while self._libpq.flush():
             # The server may be waiting for us to read before it reads on.
-            self._wait(_WRITABLE, deadline)
+            self._wait(READABLE | WRITABLE, deadline)
             self._libpq.consume_input()
 
     def _receive(self, results: int, deadline: float) -> pq.abc.PGresult:
         """The last of a statement's results. Raises psycopg.Error."""
         while True:
             while self._libpq.is_busy():
-                self._wait(_READABLE, deadline)
+                self._wait(READABLE, deadline)
                 self._libpq.consume_input()
             received: pq.abc.PGresult | None = self._libpq.get_result()
             if received is None:
@@ -141,12 +140,8 @@ class Pipeline:
 
     def _wait(self, events: int, deadline: float) -> None:
         left = deadline - time.monotonic()
-        self._socket.modify(self._libpq.socket, events)
-        try:
-            if left <= 0 or not self._socket.poll(left * 1_000):
-                raise NoAnswer("PostgreSQL did not answer in time.")
-        finally:
-            self._socket.modify(self._libpq.socket, _READABLE)
+        if left <= 0 or not wait_for(self._libpq.socket, events, left):
+            raise NoAnswer("PostgreSQL did not answer in time.")
 
     def _rows(self, result: pq.abc.PGresult) -> Rows:
         if not result.nfields:

@@ -17,8 +17,10 @@ from django_redis import get_redis_connection
 from redis import Redis
 from redis.connection import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from commerce.core import metrics
+from commerce.core.waiting import READABLE, in_thread, wait_for
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class RedisService:
         """
         self._respect_pause()
         try:
-            return command(self.client)
+            return in_thread(lambda: command(self.client))
         except RedisError as error:
             raise self._failed(error) from error
 
@@ -87,6 +89,8 @@ class RedisService:
             try:
                 packed = hiredis.pack_command(command)  # type: ignore[arg-type]  # its hint is for one part only
                 connection.send_packed_command([packed])
+                if not wait_for(connection._sock.fileno(), READABLE, connection.socket_timeout):
+                    raise RedisTimeout("No answer in time.")  # closes the connection
                 answer = connection.read_response()
             except NoScriptError:
                 self._connections.give_back(connection)
@@ -145,7 +149,7 @@ class _Connections:
                 continue
         pool: ConnectionPool = get_redis_connection(self._alias).connection_pool
         connection = pool.connection_class(**pool.connection_kwargs)
-        connection.connect()
+        in_thread(connection.connect)
         return connection
 
     def give_back(self, connection: Any) -> None:

@@ -27,9 +27,6 @@ from commerce.embedded.sink import Sink
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 
 _WEB_START_SECONDS = 90.0
-# Enough for four groups of writes, for those who wait for a database connection and for slow bodies (settings,
-# "Overload"). What comes on top waits in the web server.
-_WEB_THREADS = 256
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
 
 # What a caller may set besides; other manage.py commands must agree on it with the running stack.
@@ -300,16 +297,11 @@ class Quickstart:
             return False
 
 
-def web_command(*, host: str, port: int, workers: int, application: str = "commerce.wsgi:application") -> list[str]:
+def web_command(*, host: str, port: int, workers: int, application: str = "commerce.asgi:application") -> list[str]:
     """The web server's command line, as deploy/Dockerfile has it too."""
     return [
-        *(sys.executable, "-m", "commerce.serve", "--interface", "wsgi", "--no-ws", "--http", "1"),
-        *("--host", host, "--port", str(port)),
-        *("--workers", str(workers), "--blocking-threads", str(_WEB_THREADS)),
-        # Enough for a thousand buyers at one instant.
-        *("--backlog", "2048"),
-        # Without it one killed worker takes the whole server down.
-        *("--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "10"),
+        *(sys.executable, "-m", "commerce.serve"),
+        *("--host", host, "--port", str(port), "--workers", str(workers)),
         application,
     ]
 

@@ -27,6 +27,7 @@ T = TypeVar("T")
 
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
+_canonical = json.JSONEncoder(sort_keys=True).encode
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -72,13 +73,14 @@ def answer_once(
 
 def claim_of(request: Request, body: Any) -> Claim | None:
     """The claim behind the request's `Idempotency-Key`, if it carries one. Raises ValidationError for a bad key."""
-    key = request.headers.get(HEADER)
+    meta = request._request.META
+    key = meta.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
         return None
     if not VISIBLE_ASCII.fullmatch(key):
         raise ValidationError({HEADER: _("1 to 255 visible ASCII characters.")}, code="invalid")
-    canonical_body = json.dumps(body, sort_keys=True)
-    fingerprint = hashlib.sha256(f"{request.method}\n{request.path}\n{canonical_body}".encode()).digest()
+    text = f"{meta['REQUEST_METHOD']}\n{request._request.path}\n{_canonical(body)}"
+    fingerprint = hashlib.sha256(text.encode()).digest()
     return Claim(caller_of(request).id, key, fingerprint)
 
 

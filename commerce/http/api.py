@@ -17,12 +17,20 @@ from commerce.http import ready_pages
 from commerce.http.headers import add_headers, header_list
 from commerce.http.routes import routes
 
+_BACK_OFFICE = settings.BACK_OFFICE_PATH
+_LONG = ("/api/schema", "/api/docs")
+
 Answers: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
 
 def is_back_office(path: str) -> bool:
     """Whether a path is one of the back-office, or is told there that it does not exist."""
-    return path.startswith(settings.BACK_OFFICE_PATH)
+    return path.startswith(_BACK_OFFICE)
+
+
+def may_block(path: str) -> bool:
+    """Whether the answer to a path may take its thread for long: all but the API's endpoints and `/livez`."""
+    return (not path.startswith("/api/") and path != "/livez") or path in _LONG
 
 
 class ApiMiddleware:

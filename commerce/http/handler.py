@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
-from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.utils.log import log_response
 
@@ -20,7 +19,8 @@ class ShopHandler(WSGIHandler):
 
     Left out for the API: the script prefix and the URL configuration of the thread, which are Django's defaults here;
     the signals `request_started` and `request_finished`, of whose receivers only `close_old_connections` does
-    something for it; the log line of a refusal, which the settings would drop.
+    something for it, and connections are looked at when they are borrowed (`commerce.http.admission`); the log line of
+    a refusal, which the settings would drop.
     """
 
     _middleware_chain: Callable[[HttpRequest], HttpResponse]
@@ -30,12 +30,8 @@ class ShopHandler(WSGIHandler):
     ) -> Iterable[bytes]:
         if environ.get("SCRIPT_NAME") or is_back_office(environ["PATH_INFO"]):
             return super().__call__(environ, start_response)
-        try:
-            request = WSGIRequest(environ)
-            response = self._middleware_chain(request)
-        finally:
-            # A connection that failed is replaced, and a good one looked at again before its next use.
-            close_old_connections()
+        request = WSGIRequest(environ)
+        response = self._middleware_chain(request)
         if response.status_code >= 500:
             message = "%s: %s"
             log_response(message, response.reason_phrase, request.path, response=response, request=request)

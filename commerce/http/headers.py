@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 _MOST_REMEMBERED = 1_024
 _LONGEST_REMEMBERED = 256
+_environ_names: dict[bytes, str] = {}
 
 
 def remembered(meaning: Callable[[str], T]) -> Callable[[str], T]:
@@ -24,6 +25,18 @@ def remembered(meaning: Callable[[str], T]) -> Callable[[str], T]:
         return known(value) if len(value) <= _LONGEST_REMEMBERED else meaning(value)
 
     return of
+
+
+def environ_name(header: bytes) -> str:
+    """What WSGI calls a header."""
+    known = _environ_names.get(header)
+    if known is not None:
+        return known
+    name = header.decode("latin-1").upper().replace("-", "_")
+    name = name if name in ("CONTENT_LENGTH", "CONTENT_TYPE") else f"HTTP_{name}"
+    if len(_environ_names) < _MOST_REMEMBERED and len(name) <= _LONGEST_REMEMBERED:
+        _environ_names[header] = name
+    return name
 
 
 def set_headers(response: HttpResponse, *headers: tuple[str, str]) -> None:

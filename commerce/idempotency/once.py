@@ -39,7 +39,7 @@ class Once:
         self.keeps_refusals = render_refusal is not None
         self._render = render
         self._render_refusal = render_refusal
-        # Another thread may run the write: the answer is in the language of this one's request, and names its id.
+        # Another request may run the write: a refusal is in the language of this one, and names its id.
         # The language is not part of the context: asgiref keeps it for the thread that has set it.
         self._context = copy_context()
         self._language = translation.get_language()
@@ -52,19 +52,16 @@ class Once:
     def remember(self, transaction: Transaction, result: object) -> None:
         """Keep the answer that tells `result`: the last step of a write."""
         if self.claim is not None and self._render is not None:
-            self._keep(transaction, self.claim, self._rendered(self._render, result))
+            self._keep(transaction, self.claim, self._render(result))
 
     def remember_refusal(self, transaction: Transaction, refusal: DomainError) -> None:
         """Keep the answer that tells `refusal`, as the only effect of the write."""
         if self.claim is not None and self._render_refusal is not None:
-            self._keep(transaction, self.claim, self._rendered(self._render_refusal, refusal))
+            self._keep(transaction, self.claim, self._context.run(self._in_language, self._render_refusal, refusal))
 
-    def _rendered(self, render: Callable[[T], Answer], told: T) -> Answer:
-        def in_language() -> Answer:
-            with translation.override(self._language):
-                return render(told)
-
-        return self._context.run(in_language)
+    def _in_language(self, render: Callable[[DomainError], Answer], refusal: DomainError) -> Answer:
+        with translation.override(self._language):
+            return render(refusal)
 
     def _keep(self, transaction: Transaction, claim: Claim, answer: Answer) -> None:
         self.answer = answer

@@ -164,7 +164,7 @@ class TestWaiting:
         settings.LOCK_WAIT_SECONDS = 0.05
         with lock_held(KEY), pytest.raises(LockTimeout), single_flight(KEY):
             pass
-        assert locks._turns._waiting == {}
+        assert locks._turns._lines == {}
 
     def test_takes_all_keys_or_none(self) -> None:
         """Whoever waits for one key holds none of the others meanwhile, so nobody waits in a circle."""

@@ -29,10 +29,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
     def begin(*, ending_seconds: int) -> tuple[Child, int]:
         port = free_port()
         command = [
-            *(sys.executable, "-m", "commerce.serve", "--interface", "wsgi", "--no-ws", "--http", "1"),
-            "--respawn-failed-workers",
-            *("--host", LOOPBACK, "--port", str(port), "--workers", "1", "--blocking-threads", "4"),
-            "commerce.wsgi:application",
+            *(sys.executable, "-m", "commerce.serve"),
+            *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
         ]
         server = Child(ChildSpec(name="web", command=command, log_path=tmp_path / "web.log"))
         started.append(server)

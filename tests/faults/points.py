@@ -6,10 +6,11 @@ exactly one does. Nothing here is imported by the product.
 
 import os
 import signal
-import time
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+
+from commerce.core import waiting
 
 KILL = "kill"
 STOP = "stop"
@@ -83,4 +84,5 @@ def _happen(action: str) -> None:
     elif action == RAISE:
         raise Injected("A failpoint was armed here.")
     else:
-        time.sleep(float(action.removeprefix("sleep=")))
+        # What else the process does, goes on.
+        waiting.sleep(float(action.removeprefix("sleep=")))

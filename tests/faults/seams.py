@@ -5,9 +5,9 @@ Owns the list of points; what happens at one is up to `points`. Imports the prod
 
 import os
 import re
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from balances import operations as balances_operations
@@ -58,22 +58,17 @@ an order among them `order-group.after-lock` as well."""
 LARGE_GROUP = 8
 
 
-class _Here(threading.local):
-    """The names of the writes that the thread works on. A leader works on those of other requests."""
-
-    names: tuple[str, ...] = ()
-
-
-_here = _Here()
+_here: ContextVar[tuple[str, ...]] = ContextVar("writes", default=())
+"""The names of the writes that the task or thread works on. A leader works on those of other requests."""
 
 
 @contextmanager
 def _working_on(*names: str) -> Iterator[None]:
-    before, _here.names = _here.names, names
+    token = _here.set(names)
     try:
         yield
     finally:
-        _here.names = before
+        _here.reset(token)
 
 
 class _NamedWrite:
@@ -95,7 +90,7 @@ class _NamedMember(Member):
     __slots__ = ("names",)
 
     def __init__(self, write: Write[Any]) -> None:
-        self.names = _here.names
+        self.names = _here.get()
         super().__init__(_NamedWrite(write, self.names))
 
 
@@ -127,7 +122,7 @@ def install() -> None:
 
 
 def with_request_points(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """The application, telling each thread which write it is at, with a point before the response leaves."""
+    """The application, telling each request which write it is at, with a point before the response leaves."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with _working_on(*_names_of(environ)):
@@ -163,7 +158,7 @@ def _with_names_of_members() -> None:
 
 def reach_step(step: str, of: str | None = None) -> None:
     """This thread is at `step` of the writes that it works on, or of what `of` says."""
-    for owner in (of,) if of else _here.names:
+    for owner in (of,) if of else _here.get():
         reach(os.environ[FOLDER], f"{owner}.{step}")
 
 

@@ -165,7 +165,7 @@ class Shop:
             host=LOOPBACK,
             port=port,
             workers=WEB_WORKERS,
-            application="tests.faults.wsgi:application",
+            application="tests.faults.asgi:application",
         )
         log = self.servers.logs / f"{name}.log"
         # The web server has workers of its own to take along, so it is asked to end, not killed.

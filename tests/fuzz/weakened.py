@@ -7,7 +7,7 @@ import os
 
 from django.db.models import QuerySet
 
-from commerce.wsgi import application
+from commerce.asgi import application
 from orders import selectors, views
 from orders.models import Order
 

@@ -1,6 +1,6 @@
 """The shop's own web server, on the database and the Redis of this test run.
 
-Owns one granian process with the settings of a deployment; never shares an address with another run.
+Owns one server with the settings of a deployment; never shares an address with another run.
 """
 
 import os
@@ -20,7 +20,6 @@ from commerce.embedded.children import Child, ChildSpec
 from commerce.embedded.ports import LOOPBACK, free_port
 
 START_SECONDS = 60.0
-THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -40,14 +39,12 @@ class WebServer:
 
 
 @contextmanager
-def web_server(application: str = "commerce.wsgi:application", **variables: str) -> Iterator[WebServer]:
+def web_server(application: str = "commerce.asgi:application", **variables: str) -> Iterator[WebServer]:
     """Runs the server for the length of the block; `variables` are settings of the shop."""
     port = free_port()
     log_path = Path(os.environ["LOCAL_DIR"]) / f"web-{port}.log"
     command = [
-        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--no-ws", "--http", "1"),
-        *("--host", LOOPBACK, "--port", str(port)),
-        *("--workers", "1", "--blocking-threads", str(THREADS), "--blocking-threads-idle-timeout", "600"),
+        *(sys.executable, "-m", "commerce.serve", "--host", LOOPBACK, "--port", str(port)),
         application,
     ]
     server = Child(ChildSpec(name="web", command=command, log_path=log_path, orphan_signal=SIGTERM))

@@ -4,18 +4,45 @@ type for integers.
 Owns how connections are kept and how integers are sent; never changes what statements say.
 """
 
-import select
+import threading
+from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
+import psycopg
+from django.db import connections
 from django.db.backends.postgresql import base
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
+from psycopg.waiting import Ready, Wait
 
 from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request
+from commerce.core.waiting import READABLE, WRITABLE, current_task, in_thread, wait_for
+
+_EVENTS = {Wait.R: READABLE, Wait.W: WRITABLE, Wait.RW: READABLE | WRITABLE}
+_READY = {0: Ready.NONE, READABLE: Ready.R, WRITABLE: Ready.W, READABLE | WRITABLE: Ready.RW}
+
+
+class Connection(psycopg.Connection[Any]):
+    """psycopg's, which lets other tasks run while it waits for the server."""
+
+    def wait(self, generator: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        if current_task() is None:
+            return super().wait(generator, interval, timeout)
+        socket = self.pgconn.socket
+        try:
+            wanted = next(generator)
+            while True:
+                wanted = generator.send(_READY[wait_for(socket, _EVENTS[wanted], interval)]) or wanted
+        except StopIteration as done:
+            return done.value
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL over connections that live as long as their thread, or are borrowed for a request."""
+
+    # Where Django looks for `connect`, and for the classes of errors.
+    Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -44,7 +71,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """psycopg sends an integer as the smallest type that holds it, and prepares a statement once per combination
         of types; sent as bigint, whatever their size, each statement is planned once.
         """
-        connection = super().get_new_connection(conn_params)
+        connection = in_thread(partial(super().get_new_connection, conn_params))
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection
 
@@ -73,6 +100,28 @@ def _is_usable(connection: Any) -> bool:
     """
     if connection is None or connection.closed:
         return False
-    socket = select.poll()
-    socket.register(connection.fileno(), select.POLLIN)
-    return not socket.poll(0)
+    return not wait_for(connection.fileno(), READABLE, 0)
+
+
+class _OfTaskOrThread:
+    """Attributes that each task has for itself, and each thread."""
+
+    def __init__(self) -> None:
+        vars(self)["_threads"] = threading.local()
+
+    def _own(self) -> Any:
+        return current_task() or vars(self)["_threads"]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._own(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._own(), name)
+
+
+def separate_connections_of_tasks() -> None:
+    """Let each task have its own `django.db.connection`, where Django gives all tasks of a thread the same."""
+    connections._connections = _OfTaskOrThread()  # type: ignore[attr-defined]  # no public way

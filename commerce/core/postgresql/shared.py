@@ -8,11 +8,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from django.db import OperationalError
 
 from commerce.core import metrics
+from commerce.core.waiting import Signal
 
 
 class NoConnectionFree(OperationalError):
@@ -27,19 +29,18 @@ class Slot:
 
 
 class _Turn:
-    """A thread that waits for a slot."""
+    """A request that waits for a slot."""
 
     def __init__(self) -> None:
         self.slot: Slot | None = None
-        self.came = threading.Lock()
-        self.came.acquire()
+        self.came = Signal()
 
 
 class SharedConnections:
     """Hands out slots, first come, first served."""
 
     def __init__(self, count: int, *, waiting: int, wait_seconds: float) -> None:
-        """`waiting`: how many threads may wait at one time, each for `wait_seconds` at most."""
+        """`waiting`: how many requests may wait at one time, each for `wait_seconds` at most."""
         self._free = [Slot() for _ in range(count)]
         self._turns: deque[_Turn] = deque()
         self._waiting = waiting
@@ -55,12 +56,12 @@ class SharedConnections:
             if len(self._turns) < self._waiting:
                 self._turns.append(turn)
             else:
-                turn.came.release()
-        if turn.came.acquire(timeout=self._wait_seconds) and turn.slot is not None:
+                turn.came.set()
+        if turn.came.wait(self._wait_seconds) and turn.slot is not None:
             return turn.slot
         with self._guard:
             if turn.slot is not None:
-                # It came while this thread was about to give up.
+                # It came while this request was about to give up.
                 return turn.slot
             if turn in self._turns:
                 self._turns.remove(turn)
@@ -75,7 +76,7 @@ class SharedConnections:
                 return
             turn = self._turns.popleft()
             turn.slot = slot
-            turn.came.release()
+            turn.came.set()
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
@@ -85,26 +86,22 @@ class SharedConnections:
                 slot.connection = None
 
 
-class _Request(threading.local):
-    connections: SharedConnections | None = None
-
-
-_request = _Request()
+_of_request: ContextVar[SharedConnections | None] = ContextVar("shared_connections", default=None)
 
 
 def of_this_request() -> SharedConnections | None:
-    """Where the thread gets its connection from; None: it connects by itself."""
-    return _request.connections
+    """Where the request gets its connection from; None: outside of requests each thread has its own."""
+    return _of_request.get()
 
 
 @contextmanager
 def shared_by_requests(connections: SharedConnections, give_back: Callable[[], object]) -> Iterator[None]:
-    """Within the block the thread answers a request. `give_back` is called at its end."""
-    _request.connections = connections
+    """The block answers a request. `give_back` is called at its end."""
+    token = _of_request.set(connections)
     try:
         yield
     finally:
         try:
             give_back()
         finally:
-            _request.connections = None
+            _of_request.reset(token)

@@ -1,12 +1,13 @@
 """The web worker under test: the product's application with failpoints in it.
 
-Serves what `commerce.wsgi` serves; never part of an image or an installation.
+Serves what `commerce.asgi` serves; never part of an image or an installation.
 """
 
+from commerce.asgi import as_tasks
 from commerce.wsgi import application as shop
 from tests.faults.entry import leave_process_id, take_on_faults
 from tests.faults.seams import with_request_points
 
 take_on_faults()
-application = with_request_points(shop)
+application = as_tasks(with_request_points(shop))
 leave_process_id()

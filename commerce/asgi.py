@@ -1,0 +1,33 @@
+"""The web process: `commerce.wsgi`, whose requests to the API run as tasks of one thread."""
+
+import gc
+import os
+
+# Django refuses to use a database in the thread of an event loop, where it would block it. A task does not.
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+
+from django.conf import settings  # noqa: E402  # after the line above
+
+from commerce.core.postgresql.base import separate_connections_of_tasks  # noqa: E402  # the same
+from commerce.http.api import may_block  # noqa: E402  # the same
+from commerce.http.connections import Connection  # noqa: E402  # the same
+from commerce.http.server import Server, Wsgi  # noqa: E402  # the same
+from commerce.wsgi import application as shop  # noqa: E402  # the same
+
+
+def as_tasks(application: Wsgi) -> Server:
+    """The ASGI application that answers what `application` answers."""
+    return Server(
+        application,
+        may_block=may_block,
+        threads=settings.WEB_THREADS,
+        largest_body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
+    )
+
+
+separate_connections_of_tasks()
+Connection.request_seconds = settings.WEB_REQUEST_SECONDS
+application = as_tasks(shop)
+# What is there now stays: a full collection need not look at it again.
+gc.collect()
+gc.freeze()

@@ -1,0 +1,174 @@
+"""Waiting that lets other requests of the process run.
+
+A web process answers the requests of its API in one thread. Each of them runs in a task: a greenlet, which reads as if
+it blocked. Where a task waits for a socket, for another task or for a moment, its thread's event loop runs the others.
+In every other thread (commands, the back-office, the dispatcher) the same functions block the thread. The code that
+waits does not know which.
+
+A lock of `threading` must not be held by a task while it waits: the next task that wants it would block the thread.
+"""
+
+import select
+import threading
+import time
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any, TypeVar
+
+from greenlet import getcurrent, greenlet
+
+T = TypeVar("T")
+
+READABLE = select.POLLIN
+WRITABLE = select.POLLOUT
+_MOST_IDLE = 256
+
+
+class Tasks:
+    """The tasks of one event loop. Its methods are called in the thread of the loop, outside all tasks."""
+
+    def __init__(self, loop: AbstractEventLoop) -> None:
+        self.loop = loop
+        self.thread = threading.get_ident()
+        self.hub = getcurrent()
+        # A new greenlet costs ten times as much as one that has run before.
+        self._idle: list[Task] = []
+
+    def run(self, job: Callable[[], None]) -> None:
+        """Run `job` in a task. Returns when it is done, or waits for the first time."""
+        task = self._idle.pop() if self._idle else Task(self)
+        task.switch(job)
+
+    def is_done(self, task: "Task") -> None:
+        if len(self._idle) < _MOST_IDLE:
+            self._idle.append(task)
+
+
+class Task(greenlet):
+    """Runs one job after another."""
+
+    def __init__(self, tasks: Tasks) -> None:
+        super().__init__(self._run_jobs, tasks.hub)
+        self.tasks = tasks
+        self._waits_for: object = None
+
+    def _run_jobs(self, job: Callable[[], None]) -> None:
+        while True:
+            job()
+            self.tasks.is_done(self)
+            job = self.tasks.hub.switch()
+
+    def pause(self, wait: object) -> Any:
+        """Let the others run until `resume` is called for the same `wait`; returns what it was given."""
+        self._waits_for = wait
+        try:
+            return self.tasks.hub.switch()
+        finally:
+            self._waits_for = None
+
+    def resume(self, wait: object, value: Any) -> None:
+        """A callback of the loop. One that comes too late finds the task elsewhere, and does nothing."""
+        if self._waits_for is wait:
+            self.switch(value)
+
+
+def current_task() -> Task | None:
+    """The task that runs; None in a thread that may block."""
+    task = getcurrent()
+    return task if isinstance(task, Task) else None
+
+
+class Signal:
+    """Set once, by anybody; waited for by the task or thread that has made it."""
+
+    __slots__ = ("_is_set", "_lock", "_task")
+
+    def __init__(self) -> None:
+        self._task = current_task()
+        self._is_set = False
+        if self._task is None:
+            self._lock = threading.Lock()
+            self._lock.acquire()
+
+    def set(self) -> None:
+        self._is_set = True
+        task = self._task
+        if task is None:
+            self._lock.release()
+        elif threading.get_ident() == task.tasks.thread:
+            task.tasks.loop.call_soon(task.resume, self, True)
+        else:
+            task.tasks.loop.call_soon_threadsafe(task.resume, self, True)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it was set within `seconds`; None: however long it takes."""
+        task = self._task
+        if task is None:
+            return self._lock.acquire(timeout=-1 if seconds is None else seconds)
+        if self._is_set:
+            return True
+        timer = None if seconds is None else task.tasks.loop.call_later(seconds, task.resume, self, False)
+        try:
+            return bool(task.pause(self))
+        finally:
+            if timer is not None:
+                timer.cancel()
+
+
+def wait_for(descriptor: int, events: int, seconds: float) -> int:
+    """Wait until a file descriptor is READABLE or WRITABLE, as `events` asks; returns what it is, 0 after `seconds`."""
+    task = current_task() if seconds > 0 else None
+    if task is None:
+        poll = select.poll()
+        poll.register(descriptor, events)
+        happened = poll.poll(max(0.0, seconds) * 1_000)
+        return happened[0][1] if happened else 0
+    loop, wait = task.tasks.loop, object()
+    if events & READABLE:
+        loop.add_reader(descriptor, loop.call_soon, task.resume, wait, READABLE)
+    if events & WRITABLE:
+        loop.add_writer(descriptor, loop.call_soon, task.resume, wait, WRITABLE)
+    timer = loop.call_later(seconds, task.resume, wait, 0)
+    try:
+        return int(task.pause(wait))
+    finally:
+        timer.cancel()
+        if events & READABLE:
+            loop.remove_reader(descriptor)
+        if events & WRITABLE:
+            loop.remove_writer(descriptor)
+
+
+def sleep(seconds: float) -> None:
+    task = current_task()
+    if task is None:
+        time.sleep(seconds)
+        return
+    wait = object()
+    task.tasks.loop.call_later(seconds, task.resume, wait, None)
+    task.pause(wait)
+
+
+def let_others_run() -> None:
+    """Let the tasks run that can, and those begin whose requests have arrived. Does nothing outside a task."""
+    task = current_task()
+    if task is not None:
+        wait = object()
+        task.tasks.loop.call_soon(task.resume, wait, None)
+        task.pause(wait)
+
+
+def in_thread(function: Callable[[], T]) -> T:
+    """Run what takes long without waiting, or waits by itself, in a thread of the loop's executor.
+
+    Outside a task it simply runs.
+    """
+    task = current_task()
+    if task is None:
+        return function()
+    wait = object()
+    future = task.tasks.loop.run_in_executor(None, copy_context().run, function)
+    future.add_done_callback(lambda _: task.resume(wait, None))
+    task.pause(wait)
+    return future.result()

@@ -1,0 +1,145 @@
+"""The web process's application: each request of the API in a task of the event loop, all others in a thread.
+
+Owns how a request comes from the web server (ASGI) and its answer goes back. What answers is the WSGI application of
+`commerce.wsgi`, which does not know which of the two it runs in.
+
+A request of the API computes little and waits a lot, so one thread answers all of them without handing Python's lock
+about. Pages of the back-office, files and probes may compute or block for long.
+"""
+
+import asyncio
+import logging
+from asyncio import Future
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any
+
+from commerce.core.waiting import Tasks
+from commerce.http.bodies import REFUSAL, BodyCutShort
+from commerce.http.headers import environ_name
+
+logger = logging.getLogger(__name__)
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Receive = Callable[[], Awaitable[Any]]
+Send = Callable[[Any], Awaitable[None]]
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+
+_WITHOUT_BODY = ("204", "304")
+_CANNOT_ANSWER: Answer = (500, [(b"content-type", b"text/plain")], b"Internal server error\n")
+
+
+class Server:
+    """An ASGI application that answers what a WSGI application does."""
+
+    def __init__(
+        self,
+        application: Wsgi,
+        *,
+        may_block: Callable[[str], bool],
+        threads: int,
+        largest_body_bytes: int,
+    ) -> None:
+        """
+        Args:
+            may_block: whether requests to a path are answered in a thread.
+            threads: how many of those at one time; more of them wait.
+            largest_body_bytes: the rest of a larger body is not read. The application refuses what is over its limit.
+        """
+        self._application = application
+        self._may_block = may_block
+        self._threads = threads
+        self._largest_body_bytes = largest_body_bytes
+        self._tasks: Tasks | None = None
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if self._tasks is None:
+            self._tasks = self._start()
+        environ = environ_of(scope)
+        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+            await self._read_body(environ, receive)
+        if self._may_block(scope["path"]):
+            status, headers, body = await self._tasks.loop.run_in_executor(None, self._answer, environ)
+        else:
+            status, headers, body = await self._answer_in_task(self._tasks, environ)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _start(self) -> Tasks:
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(self._threads, thread_name_prefix="blocking"))
+        return Tasks(loop)
+
+    async def _answer_in_task(self, tasks: Tasks, environ: dict[str, Any]) -> Answer:
+        answers: list[Answer] = []
+        waiting: list[Future[None]] = []
+
+        def job() -> None:
+            answers.append(self._answer(environ))
+            for future in waiting:
+                future.set_result(None)
+
+        tasks.run(job)
+        if not answers:
+            waiting.append(tasks.loop.create_future())
+            await waiting[0]
+        return answers[0]
+
+    def _answer(self, environ: dict[str, Any]) -> Answer:
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def start_response(status: str, headers: list[tuple[str, str]], *_: Any) -> None:
+            started[:] = [(status, headers)]
+
+        try:
+            body = b"".join(self._application(environ, start_response))
+            [(status, headers)] = started
+        except Exception:
+            logger.exception("The application failed.")
+            return _CANNOT_ANSWER
+        encoded = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        if status[:3] not in _WITHOUT_BODY:
+            encoded.append((b"content-length", b"%d" % len(body)))
+        return int(status[:3]), encoded, body
+
+    async def _read_body(self, environ: dict[str, Any], receive: Receive) -> None:
+        """Read the body before anybody works for it, so that a slow client holds neither a thread nor a connection."""
+        if int(environ.get("CONTENT_LENGTH") or 0) > self._largest_body_bytes:
+            # Left unread: whoever wants it refuses it.
+            return
+        body = b""
+        is_whole = False
+        while not is_whole and len(body) <= self._largest_body_bytes:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                break
+            body += message["body"]
+            is_whole = not message["more_body"]
+        if not is_whole:
+            environ[REFUSAL] = BodyCutShort()
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ["wsgi.input"] = BytesIO(body)
+
+
+def environ_of(scope: Any) -> dict[str, Any]:
+    """A request as WSGI describes it, without its body."""
+    path = scope["path"]
+    server_name, server_port = scope["server"]
+    environ = {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        # WSGI wants each byte of UTF-8 as a character.
+        "PATH_INFO": path if path.isascii() else path.encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server_name,
+        "SERVER_PORT": str(server_port),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": scope["client"][0] if scope["client"] else "",
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": BytesIO(),
+    }
+    for header, value in scope["headers"]:
+        name, text = environ_name(header), value.decode("latin-1")
+        environ[name] = f"{environ[name]},{text}" if name in environ else text
+    return environ
