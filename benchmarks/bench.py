@@ -25,6 +25,8 @@ from benchmarks.shop import Shop, WebServer
 from benchmarks.tokens import TokenMint
 from benchmarks.wrk import Load, Report
 
+BARE_THREADS = 4
+"""Of each of the two workers: more of them make it slower."""
 NAIVE_THREADS = 16
 """Of each of its two workers: a usual number. Each has a kept database connection."""
 _DELIVERY_SECONDS = 120.0

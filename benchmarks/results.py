@@ -18,7 +18,17 @@ from benchmarks.line import Outcome
 from commerce.embedded.children import PROJECT_ROOT
 
 FOLDER = Path(__file__).with_name("results")
-_PACKAGES = ("Django", "djangorestframework", "uvicorn", "granian", "psycopg", "redis", "hiredis", "orjson", "confluent-kafka")
+_PACKAGES = (
+    "Django",
+    "djangorestframework",
+    "uvicorn",
+    "granian",
+    "psycopg",
+    "redis",
+    "hiredis",
+    "orjson",
+    "confluent-kafka",
+)
 
 
 def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, Any]:

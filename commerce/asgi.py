@@ -6,13 +6,13 @@ import os
 # Django refuses to use a database in the thread of an event loop, where it would block it. A task does not.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
-from django.conf import settings  # noqa: E402  # after the line above
+from django.conf import settings  # after the line above
 
-from commerce.core.postgresql.base import separate_connections_of_tasks  # noqa: E402  # the same
-from commerce.http.api import may_block  # noqa: E402  # the same
-from commerce.http.connections import Connection  # noqa: E402  # the same
-from commerce.http.server import Server, Wsgi  # noqa: E402  # the same
-from commerce.wsgi import application as shop  # noqa: E402  # the same
+from commerce.core.postgresql.base import separate_connections_of_tasks  # the same
+from commerce.http.api import may_block  # the same
+from commerce.http.connections import Connection  # the same
+from commerce.http.server import Server, Wsgi  # the same
+from commerce.wsgi import application as shop  # the same
 
 
 def as_tasks(application: Wsgi) -> Server:

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from uvicorn import Config
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from commerce import settings
@@ -53,10 +54,10 @@ class Workers(Multiprocess):
         self._deaths.extend(now for old, new in zip(before, self.processes, strict=True) if old is not new)
         while self._deaths and self._deaths[0] < now - DEATHS_WITHIN_SECONDS:
             self._deaths.popleft()
-        if len(self._deaths) > MOST_DEATHS:
+        # uvicorn ends the server itself where a worker could not start.
+        self.has_failed = len(self._deaths) > MOST_DEATHS or any(old.exitcode == STARTUP_FAILURE for old in before)
+        if self.has_failed:
             self.should_exit.set()
-        # Set here or by uvicorn, for a worker that could not start: nobody has asked the server to end.
-        self.has_failed = self.should_exit.is_set()
 
     def _end(self) -> None:
         ending = Path(settings.WEB_ENDING_FILE)

@@ -155,6 +155,7 @@ TEMPLATES = [
 UNFOLD = site.UNFOLD
 """What the back-office looks like."""
 
+PASSWORD_HASHERS = ["commerce.core.passwords.PBKDF2InThread"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

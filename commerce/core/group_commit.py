@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import TypeVar
 
 from django.db import OperationalError
@@ -19,7 +20,7 @@ from commerce.core.group import Group, Member, Write
 from commerce.core.locks import KeyTimeout, redis_locks
 from commerce.core.pipeline import Pipeline
 from commerce.core.transaction import call_and_log
-from commerce.core.waiting import let_others_run, sleep
+from commerce.core.waiting import in_thread, let_others_run, sleep
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ def commit(write: Write[T]) -> T:
     member = Member(write)
     _queue.run(member)
     for then in member.afterwards:
-        call_and_log(then)
+        in_thread(partial(call_and_log, then))
     result: T = member.result
     return result
 

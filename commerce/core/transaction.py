@@ -200,7 +200,7 @@ class Transaction:
         self._committed.append(then)
 
     def afterwards(self, then: Callable[[], object]) -> None:
-        """Run `then` on the thread of the write that is being decided, once the locks are released."""
+        """Run `then` for the write that is being decided, once the locks are released. It may block."""
         self._afterwards.append(then)
 
     def reads(self) -> list[tuple[Table, Statement]]:

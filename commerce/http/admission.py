@@ -6,9 +6,7 @@ Owns when a request's connection is given back: once its answer is made.
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from django.db import connections
-
-from commerce.core.postgresql.base import DatabaseWrapper
+from commerce.core.postgresql.base import give_back_connections
 from commerce.core.postgresql.shared import SharedConnections, shared_by_requests
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -22,7 +20,7 @@ class SharingConnections:
         self._shared = shared
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        with shared_by_requests(self._shared, give_back):
+        with shared_by_requests(self._shared, give_back_connections):
             response = self._application(environ, start_response)
             try:
                 return [b"".join(response)]
@@ -31,10 +29,3 @@ class SharingConnections:
                 close = getattr(response, "close", None)
                 if close is not None:
                     close()
-
-
-def give_back() -> None:
-    """The thread's request is over: what it has borrowed goes back."""
-    for connection in connections.all(initialized_only=True):
-        if isinstance(connection, DatabaseWrapper):
-            connection.give_back()

@@ -1,34 +1,59 @@
 """A client's connection to the web server: uvicorn's, with limits on what one client may hold.
 
-A connection is closed when the head of a request is too large, or when a request does not arrive in time. Answers to
-both are plain text: there is no request yet.
+What cannot be read as a request of HTTP/1 is refused in plain text, and the connection is closed. Nothing is done for
+a request that has not arrived completely.
 """
 
 from typing import Any, ClassVar
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGEST_HEAD_BYTES = 64 * 1024
+MOST_HEADERS = 100
+_BAD_REQUEST = b"400 Bad Request"
 _CHECK_SECONDS = 1.0
 
 
-class Connection(HttpToolsProtocol):
-    """One connection and the requests on it.
+class _HeadTooLarge(Exception):
+    """Ends the parsing of a request."""
 
-    Attributes:
-        request_seconds: how long a request may take to arrive, from the first byte of its head to the last of its body;
-            and the first request of a connection, from the connection's beginning.
-    """
+
+class Connection(HttpToolsProtocol):
+    """One connection and the requests on it."""
 
     request_seconds: ClassVar[float] = 10.0
+    """How long a request may take to arrive, from its first byte to the last of its body. A new connection has as long
+    for all of its first request."""
 
     def connection_made(self, transport: Any) -> None:
         is_first = not self.connections
         super().connection_made(transport)
         self._arriving_since: float | None = self.loop.time()
         self._head_bytes = 0
+        self._is_refused = False
         if is_first:
             self.loop.call_later(_CHECK_SECONDS, self._check_all)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            # There is no other protocol here: the request is answered as any other.
+            pass
+        except httptools.HttpParserError as error:
+            too_large = isinstance(error.__context__, _HeadTooLarge)
+            self._refuse(b"431 Request Header Fields Too Large" if too_large else _BAD_REQUEST)
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # True keeps the way back open, says asyncio
+        """The client sends nothing more. It may still read the answer to a request that has arrived."""
+        if not self._is_answering():
+            return None
+        self.cycle.keep_alive = False
+        return True
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
@@ -43,28 +68,36 @@ class Connection(HttpToolsProtocol):
         self._count(name, value)
         super().on_header(name, value)
 
+    def on_headers_complete(self) -> None:
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            raise ValueError("Neither HTTP/1.0 nor HTTP/1.1.")
+        super().on_headers_complete()
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._arriving_since = None
 
     def _count(self, *parts: bytes) -> None:
         self._head_bytes += sum(map(len, parts))
-        if self._head_bytes > LARGEST_HEAD_BYTES:
-            self._refuse(b"431 Request Header Fields Too Large")
+        if self._head_bytes > LARGEST_HEAD_BYTES or len(self.headers) > MOST_HEADERS:
+            raise _HeadTooLarge
+
+    def _is_answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.more_body and not self.cycle.response_complete
 
     def _check_all(self) -> None:
         late = self.loop.time() - self.request_seconds
         for connection in list(self.connections):
-            if isinstance(connection, Connection):
-                connection._close_if_arriving_since(late)
+            if isinstance(connection, Connection) and (connection._arriving_since or late) < late:
+                connection._refuse(b"408 Request Timeout")
         if self.connections:
             self.loop.call_later(_CHECK_SECONDS, self._check_all)
 
-    def _close_if_arriving_since(self, late: float) -> None:
-        if self._arriving_since is not None and self._arriving_since < late:
-            self._refuse(b"408 Request Timeout")
-
     def _refuse(self, status: bytes) -> None:
-        if not self.transport.is_closing():
+        """Read no further. A request that has arrived before is answered first."""
+        self._is_refused = True
+        if self._is_answering():
+            self.cycle.keep_alive = False
+        elif not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 %b\r\nconnection: close\r\ncontent-length: 0\r\n\r\n" % status)
             self.transport.close()

@@ -11,8 +11,9 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection
 from django.test import RequestFactory
 
+from commerce.core.postgresql.base import give_back_connections
 from commerce.core.postgresql.shared import NoConnectionFree, SharedConnections, shared_by_requests
-from commerce.http.admission import SharingConnections, give_back
+from commerce.http.admission import SharingConnections
 from tests.breaking import growth_of
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
 
@@ -115,20 +116,20 @@ def test_a_slot_is_never_lost_nor_taken_twice() -> None:
 
 def test_requests_share_a_connection(shared: SharedConnections) -> None:
     def ask() -> int:
-        with shared_by_requests(shared, give_back):
+        with shared_by_requests(shared, give_back_connections):
             return backend()
 
     assert len(set(together([ask] * 5, at_once=3))) == 1
 
 
 def test_a_request_that_asks_the_database_nothing_holds_no_connection(shared: SharedConnections) -> None:
-    with shared_by_requests(shared, give_back):
+    with shared_by_requests(shared, give_back_connections):
         assert len(shared._free) == 1
 
 
 def test_a_thread_without_a_request_has_a_connection_of_its_own(shared: SharedConnections) -> None:
     def ask() -> tuple[int, int]:
-        with shared_by_requests(shared, give_back):
+        with shared_by_requests(shared, give_back_connections):
             inside = backend()
         return inside, backend()
 
@@ -138,12 +139,12 @@ def test_a_thread_without_a_request_has_a_connection_of_its_own(shared: SharedCo
 
 def test_a_transaction_that_was_left_open_does_not_reach_the_next_request(shared: SharedConnections) -> None:
     def leave_open() -> int:
-        with shared_by_requests(shared, give_back):
+        with shared_by_requests(shared, give_back_connections):
             connection.set_autocommit(False)
             return backend()
 
     def ask() -> tuple[int, bool]:
-        with shared_by_requests(shared, give_back):
+        with shared_by_requests(shared, give_back_connections):
             return backend(), connection.get_autocommit()
 
     [left] = together([leave_open])

@@ -5,6 +5,8 @@ Owns how connections are kept and how integers are sent; never changes what stat
 """
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import Ready, Wait
 
-from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request
+from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request, shared_by_requests
 from commerce.core.waiting import READABLE, WRITABLE, current_task, in_thread, wait_for
 
 _EVENTS = {Wait.R: READABLE, Wait.W: WRITABLE, Wait.RW: READABLE | WRITABLE}
@@ -101,6 +103,24 @@ def _is_usable(connection: Any) -> bool:
     if connection is None or connection.closed:
         return False
     return not wait_for(connection.fileno(), READABLE, 0)
+
+
+def give_back_connections() -> None:
+    """The request is over: what it has borrowed goes back."""
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, DatabaseWrapper):
+            connection.give_back()
+
+
+@contextmanager
+def borrowed_connections() -> Iterator[None]:
+    """In a thread that works for a request: the block borrows connections as the request does."""
+    shared = of_this_request()
+    if shared is None:
+        yield
+        return
+    with shared_by_requests(shared, give_back_connections):
+        yield
 
 
 class _OfTaskOrThread:

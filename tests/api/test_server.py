@@ -1,0 +1,163 @@
+"""How the web process's application takes requests from the web server, and gives answers back."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+
+from commerce.core import waiting
+from commerce.http.api import may_block
+from commerce.http.bodies import REFUSAL, BodyCutShort
+from commerce.http.server import Server, environ_of
+from tests.together import PATIENCE_SECONDS
+
+LARGEST_BODY_BYTES = 10
+
+
+def scope_of(path: str = "/api/x", *, headers: Iterable[tuple[bytes, bytes]] = (), method: str = "POST") -> Any:
+    return {
+        "type": "http",
+        "method": method,
+        "path": path,
+        "query_string": b"a=1",
+        "http_version": "1.1",
+        "scheme": "http",
+        "server": ("127.0.0.1", 8000),
+        "client": ("127.0.0.9", 5),
+        "headers": list(headers),
+    }
+
+
+def length(number: int) -> list[tuple[bytes, bytes]]:
+    return [(b"content-length", b"%d" % number)]
+
+
+def answers(application: Callable[..., Any], *requests: tuple[Any, list[Any]]) -> list[list[Any]]:
+    """What the server sends for requests that arrive at one time, each given as its scope and its messages."""
+    server = Server(application, may_block=may_block, threads=2, largest_body_bytes=LARGEST_BODY_BYTES)
+
+    async def one(scope: Any, messages: list[Any]) -> list[Any]:
+        sent: list[Any] = []
+
+        async def receive() -> Any:
+            return messages.pop(0)
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await server(scope, receive, send)
+        return sent
+
+    async def all_of_them() -> list[list[Any]]:
+        found = asyncio.gather(*(one(*request) for request in requests))
+        return await asyncio.wait_for(found, PATIENCE_SECONDS)
+
+    return asyncio.run(all_of_them())
+
+
+def part(body: bytes, *, more: bool = False) -> Any:
+    return {"type": "http.request", "body": body, "more_body": more}
+
+
+def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+    start_response("200 OK", [("X-Refusal", type(environ.get(REFUSAL)).__name__)])
+    return [environ["wsgi.input"].read()]
+
+
+def test_an_answer_has_its_length_and_lower_case_names() -> None:
+    [[start, body]] = answers(echo, (scope_of(headers=length(5)), [part(b"he", more=True), part(b"llo")]))
+    assert start["status"] == 200
+    assert start["headers"] == [(b"x-refusal", b"NoneType"), (b"content-length", b"5")]
+    assert body["body"] == b"hello"
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [[{"type": "http.disconnect"}], [part(b"he", more=True), {"type": "http.disconnect"}]],
+    ids=["at once", "in the middle"],
+)
+def test_a_body_that_ends_early_is_refused(messages: list[Any]) -> None:
+    [[start, _]] = answers(echo, (scope_of(headers=length(5)), messages))
+    assert (b"x-refusal", BodyCutShort.__name__.encode()) in start["headers"]
+
+
+def test_a_body_that_is_announced_too_large_is_not_read() -> None:
+    never_taken = [part(b"x")]
+    answers(echo, (scope_of(headers=length(LARGEST_BODY_BYTES + 1)), never_taken))
+    assert never_taken
+
+
+def test_a_body_in_chunks_is_read_as_far_as_it_may_be() -> None:
+    chunks = [part(b"x" * 8, more=True), part(b"x" * 8, more=True), part(b"x" * 8, more=True)]
+    read: list[str] = []
+
+    def note(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        read.append(environ["CONTENT_LENGTH"])
+        return echo(environ, start_response)
+
+    answers(note, (scope_of(headers=[(b"transfer-encoding", b"chunked")]), chunks))
+    assert (read, len(chunks)) == (["16"], 1)
+
+
+def test_an_application_that_fails_is_a_500_and_the_next_request_is_answered() -> None:
+    def fail_first(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == "/api/fail":
+            raise RuntimeError("the application itself is broken")
+        return echo(environ, start_response)
+
+    [[failed, _], [well, _]] = answers(fail_first, (scope_of("/api/fail"), []), (scope_of(), []))
+    assert (failed["status"], well["status"]) == (500, 200)
+
+
+def test_an_api_request_that_waits_lets_the_next_one_be_answered() -> None:
+    order: list[str] = []
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == "/api/slow":
+            waiting.sleep(0.02)
+        order.append(environ["PATH_INFO"])
+        return echo(environ, start_response)
+
+    answers(application, (scope_of("/api/slow"), []), (scope_of("/api/quick"), []))
+    assert order == ["/api/quick", "/api/slow"]
+
+
+@pytest.mark.parametrize("path", ["/admin/", "/readyz", "/metrics", "/static/a.css", "/api/schema", "/nothing"])
+def test_what_may_block_runs_in_a_thread(path: str) -> None:
+    may_go_on = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == path:
+            assert may_go_on.wait(PATIENCE_SECONDS)
+        else:
+            may_go_on.set()
+        return echo(environ, start_response)
+
+    statuses = [start["status"] for start, _ in answers(application, (scope_of(path), []), (scope_of("/livez"), []))]
+    assert statuses == [200, 200]
+
+
+def test_the_environment_is_what_wsgi_says_it_is() -> None:
+    headers = [
+        *((b"host", b"shop"), (b"content-type", b"text/plain"), (b"x-two", b"a"), (b"x-two", b"b")),
+        (b"idempotency-key", b"\xff"),
+    ]
+    environ = environ_of(scope_of("/a b/\N{HANGUL SYLLABLE GA}", headers=headers, method="GET"))
+    environ.pop("wsgi.input")
+    assert environ == {
+        "REQUEST_METHOD": "GET",
+        "SCRIPT_NAME": "",
+        "PATH_INFO": "/a b/\N{HANGUL SYLLABLE GA}".encode().decode("latin-1"),
+        "QUERY_STRING": "a=1",
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "8000",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.9",
+        "wsgi.url_scheme": "http",
+        "HTTP_HOST": "shop",
+        "CONTENT_TYPE": "text/plain",
+        "HTTP_X_TWO": "a,b",
+        "HTTP_IDEMPOTENCY_KEY": "\xff",
+    }
