@@ -277,9 +277,9 @@ KAFKA_TOPIC_RETENTION_HOURS = env.int("KAFKA_TOPIC_RETENTION_HOURS", default=168
 KAFKA_TOPIC_REPLICATION = env.int("KAFKA_TOPIC_REPLICATION", default=1)
 """Copies of every message; 3 in production, on as many brokers. What `manage.py create_topics` makes topics with."""
 EVENT_SOURCE = env.str("EVENT_SOURCE", default="/commerce")
-OUTBOX_DISPATCH_IN_WEB = env.bool("OUTBOX_DISPATCH_IN_WEB", default=True)
+OUTBOX_DISPATCH_IN_WEB = env.bool("OUTBOX_DISPATCH_IN_WEB", default=False)
 OUTBOX_BATCH_SIZE = env.int("OUTBOX_BATCH_SIZE", default=500)
-OUTBOX_POLL_SECONDS = env.float("OUTBOX_POLL_SECONDS", default=0.5)
+OUTBOX_POLL_SECONDS = env.float("OUTBOX_POLL_SECONDS", default=0.1)
 OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=12)
 OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
 """How long delivered messages are kept, with the log of their calls, before relay_outbox purges them; 0: for ever."""

@@ -508,9 +508,8 @@ class TestTheLead:
         def sleep(_seconds: float) -> None:
             member.done = True
 
-        clock = mock.Mock(monotonic=time.monotonic, sleep=sleep)
         looks = mock.patch.object(Queue, "_next_members", side_effect=[[], AssertionError("It looks again at once.")])
-        with looks, mock.patch.object(group_commit, "time", clock):
+        with looks, mock.patch.object(group_commit, "sleep", sleep):
             queue._lead(member)
         assert queue._leaders == 0
 
