@@ -1,7 +1,6 @@
 """Group commit: writes share a transaction, and what happens to one of them is no business of the others."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
