@@ -197,7 +197,7 @@ def test_turns_pass_from_task_to_task(run: Callable[..., list[Any]]) -> None:
             waiting.sleep(0.002)
             order.append(number)
 
-    run(*(lambda number=number: visit(number) for number in range(4)))  # type: ignore[misc]
+    run(*(lambda number=number: visit(number) for number in range(4)))
     assert order == [0, 0, 1, 1, 2, 2, 3, 3]
     assert turns._lines == {}
 
