@@ -138,7 +138,7 @@ class _Connections:
         while self._idle:
             try:
                 connection = self._idle.pop()
-                if not connection.can_read():
+                if not wait_for(connection._sock.fileno(), READABLE, 0):
                     return connection
                 connection.disconnect()
             except IndexError:

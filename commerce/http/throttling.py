@@ -7,6 +7,7 @@ import hashlib
 import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import ClassVar
 
 from django.conf import settings
@@ -24,6 +25,9 @@ _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 3_600
 # One customer of an IPv6 network has all the addresses of such a prefix.
 _IPV6_PREFIX = 64
+
+limit_of = cache(Limit)
+"""The settings' limits, made once: making one takes longer than asking whether it is reached."""
 
 
 class _Throttle(BaseThrottle):
@@ -51,10 +55,11 @@ class Writes(_Throttle):
         # Endpoints without a caller have limits of their own.
         if request.method in SAFE_METHODS or not isinstance(request.user, Caller):
             return True
-        return self._judge(take_often(Counter(self.limit(), str(request.user.id))))
+        limit = self.limit()
+        return limit.per_second <= 0 or self._judge(take_often(Counter(limit, str(request.user.id))))
 
     def limit(self) -> Limit:
-        return Limit(self.what, settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE)
+        return limit_of(self.what, settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE)
 
 
 class CouponIssues(Writes):
@@ -63,7 +68,7 @@ class CouponIssues(Writes):
     what = "coupon-issues"
 
     def limit(self) -> Limit:
-        return Limit(self.what, settings.COUPON_ISSUES_PER_SECOND, settings.COUPON_ISSUES_AT_ONCE)
+        return limit_of(self.what, settings.COUPON_ISSUES_PER_SECOND, settings.COUPON_ISSUES_AT_ONCE)
 
 
 class Refreshes(_Throttle):
