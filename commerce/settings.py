@@ -210,7 +210,28 @@ _database_url = required("DATABASE_URL", "postgresql://user:password@host:5432/n
 if not _database_url.startswith(("postgresql://", "postgres://")):
     # Said here, without its value: the library would take it, or print it with its password.
     raise ImproperlyConfigured("DATABASE_URL is not of the form postgresql://user:password@host:5432/name.")
+DATABASE_POOLED = env.bool("DATABASE_POOLED", default=False)
+"""Whether DATABASE_URL leads through a connection pooler that gives each transaction another session (PgBouncer with
+`pool_mode = transaction`). Nothing is then kept in a session, and the role has to have the time limits below."""
+DATABASE_LOCK_TIMEOUT_MS = env.int("DATABASE_LOCK_TIMEOUT_MS", default=2_000)
+DATABASE_STATEMENT_TIMEOUT_MS = env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=5_000)
+DATABASE_IDLE_TIMEOUT_MS = env.int("DATABASE_IDLE_TIMEOUT_MS", default=5_000)
+"""How long a transaction may be idle."""
+
 _database: dict[str, Any] = env.db_url_config(_database_url)
+_database_options: dict[str, Any] = {
+    "connect_timeout": 2,
+    # Statements of a hot path are planned once per connection, not once per call.
+    "server_side_binding": True,
+    "prepare_threshold": None if DATABASE_POOLED else 3,
+    **_database.get("OPTIONS", {}),
+}
+if not DATABASE_POOLED:
+    # What DATABASE_URL says itself comes last and wins.
+    _database_options["options"] = (
+        f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_MS} -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_MS}"
+        f" -c idle_in_transaction_session_timeout={DATABASE_IDLE_TIMEOUT_MS} {_database_options.get('options', '')}"
+    ).rstrip()
 DATABASES = {
     "default": {
         **_database,
@@ -218,18 +239,8 @@ DATABASES = {
         # Connections are kept for the life of their thread; the health check costs no round trip (see the engine).
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            **_database.get("OPTIONS", {}),
-            "connect_timeout": 2,
-            # Statements of a hot path are planned once per connection, not once per call.
-            "server_side_binding": True,
-            "prepare_threshold": 3,
-            "options": (
-                f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', default=2_000)}"
-                f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', default=5_000)}"
-                f" -c idle_in_transaction_session_timeout={env.int('DATABASE_IDLE_TIMEOUT_MS', default=5_000)}"
-            ),
-        },
+        "DISABLE_SERVER_SIDE_CURSORS": DATABASE_POOLED,
+        "OPTIONS": _database_options,
     }
 }
 

@@ -23,6 +23,7 @@ from commerce.embedded.redis import Redis
 from commerce.http import ready_pages
 from commerce.http.handler import ShopHandler
 from commerce.http.ready_pages import ReadyPages
+from commerce.outbox import sole
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
 from tests.breaking import resume
@@ -39,9 +40,10 @@ def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session", autouse=True)
 def _connections_of_writes() -> Iterator[None]:
-    """They are kept from test to test, and closed at the end."""
+    """They are kept from test to test, and closed at the end; those of dispatchers too."""
     yield
     close_idle_connections()
+    sole.close_idle_connections()
 
 
 @pytest.fixture(autouse=True)

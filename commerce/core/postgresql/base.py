@@ -11,11 +11,14 @@ from django.db.backends.postgresql import base
 from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 
+from commerce.core.postgresql.server import require_suitable
 from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
     """PostgreSQL over connections that live as long as their thread, or are borrowed for a request."""
+
+    _is_server_suitable = False
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -47,6 +50,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection = super().get_new_connection(conn_params)
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection
+
+    def init_connection_state(self) -> None:
+        """Refuse a server that the shop cannot work on, before its first statement. Once in each process."""
+        super().init_connection_state()
+        if not DatabaseWrapper._is_server_suitable:
+            require_suitable(self.connection)
+            DatabaseWrapper._is_server_suitable = True
 
     def give_back(self) -> None:
         """End the loan of a connection, which goes on to the next request if it can be used."""
