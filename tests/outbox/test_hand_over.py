@@ -17,6 +17,7 @@ from commerce.outbox.dispatcher_thread import DispatcherThread
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sole import sole_dispatcher
+from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import read_topic, tell, waiting
@@ -149,7 +150,7 @@ class TestSync:
 
     def test_the_platform_knows_when_the_order_returns(self, partner: Partner) -> None:
         order = self.order()
-        assert partner.keys == [f"order-completed:{order.pk}"]
+        assert partner.keys == [order_completed(order).id]
         assert waiting(DATA_PLATFORM) == []
         assert Dispatcher(DATA_PLATFORM).drain().sent == 0
 
