@@ -22,9 +22,6 @@ APPLICATION_NAME = "commerce-dispatcher"
 """As which PostgreSQL lists the connections that hold the locks."""
 
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
-# In place of the limit for transactions that wait for Python: this one waits for a destination.
-LIMIT = "SELECT set_config('idle_in_transaction_session_timeout', %s, true)"
-LOOK = Statement("SELECT 1")
 ROLLBACK = Statement("ROLLBACK")
 
 _ANSWER_SECONDS = 5.0
@@ -37,8 +34,9 @@ _SPARE_SECONDS = 30.0
 class DispatcherLock:
     """The lock of one destination, held."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, limit: Statement) -> None:
         self._pipeline = pipeline
+        self._limit = limit
         self._seen_at = time.monotonic()
 
     def is_held(self) -> bool:
@@ -47,8 +45,8 @@ class DispatcherLock:
             return False
         if time.monotonic() > self._seen_at + _LOOK_SECONDS:
             try:
-                self._pipeline.run([LOOK], deadline=time.monotonic() + _ANSWER_SECONDS)
-            except psycopg.OperationalError:
+                self._pipeline.run([self._limit], deadline=time.monotonic() + _ANSWER_SECONDS)
+            except psycopg.Error:
                 return False
             self._seen_at = time.monotonic()
         return True
@@ -61,20 +59,22 @@ def sole_dispatcher(destination: str) -> Iterator[DispatcherLock | None]:
     Raises django.db.Error where the database fails.
     """
     key = f"outbox:{destination}:dispatcher".encode()
-    limit = Statement(LIMIT, (b"%d" % (1_000 * _idle_seconds()),))
+    # In place of the limit for transactions that wait for Python. It is the last statement, also when the lock is
+    # looked at again, because a SELECT would keep its snapshot until the next one.
+    limit = Statement(f"SET LOCAL idle_in_transaction_session_timeout = {1_000 * _idle_seconds():.0f}")
     with connection.wrap_database_errors:
         pipeline = _connections.take()
-        *_, [(is_ours,)] = pipeline.run(
-            [BEGIN, limit, Statement(TRY_LOCK, (key,))], deadline=time.monotonic() + _ANSWER_SECONDS
+        _, [(is_ours,)], _ = pipeline.run(
+            [BEGIN, Statement(TRY_LOCK, (key,)), limit], deadline=time.monotonic() + _ANSWER_SECONDS
         )
     try:
-        yield DispatcherLock(pipeline) if is_ours else None
+        yield DispatcherLock(pipeline, limit) if is_ours else None
     except BaseException:
         pipeline.close()
         raise
     try:
         pipeline.run([ROLLBACK], deadline=time.monotonic() + _ANSWER_SECONDS)
-    except psycopg.OperationalError:
+    except psycopg.Error:
         # The lock ends with the connection, which is closed.
         return
     _connections.give_back(pipeline)
