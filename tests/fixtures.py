@@ -38,9 +38,9 @@ def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
     return OWN_POSTGRES in os.environ or bool(request.config.getvalue("reuse_db"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _connections_of_writes() -> Iterator[None]:
-    """They are kept from test to test, and closed at the end; those of dispatchers too."""
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Connections of writes and dispatchers are kept from test to test, and closed before the database is dropped."""
     yield
     close_idle_connections()
     sole.close_idle_connections()
