@@ -65,7 +65,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         (shared, slot), self._borrowed = self._borrowed, None
         connection, self.connection = self.connection, None
         try:
-            idle = connection is not None and connection.info.transaction_status == TransactionStatus.IDLE
+            # A connection on which PostgreSQL has failed may lead to a server that is no primary any more.
+            idle = (
+                connection is not None
+                and not self.errors_occurred
+                and connection.info.transaction_status == TransactionStatus.IDLE
+            )
             if connection is not None and not idle:
                 connection.close()
             slot.connection = connection if idle else None
