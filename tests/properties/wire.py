@@ -94,6 +94,7 @@ class Wire:
     def messages(self, fact: Fact) -> list[JSON]:
         """One for each destination."""
         happened_at, event_body = self._told(fact)
+        assert happened_at is not None
         kind = _KIND.get(fact.type, "order")
         return [
             {
