@@ -3,6 +3,7 @@
 Nothing else reads the environment. Unsafe or missing values stop the process with a sentence that says what to set.
 """
 
+import math
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from commerce.back_office import site
+from commerce.core.redis_urls import beside, read_address
 from commerce.embedded.environment import embedded_environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -20,7 +22,26 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 for _name, _value in embedded_environment().items():
     os.environ.setdefault(_name, _value)
 
-env = environ.Env()
+
+class Environment(environ.Env):
+    """The environment. A number that is none stops the process with a sentence, which does not show the value."""
+
+    def get_value(
+        self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
+    ) -> Any:
+        text = os.environ.get(var)
+        if cast not in (int, float) or text is None:
+            return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
+        try:
+            number = cast(text)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var} is not a number.") from error
+        if not math.isfinite(number):
+            raise ImproperlyConfigured(f"{var} is not a finite number.")
+        return number
+
+
+env = Environment()
 
 
 def required(name: str, what: str) -> str:
@@ -213,7 +234,28 @@ _database_url = required("DATABASE_URL", "postgresql://user:password@host:5432/n
 if not _database_url.startswith(("postgresql://", "postgres://")):
     # Said here, without its value: the library would take it, or print it with its password.
     raise ImproperlyConfigured("DATABASE_URL is not of the form postgresql://user:password@host:5432/name.")
+DATABASE_POOLED = env.bool("DATABASE_POOLED", default=False)
+"""Whether DATABASE_URL leads through a connection pooler that gives each transaction another session (PgBouncer with
+`pool_mode = transaction`). Nothing is then kept in a session, and the role has to have the time limits below."""
+DATABASE_LOCK_TIMEOUT_MS = env.int("DATABASE_LOCK_TIMEOUT_MS", default=2_000)
+DATABASE_STATEMENT_TIMEOUT_MS = env.int("DATABASE_STATEMENT_TIMEOUT_MS", default=5_000)
+DATABASE_IDLE_TIMEOUT_MS = env.int("DATABASE_IDLE_TIMEOUT_MS", default=5_000)
+"""How long a transaction may be idle."""
+
 _database: dict[str, Any] = env.db_url_config(_database_url)
+_database_options: dict[str, Any] = {
+    "connect_timeout": 2,
+    # Statements of a hot path are planned once per connection, not once per call.
+    "server_side_binding": True,
+    "prepare_threshold": None if DATABASE_POOLED else 3,
+    **_database.get("OPTIONS", {}),
+}
+if not DATABASE_POOLED:
+    # What DATABASE_URL says itself comes last and wins.
+    _database_options["options"] = (
+        f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_MS} -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_MS}"
+        f" -c idle_in_transaction_session_timeout={DATABASE_IDLE_TIMEOUT_MS} {_database_options.get('options', '')}"
+    ).rstrip()
 DATABASES = {
     "default": {
         **_database,
@@ -221,33 +263,25 @@ DATABASES = {
         # Connections are kept for the life of their thread; the health check costs no round trip (see the engine).
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {
-            **_database.get("OPTIONS", {}),
-            "connect_timeout": 2,
-            # Statements of a hot path are planned once per connection, not once per call.
-            "server_side_binding": True,
-            "prepare_threshold": 3,
-            "options": (
-                f"-c lock_timeout={env.int('DATABASE_LOCK_TIMEOUT_MS', default=2_000)}"
-                f" -c statement_timeout={env.int('DATABASE_STATEMENT_TIMEOUT_MS', default=5_000)}"
-                f" -c idle_in_transaction_session_timeout={env.int('DATABASE_IDLE_TIMEOUT_MS', default=5_000)}"
-            ),
-        },
+        "DISABLE_SERVER_SIDE_CURSORS": DATABASE_POOLED,
+        "OPTIONS": _database_options,
     }
 }
 
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
 REDIS_URL = env.str("REDIS_URL", default="redis://127.0.0.1:6379/0")
-LOCK_REDIS_URL = env.str("LOCK_REDIS_URL", default="") or REDIS_URL.rsplit("/", 1)[0] + "/1"
+LOCK_REDIS_URL = env.str("LOCK_REDIS_URL", default="") or beside("REDIS_URL", REDIS_URL)
 """Locks live apart from the cache, in a database that never evicts (`maxmemory-policy noeviction`)."""
 
 
-def _redis(url: str) -> dict[str, Any]:
+def _redis(name: str, url: str) -> dict[str, Any]:
+    address = read_address(name, url)
     return {
         "BACKEND": "django_redis.cache.RedisCache",
-        "LOCATION": url,
+        "LOCATION": address.location,
         "OPTIONS": {
+            **address.options(),
             "SOCKET_CONNECT_TIMEOUT": env.float("REDIS_TIMEOUT_SECONDS", default=0.5),
             "SOCKET_TIMEOUT": env.float("REDIS_TIMEOUT_SECONDS", default=0.5),
             # redis-py's default of several retries would make a command happen twice and a request hang.
@@ -256,7 +290,7 @@ def _redis(url: str) -> dict[str, Any]:
     }
 
 
-CACHES = {"default": _redis(REDIS_URL), "locks": _redis(LOCK_REDIS_URL)}
+CACHES = {"default": _redis("REDIS_URL", REDIS_URL), "locks": _redis("LOCK_REDIS_URL", LOCK_REDIS_URL)}
 
 LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=5.0)
 """How long what a dead process held stays locked. Nothing rests on it but the length of the queue at the database."""

@@ -10,12 +10,12 @@ from typing import Any
 
 import orjson
 
+from commerce.outbox.publish import event_id, short_event_id
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
 from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 from stats.errors import UnreadableEvent
 
 ORDER_EVENTS = (ORDER_COMPLETED, ORDER_CANCELLED)
-LONGEST_EVENT_ID = 80
 _SIGNS = {ORDER_COMPLETED: 1, ORDER_CANCELLED: -1}
 _LARGEST_ID = 2**63 - 1
 
@@ -25,8 +25,17 @@ class OrderEvent:
     """What one event changes: units by product id, on the day of the order. A cancel takes units away."""
 
     event_id: str
+    """As it came."""
     day: date
     units: Mapping[int, int]
+    order_id: int
+    full_id: str
+    """`commerce.outbox.publish.event_id` of the fact. An older event came with the short one."""
+
+    @property
+    def other_id(self) -> str:
+        """The id under which the same fact may have been counted as well."""
+        return self.full_id.rpartition(":")[0] if self.event_id == self.full_id else self.full_id
 
 
 def read_order_event(payload: bytes) -> OrderEvent:
@@ -36,12 +45,18 @@ def read_order_event(payload: bytes) -> OrderEvent:
     except ValueError as error:
         raise UnreadableEvent(f"Not JSON: {error}") from error
     try:
-        sign = _SIGNS[event["type"]]
+        kind = event["type"]
+        sign = _SIGNS[kind]
         order = event["data"]
         units = _units(order["items"], sign)
+        created_at = datetime.fromisoformat(order["createdAt"])
+        order_id = _whole(order["id"], _LARGEST_ID)
+        occurred_at = created_at if kind == ORDER_COMPLETED else datetime.fromisoformat(order["cancelledAt"])
+        full_id = event_id(kind, order_id, occurred_at)
+        if event["id"] not in (full_id, short_event_id(kind, order_id)):
+            raise ValueError(f"{event['id']!r} is not the event of order {order_id}")
         # As it stands there: the order's time is told in the shop's zone, whatever zone this process has.
-        day = datetime.fromisoformat(order["createdAt"]).date()
-        return OrderEvent(_identifier(event["id"]), day, units)
+        return OrderEvent(event["id"], created_at.date(), units, order_id, full_id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableEvent(f"Not an order event: {type(error).__name__}: {error}") from error
 
@@ -60,10 +75,4 @@ def _units(items: Any, sign: int) -> dict[int, int]:
 def _whole(value: Any, largest: int) -> int:
     if type(value) is not int or not 1 <= value <= largest:
         raise ValueError(f"{value!r} is not a whole number from 1 to {largest}")
-    return value
-
-
-def _identifier(value: Any) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= LONGEST_EVENT_ID or "\0" in value:
-        raise ValueError(f"{value!r} is not an event id")
     return value

@@ -5,7 +5,7 @@ changes an order.
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -14,6 +14,8 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
 
 from commerce.core import sql
+from commerce.outbox.publish import event_id_sql, short_event_id_sql
+from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
 from stats.events import OrderEvent
 from stats.models import DeadLetter
 
@@ -26,7 +28,9 @@ COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 # Sorted, so that two consumers with the same events wait for each other and never in a circle.
 RECORD_EVENTS = """
     INSERT INTO processed_event (event_id)
-    SELECT event_id FROM unnest(%s::text[]) AS event_id ORDER BY event_id
+    SELECT event_id FROM unnest(%s::text[], %s::text[]) AS told (event_id, other_id)
+    WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = other_id OFFSET 0)
+    ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING event_id
 """
@@ -39,6 +43,15 @@ ADD_UNITS = """
     ON CONFLICT (date, product_id) DO UPDATE SET quantity_sold = product_stat.quantity_sold + EXCLUDED.quantity_sold
 """
 
+_COMPLETED = event_id_sql(ORDER_COMPLETED, "id", "created_at")
+_CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
+
+# A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
+KNOWN_FACTS = f"""
+    SELECT full_id FROM unnest(%s::text[], %s::bigint[]) AS told (full_id, order_id)
+    JOIN "order" ON id = order_id AND (full_id = {_COMPLETED} OR full_id = {_CANCELLED})
+"""  # noqa: S608  # our own text
+
 # Foreign keys are checked at COMMIT otherwise, when it is too late to tell who broke one.
 CHECK_AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
 
@@ -48,9 +61,10 @@ _LETTERS_AT_ONCE = 100
 # One statement is one snapshot: the orders that are counted are exactly those whose events are recorded.
 # A day costs what the day holds, however much lies around it: its orders' ids bound the items that are read, and
 # OFFSET 0 keeps the planner from hashing every event ever recorded in order to look up those of one day.
-_DAY = """
+_DAY = f"""
     WITH placed AS (
-        SELECT id, status FROM "order" WHERE ordered_date = %(day)s AND status IN ('COMPLETED', 'CANCELLED')
+        SELECT id, status, created_at, cancelled_at FROM "order"
+        WHERE ordered_date = %(day)s AND status IN ('COMPLETED', 'CANCELLED')
     ), sold AS (
         SELECT product_id, sum(quantity) AS quantity
         FROM order_item JOIN placed ON placed.id = order_item.order_id
@@ -64,14 +78,15 @@ _DAY = """
         FROM sold FULL JOIN stat USING (product_id)
         WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
     ), told AS (
-        SELECT 'order-completed:' || id AS event_id FROM placed
+        SELECT {_COMPLETED} AS event_id, {short_event_id_sql(ORDER_COMPLETED, "id")} AS short_id FROM placed
         UNION ALL
-        SELECT 'order-cancelled:' || id FROM placed WHERE status = 'CANCELLED'
+        SELECT {_CANCELLED}, {short_event_id_sql(ORDER_CANCELLED, "id")} FROM placed WHERE status = 'CANCELLED'
     ), unrecorded AS (
         SELECT event_id FROM told
         WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.event_id OFFSET 0)
+          AND NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.short_id OFFSET 0)
     )
-"""
+"""  # noqa: S608  # our own text
 _ANSWER = """
     SELECT product_id, counted, correct, (SELECT count(*) FROM unrecorded)
     FROM (VALUES (1)) AS always LEFT JOIN difference ON true
@@ -126,6 +141,17 @@ class DayComparison:
         return sum(difference.correct for difference in self.differences)
 
 
+def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
+    """The names of events whose order, or whose cancellation, this database does not have."""
+    if not events:
+        return []
+    told = [
+        list(column) for column in zip(*((event.full_id, event.order_id) for event in events.values()), strict=True)
+    ]
+    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, told)}
+    return [name for name, event in events.items() if event.full_id not in known]
+
+
 def count_orders(events: Sequence[OrderEvent]) -> int:
     """Add the units of every event that has not been counted before, and return how many those were.
 
@@ -136,7 +162,8 @@ def count_orders(events: Sequence[OrderEvent]) -> int:
         return 0
     by_id = {event.event_id: event for event in events}
     sql.execute(COUNT_WITH_OTHERS, [COUNTING])
-    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [list(by_id)])]
+    others = [event.other_id for event in by_id.values()]
+    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [list(by_id), others])]
     units: dict[tuple[date, int], int] = defaultdict(int)
     for event_id in new_ids:
         event = by_id[event_id]

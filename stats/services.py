@@ -85,15 +85,17 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
 
     Raises django.db.Error where the database is away; nothing is counted or parked then.
     """
-    events, unreadable = _read(payloads)
+    events, left_out = _read(payloads)
+    for name in operations.unknown_facts(events):
+        left_out[name] = f"This database has no such fact: {events.pop(name).full_id}"
     try:
         with transaction.atomic(durable=True):
             new = operations.count_orders(list(events.values()))
-            park(unreadable)
-        counted = Counted(new, len(events) - new, unreadable)
+            park(left_out)
+        counted = Counted(new, len(events) - new, left_out)
     except (IntegrityError, DataError):
         # One of them does not fit the tables, such as a product that never existed. Which one takes a second attempt.
-        counted = _count_what_fits(events, unreadable, park)
+        counted = _count_what_fits(events, left_out, park)
     _tell(counted)
     return counted
 

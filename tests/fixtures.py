@@ -23,6 +23,7 @@ from commerce.embedded.redis import Redis
 from commerce.http import ready_pages
 from commerce.http.handler import ShopHandler
 from commerce.http.ready_pages import ReadyPages
+from commerce.outbox import sole
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
 from tests.breaking import resume
@@ -37,11 +38,12 @@ def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
     return OWN_POSTGRES in os.environ or bool(request.config.getvalue("reuse_db"))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _connections_of_writes() -> Iterator[None]:
-    """They are kept from test to test, and closed at the end."""
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """Connections of writes and dispatchers are kept from test to test, and closed before the database is dropped."""
     yield
     close_idle_connections()
+    sole.close_idle_connections()
 
 
 @pytest.fixture(autouse=True)

@@ -1,14 +1,17 @@
 """What staff need: rights to adjust and to export, and indexes to look by.
 
-A payment writes one of them, that of the ledger's time, at its end. The ledger is locked against writing while they
-are built, a few seconds for millions of entries.
+A payment writes one of them, that of the ledger's time, at its end. They are built while the shop goes on, outside a
+transaction: one that locked the ledger and then the accounts would meet charges, which lock them the other way round.
 """
 
 from django.db import migrations, models
 from django.db.models.functions import Upper
 
+from commerce.core.postgresql.migrations import AddIndexConcurrently
+
 
 class Migration(migrations.Migration):
+    atomic = False
     dependencies = [("auth", "0012_alter_user_first_name_max_length"), ("balances", "0003_ledger_is_chained")]
 
     operations = [
@@ -32,12 +35,12 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "users",
             },
         ),
-        migrations.AddIndex("ledgerentry", models.Index(fields=["created_at"], name="user_balance_tx_time")),
-        migrations.AddIndex(
+        AddIndexConcurrently("ledgerentry", models.Index(fields=["created_at"], name="user_balance_tx_time")),
+        AddIndexConcurrently(
             "ledgerentry",
             models.Index(
                 condition=models.Q(("type", "ADJUSTMENT")), fields=["created_at"], name="user_balance_tx_adjustments"
             ),
         ),
-        migrations.AddIndex("user", models.Index(Upper("email"), name="user_email")),
+        AddIndexConcurrently("user", models.Index(Upper("email"), name="user_email")),
     ]

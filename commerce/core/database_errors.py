@@ -11,6 +11,8 @@ from commerce.core.sql import sqlstate
 LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
 SERIALIZATION_FAILURE = "40001"
+READ_ONLY = "25006"
+"""The server is a standby, or was made read-only. psycopg calls that an internal error as well."""
 IDLED_IN_TRANSACTION = "25P03"
 """PostgreSQL has ended a transaction whose process was stopped for longer than it may idle. psycopg calls that an
 internal error, not an operational one."""
@@ -26,6 +28,6 @@ def unavailable(error: Exception) -> Unavailable | None:
         SERIALIZATION_FAILURE,
     ):
         return LockTimeout()
-    if isinstance(error, OperationalError | InterfaceError) or sqlstate(error) == IDLED_IN_TRANSACTION:
+    if isinstance(error, OperationalError | InterfaceError) or sqlstate(error) in (IDLED_IN_TRANSACTION, READ_ONLY):
         return ServiceUnavailable()
     return None

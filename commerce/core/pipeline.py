@@ -8,11 +8,12 @@ about fifty.
 
 import time
 from collections.abc import Iterable
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from typing import Any, NamedTuple
 
 import psycopg
+from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg import pq
 from psycopg.adapt import Transformer
@@ -28,6 +29,11 @@ APPLICATION_NAME = "commerce-writes"
 # All statements here look up a few rows by a key. PostgreSQL cannot know how few: it takes the JSON of a group for a
 # hundred rows, and would then read small tables as a whole, with all the dead rows that many updates leave in them.
 _BY_INDEX = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+# The same for one transaction, where a pooler keeps the options of a connection from the server.
+_BY_INDEX_IN_TRANSACTION = (
+    b"SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
+    b" set_config('enable_mergejoin', 'off', true)"
+)
 
 _FAILED = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.PIPELINE_ABORTED, pq.ExecStatus.BAD_RESPONSE)
 
@@ -48,15 +54,18 @@ class NoAnswer(psycopg.OperationalError):
 
 
 class Pipeline:
-    """One connection, used by one group at a time. Each statement is planned once per connection."""
+    """One connection, used by one group at a time. Each statement is planned once per connection, or, behind a
+    transaction pooler (`DATABASE_POOLED`), each time that it is sent.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, application_name: str = APPLICATION_NAME) -> None:
         """Connect. Raises psycopg.OperationalError."""
         django_connection = connections.create_connection(DEFAULT_DB_ALIAS)
         parameters = django_connection.get_connection_params()
-        parameters.update(
-            autocommit=True, application_name=APPLICATION_NAME, options=parameters.get("options", "") + _BY_INDEX
-        )
+        parameters.update(autocommit=True, application_name=application_name)
+        self._is_pooled = settings.DATABASE_POOLED
+        if not self._is_pooled:
+            parameters["options"] = parameters.get("options", "") + _BY_INDEX
         self._connection: psycopg.Connection = in_thread(partial(django_connection.get_new_connection, parameters))
         self._libpq = self._connection.pgconn
         self._libpq.enter_pipeline_mode()
@@ -105,15 +114,23 @@ class Pipeline:
 
     def _send(self, statement: Statement) -> int:
         """Queue one statement and return how many results it will have."""
+        if self._is_pooled:
+            return self._send_unnamed(statement)
         name = self._names.get(statement.sql)
         if name is not None:
             self._libpq.send_query_prepared(name, statement.parameters)
             return 1
         name = self._names[statement.sql] = b"s%d" % next(self._numbers)
-        parts = statement.sql.split("%s")
-        text = parts[0] + "".join(f"${number}{part}" for number, part in enumerate(parts[1:], 1))
-        self._libpq.send_prepare(name, text.encode())
+        self._libpq.send_prepare(name, _numbered(statement.sql))
         self._libpq.send_query_prepared(name, statement.parameters)
+        return 2
+
+    def _send_unnamed(self, statement: Statement) -> int:
+        """Queue a statement that leaves nothing behind in the session, which the next transaction may not get again."""
+        self._libpq.send_query_params(_numbered(statement.sql), statement.parameters)
+        if statement is not BEGIN:
+            return 1
+        self._libpq.send_query_params(_BY_INDEX_IN_TRANSACTION, ())
         return 2
 
     def _flush(self, deadline: float) -> None:
@@ -148,3 +165,10 @@ class Pipeline:
             return []
         self._rows_of.set_pgresult(result)
         return self._rows_of.load_rows(0, result.ntuples, tuple)
+
+
+@cache
+def _numbered(sql: str) -> bytes:
+    """The statement with its parameters as PostgreSQL writes them: `$1`, `$2`."""
+    parts = sql.split("%s")
+    return (parts[0] + "".join(f"${number}{part}" for number, part in enumerate(parts[1:], 1))).encode()

@@ -16,7 +16,7 @@ from django.conf import settings
 from django_redis import get_redis_connection
 from redis import Redis
 from redis.connection import ConnectionPool
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from commerce.core import metrics
@@ -113,6 +113,10 @@ class RedisService:
     def _failed(self, error: RedisError) -> RedisAway:
         self._paused_until = time.monotonic() + settings.REDIS_PAUSE_SECONDS
         metrics.REDIS_FAILURES.labels(self.alias).inc()
+        if "READONLY" in str(error) or isinstance(error, ReadOnlyError):
+            # The server is a replica now. Every other connection leads to it too.
+            self._connections.drop()
+            self.client.connection_pool.disconnect()
         logger.warning(
             "Redis %s does not answer (%s); doing without for %ss", self.alias, error, settings.REDIS_PAUSE_SECONDS
         )
@@ -154,6 +158,12 @@ class _Connections:
 
     def give_back(self, connection: Any) -> None:
         self._idle.append(connection)
+
+    def drop(self) -> None:
+        """Close those that are not in use."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            connection.disconnect()
 
 
 @lru_cache

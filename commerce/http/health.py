@@ -9,10 +9,11 @@ from functools import wraps
 from pathlib import Path
 
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
+from redis import Redis
 from rest_framework.exceptions import MethodNotAllowed
 
 from commerce.core import redis, sql
@@ -22,6 +23,7 @@ from commerce.http.problems import problem_response
 from commerce.outbox.sinks import kafka
 
 KAFKA_TIMEOUT_SECONDS = 0.5
+PROBE_KEY = "readyz"
 AWAY = (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway)
 """What a probe raises when its part does not answer."""
 
@@ -54,6 +56,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
     parts = {
         "database": _state(ask_database),
         "redis": _state(ask_locks),
+        "cache": _state(ask_cache),
         "kafka": _state(ask_kafka),
     }
     ready = parts["database"] == "up" and not is_ending()
@@ -85,22 +88,37 @@ def _forget_the_dead(folder: Path) -> None:
 def _state(ask: Callable[[], object]) -> str:
     try:
         ask()
+    except ReadOnly:
+        return "read-only"
     except AWAY:
         return "down"
     return "up"
 
 
+class ReadOnly(DatabaseError):
+    """PostgreSQL answers, and takes no writes: it is a standby, or was made read-only."""
+
+
 def ask_database() -> None:
-    """Return when PostgreSQL answers on the connection of this thread. Raises one of `AWAY`, like all of these."""
-    sql.fetch_one("SELECT 1")
+    """Return when PostgreSQL takes writes on the connection of this thread. Raises one of `AWAY`, like all of these."""
+    row = sql.fetch_one("SELECT current_setting('transaction_read_only')::boolean")
+    if row and row[0]:
+        # The next probe connects anew, perhaps to the new primary.
+        connection.close()
+        raise ReadOnly
 
 
 def ask_locks() -> None:
-    redis.locks.call(lambda client: client.ping())
+    redis.locks.call(_write)
 
 
 def ask_cache() -> None:
-    redis.cache.call(lambda client: client.ping())
+    redis.cache.call(_write)
+
+
+def _write(client: Redis) -> object:
+    """A replica, and a server whose memory is full, answer a PING."""
+    return client.set(PROBE_KEY, 1, px=1_000)
 
 
 def ask_kafka() -> None:

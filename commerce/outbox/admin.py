@@ -21,6 +21,7 @@ from commerce.outbox import hand_over
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
 from commerce.outbox.resend import send_again
 from commerce.outbox.routes import event_types_to, is_switched_on
+from commerce.outbox.search import EventSearch
 from commerce.outbox.sinks.base import known_destinations
 from commerce.outbox.status import switched_on_destinations
 from commerce.staff_pages.display import label
@@ -121,13 +122,14 @@ class DeliveryRows(ReadOnlyRows):
 
 
 @admin.register(OutboxMessage)
-class OutboxMessageAdmin(ReadOnly):
+class OutboxMessageAdmin(EventSearch, ReadOnly):
     """One event for one destination."""
 
     list_display = ("id", "event_id", "destination", "state", "attempts", "short_error", "age", "next_attempt")
     list_display_links = ("id", "event_id")
     list_filter = (StateFilter, DestinationFilter, TypeFilter)
-    search_fields = ("event_id__exact", "aggregate_id__exact")
+    search_fields = ("event_id__exact",)
+    other_fields = ("aggregate_id",)
     search_help_text = _("An event, such as order-completed:1, or a user's number.")
     ordering = ("-id",)
     actions = ("send_again",)
@@ -186,7 +188,7 @@ class OutboxMessageAdmin(ReadOnly):
 
 
 @admin.register(DeliveryAttempt)
-class DeliveryAttemptAdmin(ReadOnly):
+class DeliveryAttemptAdmin(EventSearch, ReadOnly):
     """One call to the data platform."""
 
     list_display = ("id", "message", "attempted_at", "how_it_ended", "http_status", "duration_ms", "short_error")
@@ -194,6 +196,7 @@ class DeliveryAttemptAdmin(ReadOnly):
     list_filter = (("outcome", ChoicesDropdownFilter), AnswerFilter)
     list_select_related = ("message",)
     search_fields = ("message__event_id__exact",)
+    event_field = "message__event_id"
     search_help_text = _("An event, such as order-completed:1.")
     ordering = ("-id",)
     fields = ("message", "destination", "attempted_at", "duration_ms", "http_status", "how_it_ended", "whole_error")

@@ -1,14 +1,14 @@
 """Emptying the outbox: from rows that wait to messages that arrived.
 
-Owns who may drain a destination, in which order, and when a failure is tried again. Never holds a database
-transaction while it waits for the network, and never knows how a destination is reached (`commerce.outbox.sinks`).
+Owns which message goes first and when a failure is tried again. While it waits for the network it holds no row and no
+snapshot, only the lock of its destination (`commerce.outbox.sole`). Never knows how a destination is reached
+(`commerce.outbox.sinks`).
 """
 
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,14 +19,11 @@ from commerce.core import metrics, sql
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.record import Verdict, record
 from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
+from commerce.outbox.sole import sole_dispatcher
 
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 0.5
-
-# Session locks, not transaction locks: they last while the network is waited for, and end with the connection.
-TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
-UNLOCK = "SELECT pg_advisory_unlock(hashtextextended(%s, 0))"
 
 # By state, never by `id > last`: a lower id may be committed after a higher one.
 # BETWEEN, not `=`: with the destination fixed, the primary key would serve ORDER BY id as well, and after an outage the
@@ -96,7 +93,6 @@ class Dispatcher:
 
     def __init__(self, destination: str) -> None:
         self.destination = destination
-        self._lock_name = f"outbox:{destination}:dispatcher"
         self._times_away = 0
         self._paused_until = 0.0
 
@@ -115,10 +111,10 @@ class Dispatcher:
         if self.pause_seconds() > 0:
             return Drained()
         sent = failed = 0
-        with self._sole() as alone:
-            if not alone:
+        with sole_dispatcher(self.destination) as lock:
+            if lock is None:
                 return Drained(elsewhere=True)
-            while not stopping() and (batch := self._due()):
+            while not stopping() and lock.is_held() and (batch := self._due()):
                 outcomes = self._deliver(batch)
                 failed_now = sum(isinstance(outcome, Failure) for outcome in outcomes.values())
                 sent += len(outcomes) - failed_now
@@ -161,20 +157,6 @@ class Dispatcher:
         if row is None or row[0] == 0:
             return None
         return max(row[1] or 0.0, self.pause_seconds())
-
-    @contextmanager
-    def _sole(self) -> Iterator[bool]:
-        row = sql.fetch_one(TRY_LOCK, [self._lock_name])
-        if not (row and row[0]):
-            yield False
-            return
-        try:
-            yield True
-        except BaseException:
-            # Ends the lock with the session, whatever state the connection is in.
-            connection.close()
-            raise
-        sql.fetch_one(UNLOCK, [self._lock_name])
 
     def _due(self) -> list[Message]:
         statement = DUE_IN_ORDER if self.sink.keeps_order else DUE

@@ -46,7 +46,8 @@ class OutboxMessage(models.Model):
                 condition=Q(sent_at__isnull=True, parked_at__isnull=True, attempts__gt=0),
             ),
             models.Index(fields=["parked_at"], name="outbox_message_parked", condition=Q(parked_at__isnull=False)),
-            models.Index(fields=["event_id"], name="outbox_message_event"),
+            # Staff search by the beginning of an id, which an index of a language's collation does not serve.
+            models.Index(fields=["event_id"], name="outbox_message_event_id", opclasses=["text_pattern_ops"]),
             # What a purge takes, and in which order.
             models.Index(fields=["sent_at"], name="outbox_message_sent", condition=Q(sent_at__isnull=False)),
         ]

@@ -39,7 +39,8 @@ RETRY_PARKED = """
         SELECT id FROM outbox_message
         WHERE parked_at IS NOT NULL AND sent_at IS NULL AND id > %(after)s
           AND (%(destination)s::text IS NULL OR destination = %(destination)s::text)
-          AND (%(event_ids)s::text[] IS NULL OR event_id = ANY(%(event_ids)s::text[]))
+          AND (%(event_ids)s::text[] IS NULL OR event_id = ANY(%(event_ids)s::text[])
+               OR split_part(event_id, ':', 1) || ':' || split_part(event_id, ':', 2) = ANY(%(event_ids)s::text[]))
         ORDER BY id
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED

@@ -19,6 +19,7 @@ from balances.selectors import ledger_of_order
 from commerce.audit.models import StaffAction
 from commerce.audit.record import actions_on
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
+from commerce.outbox.publish import event_id, short_event_id
 from commerce.outbox.selectors import PARKED, SENT, WAITING, deliveries_of, messages_of, state_of
 from commerce.staff_pages.display import won, won_moved
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
@@ -121,8 +122,12 @@ def _entry(entry: "LedgerEntry") -> Moment:
 
 
 def _event_ids(order: Order, entries: "Iterable[LedgerEntry]") -> list[str]:
-    of_order = [f"{event_type}:{order.pk}" for event_type in (ORDER_COMPLETED, ORDER_CANCELLED)]
-    return [*of_order, *(f"{BALANCE_CHANGED}:{entry.pk}" for entry in entries)]
+    facts = [
+        (ORDER_COMPLETED, order.pk, order.created_at),
+        (ORDER_CANCELLED, order.pk, order.cancelled_at or order.created_at),
+        *((BALANCE_CHANGED, entry.pk, entry.created_at) for entry in entries),
+    ]
+    return [each for kind, number, at in facts for each in (event_id(kind, number, at), short_event_id(kind, number))]
 
 
 def _told(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
@@ -132,8 +137,8 @@ def _told(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
     for message in messages_of(event_ids):
         by_event.setdefault(message.event_id, []).append(message)
     # In the order of the shop's steps: rows of one statement have no order of their own.
-    for event_id, messages in ((each, by_event[each]) for each in event_ids if each in by_event):
-        title = _("Event %(event)s") % {"event": event_id}
+    for each, messages in ((each, by_event[each]) for each in event_ids if each in by_event):
+        title = _("Event %(event)s") % {"event": each}
         errors = [message.last_error for message in messages if message.last_error and message.sent_at is None]
         yield Moment(messages[0].created_at, "outbox", title, "; ".join(errors), marks=[*map(_mark, messages)])
     if by_event and may("outbox.view_deliveryattempt"):

@@ -16,6 +16,7 @@ from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
 from commerce.audit.record import Staff
+from commerce.outbox.search import EventSearch
 from commerce.staff_pages.pages import ReadOnly, staff_id
 from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Replay, replay_dead_letter
@@ -27,7 +28,7 @@ STATES = ((WAITING, _("waiting")), (REPLAYED, _("replayed")))
 
 
 @admin.register(ProcessedEvent)
-class ProcessedEventAdmin(ReadOnly):
+class ProcessedEventAdmin(EventSearch, ReadOnly):
     """Order events that have been counted."""
 
     list_display = ("event_id", "processed_at")

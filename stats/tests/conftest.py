@@ -9,6 +9,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,7 @@ from pytest_django import Settings
 
 from commerce.core import sql
 from commerce.outbox.models import OutboxMessage
+from commerce.outbox.publish import event_id
 from commerce.outbox.routes import KAFKA
 from commerce.outbox.sinks.base import Message, sink_of
 from commerce.outbox.sinks.kafka_source import KafkaSource, Received
@@ -154,6 +156,13 @@ def move_order_to_day(order_id: int, day: str) -> None:
     )
     sql.execute(
         "UPDATE outbox_message SET payload ="
-        " jsonb_set(payload::jsonb, '{data,createdAt}', to_jsonb(%s::text))::text WHERE event_id = ANY(%s)",
-        [placed_at, [f"order-completed:{order_id}", f"order-cancelled:{order_id}"]],
+        " jsonb_set(payload::jsonb, '{data,createdAt}', to_jsonb(%s::text))::text"
+        " WHERE event_id LIKE ANY(%s)",
+        [placed_at, [f"order-completed:{order_id}:%", f"order-cancelled:{order_id}:%"]],
+    )
+    told = event_id("order-completed", order_id, datetime.fromisoformat(placed_at))
+    sql.execute(
+        "UPDATE outbox_message SET event_id = %s, payload = jsonb_set(payload::jsonb, '{id}', to_jsonb(%s::text))::text"
+        " WHERE event_id LIKE %s",
+        [told, told, f"order-completed:{order_id}:%"],
     )

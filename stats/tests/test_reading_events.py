@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from stats.errors import UnreadableEvent
 from stats.events import OrderEvent, read_order_event
 
+FULL_ID = "order-completed:7:1772377800000000"
+
 
 def told(**changes: Any) -> dict[str, Any]:
     """An order event as the contract describes it, with some of its fields changed."""
     return {
         "specversion": "1.0",
-        "id": "order-completed:7",
+        "id": FULL_ID,
         "source": "/commerce",
         "type": "order-completed",
         "time": "2026-03-02T00:10:00+09:00",
@@ -38,16 +40,25 @@ def read(event: Any) -> OrderEvent:
 
 
 def test_a_completed_order_adds_its_units() -> None:
-    assert read(told()) == OrderEvent("order-completed:7", date(2026, 3, 2), {1: 2, 9: 1})
+    assert read(told()) == OrderEvent(FULL_ID, date(2026, 3, 2), {1: 2, 9: 1}, 7, FULL_ID)
 
 
 def test_a_cancelled_order_takes_them_away_on_the_day_of_the_order() -> None:
-    cancelled = told(type="order-cancelled", id="order-cancelled:7", time="2026-03-09T10:00:00+09:00")
-    assert read(cancelled) == OrderEvent("order-cancelled:7", date(2026, 3, 2), {1: -2, 9: -1})
+    full_id = "order-cancelled:7:1773018000000000"
+    data = told()["data"] | {"cancelledAt": "2026-03-09T10:00:00+09:00"}
+    cancelled = told(type="order-cancelled", id=full_id, time="2026-03-09T10:00:00+09:00", data=data)
+    assert read(cancelled) == OrderEvent(full_id, date(2026, 3, 2), {1: -2, 9: -1}, 7, full_id)
+
+
+def test_an_older_event_has_an_id_without_its_time() -> None:
+    event = read(told(id="order-completed:7"))
+    assert (event.event_id, event.full_id, event.other_id) == ("order-completed:7", FULL_ID, FULL_ID)
+    assert read(told()).other_id == "order-completed:7"
 
 
 def test_the_day_is_the_one_written_there_whatever_zone_it_is_in() -> None:
-    assert read(with_data(createdAt="2026-03-02T23:59:59.999999-11:00")).day == date(2026, 3, 2)
+    late = with_data(createdAt="2026-03-02T23:59:59.999999-11:00") | {"id": "order-completed:7"}
+    assert read(late).day == date(2026, 3, 2)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{", b"NaN", b'"order-completed"', b"[]", b"null", b"17"])
@@ -63,8 +74,9 @@ def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
         told(type=["order-completed"]),
         told(id=7),
         told(id=""),
-        told(id="x" * 81),
-        told(id="order\0"),
+        told(id="order-completed:8"),
+        told(id="order-completed:7:1772377800000001"),
+        with_data(id="7"),
         told(data=None),
         told(data=[]),
         with_data(createdAt=None),

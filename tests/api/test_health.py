@@ -1,13 +1,19 @@
 """`/livez`, `/readyz` and `/metrics`, for those who run the shop."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
+from commerce.core import redis, sql
+from commerce.core.group_commit import close_idle_connections
+from commerce.embedded.redis import Redis
 from commerce.outbox.sinks import kafka
 from tests.breaking import growth_of
+from tests.factories import UserFactory
 from tests.shop_state import statements
 from tests.shopper import Shopper
 
@@ -24,7 +30,7 @@ def test_the_process_is_up_and_asks_nobody() -> None:
 def test_the_shop_is_ready_with_all_its_parts() -> None:
     response = Client().get("/readyz")
     assert response.status_code == 200
-    assert response.json() == {"status": "ready", "database": "up", "redis": "up", "kafka": "up"}
+    assert response.json() == {"status": "ready", "database": "up", "redis": "up", "cache": "up", "kafka": "up"}
 
 
 def test_without_kafka_the_shop_is_ready_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +50,7 @@ def test_a_server_that_will_end_is_not_ready_and_ends_each_connection(tmp_path: 
     (tmp_path / "ending").touch()
     response = Client().get("/readyz")
     assert (response.status_code, response.headers["Connection"]) == (503, "close")
-    assert response.json() == {"status": "not ready", "database": "up", "redis": "up", "kafka": "up"}
+    assert response.json() == {"status": "not ready", "database": "up", "redis": "up", "cache": "up", "kafka": "up"}
     served = Client().get("/api/products")
     assert (served.status_code, served.headers["Connection"]) == (200, "close")
 
@@ -74,3 +80,41 @@ def test_the_metrics_count_requests_by_route_not_by_address() -> None:
     lines = [line for line in response.content.decode().splitlines() if line.startswith(counter + "{")]
     assert any('status="404"' in line and "productId" in line for line in lines)
     assert not any("/1" in line for line in lines)
+
+
+@pytest.fixture
+def read_only() -> Iterator[None]:
+    """New sessions take no writes, as those of a standby."""
+    name = connection.settings_dict["NAME"]
+    sql.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    connection.close()
+    close_idle_connections()
+    yield
+    sql.execute("SET default_transaction_read_only = off")
+    sql.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    connection.close()
+    close_idle_connections()
+
+
+class TestReadOnly:
+    """PostgreSQL that takes no writes."""
+
+    def test_the_shop_is_not_ready_and_says_so(self, read_only: None) -> None:
+        response = Client().get("/readyz")
+        assert (response.status_code, response.json()["database"]) == (503, "read-only")
+
+    def test_a_write_is_unavailable_and_a_read_is_not(self, request: pytest.FixtureRequest) -> None:
+        shopper = Shopper(UserFactory())
+        request.getfixturevalue("read_only")
+        charged = shopper.post("/api/balance/charge", {"amount": 1})
+        assert charged.outcome == (503, "service_unavailable")
+        assert charged.headers["Retry-After"] == "2"
+        assert shopper.get("/api/users/orders").status == 200
+
+
+@pytest.mark.parametrize(("part", "service"), [("redis", redis.locks), ("cache", redis.cache)])
+def test_a_redis_that_takes_no_writes_is_down(part: str, service: redis.RedisService, own_redis: Redis) -> None:
+    assert Client().get("/readyz").json()[part] == "up"
+    service.client.config_set("maxmemory", 1)
+    response = Client().get("/readyz")
+    assert (response.status_code, response.json()[part]) == (200, "down")

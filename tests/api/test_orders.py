@@ -16,6 +16,7 @@ from orders.models import Order
 from products import services
 from products.models import Product, StockMovement
 from products.rules import HIGHEST_PRICE_WON
+from tests.events import completed_id
 from tests.factories import (
     CouponFactory,
     ProductFactory,
@@ -127,7 +128,7 @@ class TestPlacing:
             message = told["order-completed", destination]
             event = json.loads(message.payload)
             assert event["data"] == placed
-            assert (event["id"], event["type"]) == (f"order-completed:{placed['id']}", "order-completed")
+            assert (event["id"], event["type"]) == (completed_id(placed), "order-completed")
             assert (message.event_id, message.aggregate_id) == (event["id"], str(user.pk))
 
     def test_without_a_data_platform_nothing_is_owed_to_it(self, user: User, pen: Product, settings: Settings) -> None:

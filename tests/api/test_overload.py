@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import connection
+from django.db import InternalError, connection
 from django.test import RequestFactory
 
 from commerce.core.postgresql.base import give_back_connections
@@ -151,6 +151,24 @@ def test_a_transaction_that_was_left_open_does_not_reach_the_next_request(shared
     [(backend_id, autocommit)] = together([ask])
     assert backend_id != left
     assert autocommit
+
+
+def test_a_connection_on_which_postgresql_failed_is_not_handed_on(shared: SharedConnections) -> None:
+    """The server may be a standby since."""
+
+    def fail() -> int:
+        with shared_by_requests(shared, give_back):
+            used = backend()
+            with pytest.raises(InternalError), connection.cursor() as cursor:
+                cursor.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'read_only_sql_transaction'; END $$")
+            return used
+
+    def ask() -> int:
+        with shared_by_requests(shared, give_back):
+            return backend()
+
+    [failed_on] = together([fail])
+    assert together([ask]) != [failed_on]
 
 
 def test_a_request_that_dies_gives_its_connection_back(shared: SharedConnections) -> None:

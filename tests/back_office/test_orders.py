@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from balances.events import balance_changed
 from balances.models import LedgerEntry, User
 from commerce.audit.record import Staff as Colleague
 from commerce.core import sql
@@ -13,6 +14,7 @@ from commerce.idempotency.once import Once
 from commerce.outbox.models import OutboxMessage
 from coupons.models import UserCoupon
 from orders.admin import searching
+from orders.events import order_cancelled, order_completed
 from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product, StockMovement
@@ -276,10 +278,10 @@ class TestThePageOfAnOrder:
             ("Cancelled and refunded by hana", "The pens leak."),
         ]
         assert [moment.title for moment in moments if moment.title.startswith("Event")] == [
-            f"Event order-completed:{order.pk}",
-            f"Event balance-changed:{payment.pk}",
-            f"Event order-cancelled:{order.pk}",
-            f"Event balance-changed:{refund.pk}",
+            f"Event {order_completed(order).id}",
+            f"Event {balance_changed(payment).id}",
+            f"Event {order_cancelled(Order.objects.get(pk=order.pk)).id}",
+            f"Event {balance_changed(refund).id}",
         ]
         assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
 
@@ -318,7 +320,7 @@ class TestThePageOfAnOrder:
                 [platform.pk, number, status, outcome, error],
             )
         moments = clerk.get(PAGE, order.pk).context["timeline"]
-        (event,) = [moment for moment in moments if moment.title == f"Event order-completed:{order.pk}"]
+        (event,) = [moment for moment in moments if moment.title == f"Event {order_completed(order).id}"]
         assert event.detail == "HTTP 500"
         assert {(mark.text, mark.colour) for mark in event.marks} == {
             ("kafka: sent", "success"),
@@ -326,9 +328,9 @@ class TestThePageOfAnOrder:
         }
         calls = [moment for moment in moments if moment.icon == "local_shipping"]
         assert [(call.title, call.detail, call.marks[0].text) for call in calls] == [
-            (f"Call to data-platform: order-completed:{order.pk}", "HTTP 500 · 12 ms · Sorry", "refused"),
+            (f"Call to data-platform: {order_completed(order).id}", "HTTP 500 · 12 ms · Sorry", "refused"),
             (
-                f"Call to data-platform: order-completed:{order.pk}",
+                f"Call to data-platform: {order_completed(order).id}",
                 "no HTTP status · 12 ms · timed out",
                 "no answer",
             ),

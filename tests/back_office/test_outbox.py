@@ -155,6 +155,7 @@ def test_the_log_can_be_narrowed(to_data_platform: OutboxMessage) -> None:
     assert shown(status="3") == []
     assert shown(status="²") == [200, 503], "what no filter offers is ignored"
     assert shown(q=to_data_platform.event_id) == [200, 503]
+    assert shown(q=to_data_platform.event_id.rpartition(":")[0]) == [200, 503], "the number of the order is enough"
     assert shown(q="order-completed:0") == []
 
 

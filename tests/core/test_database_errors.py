@@ -20,6 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ("query_canceled", ServiceUnavailable),
         ("admin_shutdown", ServiceUnavailable),
         ("cannot_connect_now", ServiceUnavailable),
+        ("read_only_sql_transaction", ServiceUnavailable),
         ("lock_not_available", LockTimeout),
         ("deadlock_detected", LockTimeout),
         ("serialization_failure", LockTimeout),

@@ -90,3 +90,22 @@ def test_a_forked_process_makes_connections_of_its_own(monkeypatch: pytest.Monke
     redis.cache.read("key")
     [childs] = connections()
     assert childs not in parents
+
+
+def test_connections_to_a_server_that_became_a_replica_are_dropped(own_redis: Redis, settings: Settings) -> None:
+    """After a fail-over behind one name all kept connections lead to the old primary."""
+    settings.REDIS_PAUSE_SECONDS = 0.0
+    kept = [redis.locks._connections.take() for _ in range(3)]
+    for each in kept:
+        redis.locks._connections.give_back(each)
+    redis.locks.client.replicaof("127.0.0.1", 1)
+    try:
+        with pytest.raises(RedisAway):
+            redis.locks.run_script("return redis.call('set', KEYS[1], 1)", ["a"], [])
+        assert redis.locks._connections._idle == []
+        assert [each._sock for each in kept] == [None] * 3
+        with pytest.raises(RedisAway):
+            redis.locks.call(lambda client: client.set("a", 1))
+        assert {each._sock for each in redis.locks.client.connection_pool._available_connections} == {None}
+    finally:
+        redis.locks.client.replicaof("NO", "ONE")

@@ -15,6 +15,7 @@ import requests
 
 from tests.embedded.processes import is_alive, wait_for
 from tests.embedded.stack import Stack
+from tests.events import completed_id
 
 
 @pytest.fixture
@@ -30,6 +31,7 @@ def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(s
         "status": "ready",
         "database": "up",
         "redis": "up",
+        "cache": "up",
         "kafka": "up",
     }
     assert f"{web}/api/docs" in stack.printed()
@@ -47,7 +49,7 @@ def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(s
     assert (order.status_code, order.json()["status"]) == (200, "COMPLETED")
 
     events = run["data_platform_url"].replace("/orders", "/events")
-    key = f"order-completed:{order.json()['id']}"
+    key = completed_id(order.json())
     wait_for(lambda: key in {event["key"] for event in requests.get(events, timeout=10).json()["events"]})
 
     # Another terminal, without settings; exit code 0 says that every invariant holds.

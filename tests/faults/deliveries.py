@@ -6,6 +6,7 @@ Owns the questions; never waits and never delivers.
 from collections.abc import Callable
 
 from commerce.core import sql
+from tests.events import completed_id
 from tests.faults.fault import Run
 
 _ARRIVED_SECONDS = 0.5
@@ -37,7 +38,7 @@ def _sells_and(run: Run, arrived: Callable[[str], bool]) -> bool:
     call = run.probe()
     if call.status != 200:
         return False
-    event_id = f"order-completed:{call.json['id']}"
+    event_id = completed_id(call.json)
     return run.wait_until(lambda: arrived(event_id), seconds=_ARRIVED_SECONDS)
 
 

@@ -18,6 +18,7 @@ from orders.events import order_as_json
 from orders.models import Order
 from orders.selectors import with_lines
 from tests import documented
+from tests.events import cancelled_id, completed_id
 from tests.faults.history import READ, Call, Outcome, unresolved
 from tests.faults.scene import Scene
 
@@ -53,8 +54,8 @@ def broken_invariants(*, quiet_system: bool) -> list[str]:
 
 def not_reported(calls: Sequence[Call], reported: set[str]) -> list[str]:
     """Acknowledged orders and cancels that the data platform has not got."""
-    words = {"order": "order-completed", "cancel": "order-cancelled"}
-    due = {f"{words[call.kind]}:{call.json['id']}" for call in _acknowledged(calls) if call.kind in words}
+    ids = {"order": completed_id, "cancel": cancelled_id}
+    due = {ids[call.kind](call.json) for call in _acknowledged(calls) if call.kind in ids}
     return _shortened(f"{event} never reached the data platform" for event in sorted(due - reported))
 
 

@@ -7,19 +7,22 @@ import time
 from collections.abc import Callable
 
 from commerce.core import sql
+from commerce.outbox.publish import event_id_sql
 
 LONGEST_SECONDS = 120.0
 _LOOK_SECONDS = 0.1
 
-UNDER_WAY = """
+_COMPLETED = event_id_sql("order-completed", "id", "created_at")
+_CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
+UNDER_WAY = f"""
     SELECT (SELECT count(*) FROM outbox_message WHERE sent_at IS NULL AND parked_at IS NULL),
            (SELECT count(*) FROM (
-                SELECT 'order-completed:' || id AS event_id FROM "order" WHERE completed_at IS NOT NULL
+                SELECT {_COMPLETED} AS event_id FROM "order" WHERE completed_at IS NOT NULL
                 UNION ALL
-                SELECT 'order-cancelled:' || id FROM "order" WHERE cancelled_at IS NOT NULL
+                SELECT {_CANCELLED} FROM "order" WHERE cancelled_at IS NOT NULL
             ) AS due
             WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = due.event_id))
-"""
+"""  # noqa: S608  # our own text
 
 
 def under_way() -> tuple[int, int]:

@@ -13,6 +13,7 @@ from balances.models import LedgerEntry, User
 from commerce.idempotency.models import IdempotencyKey
 from coupons.models import Coupon
 from products.models import Product
+from tests.events import cancelled_id, completed_id
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
 from tests.faults.history import Call, Outcome, unresolved
 from tests.faults.judge import judge, not_reported
@@ -220,9 +221,8 @@ def test_finds_an_acknowledged_order_that_is_not_found_when_it_is_read(mina: Use
 def test_finds_what_the_data_platform_never_got(ask: Ask, pen: Product) -> None:
     placed = ask("order", "/api/orders", order_body(pen), key="a")
     cancelled = ask("cancel", f"/api/orders/{placed.json['id']}/cancel", key="b")
-    completed = f"order-completed:{placed.json['id']}"
-    (sentence,) = not_reported([placed, cancelled], {completed})
-    assert sentence == f"order-cancelled:{placed.json['id']} never reached the data platform"
+    (sentence,) = not_reported([placed, cancelled], {completed_id(placed.json)})
+    assert sentence == f"{cancelled_id(cancelled.json)} never reached the data platform"
 
 
 def test_finds_a_lock_without_an_end() -> None:

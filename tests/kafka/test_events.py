@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from balances.models import LedgerEntry, User
+from commerce.outbox.publish import event_id
 from coupons.models import UserCoupon
 from orders.models import Order
 from tests.factories import CouponFactory, ProductFactory, UserFactory
@@ -82,7 +83,7 @@ def test_every_event_has_the_documented_envelope_key_and_header(told: Told) -> N
             data = event["data"]
             assert set(event) == ENVELOPE
             assert event["specversion"] == "1.0"
-            assert event["id"] == f"{event_type}:{data[identifier]}"
+            assert event["id"] == event_id(event_type, data[identifier], datetime.fromisoformat(event["time"]))
             assert event["source"] == "/commerce"
             assert event["type"] == event_type
             assert event["subject"] == f"{aggregate}/{data[identifier]}"

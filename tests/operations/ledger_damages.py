@@ -81,7 +81,7 @@ LEDGER_DAMAGES = (
         "the last entry is taken away",
         """
         DELETE FROM user_balance_tx WHERE id = {third};
-        DELETE FROM outbox_message WHERE event_id = 'balance-changed:{third}';
+        DELETE FROM outbox_message WHERE event_id LIKE 'balance-changed:{third}:%%';
         UPDATE "user" SET balance = 30000 WHERE id = {sora}
         """,
         "user {sora}: the head is not that of ledger entry {second}, the newest",
@@ -90,9 +90,7 @@ LEDGER_DAMAGES = (
         "all entries are taken away",
         """
         DELETE FROM user_balance_tx WHERE user_id = {sora};
-        DELETE FROM outbox_message WHERE event_id IN (
-            'balance-changed:{first}', 'balance-changed:{second}', 'balance-changed:{third}'
-        );
+        DELETE FROM outbox_message WHERE event_id ~ '^balance-changed:({first}|{second}|{third}):';
         UPDATE "user" SET balance = 0 WHERE id = {sora}
         """,
         "user {sora}: the head is not that of an empty ledger",

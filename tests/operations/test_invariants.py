@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from commerce.core import sql
 from commerce.invariants.check import INVARIANTS, invariants, violation_of
 from commerce.invariants.events import NOTHING_IDLES
+from orders.events import order_completed
 from tests.operations.busy_shop import BusyShop, busy_shop
 from tests.operations.damages import DAMAGES, Damage
 
@@ -64,7 +65,7 @@ def test_facts_under_way_are_no_violation_of_a_live_shop(shop: BusyShop) -> None
 
 
 def test_facts_older_than_the_oldest_kept_delivery_may_have_been_purged(shop: BusyShop) -> None:
-    told = f"order-completed:{shop.last.pk}"
+    told = order_completed(shop.last).id
     sql.execute("DELETE FROM outbox_message WHERE event_id = %s AND destination = 'kafka'", [told])
     assert list(broken()) == ["facts_are_told"]
     sql.execute("UPDATE outbox_message SET sent_at = now() + interval '1 hour'")

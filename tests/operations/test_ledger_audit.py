@@ -71,7 +71,9 @@ def test_an_unaltered_ledger_passes(shop: BusyShop) -> None:
 @pytest.mark.parametrize("damage", LEDGER_DAMAGES, ids=lambda damage: damage.name.replace(" ", "-"))
 def test_an_altered_ledger_is_found_by_its_hashes_alone(shop: BusyShop, damage: LedgerDamage) -> None:
     names = do(damage, shop)
-    assert broken_without_hashing() == []
+    # The time of an entry is part of its event's id as well.
+    also_by = {"events_tell_facts", "facts_are_told"} if "created_at" in damage.sql else set()
+    assert set(broken_without_hashing()) <= also_by
     violation = altered_ledgers()
     assert violation is not None
     finding = damage.finding.format(**names)

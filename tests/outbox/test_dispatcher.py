@@ -10,6 +10,7 @@ from threading import Barrier, Event
 from typing import Any
 
 import pytest
+from django.conf import settings as configured
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
@@ -17,7 +18,7 @@ from pytest_django import Settings
 
 from commerce.core import sql
 from commerce.embedded.broker import Broker
-from commerce.outbox import dispatcher
+from commerce.outbox import dispatcher, sole
 from commerce.outbox.dispatcher import Dispatcher, Drained, backoff_seconds
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
@@ -131,8 +132,7 @@ class TestOneAtATime:
             assert sent == [event_id for event_id in told if event_id in sent]
 
     def test_without_the_lock_both_send_the_same(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(dispatcher, "TRY_LOCK", "SELECT %s <> ''")
-        monkeypatch.setattr(dispatcher, "UNLOCK", "SELECT %s")
+        monkeypatch.setattr(sole, "TRY_LOCK", "SELECT %s <> ''")
         settings.EVENT_SINKS = f"{__name__}.MEETING"
         sink_of.cache_clear()
         try:
@@ -161,17 +161,17 @@ class TestOneAtATime:
             hold.set()
             assert slow.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
 
-    def test_no_transaction_is_open_while_the_network_is_used(self, partner: Partner) -> None:
+    def test_no_snapshot_is_kept_while_the_network_is_used(self, partner: Partner) -> None:
+        """The transaction that holds the lock has read and written nothing, so it holds back no vacuum."""
         tell_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
             wait_until(lambda: partner.calls, "the call")
             rows = sql.fetch_all(
-                "SELECT state FROM pg_stat_activity WHERE datname = current_database()"
-                " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+                "SELECT application_name, backend_xid IS NULL AND backend_xmin IS NULL FROM pg_stat_activity"
+                " WHERE datname = current_database() AND state = 'idle in transaction'"
             )
-            assert ("idle in transaction",) not in rows
-            assert ("idle",) in rows
+            assert rows == [(sole.APPLICATION_NAME, True)]
             hold.set()
             drain.result(timeout=PATIENCE_SECONDS)
 
@@ -179,12 +179,35 @@ class TestOneAtATime:
         with transaction.atomic(), pytest.raises(RuntimeError, match="no transaction"):
             Dispatcher(KAFKA).drain()
 
+    def test_a_dispatcher_whose_lock_is_gone_begins_no_other_batch(self, settings: Settings, partner: Partner) -> None:
+        tell_data_platform(times=3)
+        settings.OUTBOX_BATCH_SIZE = 1
+        partner.hold = hold = Event()
+        with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
+            wait_until(lambda: partner.calls, "the first call")
+            sql.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s",
+                [sole.APPLICATION_NAME],
+            )
+            hold.set()
+            assert drain.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
+        assert len(waiting(DATA_PLATFORM)) == 2
+
+    def test_a_dispatcher_that_is_frozen_loses_the_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sole, "_SPARE_SECONDS", 0.1)
+        monkeypatch.setattr(configured, "DATA_PLATFORM_TIMEOUT_SECONDS", 0.0)
+        with sole.sole_dispatcher(KAFKA) as lock:
+            assert lock is not None
+            tell()
+            wait_until(lambda: Dispatcher(KAFKA).drain() == Drained(sent=1), "another dispatcher to have it")
+            assert not lock.is_held()
+
     def test_the_lock_goes_with_the_connection(self) -> None:
         """A dispatcher that dies between two lines leaves nothing locked."""
 
         def die() -> None:
-            with Dispatcher(KAFKA)._sole() as alone:
-                assert alone
+            with sole.sole_dispatcher(KAFKA) as lock:
+                assert lock
                 raise KeyboardInterrupt
 
         tell()
@@ -344,4 +367,4 @@ class TestFailures:
         tell(times=30)
         with statements() as ran:
             assert Dispatcher(KAFKA).drain() == Drained(sent=30)
-        assert [statement.split()[0] for statement in ran] == ["SELECT", "WITH", "UPDATE", "WITH", "SELECT"]
+        assert [statement.split()[0] for statement in ran] == ["WITH", "UPDATE", "WITH"]

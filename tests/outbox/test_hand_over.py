@@ -16,6 +16,8 @@ from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.dispatcher_thread import DispatcherThread
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from commerce.outbox.sole import sole_dispatcher
+from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import read_topic, tell, waiting
@@ -82,8 +84,8 @@ class TestOwnDispatcher:
         assert partner.keys == [event_id, event_id]
 
     def test_a_message_committed_while_another_process_drains_does_not_wait_for_a_poll(self) -> None:
-        with Dispatcher(KAFKA)._sole() as alone:
-            assert alone
+        with sole_dispatcher(KAFKA) as lock:
+            assert lock
             tell()
             [thread] = threads_of(KAFKA)
             assert isinstance(thread, DispatcherThread)
@@ -148,7 +150,7 @@ class TestSync:
 
     def test_the_platform_knows_when_the_order_returns(self, partner: Partner) -> None:
         order = self.order()
-        assert partner.keys == [f"order-completed:{order.pk}"]
+        assert partner.keys == [order_completed(order).id]
         assert waiting(DATA_PLATFORM) == []
         assert Dispatcher(DATA_PLATFORM).drain().sent == 0
 

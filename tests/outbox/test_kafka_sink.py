@@ -12,6 +12,7 @@ from commerce.outbox.routes import KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Failure, Message
 from commerce.outbox.sinks.kafka import KafkaAway, KafkaSink
+from orders.events import order_completed
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import read_topic
 
@@ -37,7 +38,7 @@ def test_an_order_is_told_as_a_cloud_event_keyed_by_its_user() -> None:
     assert event.pop("data")["id"] == order.pk
     assert event == {
         "specversion": "1.0",
-        "id": f"order-completed:{order.pk}",
+        "id": order_completed(order).id,
         "source": "/commerce",
         "type": "order-completed",
         "subject": f"order/{order.pk}",

@@ -6,6 +6,7 @@ Owns that wording for the tests; never uses the shop's own serializers or events
 from datetime import datetime
 from typing import Any
 
+from commerce.outbox.publish import event_id
 from tests.properties.model_shop import JSON, Entry, Fact, Held, ModelShop, Offer, Purchase
 
 STATUS_OF = {
@@ -93,17 +94,18 @@ class Wire:
     def messages(self, fact: Fact) -> list[JSON]:
         """One for each destination."""
         happened_at, event_body = self._told(fact)
+        assert happened_at is not None
         kind = _KIND.get(fact.type, "order")
         return [
             {
-                "event_id": f"{fact.type}:{fact.about.id}",
+                "event_id": event_id(fact.type, fact.about.id, happened_at),
                 "type": fact.type,
                 "aggregate_type": kind,
                 "aggregate_id": str(fact.about.user_id),
                 "destination": destination,
                 "payload": {
                     "specversion": "1.0",
-                    "id": f"{fact.type}:{fact.about.id}",
+                    "id": event_id(fact.type, fact.about.id, happened_at),
                     "source": "/commerce",
                     "type": fact.type,
                     "subject": f"{kind}/{fact.about.id}",

@@ -88,6 +88,30 @@ def test_a_limit_that_is_none_is_refused(variables: dict[str, str]) -> None:
     assert refusal(**variables).startswith("django.core.exceptions.ImproperlyConfigured")
 
 
+@pytest.mark.parametrize("name", ["WEB_CONNECTIONS", "REDIS_TIMEOUT_SECONDS", "DATABASE_LOCK_TIMEOUT_MS"])
+def test_a_number_that_is_none_is_refused_without_showing_it(name: str) -> None:
+    said = refusal(**{name: "pa55"})
+    assert said == f"django.core.exceptions.ImproperlyConfigured: {name} is not a number."
+
+
+def test_a_number_without_an_end_is_refused() -> None:
+    assert "LOCK_WAIT_SECONDS is not a finite number" in refusal(LOCK_WAIT_SECONDS="inf")
+
+
+@pytest.mark.parametrize("name", ["REDIS_URL", "LOCK_REDIS_URL"])
+def test_a_redis_cluster_is_refused(name: str) -> None:
+    assert f"{name} names a Redis Cluster" in refusal(**{name: "redis+cluster://:pa55@127.0.0.1:7000"})
+
+
+def test_options_of_the_database_url_are_kept() -> None:
+    url = "postgresql://shop:pa55@127.0.0.1:1/shop?connect_timeout=7&options=-c%20work_mem%3D64MB"
+    code = "from commerce.settings import DATABASES as d; print(d['default']['OPTIONS'])"
+    printed = run([sys.executable, "-c", code], DATABASE_URL=url).stdout
+    assert "'connect_timeout': 7" in printed
+    assert "-c lock_timeout=2000" in printed
+    assert "-c work_mem=64MB" in printed
+
+
 def test_the_defaults_are_the_safe_ones() -> None:
     code = (
         "from commerce import settings as s;"

@@ -18,6 +18,7 @@ from psycopg.pq import TransactionStatus
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import Ready, Wait
 
+from commerce.core.postgresql.server import require_suitable
 from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request, shared_by_requests
 from commerce.core.waiting import READABLE, WRITABLE, current_task, in_thread, wait_for
 
@@ -45,6 +46,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     # Where Django looks for `connect`, and for the classes of errors.
     Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})
+    _is_server_suitable = False
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -77,6 +79,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         connection.adapters.register_dumper(int, Int8Dumper)
         return connection
 
+    def init_connection_state(self) -> None:
+        """Refuse a server that the shop cannot work on, before its first statement. Once in each process."""
+        super().init_connection_state()
+        if not DatabaseWrapper._is_server_suitable:
+            require_suitable(self.connection)
+            DatabaseWrapper._is_server_suitable = True
+
     def give_back(self) -> None:
         """End the loan of a connection, which goes on to the next request if it can be used."""
         if self._borrowed is None:
@@ -84,7 +93,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         (shared, slot), self._borrowed = self._borrowed, None
         connection, self.connection = self.connection, None
         try:
-            idle = connection is not None and connection.info.transaction_status == TransactionStatus.IDLE
+            # A connection on which PostgreSQL has failed may lead to a server that is no primary any more.
+            idle = (
+                connection is not None
+                and not self.errors_occurred
+                and connection.info.transaction_status == TransactionStatus.IDLE
+            )
             if connection is not None and not idle:
                 connection.close()
             slot.connection = connection if idle else None

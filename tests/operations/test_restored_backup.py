@@ -1,0 +1,97 @@
+"""After a backup was restored the same numbers are given again, while the outside remembers what they were before."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from balances.models import User
+from commerce.core import sql
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.routes import KAFKA
+from orders.models import Order
+from products.models import Product
+from stats.models import ProductStat
+from stats.services import backfill_product_stats, count_messages
+from tests.factories import CouponFactory, ProductFactory, UserFactory, issued, order_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+_TABLES = (
+    *("user", "product", "coupon", "user_coupon", "order", "order_item", "user_balance_tx", "stock_movement"),
+    *("outbox_message", "processed_event", "product_stat"),
+)
+
+
+@pytest.fixture
+def restore() -> Iterator[Callable[[], None]]:
+    """Puts tables and sequences back to where they were at the first call of the fixture's `backup`."""
+    numbers = dict(sql.fetch_all("SELECT sequencename, coalesce(last_value, 1) FROM pg_sequences", []))
+    for table in _TABLES:
+        sql.execute(f'CREATE TEMPORARY TABLE "backup_{table}" AS TABLE "{table}"')  # our own names
+
+    def put_back() -> None:
+        sql.execute("SET session_replication_role = replica")
+        try:
+            for table in reversed(_TABLES):
+                sql.execute(f'DELETE FROM "{table}"')  # noqa: S608  # our own names
+            for table in _TABLES:
+                sql.execute(f'INSERT INTO "{table}" SELECT * FROM "backup_{table}"')  # noqa: S608  # the same
+            for sequence, number in numbers.items():
+                sql.fetch_one("SELECT setval(%s::regclass, %s)", [f'"{sequence}"', number])
+        finally:
+            sql.execute("SET session_replication_role = DEFAULT")
+
+    yield put_back
+    for table in _TABLES:
+        sql.execute(f'DROP TABLE "backup_{table}"')
+    connection.close()
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=100_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    return ProductFactory(price=1_000, stock=100)
+
+
+def told() -> dict[str, bytes]:
+    """What has gone to Kafka so far, by the id of the event."""
+    return {each.event_id: each.payload.encode() for each in OutboxMessage.objects.filter(destination=KAFKA)}
+
+
+def lose_an_order(user: User, pen: Product, restore: Callable[[], None]) -> tuple[Order, dict[str, bytes]]:
+    """An order that the backup does not have, and what was told of it."""
+    before = told()
+    lost = order_of(user, {pen: 5})
+    events = {each: payload for each, payload in told().items() if each not in before}
+    restore()
+    return lost, events
+
+
+def test_no_event_id_names_two_facts(user: User, pen: Product, restore: Callable[[], None]) -> None:
+    lost, events = lose_an_order(user, pen, restore)
+    placed = order_of(User.objects.get(pk=user.pk), {pen: 1})
+    assert placed.pk == lost.pk, "the restore gave the number again"
+    issued(user, CouponFactory())
+    assert not events.keys() & told().keys()
+
+
+def test_what_kafka_still_has_of_lost_orders_is_not_counted(
+    user: User, pen: Product, restore: Callable[[], None]
+) -> None:
+    _, events = lose_an_order(user, pen, restore)
+    order_of(User.objects.get(pk=user.pk), {pen: 1})
+    payloads = {**events, **told()}
+    counted = count_messages(payloads={each: body for each, body in payloads.items() if each.startswith("order-")})
+    [(lost, reason)] = counted.left_out.items()
+    assert (counted.events, reason) == (1, f"This database has no such fact: {lost}")
+    assert list(ProductStat.objects.values_list("product_id", "quantity_sold")) == [(pen.pk, 1)]
+    today = timezone.localdate()
+    found = []
+    backfill_product_stats(from_date=today, to_date=today, dry_run=True, on_day=lambda _day, day: found.append(day))
+    assert [(day.differences, day.events_recorded) for day in found] == [((), 0)]

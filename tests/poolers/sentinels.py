@@ -1,0 +1,89 @@
+"""A Redis primary, its replica, and the Sentinels that make the one the other.
+
+Owns their processes in a folder of the test's; never takes a server that others use.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.ports import LOOPBACK, accepts_connections, free_port
+from commerce.embedded.redis import _program
+from tests.together import wait_until
+
+SERVICE = "shop"
+PASSWORD = "the-password-of-both-servers"
+_SENTINELS = 3
+
+
+class Servers:
+    """What runs."""
+
+    def __init__(self, nodes: list[Child], ports: list[int], sentinel_ports: list[int]) -> None:
+        self._nodes = nodes
+        self._ports = ports
+        self._sentinel_ports = sentinel_ports
+
+    @property
+    def url(self) -> str:
+        sentinels = ",".join(f"{LOOPBACK}:{port}" for port in self._sentinel_ports)
+        return f"redis+sentinel://:{PASSWORD}@{sentinels}/{SERVICE}/0"
+
+    def primary_port(self) -> int:
+        """As the first Sentinel says."""
+        with redis.Redis(LOOPBACK, self._sentinel_ports[0]) as sentinel:
+            return int(sentinel.sentinel_get_master_addr_by_name(SERVICE)[1])
+
+    def kill_the_primary(self) -> None:
+        """Return when the Sentinels have made the replica the primary."""
+        port = self.primary_port()
+        self._nodes[self._ports.index(port)].kill()
+        wait_until(lambda: self.primary_port() != port, "the fail-over")
+
+
+@contextmanager
+def sentinels(directory: Path) -> Iterator[Servers]:
+    with ExitStack() as running:
+        ports = [free_port(), free_port()]
+        nodes = []
+        for number, port in enumerate(ports):
+            replica = f"replicaof {LOOPBACK} {ports[0]}\n" if number else ""
+            configuration = f"requirepass {PASSWORD}\nmasterauth {PASSWORD}\n{replica}"
+            nodes.append(_start(running, directory, f"redis-{number}", port, configuration))
+        with redis.Redis(LOOPBACK, ports[1], password=PASSWORD) as client:
+            wait_until(lambda: client.info("replication")["master_link_status"] == "up", "the replica")
+        sentinel_ports = [free_port() for _ in range(_SENTINELS)]
+        for number, port in enumerate(sentinel_ports):
+            configuration = (
+                f"sentinel monitor {SERVICE} {LOOPBACK} {ports[0]} 2\nsentinel auth-pass {SERVICE} {PASSWORD}\n"
+                f"sentinel down-after-milliseconds {SERVICE} 500\nsentinel failover-timeout {SERVICE} 5000\n"
+            )
+            _start(running, directory, f"sentinel-{number}", port, configuration, "--sentinel")
+        for port in sentinel_ports:
+            with redis.Redis(LOOPBACK, port) as sentinel:
+                wait_until(partial(_knows_everybody, sentinel), "the Sentinels to know each other")
+        yield Servers(nodes, ports, sentinel_ports)
+
+
+def _start(running: ExitStack, directory: Path, name: str, port: int, configuration: str, *options: str) -> Child:
+    folder = directory / name
+    folder.mkdir(parents=True)
+    path = folder / "redis.conf"
+    path.write_text(f"port {port}\nbind {LOOPBACK}\ndir {folder}\n" + ("" if options else 'save ""\n') + configuration)
+    child = Child(
+        ChildSpec(name=name, command=[str(_program()), str(path), *options], log_path=directory / f"{name}.log")
+    )
+    running.callback(child.stop)
+    child.start()
+    child.wait_until_ready(lambda: accepts_connections(LOOPBACK, port), timeout_seconds=20)
+    return child
+
+
+def _knows_everybody(sentinel: redis.Redis) -> bool:
+    state: Any = sentinel.sentinel_master(SERVICE)
+    return bool(state["num-other-sentinels"] == _SENTINELS - 1 and state["num-slaves"] == 1)
