@@ -15,6 +15,7 @@ from signal import SIGKILL, SIGTERM, Signals
 from typing import NoReturn
 from urllib.request import urlopen
 
+from commerce.core.numbers import whole_number
 from commerce.embedded.broker import Broker
 from commerce.embedded.children import PROJECT_ROOT, Child, ChildSpec
 from commerce.embedded.console import banner, say, step
@@ -331,9 +332,10 @@ def number(variable: str, default: int, *, least: int, most: int) -> int:
         BadSetting: it is none, or out of bounds.
     """
     text = given(variable) or str(default)
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    found = whole_number(text, most=most)
+    if found is None or found < least:
         raise BadSetting(variable, f"must be a number from {least} to {most}, not {text!r}")
-    return int(text)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

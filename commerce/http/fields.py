@@ -11,7 +11,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-LARGEST_ID = 2**63 - 1
+from commerce.core.numbers import LARGEST_ID
+
 LARGEST_ID_IN_A_PATH = 10**18 - 1
 """What eighteen digits hold: a route takes no more of them."""
 

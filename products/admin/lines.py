@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from commerce.core.numbers import whole_number
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
 from products.models import ImportLine, LinePlan, Product
 from products.rules import HIGHEST_PRICE_WON, MOST_UNITS, MOST_UNITS_AT_ONCE
@@ -32,7 +33,6 @@ HEADINGS = {
 """Those of an empty file to fill in, by language."""
 
 MOST_LETTERS_OF_A_NAME = 200
-LARGEST_ID = 2**63 - 1
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
 _YES = {"true", "yes", "y", "1", "예", "네", "판매", "판매 중", "판매중"}
 _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판매중지"}
@@ -152,9 +152,10 @@ def _said(row: UploadedRow) -> Said:
 
 
 def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) <= LARGEST_ID):
+    number = whole_number(text)
+    if not number:
         raise _Wrong(_("“%(cell)s” is not the number of a product.") % {"cell": text[:40]})
-    return int(text)
+    return number
 
 
 def _name(text: str) -> str:
