@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from commerce.core.errors import ChangedMeanwhile
+from commerce.core.visible_text import validate_visible
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -53,7 +54,33 @@ class StaffForm(forms.Form):
 class ReasonForm(StaffForm):
     """Asks why, in a sentence that stays with what is done."""
 
-    reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON)
+    reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON, validators=[validate_visible])
+
+
+class ConfirmedForm(forms.Form):
+    """A form that asks before it is saved with something unusual, which is hardly ever meant.
+
+    The questions stand above the form; sent again as it is, it is saved.
+    """
+
+    confirmed = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def questions(self) -> list[str]:
+        """What is unusual about the values of the form, which are valid: a sentence each."""
+        raise NotImplementedError
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if not self.is_bound or self.errors:
+            return
+        questions = self.questions()
+        asked = hashlib.sha256("\n".join(questions).encode()).hexdigest() if questions else ""
+        if self.cleaned_data["confirmed"] == asked or not questions:
+            return
+        self.data = self.data.copy()
+        self.data[self.add_prefix("confirmed")] = asked
+        for question in (*questions, _("Save again if this is meant.")):
+            self.add_error(None, question)
 
 
 class OpenedForm(Form):

@@ -9,9 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
 from commerce.core.numbers import whole_number
+from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
 from products.models import ImportLine, LinePlan, Product
 from products.rules import HIGHEST_PRICE_WON, MOST_UNITS, MOST_UNITS_AT_ONCE
@@ -163,6 +165,14 @@ def _name(text: str) -> str:
         raise _Wrong(_("The name has several lines."))
     if len(text) > MOST_LETTERS_OF_A_NAME:
         raise _Wrong(_("The name has more than %(most)d letters.") % {"most": MOST_LETTERS_OF_A_NAME})
+    return _visible(text)
+
+
+def _visible(text: str) -> str:
+    try:
+        validate_visible(text)
+    except ValidationError as error:
+        raise _Wrong(" ".join(error.messages)) from error
     return text
 
 
@@ -199,7 +209,7 @@ def _whole(text: str) -> int | None:
 _READ: dict[str, Callable[[str], Any]] = {
     "id": _id,
     "name": _name,
-    "description": str,
+    "description": _visible,
     "price": _price,
     "is_active": _is_active,
     "stock_change": _stock_change,
