@@ -164,7 +164,10 @@ class CouponAdmin(Exported, ThroughServices):
             ),
             (
                 _("Units and times"),
-                {"fields": (*windows, *(("created_at", "opened") if obj else ("form_key",))), "description": zone},
+                {
+                    "fields": (*windows, *(("created_at", "opened") if obj else ("form_key",)), "confirmed"),
+                    "description": zone,
+                },
             ),
         )
 

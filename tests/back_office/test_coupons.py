@@ -102,7 +102,7 @@ def test_before_the_first_issue_every_term_can_change(clerk: Staff, coupon: Coup
 def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: Coupon) -> None:
     issue_one(coupon)
     opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form
-    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened"]
+    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened", "confirmed"]
     later = coupon.valid_until + timedelta(days=1)
     answer = clerk.press(
         "coupons_coupon_change",

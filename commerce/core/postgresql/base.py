@@ -1,17 +1,45 @@
-"""The database engine: Django's own, with connections that requests share, a cheap look at a kept connection and one
-type for integers.
+"""The database engine: Django's own, with connections that requests share, a cheap look at a kept connection, one
+type for integers and times that can always be read.
 
-Owns how connections are kept and how integers are sent; never changes what statements say.
+Owns how connections are kept, how integers are sent and how times are read; never changes what statements say.
 """
 
 import select
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db.backends.postgresql import base
+from psycopg import DataError
 from psycopg.pq import TransactionStatus
+from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
 
 from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request
+
+EARLIEST_READ = datetime(1, 1, 2, tzinfo=UTC)
+LATEST_READ = datetime(9999, 12, 30, tzinfo=UTC)
+"""A day away from Python's own limits, so that a moment can be shown in any time zone."""
+
+
+class TimeLoader(TimestamptzLoader):
+    """Reads a `timestamptz`. What Python has no time for is read as the nearest one that it has.
+
+    PostgreSQL's times go from 4713 BC to the year 294276, and to infinity. psycopg raises DataError for them, so that
+    one such row would cost the whole list in which it is.
+    """
+
+    timezone = UTC
+    """As Django's own loader names it; the zone of the connection."""
+
+    def load(self, data: Any) -> datetime:
+        try:
+            moment: datetime = super().load(data).replace(tzinfo=UTC)
+        except DataError:
+            text = bytes(data)
+            return EARLIEST_READ if text.endswith(b"BC") or text.startswith(b"-") else LATEST_READ
+        if moment.year in (1, 9999):
+            return max(EARLIEST_READ, min(moment, LATEST_READ))
+        return moment
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -46,6 +74,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """
         connection = super().get_new_connection(conn_params)
         connection.adapters.register_dumper(int, Int8Dumper)
+        connection.adapters.register_loader("timestamptz", TimeLoader)
         return connection
 
     def give_back(self) -> None:
