@@ -35,7 +35,11 @@ class Coupon(models.Model):
     issue_starts_at = models.DateTimeField(_("issue starts at"), validators=[validate_moment])
     issue_ends_at = models.DateTimeField(_("issue ends at"), validators=[validate_moment])
     valid_until = models.DateTimeField(
-        _("valid until"), help_text=_("Until then an issued one can be used."), validators=[validate_moment]
+        _("valid until"),
+        help_text=_(
+            "Until then an issued one can be used. A later end reaches those who hold one, an earlier one does not."
+        ),
+        validators=[validate_moment],
     )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
@@ -56,6 +60,9 @@ class Coupon(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(max_discount__isnull=True) | Q(max_discount__gte=1), name="coupon_cap_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(max_discount__isnull=True) | Q(discount_type="PERCENT"), name="coupon_cap_is_of_percent"
             ),
             models.CheckConstraint(condition=Q(min_order_amount__gte=0), name="coupon_minimum_not_negative"),
             models.CheckConstraint(

@@ -5,11 +5,13 @@ Owns the looks and the fingerprint of what was opened; never saves anything.
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
 from django.db.models import Model
+from django.http import QueryDict
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
@@ -77,9 +79,9 @@ class ConfirmedForm(forms.Form):
         asked = hashlib.sha256("\n".join(questions).encode()).hexdigest() if questions else ""
         if self.cleaned_data["confirmed"] == asked or not questions:
             return
-        self.data = self.data.copy()
+        self.data = cast("QueryDict", self.data).copy()
         self.data[self.add_prefix("confirmed")] = asked
-        for question in (*questions, _("Save again if this is meant.")):
+        for question in (*questions, gettext("Save again if this is meant.")):
             self.add_error(None, question)
 
 

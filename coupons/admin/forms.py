@@ -77,6 +77,8 @@ class CouponForm(ConfirmedForm, OpenedForm):
     def _check_discount(self, values: dict[str, Any]) -> None:
         if values["discount_type"] == DiscountType.PERCENT and (values["discount_value"] or 0) > 100:
             self._refuse("discount_value", _("A percentage is 1 to 100."))
+        if values["discount_type"] == DiscountType.FIXED and values["max_discount"] is not None:
+            self._refuse("max_discount", _("Only a percentage has a limit; a fixed amount is its own."))
 
     def _check_times(self, values: dict[str, Any]) -> None:
         starts, ends, valid = values["issue_starts_at"], values["issue_ends_at"], values["valid_until"]

@@ -5,7 +5,7 @@ Owns the two forms; never reads a statistic.
 
 import re
 from datetime import date, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -30,7 +30,7 @@ MOST_DAYS = 366
 class DayField(forms.DateField):
     """A day, chosen with the browser's own calendar."""
 
-    default_validators: ClassVar = [validate_day]
+    default_validators = [validate_day]  # Django's way to give a field a rule
 
     widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
