@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Model
 from django.http import QueryDict
 from django.utils.text import capfirst
@@ -38,11 +39,20 @@ _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
 def _dress(fields: Iterable[forms.Field]) -> None:
     """Give what a form declares itself the looks that the library gives to what comes from a model."""
     for field in fields:
+        field.validators = [_with_separators(validator) for validator in field.validators]
         if field.label:
             field.label = capfirst(field.label)
         classes = next((classes for kind, classes in _LOOKS if isinstance(field.widget, kind)), None)
         if classes and not field.widget.is_hidden:
             field.widget.attrs.setdefault("class", " ".join(classes))
+
+
+def _with_separators(validator: Any) -> Any:
+    """A bound of a number, which its sentence writes as 1,000."""
+    if not isinstance(validator, MinValueValidator | MaxValueValidator) or not isinstance(validator.limit_value, int):
+        return validator
+    message = str(validator.message) % {"limit_value": f"{validator.limit_value:,}"}
+    return type(validator)(validator.limit_value, message=message)
 
 
 class StaffForm(forms.Form):

@@ -123,9 +123,9 @@ def _wrong_with_change(line: ImportLine, stock: int, rights: Rights) -> list[str
     if line.stock_change and not rights.adjust:
         wrong.append(_("You may not adjust the stock."))
     if stock + line.stock_change < 0:
-        wrong.append(_("Only %(stock)d are there.") % {"stock": stock})
+        wrong.append(_("Only %(stock)s are there.") % {"stock": f"{stock:,}"})
     if stock + line.stock_change > MOST_UNITS:
-        wrong.append(_("The stock would be more than %(most)d.") % {"most": MOST_UNITS})
+        wrong.append(_("The stock would be more than %(most)s.") % {"most": f"{MOST_UNITS:,}"})
     return wrong
 
 
@@ -181,7 +181,7 @@ def _price(text: str) -> int:
     if number is None or number < 0:
         raise _Wrong(_("“%(cell)s” is not a price in whole won.") % {"cell": text[:40]})
     if number > HIGHEST_PRICE_WON:
-        raise _Wrong(_("The price is higher than %(most)d won.") % {"most": HIGHEST_PRICE_WON})
+        raise _Wrong(_("The price is higher than %(most)s won.") % {"most": f"{HIGHEST_PRICE_WON:,}"})
     return number
 
 
@@ -197,7 +197,7 @@ def _stock_change(text: str) -> int:
     if number is None:
         raise _Wrong(_("“%(cell)s” is not a number of units.") % {"cell": text[:40]})
     if abs(number) > MOST_UNITS_AT_ONCE:
-        raise _Wrong(_("No more than %(most)d units at once.") % {"most": MOST_UNITS_AT_ONCE})
+        raise _Wrong(_("No more than %(most)s units at once.") % {"most": f"{MOST_UNITS_AT_ONCE:,}"})
     return number
 
 

@@ -12,9 +12,9 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
-from unfold.decorators import display
 
 from commerce.core.numbers import whole_number
+from commerce.staff_pages.display import label
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import ReadOnly
@@ -77,9 +77,9 @@ class StockMovementAdmin(Exported, ReadOnly):
         by_days = any(request.GET.get(f"created_at_{end}") for end in ("from", "to"))
         return ("-created_at", "-id") if by_days else ("-id",)
 
-    @display(description=_("reason"), label=COLOURS)
-    def why(self, movement: StockMovement) -> tuple[str, Any]:
-        return movement.reason, movement.get_reason_display()
+    @admin.display(description=_("reason"))
+    def why(self, movement: StockMovement) -> str:
+        return label(movement.get_reason_display(), COLOURS[MovementReason(movement.reason)])
 
     @admin.display(description=_("quantity"))
     def units(self, movement: StockMovement) -> str:

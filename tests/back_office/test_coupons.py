@@ -144,7 +144,7 @@ DAY = timedelta(days=1)
         ({"max_discount": 0}, "max_discount", "Ensure this value is greater than or equal to 1."),
         ({"min_order_amount": -1}, "min_order_amount", "Ensure this value is greater than or equal to 0."),
         ({"total_quantity": 0}, "total_quantity", "Ensure this value is greater than or equal to 1."),
-        ({"total_quantity": 2**31}, "total_quantity", "Ensure this value is less than or equal to 10000000."),
+        ({"total_quantity": 2**31}, "total_quantity", "Ensure this value is less than or equal to 10,000,000."),
         ({"issue_ends_at": -2 * DAY}, "issue_ends_at", "The issue ends before it starts."),
         ({"valid_until": -DAY}, "valid_until", "A coupon issued at the end of the issue could never be used."),
         (
