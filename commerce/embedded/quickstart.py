@@ -15,7 +15,6 @@ from signal import SIGKILL, SIGTERM, Signals
 from typing import NoReturn
 from urllib.request import urlopen
 
-from commerce.core.numbers import whole_number
 from commerce.embedded.broker import Broker
 from commerce.embedded.children import PROJECT_ROOT, Child, ChildSpec
 from commerce.embedded.console import banner, say, step
@@ -332,10 +331,10 @@ def number(variable: str, default: int, *, least: int, most: int) -> int:
         BadSetting: it is none, or out of bounds.
     """
     text = given(variable) or str(default)
-    found = whole_number(text, most=most)
-    if found is None or found < least:
+    # The length first: `int()` raises for thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise BadSetting(variable, f"must be a number from {least} to {most}, not {text!r}")
-    return found
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
