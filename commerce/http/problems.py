@@ -97,7 +97,7 @@ def _describe(error: Exception) -> dict[str, Any]:
             400, "validation_error", _("Invalid request"), detail % {"count": len(found)}, {"errors": found}
         )
     if isinstance(error, RequestDataTooBig):
-        detail = _("The body is larger than %(limit)s bytes.") % {"limit": f"{settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,}"}
+        detail = _("The body is larger than %(limit)d bytes.") % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
         found = [{"field": "", "code": "too_large", "message": detail}]
         return _problem(400, "validation_error", _("Invalid request"), detail, {"errors": found})
     for kinds, status, code, title, says in _KNOWN:
