@@ -18,7 +18,8 @@ ORDER = """
 TOO_WIDE = """
     () => [...document.querySelectorAll("main *, #main *, #content *")].filter(each => {
         const box = each.getBoundingClientRect();
-        return box.width > 0 && box.right > window.innerWidth + 1 && !each.closest(".simplebar-content, .overflow-x-auto");
+        const isTooWide = box.width > 0 && box.right > window.innerWidth + 1;
+        return isTooWide && !each.closest(".simplebar-content, .overflow-x-auto");
     }).map(each => each.outerHTML.slice(0, 120)).slice(0, 3)
 """
 
