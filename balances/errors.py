@@ -35,7 +35,10 @@ class InsufficientBalance(Refused):
 
     @property
     def detail(self) -> str | Promise:
-        return _("The balance is %(balance)d won, %(required)d won are needed.") % self.fields
+        return _("The balance is %(balance)s won, %(required)s won are needed.") % {
+            "balance": f"{self.balance:,}",
+            "required": f"{self.required:,}",
+        }
 
     @property
     def fields(self) -> Mapping[str, Any]:
@@ -54,7 +57,10 @@ class BalanceLimitExceeded(Refused):
 
     @property
     def detail(self) -> str | Promise:
-        return _("The balance is %(balance)d won and may not pass %(limit)d won.") % self.fields
+        return _("The balance is %(balance)s won and may not pass %(limit)s won.") % {
+            "balance": f"{self.balance:,}",
+            "limit": f"{self.limit:,}",
+        }
 
     @property
     def fields(self) -> Mapping[str, Any]:

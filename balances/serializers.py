@@ -8,6 +8,7 @@ from rest_framework import serializers
 
 from balances.models import EntryType, LedgerEntry
 from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON, Entry
+from commerce.core.calendar import FIRST_DAY, LAST_DAY
 from commerce.core.times import local_time
 from commerce.http.fields import DayParameter, IdField, IdParameter, StrictIntegerField
 
@@ -62,16 +63,19 @@ class ChargeSerializer(serializers.Serializer[Any]):
     transaction = LedgerEntrySerializer()
 
 
+DAYS = f"From {FIRST_DAY} to {LAST_DAY}."
+
+
 class HistoryQuerySerializer(serializers.Serializer[Any]):
     """`from` and `to` are days of the shop, both inclusive."""
 
     userId = IdParameter(required=False, help_text="Staff only.")
     type = serializers.ChoiceField(choices=EntryType.choices, required=False)
-    to = DayParameter(required=False)
+    to = DayParameter(required=False, help_text=DAYS)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
         # `from` is a word of Python's own, so the field cannot be declared above.
-        return {**super().get_fields(), "from": DayParameter(required=False)}
+        return {**super().get_fields(), "from": DayParameter(required=False, help_text=DAYS)}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "from" in attrs and "to" in attrs and attrs["from"] > attrs["to"]:

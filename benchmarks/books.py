@@ -28,7 +28,11 @@ _ANSWERED = """
 _WAITING = "SELECT count(*) FROM outbox_message WHERE sent_at IS NULL AND parked_at IS NULL"
 _UNCOUNTED = """
     SELECT count(*) FROM "order" AS purchase WHERE id > %(order)s
-        AND NOT EXISTS (SELECT FROM processed_event WHERE event_id = 'order-completed:' || purchase.id OFFSET 0)
+        AND NOT EXISTS (
+            SELECT FROM processed_event WHERE event_id =
+                'order-completed:' || purchase.id || ':' || trunc(extract(epoch FROM purchase.created_at) * 1000000)
+            OFFSET 0
+        )
 """
 _AT_WORK = """
     SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()

@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from commerce.core.calendar import stored, validate_moment
 from coupons import rules
 
 ONE_PER_USER = "user_coupon_one_per_user"
@@ -31,9 +32,15 @@ class Coupon(models.Model):
     min_order_amount = models.BigIntegerField(_("least order amount (won)"), default=0)
     total_quantity = models.IntegerField(_("units"))
     issued_count = models.IntegerField(_("issued"), default=0, editable=False)
-    issue_starts_at = models.DateTimeField(_("issue starts at"))
-    issue_ends_at = models.DateTimeField(_("issue ends at"))
-    valid_until = models.DateTimeField(_("valid until"), help_text=_("Until then an issued one can be used."))
+    issue_starts_at = models.DateTimeField(_("issue starts at"), validators=[validate_moment])
+    issue_ends_at = models.DateTimeField(_("issue ends at"), validators=[validate_moment])
+    valid_until = models.DateTimeField(
+        _("valid until"),
+        help_text=_(
+            "Until then an issued one can be used. A later end reaches those who hold one, an earlier one does not."
+        ),
+        validators=[validate_moment],
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
@@ -54,11 +61,15 @@ class Coupon(models.Model):
             models.CheckConstraint(
                 condition=Q(max_discount__isnull=True) | Q(max_discount__gte=1), name="coupon_cap_positive"
             ),
+            models.CheckConstraint(
+                condition=Q(max_discount__isnull=True) | Q(discount_type="PERCENT"), name="coupon_cap_is_of_percent"
+            ),
             models.CheckConstraint(condition=Q(min_order_amount__gte=0), name="coupon_minimum_not_negative"),
             models.CheckConstraint(
                 condition=Q(issue_starts_at__lt=F("issue_ends_at")) & Q(issue_ends_at__lte=F("valid_until")),
                 name="coupon_window_in_order",
             ),
+            models.CheckConstraint(condition=stored("issue_starts_at", "valid_until"), name="coupon_times_in_range"),
         ]
         indexes = [models.Index(fields=["issue_ends_at", "issue_starts_at"], name="coupon_window")]
         permissions = [("export_coupon", "Can export coupons")]
@@ -112,6 +123,7 @@ class UserCoupon(models.Model):
                 condition=Q(status="USED", used_at__isnull=False) | Q(status="AVAILABLE", used_at__isnull=True),
                 name="user_coupon_used_at_fits_status",
             ),
+            models.CheckConstraint(condition=stored("expires_at", "expires_at"), name="user_coupon_expiry_in_range"),
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="user_coupon_wallet"),

@@ -4,10 +4,11 @@ Owns the statements that lock, read and write coupons; the rules are those of `r
 `rules.HeldCoupon`. Never opens a transaction, never takes money.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from balances.operations import OpenAccounts
+from commerce.core import sql
 from commerce.core.errors import require_unchanged
 from commerce.core.pipeline import Rows, Statement
 from commerce.core.transaction import LockedRows, NewRows, Table, Transaction, as_json
@@ -16,6 +17,20 @@ from coupons.errors import CouponNotFound, CouponNotRunning, CouponNotUsable, Co
 from coupons.events import coupon_issued
 from coupons.models import Coupon
 from coupons.rules import FIXED_ONCE_ISSUED, HeldCoupon, LimitedCoupon
+
+HOLDERS_AT_ONCE = 5_000
+"""How many holders one statement reaches: it is so short that no order of theirs waits for long."""
+
+EXTEND = """
+    WITH held AS (
+        SELECT id, user_id FROM user_coupon
+        WHERE coupon_id = %(coupon_id)s AND user_id > %(after)s AND expires_at < %(until)s
+        ORDER BY user_id LIMIT %(most)s FOR NO KEY UPDATE
+    ), extended AS (
+        UPDATE user_coupon SET expires_at = %(until)s FROM held WHERE user_coupon.id = held.id
+    )
+    SELECT max(user_id) FROM held
+"""
 
 TERMS = ("name", "total_quantity", "issue_ends_at", "valid_until", *FIXED_ONCE_ISSUED)
 
@@ -165,17 +180,49 @@ def terms_of(coupon: Coupon) -> dict[str, object]:
 def save_terms(coupon: Coupon, *, seen: Mapping[str, object]) -> Coupon:
     """Write a coupon's terms, but not its count, and return the coupon as it was before.
 
-    The row is locked first, so no unit is issued meanwhile. Raises CouponNotFound, ChangedMeanwhile where a term is
+    The row is locked first, so no unit is issued meanwhile. A later `valid_until` reaches those who hold one.
+    Raises CouponNotFound, ChangedMeanwhile where a term is
     not any more what was `seen`, CouponTermsFixed for a change that those who hold one need not accept.
     """
     stored = _locked(coupon.pk)
+    _require_allowed(coupon, stored, seen)
+    coupon.save(update_fields=TERMS)
+    if coupon.valid_until > stored.valid_until:
+        # With the coupon locked nobody gets one with the earlier end any more.
+        for _last_user_id in extend_holders(coupon):
+            pass
+    return stored
+
+
+def ends_later(coupon: Coupon, *, seen: Mapping[str, object]) -> bool:
+    """Whether `save_terms` would give those who hold the coupon a later end. Raises what it raises."""
+    stored = Coupon.objects.filter(pk=coupon.pk).first()
+    if stored is None:
+        raise CouponNotFound(coupon.pk)
+    _require_allowed(coupon, stored, seen)
+    return coupon.valid_until > stored.valid_until
+
+
+def extend_holders(coupon: Coupon) -> Iterator[int]:
+    """Let those who hold the coupon use it until its `valid_until`; a later end that they have stays.
+
+    A statement for each step, which yields the last user it has reached. A coupon that is used at present is extended
+    too: it may come back with a cancelled order.
+    """
+    values = {"coupon_id": coupon.pk, "until": coupon.valid_until, "most": HOLDERS_AT_ONCE}
+    last_user_id = 0
+    while last_user_id is not None:
+        (last_user_id,) = sql.fetch_one(EXTEND, {**values, "after": last_user_id}) or (None,)
+        if last_user_id is not None:
+            yield last_user_id
+
+
+def _require_allowed(coupon: Coupon, stored: Coupon, seen: Mapping[str, object]) -> None:
     require_unchanged(stored, seen)
     if stored.issued_count:
         changed = [name for name in FIXED_ONCE_ISSUED if getattr(coupon, name) != getattr(stored, name)]
         if changed or coupon.total_quantity < stored.total_quantity:
             raise CouponTermsFixed
-    coupon.save(update_fields=TERMS)
-    return stored
 
 
 def stop(coupon_id: int, *, now: datetime) -> tuple[Coupon, datetime]:

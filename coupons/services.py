@@ -60,9 +60,16 @@ def create_coupon(coupon: Coupon, *, by: Staff, once: Once) -> Coupon:
 def save_coupon(coupon: Coupon, *, by: Staff, seen: Mapping[str, object] | None = None) -> Coupon:
     """Change a coupon's terms. Once issued, only its name, more units and later or earlier ends are left.
 
+    A later `valid_until` reaches those who hold one, an earlier one does not.
+
     `seen`: what some of its terms were when the change was decided; None: whatever they are now.
     Raises CouponNotFound, CouponTermsFixed, ChangedMeanwhile, LockTimeout.
     """
+    if operations.ends_later(coupon, seen=seen or {}):
+        # A million holders take seconds, in which nobody could get one if the coupon were locked. Each step is a
+        # transaction of its own; if the process dies, saving again reaches the rest.
+        for _last_user_id in operations.extend_holders(coupon):
+            pass
     with locked_transaction(coupon_lock(coupon.pk)):
         before = operations.save_terms(coupon, seen=seen or {})
         record(by, CHANGED, coupon, before=operations.terms_of(before), after=operations.terms_of(coupon))

@@ -47,10 +47,10 @@ class OutOfStock(Refused):
         if len(self.shortages) > 1:
             return _("%(count)d products have less left than was ordered.") % {"count": len(self.shortages)}
         shortage = self.shortages[0]
-        return _("Product %(product)d has %(available)d left, %(requested)d were ordered.") % {
+        return _("Product %(product)d has %(available)s left, %(requested)s were ordered.") % {
             "product": shortage.product_id,
-            "available": shortage.available,
-            "requested": shortage.requested,
+            "available": f"{shortage.available:,}",
+            "requested": f"{shortage.requested:,}",
         }
 
     @property
@@ -75,7 +75,7 @@ class TooManyUnits(Refused):
 
     @property
     def detail(self) -> str | Promise:
-        return _("%(stock)d are there already, and no more than %(most)d can be.") % {
-            "stock": self.available,
-            "most": self.most,
+        return _("%(stock)s are there already, and no more than %(most)s can be.") % {
+            "stock": f"{self.available:,}",
+            "most": f"{self.most:,}",
         }

@@ -190,7 +190,7 @@ def _import_change(transaction: Transaction, line: ImportLine, product: Product,
 def _why_not(refusal: DomainError) -> str:
     """As the list of lines says it."""
     if isinstance(refusal, OutOfStock):
-        return _("Only %(stock)d are there.") % {"stock": refusal.shortages[0].available}
+        return _("Only %(stock)s are there.") % {"stock": f"{refusal.shortages[0].available:,}"}
     if isinstance(refusal, ChangedMeanwhile):
         return _("Somebody else has changed it since the file was read.")
     return str(refusal)

@@ -5,6 +5,7 @@ Plain objects: no database, no clock.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 
@@ -14,10 +15,37 @@ MOST_UNITS_AT_ONCE = 1_000_000
 """What one correction of a stock may add or take away; more is a slip of the finger."""
 MOST_UNITS = 1_000_000_000
 """What may be in stock of one product, so that no correction leaves the range of its column."""
+VERY_HIGH_PRICE_WON = 10_000_000
+"""A price above it is asked about: it is as much as a customer can charge at once."""
 LOW_STOCK_UNITS = 10
 """From here down, and above zero, a product is soon out of stock."""
 IMPORT_KEPT_HOURS = 24
 """How long a file waits between its preview and its import."""
+
+
+class UnusualPrice(StrEnum):
+    """What is hardly ever meant when a price is set."""
+
+    FREE = "free"
+    HIGH = "high"
+    JUMP = "jump"
+
+
+def unusual_prices(price: int, *, is_active: bool, price_before: int | None, was_active: bool) -> list[UnusualPrice]:
+    """What is unusual about a price in won that is new or has changed; nothing about one that stays as it is.
+
+    `price_before`: None for a new product. FREE: for sale for nothing. HIGH: above VERY_HIGH_PRICE_WON. JUMP: it
+    changes by more than half of what it was.
+    """
+    found = []
+    is_new = price != price_before
+    if price == 0 and is_active and (is_new or not was_active):
+        found.append(UnusualPrice.FREE)
+    if price > VERY_HIGH_PRICE_WON and is_new:
+        found.append(UnusualPrice.HIGH)
+    if price_before is not None and 2 * abs(price - price_before) > price_before:
+        found.append(UnusualPrice.JUMP)
+    return found
 
 
 def stock_level(stock: int) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from commerce.core.numbers import LARGEST_ID
 from commerce.outbox.publish import event_id, short_event_id
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
 from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
@@ -17,7 +18,6 @@ from stats.errors import UnreadableEvent
 
 ORDER_EVENTS = (ORDER_COMPLETED, ORDER_CANCELLED)
 _SIGNS = {ORDER_COMPLETED: 1, ORDER_CANCELLED: -1}
-_LARGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,7 @@ def read_order_event(payload: bytes) -> OrderEvent:
 def _units(items: Any, sign: int) -> dict[int, int]:
     if not isinstance(items, list) or not 1 <= len(items) <= MOST_ITEMS:
         raise ValueError(f"an order has 1 to {MOST_ITEMS} items")
-    units = {
-        _whole(item["productId"], _LARGEST_ID): sign * _whole(item["quantity"], LARGEST_QUANTITY) for item in items
-    }
+    units = {_whole(item["productId"], LARGEST_ID): sign * _whole(item["quantity"], LARGEST_QUANTITY) for item in items}
     if len(units) < len(items):
         raise ValueError("a product stands there twice")
     return units

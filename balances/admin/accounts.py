@@ -24,6 +24,7 @@ from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
 from balances.models import LedgerEntry, User
 from balances.selectors import with_reasons
 from commerce.audit.record import Staff, actions_on
+from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import OpenedForm
@@ -37,7 +38,6 @@ else:
     Accounts = UserAdmin
     ChangeForm = UserChangeForm
 
-LARGEST_ID = 2**63 - 1
 ON_THE_PAGE = 20
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 LISTS = (
@@ -99,8 +99,9 @@ class AccountAdmin(Accounts, Exported):
         found = Q(username__startswith=term)
         if "@" in term:
             found |= Q(email__iexact=term)
-        if term.isascii() and term.isdigit() and int(term) <= LARGEST_ID:
-            found |= Q(pk=int(term))
+        number = whole_number(term)
+        if number is not None:
+            found |= Q(pk=number)
         return queryset.filter(found), False
 
     # Who may do what ---------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from unfold.decorators import display
 
 from balances.models import EntryType, LedgerEntry, User
 from balances.selectors import of_order, with_reasons
+from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import DayRangeFilter
@@ -30,7 +31,6 @@ else:
     Range = RangeNumericFilter
 
 LATELY_DAYS = 31
-LARGEST_ID = 2**63 - 1
 NO_SUCH_ID = -1
 COLOURS = {
     EntryType.CHARGE.value: "success",
@@ -111,8 +111,9 @@ class LedgerAdmin(ReadOnly, Exported):
             return queryset, False
         owner_id = User.objects.filter(username=term).values_list("id", flat=True).first()
         found = Q(user_id=owner_id if owner_id is not None else NO_SUCH_ID)
-        if term.isascii() and term.isdigit() and int(term) <= LARGEST_ID:
-            found |= of_order(int(term))
+        number = whole_number(term)
+        if number is not None:
+            found |= of_order(number)
         return queryset.filter(found), False
 
     @admin.display(description=_("at"), ordering="created_at")

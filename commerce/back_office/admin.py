@@ -8,6 +8,7 @@ from typing import Any
 
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group
 from django.db.models import Count, Model, Q, QuerySet
@@ -20,6 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.contrib.filters.admin import DropdownFilter
 
+from balances.selectors import account_ids_called
 from commerce.audit import search
 from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, second_factor
@@ -27,6 +29,9 @@ from commerce.http.staff_login import StaffLoginForm
 from commerce.staff_pages.deeds import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import KeptForever, ReadOnly
+
+MOST_NAMED = 200
+"""Whose name begins with what was typed; more of them are nobody in particular."""
 
 admin.site.login_form = StaffLoginForm
 admin.site.index_title = _("The shop")
@@ -101,7 +106,7 @@ class StaffActionAdmin(ReadOnly):
     list_select_related = ("actor",)
     sortable_by = ("at",)
     search_fields = ("actor__username", "subject_id")
-    search_help_text = _("The name of a staff member or the number of a row.")
+    search_help_text = _("The name of a staff member or of a customer, or the number of a row.")
     ordering = ("-acted_at",)
     fields = ("at", "actor", "told", "subject", "what_changed", "reason")
     readonly_fields = ("at", "told", "subject", "what_changed")
@@ -114,7 +119,12 @@ class StaffActionAdmin(ReadOnly):
         if not term:
             return queryset, False
         named = [actor_id for actor_id, username in search.actors() if username == term]
-        return queryset.filter(Q(actor_id__in=named) | Q(subject_id=term)), False
+        customers = [str(user_id) for user_id in account_ids_called(term, most=MOST_NAMED)]
+        return queryset.filter(
+            Q(actor_id__in=named)
+            | Q(subject_id=term.removeprefix("#"))
+            | Q(subject_type=get_user_model()._meta.label_lower, subject_id__in=customers)
+        ), False
 
     @admin.display(description=_("at"), ordering="acted_at")
     def at(self, action: StaffAction) -> str:

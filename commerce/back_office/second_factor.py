@@ -24,6 +24,7 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice, default_key
 
 from commerce.audit.record import Staff, record
+from commerce.core.numbers import whole_number
 from commerce.http.staff_login import CodeField, require_code
 from commerce.http.throttling import login_attempt
 from commerce.staff_pages.forms import ReasonForm, StaffForm
@@ -104,7 +105,8 @@ def _set_up(request: HttpRequest, code: str) -> str:
     device = _new_device(request)
     asked = TOTP(device.bin_key, device.step, device.t0, device.digits)
     asked.time = time.time()
-    if not (code.isascii() and code.isdigit() and asked.verify(int(code), device.tolerance)):
+    number = whole_number(code, most=10**device.digits - 1)
+    if number is None or not asked.verify(number, device.tolerance):
         raise ValidationError(_("This is not the code that the app shows now."), code="wrong_code")
     # The code is spent: whoever looked over the shoulder cannot log in with it.
     device.last_t = asked.t()

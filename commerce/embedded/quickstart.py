@@ -323,7 +323,8 @@ def number(variable: str, default: int, *, least: int, most: int) -> int:
         BadSetting: it is none, or out of bounds.
     """
     text = given(variable) or str(default)
-    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+    # The length first: `int()` raises for thousands of digits.
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise BadSetting(variable, f"must be a number from {least} to {most}, not {text!r}")
     return int(text)
 

@@ -11,7 +11,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-LARGEST_ID = 2**63 - 1
+from commerce.core.calendar import validate_day
+from commerce.core.numbers import LARGEST_ID
+
 LARGEST_ID_IN_A_PATH = 10**18 - 1
 """What eighteen digits hold: a route takes no more of them."""
 
@@ -63,7 +65,12 @@ class FlagParameter(serializers.BooleanField):
 
 
 class DayParameter(serializers.DateField):
-    """A day in a query, as `2026-01-31`; `20260131`, `2026-W05-6` and `2026-1-31` are refused with `invalid`."""
+    """A day in a query, as `2026-01-31`; `20260131`, `2026-W05-6` and `2026-1-31` are refused with `invalid`.
+
+    One that is not in the range of `commerce.core.calendar` is refused with `out_of_range`.
+    """
+
+    default_validators = [validate_day]
 
     def to_internal_value(self, value: Any) -> date:
         if not _DAY.fullmatch(value):

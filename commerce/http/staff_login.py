@@ -8,15 +8,22 @@ from typing import Any
 
 import django_otp
 from django import forms
+from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
-from commerce.http.throttling import login_attempt
+from commerce.audit.record import Staff, record
+from commerce.http.throttling import client_address, login_attempt
 
 CODE_LETTERS = 6
+LOGGED_IN = gettext_noop("Logged in")
+LOGIN_FAILED = gettext_noop("Login failed")
+User = get_user_model()
 
 
 class CodeField(forms.CharField):
@@ -39,10 +46,22 @@ class StaffLoginForm(AuthenticationForm):
         # Without both, no password is checked: neither a failure to be counted nor a success that would forgive some.
         if self.request is None or not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
-        with login_attempt(self.request, self.cleaned_data["username"]):
-            cleaned = super().clean()
-            require_code(self.get_user(), self.cleaned_data.get("code", ""))
-            return cleaned
+        try:
+            with login_attempt(self.request, self.cleaned_data["username"]):
+                cleaned = super().clean()
+                require_code(self.get_user(), self.cleaned_data.get("code", ""))
+        except ValidationError:
+            # Of accounts of staff alone; how often one may fail is bounded.
+            named = User.objects.filter(username=self.cleaned_data["username"], is_staff=True).first()
+            if named is not None:
+                self._record(named, LOGIN_FAILED)
+            raise
+        self._record(self.get_user(), LOGGED_IN)
+        return cleaned
+
+    def _record(self, account: Any, action: str) -> None:
+        with transaction.atomic():
+            record(Staff(account.pk), action, account, after={"address": client_address(self.request)})
 
 
 def require_code(user: Any, code: str) -> None:

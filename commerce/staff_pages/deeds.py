@@ -3,47 +3,86 @@
 Owns the names and the looks of what was before and after; `commerce.audit` has the rows.
 """
 
+from typing import Any
+from urllib.parse import unquote_plus
+
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
+from django.db.models import DateTimeField
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from commerce.audit.models import StaffAction
-from commerce.staff_pages.display import won
+from commerce.staff_pages.display import thousands, won
 
-# Fields of any table that hold won.
+NOTHING = "–"
+
+# Fields of any table that hold won, and what services tell in won besides.
 _MONEY = frozenset(
-    ("balance", "price", "total_amount", "discount_amount", "paid_amount", "min_order_amount", "max_discount")
+    (
+        "balance",
+        "price",
+        "total_amount",
+        "discount_amount",
+        "paid_amount",
+        "min_order_amount",
+        "max_discount",
+        "refunded",
+    )
 )
+# Numbers that count nothing.
+_NAMES = frozenset(("id", "product_id", "ledger entry"))
 
-# What services tell besides fields: so many rows exported, the entry of an adjustment.
-WORDS = (gettext_noop("rows"), gettext_noop("filter"), gettext_noop("format"), gettext_noop("ledger entry"))
+# What services tell besides fields: so many rows exported, the entry of an adjustment, where a login came from.
+WORDS = (
+    gettext_noop("rows"),
+    gettext_noop("filter"),
+    gettext_noop("format"),
+    gettext_noop("ledger entry"),
+    gettext_noop("refunded"),
+    gettext_noop("address"),
+)
 
 
 def changes_of(action: StaffAction) -> list[tuple[str, str, str]]:
-    """What changed: the field as its page names it, the value before and the value after; a dash for none."""
-    return [
-        (_field_name(action.subject_type, name), _shown(name, before), _shown(name, after))
-        for name, before, after in action.changes
-    ]
+    """What changed: the field as its page names it, the value before and the value after; a dash for none.
+
+    What has neither is left out.
+    """
+    told = []
+    for name, before, after in action.changes:
+        field = _field(action.subject_type, name)
+        was, became = _shown(name, field, before), _shown(name, field, after)
+        if (was, became) != (NOTHING, NOTHING):
+            told.append((str(capfirst(getattr(field, "verbose_name", "") or _(name))), was, became))
+    return told
 
 
-def _field_name(subject_type: str, name: str) -> str:
+def _field(subject_type: str, name: str) -> Any:
+    """The field of the model that is called so; None for what is no field."""
     try:
-        field = apps.get_model(subject_type)._meta.get_field(name)
+        return apps.get_model(subject_type)._meta.get_field(name)
     except (LookupError, FieldDoesNotExist):
-        return str(capfirst(_(name)))
-    return str(capfirst(getattr(field, "verbose_name", name)))
+        return None
 
 
-def _shown(name: str, value: object) -> str:
+def _shown(name: str, field: Any, value: object) -> str:
     if value is None or value in ("", []):
-        return "–"
+        return NOTHING
     if isinstance(value, bool):
         return _("yes") if value else _("no")
-    if name in _MONEY and isinstance(value, int):
-        return won(value)
+    if isinstance(value, int):
+        return won(value) if name in _MONEY else str(value) if name in _NAMES else thousands(value)
     if isinstance(value, list):
         return ", ".join(map(str, value))
-    return str(value)
+    return _text(field, unquote_plus(str(value)) if name == "filter" else str(value))
+
+
+def _text(field: Any, text: str) -> str:
+    """A moment in the shop's time zone, one of several choices by its name, other texts as they are."""
+    if isinstance(field, DateTimeField) and (moment := parse_datetime(text)):
+        return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
+    return str(dict(getattr(field, "flatchoices", ())).get(text, text))

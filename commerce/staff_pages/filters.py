@@ -15,18 +15,20 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateFilter
 
+from commerce.core.calendar import FIRST_DAY, LAST_DAY
+
 # The library is untyped; what it takes from Django is not.
 if TYPE_CHECKING:
     Days = admin.FieldListFilter
 else:
     Days = RangeDateFilter
 
-EARLIEST, LATEST = date(1900, 1, 1), date(9000, 1, 1)
-"""Beyond them a day has no moments in some zones."""
-
 
 class DayRangeFilter(Days):
-    """From the beginning of one of the shop's days to the end of another, for a column of times."""
+    """From the beginning of one of the shop's days to the end of another, for a column of times.
+
+    A day outside the range of `commerce.core.calendar` means its end: there are no rows beyond it.
+    """
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         first, last = self._day("from"), self._day("to")
@@ -41,7 +43,7 @@ class DayRangeFilter(Days):
             day = forms.DateField(required=False).clean(self.used_parameters.get(f"{self.field_path}_{end}"))
         except ValidationError as error:
             raise IncorrectLookupParameters(error) from error
-        return max(EARLIEST, min(day, LATEST)) if day else None
+        return max(FIRST_DAY, min(day, LAST_DAY)) if day else None
 
 
 def _midnight(day: date) -> datetime:

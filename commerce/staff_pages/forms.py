@@ -5,15 +5,19 @@ Owns the looks and the fingerprint of what was opened; never saves anything.
 
 import hashlib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db.models import Model
+from django.http import QueryDict
 from django.utils.text import capfirst
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from commerce.core.errors import ChangedMeanwhile
+from commerce.core.visible_text import validate_visible
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -35,11 +39,20 @@ _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
 def _dress(fields: Iterable[forms.Field]) -> None:
     """Give what a form declares itself the looks that the library gives to what comes from a model."""
     for field in fields:
+        field.validators = [_with_separators(validator) for validator in field.validators]
         if field.label:
             field.label = capfirst(field.label)
         classes = next((classes for kind, classes in _LOOKS if isinstance(field.widget, kind)), None)
         if classes and not field.widget.is_hidden:
             field.widget.attrs.setdefault("class", " ".join(classes))
+
+
+def _with_separators(validator: Any) -> Any:
+    """A bound of a number, which its sentence writes as 1,000."""
+    if not isinstance(validator, MinValueValidator | MaxValueValidator) or not isinstance(validator.limit_value, int):
+        return validator
+    message = str(validator.message) % {"limit_value": f"{validator.limit_value:,}"}
+    return type(validator)(validator.limit_value, message=message)
 
 
 class StaffForm(forms.Form):
@@ -53,7 +66,33 @@ class StaffForm(forms.Form):
 class ReasonForm(StaffForm):
     """Asks why, in a sentence that stays with what is done."""
 
-    reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON)
+    reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON, validators=[validate_visible])
+
+
+class ConfirmedForm(forms.Form):
+    """A form that asks before it is saved with something unusual, which is hardly ever meant.
+
+    The questions stand above the form; sent again as it is, it is saved.
+    """
+
+    confirmed = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def questions(self) -> list[str]:
+        """What is unusual about the values of the form, which are valid: a sentence each."""
+        raise NotImplementedError
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if not self.is_bound or self.errors:
+            return
+        questions = self.questions()
+        asked = hashlib.sha256("\n".join(questions).encode()).hexdigest() if questions else ""
+        if self.cleaned_data["confirmed"] == asked or not questions:
+            return
+        self.data = cast("QueryDict", self.data).copy()
+        self.data[self.add_prefix("confirmed")] = asked
+        for question in (*questions, gettext("Save again if this is meant.")):
+            self.add_error(None, question)
 
 
 class OpenedForm(Form):

@@ -14,7 +14,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import DataError
-from django.db.models import Model, QuerySet
+from django.db.models import CharField, Model, QuerySet, TextField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
@@ -26,6 +26,7 @@ from unfold.views import ChangeList
 
 from commerce.audit.record import Staff, actions_on, record
 from commerce.core.errors import DomainError
+from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.paging import CappedPaginator
 
 # Generic for the type checker only; at run time the classes take no parameters. The library's own are untyped.
@@ -40,7 +41,7 @@ ADDED = gettext_noop("Added")
 CHANGED = gettext_noop("Changed")
 PASSWORD_CHANGED = gettext_noop("Password changed")
 ON_THE_HISTORY_PAGE = 200
-NEVER_SHOWN = ("password", "password1", "password2", "opened")
+NEVER_SHOWN = ("password", "password1", "password2", "opened", "confirmed")
 
 
 def staff_id(request: HttpRequest) -> int:
@@ -100,6 +101,13 @@ class KeptForever(Page):
     ) -> HttpResponse:
         with forgeries_refused():
             return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """No text that cannot be read is saved, in whatever form."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field is not None and isinstance(db_field, CharField | TextField):
+            field.validators.append(validate_visible)
+        return field
 
     def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page of a row shows beside its form, by the names that its template has for it."""

@@ -125,7 +125,7 @@ def read_rows(content: bytes, columns: Sequence[UploadColumn]) -> list[UploadedR
         if any(cells):
             rows.append(_row(number, cells, names))
     if len(rows) > MOST_ROWS or number > _MOST_LINES:
-        raise UploadRefused(_("The file has more than %(most)d rows. Send it in parts.") % {"most": MOST_ROWS})
+        raise UploadRefused(_("The file has more than %(most)s rows. Send it in parts.") % {"most": f"{MOST_ROWS:,}"})
     if not rows:
         raise UploadRefused(_("There is nothing below the headings."))
     return rows
@@ -169,7 +169,7 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str | None]) -> Uplo
 def _text(text: str) -> str:
     text = text.strip()
     if len(text) > MOST_LETTERS:
-        return _Unreadable(_("A cell has more than %(most)d letters.") % {"most": MOST_LETTERS})
+        return _Unreadable(_("A cell has more than %(most)s letters.") % {"most": f"{MOST_LETTERS:,}"})
     if _NOT_FOR_TEXT.search(text):
         return _Unreadable(_("A cell has a character that is none."))
     return text

@@ -28,6 +28,7 @@ from commerce.staff_pages.pages import LongList, ThroughServices, staff_id
 from coupons import selectors, services
 from coupons.admin.forms import CouponForm, NewCouponForm, StopForm
 from coupons.admin.user_coupons import STATUS_COLOURS, status_name
+from coupons.errors import CouponNotRunning
 from coupons.models import Coupon, CouponState, DiscountType
 from coupons.rules import FIXED_ONCE_ISSUED
 
@@ -78,6 +79,10 @@ def discount_of(coupon: Coupon) -> str:
         "percent": coupon.discount_value,
         "cap": won(coupon.max_discount),
     }
+
+
+def _is_running(coupon: Any) -> bool:
+    return coupon.state in (CouponState.OPEN, CouponState.SOLD_OUT)
 
 
 def progress(done: int, of: int) -> str:
@@ -164,7 +169,10 @@ class CouponAdmin(Exported, ThroughServices):
             ),
             (
                 _("Units and times"),
-                {"fields": (*windows, *(("created_at", "opened") if obj else ("form_key",))), "description": zone},
+                {
+                    "fields": (*windows, *(("created_at", "opened") if obj else ("form_key",)), "confirmed"),
+                    "description": zone,
+                },
             ),
         )
 
@@ -208,8 +216,7 @@ class CouponAdmin(Exported, ThroughServices):
         }
 
     def _may_stop(self, request: HttpRequest, coupon: Any) -> bool:
-        is_running = coupon.state in (CouponState.OPEN, CouponState.SOLD_OUT)
-        return is_running and self.has_change_permission(request, coupon)
+        return _is_running(coupon) and self.has_change_permission(request, coupon)
 
     def get_urls(self) -> list[URLPattern]:
         stop = self.admin_site.admin_view(self.stop)
@@ -225,6 +232,9 @@ class CouponAdmin(Exported, ThroughServices):
         back = reverse("admin:coupons_coupon_change", args=[coupon_id])
         form = StopForm(request.POST or None)
         if request.method == "POST" and form.is_valid() and self._stopped(request, coupon, form):
+            return HttpResponseRedirect(back)
+        if not _is_running(coupon):
+            self.message_user(request, str(CouponNotRunning()), messages.ERROR)
             return HttpResponseRedirect(back)
         context = {
             **self.admin_site.each_context(request),

@@ -6,12 +6,16 @@ Owns the sentences at the fields; the database and the services hold the same ru
 from typing import Any
 
 from django import forms
+from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from commerce.core.calendar import validate_moment
 from commerce.idempotency.forms import OnceForm
-from commerce.staff_pages.forms import OpenedForm, ReasonForm
+from commerce.staff_pages.forms import ConfirmedForm, OpenedForm, ReasonForm
 from coupons.models import Coupon, DiscountType
 
+TIMES = {"issue_starts_at", "issue_ends_at", "valid_until"}
 MOST_WON = 2**53
 MOST_UNITS = 10_000_000
 
@@ -28,7 +32,7 @@ TERMS = (
 )
 
 
-class CouponForm(OpenedForm):
+class CouponForm(ConfirmedForm, OpenedForm):
     """A coupon's terms; the database holds the same rules, these say them to a person."""
 
     watched = TERMS
@@ -55,6 +59,12 @@ class CouponForm(OpenedForm):
         model = Coupon
         fields = TERMS
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The model has it too, but is asked after the times were compared with each other.
+        for name in TIMES & self.fields.keys():
+            self.fields[name].validators.append(validate_moment)
+
     def clean(self) -> dict[str, Any]:
         stored = {name: getattr(self.instance, name) for name in self.watched}
         values = {**stored, **self.cleaned_data}
@@ -67,6 +77,8 @@ class CouponForm(OpenedForm):
     def _check_discount(self, values: dict[str, Any]) -> None:
         if values["discount_type"] == DiscountType.PERCENT and (values["discount_value"] or 0) > 100:
             self._refuse("discount_value", _("A percentage is 1 to 100."))
+        if values["discount_type"] == DiscountType.FIXED and values["max_discount"] is not None:
+            self._refuse("max_discount", _("Only a percentage has a limit; a fixed amount is its own."))
 
     def _check_times(self, values: dict[str, Any]) -> None:
         starts, ends, valid = values["issue_starts_at"], values["issue_ends_at"], values["valid_until"]
@@ -74,6 +86,16 @@ class CouponForm(OpenedForm):
             self._refuse("issue_ends_at", _("The issue ends before it starts."))
         if ends and valid and ends > valid:
             self._refuse("valid_until", _("A coupon issued at the end of the issue could never be used."))
+
+    def questions(self) -> list[str]:
+        """A window that is over is told, when a time is set."""
+        values = {name: getattr(self.instance, name) for name in TIMES}
+        now = timezone.now()
+        if not TIMES & set(self.changed_data) or values["issue_ends_at"] > now:
+            return []
+        if values["valid_until"] > now:
+            return [gettext("The issue of this coupon is over already: nobody can get it.")]
+        return [gettext("The times of this coupon are over already: nobody can get it or use it.")]
 
     def _refuse(self, field: str, why: Any) -> None:
         if field in self.fields and field in self.cleaned_data:

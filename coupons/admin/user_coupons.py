@@ -11,8 +11,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RadioFilter
-from unfold.decorators import display
 
+from commerce.staff_pages.display import label
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import ReadOnly
@@ -80,7 +80,7 @@ class UserCouponAdmin(Exported, ReadOnly):
         rows: QuerySet[UserCoupon] = super().get_export_queryset(request).select_related(None).only(*FIELDS)
         return rows.annotate(user_name=F("user__username"), coupon_name=F("coupon__name"))
 
-    @display(description=_("status"), label=STATUS_COLOURS)
-    def told_status(self, unit: UserCoupon) -> Any:
+    @admin.display(description=_("status"))
+    def told_status(self, unit: UserCoupon) -> str:
         status = status_at(unit, timezone.now())
-        return status, status_name(status)
+        return label(status_name(status), STATUS_COLOURS[status])

@@ -20,6 +20,7 @@ from django.utils.translation import ngettext
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
+from commerce.core.numbers import whole_number
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.forms import ReasonForm
@@ -60,10 +61,11 @@ class Outcome:
 
 def ids_in(text: str) -> list[int]:
     """The numbers of an address such as `?ids=1,2,3`. Raises SuspiciousOperation for what no page made."""
-    parts = text.split(",")
-    if len(parts) > MOST_AT_ONCE or not all(part.isascii() and part.isdigit() and len(part) <= 18 for part in parts):
+    numbers = [whole_number(part) for part in text.split(",")]
+    ids = [number for number in numbers if number is not None]
+    if len(numbers) > MOST_AT_ONCE or len(ids) < len(numbers):
         raise SuspiciousOperation("These are not the numbers of orders.")
-    return [int(part) for part in parts]
+    return ids
 
 
 def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *, back: str) -> HttpResponse:

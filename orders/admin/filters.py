@@ -18,6 +18,7 @@ from unfold.contrib.filters.admin import (
 )
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
+from commerce.core.numbers import whole_number
 from orders import selectors
 from orders.models import Order, OrderItem, OrderStatus
 
@@ -84,8 +85,7 @@ class ProductFilter(admin.SimpleListFilter):
 
     @property
     def _product_id(self) -> int | None:
-        chosen = self.value() or ""
-        return int(chosen) if chosen.isascii() and chosen.isdigit() and len(chosen) <= 18 else None
+        return whole_number(self.value() or "")
 
     def choices(self, changelist: Any) -> Iterator[Any]:
         yield {

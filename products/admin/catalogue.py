@@ -18,11 +18,12 @@ from commerce.audit.record import Staff, actions_on
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
-from commerce.staff_pages.forms import Form, OpenedForm
+from commerce.staff_pages.forms import ConfirmedForm, Form, OpenedForm
 from commerce.staff_pages.pages import ThroughServices, staff_id
 from products import selectors, services
 from products.admin.imports import ImportPages
 from products.admin.movements import COLOURS
+from products.admin.prices import price_questions
 from products.admin.stock import StockPages
 from products.models import MovementReason, Product
 from products.rules import HIGHEST_PRICE_WON, LOW_STOCK_UNITS, MOST_UNITS_AT_ONCE, stock_level
@@ -31,7 +32,7 @@ ON_THE_PAGE = 20
 STOCK_COLOURS = {"out": "danger", "low": "warning", "ok": "success"}
 
 
-class ProductForm(OpenedForm):
+class ProductForm(ConfirmedForm, OpenedForm):
     """What staff say about a product."""
 
     watched = ("name", "description", "price", "is_active")
@@ -41,6 +42,15 @@ class ProductForm(OpenedForm):
     class Meta:
         model = Product
         fields = ("name", "description", "price", "is_active")
+
+    def questions(self) -> list[str]:
+        """An unusual price, when it is set."""
+        return price_questions(
+            self.instance.price,
+            is_active=self.instance.is_active,
+            price_before=self.seen.get("price"),
+            was_active=self.seen.get("is_active", False),
+        )
 
 
 class NewProductForm(OnceForm, ProductForm):
@@ -121,8 +131,18 @@ class ProductAdmin(ImportPages, StockPages, Exported, ThroughServices):
 
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         if obj is None:
-            return ("name", "description", "price", "opening_stock", "is_active", "form_key")
-        return ("name", "description", "price", "stock_now", "is_active", "created_at", "updated_at", "opened")
+            return ("name", "description", "price", "opening_stock", "is_active", "form_key", "confirmed")
+        return (
+            "name",
+            "description",
+            "price",
+            "stock_now",
+            "is_active",
+            "created_at",
+            "updated_at",
+            "opened",
+            "confirmed",
+        )
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         by = Staff(staff_id(request))

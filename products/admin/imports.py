@@ -6,6 +6,7 @@ Owns the pages. Between them the file waits in the database, for the eyes of who
 from dataclasses import dataclass
 from typing import Any
 
+from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
@@ -26,6 +27,7 @@ from commerce.staff_pages.pages import KeptForever, staff_id
 from commerce.staff_pages.uploads import UploadForm, UploadRefused, read_rows, takes_upload
 from products import selectors, services
 from products.admin.lines import COLUMNS, HEADINGS, Rights, planned, what_is_said
+from products.admin.prices import price_questions
 from products.models import ImportLine, LineOutcome, LinePlan, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
 
@@ -55,6 +57,20 @@ MEANINGS = (
 """What to write into the columns of an empty file."""
 
 
+class ImportForm(ReasonForm):
+    """Why, and whether the unusual prices are meant where the file has some."""
+
+    confirmed = forms.BooleanField(label=_("the unusual prices are meant"))
+
+    def __init__(self, *args: Any, unusual: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if unusual:
+            sentence = ngettext("%(count)d row has an unusual price.", "%(count)d rows have unusual prices.", unusual)
+            self.fields["confirmed"].help_text = sentence % {"count": unusual}
+        else:
+            del self.fields["confirmed"]
+
+
 @dataclass(frozen=True)
 class ShownLine:
     """A line as its page tells it: label and colour, then name, old and new value of each field."""
@@ -64,6 +80,8 @@ class ShownLine:
     colour: str
     name: str
     changes: list[tuple[Any, str | None, str]]
+    questions: list[str]
+    """What is unusual about its price, as long as it waits."""
 
 
 class ImportPages(KeptForever):
@@ -130,7 +148,8 @@ class ImportPages(KeptForever):
         if product_import is None:
             self.message_user(request, _("This file is not kept any more. Send it again."), messages.WARNING)
             return HttpResponseRedirect(reverse("admin:products_product_import"))
-        form = ReasonForm(request.POST or None, initial={"reason": product_import.reason})
+        unusual = sum(bool(_questions(line)) for line in selectors.lines_to_import(product_import))
+        form = ImportForm(request.POST or None, initial={"reason": product_import.reason}, unusual=unusual)
         if request.method == "POST" and form.is_valid():
             self._import(request, product_import, form.cleaned_data["reason"])
             return HttpResponseRedirect(request.path)
@@ -250,6 +269,19 @@ def _shown(line: ImportLine) -> ShownLine:
             (FIELD_NAMES[name], _told(name, line.seen[name]) if name in line.seen else None, _told(name, value))
             for name, value in ((name, values[name]) for name in FIELD_NAMES if name in values)
         ],
+        _questions(line),
+    )
+
+
+def _questions(line: ImportLine) -> list[str]:
+    if line.plan not in (LinePlan.ADD, LinePlan.CHANGE) or line.outcome != LineOutcome.WAITING:
+        return []
+    now = {**line.seen, **line.values}
+    return price_questions(
+        now["price"],
+        is_active=now["is_active"],
+        price_before=line.seen.get("price"),
+        was_active=line.seen.get("is_active", False),
     )
 
 

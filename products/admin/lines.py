@@ -9,8 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
+from commerce.core.numbers import whole_number
+from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
 from products.models import ImportLine, LinePlan, Product
 from products.rules import HIGHEST_PRICE_WON, MOST_UNITS, MOST_UNITS_AT_ONCE
@@ -32,7 +35,6 @@ HEADINGS = {
 """Those of an empty file to fill in, by language."""
 
 MOST_LETTERS_OF_A_NAME = 200
-LARGEST_ID = 2**63 - 1
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
 _YES = {"true", "yes", "y", "1", "예", "네", "판매", "판매 중", "판매중"}
 _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판매중지"}
@@ -121,9 +123,9 @@ def _wrong_with_change(line: ImportLine, stock: int, rights: Rights) -> list[str
     if line.stock_change and not rights.adjust:
         wrong.append(_("You may not adjust the stock."))
     if stock + line.stock_change < 0:
-        wrong.append(_("Only %(stock)d are there.") % {"stock": stock})
+        wrong.append(_("Only %(stock)s are there.") % {"stock": f"{stock:,}"})
     if stock + line.stock_change > MOST_UNITS:
-        wrong.append(_("The stock would be more than %(most)d.") % {"most": MOST_UNITS})
+        wrong.append(_("The stock would be more than %(most)s.") % {"most": f"{MOST_UNITS:,}"})
     return wrong
 
 
@@ -152,9 +154,10 @@ def _said(row: UploadedRow) -> Said:
 
 
 def _id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) <= LARGEST_ID):
+    number = whole_number(text)
+    if not number:
         raise _Wrong(_("“%(cell)s” is not the number of a product.") % {"cell": text[:40]})
-    return int(text)
+    return number
 
 
 def _name(text: str) -> str:
@@ -162,6 +165,14 @@ def _name(text: str) -> str:
         raise _Wrong(_("The name has several lines."))
     if len(text) > MOST_LETTERS_OF_A_NAME:
         raise _Wrong(_("The name has more than %(most)d letters.") % {"most": MOST_LETTERS_OF_A_NAME})
+    return _visible(text)
+
+
+def _visible(text: str) -> str:
+    try:
+        validate_visible(text)
+    except ValidationError as error:
+        raise _Wrong(" ".join(error.messages)) from error
     return text
 
 
@@ -170,7 +181,7 @@ def _price(text: str) -> int:
     if number is None or number < 0:
         raise _Wrong(_("“%(cell)s” is not a price in whole won.") % {"cell": text[:40]})
     if number > HIGHEST_PRICE_WON:
-        raise _Wrong(_("The price is higher than %(most)d won.") % {"most": HIGHEST_PRICE_WON})
+        raise _Wrong(_("The price is higher than %(most)s won.") % {"most": f"{HIGHEST_PRICE_WON:,}"})
     return number
 
 
@@ -186,7 +197,7 @@ def _stock_change(text: str) -> int:
     if number is None:
         raise _Wrong(_("“%(cell)s” is not a number of units.") % {"cell": text[:40]})
     if abs(number) > MOST_UNITS_AT_ONCE:
-        raise _Wrong(_("No more than %(most)d units at once.") % {"most": MOST_UNITS_AT_ONCE})
+        raise _Wrong(_("No more than %(most)s units at once.") % {"most": f"{MOST_UNITS_AT_ONCE:,}"})
     return number
 
 
@@ -198,7 +209,7 @@ def _whole(text: str) -> int | None:
 _READ: dict[str, Callable[[str], Any]] = {
     "id": _id,
     "name": _name,
-    "description": str,
+    "description": _visible,
     "price": _price,
     "is_active": _is_active,
     "stock_change": _stock_change,

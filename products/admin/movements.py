@@ -12,16 +12,15 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
-from unfold.decorators import display
 
+from commerce.core.numbers import whole_number
+from commerce.staff_pages.display import label
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import ReadOnly
 from products import selectors
 from products.models import MovementReason, StockMovement
 
-LONGEST_NUMBER = 18
-"""In digits, so that it fits the column."""
 COLOURS = {
     MovementReason.OPENING: "info",
     MovementReason.SALE: "success",
@@ -64,12 +63,11 @@ class StockMovementAdmin(Exported, ReadOnly):
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
         """Django would compare the numbers as text, which no index answers."""
-        number = search_term.strip().removeprefix("#")
-        if not number:
+        term = search_term.strip().removeprefix("#")
+        if not term:
             return queryset, False
-        if not (number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER):
-            return queryset.none(), False
-        return queryset.filter(order_id=int(number)), False
+        number = whole_number(term)
+        return queryset.none() if number is None else queryset.filter(order_id=number), False
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """By time where days are asked for: the index on time then leads straight to them.
@@ -79,9 +77,9 @@ class StockMovementAdmin(Exported, ReadOnly):
         by_days = any(request.GET.get(f"created_at_{end}") for end in ("from", "to"))
         return ("-created_at", "-id") if by_days else ("-id",)
 
-    @display(description=_("reason"), label=COLOURS)
-    def why(self, movement: StockMovement) -> tuple[str, Any]:
-        return movement.reason, movement.get_reason_display()
+    @admin.display(description=_("reason"))
+    def why(self, movement: StockMovement) -> str:
+        return label(movement.get_reason_display(), COLOURS[MovementReason(movement.reason)])
 
     @admin.display(description=_("quantity"))
     def units(self, movement: StockMovement) -> str:

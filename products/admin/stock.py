@@ -44,7 +44,7 @@ class AdjustStockForm(OnceForm, ReasonForm):
     def refuse(self, refusal: DomainError) -> None:
         """Tell it where it belongs."""
         if isinstance(refusal, OutOfStock):
-            self.add_error("delta", _("Only %(stock)d are there.") % {"stock": refusal.shortages[0].available})
+            self.add_error("delta", _("Only %(stock)s are there.") % {"stock": f"{refusal.shortages[0].available:,}"})
         else:
             super().refuse(refusal)
 
@@ -87,10 +87,10 @@ class StockPages(KeptForever):
     def _adjusted(self, request: HttpRequest, product: Product, form: AdjustStockForm) -> bool:
         delta, reason = form.cleaned_data["delta"], form.cleaned_data["reason"]
         by = Staff(staff_id(request), reason)
-        sentence = _("The stock of %(product)s is %(stock)d now (%(delta)+d).")
+        sentence = _("The stock of %(product)s is %(stock)s now (%(delta)s).")
         told = form.try_once(
             lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
-            lambda stock: str(sentence % {"product": product.name, "stock": stock, "delta": delta}),
+            lambda stock: str(sentence % {"product": product.name, "stock": f"{stock:,}", "delta": f"{delta:+,}"}),
             staff_id=by.id,
             path=request.path,
         )

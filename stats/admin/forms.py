@@ -16,6 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
+from commerce.core.calendar import validate_day
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.forms import StaffForm
 from stats.models import ProductStat
@@ -28,6 +29,8 @@ MOST_DAYS = 366
 
 class DayField(forms.DateField):
     """A day, chosen with the browser's own calendar."""
+
+    default_validators = [validate_day]  # Django's way to give a field a rule
 
     widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 

@@ -20,7 +20,7 @@ NASTY = [
     "null", "true", "false", '""', '" "', '"1"', '"one"', "0", "-1", "-0", "1.0", "1.5", "1e2", "1e400", "-1e400",
     "1" + "0" * 30, "-1" + "0" * 30, str(2**63), str(-(2**63) - 1), "[]", "{}", "[1]", "[[]]", "[null]", '{"a": 1}',
     '{"productId": 1, "quantity": 1}', '"\\u0000"', '"\\ud800"', '"' + "x" * 5_000 + '"', '"1; DROP TABLE product"',
-    "[" * 50 + "]" * 50, '"\\u202e"', '"NaN"', "1" * 300,
+    "[" * 50 + "]" * 50, '"\\u202e"', '"NaN"', "1" * 300, "1" * 4_301,
 ]  # fmt: skip
 
 REFUSALS = {
@@ -248,10 +248,20 @@ def test_a_day_in_a_query_has_one_spelling(user: User, field: str, day: str) -> 
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [(field, "invalid")]
 
 
-def test_the_first_and_the_last_day_of_the_calendar_are_days(user: User) -> None:
+def test_the_first_and_the_last_day_of_the_range_are_days(user: User) -> None:
     shopper = Shopper(user)
-    for days in ({"from": "0001-01-01"}, {"to": "9999-12-31"}, {"from": "0001-01-01", "to": "9999-12-31"}):
+    for days in ({"from": "1970-01-01"}, {"to": "2199-12-31"}, {"from": "1970-01-01", "to": "2199-12-31"}):
         assert len(shopper.get("/api/users/balance/history", days).json["results"]) == 1, days
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "2200-01-01", "9999-12-31"])
+@pytest.mark.parametrize("field", ["from", "to"])
+def test_a_day_outside_the_range_is_refused(user: User, field: str, day: str) -> None:
+    answer = Shopper(user).get("/api/users/balance/history", {field: day})
+    assert answer.outcome == (400, "validation_error")
+    assert answer.json["errors"] == [
+        {"field": field, "code": "out_of_range", "message": "A day from 1970-01-01 to 2199-12-31 is needed."}
+    ]
 
 
 def test_spaces_at_the_ends_of_a_password_are_part_of_it(stranger: Shopper) -> None:

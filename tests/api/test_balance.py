@@ -128,7 +128,7 @@ def test_a_charge_past_the_ceiling_is_refused(user: User, settings: Settings) ->
         answer = shopper.post("/api/balance/charge", {"amount": 10_001})
     assert answer.outcome == (400, "balance_limit_exceeded")
     assert (answer.json["balance"], answer.json["limit"]) == (50_000, 60_000)
-    assert answer.json["detail"] == "The balance is 50000 won and may not pass 60000 won."
+    assert answer.json["detail"] == "The balance is 50,000 won and may not pass 60,000 won."
     assert shopper.post("/api/balance/charge", {"amount": 10_000}).json["balance"] == 60_000
 
 

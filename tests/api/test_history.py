@@ -126,8 +126,8 @@ def test_a_parameter_that_does_not_fit_is_refused(query: dict[str, str], field: 
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [(field, code)]
 
 
-@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_the_ends_of_the_calendar_are_days_too(day: str) -> None:
+@pytest.mark.parametrize("day", ["1970-01-01", "2199-12-31"])
+def test_the_ends_of_the_range_are_days_too(day: str) -> None:
     user = UserFactory(balance=5)
     assert Shopper(user).get(HISTORY, from_=day).status == 200
     assert Shopper(user).get(HISTORY, to=day).status == 200

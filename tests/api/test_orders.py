@@ -286,7 +286,7 @@ class TestRefusals:
             answer = Shopper(user).post(ORDERS, {"items": items((pen, 1))})
         assert answer.outcome == (400, "insufficient_balance")
         assert (answer.json["balance"], answer.json["required"]) == (1_199, 1_200)
-        assert answer.json["detail"] == "The balance is 1199 won, 1200 won are needed."
+        assert answer.json["detail"] == "The balance is 1,199 won, 1,200 won are needed."
 
     def test_a_refused_payment_gives_the_coupon_back(self, pen: Product) -> None:
         user = UserFactory(balance=100)

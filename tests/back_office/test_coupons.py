@@ -102,7 +102,7 @@ def test_before_the_first_issue_every_term_can_change(clerk: Staff, coupon: Coup
 def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: Coupon) -> None:
     issue_one(coupon)
     opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form
-    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened"]
+    assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened", "confirmed"]
     later = coupon.valid_until + timedelta(days=1)
     answer = clerk.press(
         "coupons_coupon_change",
@@ -144,7 +144,7 @@ DAY = timedelta(days=1)
         ({"max_discount": 0}, "max_discount", "Ensure this value is greater than or equal to 1."),
         ({"min_order_amount": -1}, "min_order_amount", "Ensure this value is greater than or equal to 0."),
         ({"total_quantity": 0}, "total_quantity", "Ensure this value is greater than or equal to 1."),
-        ({"total_quantity": 2**31}, "total_quantity", "Ensure this value is less than or equal to 10000000."),
+        ({"total_quantity": 2**31}, "total_quantity", "Ensure this value is less than or equal to 10,000,000."),
         ({"issue_ends_at": -2 * DAY}, "issue_ends_at", "The issue ends before it starts."),
         ({"valid_until": -DAY}, "valid_until", "A coupon issued at the end of the issue could never be used."),
         (

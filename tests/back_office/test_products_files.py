@@ -19,7 +19,7 @@ from products.admin.lines import COLUMNS, HEADINGS
 NOT_READABLE = "This is neither CSV in UTF-8 or Korean (CP949) nor XLSX."
 DAMAGED = "The XLSX file is damaged. Open it, save it again, and send that."
 TOO_LARGE = "The XLSX file is too large when it is unpacked. Send it in parts."
-TOO_MANY = "The file has more than 5000 rows. Send it in parts."
+TOO_MANY = "The file has more than 5,000 rows. Send it in parts."
 HEAD = "id,name,price\n"
 
 
@@ -94,7 +94,7 @@ class TestCsv:
             ),
             ("1,P\x07en,5", "A cell has a character that is none."),
             ("1,P\x00en,5", NOT_READABLE),
-            (f"1,{'x' * 10_001},5", "A cell has more than 10000 letters."),
+            (f"1,{'x' * 10_001},5", "A cell has more than 10,000 letters."),
         ],
     )
     def test_says_what_it_cannot_read(self, cells: str, wrong: str) -> None:

@@ -173,12 +173,12 @@ class TestThePreview:
             (",Pen,,1e3,,", "“1e3” is not a price in whole won."),
             (",Pen,,cheap,,", "“cheap” is not a price in whole won."),
             (',Pen,,"1,23",,', "“1,23” is not a price in whole won."),
-            (",Pen,,1000000000001,,", "The price is higher than 1000000000000 won."),
+            (",Pen,,1000000000001,,", "The price is higher than 1,000,000,000,000 won."),
             (f",Pen,,{'9' * 31},,", f"“{'9' * 31}” is not a price in whole won."),
             (",Pen,,1,maybe,", "“maybe” does not say whether it is for sale; write yes or no."),
             (",Pen,,1,,many", "“many” is not a number of units."),
             (",Pen,,1,,1.5", "“1.5” is not a number of units."),
-            (",Pen,,1,,1000001", "No more than 1000000 units at once."),
+            (",Pen,,1,,1000001", "No more than 1,000,000 units at once."),
             (",Pen,,1,,-1", "There is nothing to take away from a new product."),
             (",=1+1,,1,,", "“=1+1” is a formula; only values are read."),
             (
@@ -194,7 +194,7 @@ class TestThePreview:
     def test_says_what_is_wrong_with_the_stock_of_a_product(self, clerk: Staff, pen: Product) -> None:
         grains = ProductFactory(stock=MOST_UNITS)
         told = told_of(clerk, f"{pen.pk},,,,,-11", f"{grains.pk},,,,,1")
-        assert told == ["Only 10 are there.", "The stock would be more than 1000000000."]
+        assert told == ["Only 10 are there.", "The stock would be more than 1,000,000,000."]
 
     def test_says_where_else_a_product_is_and_takes_neither_line(self, clerk: Staff, pen: Product) -> None:
         twice = f"Product {pen.pk} is in lines 2, 4."

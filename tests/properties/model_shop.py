@@ -245,6 +245,10 @@ class ModelShop:
     def change_terms(self, offer: Offer, terms: Terms) -> None:
         if offer.issued and not terms.still_keeps(offer.terms):
             raise CouponTermsFixed
+        if terms.valid_until > offer.terms.valid_until:
+            for held in self.held:
+                if held.offer is offer:
+                    held.expires_at = max(held.expires_at, terms.valid_until)
         offer.terms = terms
 
     def units_sold(self) -> dict[tuple[int, date], int]:

@@ -104,7 +104,8 @@ class ShopMachine(TwoShops):
             now = self.clock.now
             times = (now - timedelta(days=1), now + timedelta(hours=30), now + timedelta(days=3))
             least = 0 if above_price is None else shelves[1][0] + above_price
-            terms = Terms(f"Coupon {number}", kind[0], kind[1], cap, least, units, *times)
+            most = cap if kind[0] == "PERCENT" else None
+            terms = Terms(f"Coupon {number}", kind[0], kind[1], most, least, units, *times)
             coupon = create_coupon(Coupon(**vars(terms)), by=Staff(self._staff_id), once=Once())
             self.coupons.append(coupon)
             self.shop.offers[coupon.pk] = Offer(coupon.pk, terms)
@@ -215,6 +216,8 @@ class ShopMachine(TwoShops):
         terms = replace(offer.terms, **more)
         if kind:
             terms = replace(terms, discount_type=kind[0], discount_value=kind[1])
+        if terms.discount_type == "FIXED":
+            terms = replace(terms, max_discount=None)
         if window:
             starts_at = self.clock.now + window[0] if not offer.issued else terms.issue_starts_at
             ends_at = max(starts_at, self.clock.now) + window[1]

@@ -1,12 +1,13 @@
-"""The database engine: Django's own, with connections that requests share, a cheap look at a kept connection and one
-type for integers.
+"""The database engine: Django's own, with connections that requests share, a cheap look at a kept connection, one
+type for integers and times that can always be read.
 
-Owns how connections are kept and how integers are sent; never changes what statements say.
+Owns how connections are kept, how integers are sent and how times are read; never changes what statements say.
 """
 
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,9 @@ from typing import Any
 import psycopg
 from django.db import connections
 from django.db.backends.postgresql import base
+from psycopg import DataError
 from psycopg.pq import TransactionStatus
+from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import Ready, Wait
 
@@ -39,6 +42,31 @@ class Connection(psycopg.Connection[Any]):
                 wanted = generator.send(_READY[wait_for(socket, _EVENTS[wanted], interval)]) or wanted
         except StopIteration as done:
             return done.value
+
+EARLIEST_READ = datetime(1, 1, 2, tzinfo=UTC)
+LATEST_READ = datetime(9999, 12, 30, tzinfo=UTC)
+"""A day away from Python's own limits, so that a moment can be shown in any time zone."""
+
+
+class TimeLoader(TimestamptzLoader):
+    """Reads a `timestamptz`. What Python has no time for is read as the nearest one that it has.
+
+    PostgreSQL's times go from 4713 BC to the year 294276, and to infinity. psycopg raises DataError for them, so that
+    one such row would cost the whole list in which it is.
+    """
+
+    timezone = UTC
+    """As Django's own loader names it; the zone of the connection."""
+
+    def load(self, data: Any) -> datetime:
+        try:
+            moment: datetime = super().load(data).replace(tzinfo=UTC)
+        except DataError:
+            text = bytes(data)
+            return EARLIEST_READ if text.endswith(b"BC") or text.startswith(b"-") else LATEST_READ
+        if moment.year in (1, 9999):
+            return max(EARLIEST_READ, min(moment, LATEST_READ))
+        return moment
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -77,6 +105,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """
         connection = in_thread(partial(super().get_new_connection, conn_params))
         connection.adapters.register_dumper(int, Int8Dumper)
+        connection.adapters.register_loader("timestamptz", TimeLoader)
         return connection
 
     def init_connection_state(self) -> None:

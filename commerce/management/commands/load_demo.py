@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
+from commerce.core.numbers import whole_number
 from commerce.demo.assortment import Assortment
 from commerce.demo.load import Outcome, load_demo, load_large_demo, tidy_tables
 from commerce.demo.rows import ADMIN_PASSWORD, CUSTOMER_PASSWORD
@@ -62,7 +63,7 @@ def _load_large(orders: int) -> Outcome:
 
 
 def _orders(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else 0
-    if not 1 <= number <= MOST_ORDERS:
+    number = whole_number(text, most=MOST_ORDERS)
+    if not number:
         raise ArgumentTypeError(f"{text!r} is not a number from 1 to {MOST_ORDERS}")
     return number

@@ -11,6 +11,7 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from balances.selectors import open_customer_ids
+from commerce.core.numbers import whole_number
 from commerce.http.authentication import tokens_for
 
 LARGEST_ID = 2**62
@@ -42,8 +43,9 @@ class Command(BaseCommand):
 
 def _up_to(most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 20 and 1 <= int(text) <= most):
+        number = whole_number(text, most=most)
+        if not number:
             raise ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
-        return int(text)
+        return number
 
     return parse

@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from typing import Any, NoReturn
 
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser, OutputWrapper
 from django.db import Error as DatabaseFailure
 from tqdm import tqdm
 
+from commerce.core.calendar import validate_day
 from stats.operations import DayComparison
 from stats.services import backfill_product_stats
 
@@ -138,6 +140,10 @@ def _sigterm_like_ctrl_c() -> Iterator[None]:
 
 def _day(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
+        validate_day(day)
     except ValueError as error:
         raise ArgumentTypeError(f"{text!r} is not a day like 2026-01-31") from error
+    except ValidationError as error:
+        raise ArgumentTypeError(f"{text!r}: {error.message % error.params}") from error
+    return day

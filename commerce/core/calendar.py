@@ -1,0 +1,41 @@
+"""The days that the shop accepts, and the moments that its tables may hold.
+
+Owns the range: from 1970-01-01 to 2199-12-31 in the shop's time zone, both inclusive. In it every zone has whole-minute
+offsets, and a moment fits 64 bits of nanoseconds since 1970, as receivers of events count.
+"""
+
+from datetime import UTC, date, datetime
+
+from django.core.exceptions import ValidationError
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+FIRST_DAY = date(1970, 1, 1)
+LAST_DAY = date(2199, 12, 31)
+
+# A day more at either end than the forms: a constraint knows no time zone.
+_STORED_FROM = datetime(1969, 12, 31, tzinfo=UTC)
+_STORED_BEFORE = datetime(2200, 1, 2, tzinfo=UTC)
+
+
+def validate_day(day: date) -> None:
+    """Raise ValidationError for a day outside the range."""
+    if not FIRST_DAY <= day <= LAST_DAY:
+        raise ValidationError(
+            _("A day from %(first)s to %(last)s is needed."),
+            code="out_of_range",
+            params={"first": FIRST_DAY.isoformat(), "last": LAST_DAY.isoformat()},
+        )
+
+
+def validate_moment(moment: datetime) -> None:
+    """Raise ValidationError for a moment whose day in the shop's time zone is outside the range."""
+    validate_day(timezone.localdate(moment))
+
+
+def stored(first: str, last: str) -> Q:
+    """The condition for a database constraint that `first` and `last`, fields of which `last` is not before `first`,
+    are within the range.
+    """
+    return Q(**{f"{first}__gte": _STORED_FROM}) & Q(**{f"{last}__lt": _STORED_BEFORE})

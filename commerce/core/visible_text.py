@@ -1,0 +1,51 @@
+"""Text that people can read: nothing invisible in it, and nothing that changes the direction of the text around it.
+
+Owns which characters those are, by their Unicode category; never changes a text.
+"""
+
+import unicodedata
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+
+_UNSEEN_CATEGORIES = {"Cc", "Cf", "Zl", "Zp"}
+_LINE_CHARACTERS = "\n\r\t"
+# Letters, marks and symbols by their category, which show nothing: fillers of Hangul and Khmer, the grapheme joiner,
+# variation selectors of Mongolian and the empty Braille pattern.
+_BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
+_JOINERS = "\u200c\u200d"
+"""Within a word they are part of its spelling in Persian and Hindi, and of an emoji made of several."""
+
+
+def unseen_character(text: str) -> str | None:
+    """The first character of the text that is invisible or changes its direction, as U+200B; None where there is none.
+
+    Line breaks and tabs are no such characters.
+    """
+    for position, character in enumerate(text):
+        if character in _LINE_CHARACTERS or not _is_unseen(character):
+            continue
+        if character in _JOINERS and _is_shown(text[position - 1 : position]) and _is_shown(text[position + 1 :][:1]):
+            continue
+        return f"U+{ord(character):04X}"
+    return None
+
+
+def validate_visible(text: str) -> None:
+    """Raise ValidationError for a text with a character that is invisible or changes the direction of the text."""
+    if code := unseen_character(text):
+        raise ValidationError(
+            _("The character %(code)s is invisible or changes the direction of the text. Remove it."),
+            code="unseen_character",
+            params={"code": code},
+        )
+    if text and not any(unicodedata.category(character)[0] in "LNPS" for character in text):
+        raise ValidationError(_("There is nothing to see in this text."), code="nothing_to_see")
+
+
+def _is_unseen(character: str) -> bool:
+    return character in _BLANKS or unicodedata.category(character) in _UNSEEN_CATEGORIES
+
+
+def _is_shown(character: str) -> bool:
+    return bool(character) and not character.isspace() and not _is_unseen(character)

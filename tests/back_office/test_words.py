@@ -1,0 +1,97 @@
+"""What staff read: no values of the program, no code names, numbers with separators."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from commerce.audit.models import StaffAction
+from commerce.staff_pages.deeds import changes_of
+from coupons.models import Coupon
+from orders.models import Order
+from products.models import Product
+from tests.back_office.staff import Staff, errors_of
+from tests.back_office.test_every_page import EDITABLE, HISTORY, page
+from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory
+from tests.operations.busy_shop import busy_shop
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def admin_user() -> Staff:
+    return Staff(superuser=True)
+
+
+def deed(subject_type: str, before: dict[str, object], after: dict[str, object]) -> StaffAction:
+    return StaffAction(action="Changed", subject_type=subject_type, subject_id="1", before=before, after=after)
+
+
+def test_no_page_shows_a_tuple(admin_user: Staff) -> None:
+    busy_shop()
+    for model in (*HISTORY, *EDITABLE):
+        for row in model._default_manager.all()[:3]:
+            shown = admin_user.get(page(model, "change"), row.pk).content.decode()
+            assert "(&#x27;" not in shown, model
+            assert "(&#39;" not in shown, model
+
+
+def test_what_was_done_is_told_in_words() -> None:
+    order = deed("orders.order", {"status": "COMPLETED"}, {"status": "CANCELLED", "refunded": 60_750})
+    assert changes_of(order) == [("Status", "Completed", "Cancelled"), ("Refunded", "–", "₩60,750")]
+    exported = deed("orders.order", {}, {"rows": 12_300, "filter": "", "format": "csv"})
+    assert changes_of(exported) == [("Rows", "–", "12,300"), ("Format", "–", "csv")]
+    filtered = deed("orders.order", {}, {"filter": "q=%EA%B0%90%EA%B7%A4+%EC%B0%A8"})
+    assert changes_of(filtered) == [("Filter", "–", "q=감귤 차")]
+    ended = deed("coupons.coupon", {"issue_ends_at": "2026-03-01T00:00:00+09:00"}, {"total_quantity": 10_000})
+    assert changes_of(ended) == [("Issue ends at", "2026-03-01 00:00:00", "–"), ("Units", "–", "10,000")]
+
+
+def test_bounds_are_written_with_separators(admin_user: Staff) -> None:
+    coupon: Coupon = CouponFactory()
+    product: Product = ProductFactory()
+    answer = admin_user.press("coupons_coupon_change", coupon.pk, total_quantity=10**9)
+    assert errors_of(answer)["total_quantity"] == ["Ensure this value is less than or equal to 10,000,000."]
+    answer = admin_user.press("products_product_adjust_stock", product.pk, delta=10**9, reason="Found")
+    assert errors_of(answer)["delta"] == ["Ensure this value is less than or equal to 1,000,000."]
+
+
+@pytest.mark.parametrize("term", ["mina", "min", "MINA@shop.kr", "#{}", "{}"])
+def test_deeds_are_found_by_the_customer_and_by_the_number(admin_user: Staff, term: str) -> None:
+    customer = UserFactory(username="mina", email="mina@shop.kr")
+    other = UserFactory(username="jun")
+    for user in (customer, other):
+        StaffAction.objects.create(
+            actor=StaffFactory(), action="Changed", subject_type="balances.user", subject_id=str(user.pk)
+        )
+    found = admin_user.get("audit_staffaction_changelist", q=term.format(customer.pk))
+    assert [action.subject_id for action in found.context["cl"].result_list] == [str(customer.pk)]
+
+
+def test_orders_are_found_by_their_number(admin_user: Staff) -> None:
+    busy_shop()
+    order = Order.objects.latest("pk")
+    StaffAction.objects.create(
+        actor=admin_user.user, action="Cancelled and refunded", subject_type="orders.order", subject_id=str(order.pk)
+    )
+    found = admin_user.get("audit_staffaction_changelist", q=f"#{order.pk}").context["cl"].result_list
+    assert [(action.subject_type, action.subject_id) for action in found] == [("orders.order", str(order.pk))]
+
+
+def log_in(username: str, password: str) -> int:
+    return Client().post(reverse("admin:login"), {"username": username, "password": password}).status_code
+
+
+def test_logins_and_failed_ones_of_staff_are_recorded() -> None:
+    staff = StaffFactory(username="minji", password="correct horse")
+    customer = UserFactory(username="mina", password="correct horse")
+    assert log_in("minji", "wrong") == 200
+    assert log_in("minji", "correct horse") == 302
+    # Neither customers, who are kept out, nor names that nobody has are members of staff.
+    assert log_in(customer.username, "correct horse") == 200
+    assert log_in("nobody", "wrong") == 200
+    deeds = StaffAction.objects.order_by("pk").values_list("actor_id", "action", "subject_type", "subject_id", "after")
+    here = {"address": "127.0.0.1"}
+    assert list(deeds) == [
+        (staff.pk, "Login failed", "balances.user", str(staff.pk), here),
+        (staff.pk, "Logged in", "balances.user", str(staff.pk), here),
+    ]
