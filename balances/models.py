@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from balances import rules
 from balances.rules import START_OF_CHAIN, entry_hash
+from commerce.core.text import normal
 
 ONE_PAYMENT_PER_ORDER = "user_balance_tx_one_payment_per_order"
 ONE_REFUND_PER_ORDER = "user_balance_tx_one_refund_per_order"
@@ -40,6 +41,10 @@ class User(AbstractUser):
             ("adjust_balance", "Can credit and debit a balance"),
             ("export_user", "Can export accounts"),
         ]
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Hash the password in its normal form, so that composed and decomposed Hangul are the same password."""
+        super().set_password(None if raw_password is None else normal(raw_password))
 
     def save(self, **kwargs: Any) -> None:
         """Save everything but the wallet of an account that exists.

@@ -118,6 +118,7 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "commerce.http.back_office.Uploads",
+    "commerce.http.back_office.NormalText",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "commerce.http.staff_sessions.SessionEnds",
@@ -155,6 +156,7 @@ TEMPLATES = [
 UNFOLD = site.UNFOLD
 """What the back-office looks like."""
 
+AUTHENTICATION_BACKENDS = ["commerce.http.login.LoginBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")

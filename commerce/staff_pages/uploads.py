@@ -22,6 +22,7 @@ from openpyxl import load_workbook
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from commerce.core.errors import Refused
+from commerce.core.text import normal
 from commerce.staff_pages.forms import StaffForm
 
 logger = logging.getLogger(__name__)
@@ -167,7 +168,7 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str | None]) -> Uplo
 
 
 def _text(text: str) -> str:
-    text = text.strip()
+    text = normal(text.strip())
     if len(text) > MOST_LETTERS:
         return _Unreadable(_("A cell has more than %(most)d letters.") % {"most": MOST_LETTERS})
     if _NOT_FOR_TEXT.search(text):
