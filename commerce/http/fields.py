@@ -11,8 +11,6 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from commerce.core.text import normal
-
 LARGEST_ID = 2**63 - 1
 LARGEST_ID_IN_A_PATH = 10**18 - 1
 """What eighteen digits hold: a route takes no more of them."""
@@ -53,13 +51,6 @@ class IdParameter(WholeNumberParameter):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
-
-
-class NormalTextParameter(serializers.CharField):
-    """Text in a query, in the normal form of `commerce.core.text`."""
-
-    def to_internal_value(self, data: Any) -> str:
-        return normal(super().to_internal_value(data))
 
 
 class FlagParameter(serializers.BooleanField):
