@@ -43,6 +43,7 @@ class HistoryPages(CursorPagination):
     A cursor is signed for its list, so that a damaged one, or one of another list, is refused.
     """
 
+    names = ("cursor", "pageSize")
     parameters: ClassVar = [
         OpenApiParameter(
             "cursor", str, description="From `next` or `previous` of the same list with the same filters."
@@ -86,9 +87,7 @@ class HistoryPages(CursorPagination):
 
 def _signer(request: Request) -> Signer:
     """Signs the cursors of one list: of this path with these filters, whatever the size of a page."""
-    filters = sorted(
-        (name, values) for name, values in request.query_params.lists() if name not in ("cursor", "pageSize")
-    )
+    filters = sorted((name, values) for name, values in request.query_params.lists() if name not in HistoryPages.names)
     return Signer(sep="~", salt=f"{__name__}:{request.path}:{filters}")
 
 
@@ -103,6 +102,7 @@ class CatalogPages(PageNumberPagination):
 
     page_size_query_param = "pageSize"
     max_page_size = LARGEST_PAGE_SIZE
+    names = ("page", "pageSize")
     parameters: ClassVar = [
         OpenApiParameter("page", {"type": "integer", "minimum": 1, "default": 1}),
         PAGE_SIZE,
