@@ -54,7 +54,7 @@ def unknown_names(
     unknown = islice((name for name in given if name not in known), MOST_NAMED)
     # Half of a surrogate pair cannot be sent back.
     shown = (str(name)[:LONGEST_NAME].encode(errors="replace").decode() for name in unknown)
-    return {name: serializers.ErrorDetail(message, code=code) for name in shown}
+    return {name: serializers.ErrorDetail(str(message), code=code) for name in shown}
 
 
 @extend_schema_field(OpenApiTypes.INT64)

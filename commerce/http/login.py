@@ -19,7 +19,7 @@ class LoginBackend(ModelBackend):
     that was made of a decomposed password before that is replaced at the next login.
     """
 
-    def authenticate(  # type: ignore[override]  # Django passes them by keyword
+    def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_other: Any
     ) -> Any:
         if username is None or password is None:

@@ -43,6 +43,7 @@ class HistoryPages(CursorPagination):
     A cursor is signed for its list, so that a damaged one, or one of another list, is refused.
     """
 
+    request: Request
     names = ("cursor", "pageSize")
     parameters: ClassVar = [
         OpenApiParameter(
@@ -70,12 +71,12 @@ class HistoryPages(CursorPagination):
         if given is None:
             return None
         offset, reverse, position = _signer(request).unsign(given).split(".", 2)
-        return Cursor(int(offset), bool(int(reverse)), position or None)
+        return Cursor(int(offset), bool(int(reverse)), position or None)  # type: ignore[arg-type]  # it is text
 
     def encode_cursor(self, cursor: Cursor) -> str:
         """The address of the page at `cursor`."""
         position = f"{cursor.offset}.{int(cursor.reverse)}.{cursor.position or ''}"
-        return replace_query_param(self.base_url, self.cursor_query_param, _signer(self.request).sign(position))
+        return replace_query_param(str(self.base_url), self.cursor_query_param, _signer(self.request).sign(position))
 
     @classmethod
     def respond(cls, request: Request, entries: "QuerySet[Any]", serializer: type[Serializer[Any]]) -> Response:

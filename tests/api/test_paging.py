@@ -144,11 +144,11 @@ def cursor_at(position: int) -> str:
     pages = HistoryPages()
     pages.request = Request(RequestFactory().get(HISTORY))
     pages.base_url = HISTORY
-    return parse_qs(urlsplit(pages.encode_cursor(Cursor(0, False, str(position)))).query)["cursor"][0]
+    return parse_qs(urlsplit(pages.encode_cursor(Cursor(0, False, position))).query)["cursor"][0]
 
 
 def next_cursor(shopper: Shopper, path: str, **query: str) -> str:
-    link = shopper.get(path, pageSize=1, **query).json["next"]
+    link: str = shopper.get(path, {"pageSize": "1", **query}).json["next"]
     return parse_qs(urlsplit(link).query)["cursor"][0]
 
 
