@@ -89,6 +89,21 @@ class InvalidCredentials(Unauthenticated):
         return _("These credentials are not valid.")
 
 
+class SecondFactorNeeded(Unauthenticated):
+    """Name and password are right, and the code of the second factor is missing or not right."""
+
+    code = "not_authenticated"
+    title = _("Not authenticated")
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("The code of the second factor is missing or not right.")
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        return {"otpRequired": True}
+
+
 class AccountClosed(Unauthenticated):
     """The token is ours, but its account is gone or closed."""
 

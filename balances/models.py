@@ -3,17 +3,33 @@
 from typing import Any
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Func, Q, Value
 from django.db.models.functions import Length, Upper
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
 
 from balances import rules
 from balances.rules import START_OF_CHAIN, entry_hash
+from commerce.core.text import normal
 
 ONE_PAYMENT_PER_ORDER = "user_balance_tx_one_payment_per_order"
 ONE_REFUND_PER_ORDER = "user_balance_tx_one_refund_per_order"
+
+
+class WithoutSpaces(Func):
+    """Columns of text one after the other, as one text without spaces."""
+
+    # The spaces stand in the template, not in a parameter: an index is found by the same expression only.
+    template = "replace(%(expressions)s, ' ', '')"
+    arg_joiner = " || "
+    output_field = models.TextField()
+
+
+LAST_NAME_FIRST = WithoutSpaces("last_name", "first_name")
+FIRST_NAME_FIRST = WithoutSpaces("first_name", "last_name")
+"""What a real name is searched by: with them, each part of it stands at the beginning of one."""
 
 
 class User(AbstractUser):
@@ -33,13 +49,22 @@ class User(AbstractUser):
             models.CheckConstraint(condition=Q(balance__gte=0), name="user_balance_not_negative"),
             models.CheckConstraint(condition=Exact(Length("ledger_head"), 32), name="user_ledger_head_is_sha256"),
         ]
-        # For staff who look for an address, in whatever case. Written with a new account or address, never with a
-        # balance.
-        indexes = [models.Index(Upper("email"), name="user_email")]
+        # For staff who search by address, user name or real name, in any case. Written with a new account or name,
+        # never with a balance.
+        indexes = [
+            models.Index(Upper("email"), name="user_email"),
+            models.Index(OpClass(Upper("username"), "text_pattern_ops"), name="user_username_begins"),
+            models.Index(OpClass(Upper(LAST_NAME_FIRST), "text_pattern_ops"), name="user_last_name_begins"),
+            models.Index(OpClass(Upper(FIRST_NAME_FIRST), "text_pattern_ops"), name="user_first_name_begins"),
+        ]
         permissions = [
             ("adjust_balance", "Can credit and debit a balance"),
             ("export_user", "Can export accounts"),
         ]
+
+    def set_password(self, raw_password: str | None) -> None:
+        """Hash the password in its normal form, so that composed and decomposed Hangul are the same password."""
+        super().set_password(None if raw_password is None else normal(raw_password))
 
     def save(self, **kwargs: Any) -> None:
         """Save everything but the wallet of an account that exists.

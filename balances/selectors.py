@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db.models import BigIntegerField, Case, CharField, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
+from django.db.models.lookups import IStartsWith
 from django.utils import timezone
 
 from balances.errors import AccountClosed, UserNotFound
-from balances.models import EntryType, LedgerEntry, User
+from balances.models import FIRST_NAME_FIRST, LAST_NAME_FIRST, EntryType, LedgerEntry, User
 from balances.rules import Entry
 from commerce.audit.models import StaffAction
 from commerce.core import redis, sql
@@ -70,14 +71,34 @@ def owner_of_token(user_id: int) -> User:
 
 
 def account_ids_called(text: str, *, most: int) -> list[int]:
-    """The account with this name; where there is none up to `most`, open or closed, whose name begins with it.
+    """Up to `most` accounts, open or closed, that `text` means, in any case.
 
-    Or whose address it is, in any case.
+    Those whose address it is; else those with exactly this user name; else those whose user name or real name begins
+    with it.
     """
     accounts = User.objects.order_by().values_list("id", flat=True)
     if "@" in text and (found := list(accounts.filter(email__iexact=text)[:most])):
         return found
-    return list(accounts.filter(username=text)) or list(accounts.filter(username__startswith=text)[:most])
+    return accounts_named(text)[:most] or list(accounts.filter(called(text))[:most])
+
+
+def accounts_named(username: str) -> list[int]:
+    """The accounts with exactly this user name, in any case."""
+    accounts = User.objects.order_by().filter(username__iexact=User.normalize_username(username))
+    return list(accounts.values_list("id", flat=True))
+
+
+def called(text: str) -> Q:
+    """The condition for accounts whose user name or real name begins with `text`, in any case.
+
+    A real name may be written with either part first, with or without a space, or as one of its parts. Each kind is
+    answered by an index of its own.
+    """
+    found = Q(username__istartswith=User.normalize_username(text))
+    squeezed = "".join(text.split())
+    if squeezed:
+        found |= Q(IStartsWith(LAST_NAME_FIRST, squeezed)) | Q(IStartsWith(FIRST_NAME_FIRST, squeezed))
+    return found
 
 
 def open_customer_ids(*, first_id: int, last_id: int) -> Iterator[int]:

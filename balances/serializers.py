@@ -10,7 +10,7 @@ from balances.models import EntryType, LedgerEntry
 from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON, Entry
 from commerce.core.calendar import FIRST_DAY, LAST_DAY
 from commerce.core.times import local_time
-from commerce.http.fields import DayParameter, IdField, IdParameter, StrictIntegerField
+from commerce.http.fields import BodySerializer, DayParameter, IdField, IdParameter, ReasonField, StrictIntegerField
 
 
 class BalanceSerializer(serializers.Serializer[Any]):
@@ -19,8 +19,9 @@ class BalanceSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema_serializer(examples=[OpenApiExample("One's own balance", {"amount": 10_000}, request_only=True)])
-class ChargeRequestSerializer(serializers.Serializer[Any]):
+class ChargeRequestSerializer(BodySerializer):
     userId = IdField(required=False, help_text="The caller where left out.")
+    reason = ReasonField()
     amount = StrictIntegerField(min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add.")
 
 
@@ -86,11 +87,14 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
 @extend_schema_serializer(
     examples=[OpenApiExample("A demo customer", {"username": "customer1", "password": "customer"}, request_only=True)]
 )
-class TokenRequestSerializer(serializers.Serializer[Any]):
+class TokenRequestSerializer(BodySerializer):
     """Taken as they are: spaces at the ends of a password are part of it."""
 
     username = serializers.CharField(max_length=150, trim_whitespace=False)
     password = serializers.CharField(max_length=128, trim_whitespace=False)
+    otp = serializers.CharField(
+        required=False, max_length=8, help_text="The code of the second factor, of staff who have set one up."
+    )
 
 
 class TokenSerializer(serializers.Serializer[Any]):
@@ -98,7 +102,7 @@ class TokenSerializer(serializers.Serializer[Any]):
     refresh = serializers.CharField()
 
 
-class RefreshRequestSerializer(serializers.Serializer[Any]):
+class RefreshRequestSerializer(BodySerializer):
     refresh = serializers.CharField(max_length=4096, trim_whitespace=False)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 
+from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from rest_framework.decorators import action
 from rest_framework.permissions import AllowAny
@@ -9,22 +10,42 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances import selectors, serializers, services
-from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, UserNotFound
+from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, SecondFactorNeeded, UserNotFound
+from balances.models import User
+from balances.rules import Entry
+from commerce.audit.record import Staff
 from commerce.http.answers import answer_once
 from commerce.http.authentication import (
     access_token,
     account_of,
+    caller_of,
     password_mark_of,
     read_refresh_token,
     require_same_password,
+    require_same_second_factor,
     tokens_for,
 )
 from commerce.http.json import dump, json_response
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
+from commerce.http.staff_login import require_code, second_factor_of
 from commerce.http.throttling import Refreshes, login_attempt
-from commerce.http.validation import body_of, query_of
+from commerce.http.validation import body_of, query_of, reason_of
 from commerce.http.viewsets import ApiViewSet
+from commerce.idempotency.once import Once
+
+
+def _require_code(user: User, code: str) -> None:
+    try:
+        require_code(user, code)
+    except ValidationError as error:
+        raise SecondFactorNeeded from error
+
+
+def _device_id(user: User) -> int | None:
+    """The second factor of a member of staff."""
+    device = second_factor_of(user) if user.is_staff else None
+    return device.pk if device is not None else None
 
 
 class TokenViewSet(ApiViewSet):
@@ -45,8 +66,15 @@ class TokenViewSet(ApiViewSet):
     def create(self, request: Request) -> Response:
         body = body_of(request, serializers.TokenRequestSerializer)
         with login_attempt(request._request, body["username"]):
-            user = services.log_in(**body)
-        tokens = tokens_for(user_id=user.pk, is_staff=user.is_staff, password_mark=password_mark_of(user))
+            user = services.log_in(username=body["username"], password=body["password"])
+            if user.is_staff:
+                _require_code(user, body.get("otp", ""))
+        tokens = tokens_for(
+            user_id=user.pk,
+            is_staff=user.is_staff,
+            password_mark=password_mark_of(user),
+            device_id=_device_id(user),
+        )
         return Response(asdict(tokens))
 
     @documented(
@@ -64,6 +92,7 @@ class TokenViewSet(ApiViewSet):
         refresh, user_id = read_refresh_token(body["refresh"])
         user = selectors.owner_of_token(user_id)
         require_same_password(refresh, user)
+        require_same_second_factor(refresh, _device_id(user))
         return Response({"access": access_token(refresh, is_staff=user.is_staff)})
 
 
@@ -82,7 +111,7 @@ class BalanceViewSet(ApiViewSet):
         acts_on_account=True,
     )
     def retrieve(self, request: Request, userId: str) -> HttpResponse:  # noqa: N803  # the contract's name
-        balance = selectors.balance_of(account_of(request, int(userId)))
+        balance = selectors.balance_of(account_of(request, int(userId), right="balances.view_user"))
         return json_response(dump({"userId": balance.user_id, "balance": balance.balance}))
 
     @documented(
@@ -97,10 +126,18 @@ class BalanceViewSet(ApiViewSet):
     @action(detail=False, methods=["post"])
     def charge(self, request: Request) -> HttpResponse:
         body = body_of(request, serializers.ChargeRequestSerializer)
-        user_id = account_of(request, body.get("userId"))
+        user_id, caller = account_of(request, body.get("userId"), right="balances.adjust_balance"), caller_of(request)
+        reason = reason_of(body, for_another=user_id != caller.id)
+
+        def move(once: Once) -> Entry:
+            if user_id == caller.id:
+                return services.charge_balance(user_id=user_id, amount=body["amount"], once=once)
+            by = Staff(caller.id, reason)
+            return services.adjust_balance(user_id=user_id, amount=body["amount"], by=by, once=once)
+
         return answer_once(
             request,
-            lambda once: services.charge_balance(user_id=user_id, amount=body["amount"], once=once),
+            move,
             serializers.charge_as_json,
             body=request.data,
         )
@@ -118,9 +155,9 @@ class LedgerViewSet(ApiViewSet):
     )
     @action(detail=False, methods=["get"])
     def history(self, request: Request) -> Response:
-        query = query_of(request, serializers.HistoryQuerySerializer)
+        query = query_of(request, serializers.HistoryQuerySerializer, paging=HistoryPages.names)
         entries = selectors.ledger_of(
-            account_of(request, query.get("userId")),
+            account_of(request, query.get("userId"), right="balances.view_ledgerentry"),
             entry_type=query.get("type"),
             from_date=query.get("from"),
             to_date=query.get("to"),

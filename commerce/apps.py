@@ -1,6 +1,14 @@
 from django.apps import AppConfig
+from django.contrib.postgres.indexes import OpClass
+from django.db.models.expressions import OrderBy
+from django.db.models.functions import Collate
+from django.db.models.indexes import IndexExpression
 
 
 class CommerceConfig(AppConfig):
     name = "commerce"
     verbose_name = "Commerce"
+
+    def ready(self) -> None:
+        # As `django.contrib.postgres` does, which would also ask each new connection for types that are not used here.
+        IndexExpression.register_wrappers(OrderBy, OpClass, Collate)

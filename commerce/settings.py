@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import environ
+from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from commerce.back_office import site
@@ -126,6 +127,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "corsheaders",
 ]
 
 MIDDLEWARE = [
@@ -139,13 +141,23 @@ MIDDLEWARE = [
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "commerce.http.back_office.Uploads",
+    "commerce.http.back_office.NormalText",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "commerce.http.staff_sessions.SessionEnds",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "commerce.http.back_office.ContentSecurity",
     "commerce.http.back_office.Refusals",
 ]
+CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
+"""Whose pages in a browser may call the API, such as `https://shop.example`. Empty: none of another origin."""
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_HEADERS = (*default_headers, "idempotency-key", "if-none-match", "x-request-id")
+CORS_EXPOSE_HEADERS = ("etag", "idempotent-replayed", "original-request-id", "retry-after", "x-request-id")
+if CORS_ALLOWED_ORIGINS:
+    # Before the API's end of the chain: a preflight carries no token.
+    MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
 BACK_OFFICE_PATH = "/admin"
 """Below it are Django's admin pages; every other path is the API's."""
 LOGIN_REDIRECT_URL = "admin:index"
@@ -177,6 +189,7 @@ UNFOLD = site.UNFOLD
 """What the back-office looks like."""
 
 PASSWORD_HASHERS = ["commerce.core.passwords.PBKDF2InThread"]
+AUTHENTICATION_BACKENDS = ["commerce.http.login.LoginBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -405,6 +418,8 @@ SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_MINUTES", default=15)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=7)),
     "SIGNING_KEY": JWT_SIGNING_KEY,
+    # For clocks of our servers that differ.
+    "LEEWAY": env.int("TOKEN_LEEWAY_SECONDS", default=5),
     "ALGORITHM": "HS256",
     "USER_ID_CLAIM": "userId",
     "UPDATE_LAST_LOGIN": False,
@@ -423,7 +438,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     # Text that may not be empty says so: `minLength: 1`.
     "ENFORCE_NON_BLANK_FIELDS": True,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums"],
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "commerce.http.schema.close_bodies",
+    ],
 }
 
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")

@@ -9,9 +9,12 @@ from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerView
 
 from commerce.http import health
+from commerce.http.index import index
 from commerce.http.schema_page import SchemaPage
 
 urlpatterns = [
+    path("", index),
+    path("api", index),
     path(
         "api/",
         include(
@@ -22,7 +25,11 @@ urlpatterns = [
                 path("", include("coupons.urls")),
                 path("", include("orders.urls")),
                 path("schema", SchemaPage.as_view(), name="schema"),
-                path("docs", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+                path(
+                    "docs",
+                    SpectacularSwaggerView.as_view(url_name="schema", http_method_names=["get", "head"]),
+                    name="docs",
+                ),
             ]
         ),
     ),

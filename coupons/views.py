@@ -13,7 +13,7 @@ from commerce.http.paging import HistoryPages
 from commerce.http.permissions import ReadableByAll
 from commerce.http.schema import documented, paged
 from commerce.http.throttling import CouponIssues
-from commerce.http.validation import query_of
+from commerce.http.validation import body_if_any, query_of, require_known_parameters
 from commerce.http.viewsets import ApiViewSet
 from coupons import selectors, serializers, services
 from coupons.errors import CouponAlreadyIssued, CouponNotFound, CouponNotOpen, CouponSoldOut
@@ -34,6 +34,7 @@ class CouponViewSet(ApiViewSet):
         public=True,
     )
     def list(self, request: Request) -> Response:
+        require_known_parameters(request, HistoryPages.names)
         return HistoryPages.respond(request, selectors.open_coupons(timezone.now()), serializers.CouponSerializer)
 
     @documented(
@@ -46,6 +47,7 @@ class CouponViewSet(ApiViewSet):
     )
     @action(detail=True, methods=["post"], throttle_classes=[CouponIssues])
     def issue(self, request: Request, couponId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        body_if_any(request)
         user_id = caller_of(request).id
         return answer_once(
             request,
@@ -65,8 +67,10 @@ class UserCouponViewSet(ApiViewSet):
         acts_on_account=True,
     )
     def list(self, request: Request) -> Response:
-        query = query_of(request, serializers.WalletQuerySerializer)
+        query = query_of(request, serializers.WalletQuerySerializer, paging=HistoryPages.names)
         coupons = selectors.coupons_of(
-            account_of(request, query.get("userId")), status=query["status"], now=timezone.now()
+            account_of(request, query.get("userId"), right="coupons.view_usercoupon"),
+            status=query["status"],
+            now=timezone.now(),
         )
         return HistoryPages.respond(request, coupons, serializers.UserCouponSerializer)

@@ -51,6 +51,11 @@ def with_products(orders: "QuerySet[Order]", product_ids: Collection[int]) -> "Q
     return orders.filter(pk__in=_containing(product_ids))
 
 
+def is_owner(order_id: int, user_id: int) -> bool:
+    """Whether the order exists and is this customer's."""
+    return Order.objects.filter(pk=order_id, user_id=user_id).exists()
+
+
 def of_any(orders: "QuerySet[Order]", *, user_ids: Collection[int], product_ids: Collection[int]) -> "QuerySet[Order]":
     """Of the orders those of one of these customers, and those with one of these products."""
     if not product_ids:

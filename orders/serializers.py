@@ -6,13 +6,13 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from commerce.http.fields import IdField, IdParameter, StrictIntegerField
+from commerce.http.fields import BodySerializer, IdField, IdParameter, ReasonField, StrictIntegerField
 from orders.events import order_as_json
 from orders.models import Order, OrderStatus
 from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 
 
-class OrderItemRequestSerializer(serializers.Serializer[Any]):
+class OrderItemRequestSerializer(BodySerializer):
     productId = IdField()
     quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
 
@@ -20,7 +20,7 @@ class OrderItemRequestSerializer(serializers.Serializer[Any]):
 @extend_schema_serializer(
     examples=[OpenApiExample("Two of one product", {"items": [{"productId": 1, "quantity": 2}]}, request_only=True)]
 )
-class OrderRequestSerializer(serializers.Serializer[Any]):
+class OrderRequestSerializer(BodySerializer):
     items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
     userCouponId = IdField(required=False, allow_null=True, default=None)
 
@@ -34,6 +34,12 @@ class OrderRequestSerializer(serializers.Serializer[Any]):
         if any(problems):
             raise serializers.ValidationError(problems, code="unique")
         return items
+
+
+class CancelRequestSerializer(BodySerializer):
+    """Needed by staff only."""
+
+    reason = ReasonField()
 
 
 class OrderItemSerializer(serializers.Serializer[Any]):

@@ -1,5 +1,8 @@
 """The orders' endpoints: a body in, one use case, an answer out."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.http import HttpResponse
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -8,10 +11,10 @@ from rest_framework.response import Response
 from balances.errors import InsufficientBalance, UserNotFound
 from commerce.audit.record import Staff
 from commerce.http.answers import answer_once
-from commerce.http.authentication import account_of, caller_of
+from commerce.http.authentication import account_of, caller_of, has_right, require_right
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
-from commerce.http.validation import body_of, query_of
+from commerce.http.validation import body_if_any, body_of, query_of, reason_of
 from commerce.http.viewsets import ApiViewSet
 from coupons.errors import CouponNotUsable
 from orders import selectors, serializers, services
@@ -55,24 +58,29 @@ class OrderViewSet(ApiViewSet):
         refusals=[OrderNotFound],
     )
     def retrieve(self, request: Request, orderId: str) -> Response:  # noqa: N803  # the contract's name
-        return Response(order_as_json(selectors.order_for(int(orderId), owner_id=_owner(request))))
+        caller = caller_of(request)
+        owner_id = None if has_right(caller, "orders.view_order") else caller.id
+        return Response(order_as_json(selectors.order_for(int(orderId), owner_id=owner_id)))
 
     @documented(
         "Cancel an order",
         operation_id="orderCancel",
         path_id="orderId",
+        request=serializers.CancelRequestSerializer,
         response=serializers.OrderSerializer,
         refusals=[OrderNotFound, OrderNotCancellable],
+        acts_on_account=True,
         writes=True,
     )
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, orderId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        body = body_if_any(request, serializers.CancelRequestSerializer)
+        owner_id, by = _canceller(request, int(orderId), body)
         return answer_once(
             request,
-            lambda once: services.cancel_order(
-                order_id=int(orderId), owner_id=_owner(request), once=once, by=_staff(request)
-            ),
+            lambda once: services.cancel_order(order_id=int(orderId), owner_id=owner_id, once=once, by=by),
             order_as_json,
+            body=body or None,
         )
 
 
@@ -87,18 +95,21 @@ class UserOrderViewSet(ApiViewSet):
         acts_on_account=True,
     )
     def list(self, request: Request) -> Response:
-        query = query_of(request, serializers.OrdersQuerySerializer)
-        orders = selectors.orders_of(account_of(request, query.get("userId")), status=query.get("status"))
+        query = query_of(request, serializers.OrdersQuerySerializer, paging=HistoryPages.names)
+        orders = selectors.orders_of(
+            account_of(request, query.get("userId"), right="orders.view_order"), status=query.get("status")
+        )
         return HistoryPages.respond(request, orders, serializers.OrderSerializer)
 
 
-def _owner(request: Request) -> int | None:
-    """Whose orders the caller may touch: their own; None, any, for staff."""
-    caller = caller_of(request)
-    return None if caller.is_staff else caller.id
+def _canceller(request: Request, order_id: int, body: Mapping[str, Any]) -> tuple[int | None, Staff | None]:
+    """Whose order may be cancelled (None: anybody's), and the member of staff whose deed it is, if it is one.
 
-
-def _staff(request: Request) -> Staff | None:
-    """Who acts, where it is a member of staff: that is written down."""
+    Raises PermissionDenied, ValidationError.
+    """
     caller = caller_of(request)
-    return Staff(caller.id) if caller.is_staff else None
+    if not caller.is_staff or ("reason" not in body and selectors.is_owner(order_id, caller.id)):
+        reason_of(body, for_another=False)
+        return caller.id, None
+    require_right(caller, "orders.cancel_order")
+    return None, Staff(caller.id, reason_of(body, for_another=True))

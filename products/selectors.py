@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from commerce.core import sql
 from commerce.core.page_cache import PageCache
+from commerce.core.text import normal
 from products.errors import ProductNotFound
 from products.models import ImportLine, LineOutcome, LinePlan, Product, ProductImport, StockMovement
 from products.rules import IMPORT_KEPT_HOURS, LOW_STOCK_UNITS
@@ -37,10 +38,13 @@ def products_for_sale(
     max_price: int | None = None,
     in_stock: bool = False,
 ) -> "QuerySet[Product, dict[str, Any]]":
-    """Active products, narrowed by what is given. `search` looks into names and descriptions; prices are won."""
+    """Active products, narrowed by what is given; prices are won.
+
+    Each word of `search` must occur in the name or the description, in any order and any case.
+    """
     products = Product.objects.filter(is_active=True)
-    if search:
-        products = products.filter(Q(name__icontains=search) | Q(description__icontains=search))
+    for word in _words(search):
+        products = products.filter(Q(name__icontains=word) | Q(description__icontains=word))
     if min_price is not None:
         products = products.filter(price__gte=min_price)
     if max_price is not None:
@@ -49,6 +53,10 @@ def products_for_sale(
         products = products.filter(stock__gt=0)
     shown: QuerySet[Product, dict[str, Any]] = products.order_by(*ORDERINGS[ordering]).values(*SHOWN)
     return shown
+
+
+def _words(text: str) -> Iterable[str]:
+    return dict.fromkeys(normal(text).split())
 
 
 def product_for_sale(product_id: int) -> dict[str, Any]:
@@ -62,8 +70,11 @@ def product_for_sale(product_id: int) -> dict[str, Any]:
 
 
 def product_ids_called(text: str, *, most: int) -> list[int]:
-    """Up to `most` products, for sale or not, with `text` in their name, in any case."""
-    return list(Product.objects.order_by().filter(name__icontains=text).values_list("id", flat=True)[:most])
+    """Up to `most` products, for sale or not, with every word of `text` in their name, in any order and any case."""
+    products = Product.objects.order_by()
+    for word in _words(text):
+        products = products.filter(name__icontains=word)
+    return list(products.values_list("id", flat=True)[:most])
 
 
 def product_ids_named(name: str, *, most: int) -> list[int]:

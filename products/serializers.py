@@ -17,7 +17,13 @@ class ProductSerializer(serializers.Serializer[Any]):
 
 
 class CatalogQuerySerializer(serializers.Serializer[Any]):
-    search = serializers.CharField(required=False, default="", allow_blank=True, max_length=100)
+    search = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        max_length=100,
+        help_text="Every word must occur in the name or the description, in any order and any case.",
+    )
     ordering = serializers.ChoiceField(choices=list(ORDERINGS), required=False, default="id")
     minPrice = WholeNumberParameter(required=False, default=None, min_value=0, max_value=2**63 - 1)
     maxPrice = WholeNumberParameter(required=False, default=None, min_value=0, max_value=2**63 - 1)

@@ -11,7 +11,7 @@ from commerce.http.conditional import page_response
 from commerce.http.json import dump, json_response
 from commerce.http.paging import CatalogPages
 from commerce.http.schema import documented, paged
-from commerce.http.validation import query_of
+from commerce.http.validation import query_of, require_known_parameters
 from commerce.http.viewsets import ApiViewSet
 from products import selectors, serializers
 from products.errors import ProductNotFound
@@ -34,12 +34,13 @@ class ProductViewSet(ApiViewSet):
         cached=True,
     )
     def list(self, request: Request) -> HttpResponse:
+        require_known_parameters(request, _PARAMETERS)
         page = selectors.PRODUCT_LIST.page(
             variant=_address(request),
             ttl_seconds=settings.PRODUCT_LIST_CACHE_SECONDS,
             render=lambda: _render_list(request),
         )
-        return page_response(request._request, page, selectors.PRODUCT_LIST, parameters=_PAGE_PARAMETERS)
+        return page_response(request._request, page, selectors.PRODUCT_LIST)
 
     @documented(
         "Product",
@@ -53,19 +54,18 @@ class ProductViewSet(ApiViewSet):
         return json_response(dump(selectors.product_for_sale(int(productId))))
 
 
-# Whatever else a caller adds makes no other page, or the cache could be filled with copies of one.
-_PAGE_PARAMETERS = sorted([*serializers.CatalogQuerySerializer().fields, "page", "pageSize"])
+_PARAMETERS = sorted([*serializers.CatalogQuerySerializer().fields, *CatalogPages.names])
 
 
 def _address(request: Request) -> str:
-    """What names the page: host and path, because its links repeat them, and the parameters that matter."""
+    """What names the page: host and path, because its links repeat them, and the parameters in one order."""
     given = request.query_params
-    query = urlencode([(name, given[name]) for name in _PAGE_PARAMETERS if name in given])
+    query = urlencode([(name, given[name]) for name in _PARAMETERS if name in given])
     return request.build_absolute_uri(f"{request.path}?{query}" if query else request.path)
 
 
 def _render_list(request: Request) -> bytes:
-    query = query_of(request, serializers.CatalogQuerySerializer)
+    query = query_of(request, serializers.CatalogQuerySerializer, paging=CatalogPages.names)
     products = selectors.products_for_sale(
         search=query["search"],
         ordering=query["ordering"],

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from commerce.http.conditional import page_response
 from commerce.http.json import dump
 from commerce.http.schema import documented
+from commerce.http.validation import require_known_parameters
 from commerce.http.viewsets import ApiViewSet
 from stats import selectors, serializers
 
@@ -29,6 +30,7 @@ class PopularProductViewSet(ApiViewSet):
         cached=True,
     )
     def list(self, request: Request) -> HttpResponse:
+        require_known_parameters(request, ())
         today = timezone.localdate()
         page = selectors.POPULAR.page(
             # A new day is a new list, however long the old one is kept.

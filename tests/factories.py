@@ -57,10 +57,11 @@ class _UserRows(DjangoModelFactory[User]):
 
 
 class _StaffRows(_UserRows):
-    """A member of staff."""
+    """A member of staff, who may do everything."""
 
     username = Sequence(lambda number: f"clerk{number}")
     is_staff = True
+    is_superuser = True
 
 
 class _ProductRows(DjangoModelFactory[Product]):

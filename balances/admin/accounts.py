@@ -10,7 +10,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -22,7 +22,7 @@ from balances import services
 from balances.admin.ledger import COLOURS
 from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
 from balances.models import LedgerEntry, User
-from balances.selectors import with_reasons
+from balances.selectors import accounts_named, called, with_reasons
 from commerce.audit.record import Staff, actions_on
 from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import won
@@ -62,7 +62,7 @@ class AccountAdmin(Accounts, Exported):
     list_display_links = ("id", "username")
     list_filter = ("is_active", "is_staff")
     search_fields = ("id", "username", "email")
-    search_help_text = _("A number, the beginning of a user name, or a whole e-mail address.")
+    search_help_text = _("A number, the beginning of a user name or a real name, or a whole e-mail address.")
     ordering = ("-id",)
     readonly_fields = ("wallet", "last_login", "date_joined")
     fieldsets = (
@@ -92,17 +92,24 @@ class AccountAdmin(Accounts, Exported):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[User]", search_term: str
     ) -> tuple["QuerySet[User]", bool]:
-        """Each kind of term by its index; Django's own search would read every account."""
+        """Each kind of term by its index; Django's own search would read every account.
+
+        An account with exactly this user name comes first.
+        """
         term = search_term.strip()
         if not term:
             return queryset, False
-        found = Q(username__startswith=term)
+        found = called(term)
         if "@" in term:
             found |= Q(email__iexact=term)
         number = whole_number(term)
         if number is not None:
             found |= Q(pk=number)
-        return queryset.filter(found), False
+        queryset = queryset.filter(found)
+        if exact := accounts_named(term):
+            is_exact = Case(When(pk__in=exact, then=0), default=1)
+            queryset = queryset.order_by(is_exact, *queryset.query.order_by)
+        return queryset, False
 
     # Who may do what ---------------------------------------------------------------------------------------------
 

@@ -16,8 +16,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RangeNumericFilter
 from unfold.decorators import display
 
-from balances.models import EntryType, LedgerEntry, User
-from balances.selectors import of_order, with_reasons
+from balances.models import EntryType, LedgerEntry
+from balances.selectors import accounts_named, of_order, with_reasons
 from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.exports import Column, Exported
@@ -109,8 +109,7 @@ class LedgerAdmin(ReadOnly, Exported):
         term = search_term.strip()
         if not term:
             return queryset, False
-        owner_id = User.objects.filter(username=term).values_list("id", flat=True).first()
-        found = Q(user_id=owner_id if owner_id is not None else NO_SUCH_ID)
+        found = Q(user_id__in=accounts_named(term) or [NO_SUCH_ID])
         number = whole_number(term)
         if number is not None:
             found |= of_order(number)

@@ -1,7 +1,7 @@
 """A second factor for staff who want one: a code that an app on their phone shows, asked for at every login.
 
 Owns its three pages (set up, take off, take off for somebody who lost the phone); `commerce.http.staff_login` asks for
-the code. The API's tokens are given for a password alone.
+the code, and the API asks for it before it gives tokens.
 """
 
 import time

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 from django.http import HttpResponse
@@ -18,7 +19,7 @@ from commerce.core.errors import DomainError
 from commerce.core.locks import KeyTimeout
 from commerce.http.authentication import caller_of
 from commerce.http.json import JSON, dump, json_response
-from commerce.http.problems import problem_response
+from commerce.http.problems import problem_response, tell_language
 from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
 from commerce.idempotency.errors import RequestInProgress
 from commerce.idempotency.once import Once
@@ -28,6 +29,7 @@ T = TypeVar("T")
 HEADER = "Idempotency-Key"
 REPLAYED = "Idempotent-Replayed"
 _canonical = json.JSONEncoder(sort_keys=True).encode
+ORIGINAL = "Original-Request-ID"
 VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -50,14 +52,16 @@ def answer_once(
     refused: list[HttpResponse] = []
 
     def answer_of_refusal(refusal: DomainError) -> Answer:
-        refused[:] = [problem_response(request._request, refusal)]
-        return Answer(refused[0].status_code, refused[0].headers["Content-Type"], refused[0].content)
+        problem = problem_response(request._request, refusal)
+        refused[:] = [problem]
+        headers = problem.headers
+        return Answer(problem.status_code, headers["Content-Type"], problem.content, headers["Content-Language"])
 
     once = Once(claim, answer_of, answer_of_refusal)
     try:
         use_case(once)
     except AlreadyAnswered as repeat:
-        return _respond(repeat.answer, replayed=True)
+        return _replay(repeat.answer)
     except KeyTimeout as timeout:
         if timeout.key != claim.lock:
             raise
@@ -84,8 +88,15 @@ def claim_of(request: Request, body: Any) -> Claim | None:
     return Claim(caller_of(request).id, key, fingerprint)
 
 
-def _respond(answer: Answer, *, replayed: bool = False) -> HttpResponse:
-    response = json_response(answer.body, status=answer.status, content_type=answer.content_type)
-    if replayed:
-        response.headers[REPLAYED] = "true"
+def _respond(answer: Answer) -> HttpResponse:
+    return json_response(answer.body, status=answer.status, content_type=answer.content_type)
+
+
+def _replay(answer: Answer) -> HttpResponse:
+    """The first answer again, byte for byte; the `requestId` of a problem is the first request's, as a header says."""
+    response = _respond(answer)
+    response.headers[REPLAYED] = "true"
+    if answer.status >= HTTPStatus.BAD_REQUEST:
+        response.headers[ORIGINAL] = json.loads(answer.body)["requestId"]
+        tell_language(response, answer.language)
     return response

@@ -22,7 +22,11 @@ from rest_framework_simplejwt.tokens import RefreshToken, Token
 STAFF_CLAIM = "isStaff"
 PASSWORD_CLAIM = "passwordMark"  # noqa: S105  # the name of a claim
 """In refresh tokens: changes with the password, and says nothing about it."""
+SECOND_FACTOR_CLAIM = "secondFactor"
+"""In refresh tokens: the number of the device whose code was given for it."""
 _MARK_CHARACTERS = 22
+LEEWAY_SECONDS: int = api_settings.LEEWAY
+"""How far the clocks of two servers may differ: a token is believed for so long before its time and after it."""
 MOST_VERIFIED = 20_000
 """How many access tokens a process remembers, at about 1 KB each."""
 
@@ -76,6 +80,11 @@ class TokenAuthentication(JWTAuthentication):
             return Caller(known.caller.id, _is_staff_now(known.caller.id)), known.token
         return known.caller, known.token
 
+    def get_raw_token(self, header: bytes) -> bytes | None:
+        """The token, whose scheme may be written in any case (RFC 9110, 11.1)."""
+        scheme, separator, rest = header.partition(b" ")
+        return super().get_raw_token(scheme.title() + separator + rest)
+
     def get_user(self, validated_token: Token) -> Any:
         """Nobody is looked up; who it is, `authenticate` says."""
 
@@ -84,7 +93,7 @@ class TokenAuthentication(JWTAuthentication):
             caller = Caller(int(token[api_settings.USER_ID_CLAIM]), is_staff=False)
         except (KeyError, ValueError) as error:
             raise InvalidToken from error
-        verified = _Verified(caller, bool(token.get(STAFF_CLAIM)), float(token["exp"]), token)
+        verified = _Verified(caller, bool(token.get(STAFF_CLAIM)), float(token["exp"]) + LEEWAY_SECONDS, token)
         if len(self._verified) >= MOST_VERIFIED:
             # The half that was verified first ends first as well: all tokens live equally long.
             for oldest in list(self._verified)[: MOST_VERIFIED // 2]:
@@ -110,15 +119,18 @@ class Tokens:
     refresh: str
 
 
-def tokens_for(*, user_id: int, is_staff: bool, password_mark: str = "") -> Tokens:
+def tokens_for(*, user_id: int, is_staff: bool, password_mark: str = "", device_id: int | None = None) -> Tokens:
     """Signed tokens for an account whose password has been checked.
 
     With `password_mark_of` the account, the refresh token ends with that password; without, only with its time.
+    `device_id`: the second factor whose code has been checked.
     """
     refresh = RefreshToken()
     refresh[api_settings.USER_ID_CLAIM] = user_id
     if password_mark:
         refresh[PASSWORD_CLAIM] = password_mark
+    if device_id is not None:
+        refresh[SECOND_FACTOR_CLAIM] = device_id
     return Tokens(access_token(refresh, is_staff=is_staff), str(refresh))
 
 
@@ -130,10 +142,17 @@ def password_mark_of(account: AbstractBaseUser) -> str:
 def access_token(refresh: RefreshToken, *, is_staff: bool) -> str:
     """An access token of the account that `refresh` names. Staff rights are as of now, not as of the login."""
     access = refresh.access_token
-    access.payload.pop(PASSWORD_CLAIM, None)
+    for private in (PASSWORD_CLAIM, SECOND_FACTOR_CLAIM):
+        access.payload.pop(private, None)
     if is_staff:
         access[STAFF_CLAIM] = True
     return str(access)
+
+
+def require_same_second_factor(refresh: RefreshToken, device_id: int | None) -> None:
+    """Raises InvalidToken for a token of staff that was given without a code of the second factor they have now."""
+    if device_id is not None and refresh.payload.get(SECOND_FACTOR_CLAIM) != device_id:
+        raise InvalidToken
 
 
 def read_refresh_token(text: str) -> tuple[RefreshToken, int]:
@@ -159,14 +178,27 @@ def caller_of(request: Request) -> Caller:
     return request.user
 
 
-def account_of(request: Request, user_id: int | None) -> int:
-    """The account a request acts on: the caller's own, or for staff any.
+def account_of(request: Request, user_id: int | None, *, right: str) -> int:
+    """The account a request acts on: the caller's own, or for staff with `right` any.
 
     Raises PermissionDenied for someone else's account.
     """
     caller = caller_of(request)
     if user_id is None or user_id == caller.id:
         return caller.id
-    if not caller.is_staff:
-        raise PermissionDenied
+    require_right(caller, right)
     return user_id
+
+
+def has_right(caller: Caller, right: str) -> bool:
+    """Whether the caller is staff with a right of the back-office, such as `orders.cancel_order`."""
+    if not caller.is_staff:
+        return False
+    account = get_user_model()._default_manager.filter(pk=caller.id).first()
+    return account is not None and account.has_perm(right)
+
+
+def require_right(caller: Caller, right: str) -> None:
+    """Raises PermissionDenied for a caller without the right."""
+    if not has_right(caller, right):
+        raise PermissionDenied

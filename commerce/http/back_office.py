@@ -13,7 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, UnreadablePostError
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, UnreadablePostError
 from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
 from django.utils.functional import Promise
@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled
 
 from commerce.core.database_errors import unavailable
+from commerce.core.text import is_normal, normal
 from commerce.http import problems
 from commerce.http.api import is_back_office
 
@@ -60,6 +61,32 @@ class Uploads(MiddlewareMixin):
         return None
 
 
+class NormalText(MiddlewareMixin):
+    """What staff type arrives in the normal form of `commerce.core.text`, on every page.
+
+    Behind `Uploads`, because reading a form reads the whole body.
+    """
+
+    def process_view(self, request: HttpRequest, *_arguments: Any) -> None:
+        request.GET = _normal(request.GET)  # type: ignore[assignment]  # both are immutable
+        try:
+            request.POST = _normal(request.POST)  # type: ignore[assignment]
+        except UnreadablePostError:
+            # The forgery check, or the page, meets it again and answers.
+            return
+
+
+def _normal(values: QueryDict) -> QueryDict:
+    """The same values in their normal form."""
+    if all(is_normal(value) for _name, given in values.lists() for value in given):
+        return values
+    normalized = values.copy()
+    for name, given in values.lists():
+        normalized.setlist(name, [normal(value) for value in given])
+    normalized._mutable = False
+    return normalized
+
+
 def _back(request: HttpRequest, sentence: str) -> HttpResponse:
     """To the page that it came from, which says why."""
     messages.error(request, sentence)
@@ -68,6 +95,23 @@ def _back(request: HttpRequest, sentence: str) -> HttpResponse:
 
 def _plain(sentence: str, *, status: int) -> HttpResponse:
     return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+
+
+class ContentSecurity(MiddlewareMixin):
+    """The pages load nothing from elsewhere, send forms nowhere else, and stand in nobody's frame.
+
+    Scripts within a page stay allowed: those of the library's pages are, and Alpine evaluates its attributes.
+    """
+
+    POLICY = (
+        "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; font-src 'self' data:; object-src 'none'; base-uri 'self'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    )
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        response.headers.setdefault("Content-Security-Policy", self.POLICY)
+        return response
 
 
 class Refusals(MiddlewareMixin):

@@ -4,7 +4,7 @@ Owns `ETag` and `If-None-Match`; the bytes come from whoever has them.
 """
 
 import hashlib
-from collections.abc import Collection
+from http import HTTPStatus
 
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import get_conditional_response
@@ -13,20 +13,21 @@ from commerce.core.page_cache import Page, PageCache
 from commerce.http import ready_pages
 from commerce.http.headers import set_headers
 from commerce.http.json import json_response
+from commerce.http.problems import PreconditionFailed
 
 
-def page_response(
-    request: HttpRequest, page: Page, cache: PageCache, *, parameters: Collection[str] = ()
-) -> HttpResponse:
-    """The page with its ETag, or 304 where the caller has it already.
+def page_response(request: HttpRequest, page: Page, cache: PageCache) -> HttpResponse:
+    """The page with its ETag, or 304 where the caller has it already. It is kept in the memory of the process.
 
-    It is kept in the memory of the process, unless the request has other `parameters` than these: those make no
-    other page, and copies of it must not drive out the pages that are asked for.
+    The view has refused parameters that are not known: copies of a page must not drive out those that are asked for.
+    Raises PreconditionFailed for an `If-Match` or `If-Unmodified-Since` that does not hold.
     """
     etag = f'"{hashlib.blake2b(page.body, digest_size=16).hexdigest()}"'
     response = json_response(page.body)
     set_headers(response, ("ETag", etag), ("Cache-Control", "no-cache"))
-    if page.generation is not None and request.GET.keys() <= set(parameters):
+    if page.generation is not None:
         ready_pages.announce(request, response, cache, page)
     conditional = get_conditional_response(request, etag=etag, response=response)
+    if conditional is not None and conditional.status_code == HTTPStatus.PRECONDITION_FAILED:
+        raise PreconditionFailed
     return conditional if isinstance(conditional, HttpResponse) else response

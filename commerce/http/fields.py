@@ -1,24 +1,61 @@
-"""Serializer fields that take a value at its word.
+"""Serializers and fields that take a body at its word.
 
-Owns strictness: a number is a number, not text that looks like one, nor a truth value; a parameter has one spelling.
+Owns strictness: a number is a number, not text that looks like one, nor a truth value; a parameter has one spelling;
+a field that nobody reads is refused.
 """
 
 import re
+from collections.abc import Container, Mapping
 from datetime import date
+from itertools import islice
 from typing import Any
 
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from commerce.core.calendar import validate_day
 from commerce.core.numbers import LARGEST_ID
+from commerce.core.text import normal
 
 LARGEST_ID_IN_A_PATH = 10**18 - 1
 """What eighteen digits hold: a route takes no more of them."""
 
+MOST_NAMED, LONGEST_NAME = 20, 100
+"""How many unknown names an answer tells, and how many characters of each."""
+
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class BodySerializer(serializers.Serializer[Any]):
+    """A body, or an object in it, whose fields are all known: others are refused with the code `unknown_field`."""
+
+    def to_internal_value(self, data: Any) -> dict[str, Any]:
+        unknown = unknown_names(data, self.fields, _("This field is not known."), code="unknown_field")
+        try:
+            values: dict[str, Any] = super().to_internal_value(data)
+        except serializers.ValidationError as error:
+            if not unknown or not isinstance(error.detail, dict):
+                raise
+            raise serializers.ValidationError({**error.detail, **unknown}) from error
+        if unknown:
+            raise serializers.ValidationError(unknown)
+        return values
+
+
+def unknown_names(
+    given: Any, known: Container[str], message: str | Promise, *, code: str
+) -> dict[str, serializers.ErrorDetail]:
+    """The names in `given`, a mapping, that are not known, each with this error; the first `MOST_NAMED` of them."""
+    if not isinstance(given, Mapping):
+        return {}
+    unknown = islice((name for name in given if name not in known), MOST_NAMED)
+    # Half of a surrogate pair cannot be sent back.
+    shown = (str(name)[:LONGEST_NAME].encode(errors="replace").decode() for name in unknown)
+    return {name: serializers.ErrorDetail(str(message), code=code) for name in shown}
 
 
 @extend_schema_field(OpenApiTypes.INT64)
@@ -36,6 +73,17 @@ class IdField(StrictIntegerField):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
+
+
+class ReasonField(serializers.CharField):
+    """Why staff act on another's account: kept with what they did."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "Why; with another's account only, which is for staff with the right to it."
+        super().__init__(required=False, max_length=200, help_text=text, **kwargs)
+
+    def to_internal_value(self, data: Any) -> str:
+        return normal(super().to_internal_value(data))
 
 
 @extend_schema_field(OpenApiTypes.INT64)

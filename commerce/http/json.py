@@ -11,6 +11,8 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser
 from rest_framework.renderers import BaseRenderer
@@ -77,11 +79,29 @@ def read_json(request: HttpRequest) -> Any:
         raise UnsupportedMediaType(content_type)
     if length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
         raise RequestDataTooBig
+    body = request.read()
     try:
         # Decoded here, because the library guesses other encodings and lets half of a surrogate pair through.
-        return _STRICT.decode(request.read().decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ParseError(str(error)) from error
+        return _STRICT.decode(body.decode("utf-8"))
+    except json.JSONDecodeError as error:
+        raise ParseError(_at(_NOT_JSON, error.lineno, error.colno)) from error
+    except UnicodeDecodeError as error:
+        before = body[: error.start]
+        column = len(before.rpartition(b"\n")[2].decode("utf-8")) + 1
+        raise ParseError(_at(_NOT_UTF_8, before.count(b"\n") + 1, column)) from error
+    except RecursionError as error:
+        raise ParseError(_("The body is nested too deeply.")) from error
+    except ValueError as error:
+        # Python reads no number of more than some thousand digits.
+        raise ParseError(_("The body has a number with too many digits.")) from error
+
+
+_NOT_JSON = gettext_noop("The body is not JSON: look at line %(line)d, column %(column)d.")
+_NOT_UTF_8 = gettext_noop("The body is not UTF-8: look at line %(line)d, column %(column)d.")
+
+
+def _at(sentence: str, line: int, column: int) -> str:
+    return _(sentence) % {"line": line, "column": column}
 
 
 @remembered
@@ -92,12 +112,12 @@ def _is_json(content_type: str) -> bool:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
-        raise ValueError("An object names the same key twice.")
+        raise ParseError(_("The body has an object that names the same key twice."))
     return values
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON.")
+    raise ParseError(_("The body is not JSON: %(name)s is not a number.") % {"name": name})
 
 
 # Quicker parsers keep the last of two equal keys and say nothing.

@@ -7,11 +7,12 @@ not the nearest value that would.
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+from django.core.signing import BadSignature, Signer
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.pagination import CursorPagination, PageNumberPagination
+from rest_framework.pagination import Cursor, CursorPagination, PageNumberPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -37,10 +38,17 @@ PAGE_SIZE = OpenApiParameter(
 
 
 class HistoryPages(CursorPagination):
-    """Newest first, by cursor: page 10,000 costs what page 1 costs, and no entry is shown twice while new ones come."""
+    """Newest first, by cursor: page 10,000 costs what page 1 costs, and no entry is shown twice while new ones come.
 
+    A cursor is signed for its list, so that a damaged one, or one of another list, is refused.
+    """
+
+    request: Request
+    names = ("cursor", "pageSize")
     parameters: ClassVar = [
-        OpenApiParameter("cursor", str, description="From `next` or `previous`."),
+        OpenApiParameter(
+            "cursor", str, description="From `next` or `previous` of the same list with the same filters."
+        ),
         PAGE_SIZE,
     ]
     ordering = "-id"
@@ -53,9 +61,22 @@ class HistoryPages(CursorPagination):
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any] | None:
         try:
             page: list[Any] | None = super().paginate_queryset(queryset, request, view)
-        except (NotFound, ValueError, OverflowError) as error:
+        except (NotFound, BadSignature, ValueError, OverflowError) as error:
             raise ValidationError({"cursor": _("Not a cursor of this list.")}, code="invalid") from error
         return page
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """The position that the request asks for; None for the first page. Raises BadSignature."""
+        given = request.query_params.get(self.cursor_query_param)
+        if given is None:
+            return None
+        offset, reverse, position = _signer(request).unsign(given).split(".", 2)
+        return Cursor(int(offset), bool(int(reverse)), position or None)  # type: ignore[arg-type]  # it is text
+
+    def encode_cursor(self, cursor: Cursor) -> str:
+        """The address of the page at `cursor`."""
+        position = f"{cursor.offset}.{int(cursor.reverse)}.{cursor.position or ''}"
+        return replace_query_param(str(self.base_url), self.cursor_query_param, _signer(self.request).sign(position))
 
     @classmethod
     def respond(cls, request: Request, entries: "QuerySet[Any]", serializer: type[Serializer[Any]]) -> Response:
@@ -63,6 +84,12 @@ class HistoryPages(CursorPagination):
         pages = cls()
         page = pages.paginate_queryset(entries, request)
         return pages.get_paginated_response(serializer(page, many=True).data)
+
+
+def _signer(request: Request) -> Signer:
+    """Signs the cursors of one list: of this path with these filters, whatever the size of a page."""
+    filters = sorted((name, values) for name, values in request.query_params.lists() if name not in HistoryPages.names)
+    return Signer(sep="~", salt=f"{__name__}:{request.path}:{filters}")
 
 
 class CatalogPages(PageNumberPagination):
@@ -76,6 +103,7 @@ class CatalogPages(PageNumberPagination):
 
     page_size_query_param = "pageSize"
     max_page_size = LARGEST_PAGE_SIZE
+    names = ("page", "pageSize")
     parameters: ClassVar = [
         OpenApiParameter("page", {"type": "integer", "minimum": 1, "default": 1}),
         PAGE_SIZE,

@@ -51,14 +51,20 @@ def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     body = _describe(error)
     body.update(instance=escape_uri_path(request.path), requestId=request_id())
     response = json_response(dump(body), status=body["status"], content_type=PROBLEM_JSON)
-    response.headers["Content-Language"] = get_language() or settings.LANGUAGE_CODE
-    patch_vary_headers(response, ["Accept-Language"])
+    tell_language(response, get_language() or settings.LANGUAGE_CODE)
     if body["status"] == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
     retry_after = getattr(unavailable(error) or error, "retry_after_seconds", None) or getattr(error, "wait", None)
     if retry_after:
         response.headers["Retry-After"] = str(max(1, round(retry_after)))
     return response
+
+
+def tell_language(response: HttpResponse, language: str) -> None:
+    """The headers of an answer whose sentences follow `Accept-Language`; `language` empty: not known."""
+    if language:
+        response.headers["Content-Language"] = language
+    patch_vary_headers(response, ["Accept-Language"])
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -81,6 +87,10 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return problem_response(request, _Crash())
 
 
+class PreconditionFailed(Exception):
+    """What the caller has asked for on a condition is not so."""
+
+
 class _Crash(Exception):
     pass
 
@@ -98,8 +108,7 @@ def _describe(error: Exception) -> dict[str, Any]:
         )
     if isinstance(error, RequestDataTooBig):
         detail = _("The body is larger than %(limit)d bytes.") % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
-        found = [{"field": "", "code": "too_large", "message": detail}]
-        return _problem(400, "validation_error", _("Invalid request"), detail, {"errors": found})
+        return _problem(413, "payload_too_large", _("Payload too large"), detail)
     for kinds, status, code, title, says in _KNOWN:
         if isinstance(error, kinds):
             return _problem(status, code, _(title), _(says) if says else str(getattr(error, "detail", "")))
@@ -161,6 +170,13 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
         "not_found",
         _noop("Not found"),
         _noop("There is nothing at this path."),
+    ),
+    (
+        (PreconditionFailed,),
+        412,
+        "precondition_failed",
+        _noop("Precondition failed"),
+        _noop("The page is another one than `If-Match` or `If-Unmodified-Since` asks for."),
     ),
     ((exceptions.MethodNotAllowed,), 405, "method_not_allowed", _noop("Method not allowed"), ""),
     (

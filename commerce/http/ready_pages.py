@@ -49,6 +49,9 @@ def _key(environ: dict[str, Any]) -> Key | None:
     get = environ.get
     if get("REQUEST_METHOD") != "GET" or "HTTP_IF_MATCH" in environ or "HTTP_IF_UNMODIFIED_SINCE" in environ:
         return None
+    if "HTTP_ORIGIN" in environ:
+        # Which origin may read the answer stands in its headers.
+        return None
     return (
         *(get("PATH_INFO"), get("QUERY_STRING"), get("SCRIPT_NAME"), get("HTTP_ACCEPT")),
         # The links of a page, and whether its client is sent to https.

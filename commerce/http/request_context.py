@@ -19,7 +19,7 @@ from django.utils import translation
 from prometheus_client import Counter, Histogram
 
 from commerce.core import metrics
-from commerce.http.headers import remembered, set_headers
+from commerce.http.headers import add_headers, remembered
 
 HEADER = "X-Request-ID"
 # A method is whatever a client makes up, and a counter of its own is kept for ever.
@@ -91,7 +91,8 @@ class RequestContextMiddleware:
             response = self._in_its_language(request)
         finally:
             _current.reset(token)
-        set_headers(response, (HEADER, identifier))
+        # Answers are private unless they say otherwise, as the cached lists do.
+        add_headers(response, ((HEADER, identifier), ("Cache-Control", "no-store")))
         match = request.resolver_match
         seconds = time.perf_counter() - started
         count_request(match.route if match else "unknown", request.method, response.status_code, seconds)

@@ -38,6 +38,23 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
         return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
 
 
+def close_bodies(result: dict[str, Any], *_context: Any, **_more: Any) -> dict[str, Any]:
+    """A postprocessing hook: bodies have no other fields than those that are described (`BodySerializer`)."""
+    for item in result["paths"].values():
+        for operation in item.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                _close(content["schema"], result["components"]["schemas"])
+    return result
+
+
+def _close(fragment: dict[str, Any], components: dict[str, Any]) -> None:
+    described = components[fragment["$ref"].rpartition("/")[2]] if "$ref" in fragment else fragment
+    if "properties" in described:
+        described["additionalProperties"] = False
+    for inner in described.get("properties", {}).values():
+        _close(inner.get("items", inner), components)
+
+
 class FieldErrorSerializer(serializers.Serializer[Any]):
     field = serializers.CharField(
         allow_blank=True, help_text="Path into the body or name of the parameter, such as `items.0.quantity`."
@@ -110,13 +127,25 @@ REPLAYED = _answer_header(
     "With the first answer to an `Idempotency-Key`, given again.",
     always=False,
 )
+ORIGINAL = _answer_header(
+    "Original-Request-ID",
+    {"type": "string", "minLength": 1, "maxLength": 128},
+    [400, 403, 404, 409],
+    "With a problem that is given again: the request that it was first given to, which its `requestId` names.",
+    always=False,
+)
 ETAG = _answer_header(
     "ETag", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, [200, 304], "For `If-None-Match`, the next time."
 )
 
 # Refused before any use case is called: code by status.
-BODY_CODES = {400: ["validation_error", "malformed_json"], 415: ["unsupported_media_type"]}
+BODY_CODES = {
+    400: ["validation_error", "malformed_json"],
+    413: ["payload_too_large"],
+    415: ["unsupported_media_type"],
+}
 PARAMETER_CODES = {400: ["validation_error"]}
+CONDITION_CODES = {412: ["precondition_failed"]}
 CALLER_CODES = {401: ["not_authenticated", "token_not_valid"]}
 THROTTLED_CODES = {429: ["throttled"]}
 ALWAYS_CODES = {406: ["not_acceptable"]}
@@ -145,8 +174,10 @@ def documented(
     codes: dict[int, list[str]] = defaultdict(list)
     known = [
         ALWAYS_CODES,
-        BODY_CODES if request is not None else {},
-        PARAMETER_CODES if parameters or writes else {},
+        # A write that takes no body looks into one as well, to refuse what it does not take.
+        BODY_CODES if request is not None or writes else {},
+        PARAMETER_CODES if parameters or cached else {},
+        CONDITION_CODES if cached else {},
         THROTTLED_CODES if limited or writes else {},
     ]
     if not public:
@@ -175,7 +206,7 @@ def documented(
         parameters=[
             *([OpenApiParameter(path_id, PATH_ID, OpenApiParameter.PATH)] if path_id else []),
             *parameters,
-            *([IDEMPOTENCY_KEY, REPLAYED] if writes else []),
+            *([IDEMPOTENCY_KEY, REPLAYED, ORIGINAL] if writes else []),
             *([ETAG] if cached else []),
             *ANSWER_HEADERS,
         ],

@@ -15,8 +15,12 @@ _making = threading.Lock()
 class SchemaPage(SpectacularJSONAPIView):
     """The OpenAPI document.
 
+    Only GET and HEAD are answered, so that `Allow` names no more.
+
     The library sets up its extensions while it makes the first one; two threads at that together would both crash.
     """
+
+    http_method_names = ["get", "head"]
 
     def _get_schema_response(self, request: Request) -> Response:
         with _making:

@@ -69,6 +69,12 @@ def require_code(user: Any, code: str) -> None:
 
     To be called inside `login_attempt`. Raises ValidationError.
     """
-    device = TOTPDevice.objects.devices_for_user(user, confirmed=True).first()
+    device = second_factor_of(user)
     if device is not None and not (code and django_otp.verify_token(user, device.persistent_id, code)):
         raise ValidationError(_("The code of the second factor is missing or not right."), code="wrong_code")
+
+
+def second_factor_of(user: Any) -> TOTPDevice | None:
+    """The second factor that the account has set up."""
+    device: TOTPDevice | None = TOTPDevice.objects.devices_for_user(user, confirmed=True).first()
+    return device

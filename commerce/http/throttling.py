@@ -11,6 +11,7 @@ from functools import cache
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.http import HttpRequest
 from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
@@ -91,8 +92,10 @@ def login_attempt(request: HttpRequest, username: str) -> Iterator[None]:
     Raises Throttled.
     """
     address = client_address(request)
-    # A name may be anything of 150 characters, and people type passwords there: Redis never sees it.
-    name = hashlib.blake2b(username.encode(), digest_size=16).hexdigest()
+    # A name may be anything of 150 characters, and people type passwords there: Redis never sees it. All spellings of
+    # a name that log in to the same account are counted as one.
+    spelled = get_user_model().normalize_username(username)
+    name = hashlib.blake2b(spelled.encode(), digest_size=16).hexdigest()
     pair = Counter(
         Limit(
             "login-failures",

@@ -4,24 +4,29 @@ Owns the one call that every view starts with; the rules of each body stand in t
 held against a type that msgspec checks in C; what it refuses, the serializer judges and words.
 """
 
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any
 
 import msgspec
+from django.utils.translation import gettext_lazy as _
 from rest_framework.exceptions import ValidationError
 from rest_framework.fields import empty
 from rest_framework.request import Request
 from rest_framework.serializers import ListField, Serializer
 
-from commerce.http.fields import IdField, StrictIntegerField
+from commerce.http.fields import BodySerializer, IdField, ReasonField, StrictIntegerField, unknown_names
 
 NOT_TAKEN = (msgspec.ValidationError, UnicodeEncodeError, ValidationError)
 """How a quick check refuses; the second of them for text with half of a surrogate pair."""
 
 
-def body_of(request: Request, serializer: type[Serializer[Any]]) -> dict[str, Any]:
-    """The validated body. Raises ValidationError, or ParseError for a body that is not JSON."""
+def body_of(request: Request, serializer: type[BodySerializer]) -> dict[str, Any]:
+    """The validated body, all of whose fields are known.
+
+    Raises ValidationError, ParseError for a body that is not JSON, UnsupportedMediaType and RequestDataTooBig.
+    """
     data = request.data
     quick = quick_check(serializer)
     if quick is not None:
@@ -33,9 +38,42 @@ def body_of(request: Request, serializer: type[Serializer[Any]]) -> dict[str, An
     return _validated(serializer(data=data))
 
 
-def query_of(request: Request, serializer: type[Serializer[Any]]) -> dict[str, Any]:
-    """The validated query parameters. Raises ValidationError."""
-    return _validated(serializer(data=request.query_params.dict()))
+def body_if_any(request: Request, serializer: type[BodySerializer] = BodySerializer) -> dict[str, Any]:
+    """The body of a write that needs none, `{}` where there is none. Raises what `body_of` raises.
+
+    Without a serializer no field is known, so that a body has to be empty.
+    """
+    return body_of(request, serializer) if request._request.META.get("CONTENT_LENGTH") not in _NO_LENGTH else {}
+
+
+_NO_LENGTH = (None, "", "0")
+
+
+def reason_of(body: Mapping[str, Any], *, for_another: bool) -> str:
+    """The reason in a body, which staff who act on another's account must give, and nobody else.
+
+    Raises ValidationError.
+    """
+    if for_another and "reason" not in body:
+        raise ValidationError({"reason": _("Say why.")}, code="required")
+    if not for_another and "reason" in body:
+        raise ValidationError({"reason": _("This field is not known.")}, code="unknown_field")
+    return str(body.get("reason", ""))
+
+
+def query_of(request: Request, serializer: type[Serializer[Any]], *, paging: Sequence[str] = ()) -> dict[str, Any]:
+    """The validated query parameters; those that `paging` names are left to it. Raises ValidationError."""
+    asked = serializer(data=request.query_params.dict())
+    require_known_parameters(request, {*asked.fields, *paging})
+    return _validated(asked)
+
+
+def require_known_parameters(request: Request, known: Container[str]) -> None:
+    """Raises ValidationError (`unknown_parameter`) where the query has a parameter that is not known."""
+    message = _("This parameter is not known.")
+    unknown = unknown_names(request._request.GET, known, message, code="unknown_parameter")
+    if unknown:
+        raise ValidationError(unknown)
 
 
 def _validated(serializer: Serializer[Any]) -> dict[str, Any]:
@@ -50,13 +88,13 @@ class QuickCheck:
 
     serializer: type[Serializer[Any]]
     body: Any
-    defaults: dict[str, Any]
+    """A msgspec struct, which refuses unknown fields."""
     judged_by_name: tuple[str, ...]
     """Fields with a `validate_…` method, which is asked as well."""
 
     def values_of(self, data: Any) -> dict[str, Any]:
         """Raises one of `NOT_TAKEN`."""
-        values: dict[str, Any] = {**self.defaults, **msgspec.convert(data, self.body)}
+        values: dict[str, Any] = msgspec.to_builtins(msgspec.convert(data, self.body))
         if self.judged_by_name:
             judge = self.serializer(data=data)
             for name in self.judged_by_name:
@@ -74,27 +112,35 @@ def quick_check(serializer: type[Serializer[Any]]) -> QuickCheck | None:
     """The serializer as a type; None where it has a field or a rule that no type can express."""
     instance = serializer()
     judged = tuple(str(name) for name in instance.fields if hasattr(serializer, f"validate_{name}"))
-    defaults = {name: field.default for name, field in instance.fields.items() if field.default is not empty}
     try:
-        if any(callable(default) for default in defaults.values()):
-            raise _NoType
-        return QuickCheck(serializer, _object_type(instance), defaults, judged)
+        return QuickCheck(serializer, _object_type(instance), judged)
     except _NoType:
         return None
 
 
 def _object_type(serializer: Serializer[Any]) -> Any:
     kind = type(serializer)
-    if kind.validate is not Serializer.validate or kind.to_internal_value is not Serializer.to_internal_value:
+    if kind.validate is not Serializer.validate or kind.to_internal_value is not BodySerializer.to_internal_value:
         raise _NoType
     if serializer.validators:
         raise _NoType
-    fields: dict[str, Any] = {}
+    fields: list[Any] = []
     for name, field in serializer.fields.items():
         if field.source != name or field.read_only:
             raise _NoType
-        fields[name] = _type_of(field) if field.required else NotRequired[_type_of(field)]
-    return TypedDict(kind.__name__, fields)  # type: ignore[operator]  # made from what the serializer declares
+        if field.default is not empty and callable(field.default):
+            raise _NoType
+        if type(field) is ReasonField:
+            # Rarely given; where it is, the serializer judges.
+            fields.append((name, msgspec.UnsetType, msgspec.UNSET))
+        elif field.required:
+            fields.append((name, _type_of(field)))
+        elif field.default is empty:
+            # Left out of the values where it is left out of the body.
+            fields.append((name, _type_of(field) | msgspec.UnsetType, msgspec.UNSET))
+        else:
+            fields.append((name, _type_of(field), field.default))
+    return msgspec.defstruct(kind.__name__, fields, kw_only=True, forbid_unknown_fields=True)
 
 
 def _type_of(field: Any) -> Any:
@@ -111,8 +157,6 @@ def _type_of(field: Any) -> Any:
         rules = (field.min_length is not None) + (field.max_length is not None)
     elif isinstance(field, Serializer) and not any(hasattr(field, f"validate_{name}") for name in field.fields):
         accepted, rules = _object_type(field), 0
-        if any(inner.default is not empty for inner in field.fields.values()):
-            raise _NoType
     else:
         raise _NoType
     if len(field.validators) != rules:

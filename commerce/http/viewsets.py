@@ -9,7 +9,13 @@ from typing import Any, NoReturn
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.authentication import BaseAuthentication
-from rest_framework.exceptions import MethodNotAllowed, NotAcceptable, NotAuthenticated, PermissionDenied
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotAuthenticated,
+    PermissionDenied,
+)
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.request import Empty, Request
 from rest_framework.response import Response
@@ -39,8 +45,11 @@ class ApiRequest(Request):
 class ApiViewSet(ViewSet):
     """What the viewsets of all apps are made from."""
 
+    # OPTIONS is no operation; what `Allow` names is what is answered.
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
     # Only a refusal of a method says which ones there are.
     default_response_headers: dict[str, str] = {}
+    _refused_token: AuthenticationFailed | None
 
     def initialize_request(self, request: HttpRequest, *_args: Any, **_kwargs: Any) -> ApiRequest:
         self.action = self.action_map.get(str(request.method).lower(), "")
@@ -57,13 +66,20 @@ class ApiViewSet(ViewSet):
 
     def perform_authentication(self, request: Request) -> None:
         caller = None
+        self._refused_token = None
         for authenticator in _one_of_each(tuple(self.authentication_classes)):
-            caller = authenticator.authenticate(request)
+            try:
+                caller = authenticator.authenticate(request)
+            except AuthenticationFailed as refusal:
+                # No obstacle where strangers are answered too.
+                self._refused_token = refusal
             if caller is not None:
                 break
         request.user, request.auth = caller or (None, None)  # type: ignore[assignment]  # a Caller is no User
 
     def permission_denied(self, request: Request, message: str | None = None, code: str | None = None) -> NoReturn:
+        if self._refused_token is not None:
+            raise self._refused_token
         raise NotAuthenticated if request.user is None else PermissionDenied
 
     def handle_exception(self, error: Exception) -> HttpResponse:  # type: ignore[override]  # rendered already

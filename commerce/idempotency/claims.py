@@ -27,6 +27,8 @@ class Answer:
     status: int
     content_type: str
     body: bytes
+    language: str = ""
+    """That of a problem's sentences; empty for what has none."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Answers(Table):
     """The answers that a transaction finds and gives."""
 
     READ = """
-        SELECT caller_id, key, fingerprint, status, content_type, body, created_at
+        SELECT caller_id, key, fingerprint, status, content_type, body, language, created_at
         FROM idempotency_key JOIN jsonb_to_recordset(%s::jsonb) AS asked (caller_id bigint, key text)
             USING (caller_id, key)
     """
@@ -65,10 +67,10 @@ class Answers(Table):
         WHERE idempotency_key.caller_id = expired.caller_id AND idempotency_key.key = expired.key
     """
     INSERT = """
-        INSERT INTO idempotency_key (caller_id, key, fingerprint, status, content_type, body, created_at)
+        INSERT INTO idempotency_key (caller_id, key, fingerprint, status, content_type, body, language, created_at)
         SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
             caller_id bigint, key text, fingerprint bytea, status smallint, content_type text, body bytea,
-            created_at timestamptz
+            language text, created_at timestamptz
         )
     """
 
@@ -103,6 +105,7 @@ class Answers(Table):
                 "status": answer.status,
                 "content_type": answer.content_type,
                 "body": answer.body,
+                "language": answer.language,
                 "created_at": now,
             }
         )
@@ -112,11 +115,12 @@ class Answers(Table):
 
     def accept(self, rows: Rows) -> None:
         oldest = oldest_kept(timezone.now())
-        for caller_id, key, fingerprint, status, content_type, body, created_at in rows:
+        for caller_id, key, fingerprint, status, content_type, body, language, created_at in rows:
             if created_at <= oldest:
                 self._expired.append({"caller_id": caller_id, "key": key})
             else:
-                self._known[caller_id, key] = (bytes(fingerprint), Answer(status, content_type, bytes(body)))
+                answer = Answer(status, content_type, bytes(body), language)
+                self._known[caller_id, key] = (bytes(fingerprint), answer)
 
     def clear(self) -> Statement | None:
         return Statement(self.FORGET, (as_json(self._expired),)) if self._expired else None
@@ -131,16 +135,16 @@ def earlier_answer(claim: Claim) -> Answer | None:
     Raises IdempotencyKeyReused when it was given to another request.
     """
     row = sql.fetch_one(
-        "SELECT fingerprint, status, content_type, body, created_at FROM idempotency_key"
+        "SELECT fingerprint, status, content_type, body, language, created_at FROM idempotency_key"
         " WHERE caller_id = %s AND key = %s",
         [claim.caller_id, claim.key],
     )
-    if row is None or row[4] <= oldest_kept(timezone.now()):
+    if row is None or row[5] <= oldest_kept(timezone.now()):
         return None
-    fingerprint, status, content_type, body, _ = row
+    fingerprint, status, content_type, body, language, _ = row
     if bytes(fingerprint) != claim.fingerprint:
         raise IdempotencyKeyReused
-    return Answer(status, content_type, bytes(body))
+    return Answer(status, content_type, bytes(body), language)
 
 
 def forget_expired(claim: Claim) -> None:

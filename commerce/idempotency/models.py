@@ -13,6 +13,7 @@ class IdempotencyKey(models.Model):
     status = models.PositiveSmallIntegerField(_("status"))
     content_type = models.CharField(_("content type"), max_length=50)
     body = models.BinaryField(_("body"))
+    language = models.CharField(_("language"), max_length=10, blank=True, default="", db_default="")
     created_at = models.DateTimeField(_("created at"), db_index=True)
 
     class Meta:

@@ -23,6 +23,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
 from commerce.audit.record import Staff, record
+from commerce.staff_pages.formulas import harmless
 from commerce.staff_pages.pages import KeptForever, forgeries_refused, staff_id
 
 EXPORTED = gettext_noop("Exported")
@@ -33,8 +34,6 @@ CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
     "xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
 }
-# What spreadsheet programs take for the beginning of a formula (OWASP, "CSV Injection").
-_FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 Cell = str | int | bool | datetime | None
 
@@ -123,7 +122,8 @@ def write_csv(headings: Sequence[str], lines: Iterator[Sequence[Any]]) -> tuple[
     writer.writerow(headings)
     count = 0
     for count, line in enumerate(lines, start=1):  # noqa: B007  # the last one is the number of rows
-        writer.writerow([_harmless(_plain(value)) for value in line])
+        values = map(_plain, line)
+        writer.writerow([harmless(value) if isinstance(value, str) else value for value in values])
     return b"\xef\xbb\xbf" + text.getvalue().encode(), count
 
 
@@ -147,10 +147,6 @@ def _plain(value: Any) -> Cell:
     if value is None or isinstance(value, str | int | bool):
         return value
     return str(value)
-
-
-def _harmless(value: Cell) -> Cell:
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA_BEGINS) else value
 
 
 def _cell(sheet: Any, value: Cell) -> Any:

@@ -22,7 +22,9 @@ from openpyxl import load_workbook
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from commerce.core.errors import Refused
+from commerce.core.text import normal
 from commerce.staff_pages.forms import StaffForm
+from commerce.staff_pages.formulas import restored
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T", bound=Callable[..., Any])
@@ -52,8 +54,9 @@ _NO_VALUES = {
 """By the kind of a cell in XLSX."""
 
 _NOT_FOR_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]|[\ud800-\udfff]")
-# As `exports` writes a text that a spreadsheet would take for a formula.
-_MADE_HARMLESS = re.compile(r"^'(?=[=+\-@])")
+# What Excel reads in the first line as the separator of the file.
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?(\r\n|\r|\n|$)', re.IGNORECASE)
+_LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 class UploadRefused(Refused):
@@ -167,7 +170,7 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str | None]) -> Uplo
 
 
 def _text(text: str) -> str:
-    text = text.strip()
+    text = normal(text.strip())
     if len(text) > MOST_LETTERS:
         return _Unreadable(_("A cell has more than %(most)s letters.") % {"most": f"{MOST_LETTERS:,}"})
     if _NOT_FOR_TEXT.search(text):
@@ -180,8 +183,13 @@ def _text(text: str) -> str:
 
 def _csv_lines(content: bytes) -> Iterator[tuple[int, list[str]]]:
     text = _decoded(content)
-    first = text.partition("\n")[0]
-    delimiter = max(",;\t", key=first.count)
+    stated = _SEPARATOR_LINE.match(text)
+    if stated is not None:
+        # A spreadsheet does not count this line either.
+        delimiter, text = stated[1], text[stated.end() :]
+    else:
+        first = next((line for line in _LINE_END.split(text) if line.strip(" ,;\t")), "")
+        delimiter = max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         for number, cells in enumerate(reader, start=1):
@@ -195,7 +203,7 @@ def _csv_cell(text: str) -> str:
     text = _text(text)
     if text.startswith("="):
         return _Unreadable(_(_FORMULA) % {"cell": text[:40]})
-    return text if isinstance(text, _Unreadable) else _MADE_HARMLESS.sub("", text)
+    return text if isinstance(text, _Unreadable) else restored(text)
 
 
 def _decoded(content: bytes) -> str:

@@ -55,7 +55,7 @@ class UserCouponAdmin(Exported, ReadOnly):
 
     list_display = ("id", "user", "coupon", "told_status", "issued_at", "expires_at", "used_at")
     list_filter = (("coupon", AutocompleteSelectFilter), StatusFilter, ("issued_at", DayRangeFilter))
-    search_fields = ("user__username__exact",)
+    search_fields = ("user__username__iexact",)
     search_help_text = _("A user name.")
     ordering = ("-id",)
     fields = ("user", "coupon", "told_status", "issued_at", "expires_at", "used_at")

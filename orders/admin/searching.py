@@ -39,8 +39,8 @@ def order_number(text: str) -> int | None:
 def found(orders: "QuerySet[Order]", text: str) -> Found:
     """Of the orders those with this number, of a customer or with a product that is called so.
 
-    A customer by the user name or its beginning, by the whole address, or as customer:7; a product by a part of its
-    name, or as product:3.
+    A customer by the user name, by the beginning of it or of the real name, by the whole address, or as customer:7; a
+    product by words of its name, or as product:3.
     """
     number = order_number(text)
     if number is not None:

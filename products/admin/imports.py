@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
+from commerce.core.text import normal
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import CONTENT_TYPES, write_csv, write_xlsx
 from commerce.staff_pages.forms import ReasonForm
@@ -127,7 +128,7 @@ class ImportPages(KeptForever):
                 form.add_error("file", str(refusal))
             else:
                 by = Staff(staff_id(request))
-                kept = services.keep_import(file_name=file.name or "", lines=lines, by=by)
+                kept = services.keep_import(file_name=normal(file.name or ""), lines=lines, by=by)
                 return HttpResponseRedirect(reverse("admin:products_product_import_preview", args=[kept.pk]))
         context = {
             **self._context(request, _("Import products")),

@@ -1,11 +1,14 @@
 """`POST /api/orders/{orderId}/cancel`."""
 
 import json
+from typing import Any
 
 import pytest
+from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from balances.models import LedgerEntry, User
+from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff
 from commerce.outbox.models import OutboxMessage
 from coupons.models import Coupon, UserCoupon
@@ -15,7 +18,7 @@ from tests.events import cancelled_id
 from tests.factories import ProductFactory, StaffFactory, UserCouponFactory, UserFactory, order_of
 from tests.groups import round_trips
 from tests.shop_state import nothing_changes, statements
-from tests.shopper import Shopper
+from tests.shopper import NO_BODY, Shopper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -142,16 +145,46 @@ def test_an_order_that_does_not_exist_is_not_cancelled(user: User, number: str) 
 def test_staff_cancel_any_order_and_the_customer_gets_the_money(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     clerk = StaffFactory()
-    assert Shopper(clerk).post(f"/api/orders/{order.pk}/cancel").json["userId"] == user.pk
+    answer = Shopper(clerk).post(f"/api/orders/{order.pk}/cancel", {"reason": "Broken."})
+    assert answer.json["userId"] == user.pk
+    deed = StaffAction.objects.get()
+    assert (deed.actor, deed.action, deed.reason) == (clerk, "Cancelled and refunded", "Broken.")
     user.refresh_from_db()
     clerk.refresh_from_db()
     assert (user.balance, clerk.balance) == (50_000, 0)
 
 
+@pytest.mark.parametrize(
+    ("rights", "body", "outcome"),
+    [
+        ([], {"reason": "Broken."}, (403, "permission_denied")),
+        ([], NO_BODY, (403, "permission_denied")),
+        (["view_order"], {"reason": "Broken."}, (403, "permission_denied")),
+        (["cancel_order"], NO_BODY, (400, "validation_error")),
+        (["cancel_order"], {"reason": "Broken."}, (200, None)),
+    ],
+    ids=str,
+)
+def test_staff_cancel_for_another_with_the_right_and_a_reason(
+    user: User, pen: Product, rights: list[str], body: Any, outcome: tuple[int, str | None]
+) -> None:
+    order, clerk = order_of(user, {pen: 1}), StaffFactory(is_superuser=False)
+    clerk.user_permissions.set(Permission.objects.filter(codename__in=rights))
+    assert Shopper(clerk).post(f"/api/orders/{order.pk}/cancel", body).outcome == outcome
+    assert StaffAction.objects.count() == (outcome[0] == 200)
+
+
+def test_staff_cancel_their_own_order_as_any_customer(pen: Product) -> None:
+    clerk = StaffFactory(is_superuser=False, balance=50_000)
+    order = order_of(clerk, {pen: 1})
+    assert Shopper(clerk).post(f"/api/orders/{order.pk}/cancel").status == 200
+    assert not StaffAction.objects.exists()
+
+
 def test_a_closed_account_gets_its_money_back(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     User.objects.filter(pk=user.pk).update(is_active=False)
-    assert Shopper(StaffFactory()).post(f"/api/orders/{order.pk}/cancel").status == 200
+    assert Shopper(StaffFactory()).post(f"/api/orders/{order.pk}/cancel", {"reason": "Closed."}).status == 200
     user.refresh_from_db()
     assert user.balance == 50_000
 

@@ -107,17 +107,27 @@ def test_4_a_refusal_is_an_answer_too_and_is_repeated(shop: Shop) -> None:
         again = shop.shopper.post("/api/orders", body, key=KEY)
     assert again.replayed
     assert (again.status, again.content) == (first.status, first.content)
-    assert again.headers["Content-Type"] == "application/problem+json"
-    assert again.json["requestId"] == first.headers["X-Request-ID"]
+    assert again.headers["Original-Request-ID"] == again.json["requestId"] == first.headers["X-Request-ID"]
+    assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+    for name in ("Content-Type", "Content-Language", "Vary"):
+        assert again.headers[name] == first.headers[name]
     assert shop.shopper.post("/api/orders", body, key="another-key").status == 200
+
+
+def test_4_a_refusal_is_repeated_in_its_language(shop: Shop) -> None:
+    body = {"items": [{"productId": shop.pen.pk, "quantity": 999}]}
+    first = Shopper(shop.user, language="ko").post("/api/orders", body, key=KEY)
+    again = Shopper(shop.user, language="en").post("/api/orders", body, key=KEY)
+    assert again.json["title"] == first.json["title"]
+    assert (again.headers["Content-Language"], again.headers["Vary"]) == ("ko", "Accept-Language")
 
 
 @pytest.mark.parametrize(
     ("path", "body", "outcome"),
     [
-        ("/api/balance/charge", {"amount": 1, "userId": 999_999_999}, (404, "user_not_found")),
+        ("/api/balance/charge", {"amount": 1, "userId": 999_999_999, "reason": "Asked."}, (404, "user_not_found")),
         ("/api/coupons/999999999/issue", NO_BODY, (404, "coupon_not_found")),
-        ("/api/orders/999999999/cancel", NO_BODY, (404, "order_not_found")),
+        ("/api/orders/999999999/cancel", {"reason": "Asked."}, (404, "order_not_found")),
         ("/api/orders", {"items": [{"productId": 999_999_999, "quantity": 1}]}, (404, "product_not_found")),
     ],
 )
@@ -147,11 +157,10 @@ def test_6_another_body_under_the_same_key_is_refused(shop: Shop) -> None:
 
 
 def test_6_the_order_of_a_body_s_fields_and_its_spaces_do_not_make_it_another(shop: Shop) -> None:
-    first = shop.shopper.send(
-        "POST", "/api/balance/charge", b'{"amount": 5, "note": "x"}', headers={"Idempotency-Key": KEY}
-    )
-    again = shop.shopper.send(
-        "POST", "/api/balance/charge", b'{"note":"x","amount":5}', headers={"Idempotency-Key": KEY}
+    spelled = [f'{{"amount": 5, "userId": {shop.user.pk}}}', f'{{"userId":{shop.user.pk},"amount":5}}']
+    first, again = (
+        shop.shopper.send("POST", "/api/balance/charge", body.encode(), headers={"Idempotency-Key": KEY})
+        for body in spelled
     )
     assert again.replayed
     assert again.content == first.content
@@ -190,7 +199,7 @@ def test_8_keys_of_different_callers_never_meet(shop: Shop) -> None:
 
 def test_8_staff_who_act_for_a_customer_use_keys_of_their_own(shop: Shop) -> None:
     shop.post("charge")
-    body = {"amount": 1_000, "userId": shop.user.pk}
+    body = {"amount": 1_000, "userId": shop.user.pk, "reason": "Asked."}
     assert not Shopper(StaffFactory()).post("/api/balance/charge", body, key=KEY).replayed
 
 

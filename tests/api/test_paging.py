@@ -1,18 +1,22 @@
 """Walking through histories by cursor: everything once, also while new entries arrive."""
 
-from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.db import connection
+from django.test import RequestFactory
 from django.utils import timezone
+from rest_framework.pagination import Cursor
+from rest_framework.request import Request
 
 from balances.models import LedgerEntry, User
+from commerce.http.paging import HistoryPages
 from coupons.models import Coupon, UserCoupon
 from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, charged, order_of
 from tests.shop_state import statements
-from tests.shopper import Shopper
+from tests.shopper import Answer, Shopper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -120,9 +124,8 @@ def test_the_hundredth_page_costs_what_the_first_does() -> None:
         cursor.execute("ANALYZE user_balance_tx")
     shopper = Shopper(user)
     deep = LedgerEntry.objects.order_by("id")[40].pk
-    cursor_text = b64encode(f"p={deep}".encode()).decode()
     with statements() as ran:
-        shopper.get(HISTORY, cursor=cursor_text)
+        shopper.get(HISTORY, cursor=cursor_at(deep))
     assert len(ran) == 1
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {ran[0]}")
@@ -134,6 +137,61 @@ def test_the_hundredth_page_costs_what_the_first_does() -> None:
 
 def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
     return [plan, *(node for part in plan.get("Plans", []) for node in _nodes(part))]
+
+
+def cursor_at(position: int) -> str:
+    """The cursor of the ledger whose page begins behind this entry."""
+    pages = HistoryPages()
+    pages.request = Request(RequestFactory().get(HISTORY))
+    pages.base_url = HISTORY
+    return parse_qs(urlsplit(pages.encode_cursor(Cursor(0, False, position))).query)["cursor"][0]
+
+
+def next_cursor(shopper: Shopper, path: str, **query: str) -> str:
+    link: str = shopper.get(path, {"pageSize": "1", **query}).json["next"]
+    return parse_qs(urlsplit(link).query)["cursor"][0]
+
+
+def refused(answer: Answer) -> bool:
+    return answer.status == 400 and [error["field"] for error in answer.json["errors"]] == ["cursor"]
+
+
+@pytest.mark.parametrize("junk", ["", "!!!!", "cD0x", "bz0wJnA9MQ==", "0.0.1", "~", "0.0.1~", "한글"])
+def test_what_is_no_cursor_is_refused(junk: str) -> None:
+    user = UserFactory()
+    charge(user, 2)
+    assert refused(Shopper(user).get(HISTORY, cursor=junk))
+
+
+def test_a_damaged_cursor_is_refused() -> None:
+    user = UserFactory()
+    charge(user, 3)
+    shopper = Shopper(user)
+    cursor = next_cursor(shopper, HISTORY)
+    assert shopper.get(HISTORY, cursor=cursor).status == 200
+    for place in range(len(cursor) + 1):
+        assert refused(shopper.get(HISTORY, cursor=f"{cursor[:place]}A{cursor[place:]}")), place
+    assert refused(shopper.get(HISTORY, cursor=cursor[:-1]))
+
+
+def test_a_cursor_of_another_list_is_refused() -> None:
+    user = UserFactory(balance=100)
+    charge(user, 3)
+    for _ in range(2):
+        order_of(user, {ProductFactory(price=10): 1})
+        UserCouponFactory(user=user)
+    shopper = Shopper(user)
+    lists = [
+        (HISTORY, {}),
+        (HISTORY, {"type": "CHARGE"}),
+        ("/api/users/orders", {}),
+        ("/api/users/coupons", {}),
+        ("/api/coupons", {}),
+    ]
+    cursors = [next_cursor(shopper, path, **query) for path, query in lists]
+    for own, (path, query) in enumerate(lists):
+        accepted = [not refused(shopper.get(path, query, cursor=cursor, pageSize=2)) for cursor in cursors]
+        assert accepted == [each == own for each in range(len(lists))], path
 
 
 def test_a_coupon_issued_meanwhile_does_not_shift_the_wallet() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from rest_framework.throttling import AnonRateThrottle
 
 from balances.models import User
 from balances.views import TokenViewSet
+from commerce.http.fields import MOST_NAMED
 from products import selectors
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
@@ -27,7 +29,7 @@ def user() -> User:
     return UserFactory(balance=50_000)
 
 
-UNKNOWN = ["/", "/nothing", "/api", "/api/", "/api/nothing", "/api/orders/", "/api/orders/1/pay", "/api/balance",
+UNKNOWN = ["/nothing", "/api/", "/api/nothing", "/api/orders/", "/api/orders/1/pay", "/api/balance",
            "/api/balance/1/charge", "/api/products/1/", "/api/orders/abc", "/api/balance/-1", "/API/products",
            "/api//products", "/livez/", "/api/users", "/../etc/passwd"]  # fmt: skip
 
@@ -67,6 +69,8 @@ ROUTES = {
     "/api/users/orders": "GET",
     "/api/orders/1": "GET",
     "/api/orders/1/cancel": "POST",
+    "/": "GET",
+    "/api": "GET",
     "/livez": "GET",
     "/readyz": "GET",
     "/metrics": "GET",
@@ -81,7 +85,7 @@ def test_a_wrong_method_is_refused_with_the_right_ones(user: User, path: str) ->
         for method in sorted(wrong):
             answer = shopper.send(method, path)
             assert answer.outcome == (405, "method_not_allowed"), method
-            assert ROUTES[path] in answer.headers["Allow"]
+            assert answer.headers["Allow"] == ("GET, HEAD" if ROUTES[path] == "GET" else ROUTES[path])
             assert answer.json["title"] == "Method not allowed"
             assert method in answer.json["detail"]
 
@@ -105,6 +109,36 @@ def test_a_body_that_is_not_json_is_refused(user: User, path: str, content: byte
     # No body at all is an empty one to the parser: there the fields are missing.
     assert answer.outcome == (400, "validation_error" if content == b"" else "malformed_json")
     assert ran == []
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        (b'{"amount":\n 1,}', "The body is not JSON: look at line 2, column 4."),
+        (b"nonsense", "The body is not JSON: look at line 1, column 1."),
+        ('{\n"가": "'.encode() + b'\xff"}', "The body is not UTF-8: look at line 2, column 7."),
+        (b'{"amount": NaN}', "The body is not JSON: NaN is not a number."),
+        (b'{"amount": 1, "amount": 2}', "The body has an object that names the same key twice."),
+        (b"[" * 100_000, "The body is nested too deeply."),
+        (b'{"amount": ' + b"9" * 10_000 + b"}", "The body has a number with too many digits."),
+    ],
+    ids=lambda value: repr(value[:20]),
+)
+def test_what_is_wrong_with_a_body_is_said_in_both_languages(user: User, content: bytes, detail: str) -> None:
+    assert Shopper(user).send("POST", "/api/balance/charge", content).json["detail"] == detail
+    korean = Shopper(user, language="ko").send("POST", "/api/balance/charge", content).json["detail"]
+    assert HANGUL.search(korean)
+
+
+def test_the_language_is_that_of_the_header_whatever_the_cookies_say(user: User) -> None:
+    client = Client()
+    client.cookies["django_language"] = "ko"
+    client.get("/admin/login/")
+    for path in ("/api/nothing", "/api/users/orders", "/api/products?page=x"):
+        for language in ("en", "en-US", ""):
+            response = client.get(path, headers={"Accept-Language": language} if language else {})
+            assert response.headers["Content-Language"] == "en", (path, language)
+            assert not HANGUL.search(response.json()["detail"])
 
 
 @pytest.mark.parametrize("path", WITH_BODY)
@@ -132,17 +166,64 @@ def test_a_body_of_ten_megabytes_is_refused_unread(user: User, path: str) -> Non
     content = json.dumps({"amount": 1, "note": "x" * 10_000_000}).encode()
     with nothing_changes():
         answer = Shopper(user).send("POST", path, content)
-    assert answer.outcome == (400, "validation_error")
+    assert answer.outcome == (413, "payload_too_large")
     limit = project_settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    assert answer.json["errors"] == [
-        {"field": "", "code": "too_large", "message": f"The body is larger than {limit} bytes."}
+    assert answer.json["detail"] == f"The body is larger than {limit} bytes."
+
+
+UNKNOWN_FIELDS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
+    (
+        "/api/auth/token",
+        {"username": "a", "password": "b", "grant_type": "password"},
+        [("grant_type", "unknown_field")],
+    ),
+    ("/api/auth/token/refresh", {"refresh": "x", "access": "y"}, [("access", "unknown_field")]),
+    ("/api/balance/charge", {"amount": 1, "currency": "USD"}, [("currency", "unknown_field")]),
+    ("/api/balance/charge", {"amount": 0, "Amount": 1}, [("amount", "min_value"), ("Amount", "unknown_field")]),
+    (
+        "/api/orders",
+        {"items": [{"productId": 1, "quantity": 1, "price": 1}], "couponId": 1},
+        [("items.0.price", "unknown_field"), ("couponId", "unknown_field")],
+    ),
+    ("/api/coupons/1/issue", {"userId": 2}, [("userId", "unknown_field")]),
+    ("/api/balance/charge", {"amount": 1, "\ud800": 1}, [("?", "unknown_field")]),
+    ("/api/balance/charge", {"amount": 1, "x" * 200: 1}, [("x" * 100, "unknown_field")]),
+]
+
+
+@pytest.mark.parametrize(("path", "body", "errors"), UNKNOWN_FIELDS, ids=repr)
+def test_a_field_that_nobody_reads_is_refused(
+    user: User, path: str, body: dict[str, Any], errors: list[tuple[str, str]]
+) -> None:
+    CouponFactory(id=1)
+    with nothing_changes():
+        answer = Shopper(user).post(path, body)
+    assert answer.outcome == (400, "validation_error")
+    assert sorted((error["field"], error["code"]) for error in answer.json["errors"]) == sorted(errors)
+
+
+def test_a_thousand_unknown_fields_are_not_all_told(user: User) -> None:
+    answer = Shopper(user).post("/api/balance/charge", {"amount": 1, **{f"x{number}": 1 for number in range(1_000)}})
+    assert len(answer.json["errors"]) == MOST_NAMED
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b" {} "])
+def test_an_empty_body_is_the_same_as_none(user: User, content: bytes) -> None:
+    coupon = CouponFactory()
+    assert Shopper(user).send("POST", f"/api/coupons/{coupon.pk}/issue", content).status == 200
+
+
+LISTS = [path for path, method in ROUTES.items() if method == "GET" and re.search(r"^/api/.*[a-z]$", path)]
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_parameter_that_nobody_reads_is_refused(user: User, path: str) -> None:
+    answer = Shopper(user).get(path, {"size": "5", "sort": "id"})
+    assert answer.outcome == (400, "validation_error")
+    assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [
+        ("size", "unknown_parameter"),
+        ("sort", "unknown_parameter"),
     ]
-
-
-@pytest.mark.parametrize("path", ["/api/orders/1/cancel", "/api/coupons/1/issue"])
-def test_a_body_nobody_asked_for_is_not_read(user: User, path: str) -> None:
-    answer = Shopper(user).send("POST", path, b"x" * 10_000_000, content_type="text/plain")
-    assert answer.status == 404
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*"])
@@ -250,11 +331,11 @@ class TestLanguages:
             "out_of_stock": order(3),
             "product_not_found": order(1, product_id=999_999),
             "coupon_not_usable": order(1, unit_id=unit),
-            "coupon_sold_out": (f"/api/coupons/{coupon.pk}/issue", None),
-            "coupon_already_issued": (f"/api/coupons/{held.pk}/issue", None),
-            "coupon_not_found": ("/api/coupons/999999/issue", None),
-            "order_not_found": ("/api/orders/999999/cancel", None),
-            "order_not_cancellable": (f"/api/orders/{cancelled.pk}/cancel", None),
+            "coupon_sold_out": (f"/api/coupons/{coupon.pk}/issue", {}),
+            "coupon_already_issued": (f"/api/coupons/{held.pk}/issue", {}),
+            "coupon_not_found": ("/api/coupons/999999/issue", {}),
+            "order_not_found": ("/api/orders/999999/cancel", {}),
+            "order_not_cancellable": (f"/api/orders/{cancelled.pk}/cancel", {}),
             "permission_denied": ("/api/balance/charge", {"amount": 1, "userId": user.pk + 1}),
             "validation_error": ("/api/balance/charge", {"amount": 0}),
         }
@@ -285,3 +366,23 @@ class TestLanguages:
     ) -> None:
         response = Client().generic(method, path, headers={"Accept-Language": "ko", **headers})
         assert HANGUL.search(response.json()["title"]), response.content.decode()
+
+
+def test_private_answers_are_stored_nowhere_and_lists_may_be_asked_for_again(user: User) -> None:
+    shopper = Shopper(user)
+    private = [
+        shopper.get(f"/api/balance/{user.pk}"),
+        shopper.get("/api/users/orders"),
+        shopper.post("/api/balance/charge", {"amount": 1}),
+        shopper.post("/api/auth/token", {"username": "x", "password": "y"}),
+        shopper.get("/api/nothing"),
+    ]
+    assert {answer.headers["Cache-Control"] for answer in private} == {"no-store"}
+    assert shopper.get("/api/products").headers["Cache-Control"] == "no-cache"
+    assert {answer.headers["X-Content-Type-Options"] for answer in private} == {"nosniff"}
+
+
+@pytest.mark.parametrize("path", ["/", "/api"])
+def test_the_bare_address_leads_to_the_description(path: str) -> None:
+    response = Client().get(path)
+    assert (response.status_code, response.headers["Location"]) == (302, "/api/docs")

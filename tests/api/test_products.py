@@ -67,6 +67,10 @@ def test_an_empty_shop_has_an_empty_list(stranger: Shopper) -> None:
         ({"search": "sweet"}, ["Apple", "제주 감귤 주스"]),
         ({"search": "CHAIR"}, ["Chair"]),
         ({"search": "감귤"}, ["제주 감귤 주스"]),
+        ({"search": "감귤 제주"}, ["제주 감귤 주스"]),
+        ({"search": "  주스   제주 "}, ["제주 감귤 주스"]),
+        ({"search": "제주\u3000sweet"}, ["제주 감귤 주스"]),
+        ({"search": "제주 사과"}, []),
         ({"search": "%"}, []),
         ({"search": "_"}, []),
         ({"search": "'; DROP TABLE product; --"}, []),
@@ -192,3 +196,13 @@ def test_what_is_no_product_number_is_an_unknown_route(stranger: Shopper, number
 def test_a_bad_token_does_not_keep_anyone_from_looking(path: str) -> None:
     ProductFactory(id=1)
     assert Shopper(access="expired").get(path).status == 200
+
+
+@pytest.mark.parametrize("path", [PRODUCTS, f"{PRODUCTS}/popular"])
+@pytest.mark.parametrize(
+    "header", [{"If-Match": '"x"'}, {"If-Unmodified-Since": "Sat, 28 Nov 2020 12:00:00 GMT"}], ids=str
+)
+def test_a_condition_that_does_not_hold_is_a_problem(stranger: Shopper, path: str, header: dict[str, str]) -> None:
+    answer = stranger.get(path, headers=header)
+    # A list has no time of its last change, so only its ETag is held against a condition.
+    assert answer.outcome == ((412, "precondition_failed") if "If-Match" in header else (200, None))

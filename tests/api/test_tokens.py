@@ -9,13 +9,15 @@ import jwt
 import pytest
 from django.conf import settings as project_settings
 from django.utils import timezone
+from django_otp.oath import TOTP
+from django_otp.plugins.otp_totp.models import TOTPDevice
 from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from balances.models import User
 from commerce.http.authentication import tokens_for
-from tests.factories import StaffFactory, UserFactory
+from tests.factories import CouponFactory, StaffFactory, UserFactory
 from tests.shop_state import nothing_changes, statements
-from tests.shopper import Shopper
+from tests.shopper import Answer, Shopper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -134,7 +136,7 @@ def _signed_by_us(**claims: Any) -> str:
 def _expired(user_id: int) -> str:
     token = AccessToken()
     token["userId"] = user_id
-    token.set_exp(lifetime=timedelta(seconds=-1))
+    token.set_exp(lifetime=timedelta(seconds=-6))
     return str(token)
 
 
@@ -222,3 +224,71 @@ def test_every_private_endpoint_wants_a_token(stranger: Shopper, method: str, pa
         assert stranger.send(method, path).outcome == (401, "not_authenticated")
         assert Shopper(access="abc").send(method, path).outcome == (401, "token_not_valid")
     assert ran == []
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "bEaReR"])
+def test_the_scheme_may_be_written_in_any_case(user: User, stranger: Shopper, scheme: str) -> None:
+    access = tokens_for(user_id=user.pk, is_staff=False).access
+    answer = stranger.get(f"/api/balance/{user.pk}", headers={"Authorization": f"{scheme} {access}"})
+    assert answer.json == {"userId": user.pk, "balance": 5_000}
+
+
+@pytest.mark.parametrize("kind", list(_bad_tokens(1)))
+def test_a_bad_token_is_ignored_where_none_is_needed(user: User, kind: str) -> None:
+    shopper, coupon = Shopper(access=_bad_tokens(user.pk)[kind]), CouponFactory()
+    assert [each["id"] for each in shopper.get("/api/coupons").json["results"]] == [coupon.pk]
+    assert shopper.post(f"/api/coupons/{coupon.pk}/issue").outcome == (401, "token_not_valid")
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(-3, 200), (-8, 401)])
+def test_a_token_is_believed_a_few_seconds_longer(user: User, seconds: int, status: int) -> None:
+    token = AccessToken()
+    token["userId"] = user.pk
+    token.set_exp(lifetime=timedelta(seconds=seconds))
+    assert Shopper(access=str(token)).get(f"/api/balance/{user.pk}").status == status
+
+
+@pytest.mark.parametrize(("seconds", "status"), [(3, 200), (8, 401)])
+def test_a_token_of_a_server_whose_clock_is_ahead_is_believed(user: User, seconds: int, status: int) -> None:
+    access = _signed_by_us(token_type="access", userId=user.pk, iat=timezone.now() + timedelta(seconds=seconds))
+    assert Shopper(access=access).get(f"/api/balance/{user.pk}").status == status
+
+
+class TestTheSecondFactor:
+    """Of staff, for tokens as for the back-office."""
+
+    @pytest.fixture
+    def device(self) -> TOTPDevice:
+        clerk = StaffFactory(username="clerk", password=PASSWORD)
+        device: TOTPDevice = TOTPDevice.objects.create(user=clerk, name="app")
+        return device
+
+    def ask(self, **more: str) -> Answer:
+        return Shopper().post("/api/auth/token", {"username": "clerk", "password": PASSWORD, **more})
+
+    @pytest.mark.parametrize("more", [{}, {"otp": "000000"}, {"otp": "abc"}], ids=str)
+    def test_is_asked_for(self, device: TOTPDevice, more: dict[str, str]) -> None:
+        answer = self.ask(**more)
+        assert answer.outcome == (401, "not_authenticated")
+        assert answer.json["otpRequired"] is True
+
+    def test_gives_a_token_once(self, device: TOTPDevice) -> None:
+        code = code_of(device)
+        tokens = self.ask(otp=code)
+        assert tokens.status == 200
+        assert self.ask(otp=code).status == 401
+        refresh = {"refresh": tokens.json["refresh"]}
+        assert Shopper().post("/api/auth/token/refresh", refresh).status == 200
+
+    def test_ends_the_refresh_tokens_from_before_it_was_set_up(self, device: TOTPDevice) -> None:
+        old = tokens_for(user_id=device.user_id, is_staff=True).refresh
+        answer = Shopper().post("/api/auth/token/refresh", {"refresh": old})
+        assert answer.outcome == (401, "token_not_valid")
+
+    def test_is_not_told_to_who_does_not_know_the_password(self, device: TOTPDevice) -> None:
+        answer = self.ask(password="wrong")
+        assert (answer.outcome, answer.json.get("otpRequired")) == ((401, "not_authenticated"), None)
+
+
+def code_of(device: TOTPDevice) -> str:
+    return f"{TOTP(device.bin_key, device.step, device.t0, device.digits).token():06}"

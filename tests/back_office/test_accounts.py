@@ -142,9 +142,19 @@ class TestTheList:
     @pytest.mark.parametrize(
         ("term", "names"),
         [
-            ("mina", ["minam", "mina"]),
+            ("mina", ["mina", "minam"]),
+            ("MINA", ["mina", "minam"]),
+            ("min", ["minam", "mina"]),
             ("minam", ["minam"]),
-            ("  mina ", ["minam", "mina"]),
+            ("  mina ", ["mina", "minam"]),
+            ("김철수", ["joon"]),
+            ("김 철수", ["joon"]),
+            ("철수 김", ["joon"]),
+            ("철수", ["joon"]),
+            ("park", ["minam"]),
+            ("Mary Ann", ["minam"]),
+            ("mary ann park", ["minam"]),
+            ("Park Mary", ["minam"]),
             ("ina", []),
             ("Mina@Example.com", ["mina"]),
             ("example.com", []),
@@ -153,12 +163,12 @@ class TestTheList:
             ("9" * 30, []),
         ],
     )
-    def test_is_searched_by_the_beginning_of_a_name_or_a_whole_address(
+    def test_is_searched_by_the_beginning_of_a_name_or_by_a_whole_address(
         self, viewer: Staff, term: str, names: list[str]
     ) -> None:
         UserFactory(username="mina", email="mina@example.com")
-        UserFactory(username="minam", email="other@example.com")
-        UserFactory(username="joon")
+        UserFactory(username="minam", email="other@example.com", first_name="Mary Ann", last_name="Park")
+        UserFactory(username="joon", first_name="철수", last_name="김")
         assert self.found(viewer, q=term) == names
 
     def test_is_searched_by_number(self, viewer: Staff, customer: User) -> None:
@@ -176,7 +186,9 @@ class TestTheList:
         query, params = answer.context["cl"].queryset.order_by().query.sql_with_params()
         plan = plan_of(query, params)
         assert "user_email" in plan
-        assert "user_username_cf016618_like" in plan
+        assert "user_username_begins" in plan
+        assert "user_last_name_begins" in plan
+        assert "user_first_name_begins" in plan
         assert "Seq Scan" not in plan
 
     def test_is_not_counted_to_its_end(self, viewer: Staff) -> None:

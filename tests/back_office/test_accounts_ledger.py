@@ -59,6 +59,7 @@ def test_a_user_name_finds_the_entries_of_the_account(viewer: Staff, mina: User)
     charged(mina, 5)
     charged(UserFactory(username="minam"), 7)
     assert shown(viewer, q="mina") == [("CHARGE", 5)]
+    assert shown(viewer, q="Mina") == [("CHARGE", 5)]
     assert shown(viewer, q="min") == []
 
 

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 from django.utils import translation
+from hypothesis import given
+from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from commerce.staff_pages.exports import write_csv
+from commerce.staff_pages.formulas import harmless, restored
 from commerce.staff_pages.uploads import MOST_ROWS, UploadedRow, UploadRefused, read_rows
 from products.admin.lines import COLUMNS, HEADINGS
 
@@ -77,11 +80,54 @@ class TestCsv:
         [row] = read((",".join(HEADINGS[language]).upper() + "\n1,2,3,4,5,6\n").encode())
         assert tuple(row.cells) == names
 
-    def test_is_read_as_it_was_exported(self) -> None:
-        name = "=1+1"
-        body, _count = write_csv(["name", "description"], iter([[name, "-5% off"]]))
+    @pytest.mark.parametrize(
+        "text",
+        [
+            "=1+1",
+            "-5% off",
+            "'=1+1",
+            "'-5",
+            "''@x",
+            "'quoted'",
+            "' =1",
+            " =1",
+            "\t=1",
+            "'\tx",
+            "＝1+1",
+            "'＋82",
+            "－5",
+            "'＠x",
+        ],
+    )
+    def test_is_read_as_it_was_exported(self, text: str) -> None:
+        body, _count = write_csv(["name", "description"], iter([[text, "x"]]))
         [row] = read(body)
-        assert (row.cells, row.wrong) == ({"name": name, "description": "-5% off"}, ())
+        assert (row.cells, row.wrong) == ({"name": text, "description": "x"}, ())
+
+    @given(st.text(st.sampled_from("'=+-@＝＋－＠\t\r x"), max_size=6))
+    def test_no_text_is_exported_as_a_formula_or_changed(self, text: str) -> None:
+        assert not harmless(text).lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠"))
+        assert restored(harmless(text)) == text
+
+    @pytest.mark.parametrize("line_break", ["\n", "\r\n", "\r"])
+    @pytest.mark.parametrize(
+        ("first_lines", "number"),
+        [([], 2), (["sep=;"], 2), (['"sep=;"'], 2), ([""], 3), (["", ";;"], 4)],
+        ids=["nothing", "separator", "quoted separator", "blank line", "two blank lines"],
+    )
+    def test_begins_with_what_spreadsheets_put_there(
+        self, line_break: str, first_lines: list[str], number: int
+    ) -> None:
+        lines = [*first_lines, "id;name;price", "7;Pen, red, blue, green;1200", '8;"Ink; Paper; Pen; Cap";5']
+        rows = read(line_break.join(lines).encode())
+        assert rows == [
+            UploadedRow(number, {"id": "7", "name": "Pen, red, blue, green", "price": "1200"}),
+            UploadedRow(number + 1, {"id": "8", "name": "Ink; Paper; Pen; Cap", "price": "5"}),
+        ]
+
+    def test_is_separated_by_commas_where_names_have_many_semicolons_and_lines_end_with_cr(self) -> None:
+        rows = read(b"id,name\r1,a;b;c;d\r2,e;f;g;h\r")
+        assert [row.cells["name"] for row in rows] == ["a;b;c;d", "e;f;g;h"]
 
     @pytest.mark.parametrize(
         ("cells", "wrong"),

@@ -222,12 +222,14 @@ class TestThePreview:
     @pytest.mark.parametrize("kind", ["csv", "xlsx"])
     def test_of_the_exported_list_finds_nothing_to_change(self, pen: Product, language: str, kind: str) -> None:
         ProductFactory(name="=SUM(1)", description="-5% 할인\r\n@home", is_active=False, stock=0)
+        ProductFactory(name="'=1+1", description="'-5% 할인")
+        ProductFactory(name="＝1+1", description="'＋82")
         taking = Staff(*RIGHTS, "products.export_product")
         address = reverse("admin:products_product_export", args=[kind])
         content = taking.client.get(address, headers={"Accept-Language": language}).content
         answer = send(taking, content, f"list.{kind}")
         assert answer.status_code == 302
-        assert list(ImportLine.objects.order_by("number").values_list("plan", "told")) == [("NOTHING", "")] * 2
+        assert list(ImportLine.objects.order_by("number").values_list("plan", "told")) == [("NOTHING", "")] * 4
 
 
 class TestTheImport:

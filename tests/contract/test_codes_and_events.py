@@ -18,6 +18,7 @@ from commerce.outbox.routes import destinations_of
 STATUS_OF_CODE = {
     "validation_error": 400,
     "malformed_json": 400,
+    "payload_too_large": 413,
     "unsupported_media_type": 415,
     "method_not_allowed": 405,
     "not_acceptable": 406,
@@ -44,6 +45,7 @@ STATUS_OF_CODE = {
     "service_unavailable": 503,
 }
 NOT_IN_THE_CONTRACT = {
+    "precondition_failed": "for `If-Match` on a list, which the contract does not promise to read",
     "own_wallet": "said to staff in the back-office only",
     "internal_error": "a defect of ours, which no client can count on",
     "changed_meanwhile": "said to staff in the back-office only",

@@ -66,7 +66,7 @@ def test_a_method_that_does_not_fit_is_refused(web: WebServer, user: User, token
     with nothing_changes():
         answer = exchange(web, request_bytes(method, CHARGE, token=token, body=BODY))
     assert answer.outcome == (405, "method_not_allowed")
-    assert answer.headers["allow"] == "POST, OPTIONS"
+    assert answer.headers["allow"] == "POST"
 
 
 @pytest.mark.parametrize("method", ["BREW", "A" * 4_000, "get-", "P0ST"])
@@ -105,8 +105,8 @@ def test_a_length_that_is_none_is_not_read(web: WebServer, user: User, token: st
         (10, (400, "malformed_json")),
         (0, (400, "validation_error")),
         ("", (400, "validation_error")),
-        (2**63 - 1, (400, "validation_error")),
-        (300_000, (400, "validation_error")),
+        (2**63 - 1, (413, "payload_too_large")),
+        (300_000, (413, "payload_too_large")),
     ],
 )
 def test_a_length_that_is_wrong_is_refused(
@@ -158,7 +158,7 @@ def test_a_body_in_chunks_is_a_body(web: WebServer, user: User, token: str) -> N
     ("body", "outcome"),
     [
         (in_chunks(b'{"a', last=b"ZZ\r\n"), UNREADABLE),
-        (in_chunks(b" " * 262_144, b" "), (400, "validation_error")),
+        (in_chunks(b" " * 262_144, b" "), (413, "payload_too_large")),
         (in_chunks(), (400, "validation_error")),
     ],
     ids=["broken", "too large", "empty"],

@@ -13,7 +13,7 @@ from orders.models import Order
 
 
 def _any_order_is_yours() -> None:
-    views._owner = lambda request: None
+    views.has_right = lambda caller, right: True  # type: ignore[attr-defined]  # where the view looks it up
 
 
 def _a_filter_breaks() -> None:

@@ -161,11 +161,11 @@ class ModelShop:
     def now(self) -> datetime:
         return self.clock.now
 
-    def charge(self, user_id: int, amount: int) -> Entry:
+    def charge(self, user_id: int, amount: int, *, by_staff: bool = False) -> Entry:
         account = self._open_account(user_id)
         if account.balance + amount > self.balance_limit:
             raise BalanceLimitExceeded(balance=account.balance, limit=self.balance_limit)
-        return self._book(account, "CHARGE", amount, None)
+        return self._book(account, "ADJUSTMENT" if by_staff else "CHARGE", amount, None)
 
     def issue(self, user_id: int, coupon_id: int) -> Held:
         offer = self.offers.get(coupon_id)

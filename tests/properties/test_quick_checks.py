@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from rest_framework import serializers
 
 from balances.serializers import ChargeRequestSerializer, TokenRequestSerializer
-from commerce.http.fields import IdField, StrictIntegerField
+from commerce.http.fields import BodySerializer, IdField, StrictIntegerField
 from commerce.http.validation import NOT_TAKEN, QuickCheck, quick_check
 from orders.serializers import OrderRequestSerializer
 from tests.properties.test_fields import ANY_JSON, IDS, NUMBERS
@@ -16,13 +16,13 @@ from tests.properties.test_fields import ANY_JSON, IDS, NUMBERS
 QUICK = [ChargeRequestSerializer, OrderRequestSerializer]
 
 
-def check_of(serializer: type[serializers.Serializer[Any]]) -> QuickCheck:
+def check_of(serializer: type[BodySerializer]) -> QuickCheck:
     check = quick_check(serializer)
     assert check is not None
     return check
 
 
-def both_agree(serializer: type[serializers.Serializer[Any]], body: Any) -> bool:
+def both_agree(serializer: type[BodySerializer], body: Any) -> bool:
     """Whether the quick check took the body; it may refuse more than the serializer, never less."""
     judge = serializer(data=body)
     fits = judge.is_valid()
@@ -45,6 +45,7 @@ def charges(values: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]
 @example({"amount": "5"})
 @example({"amount": 1, "userId": None})
 @example({"amount": 2**80})
+@example({"amount": 1, "note": 1})
 @example({"amount": "\ud800"})
 @example({"\ud800": 1, "amount": 1})
 def test_a_charge(body: Any) -> None:
@@ -62,6 +63,8 @@ LINES = st.fixed_dictionaries({"productId": IDS | NUMBERS, "quantity": NUMBERS},
 )
 @example({"items": [{"productId": 1, "quantity": 1}, {"productId": 1, "quantity": 2}]})
 @example({"items": [{"productId": 1, "quantity": 1}] * 101})
+@example({"items": [{"productId": 1, "quantity": 1, "note": 1}]})
+@example({"items": [{"productId": 1, "quantity": 1}], "note": 1})
 @example({"items": ""})
 @example({"items": ["\ud800"]})
 @example({"items": {"0": {"productId": 1, "quantity": 1}}})
@@ -90,27 +93,27 @@ class Even:
             raise serializers.ValidationError("Odd.")
 
 
-class WithTwoFields(serializers.Serializer[Any]):
+class WithTwoFields(BodySerializer):
     least, most = StrictIntegerField(), StrictIntegerField()
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         return attrs
 
 
-class WithAValidator(serializers.Serializer[Any]):
+class WithAValidator(BodySerializer):
     number = StrictIntegerField(min_value=1, validators=[Even()])
 
 
-class WithAnotherName(serializers.Serializer[Any]):
+class WithAnotherName(BodySerializer):
     number = IdField(source="id")
 
 
-class WithANewDefault(serializers.Serializer[Any]):
+class WithANewDefault(BodySerializer):
     number = IdField(default=lambda: 1)
 
 
-class WithARuleInside(serializers.Serializer[Any]):
-    class Inner(serializers.Serializer[Any]):
+class WithARuleInside(BodySerializer):
+    class Inner(BodySerializer):
         number = IdField()
 
         def validate_number(self, number: int) -> int:
@@ -123,5 +126,5 @@ class WithARuleInside(serializers.Serializer[Any]):
     "serializer",
     [TokenRequestSerializer, WithTwoFields, WithAValidator, WithAnotherName, WithANewDefault, WithARuleInside],
 )
-def test_what_no_type_can_express_is_left_to_the_serializer(serializer: type[serializers.Serializer[Any]]) -> None:
+def test_what_no_type_can_express_is_left_to_the_serializer(serializer: type[BodySerializer]) -> None:
     assert quick_check(serializer) is None

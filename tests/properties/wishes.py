@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from balances.serializers import charge_as_json
-from balances.services import charge_balance
+from balances.services import adjust_balance, charge_balance
+from commerce.audit.record import Staff
 from commerce.idempotency.once import Once
 from coupons.serializers import held_as_json
 from coupons.services import issue_coupon
@@ -16,6 +17,8 @@ from orders.services import cancel_order, place_order
 from tests.properties.model_shop import JSON, ModelShop
 from tests.properties.wire import Wire
 from tests.shopper import NO_BODY
+
+REASON = "Asked on the phone."
 
 
 @dataclass(frozen=True)
@@ -28,15 +31,17 @@ class Charge:
 
     @property
     def request(self) -> tuple[str, Any]:
-        whose = {} if self.user_id == self.caller_id else {"userId": self.user_id}
+        whose = {} if self.user_id == self.caller_id else {"userId": self.user_id, "reason": REASON}
         return "/api/balance/charge", {"amount": self.amount, **whose}
 
     def by_service(self) -> JSON:
-        entry = charge_balance(user_id=self.user_id, amount=self.amount, once=Once())
-        return charge_as_json(entry)
+        if self.user_id == self.caller_id:
+            return charge_as_json(charge_balance(user_id=self.user_id, amount=self.amount, once=Once()))
+        by = Staff(self.caller_id, REASON)
+        return charge_as_json(adjust_balance(user_id=self.user_id, amount=self.amount, by=by, once=Once()))
 
     def in_model(self, shop: ModelShop) -> Any:
-        return shop.charge(self.user_id, self.amount)
+        return shop.charge(self.user_id, self.amount, by_staff=self.user_id != self.caller_id)
 
     def agreed(self, shop: ModelShop, entry: Any, told: JSON) -> JSON:
         entry.id = told["transaction"]["id"]
@@ -105,7 +110,7 @@ class TakeBack:
 
     @property
     def request(self) -> tuple[str, Any]:
-        return f"/api/orders/{self.order_id}/cancel", NO_BODY
+        return f"/api/orders/{self.order_id}/cancel", {"reason": REASON} if self.is_staff else NO_BODY
 
     @property
     def _owner_id(self) -> int | None:

@@ -1,0 +1,42 @@
+"""Checking a user name and a password: the one way for the API and the back-office.
+
+Owns how both are normalized before they are compared; tokens and sessions are made by those who ask.
+"""
+
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.backends import ModelBackend
+from django.http import HttpRequest
+
+from commerce.core.text import decomposed, normal
+
+
+class LoginBackend(ModelBackend):
+    """Django's backend; composed and decomposed spellings of a name or a password are the same.
+
+    Names are stored in NFKC, as Django's forms leave them. Passwords are hashed in NFC (`User.set_password`); a hash
+    that was made of a decomposed password before that is replaced at the next login.
+    """
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **_other: Any
+    ) -> Any:
+        if username is None or password is None:
+            return None
+        model = get_user_model()
+        name = model.normalize_username(username)
+        account = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
+        spellings = dict.fromkeys((normal(password), decomposed(password)))
+        if account is None:
+            # A name that does not exist takes as long as a wrong password.
+            for spelling in spellings:
+                model().set_password(spelling)
+            return None
+        matched = next((spelling for spelling in spellings if account.check_password(spelling)), None)
+        if matched is None or not self.user_can_authenticate(account):
+            return None
+        if matched != normal(password):
+            account.set_password(password)
+            account.save(update_fields=["password"])
+        return account
