@@ -23,12 +23,14 @@ from unfold.contrib.filters.admin import DropdownFilter
 from commerce.audit import search
 from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, second_factor
+from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
 from commerce.staff_pages.deeds import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import KeptForever, ReadOnly
 
 admin.site.login_form = StaffLoginForm
+admin.site.login = partial(kept_forms.login, admin.site.login)  # type: ignore[method-assign,assignment]  # wraps it
 admin.site.index_title = _("The shop")
 admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
 
