@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold import widgets
 
 from commerce.core.errors import ChangedMeanwhile
+from commerce.staff_pages.deeds import newest_change
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class OpenedForm(Form):
 
     def clean_opened(self) -> str:
         if self.cleaned_data["opened"] != self._state:
-            self.add_error(None, str(ChangedMeanwhile()))
+            self.add_error(None, f"{ChangedMeanwhile()} {newest_change(self.instance)}".strip())
         return self._state
 
 
