@@ -21,6 +21,7 @@ from django.utils.cache import add_never_cache_headers
 from django.utils.http import urlencode
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from commerce.http import refusal_pages
 from commerce.http.staff_login import StaffLoginForm
@@ -32,6 +33,17 @@ _SALT = "commerce.http.kept_forms"
 _NEVER_KEPT = re.compile("password|^code$")
 _NOT_SHOWN = re.compile("^_|^(form_key|opened|confirmed|action|index|select_across)$|-|^$")
 _DATE_OR_TIME = re.compile("_[01]$")
+
+_LABELS = {
+    "amount_won": gettext_noop("amount (won)"),
+    "delta": gettext_noop("units to add"),
+    "direction": gettext_noop("what to do"),
+    "max_discount": gettext_noop("most it takes off (won)"),
+    "min_order_amount": gettext_noop("least order amount (won)"),
+    "price": gettext_noop("price (won)"),
+    "total_quantity": gettext_noop("units"),
+}
+"""Of the fields whose label is not their name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,8 @@ class KeptForm:
     def shown(self) -> Iterator[tuple[str, str]]:
         """What a person typed or chose, with a label; without the fields that only programs read."""
         for name, value in self.pairs:
-            label = _DATE_OR_TIME.sub("", name).replace("_", " ")
+            field = _DATE_OR_TIME.sub("", name)
+            label = _LABELS.get(field) or field.replace("_", " ")
             if value and not _NOT_SHOWN.search(name):
                 yield capfirst(_(label)), value
 
