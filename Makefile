@@ -43,6 +43,7 @@ test-fuzz: $(INSTALLED) ## Fuzz the API from its schema at length (SEED=1, EXAMP
 
 test-browser: $(INSTALLED) ## The back-office in Debian's Chromium; pictures of its pages go to .local/screenshots
 	@$(PYTHON_BIN) -m tests.browser.chromium >/dev/null
+	@npm ci --prefix tests/browser --no-audit --no-fund --silent
 	$(PYTHON_BIN) -m pytest tests/browser $(ARGS)
 
 bench: $(INSTALLED) ## Measure the shop beside its limits and a usual implementation (ARGS="--line charge": docs/benchmark.md)

@@ -40,7 +40,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "commerce.http.problems.bad_request"
-handler403 = "commerce.http.problems.permission_denied"
-handler404 = "commerce.http.problems.not_found"
-handler500 = "commerce.http.back_office.server_error"
+handler400 = "commerce.http.refusal_pages.bad_request"
+handler403 = "commerce.http.refusal_pages.permission_denied"
+handler404 = "commerce.http.refusal_pages.not_found"
+handler500 = "commerce.http.refusal_pages.server_error"

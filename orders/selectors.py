@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BigIntegerField, Count, OuterRef, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, Min, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Cast, JSONObject
 
 from orders.errors import OrderNotFound
@@ -89,6 +89,12 @@ class Sales:
 
     def __sub__(self, other: "Sales") -> "Sales":
         return Sales(self.orders - other.orders, self.paid_won - other.paid_won)
+
+
+def first_day() -> date | None:
+    """The shop's day of the first order; None where there is none."""
+    day: date | None = Order.objects.aggregate(first=Min("ordered_date"))["first"]
+    return day
 
 
 def sales_by_day(first: date, last: date) -> dict[date, Sales]:

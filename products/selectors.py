@@ -125,6 +125,13 @@ def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
     return ProductImport.objects.filter(staff_id=staff_id, uploaded_at__gt=oldest).order_by("-id")
 
 
+def sender_of_import(import_id: int) -> str:
+    """The user name of whoever sent a file that is still kept; empty where none is."""
+    oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
+    sender_ids = ProductImport.objects.filter(pk=import_id, uploaded_at__gt=oldest).values("staff_id")
+    return get_user_model().objects.filter(pk__in=sender_ids).values_list("username", flat=True).first() or ""
+
+
 def lines_to_import(product_import: ProductImport) -> "QuerySet[ImportLine]":
     """The good lines that are still to be imported, in the order of the file."""
     lines = ImportLine.objects.filter(product_import=product_import, outcome=LineOutcome.WAITING)

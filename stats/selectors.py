@@ -4,11 +4,13 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from django.db.models import BigIntegerField, F, QuerySet, Sum
+from django.db.models import BigIntegerField, F, Min, QuerySet, Sum
 from django.db.models.functions import Cast
+from django.utils import timezone
 
 from commerce.core import sql
 from commerce.core.page_cache import PageCache
+from orders import selectors as orders
 from stats.models import DeadLetter, ProductStat
 
 POPULAR_DAYS = timedelta(days=3)
@@ -48,6 +50,12 @@ def sales(first: date, last: date, *, product_id: int | None = None) -> "QuerySe
     """The statistics of the days from `first` to `last`, both inclusive, of one product or of all."""
     rows = ProductStat.objects.filter(date__gte=first, date__lte=last)
     return rows if product_id is None else rows.filter(product_id=product_id)
+
+
+def first_day() -> date:
+    """The first day with an order or a statistic; today where there is neither."""
+    counted: date | None = ProductStat.objects.aggregate(first=Min("date"))["first"]
+    return min(day for day in (counted, orders.first_day(), timezone.localdate()) if day is not None)
 
 
 def units_by_day(first: date, last: date, *, product_id: int | None = None) -> list[tuple[date, int]]:

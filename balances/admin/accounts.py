@@ -201,7 +201,9 @@ class AccountAdmin(Accounts, Exported):
             raise Http404
         form = AdjustBalanceForm(request.POST or None)
         shown = {"form": form, "button": _("Continue")}
-        if request.method == "POST" and form.is_valid():
+        if "again" in request.POST:
+            form.ask_again()
+        elif request.method == "POST" and form.is_valid():
             if form.cleaned_data["confirmed"]:
                 if self._adjusted(request, customer, form):
                     return HttpResponseRedirect(reverse("admin:balances_user_change", args=[user_id]))
@@ -225,6 +227,7 @@ class AccountAdmin(Accounts, Exported):
     def _question(self, customer: User, form: AdjustBalanceForm) -> dict[str, Any]:
         return {
             "form": form.question(),
+            "is_question": True,
             "button": _("Yes, debit") if form.cleaned_data["direction"] == DEBIT else _("Yes, credit"),
             "is_danger": form.cleaned_data["direction"] == DEBIT,
             "amount": form.amount,

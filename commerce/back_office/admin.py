@@ -25,6 +25,7 @@ from balances.selectors import account_ids_called
 from commerce.audit import search
 from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, second_factor
+from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
 from commerce.staff_pages.deeds import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
@@ -34,6 +35,7 @@ MOST_NAMED = 200
 """Whose name begins with what was typed; more of them are nobody in particular."""
 
 admin.site.login_form = StaffLoginForm
+admin.site.login = partial(kept_forms.login, admin.site.login)  # type: ignore[method-assign,assignment]  # wraps it
 admin.site.index_title = _("The shop")
 admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
 

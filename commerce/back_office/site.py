@@ -35,7 +35,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "separator": True,
         "items": [
             _list(_("Orders"), "receipt_long", "orders.order"),
-            _list(_("Customers"), "group", "balances.user"),
+            _list(_("Users"), "group", "balances.user"),
             _list(_("Ledger"), "account_balance_wallet", "balances.ledgerentry"),
         ],
     },
@@ -84,6 +84,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "STYLES": [lambda _request: static("back_office/back_office.css")],
+    "SCRIPTS": [lambda _request: static("back_office/accessibility.js")],
     "DASHBOARD_CALLBACK": "commerce.back_office.dashboard.dashboard",
     "ACCOUNT": {
         "navigation": [

@@ -3,27 +3,20 @@
 Owns what Django's own middleware does not do for it; `commerce.http.api` keeps all of it away from the API.
 """
 
-import math
-import sys
 from collections.abc import Callable
-from copy import copy
+from http import HTTPStatus
 from threading import BoundedSemaphore
 from typing import Any
 
 from django.conf import settings
-from django.contrib import admin, messages
-from django.contrib.auth.models import AnonymousUser
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict, UnreadablePostError
-from django.template.loader import render_to_string
 from django.utils.deprecation import MiddlewareMixin
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from rest_framework.exceptions import Throttled
 
-from commerce.core.database_errors import unavailable
 from commerce.core.text import is_normal, normal
-from commerce.http import problems
-from commerce.http.api import is_back_office
+from commerce.http.refusal_pages import page, unavailable_page
 
 UPLOADS_AT_ONCE = 2
 """In each process."""
@@ -45,8 +38,10 @@ class Uploads(MiddlewareMixin):
         if length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return None
         most_bytes = getattr(view, "most_upload_bytes", 0)
-        if not (most_bytes and request.user.is_active and request.user.is_staff):
-            return _plain(_("What you sent is too large."), status=413)
+        is_staff = request.user.is_active and request.user.is_staff
+        if not (most_bytes and is_staff):
+            sentence = "" if is_staff else _("Your session may have ended. Log in, and try again.")
+            return _too_large(request, sentence)
         if length > most_bytes:
             return _back(request, _("The file is too large."))
         if not self._turns.acquire(blocking=False):
@@ -55,7 +50,12 @@ class Uploads(MiddlewareMixin):
             # Asking for the files reads them.
             request.FILES  # noqa: B018
         except UnreadablePostError:
-            return _plain(_("The file did not arrive in full."), status=400)
+            return page(
+                request,
+                HTTPStatus.BAD_REQUEST,
+                title=_("Invalid request"),
+                sentence=_("The file did not arrive in full."),
+            )
         finally:
             self._turns.release()
         return None
@@ -93,8 +93,8 @@ def _back(request: HttpRequest, sentence: str) -> HttpResponse:
     return HttpResponseRedirect(request.path)
 
 
-def _plain(sentence: str, *, status: int) -> HttpResponse:
-    return HttpResponse(sentence, status=status, content_type="text/plain; charset=utf-8")
+def _too_large(request: HttpRequest, sentence: str = "") -> HttpResponse:
+    return page(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, title=_("What you sent is too large."), sentence=sentence)
 
 
 class ContentSecurity(MiddlewareMixin):
@@ -115,42 +115,18 @@ class ContentSecurity(MiddlewareMixin):
 
 
 class Refusals(MiddlewareMixin):
-    """Whoever must wait is told so in a page, where the API would send a problem document."""
+    """Refusals outside of any page become a page, where the API would send a problem document."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Throttled):
             wait_seconds = getattr(exception, "wait", None) or 1
-            return _held_back(request, _("Too many requests"), "", wait_seconds, status=429)
-        return _unavailable(request, exception)
+            return page(request, HTTPStatus.TOO_MANY_REQUESTS, title=_("Too many requests"), wait_seconds=wait_seconds)
+        return unavailable_page(request, exception)
 
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """`handler500`: a crash outside of every view, such as in the look-up of a session while the database is away."""
-    error = sys.exc_info()[1]
-    page = _unavailable(request, error) if is_back_office(request.path_info) and isinstance(error, Exception) else None
-    return page or problems.server_error(request)
-
-
-def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse | None:
-    """The page for an error that passes, None for any other."""
-    refusal = unavailable(error)
-    if refusal is None:
-        return None
-    return _held_back(request, refusal.title, refusal.detail, refusal.retry_after_seconds, status=503)
-
-
-def _held_back(
-    request: HttpRequest, title: str | Promise, sentence: str | Promise, wait_seconds: float, *, status: int
-) -> HttpResponse:
-    """Drawn as for a stranger: who is there, the database would have to say."""
-    stranger = copy(request)
-    stranger.user = AnonymousUser()
-    shown = {
-        **admin.site.each_context(stranger),
-        "title": title,
-        "sentence": sentence,
-        "wait_seconds": max(1, math.ceil(wait_seconds)),
-    }
-    response = HttpResponse(render_to_string("admin/held_back.html", shown), status=status)
-    response.headers["Retry-After"] = str(shown["wait_seconds"])
-    return response
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        # Django says no more than the status.
+        if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED or response.content:
+            return response
+        refusal = page(request, response.status_code)
+        refusal.headers["Allow"] = response.headers["Allow"]
+        return refusal

@@ -8,15 +8,15 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.timesince import timesince
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
-from commerce.audit.record import Staff
 from commerce.outbox import hand_over
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
 from commerce.outbox.resend import send_again
@@ -24,8 +24,9 @@ from commerce.outbox.routes import event_types_to, is_switched_on
 from commerce.outbox.search import EventSearch
 from commerce.outbox.sinks.base import known_destinations
 from commerce.outbox.status import switched_on_destinations
+from commerce.staff_pages.actions import reason_or_question
 from commerce.staff_pages.display import label
-from commerce.staff_pages.pages import ReadOnly, ReadOnlyRows, staff_id
+from commerce.staff_pages.pages import ReadOnly, ReadOnlyRows
 
 WAITING, PARKED, SENT = "waiting", "parked", "sent"
 IN_STATE = {
@@ -42,6 +43,7 @@ OUTCOME_COLOURS = {
 }
 MOST_AT_ONCE = 500
 ERROR_LETTERS = 200
+NONE_READY = _("None of them can be sent again: they are waiting, or were sent to Kafka.")
 
 
 class StateFilter(DropdownFilter):
@@ -133,6 +135,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
     search_help_text = _("An event, such as order-completed:1, or a user's number.")
     ordering = ("-id",)
     actions = ("send_again",)
+    most_selected = MOST_AT_ONCE
     inlines = (DeliveryRows,)
     fields = (
         *("event_id", "type", "destination", "aggregate_id", "state", "attempts"),
@@ -160,31 +163,57 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
 
     @admin.display(description=_("last error"))
     def short_error(self, message: OutboxMessage) -> str:
-        return format_html('<div class="bo-error">{}</div>', Truncator(message.last_error).chars(ERROR_LETTERS))
+        return format_html('<div class="bo-error">{}</div>', Truncator(_open_error(message)).chars(ERROR_LETTERS))
 
     @admin.display(description=_("last error"))
     def whole_error(self, message: OutboxMessage) -> str:
-        return format_html('<pre class="bo-code">{}</pre>', message.last_error) if message.last_error else ""
+        error = _open_error(message)
+        return format_html('<pre class="bo-code">{}</pre>', error) if error else ""
 
     @admin.display(description=_("payload"))
     def readable_payload(self, message: OutboxMessage) -> str:
         return format_html('<pre class="bo-code">{}</pre>', _indented(message.payload))
 
+    def shown_beside(self, request: HttpRequest, row: OutboxMessage) -> dict[str, Any]:
+        """Where the button sends its form: the list as it was filtered, which is shown again afterwards."""
+        filters = request.GET.get("_changelist_filters", "")
+        address = reverse("admin:outbox_outboxmessage_changelist")
+        return {"list_address": f"{address}?{filters}" if filters else address}
+
     def has_send_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("outbox.resend_outboxmessage"))
 
     @admin.action(description=_("Send again (parked ones, and to the data platform sent ones)"), permissions=["send"])
-    def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMessage]") -> None:
+    def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMessage]") -> HttpResponse | None:
+        """Asks why, then queues them."""
         message_ids = list(queryset.values_list("id", flat=True)[: MOST_AT_ONCE + 1])
         if len(message_ids) > MOST_AT_ONCE:
             refusal = _("At most %(count)d messages at a time; manage.py outbox_retry sends any number again.")
             self.message_user(request, refusal % {"count": MOST_AT_ONCE}, messages.ERROR)
-            return
-        destinations = send_again(message_ids, by=Staff(staff_id(request)))
+            return None
+        ready = sum(message.may_go_again for message in queryset)
+        if not ready:
+            self.message_user(request, NONE_READY, messages.WARNING)
+            return None
+        by = reason_or_question(
+            self,
+            request,
+            action="send_again",
+            row_ids=message_ids,
+            title=_("Send again"),
+            sentences=_consequences(ready, len(message_ids) - ready),
+        )
+        if isinstance(by, HttpResponse):
+            return by
+        destinations = send_again(message_ids, by=by)
         hand_over.wake(set(destinations))
         count = len(destinations)
-        sentence = ngettext("%(count)d message is sent again.", "%(count)d messages are sent again.", count)
-        self.message_user(request, sentence % {"count": count}, messages.SUCCESS if count else messages.WARNING)
+        sentence = ngettext("%(count)d message is queued.", "%(count)d messages are queued.", count)
+        if count:
+            self.message_user(request, sentence % {"count": count}, messages.SUCCESS)
+        else:
+            self.message_user(request, NONE_READY, messages.WARNING)
+        return None
 
 
 @admin.register(DeliveryAttempt)
@@ -217,6 +246,26 @@ class DeliveryAttemptAdmin(EventSearch, ReadOnly):
     @admin.display(description=_("error"))
     def whole_error(self, attempt: DeliveryAttempt) -> str:
         return format_html('<pre class="bo-code">{}</pre>', attempt.error) if attempt.error else ""
+
+
+def _open_error(message: OutboxMessage) -> str:
+    """The last error of a message that has not arrived; what was sent at last has none. The calls have all of them."""
+    return "" if message.sent_at else message.last_error
+
+
+def _consequences(ready: int, left: int) -> list[str]:
+    sentences = [
+        ngettext("%(count)d message will be queued.", "%(count)d messages will be queued.", ready) % {"count": ready},
+        gettext("A receiver recognises an event that it has by its id. Usually a message arrives within seconds."),
+    ]
+    if left:
+        sentence = ngettext(
+            "%(count)d message stays as it is: it is waiting, or was sent to Kafka.",
+            "%(count)d messages stay as they are: they are waiting, or were sent to Kafka.",
+            left,
+        )
+        sentences.append(sentence % {"count": left})
+    return sentences
 
 
 def _indented(payload: str) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import unquote_plus
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import DateTimeField
+from django.db.models import DateTimeField, Model
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.text import capfirst
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from commerce.audit.models import StaffAction
+from commerce.audit.record import actions_on
 from commerce.staff_pages.display import thousands, won
 
 NOTHING = "–"
@@ -59,6 +60,20 @@ def changes_of(action: StaffAction) -> list[tuple[str, str, str]]:
         if (was, became) != (NOTHING, NOTHING):
             told.append((str(capfirst(getattr(field, "verbose_name", "") or _(name))), was, became))
     return told
+
+
+def newest_change(row: Model) -> str:
+    """The newest deed of staff on a row in one sentence: who, when, what changed; empty where there is none."""
+    action = actions_on(row._meta.label_lower, row.pk).first()
+    if action is None:
+        return ""
+    changed = ", ".join(f"{name}: {before} → {after}" for name, before, after in changes_of(action))
+    sentence = _("The last change: %(action)s by %(actor)s at %(at)s.") % {
+        "action": action.told,
+        "actor": action.actor.get_username(),
+        "at": f"{timezone.localtime(action.acted_at):%Y-%m-%d %H:%M:%S}",
+    }
+    return f"{sentence} {changed}".strip()
 
 
 def _field(subject_type: str, name: str) -> Any:

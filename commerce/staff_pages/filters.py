@@ -3,6 +3,7 @@
 Owns how a day becomes moments of the shop's zone; never which table is filtered.
 """
 
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.contrib.filters.admin import RangeDateFilter
+from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 
 from commerce.core.calendar import FIRST_DAY, LAST_DAY
 
@@ -44,6 +45,40 @@ class DayRangeFilter(Days):
         except ValidationError as error:
             raise IncorrectLookupParameters(error) from error
         return max(FIRST_DAY, min(day, LAST_DAY)) if day else None
+
+
+def unreadable_values(changelist: Any) -> Iterator[tuple[str, str]]:
+    """The filters of a list that cannot use the value which its address gives them, each with the value.
+
+    Such a filter filters nothing, or leaves nothing.
+    """
+    for each in changelist.filter_specs:
+        for value, is_readable in _given(each):
+            if value and not is_readable:
+                yield str(each.title), value
+
+
+def _given(each: Any) -> Iterator[tuple[str, bool]]:
+    """Every value that a filter has been given, and whether it can be used."""
+    if isinstance(each, RangeDateFilter | RangeNumericFilter):
+        reader: forms.Field = forms.DateField() if isinstance(each, RangeDateFilter) else forms.IntegerField()
+        for value in each.used_parameters.values():
+            yield str(value), _reads(reader, value)
+    elif isinstance(each, admin.ChoicesFieldListFilter):
+        offered = {str(value) for value, _name in each.field.flatchoices}
+        for value in each.lookup_val or ():
+            yield value, value in offered
+    elif isinstance(each, admin.SimpleListFilter) and each.lookup_choices:
+        value = each.value() or ""
+        yield value, value in {str(offered) for offered, _name in each.lookup_choices}
+
+
+def _reads(reader: forms.Field, value: Any) -> bool:
+    try:
+        reader.clean(value)
+    except ValidationError:
+        return False
+    return True
 
 
 def _midnight(day: date) -> datetime:

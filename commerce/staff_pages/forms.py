@@ -18,6 +18,7 @@ from unfold import widgets
 
 from commerce.core.errors import ChangedMeanwhile
 from commerce.core.visible_text import validate_visible
+from commerce.staff_pages.deeds import newest_change
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class OpenedForm(Form):
 
     def clean_opened(self) -> str:
         if self.cleaned_data["opened"] != self._state:
-            self.add_error(None, str(ChangedMeanwhile()))
+            self.add_error(None, f"{ChangedMeanwhile()} {newest_change(self.instance)}".strip())
         return self._state
 
 

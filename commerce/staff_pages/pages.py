@@ -12,12 +12,14 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import DataError
 from django.db.models import CharField, Model, QuerySet, TextField
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.decorators import method_decorator
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.csrf import csrf_protect
@@ -25,8 +27,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.views import ChangeList
 
 from commerce.audit.record import Staff, actions_on, record
-from commerce.core.errors import DomainError
+from commerce.core.errors import ChangedMeanwhile, DomainError
 from commerce.core.visible_text import validate_visible
+from commerce.staff_pages.deeds import newest_change
+from commerce.staff_pages.filters import unreadable_values
 from commerce.staff_pages.paging import CappedPaginator
 
 # Generic for the type checker only; at run time the classes take no parameters. The library's own are untyped.
@@ -41,6 +45,8 @@ ADDED = gettext_noop("Added")
 CHANGED = gettext_noop("Changed")
 PASSWORD_CHANGED = gettext_noop("Password changed")
 ON_THE_HISTORY_PAGE = 200
+MOST_LETTERS_SAID = 80
+"""Of a value that nobody can read."""
 NEVER_SHOWN = ("password", "password1", "password2", "opened", "confirmed")
 
 
@@ -82,6 +88,8 @@ class KeptForever(Page):
     list_per_page = 50
     list_filter_submit = True
     warn_unsaved_form = True
+    most_selected: int | None = None
+    """How many rows an action takes; a list with more does not offer to select all of them. None: any number."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -93,8 +101,21 @@ class KeptForever(Page):
         self._refuse_forged_list(request)
         with forgeries_refused():
             page = super().changelist_view(request, extra_context)
+            if not isinstance(page, TemplateResponse):
+                return page
+            self._say_what_is_not_filtered(request, page)
             # Some filters ask the database only when they are drawn.
-            return page.render() if isinstance(page, TemplateResponse) else page
+            return page.render()
+
+    def _say_what_is_not_filtered(self, request: HttpRequest, page: TemplateResponse) -> None:
+        if ERROR_FLAG in request.GET:
+            sentence = _("The address has a filter or a value that cannot be read, so nothing is filtered by it.")
+            self.message_user(request, sentence, messages.WARNING)
+        changelist = (page.context_data or {}).get("cl")
+        for title, value in unreadable_values(changelist) if changelist else ():
+            sentence = _("“%(value)s” is not a value of the filter “%(filter)s”.")
+            shown = sentence % {"value": Truncator(value).chars(MOST_LETTERS_SAID), "filter": title}
+            self.message_user(request, shown, messages.WARNING)
 
     def changeform_view(
         self, request: HttpRequest, object_id: str | None = None, form_url: str = "", extra_context: Any = None
@@ -227,7 +248,11 @@ class ThroughServices(KeptForever, _WithoutTransaction):
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except DomainError as refusal:
-            self.message_user(request, str(refusal), messages.ERROR)
+            sentence = str(refusal)
+            row = self.get_object(request, unquote(object_id)) if object_id else None
+            if row is not None and isinstance(refusal, ChangedMeanwhile):
+                sentence = f"{refusal} {newest_change(row)}".strip()
+            self.message_user(request, sentence, messages.ERROR)
             return HttpResponseRedirect(request.get_full_path())
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:

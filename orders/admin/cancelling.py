@@ -42,12 +42,15 @@ class CancelForm(OnceForm, ReasonForm):
         """The sentence about it. Raises what the service raises."""
         form = copy.copy(self)
         form.cleaned_data = {**self.cleaned_data, "form_key": uuid5(self.cleaned_data["form_key"], str(order.pk))}
-        return form.act_once(
+        self.is_repeat = False
+        sentence = form.act_once(
             lambda once: services.cancel_order(order_id=order.pk, owner_id=None, once=once, by=by),
             lambda cancelled: _sentence(cancelled, order.user.get_username()),
             staff_id=by.id,
             path=path,
         )
+        self.is_repeat = form.is_repeat
+        return form.once_said(sentence)
 
 
 @dataclass
@@ -56,6 +59,8 @@ class Outcome:
 
     done: list[str] = field(default_factory=list)
     amount: int = 0
+    repeats: int = 0
+    """How many of them had been done by an earlier press of the button."""
     refused: list[str] = field(default_factory=list)
 
 
@@ -119,6 +124,7 @@ def _cancelled(request: HttpRequest, form: CancelForm, orders: Sequence[Order]) 
         try:
             outcome.done.append(form.cancel(order, by=by, path=request.path))
             outcome.amount += order.paid_amount
+            outcome.repeats += form.is_repeat
         except OrderNotCancellable:
             outcome.refused.append(_already(order.pk))
         except DomainError as refusal:
@@ -136,7 +142,10 @@ def _tell(request: HttpRequest, outcome: Outcome) -> None:
             "%(count)d orders are cancelled: %(amount)s went back.",
             count,
         )
-        messages.success(request, sentence % {"count": count, "amount": won(outcome.amount)})
+        sentence %= {"count": count, "amount": won(outcome.amount)}
+        if outcome.repeats == count:
+            sentence = _("Done already, and not again. %(sentence)s") % {"sentence": sentence}
+        messages.success(request, sentence)
     for refusal in outcome.refused:
         messages.error(request, refusal)
 

@@ -48,6 +48,7 @@ class OrderAdmin(Exported, ReadOnly):
     search_fields = ("pk",)
     search_help_text = _("Number, customer, email or product")
     actions = ("cancel_and_refund",)
+    most_selected = cancelling.MOST_AT_ONCE
     export_columns = (
         Column(_("order"), lambda order: order.pk),
         Column(_("when"), lambda order: order.created_at),

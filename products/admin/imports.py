@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.text import Truncator
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language, gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from commerce.audit.record import Staff
@@ -147,7 +147,7 @@ class ImportPages(KeptForever):
         self._require_import(request)
         product_import = selectors.kept_imports(staff_id(request)).filter(pk=import_id).first()
         if product_import is None:
-            self.message_user(request, _("This file is not kept any more. Send it again."), messages.WARNING)
+            self.message_user(request, _why_not_kept(selectors.sender_of_import(import_id)), messages.WARNING)
             return HttpResponseRedirect(reverse("admin:products_product_import"))
         unusual = sum(bool(_questions(line)) for line in selectors.lines_to_import(product_import))
         form = ImportForm(request.POST or None, initial={"reason": product_import.reason}, unusual=unusual)
@@ -227,6 +227,12 @@ def _chosen(product_import: ProductImport, shown: str) -> "QuerySet[ImportLine]"
     if shown in LinePlan.values:
         return lines.filter(plan=shown)
     return lines.filter(outcome=shown) if shown in LineOutcome.values else lines
+
+
+def _why_not_kept(sender: str) -> str:
+    if not sender:
+        return gettext("This file is not kept any more. Send it again.")
+    return gettext("%(sender)s sent this file; only the sender can see and import it.") % {"sender": sender}
 
 
 def _left_out(wrong: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
@@ -15,9 +15,9 @@ from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
-from commerce.audit.record import Staff
 from commerce.outbox.search import EventSearch
-from commerce.staff_pages.pages import ReadOnly, staff_id
+from commerce.staff_pages.actions import reason_or_question
+from commerce.staff_pages.pages import ReadOnly
 from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Replay, replay_dead_letter
 
@@ -68,6 +68,7 @@ class DeadLetterAdmin(ReadOnly):
     )
     readonly_fields = ("key_text", "payload_text")
     actions = ("replay",)
+    most_selected = LETTERS_AT_ONCE
 
     @display(description=_("state"), label={WAITING: "warning", REPLAYED: "success"})
     def state(self, letter: DeadLetter) -> Any:
@@ -95,9 +96,23 @@ class DeadLetterAdmin(ReadOnly):
         return bool(request.user.has_perm("stats.replay_deadletter"))
 
     @admin.action(description=_("Replay"), permissions=["replay"])
-    def replay(self, request: HttpRequest, queryset: "QuerySet[DeadLetter]") -> None:
-        by = Staff(staff_id(request))
+    def replay(self, request: HttpRequest, queryset: "QuerySet[DeadLetter]") -> HttpResponse | None:
+        """Asks why, then tries them again."""
         letters = list(queryset.order_by("id").values_list("id", flat=True)[: LETTERS_AT_ONCE + 1])
+        if not letters:
+            return None
+        tried = min(len(letters), LETTERS_AT_ONCE)
+        sentence = ngettext("%(count)d letter will be tried again.", "%(count)d letters will be tried again.", tried)
+        by = reason_or_question(
+            self,
+            request,
+            action="replay",
+            row_ids=letters,
+            title=_("Replay"),
+            sentences=[sentence % {"count": tried}],
+        )
+        if isinstance(by, HttpResponse):
+            return by
         outcomes = [replay_dead_letter(letter_id=letter_id, by=by).outcome for letter_id in letters[:LETTERS_AT_ONCE]]
         counted = sum(outcome in (Replay.COUNTED, Replay.REPEATED) for outcome in outcomes)
         sentence = ngettext("%(count)d letter was replayed.", "%(count)d letters were replayed.", counted)
@@ -110,6 +125,7 @@ class DeadLetterAdmin(ReadOnly):
         if len(letters) > LETTERS_AT_ONCE:
             rest = _("Only the first %(count)d were tried. Choose the rest again.")
             self.message_user(request, rest % {"count": LETTERS_AT_ONCE}, messages.WARNING)
+        return None
 
 
 def _readable(original: bytes | memoryview) -> str:

@@ -18,7 +18,8 @@ from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
 from commerce.core.calendar import validate_day
 from commerce.idempotency.forms import OnceForm
-from commerce.staff_pages.forms import StaffForm
+from commerce.staff_pages.forms import ReasonForm, StaffForm
+from stats import selectors
 from stats.models import ProductStat
 
 LATELY = (7, 30, 90)
@@ -97,7 +98,17 @@ def asked_range(request: HttpRequest) -> RangeForm:
     return RangeForm(values, with_product=request.user.has_perm("products.view_product"))
 
 
-class RebuildForm(OnceForm, StaffForm):
-    """The day whose statistics are set to what its orders say."""
+def _require_sales(day: date) -> None:
+    """Raises ValidationError for a day before the first order or after today."""
+    first, last = selectors.first_day(), timezone.localdate()
+    if not first <= day <= last:
+        sentence = _("Nothing can have been sold on that day: choose one from %(first)s to %(last)s.")
+        values = {"first": first.isoformat(), "last": last.isoformat()}
+        raise forms.ValidationError(sentence % values, code="out_of_range")
 
-    day = DayField(label=_("day"))
+
+class RebuildForm(OnceForm, ReasonForm):
+    """The day whose statistics are set to what its orders say, and why."""
+
+    day = DayField(label=_("day"), validators=[_require_sales])
+    field_order = ("day", "reason")

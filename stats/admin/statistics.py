@@ -98,7 +98,7 @@ class ProductStatAdmin(Exported, ReadOnly):
         return TemplateResponse(request, "admin/stats/productstat/rebuild.html", context)
 
     def _rebuilt(self, request: HttpRequest, form: RebuildForm) -> bool:
-        by, day = Staff(staff_id(request)), form.cleaned_data["day"]
+        by, day = Staff(staff_id(request), form.cleaned_data["reason"]), form.cleaned_data["day"]
         sentence = form.try_once(
             lambda once: services.rebuild_day(day=day, by=by, once=once),
             lambda found: _rebuilt_sentence(day, found),

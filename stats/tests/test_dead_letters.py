@@ -293,7 +293,7 @@ class TestReplay:
         ProductFactory(pk=777)
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
-        answer = clerk.post("stats_deadletter_changelist", action="replay", _selected_action=chosen)
+        answer = clerk.post("stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=chosen)
         assert told_by(answer) == ["1 letter was replayed.", "1 letter still cannot be counted."]
         assert DeadLetter.objects.get(replayed_at=None).offset == 0
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
@@ -316,7 +316,11 @@ class TestReplay:
         ProductFactory(pk=777)
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         told = [
-            told_by(clerk.post("stats_deadletter_changelist", action="replay", _selected_action=[letter.pk]))[-1]
+            told_by(
+                clerk.post(
+                    "stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=[letter.pk]
+                )
+            )[-1]
             for _ in range(2)
         ]
         assert told == ["1 letter was replayed.", "0 letters were replayed."]
@@ -330,7 +334,7 @@ class TestReplay:
         monkeypatch.setattr("stats.admin.counted.LETTERS_AT_ONCE", 2)
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
-        answer = clerk.post("stats_deadletter_changelist", action="replay", _selected_action=chosen)
+        answer = clerk.post("stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=chosen)
         assert told_by(answer)[-1] == "Only the first 2 were tried. Choose the rest again."
         assert StaffAction.objects.count() == 2
 
@@ -345,4 +349,6 @@ class TestReplay:
         ProductFactory(pk=777)
         onlooker = Staff("stats.view_deadletter", "stats.change_deadletter")
         with nothing_changes():
-            onlooker.post("stats_deadletter_changelist", action="replay", _selected_action=[letter.pk])
+            onlooker.post(
+                "stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=[letter.pk]
+            )

@@ -134,20 +134,20 @@ def stop_coupon(staff: Staff, _shop: BusyShop, reason: str = WHY) -> Page:
 
 def rebuild(staff: Staff, shop: BusyShop, day: str | None = None) -> Page:
     sql.execute("UPDATE product_stat SET quantity_sold = quantity_sold + 1")
-    return staff.press("stats_productstat_rebuild", day=day or f"{shop.last.ordered_date}")
+    return staff.press("stats_productstat_rebuild", reason=WHY, day=day or f"{shop.last.ordered_date}")
 
 
 def replay(staff: Staff, _shop: BusyShop) -> Page:
     message = OutboxMessage.objects.filter(type="order-completed", destination="kafka").latest("id")
     DeadLetter.objects.update(replayed_at=None, payload=message.payload.encode(), topic="order-completed")
     letter = DeadLetter.objects.get()
-    return staff.post("stats_deadletter_changelist", action="replay", _selected_action=[letter.pk])
+    return staff.post("stats_deadletter_changelist", action="replay", reason=WHY, _selected_action=[letter.pk])
 
 
 def send_again(staff: Staff, _shop: BusyShop) -> Page:
     OutboxMessage.objects.update(sent_at=None, parked_at=timezone.now(), attempts=12)
     parked = OutboxMessage.objects.latest("id")
-    return staff.post("outbox_outboxmessage_changelist", action="send_again", _selected_action=[parked.pk])
+    return staff.post("outbox_outboxmessage_changelist", action="send_again", reason=WHY, _selected_action=[parked.pk])
 
 
 def export(staff: Staff, model: str) -> Page:
@@ -232,20 +232,22 @@ DEEDS: dict[str, Deed] = {
     "a day is rebuilt": Deed(
         rebuild,
         *("Rebuilt a day of the statistics", "stats.productstat"),
+        reason=WHY,
         refused=lambda staff, shop: rebuild(staff, shop, "someday"),
     ),
     "a letter is replayed": Deed(
         replay,
         *("Replayed", "stats.deadletter"),
+        reason=WHY,
         refused=lambda staff, shop: staff.post(
-            "stats_deadletter_changelist", action="replay", _selected_action=[2**62]
+            "stats_deadletter_changelist", action="replay", reason=WHY, _selected_action=[2**62]
         ),
     ),
     "a message is sent again": Deed(
         send_again,
-        *("Sent again", "outbox.outboxmessage", ("attempts", "parked_at"), ("attempts", "parked_at")),
+        *("Sent again", "outbox.outboxmessage", ("attempts", "parked_at"), ("attempts", "parked_at"), WHY),
         refused=lambda staff, shop: staff.post(
-            "outbox_outboxmessage_changelist", action="send_again", _selected_action=[2**62]
+            "outbox_outboxmessage_changelist", action="send_again", reason=WHY, _selected_action=[2**62]
         ),
     ),
     **{

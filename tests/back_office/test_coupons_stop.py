@@ -95,7 +95,7 @@ def test_a_form_that_is_sent_twice_stops_once_and_says_so_twice(clerk: Staff, co
     ended_at = Coupon.objects.get().issue_ends_at
     second = clerk.post(PAGE, coupon.pk, **sent)
     assert [answer.status_code for answer in (first, second)] == [302, 302]
-    assert told_by(second)[-1] == "Spring is stopped. Nobody gets one any more."
+    assert told_by(second)[-1] == "Done already, and not again. Spring is stopped. Nobody gets one any more."
     assert Coupon.objects.get().issue_ends_at == ended_at
     assert StaffAction.objects.count() == 1
 

@@ -37,10 +37,14 @@ def messages() -> dict[str, OutboxMessage]:
     return {"sent": sent, "parked": parked, "waiting": waiting}
 
 
+NONE_READY = "None of them can be sent again: they are waiting, or were sent to Kafka."
+
+
 def send_again(staff: Staff, *chosen: OutboxMessage) -> list[str]:
     answer = staff.post(
         "outbox_outboxmessage_changelist",
         action="send_again",
+        reason="Try again",
         _selected_action=[message.pk for message in chosen],
     )
     return told_by(answer)
@@ -48,7 +52,7 @@ def send_again(staff: Staff, *chosen: OutboxMessage) -> list[str]:
 
 def test_parked_messages_become_due_again_and_others_stay(messages: dict[str, OutboxMessage]) -> None:
     before = {name: OutboxMessage.objects.get(pk=message.pk) for name, message in messages.items()}
-    assert send_again(Staff(*CLERK), *messages.values()) == ["1 message is sent again."]
+    assert send_again(Staff(*CLERK), *messages.values()) == ["1 message is queued."]
     parked = OutboxMessage.objects.get(pk=messages["parked"].pk)
     assert (parked.parked_at, parked.sent_at, parked.attempts, parked.last_error) == (None, None, 0, "500")
     assert parked.next_attempt_at < before["parked"].next_attempt_at
@@ -63,10 +67,10 @@ def test_parked_messages_become_due_again_and_others_stay(messages: dict[str, Ou
 
 def test_a_second_click_sends_nothing_more(messages: dict[str, OutboxMessage]) -> None:
     clerk = Staff(*CLERK)
-    assert send_again(clerk, messages["parked"]) == ["1 message is sent again."]
+    assert send_again(clerk, messages["parked"]) == ["1 message is queued."]
     clerk.get("outbox_outboxmessage_changelist")
     with nothing_changes():
-        assert send_again(clerk, messages["parked"]) == ["0 messages are sent again."]
+        assert send_again(clerk, messages["parked"]) == [NONE_READY]
 
 
 def test_who_may_only_look_does_not_send(messages: dict[str, OutboxMessage]) -> None:
@@ -111,7 +115,7 @@ def to_data_platform(messages: dict[str, OutboxMessage]) -> OutboxMessage:
 
 
 def test_a_sent_message_to_the_data_platform_goes_again(to_data_platform: OutboxMessage) -> None:
-    assert send_again(Staff(*CLERK), to_data_platform) == ["1 message is sent again."]
+    assert send_again(Staff(*CLERK), to_data_platform) == ["1 message is queued."]
     to_data_platform.refresh_from_db()
     assert (to_data_platform.sent_at, to_data_platform.attempts) == (None, 0)
 
@@ -122,7 +126,7 @@ def test_a_sent_message_to_kafka_does_not(messages: dict[str, OutboxMessage]) ->
     assert sent is not None
     clerk = Staff(*CLERK)
     with nothing_changes():
-        assert send_again(clerk, sent) == ["0 messages are sent again."]
+        assert send_again(clerk, sent) == [NONE_READY]
 
 
 def test_the_page_of_a_message_shows_its_calls_and_sends_it_again(to_data_platform: OutboxMessage) -> None:

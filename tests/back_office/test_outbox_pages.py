@@ -18,6 +18,7 @@ from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
 from tests.together import row_held, together
 
+NONE_READY = "None of them can be sent again: they are waiting, or were sent to Kafka."
 pytestmark = pytest.mark.django_db(transaction=True)
 
 CLERK = ("outbox.view_outboxmessage", "outbox.resend_outboxmessage", "outbox.view_deliveryattempt")
@@ -40,6 +41,7 @@ def send_again(staff: Staff, *chosen: OutboxMessage, **more: Any) -> Page:
     return staff.post(
         "outbox_outboxmessage_changelist",
         action="send_again",
+        reason="Try again",
         _selected_action=[message.pk for message in chosen],
         **more,
     )
@@ -53,7 +55,7 @@ class TestWrittenDown:
     def test_each_message_has_its_own_record(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         since = {message.pk: OutboxMessage.objects.get(pk=message.pk).parked_at for message in parked}
-        assert told_by(send_again(clerk, *parked)) == ["3 messages are sent again."]
+        assert told_by(send_again(clerk, *parked)) == ["3 messages are queued."]
         assert [
             (
                 *(action.actor_id, action.action, int(action.subject_id)),
@@ -69,7 +71,7 @@ class TestWrittenDown:
         clerk = Staff(*CLERK)
         to_kafka = OutboxMessage.objects.filter(destination="kafka")[0]
         with nothing_changes():
-            assert told_by(send_again(clerk, to_kafka)) == ["0 messages are sent again."]
+            assert told_by(send_again(clerk, to_kafka)) == [NONE_READY]
 
     def test_without_its_record_nothing_is_sent_again(
         self, parked: list[OutboxMessage], monkeypatch: pytest.MonkeyPatch
@@ -94,8 +96,8 @@ class TestWrittenDown:
         clerks = [Staff(*CLERK), Staff(*CLERK)]
         answers = together([lambda clerk=clerk: send_again(clerk, *parked) for clerk in clerks])  # type: ignore[misc]
         assert sorted(told_by(answer) for answer in answers) == [
-            ["0 messages are sent again."],
-            ["3 messages are sent again."],
+            ["3 messages are queued."],
+            [NONE_READY],
         ]
         assert len(sent_again()) == 3
 
@@ -121,15 +123,15 @@ class TestWrittenDown:
                 "At most 2 messages at a time; manage.py outbox_retry sends any number again."
             ]
         clerk.get("outbox_outboxmessage_changelist")
-        assert told_by(send_again(clerk, *parked[:2])) == ["2 messages are sent again."]
+        assert told_by(send_again(clerk, *parked[:2])) == ["2 messages are queued."]
 
     def test_everything_that_is_filtered_can_go_at_once(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         answer = clerk.client.post(
             "/admin/outbox/outboxmessage/?state=parked",
-            {"action": "send_again", "_selected_action": [parked[0].pk], "select_across": "1"},
+            {"action": "send_again", "_selected_action": [parked[0].pk], "select_across": "1", "reason": "All"},
         )
-        assert told_by(answer) == ["3 messages are sent again."]
+        assert told_by(answer) == ["3 messages are queued."]
 
 
 class TestShown:

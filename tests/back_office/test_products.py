@@ -245,7 +245,8 @@ class TestTheStock:
         form = {**form_of(clerk, ADJUST, pen.pk), "delta": -3, "reason": "Broken."}
         clerk.post(ADJUST, pen.pk, **form)
         with nothing_changes():
-            assert told_by(clerk.post(ADJUST, pen.pk, **form))[-1] == "The stock of Pen is 7 now (-3)."
+            told = told_by(clerk.post(ADJUST, pen.pk, **form))[-1]
+        assert told == "Done already, and not again. The stock of Pen is 7 now (-3)."
         assert StaffAction.objects.count() == 1
 
     def test_is_adjusted_once_by_a_double_click(self, clerk: Staff, pen: Product) -> None:

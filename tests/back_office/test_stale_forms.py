@@ -103,7 +103,7 @@ class TestAProduct:
                 partial(sends, late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), name="Pencil"),
             ]
         )
-        assert [told_by(answer) for answer in answers].count([CHANGED]) == 1
+        assert sum(told_by(answer)[0].startswith(CHANGED) for answer in answers) == 1
         pen.refresh_from_db()
         assert (pen.name, pen.price) in (("Pen", 4_000), ("Pencil", 3_000))
 
@@ -135,7 +135,7 @@ class TestACoupon:
                 partial(sends, late, self.PAGE, coupon.pk, late.get(self.PAGE, coupon.pk), name="Hello"),
             ]
         )
-        assert [told_by(answer) for answer in answers].count([CHANGED]) == 1
+        assert sum(told_by(answer)[0].startswith(CHANGED) for answer in answers) == 1
         coupon.refresh_from_db()
         assert (coupon.name, coupon.total_quantity) in (("Welcome", 50), ("Hello", 10))
 

@@ -94,7 +94,9 @@ def test_an_operator_sends_a_delivery_again(at_work: AtWork, stack: Stack, bough
     desk.page.locator("#result_list tbody a[href*='/change/']").first.click()
     desk.page.wait_for_load_state()
     press(desk, "Send again")
-    desk.page.wait_for_load_state()
+    desk.page.locator("#id_reason").fill("The partner lost it.")
+    press(desk, "Send again")
+    desk.page.get_by_text("1 message is queued.").wait_for()
     wait_for(lambda: len(received(stack, key)) == 2)
 
 

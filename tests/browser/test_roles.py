@@ -4,7 +4,7 @@ import pytest
 
 from tests.browser.conftest import AtWork
 
-SHOP = ["Orders", "Customers", "Ledger", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
+SHOP = ["Orders", "Users", "Ledger", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
 MENUS = {
     "viewer": SHOP,
     "support": [*SHOP, "Outbox", "Deliveries"],

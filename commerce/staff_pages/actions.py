@@ -1,0 +1,46 @@
+"""Actions on ticked rows that ask for a reason before they are done.
+
+Owns the page with the question; what is done is the caller's.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise
+
+from commerce.audit.record import Staff
+from commerce.staff_pages.forms import ReasonForm
+from commerce.staff_pages.pages import Page, staff_id
+
+
+def reason_or_question(
+    page: Page,
+    request: HttpRequest,
+    *,
+    action: str,
+    row_ids: Sequence[int],
+    title: str | Promise,
+    sentences: Sequence[str | Promise],
+) -> Staff | HttpResponse:
+    """Who does it and why, where the question has been answered; otherwise the question.
+
+    `action` is the name of the action, which the question's form sends again to the same list with its filters;
+    `sentences` say what will happen.
+    """
+    form = ReasonForm(request.POST if "reason" in request.POST else None)
+    if form.is_valid():
+        return Staff(staff_id(request), form.cleaned_data["reason"])
+    context: dict[str, Any] = {
+        **page.admin_site.each_context(request),
+        "title": title,
+        "opts": page.opts,
+        "form": form,
+        "button": title,
+        "sentences": sentences,
+        "action": action,
+        "row_ids": row_ids,
+        "back": request.get_full_path(),
+    }
+    return TemplateResponse(request, "admin/action_question.html", context)

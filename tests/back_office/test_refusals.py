@@ -1,0 +1,220 @@
+"""Refusals and failures of the back-office are pages, and a form that came after its session is not lost."""
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from balances.models import LedgerEntry, User
+from commerce.http.staff_sessions import SEEN_AT
+from products.models import Product
+from tests.back_office.staff import Page, Staff
+from tests.factories import ProductFactory, StaffFactory, UserFactory
+from tests.shop_state import nothing_changes
+from tests.web_forms import fields_of
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+PASSWORD = "tangerine-4711"
+ORIGIN = {"Origin": "http://testserver"}
+REFUSED: dict[str, tuple[int, str, str]] = {
+    "/admin/orders/order/?ordered_date__year=0": (400, "Invalid request", "잘못된 요청"),
+    "/admin/orders/order/add/": (403, "Permission denied", "권한 없음"),
+    "/admin/nowhere/": (404, "Page not found", "페이지 없음"),
+    "/admin": (404, "Page not found", "페이지 없음"),
+    "/admin/logout/": (405, "Not a page", "페이지가 아닌 주소"),
+}
+
+
+@pytest.fixture(autouse=True)
+def quick_passwords(settings: Any) -> None:
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
+@pytest.fixture
+def admin_user() -> Staff:
+    return Staff(superuser=True)
+
+
+def heading(answer: Page) -> str:
+    """The heading of a refusal, which is a page of the back-office with a way to the dashboard."""
+    text = answer.content.decode()
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert 'href="/admin/"' in text
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", text)
+    assert found is not None
+    return found[1]
+
+
+class TestAPage:
+    @pytest.mark.parametrize("path", REFUSED)
+    def test_says_what_is_wrong_in_both_languages(self, admin_user: Staff, path: str) -> None:
+        status, english, korean = REFUSED[path]
+        for language, title in (("en", english), ("ko", korean)):
+            answer = admin_user.client.get(path, headers={"Accept-Language": language})
+            assert (answer.status_code, heading(answer)) == (status, title)
+            assert f'<html lang="{language}"' in answer.content.decode()
+
+    def test_says_that_something_broke_and_the_number_of_the_request(
+        self, admin_user: Staff, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("products.admin.ProductAdmin.get_queryset", lambda *_all: 1 // 0)
+        admin_user.client.raise_request_exception = False
+        headers = {"X-Request-ID": "request-4711"}
+        answer = admin_user.client.get("/admin/products/product/", headers=headers)
+        assert (answer.status_code, heading(answer)) == (500, "Internal error")
+        assert "request-4711" in answer.content.decode()
+
+    def test_leads_back_to_the_page_before_and_to_no_other_site(self, admin_user: Staff) -> None:
+        path = "/admin/nowhere/"
+        headers = {"Host": "testserver", "Referer": "http://testserver/admin/orders/order/?q=mina"}
+        assert 'href="/admin/orders/order/?q=mina"' in admin_user.client.get(path, headers=headers).content.decode()
+        headers = {"Host": "testserver", "Referer": "http://evil.example.com/admin/orders/order/?q=mina"}
+        assert "q=mina" not in admin_user.client.get(path, headers=headers).content.decode()
+
+    def test_is_not_what_the_api_answers_with(self, admin_user: Staff) -> None:
+        answer = admin_user.client.get("/nowhere")
+        assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+
+    def test_is_shown_for_a_body_that_is_too_large(self, admin_user: Staff) -> None:
+        answer = admin_user.client.post("/admin/products/product/add/", {"name": "x" * 300_000})
+        assert (answer.status_code, heading(answer)) == (413, "What you sent is too large.")
+
+
+class Browser:
+    """One window of a member of staff whose forms carry their tokens."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.client = Client(enforce_csrf_checks=True, headers=ORIGIN)
+
+    def log_in(self) -> Page:
+        answer = self.send("/admin/login/", self.client.get("/admin/login/?next=/admin/"))
+        # The first page notes when the session began.
+        self.client.get("/admin/jsi18n/")
+        return answer
+
+    def send(self, path: str, page: Page, **typed: str) -> Page:
+        """The form of a page with what is typed; the login form with the password."""
+        fields = fields_of(page.content.decode())
+        if "password" in fields:
+            typed |= {"username": self.user.username, "password": PASSWORD}
+        return self.client.post(path, {**fields, **typed})
+
+    def end_session(self) -> None:
+        session = self.client.session
+        session[SEEN_AT] -= 24 * 3_600
+        session.save()
+
+
+@pytest.fixture
+def browser() -> Browser:
+    browser = Browser(StaffFactory(username="jimin", password=PASSWORD, is_superuser=True))
+    assert browser.log_in().status_code == 302
+    return browser
+
+
+class TestAForm:
+    """Opened, and sent after the session has ended or has been replaced."""
+
+    @pytest.fixture
+    def product(self) -> Product:
+        return ProductFactory(name="Pen", price=3_000, stock=10)
+
+    @pytest.fixture
+    def path(self, product: Product) -> str:
+        return reverse("admin:products_product_change", args=[product.pk])
+
+    def test_is_kept_through_the_login_and_sent_again(self, browser: Browser, product: Product, path: str) -> None:
+        opened = browser.client.get(path)
+        browser.end_session()
+        late = browser.send(path, opened, name="Pencil", price="3500")
+        assert late.status_code == 403
+        assert "After the login you can send your form again." in late.content.decode()
+        product.refresh_from_db()
+        assert product.name == "Pen"
+
+        question = browser.send("/admin/login/", late)
+        assert question.status_code == 200
+        assert "Pencil" in re.findall("<dd[^>]*>(.*?)</dd>", question.content.decode())
+        product.refresh_from_db()
+        assert product.name == "Pen"
+        again = browser.send(path, question)
+        assert (again.status_code, again.headers["Location"]) == (302, "/admin/products/product/")
+        product.refresh_from_db()
+        assert (product.name, product.price) == ("Pencil", 3_500)
+
+    def test_is_kept_when_the_first_password_is_wrong(self, browser: Browser, product: Product, path: str) -> None:
+        opened = browser.client.get(path)
+        browser.end_session()
+        late = browser.send(path, opened, name="Pencil")
+        wrong = browser.client.post(
+            "/admin/login/",
+            {**fields_of(late.content.decode()), "username": browser.user.username, "password": "guess"},
+        )
+        assert wrong.status_code == 200
+        assert "Pencil" in browser.send("/admin/login/", wrong).content.decode()
+
+    def test_of_a_page_that_is_older_than_the_login_is_sent_again(
+        self, browser: Browser, product: Product, path: str
+    ) -> None:
+        """Somebody logs in in another tab: the token of the page that is open here is of no use any more."""
+        opened = browser.client.get(path)
+        browser.end_session()
+        browser.log_in()
+        late = browser.send(path, opened, name="Pencil")
+        assert late.status_code == 403
+        assert browser.send(path, late).status_code == 302
+        product.refresh_from_db()
+        assert product.name == "Pencil"
+
+    def test_about_money_is_done_once(self, browser: Browser) -> None:
+        customer = UserFactory(balance=0)
+        path = reverse("admin:balances_user_adjust", args=[customer.pk])
+        opened = browser.client.get(path)
+        browser.end_session()
+        late = browser.send(path, opened, direction="credit", amount_won="500", reason="Late", confirmed="True")
+        question = browser.send("/admin/login/", late)
+        for _twice in range(2):
+            assert browser.send(path, question).status_code == 302
+        assert list(LedgerEntry.objects.values_list("amount", flat=True)) == [500]
+
+    def test_of_another_site_is_refused(self, browser: Browser, path: str) -> None:
+        with nothing_changes():
+            answer = browser.client.post(path, {"name": "Pencil"}, headers={"Origin": "https://evil.example.com"})
+        assert (answer.status_code, heading(answer)) == (403, "The page is out of date")
+        assert "Pencil" not in answer.content.decode()
+
+    def test_with_a_password_is_not_kept(self, browser: Browser) -> None:
+        path = reverse("admin:balances_user_add")
+        opened = browser.client.get(path)
+        browser.end_session()
+        late = browser.send(path, opened, username="newcomer", password1="mandarin-4712", password2="mandarin-4712")
+        assert late.status_code == 403
+        assert "mandarin" not in late.content.decode()
+        assert 'name="kept_form"' not in late.content.decode()
+        assert "Nothing was done with what you sent." in late.content.decode()
+
+    def test_that_nobody_signed_is_not_shown(self, browser: Browser) -> None:
+        browser.end_session()
+        page = browser.client.get("/admin/login/?next=/admin/")
+        answer = browser.send("/admin/login/", page, kept_form="made-up")
+        assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+    def test_that_is_large_says_that_the_session_may_have_ended(self, browser: Browser) -> None:
+        browser.end_session()
+        answer = browser.client.post(reverse("admin:products_product_import"), {"file": "x" * 300_000})
+        assert answer.status_code == 413
+        assert "Your session may have ended." in answer.content.decode()
+
+    def test_of_the_login_page_itself_is_asked_again(self, browser: Browser) -> None:
+        browser.end_session()
+        page = browser.client.get("/admin/login/?next=/admin/")
+        browser.log_in()
+        browser.end_session()
+        answer = browser.send("/admin/login/", page)
+        assert answer.status_code == 403
+        assert "The page was open for too long. Log in again." in answer.content.decode()
+        assert browser.send("/admin/login/", answer).status_code == 302

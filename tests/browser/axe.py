@@ -1,0 +1,46 @@
+"""axe-core in a page: what assistive technology cannot use.
+
+Owns the program, which `npm` installs beside this file, and which of its findings count; never opens a page.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+PROGRAM = Path(__file__).parent / "node_modules" / "axe-core" / "axe.min.js"
+COUNTED = ("critical", "serious")
+_RUN = """async () => {
+    const found = await axe.run(document, {resultTypes: ["violations"]});
+    return found.violations.map(rule => ({
+        id: rule.id, impact: rule.impact, nodes: rule.nodes.map(node => node.html.slice(0, 160)),
+        why: rule.nodes[0].failureSummary.slice(0, 300),
+    }));
+}"""
+
+
+class AxeUnavailable(Exception):
+    """axe-core is not installed; the sentence says what to do."""
+
+
+def program() -> str:
+    """Its source. Raises AxeUnavailable."""
+    if not PROGRAM.exists():
+        raise AxeUnavailable(
+            "There is no axe-core here: `npm ci --prefix tests/browser`, which make test-browser does."
+        )
+    return PROGRAM.read_text()
+
+
+def findings(page: Page) -> list[str]:
+    """The critical and serious findings on the page as it is now: rule, number of nodes, the first node, and why."""
+    # Not as a script of the page, which its Content-Security-Policy would refuse.
+    page.evaluate(program())
+    return [
+        f"{rule['id']} ({rule['impact']}, {len(rule['nodes'])}): {rule['nodes'][0]} {rule['why']}"
+        for rule in page.evaluate(_RUN)
+        if rule["impact"] in COUNTED
+    ]
