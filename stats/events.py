@@ -50,7 +50,7 @@ def read_order_event(payload: bytes) -> OrderEvent:
         order = event["data"]
         units = _units(order["items"], sign)
         created_at = datetime.fromisoformat(order["createdAt"])
-        order_id = _whole(order["id"], _LARGEST_ID)
+        order_id = _whole(order["id"], LARGEST_ID)
         occurred_at = created_at if kind == ORDER_COMPLETED else datetime.fromisoformat(order["cancelledAt"])
         full_id = event_id(kind, order_id, occurred_at)
         if event["id"] not in (full_id, short_event_id(kind, order_id)):

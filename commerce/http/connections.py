@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 LARGEST_HEAD_BYTES = 64 * 1024
 MOST_HEADERS = 100
+_SLOWEST_BYTES_PER_SECOND = 16 * 1024
 _BAD_REQUEST = b"400 Bad Request"
 _CHECK_SECONDS = 1.0
 
@@ -23,8 +24,8 @@ class Connection(HttpToolsProtocol):
     """One connection and the requests on it."""
 
     request_seconds: ClassVar[float] = 10.0
-    """How long a request may take to arrive, from its first byte to the last of its body. A new connection has as long
-    for all of its first request."""
+    """How long a request may take to arrive, from its first byte to the last of its body, and a second more for each
+    16 KiB of it. A new connection has as long for all of its first request."""
 
     def connection_made(self, transport: Any) -> None:
         is_first = not self.connections
@@ -73,6 +74,11 @@ class Connection(HttpToolsProtocol):
             raise ValueError("Neither HTTP/1.0 nor HTTP/1.1.")
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        super().on_body(body)
+        if self._arriving_since is not None:
+            self._arriving_since += len(body) / _SLOWEST_BYTES_PER_SECOND
+
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._arriving_since = None
@@ -88,10 +94,14 @@ class Connection(HttpToolsProtocol):
     def _check_all(self) -> None:
         late = self.loop.time() - self.request_seconds
         for connection in list(self.connections):
-            if isinstance(connection, Connection) and (connection._arriving_since or late) < late:
+            if isinstance(connection, Connection) and connection._arrives_since_before(late):
                 connection._refuse(b"408 Request Timeout")
         if self.connections:
             self.loop.call_later(_CHECK_SECONDS, self._check_all)
+
+    def _arrives_since_before(self, moment: float) -> bool:
+        # Where reading is paused, the client waits for us.
+        return self._arriving_since is not None and self._arriving_since < moment and not self.flow.read_paused
 
     def _refuse(self, status: bytes) -> None:
         """Read no further. A request that has arrived before is answered first."""

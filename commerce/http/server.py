@@ -12,7 +12,7 @@ import logging
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from io import BytesIO
+from io import BufferedReader, BytesIO, RawIOBase
 from typing import Any
 
 from commerce.core.waiting import Tasks
@@ -45,7 +45,7 @@ class Server:
         Args:
             may_block: whether requests to a path are answered in a thread.
             threads: how many of those at one time; more of them wait.
-            largest_body_bytes: the rest of a larger body is not read. The application refuses what is over its limit.
+            largest_body_bytes: a larger body is read only by an application in a thread, as it wants it.
         """
         self._application = application
         self._may_block = may_block
@@ -57,9 +57,14 @@ class Server:
         if self._tasks is None:
             self._tasks = self._start()
         environ = environ_of(scope)
-        if "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
+        may_block = self._may_block(scope["path"])
+        if int(environ.get("CONTENT_LENGTH") or 0) > self._largest_body_bytes:
+            # In a task nobody reads it: it is refused.
+            if may_block:
+                environ["wsgi.input"] = BufferedReader(LargeBody(receive, self._tasks.loop))
+        elif "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             await self._read_body(environ, receive)
-        if self._may_block(scope["path"]):
+        if may_block:
             status, headers, body = await self._tasks.loop.run_in_executor(None, self._answer, environ)
         else:
             status, headers, body = await self._answer_in_task(self._tasks, environ)
@@ -105,9 +110,6 @@ class Server:
 
     async def _read_body(self, environ: dict[str, Any], receive: Receive) -> None:
         """Read the body before anybody works for it, so that a slow client holds neither a thread nor a connection."""
-        if int(environ.get("CONTENT_LENGTH") or 0) > self._largest_body_bytes:
-            # Left unread: whoever wants it refuses it.
-            return
         body = b""
         is_whole = False
         while not is_whole and len(body) <= self._largest_body_bytes:
@@ -120,6 +122,33 @@ class Server:
             environ[REFUSAL] = BodyCutShort()
         environ["CONTENT_LENGTH"] = str(len(body))
         environ["wsgi.input"] = BytesIO(body)
+
+
+class LargeBody(RawIOBase):
+    """A body that a thread reads while it arrives."""
+
+    def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
+        self._receive = receive
+        self._loop = loop
+        self._unread = b""
+        self._more = True
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Raises OSError where the connection ends before the body does."""
+        while self._more and not self._unread:
+            message = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("The connection ended before the body did.")
+            self._unread, self._more = message["body"], message["more_body"]
+        count = min(len(buffer), len(self._unread))
+        buffer[:count], self._unread = self._unread[:count], self._unread[count:]
+        return count
+
+    async def _next(self) -> Any:
+        return await self._receive()
 
 
 def environ_of(scope: Any) -> dict[str, Any]:

@@ -157,14 +157,14 @@ def test_a_connection_on_which_postgresql_failed_is_not_handed_on(shared: Shared
     """The server may be a standby since."""
 
     def fail() -> int:
-        with shared_by_requests(shared, give_back):
+        with shared_by_requests(shared, give_back_connections):
             used = backend()
             with pytest.raises(InternalError), connection.cursor() as cursor:
                 cursor.execute("DO $$ BEGIN RAISE EXCEPTION USING ERRCODE = 'read_only_sql_transaction'; END $$")
             return used
 
     def ask() -> int:
-        with shared_by_requests(shared, give_back):
+        with shared_by_requests(shared, give_back_connections):
             return backend()
 
     [failed_on] = together([fail])

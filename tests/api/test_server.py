@@ -89,6 +89,30 @@ def test_a_body_that_is_announced_too_large_is_not_read() -> None:
     assert never_taken
 
 
+def test_a_large_body_is_read_by_a_thread_as_it_arrives() -> None:
+    size = LARGEST_BODY_BYTES + 8
+
+    def read(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read(4), environ["wsgi.input"].read(size - 4)]
+
+    parts = [part(b"abcdef", more=True), part(b"ghijkl", more=True), part(b"mnopqr")]
+    [[_, body]] = answers(read, (scope_of("/admin/", headers=length(size)), parts))
+    assert body["body"] == b"abcdefghijklmnopqr"
+
+
+def test_a_large_body_that_ends_early_is_an_error_of_the_reader() -> None:
+    def read(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        with pytest.raises(OSError, match="ended before"):
+            environ["wsgi.input"].read(LARGEST_BODY_BYTES + 8)
+        start_response("200 OK", [])
+        return []
+
+    parts = [part(b"abcdef", more=True), {"type": "http.disconnect"}]
+    [[start, _]] = answers(read, (scope_of("/admin/", headers=length(LARGEST_BODY_BYTES + 8)), parts))
+    assert start["status"] == 200
+
+
 def test_a_body_in_chunks_is_read_as_far_as_it_may_be() -> None:
     chunks = [part(b"x" * 8, more=True), part(b"x" * 8, more=True), part(b"x" * 8, more=True)]
     read: list[str] = []

@@ -43,6 +43,7 @@ class Connection(psycopg.Connection[Any]):
         except StopIteration as done:
             return done.value
 
+
 EARLIEST_READ = datetime(1, 1, 2, tzinfo=UTC)
 LATEST_READ = datetime(9999, 12, 30, tzinfo=UTC)
 """A day away from Python's own limits, so that a moment can be shown in any time zone."""

@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
     # Row by row, while coupons are issued.
     atomic = False
 
-    dependencies = [("coupons", "0002_staff_rights_and_days")]
+    dependencies = [("coupons", "0006_take_caps_off_fixed_coupons")]
 
     operations = [migrations.RunPython(normalize, migrations.RunPython.noop)]
