@@ -163,7 +163,7 @@ def test_staff_cancel_any_order_and_the_customer_gets_the_money(user: User, pen:
         (["cancel_order"], NO_BODY, (400, "validation_error")),
         (["cancel_order"], {"reason": "Broken."}, (200, None)),
     ],
-    ids=str,
+    ids=lambda value: "no body" if value is NO_BODY else str(value),
 )
 def test_staff_cancel_for_another_with_the_right_and_a_reason(
     user: User, pen: Product, rights: list[str], body: Any, outcome: tuple[int, str | None]
