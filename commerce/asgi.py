@@ -9,7 +9,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 from django.conf import settings  # after the line above
 
 from commerce.core.postgresql.base import separate_connections_of_tasks  # the same
-from commerce.http.api import may_block  # the same
+from commerce.http.api import PROBES, may_block  # the same
 from commerce.http.connections import Connection  # the same
 from commerce.http.server import Server, Wsgi  # the same
 from commerce.wsgi import application as shop  # the same
@@ -20,6 +20,7 @@ def as_tasks(application: Wsgi) -> Server:
     return Server(
         application,
         may_block=may_block,
+        probes=PROBES,
         threads=settings.WEB_THREADS,
         largest_body_bytes=settings.DATA_UPLOAD_MAX_MEMORY_SIZE,
     )

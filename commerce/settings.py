@@ -257,8 +257,18 @@ DATABASE_IDLE_TIMEOUT_MS = env.int("DATABASE_IDLE_TIMEOUT_MS", default=5_000)
 """How long a transaction may be idle."""
 
 _database: dict[str, Any] = env.db_url_config(_database_url)
+DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=7.0)
+"""How long a request waits for one answer of PostgreSQL before it gives its connection up: longer than a statement may
+run, so that only a server that is frozen, or a COMMIT that waits for a standby, takes so long."""
+if DATABASE_ANSWER_SECONDS <= DATABASE_STATEMENT_TIMEOUT_MS / 1_000:
+    raise ImproperlyConfigured("DATABASE_ANSWER_SECONDS is more than DATABASE_STATEMENT_TIMEOUT_MS.")
 _database_options: dict[str, Any] = {
     "connect_timeout": 2,
+    # A server that is gone without a word is noticed by the operating system.
+    "keepalives_idle": 10,
+    "keepalives_interval": 3,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
     # Statements of a hot path are planned once per connection, not once per call.
     "server_side_binding": True,
     "prepare_threshold": None if DATABASE_POOLED else 3,

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.record import Staff, record
 from commerce.core import metrics, sql
 from commerce.core.locks import locked_transaction
+from commerce.core.postgresql.base import long_statements
 from commerce.idempotency.once import Once
 from stats import operations
 from stats.errors import TooMuchToRecount, UnreadableEvent
@@ -144,7 +145,7 @@ def backfill_product_stats(
     if days < 1:
         raise ValueError(f"{to_date} lies before {from_date}.")
     for day in (from_date + timedelta(days=number) for number in range(days)):
-        with transaction.atomic(durable=True):
+        with long_statements(), transaction.atomic(durable=True):
             sql.fetch_one(WITHOUT_TIME_LIMITS)
             comparison = operations.compare_day(day) if dry_run else operations.recompute_day(day)
         on_day(day, comparison)

@@ -20,7 +20,7 @@ from redis import exceptions as redis_errors
 from commerce.core import rate_limit, redis
 from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.redis import Redis
-from commerce.http import ready_pages
+from commerce.http import health, ready_pages
 from commerce.http.handler import ShopHandler
 from commerce.http.ready_pages import ReadyPages
 from commerce.outbox import sole
@@ -44,6 +44,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     yield
     close_idle_connections()
     sole.close_idle_connections()
+    health.close_connection()
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,8 @@ from commerce.http.headers import add_headers, header_list
 from commerce.http.routes import routes
 
 _BACK_OFFICE = settings.BACK_OFFICE_PATH
+PROBES = ("/readyz", "/metrics")
+"""What operators and their machines ask; `/livez` is answered beside the API, without waiting for anything."""
 _LONG = ("/api/schema", "/api/docs")
 
 Answers: TypeAlias = Callable[[HttpRequest], HttpResponse]

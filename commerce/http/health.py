@@ -4,6 +4,8 @@ Owns the probes of each part; never repairs anything.
 """
 
 import os
+import threading
+import time
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -16,12 +18,14 @@ from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from redis import Redis
 from rest_framework.exceptions import MethodNotAllowed
 
-from commerce.core import redis, sql
+from commerce.core import redis
+from commerce.core.pipeline import Pipeline, Statement
 from commerce.http.ending import is_ending
 from commerce.http.json import dump, json_response
 from commerce.http.problems import problem_response
 from commerce.outbox.sinks import kafka
 
+DATABASE_TIMEOUT_SECONDS = 2.0
 KAFKA_TIMEOUT_SECONDS = 0.5
 PROBE_KEY = "readyz"
 AWAY = (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway)
@@ -100,12 +104,44 @@ class ReadOnly(DatabaseError):
 
 
 def ask_database() -> None:
-    """Return when PostgreSQL takes writes on the connection of this thread. Raises one of `AWAY`, like all of these."""
-    row = sql.fetch_one("SELECT current_setting('transaction_read_only')::boolean")
-    if row and row[0]:
-        # The next probe connects anew, perhaps to the new primary.
-        connection.close()
+    """Return when PostgreSQL takes writes. Raises one of `AWAY`, like all of these."""
+    if _database.asks_whether_read_only():
         raise ReadOnly
+
+
+class _Database:
+    """A connection for probes alone: they wait for no customer, and no longer than they may."""
+
+    _READ_ONLY = Statement("SELECT current_setting('transaction_read_only')")
+
+    def __init__(self) -> None:
+        self._one_at_a_time = threading.Lock()
+        self._pipeline: Pipeline | None = None
+
+    def asks_whether_read_only(self) -> bool:
+        with self._one_at_a_time, connection.wrap_database_errors:
+            pipeline, self._pipeline = self._pipeline, None
+            if pipeline is None or not pipeline.is_usable:
+                pipeline = Pipeline("commerce-probe")
+            [[(answer,)]] = pipeline.run([self._READ_ONLY], deadline=time.monotonic() + DATABASE_TIMEOUT_SECONDS)
+            if answer == "on":
+                # The next probe connects anew, perhaps to the new primary.
+                pipeline.close()
+            else:
+                self._pipeline = pipeline
+            return bool(answer == "on")
+
+    def close(self) -> None:
+        if self._pipeline is not None:
+            self._pipeline.close()
+
+
+_database = _Database()
+
+
+def close_connection() -> None:
+    """Close the connection of the probes; the next one makes another."""
+    _database.close()
 
 
 def ask_locks() -> None:

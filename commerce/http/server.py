@@ -10,7 +10,7 @@ about. Pages of the back-office, files and probes may compute or block for long.
 import asyncio
 import logging
 from asyncio import Future
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from io import BufferedReader, BytesIO, RawIOBase
 from typing import Any
@@ -26,6 +26,7 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
 
+_PROBES_AT_ONCE = 4
 _WITHOUT_BODY = ("204", "304")
 _CANNOT_ANSWER: Answer = (500, [(b"content-type", b"text/plain")], b"Internal server error\n")
 
@@ -38,17 +39,21 @@ class Server:
         application: Wsgi,
         *,
         may_block: Callable[[str], bool],
+        probes: Collection[str],
         threads: int,
         largest_body_bytes: int,
     ) -> None:
         """
         Args:
             may_block: whether requests to a path are answered in a thread.
+            probes: those of these paths that have threads of their own, so that they wait for nobody.
             threads: how many of those at one time; more of them wait.
             largest_body_bytes: a larger body is read only by an application in a thread, as it wants it.
         """
         self._application = application
         self._may_block = may_block
+        self._probes = probes
+        self._threads_of_probes = ThreadPoolExecutor(_PROBES_AT_ONCE, thread_name_prefix="probe")
         self._threads = threads
         self._largest_body_bytes = largest_body_bytes
         self._tasks: Tasks | None = None
@@ -65,7 +70,8 @@ class Server:
         elif "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
             await self._read_body(environ, receive)
         if may_block:
-            status, headers, body = await self._tasks.loop.run_in_executor(None, self._answer, environ)
+            threads = self._threads_of_probes if scope["path"] in self._probes else None
+            status, headers, body = await self._tasks.loop.run_in_executor(threads, self._answer, environ)
         else:
             status, headers, body = await self._answer_in_task(self._tasks, environ)
         await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -11,6 +11,7 @@ from pytest_django import Settings
 from commerce.core import redis, sql
 from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.redis import Redis
+from commerce.http import health
 from commerce.outbox.sinks import kafka
 from tests.breaking import growth_of
 from tests.factories import UserFactory
@@ -89,11 +90,13 @@ def read_only() -> Iterator[None]:
     sql.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     connection.close()
     close_idle_connections()
+    health.close_connection()
     yield
     sql.execute("SET default_transaction_read_only = off")
     sql.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
     connection.close()
     close_idle_connections()
+    health.close_connection()
 
 
 class TestReadOnly:

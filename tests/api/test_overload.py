@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
-from django.db import InternalError, connection
+from django.db import InternalError, OperationalError, connection
 from django.test import RequestFactory
+from pytest_django import Settings
 
-from commerce.core.postgresql.base import give_back_connections
+from commerce.core.postgresql.base import give_back_connections, long_statements
 from commerce.core.postgresql.shared import NoConnectionFree, SharedConnections, shared_by_requests
 from commerce.http.admission import SharingConnections
 from tests.breaking import growth_of
@@ -190,6 +191,31 @@ def test_a_connection_that_the_server_has_ended_is_replaced_at_the_next_request(
     assert called(application, "/api/products?pageSize=3")[0] == "200 OK"
 
 
+def test_a_request_waits_for_postgresql_no_longer_than_it_may(shared: SharedConnections, settings: Settings) -> None:
+    settings.DATABASE_ANSWER_SECONDS = 0.2
+
+    def sleep() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(1)")
+
+    def ask() -> int:
+        with shared_by_requests(shared, give_back_connections):
+            with pytest.raises(OperationalError, match="did not answer"):
+                sleep()
+            connection.close()
+            return backend()
+
+    assert together([ask])[0] > 0
+    # Commands and tests wait as long as it takes, and so does a page that says so.
+    sleep()
+
+    def ask_patiently() -> None:
+        with shared_by_requests(shared, give_back_connections), long_statements():
+            sleep()
+
+    together([ask_patiently])
+
+
 def test_a_request_that_is_refused_is_a_503_and_fills_no_log(
     transactional_db: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -205,7 +231,7 @@ def test_a_request_that_is_refused_is_a_503_and_fills_no_log(
     assert "Service Unavailable" not in caplog.text
 
 
-@pytest.mark.parametrize("path", ["/livez", "/metrics"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
 def test_operators_are_answered_while_customers_wait(path: str, transactional_db: None) -> None:
     application = SharingConnections(WSGIHandler(), SharedConnections(0, waiting=0, wait_seconds=0))
     assert called(application, path)[0] == "200 OK"

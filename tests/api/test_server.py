@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from commerce.core import waiting
-from commerce.http.api import may_block
+from commerce.http.api import PROBES, may_block
 from commerce.http.bodies import REFUSAL, BodyCutShort
 from commerce.http.server import Server, environ_of
 from tests.together import PATIENCE_SECONDS
@@ -36,7 +36,7 @@ def length(number: int) -> list[tuple[bytes, bytes]]:
 
 def answers(application: Callable[..., Any], *requests: tuple[Any, list[Any]]) -> list[list[Any]]:
     """What the server sends for requests that arrive at one time, each given as its scope and its messages."""
-    server = Server(application, may_block=may_block, threads=2, largest_body_bytes=LARGEST_BODY_BYTES)
+    server = Server(application, may_block=may_block, probes=PROBES, threads=2, largest_body_bytes=LARGEST_BODY_BYTES)
 
     async def one(scope: Any, messages: list[Any]) -> list[Any]:
         sent: list[Any] = []
@@ -161,6 +161,21 @@ def test_what_may_block_runs_in_a_thread(path: str) -> None:
 
     statuses = [start["status"] for start, _ in answers(application, (scope_of(path), []), (scope_of("/livez"), []))]
     assert statuses == [200, 200]
+
+
+def test_a_probe_waits_for_no_page_of_the_back_office() -> None:
+    answered = threading.Event()
+
+    def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        if environ["PATH_INFO"] == "/admin/":
+            assert answered.wait(PATIENCE_SECONDS)
+        else:
+            answered.set()
+        return echo(environ, start_response)
+
+    # Both threads for pages are taken.
+    requests = [(scope_of(path), []) for path in ("/admin/", "/admin/", "/readyz")]
+    assert [start["status"] for start, _ in answers(application, *requests)] == [200, 200, 200]
 
 
 def test_the_environment_is_what_wsgi_says_it_is() -> None:

@@ -5,14 +5,17 @@ Owns how connections are kept, how integers are sent and how times are read; nev
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
+from django.conf import settings
 from django.db import connections
 from django.db.backends.postgresql import base
 from psycopg import DataError
@@ -30,18 +33,40 @@ _READY = {0: Ready.NONE, READABLE: Ready.R, WRITABLE: Ready.W, READABLE | WRITAB
 
 
 class Connection(psycopg.Connection[Any]):
-    """psycopg's, which lets other tasks run while it waits for the server."""
+    """psycopg's, which lets other tasks run while a request waits for the server, and waits no longer than it may."""
 
     def wait(self, generator: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        if current_task() is None:
+        """Raises psycopg.OperationalError, and closes the connection, where the server is silent for
+        `DATABASE_ANSWER_SECONDS`.
+        """
+        is_limited = of_this_request() is not None and not _waits_on.get()
+        if not is_limited and current_task() is None:
             return super().wait(generator, interval, timeout)
         socket = self.pgconn.socket
+        deadline = time.monotonic() + settings.DATABASE_ANSWER_SECONDS
         try:
             wanted = next(generator)
             while True:
-                wanted = generator.send(_READY[wait_for(socket, _EVENTS[wanted], interval)]) or wanted
+                ready = wait_for(socket, _EVENTS[wanted], interval)
+                if not ready and is_limited and time.monotonic() > deadline:
+                    self.close()
+                    raise psycopg.OperationalError("PostgreSQL did not answer in time.")
+                wanted = generator.send(_READY[ready]) or wanted
         except StopIteration as done:
             return done.value
+
+
+_waits_on: ContextVar[bool] = ContextVar("waits_on", default=False)
+
+
+@contextmanager
+def long_statements() -> Iterator[None]:
+    """Within the block a request of the back-office waits for an answer as long as it takes."""
+    token = _waits_on.set(True)
+    try:
+        yield
+    finally:
+        _waits_on.reset(token)
 
 
 EARLIEST_READ = datetime(1, 1, 2, tzinfo=UTC)
