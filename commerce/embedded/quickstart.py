@@ -87,8 +87,8 @@ class Quickstart:
                 self._start_servers()
                 self._prepare_shop()
                 held_port.close()
-                self._start_shop()
                 self._publish()
+                self._start_shop()
                 say(banner(web=self._web, sink_events=self._sink_events, directory=str(self._directory)))
                 self._supervisor.watch()
             finally:

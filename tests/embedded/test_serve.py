@@ -3,6 +3,7 @@
 import http.client
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
@@ -118,6 +119,16 @@ def test_with_no_time_to_end_in_it_ends_at_once(start: Start) -> None:
     end(server)
     wait_for(lambda: not server.running, limit_seconds=WITHIN_SECONDS)
     assert server.exit_code == 0
+
+
+def test_a_port_that_is_taken_is_said_and_not_shared(start: Start) -> None:
+    _, port = start(ending_seconds=0)
+    command = [sys.executable, "-m", "commerce.serve", "--port", str(port)]
+    second = subprocess.run(  # noqa: S603 - ours
+        command, check=False, capture_output=True, text=True, timeout=WITHIN_SECONDS
+    )
+    assert second.returncode != 0
+    assert "address already in use" in second.stderr.lower()
 
 
 def test_workers_that_die_soon_after_their_start_are_replaced(start: Start) -> None:

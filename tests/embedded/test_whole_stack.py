@@ -3,6 +3,9 @@
 Knows the stack as a newcomer does: by its command, its run.json, its output and its web server.
 """
 
+import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,7 +27,28 @@ def stack(folder: Path) -> Iterator[Stack]:
         yield running
 
 
-def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(stack: Stack) -> None:
+def take_the_tour(web: str, environment: dict[str, str], folder: Path) -> None:
+    """Paste the README's tour into a shell: each line answers JSON, and only the last one is a problem."""
+    shell, curl = shutil.which("sh"), shutil.which("curl")
+    if not (shell and curl):
+        return
+    [tour] = re.findall(r"## A tour with curl\n\n```sh\n(.*?)```", Path("README.md").read_text(), re.DOTALL)
+    pasted = subprocess.run(  # noqa: S603 - our own README
+        [shell, "-e"],
+        input=tour.replace("http://127.0.0.1:8000", web),
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    answers = [json.loads(line) for line in pasted.stdout.splitlines()]
+    assert [answer["code"] for answer in answers if "code" in answer] == ["not_found"]
+    assert answers[-2]["status"] == "CANCELLED"
+
+
+def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(stack: Stack, tmp_path: Path) -> None:
     run = stack.run()
     web = run["web"]
     assert requests.get(f"{web}/readyz", timeout=10).json() == {
@@ -55,6 +79,8 @@ def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(s
     # Another terminal, without settings; exit code 0 says that every invariant holds.
     invariants = [sys.executable, "manage.py", "check_invariants"]
     subprocess.run(invariants, env=stack.environment, check=True, capture_output=True, timeout=60)  # noqa: S603 - ours
+
+    take_the_tour(web, stack.environment, tmp_path)
 
     everything = stack.descendants()
     assert len(everything) > 8
