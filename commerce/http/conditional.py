@@ -20,13 +20,15 @@ def page_response(request: HttpRequest, page: Page, cache: PageCache) -> HttpRes
     """The page with its ETag, or 304 where the caller has it already. It is kept in the memory of the process.
 
     The view has refused parameters that are not known: copies of a page must not drive out those that are asked for.
-    Raises PreconditionFailed for an `If-Match` or `If-Unmodified-Since` that does not hold.
+    Raises PreconditionFailed for an `If-Match` that does not hold.
     """
     etag = f'"{hashlib.blake2b(page.body, digest_size=16).hexdigest()}"'
     response = json_response(page.body)
     set_headers(response, ("ETag", etag), ("Cache-Control", "no-cache"))
     if page.generation is not None:
         ready_pages.announce(request, response, cache, page)
+    # Without a time of its last change a list cannot be held against one (RFC 9110, 13.1.4); Django would refuse.
+    request.META.pop("HTTP_IF_UNMODIFIED_SINCE", None)
     conditional = get_conditional_response(request, etag=etag, response=response)
     if conditional is not None and conditional.status_code == HTTPStatus.PRECONDITION_FAILED:
         raise PreconditionFailed

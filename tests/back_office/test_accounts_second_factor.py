@@ -111,11 +111,6 @@ class TestTheLogin:
             assert is_wrong(log_in(wrong))
         assert is_wrong(log_in(code_of(device)))
 
-    def test_at_the_api_is_by_password_alone(self, device: TOTPDevice) -> None:
-        """As SECURITY.md says: its contract has no place for a code."""
-        body = {"username": "jimin", "password": PASSWORD}
-        assert Client().post("/api/auth/token", body, content_type="application/json").status_code == 200
-
 
 class TestSettingItUp:
     """By whoever wants it, for themselves."""
