@@ -257,7 +257,7 @@ DATABASE_IDLE_TIMEOUT_MS = env.int("DATABASE_IDLE_TIMEOUT_MS", default=5_000)
 """How long a transaction may be idle."""
 
 _database: dict[str, Any] = env.db_url_config(_database_url)
-DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=7.0)
+DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=DATABASE_STATEMENT_TIMEOUT_MS / 1_000 + 2.0)
 """How long a request waits for one answer of PostgreSQL before it gives its connection up: longer than a statement may
 run, so that only a server that is frozen, or a COMMIT that waits for a standby, takes so long."""
 if DATABASE_ANSWER_SECONDS <= DATABASE_STATEMENT_TIMEOUT_MS / 1_000:

@@ -7,6 +7,7 @@ database of another worker.
 import os
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 from django.conf import settings as project_settings
 from django.urls import clear_script_prefix
 from django_redis import get_redis_connection
-from pytest_django import Settings
+from pytest_django import DjangoDbBlocker, Settings
 from redis import exceptions as redis_errors
 
 from commerce.core import rate_limit, redis
@@ -27,6 +28,7 @@ from commerce.outbox import sole
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
 from tests.breaking import resume
+from tests.emptying import emptied_by_deleting
 from tests.servers import OWN_POSTGRES
 from tests.shopper import Shopper
 from tests.together import wait_until
@@ -39,9 +41,12 @@ def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Connections of writes and dispatchers are kept from test to test, and closed before the database is dropped."""
-    yield
+    with ExitStack() as stack:
+        with django_db_blocker.unblock():
+            stack.enter_context(emptied_by_deleting())
+        yield
     close_idle_connections()
     sole.close_idle_connections()
     health.close_connection()
@@ -53,6 +58,13 @@ def clean_redis() -> Iterator[None]:
     _clean()
     yield
     _clean()
+
+
+@pytest.fixture(autouse=True)
+def probes_connect_anew() -> Iterator[None]:
+    """A probe's own connection does not outlive a test that takes the database away."""
+    yield
+    health.close_connection()
 
 
 @pytest.fixture(autouse=True)

@@ -83,6 +83,8 @@ class ReasonField(serializers.CharField):
         super().__init__(required=False, max_length=200, help_text=text, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
         return normal(super().to_internal_value(data))
 
 

@@ -380,6 +380,7 @@ class TestAtOneMoment:
 def test_a_member_of_staff_who_cancels_through_the_api_is_written_down(clerk: Staff, mina: User, pen: Product) -> None:
     hers, his = order_of(mina, {pen: 1}), order_of(mina, {pen: 1})
     assert Shopper(mina).post(f"/api/orders/{hers.pk}/cancel").outcome == (200, None)
-    assert Shopper(clerk.user).post(f"/api/orders/{his.pk}/cancel").outcome == (200, None)
+    body = {"reason": "Broken."}
+    assert Shopper(clerk.user).post(f"/api/orders/{his.pk}/cancel", body).outcome == (200, None)
     action = StaffAction.objects.get()
-    assert (action.actor_id, action.subject_id, action.reason) == (clerk.user.pk, str(his.pk), "")
+    assert (action.actor_id, action.subject_id, action.reason) == (clerk.user.pk, str(his.pk), "Broken.")

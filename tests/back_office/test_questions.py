@@ -87,7 +87,7 @@ def test_a_dead_letter_is_replayed_for_a_reason(admin_user: Staff) -> None:
 class TestARebuild:
     PAGE = "stats_productstat_rebuild"
 
-    @pytest.mark.parametrize("day", ["0001-01-01", "1999-12-31", "9999-12-31", "tomorrow"])
+    @pytest.mark.parametrize("day", ["1999-12-31", "2199-12-31", "tomorrow"])
     def test_is_of_a_day_that_can_have_orders(self, admin_user: Staff, day: str) -> None:
         busy_shop()
         day = (timezone.localdate() + timedelta(days=1)).isoformat() if day == "tomorrow" else day

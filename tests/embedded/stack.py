@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from commerce.embedded.ports import free_port
+import requests
+
+from commerce.embedded.ports import LOOPBACK, free_port
 from tests.embedded.processes import wait_for
 from tests.embedded.test_quickstart import NOT_GIVEN
 
@@ -32,7 +34,7 @@ class Stack:
             stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        wait_for(lambda: self.run_file.exists() or self.process.poll() is not None, limit_seconds=START_SECONDS)
+        wait_for(lambda: self._is_up() or self.process.poll() is not None, limit_seconds=START_SECONDS)
         assert self.process.poll() is None, self.printed()
 
     def __enter__(self) -> Self:
@@ -46,6 +48,13 @@ class Stack:
     @property
     def run_file(self) -> Path:
         return self.folder / "run.json"
+
+    def _is_up(self) -> bool:
+        """Whether the web server answers. The addresses stand in run.json by then."""
+        try:
+            return requests.get(f"http://{LOOPBACK}:{self.environment['PORT']}/readyz", timeout=5).ok
+        except requests.RequestException:
+            return False
 
     def run(self) -> dict[str, Any]:
         return dict(json.loads(self.run_file.read_text()))

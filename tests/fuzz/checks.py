@@ -17,6 +17,10 @@ BEYOND_THE_SCHEMA: dict[tuple[str, str], str] = {
     ("cursor", "invalid"): "A cursor is what the shop gave out; how it looks is nobody's business.",
     ("page", "invalid"): "Which page is the last depends on what the shop sells.",
     ("to", "invalid"): "`to` before `from`: a parameter's schema knows no other parameter.",
+    ("from", "out_of_range"): "A day of the shop's range of years: `format: date` knows no bounds.",
+    ("to", "out_of_range"): "The same.",
+    ("reason", "required"): "Needed for another's account only, which the body or the path names.",
+    ("reason", "unknown_field"): "Refused for one's own.",
     ("items.*.productId", "unique"): "The same product twice: `uniqueItems` compares whole items.",
 }
 

@@ -100,7 +100,7 @@ def test_all_rules_see_one_moment_in_which_nothing_can_be_written() -> None:
 def test_the_time_limits_are_lifted_for_the_snapshot_alone() -> None:
     with snapshot():
         assert limits() == ["0", "0"]
-    assert limits() == ["5s", "5s"]
+    assert limits() == ["5s", "1min"]
 
 
 def limits() -> list[str]:
