@@ -174,7 +174,7 @@ def test_a_probe_waits_for_no_page_of_the_back_office() -> None:
         return echo(environ, start_response)
 
     # Both threads for pages are taken.
-    requests = [(scope_of(path), []) for path in ("/admin/", "/admin/", "/readyz")]
+    requests: list[tuple[Any, list[Any]]] = [(scope_of(path), []) for path in ("/admin/", "/admin/", "/readyz")]
     assert [start["status"] for start, _ in answers(application, *requests)] == [200, 200, 200]
 
 
