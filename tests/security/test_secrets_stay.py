@@ -17,6 +17,7 @@ from pytest_django import Settings
 
 from commerce.core import redis
 from commerce.embedded.redis import Redis
+from commerce.http import health
 from commerce.http.authentication import tokens_for
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import DeliveryAttempt
@@ -127,7 +128,7 @@ def test_bodies_that_do_not_fit_are_not_repeated(written: Written) -> None:
 
 
 @pytest.mark.parametrize("fault", ["nobody there", "wrong password"])
-def test_the_database_away(written: Written, fault: str, closed_port: int) -> None:
+def test_the_database_away(written: Written, fault: str, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     user = UserFactory()
     wrong = {"PORT": str(closed_port)} if fault == "nobody there" else {"PASSWORD": f"{PASSWORD}-wrong"}
 
@@ -139,6 +140,9 @@ def test_the_database_away(written: Written, fault: str, closed_port: int) -> No
             answer = Shopper(user).get(path)
             assert answer.outcome == (503, "service_unavailable")
             written.body(answer)
+        # The connection of the probes is made from the settings.
+        monkeypatch.setitem(connections.settings, "default", connection.settings_dict)
+        health.close_connection()
         ready = Client().get("/readyz")
         assert ready.status_code == 503
         written.body(ready)
