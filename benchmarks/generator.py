@@ -6,7 +6,7 @@ Owns the two loads; the figures stand in the results file and above the table.
 from dataclasses import replace
 
 from benchmarks import wrk
-from benchmarks.bench import Bench, require_all
+from benchmarks.bench import BARE_THREADS, Bench, require_all
 from benchmarks.shop import WebServer
 
 _SECONDS = 1.0
@@ -15,7 +15,9 @@ _CUSTOMERS = 1_000
 
 def cost(bench: Bench) -> dict[str, dict[str, float]]:
     """Requests per second at most, and microseconds of processor time per request, of a read and of a write."""
-    server = WebServer(bench.servers, "raw", application="benchmarks.bare.raw:application", ready_path="/")
+    server = WebServer(
+        bench.servers, "raw", application="benchmarks.bare.raw:application", ready_path="/", threads=BARE_THREADS
+    )
     server.start()
     try:
         return {name: _cost(bench, server, script) for name, script in (("read", "get"), ("write", "charge"))}
