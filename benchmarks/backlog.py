@@ -49,8 +49,8 @@ _LEDGER = """
 """
 _MESSAGES = """
     INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
-    SELECT 'order-completed:' || order_id, 'order-completed', 'order', user_id::text, 'kafka', json_build_object(
-        'specversion', '1.0', 'id', 'order-completed:' || order_id, 'source', '/commerce', 'type', 'order-completed',
+    SELECT named, 'order-completed', 'order', user_id::text, 'kafka', json_build_object(
+        'specversion', '1.0', 'id', named, 'source', '/commerce', 'type', 'order-completed',
         'subject', 'order/' || order_id, 'time', told, 'datacontenttype', 'application/json',
         'data', json_build_object(
             'id', order_id, 'userId', user_id, 'status', 'COMPLETED',
@@ -59,7 +59,11 @@ _MESSAGES = """
                 'quantity', 1, 'subtotal', %(price)s::bigint)),
             'totalAmount', %(price)s::bigint, 'discountAmount', 0, 'paidAmount', %(price)s::bigint,
             'userCouponId', NULL, 'createdAt', told, 'completedAt', told, 'cancelledAt', NULL))::text
-    FROM (SELECT *, to_char(at AT TIME ZONE %(zone)s, 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+09:00' AS told FROM drawn) AS d
+    FROM (
+        SELECT *, to_char(at AT TIME ZONE %(zone)s, 'YYYY-MM-DD"T"HH24:MI:SS.US') || '+09:00' AS told,
+            'order-completed:' || order_id || ':' || trunc(extract(epoch FROM at) * 1000000) AS named
+        FROM drawn
+    ) AS d
     UNION ALL
     SELECT 'balance-changed:' || entry_id, 'balance-changed', 'user', user_id::text, 'kafka', json_build_object(
         'specversion', '1.0', 'id', 'balance-changed:' || entry_id, 'source', '/commerce', 'type', 'balance-changed',

@@ -41,6 +41,7 @@ _CONSUMED = """
     WITH batch AS (
         SELECT processed_at, count(*) AS events FROM processed_event JOIN "order" AS purchase
             ON event_id = 'order-completed:' || purchase.id
+                || ':' || trunc(extract(epoch FROM purchase.created_at) * 1000000)
         WHERE purchase.id >= %(order)s GROUP BY processed_at
     )
     SELECT (sum(events) - (SELECT events FROM batch ORDER BY processed_at DESC LIMIT 1)) * 1000
