@@ -86,6 +86,8 @@ class Caller:
         call.content_type = response.headers.get("Content-Type", "")
         call.replayed = response.headers.get("Idempotent-Replayed") == "true"
         call.retry_after = response.headers.get("Retry-After")
-        call.request_id = response.headers.get("X-Request-ID", "")
+        # A replay names the first request, as its body does.
+        names = response.headers
+        call.request_id = names.get("Original-Request-ID") or names.get("X-Request-ID", "")
         # Last: an answer counts once it is whole.
         call.status = response.status

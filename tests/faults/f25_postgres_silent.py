@@ -23,6 +23,7 @@ _PATIENT = Variant(
 class _PostgresSilent(Fault):
     """What was asked may have been done, or may yet be done: it is told as unknown, and its key finds out."""
 
+    in_short = False
     gap_seconds = (1.0, 2.0)
     hold_seconds = (30.0, 30.0)
     most_shots = 2
@@ -60,7 +61,6 @@ class CommitWaits(_PostgresSilent):
     """The standby that every COMMIT waits for is gone."""
 
     number = "F26"
-    in_short = False
     title = "COMMIT waits for an absent standby for 30 s"
 
     def strike(self, run: Run) -> str:
