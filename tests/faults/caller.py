@@ -88,6 +88,6 @@ class Caller:
         call.retry_after = response.headers.get("Retry-After")
         # A replay names the first request, as its body does.
         names = response.headers
-        call.request_id = names.get("Original-Request-ID") or names.get("X-Request-ID", "")
+        call.request_id = names.get("Original-Request-ID", names.get("X-Request-ID", ""))
         # Last: an answer counts once it is whole.
         call.status = response.status
