@@ -126,7 +126,7 @@ def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
 
 
 def sender_of_import(import_id: int) -> str:
-    """The user name of whoever sent a file that is still kept; empty where none is."""
+    """The user name of the member of staff who sent a file that is still kept; empty where none is."""
     oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
     sender_ids = ProductImport.objects.filter(pk=import_id, uploaded_at__gt=oldest).values("staff_id")
     return get_user_model().objects.filter(pk__in=sender_ids).values_list("username", flat=True).first() or ""

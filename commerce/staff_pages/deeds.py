@@ -63,7 +63,7 @@ def changes_of(action: StaffAction) -> list[tuple[str, str, str]]:
 
 
 def newest_change(row: Model) -> str:
-    """The newest deed of staff on a row in one sentence: who, when, what changed; empty where there is none."""
+    """One sentence on the newest change that staff made to a row: who, when and what; empty where there is none."""
     action = actions_on(row._meta.label_lower, row.pk).first()
     if action is None:
         return ""
