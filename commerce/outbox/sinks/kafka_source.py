@@ -15,6 +15,8 @@ ANSWER_SECONDS = 5.0
 """How long the cluster may take for one question about a group."""
 MEMBERSHIP_SECONDS = 20.0
 """How long a consumer may be without its group before its client is replaced."""
+LEAVE_SECONDS = 5.0
+"""How long a client may take to leave its group."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,22 @@ class KafkaSource:
             self._consumer = self._joining()
 
     def close(self) -> None:
-        """Leave the group, so that others take over at once."""
+        """Leave the group, so that others take over at once; at most `LEAVE_SECONDS`.
+
+        Unsubscribes first, and closes only a client that has left. Where `close` of librdkafka 2.16 meets a rebalance,
+        it can wait for ever, with the interpreter's lock held. A client that is still a member is given up unclosed:
+        the group drops it after its session.
+        """
+        try:
+            self._consumer.unsubscribe()
+        except KafkaException:
+            # The cluster has given this client up: it has nothing to leave.
+            return
+        deadline = time.monotonic() + LEAVE_SECONDS
+        while self._consumer.memberid():
+            if time.monotonic() > deadline:
+                return
+            self._consumer.consume(num_messages=500, timeout=0.05)
         self._consumer.close()
 
 
