@@ -20,10 +20,12 @@ from balances.models import FIRST_NAME_FIRST, LAST_NAME_FIRST, EntryType, Ledger
 from balances.rules import Entry
 from commerce.audit.models import StaffAction
 from commerce.core import redis, sql
+from commerce.core.group_read import GroupRead
 
 logger = logging.getLogger(__name__)
 
 CACHED_BALANCE_SECONDS = 3600
+_OPEN_ACCOUNTS = GroupRead('SELECT id, balance FROM "user" WHERE id = ANY(%s) AND is_active')
 LEDGER_ENTRY = "ledger entry"
 """Under which name the record of an adjustment tells the number of its ledger entry."""
 
@@ -54,10 +56,10 @@ def balance_of(user_id: int) -> Balance:
     up to `CACHED_BALANCE_SECONDS`.
     """
     if settings.BALANCE_READ == "database":
-        row = sql.fetch_one('SELECT balance FROM "user" WHERE id = %s AND is_active', [user_id])
+        row = _OPEN_ACCOUNTS.row(user_id)
         if row is None:
             raise UserNotFound(user_id)
-        return Balance(user_id, row[0])
+        return Balance(*row)
     cached = _cached_balance(user_id)
     return cached if cached is not None else _balance_into_cache(user_id)
 

@@ -9,7 +9,7 @@ from django.contrib.auth import get_user_model
 from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
-from commerce.core import sql
+from commerce.core.group_read import GroupRead
 from commerce.core.page_cache import PageCache
 from commerce.core.text import normal
 from products.errors import ProductNotFound
@@ -28,6 +28,7 @@ PRODUCT_LIST = PageCache("products")
 """The rendered product lists. Staff edits renew it; sales do not: the stock shown may be a minute old."""
 
 SHOWN = ("id", "name", "description", "price", "stock")
+_FOR_SALE = GroupRead("SELECT id, name, description, price, stock FROM product WHERE id = ANY(%s) AND is_active")
 
 
 def products_for_sale(
@@ -61,9 +62,7 @@ def _words(text: str) -> Iterable[str]:
 
 def product_for_sale(product_id: int) -> dict[str, Any]:
     """One active product. Raises ProductNotFound."""
-    row = sql.fetch_one(
-        "SELECT id, name, description, price, stock FROM product WHERE id = %s AND is_active", [product_id]
-    )
+    row = _FOR_SALE.row(product_id)
     if row is None:
         raise ProductNotFound(product_id)
     return dict(zip(SHOWN, row, strict=True))

@@ -1,62 +1,24 @@
 """Tasks: requests that wait in one thread, as `commerce.core.waiting` runs them."""
 
-import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
 import pytest
-import uvloop
 from django.db import connection
 
 from commerce.core import waiting
 from commerce.core.group import Member
 from commerce.core.locks import _Turns
-from commerce.core.postgresql import base
 from commerce.core.redis import RedisAway, RedisService
-from commerce.core.waiting import Signal, Tasks
+from commerce.core.waiting import Signal
 from tests.together import PATIENCE_SECONDS
 
 Job = Callable[[], object]
-LOOPS = (asyncio.new_event_loop, uvloop.new_event_loop)
-
-
-@pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Callable[..., list[Any]]]:
-    """Runs jobs as tasks of one thread and returns their results, or raises the first error."""
-    loop: asyncio.AbstractEventLoop = request.param()
-
-    def run_all(*jobs: Job) -> list[Any]:
-        results: dict[int, Any] = {}
-        done = asyncio.Event()
-
-        def one(number: int, job: Job) -> None:
-            try:
-                results[number] = job()
-            except Exception as error:  # noqa: BLE001  # raised below
-                results[number] = error
-            if len(results) == len(jobs):
-                done.set()
-
-        async def main() -> None:
-            tasks = Tasks(asyncio.get_running_loop())
-            for number, job in enumerate(jobs):
-                tasks.run(lambda number=number, job=job: one(number, job))  # type: ignore[misc]
-            await asyncio.wait_for(done.wait(), PATIENCE_SECONDS)
-
-        loop.run_until_complete(main())
-        for result in results.values():
-            if isinstance(result, Exception):
-                raise result
-        return [results[number] for number in range(len(jobs))]
-
-    yield run_all
-    loop.run_until_complete(loop.shutdown_default_executor())
-    loop.close()
 
 
 def test_a_task_that_waits_lets_the_others_run(run: Callable[..., list[Any]]) -> None:
@@ -220,17 +182,8 @@ def test_a_redis_that_is_silent_holds_up_only_who_asks_it(run: Callable[..., lis
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("connections_of_tasks")
 class TestDatabase:
-    @pytest.fixture(autouse=True)
-    def separate(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-        monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        from django.db import connections
-
-        monkeypatch.setattr(connections, "_connections", connections._connections)  # type: ignore[attr-defined]
-        base.separate_connections_of_tasks()
-        yield
-        connection.close()
-
     @staticmethod
     def ask(sql: str, *parameters: Any) -> Any:
         try:

@@ -1,0 +1,106 @@
+"""Lookups of one moment share a statement, and each gets its own row."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import DataError, connection
+
+from commerce.core import sql, waiting
+from commerce.core.group_read import GroupRead, Row
+from products.models import Product
+from tests.factories import ProductFactory
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("connections_of_tasks")]
+
+Run = Callable[..., list[Any]]
+
+
+@pytest.fixture
+def products() -> list[Product]:
+    return [ProductFactory() for _ in range(5)]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The ids of each statement that was sent."""
+    asked: list[list[int]] = []
+    fetch_all = sql.fetch_all
+
+    def noted(statement: str, params: Any) -> list[Row]:
+        asked.append(params[0])
+        return fetch_all(statement, params)
+
+    monkeypatch.setattr(sql, "fetch_all", noted)
+    return asked
+
+
+@pytest.fixture
+def names() -> GroupRead:
+    return GroupRead("SELECT id, name FROM product WHERE id = ANY(%s)")
+
+
+def closing(lookup: Callable[[], Row | None]) -> Callable[[], Row | None]:
+    def job() -> Row | None:
+        try:
+            return lookup()
+        finally:
+            connection.close()
+
+    return job
+
+
+def test_a_thread_reads_by_itself(names: GroupRead, products: list[Product], asked: list[list[int]]) -> None:
+    assert names.row(products[0].pk) == (products[0].pk, products[0].name)
+    assert names.row(products[-1].pk + 1) is None
+    assert asked == [[products[0].pk], [products[-1].pk + 1]]
+
+
+def test_tasks_of_one_moment_share_a_statement(
+    run: Run, names: GroupRead, products: list[Product], asked: list[list[int]]
+) -> None:
+    ids = [*(product.pk for product in products), products[0].pk, products[-1].pk + 1]
+    rows = run(*(closing(lambda each=each: names.row(each)) for each in ids))  # type: ignore[misc]
+    assert rows == [*((product.pk, product.name) for product in products), (products[0].pk, products[0].name), None]
+    assert asked == [ids]
+
+
+def test_a_task_that_comes_after_the_statement_was_sent_sees_what_was_committed_since(
+    run: Run, names: GroupRead, products: list[Product], asked: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It joins no statement that may have read already."""
+    [product, *_] = products
+    fetch_all = sql.fetch_all
+
+    def slow(statement: str, params: Any) -> list[Row]:
+        rows = fetch_all(statement, params)
+        if len(asked) == 1:
+            waiting.sleep(0.05)
+        return rows
+
+    monkeypatch.setattr(sql, "fetch_all", slow)
+
+    def late() -> Row | None:
+        waiting.sleep(0.02)
+        Product.objects.filter(pk=product.pk).update(name="renamed")
+        return names.row(product.pk)
+
+    before = (product.pk, product.name)
+    assert run(closing(lambda: names.row(product.pk)), closing(late)) == [before, (product.pk, "renamed")]
+
+
+def test_an_error_is_raised_for_everybody_and_the_next_lookup_is_answered(
+    run: Run, names: GroupRead, products: list[Product]
+) -> None:
+    failing = GroupRead("SELECT id, 1 / (stock - stock) FROM product WHERE id = ANY(%s)")
+    failed: list[int] = []
+
+    def lookup(product_id: int) -> None:
+        with pytest.raises(DataError):
+            failing.row(product_id)
+        failed.append(product_id)
+
+    run(*(closing(lambda each=each: lookup(each.pk)) for each in products))  # type: ignore[misc]
+    assert sorted(failed) == [product.pk for product in products]
+    run(*(closing(lambda each=each: lookup(each.pk)) for each in products))  # type: ignore[misc]
+    assert len(failed) == 2 * len(products)
