@@ -29,7 +29,9 @@ APPLICATION_NAME = "commerce-writes"
 # All statements here look up a few rows by a key. PostgreSQL cannot know how few: it takes the JSON of a group for a
 # hundred rows, and would then read small tables as a whole, with all the dead rows that many updates leave in them.
 _BY_INDEX = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-# The same for one transaction, where a pooler keeps the options of a connection from the server.
+# Left to itself PostgreSQL plans some of them anew each time, for the exact number of rows: the plan stays the same.
+_PLANNED_ONCE = " -c plan_cache_mode=force_generic_plan"
+# As `_BY_INDEX`, for one transaction, where a pooler keeps the options of a connection from the server.
 _BY_INDEX_IN_TRANSACTION = (
     b"SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
     b" set_config('enable_mergejoin', 'off', true)"
@@ -65,7 +67,7 @@ class Pipeline:
         parameters.update(autocommit=True, application_name=application_name)
         self._is_pooled = settings.DATABASE_POOLED
         if not self._is_pooled:
-            parameters["options"] = parameters.get("options", "") + _BY_INDEX
+            parameters["options"] = parameters.get("options", "") + _BY_INDEX + _PLANNED_ONCE
         self._connection: psycopg.Connection = in_thread(partial(django_connection.get_new_connection, parameters))
         self._libpq = self._connection.pgconn
         self._libpq.enter_pipeline_mode()
