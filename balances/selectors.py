@@ -72,6 +72,14 @@ def owner_of_token(user_id: int) -> User:
     return user
 
 
+def open_account(user_id: int) -> User:
+    """An account. Raises UserNotFound for one that does not exist or is closed."""
+    user = User.objects.filter(id=user_id, is_active=True).first()
+    if user is None:
+        raise UserNotFound(user_id)
+    return user
+
+
 def account_ids_called(text: str, *, most: int) -> list[int]:
     """Up to `most` accounts, open or closed, that `text` means, in any case.
 

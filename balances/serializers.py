@@ -13,6 +13,12 @@ from commerce.core.times import local_time
 from commerce.http.fields import BodySerializer, DayParameter, IdField, IdParameter, ReasonField, StrictIntegerField
 
 
+class AccountSerializer(serializers.Serializer[Any]):
+    userId = serializers.IntegerField()
+    username = serializers.CharField()
+    isStaff = serializers.BooleanField()
+
+
 class BalanceSerializer(serializers.Serializer[Any]):
     userId = serializers.IntegerField()
     balance = serializers.IntegerField(help_text="Won.")

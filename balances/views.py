@@ -96,6 +96,16 @@ class TokenViewSet(ApiViewSet):
         return Response({"access": access_token(refresh, is_staff=user.is_staff)})
 
 
+class AccountViewSet(ApiViewSet):
+    """The caller's own account."""
+
+    @documented("Who is calling", operation_id="me", response=serializers.AccountSerializer, refusals=[UserNotFound])
+    @action(detail=False, methods=["get"])
+    def me(self, request: Request) -> HttpResponse:
+        user = selectors.open_account(caller_of(request).id)
+        return json_response(dump({"userId": user.pk, "username": user.username, "isStaff": user.is_staff}))
+
+
 class BalanceViewSet(ApiViewSet):
     """One account's balance."""
 

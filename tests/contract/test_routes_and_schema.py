@@ -19,6 +19,7 @@ NO_TOKEN, TOKEN = False, True
 CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
     ("POST", "/api/auth/token"): (NO_TOKEN, {"validation_error", "not_authenticated"}),
     ("POST", "/api/auth/token/refresh"): (NO_TOKEN, {"validation_error", "token_not_valid"}),
+    ("GET", "/api/users/me"): (TOKEN, {"user_not_found"}),
     ("GET", "/api/balance/{userId}"): (TOKEN, {"permission_denied", "user_not_found"}),
     ("POST", "/api/balance/charge"): (
         TOKEN,
