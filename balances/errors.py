@@ -68,7 +68,7 @@ class BalanceLimitExceeded(Refused):
 
 
 class OwnWallet(Forbidden):
-    """Whoever adjusts a balance may not be its owner."""
+    """Staff may not adjust their own balance."""
 
     code = "own_wallet"
     title = _("Your own wallet")

@@ -4,11 +4,11 @@ Owns composition only. A path does not decide who owns it: `products/popular` is
 """
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerView
 
-from commerce.http import health
+from commerce.http import health, problem_pages
 from commerce.http.index import index
 from commerce.http.schema_page import SchemaPage
 
@@ -33,6 +33,8 @@ urlpatterns = [
             ]
         ),
     ),
+    path("problems", problem_pages.index, name="problems"),
+    re_path(r"^problems/(?P<slug>[a-z0-9-]{1,64})\Z", problem_pages.page, name="problem"),
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", health.metrics),

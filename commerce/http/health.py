@@ -32,16 +32,16 @@ AWAY = (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway)
 """What a probe raises when its part does not answer."""
 
 
-def read_only(view: Callable[[HttpRequest], HttpResponse]) -> Callable[[HttpRequest], HttpResponse]:
+def read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """GET and HEAD only; anything else is the usual problem."""
 
     @wraps(view)
-    def answer(request: HttpRequest) -> HttpResponse:
+    def answer(request: HttpRequest, **parameters: str) -> HttpResponse:
         if request.method not in ("GET", "HEAD"):
             refusal = problem_response(request, MethodNotAllowed(str(request.method)))
             refusal.headers["Allow"] = "GET, HEAD"
             return refusal
-        return view(request)
+        return view(request, **parameters)
 
     return answer
 

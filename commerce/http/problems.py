@@ -40,6 +40,16 @@ STATUS_OF_KIND: tuple[tuple[type[errors.DomainError], int], ...] = (
 )
 
 
+def status_of(kind: type[errors.DomainError]) -> int:
+    """The status that a kind of refusal is told with."""
+    return next(int(status) for known, status in STATUS_OF_KIND if issubclass(kind, known))
+
+
+def slug_of(code: str) -> str:
+    """How the `type` of a problem ends."""
+    return code.replace("_", "-")
+
+
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
     """DRF's hook: every exception of an API view ends here."""
     request = context["request"]
@@ -98,8 +108,7 @@ class _Crash(Exception):
 def _describe(error: Exception) -> dict[str, Any]:
     refusal = error if isinstance(error, errors.DomainError) else unavailable(error)
     if refusal is not None:
-        status = next(status for kind, status in STATUS_OF_KIND if isinstance(refusal, kind))
-        return _problem(status, refusal.code, refusal.title, refusal.detail, refusal.fields)
+        return _problem(status_of(type(refusal)), refusal.code, refusal.title, refusal.detail, refusal.fields)
     if isinstance(error, exceptions.ValidationError):
         found = list(_validation_errors(error.get_full_details(), ""))
         detail = _("%(count)d value does not fit.") if len(found) == 1 else _("%(count)d values do not fit.")
@@ -120,7 +129,7 @@ def _problem(
     status: int, code: str, title: Any, detail: Any, fields: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     return {
-        "type": f"/problems/{code.replace('_', '-')}",
+        "type": f"/problems/{slug_of(code)}",
         "title": str(title),
         "status": int(status),
         "code": code,
@@ -209,6 +218,29 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
         _noop("The request is not well-formed."),
     ),
 )
+
+# The problems of this module, by code: status, title, meaning.
+OTHER_PROBLEMS: dict[str, tuple[int, str, str]] = {
+    **{code: (status, title, says) for _kinds, status, code, title, says in _KNOWN},
+    "not_authenticated": (
+        401,
+        _noop("Not authenticated"),
+        _noop("The request has no access token, or its credentials are not valid."),
+    ),
+    "validation_error": (
+        400,
+        _noop("Invalid request"),
+        _noop("The body or a parameter does not fit. `errors` names each field, with a code and a sentence."),
+    ),
+    "malformed_json": (400, _noop("Malformed JSON"), _noop("The body is not JSON. `detail` names line and column.")),
+    "method_not_allowed": (
+        405,
+        _noop("Method not allowed"),
+        _noop("The path does not answer this method. `Allow` names those that it answers."),
+    ),
+    "payload_too_large": (413, _noop("Payload too large"), _noop("The body is larger than the shop accepts.")),
+    "internal_error": (500, _noop("Internal error"), _noop("The shop has a fault. It has been logged.")),
+}
 
 
 def _validation_errors(details: Any, path: str) -> Iterator[dict[str, str]]:

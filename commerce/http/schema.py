@@ -14,7 +14,7 @@ from rest_framework import serializers
 
 from commerce.core.errors import DomainError, LockTimeout, ServiceUnavailable
 from commerce.http.fields import LARGEST_ID_IN_A_PATH
-from commerce.http.problems import PROBLEM_JSON, STATUS_OF_KIND
+from commerce.http.problems import PROBLEM_JSON, status_of
 from commerce.idempotency.errors import IdempotencyKeyReused, RequestInProgress
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -192,7 +192,7 @@ def documented(
         for status, names in table.items():
             codes[status] += [name for name in names if name not in codes[status]]
     for refusal in (*refusals, *extra):
-        codes[_status_of(refusal)].append(refusal.code)
+        codes[status_of(refusal)].append(refusal.code)
     responses: dict[Any, Any] = {200: response}
     if cached:
         responses[304] = OpenApiResponse(description="Unchanged since the ETag in `If-None-Match`.")
@@ -213,10 +213,6 @@ def documented(
         auth=[] if public else None,
     )
     return decorate
-
-
-def _status_of(refusal: type[DomainError]) -> int:
-    return next(int(status) for kind, status in STATUS_OF_KIND if issubclass(refusal, kind))
 
 
 def _listing(codes: Iterable[str]) -> str:

@@ -50,7 +50,17 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
          "request_in_progress"},
     ),
 }  # fmt: skip
-OPERATIONS = {"/", "/api", "/livez", "/readyz", "/metrics", "/api/schema", "/api/docs"}
+OPERATIONS = {
+    "/",
+    "/api",
+    "/problems",
+    "/problems/{slug}",
+    "/livez",
+    "/readyz",
+    "/metrics",
+    "/api/schema",
+    "/api/docs",
+}
 EVERYWHERE = {"not_acceptable", "service_unavailable", "lock_timeout"}
 WITH_TOKEN = {"not_authenticated", "token_not_valid"}
 WITH_BODY = {"malformed_json", "payload_too_large", "unsupported_media_type"}

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.utils import translation
 
 from commerce.core.errors import DomainError
+from commerce.http import problem_pages
 from tests.shopper import Shopper
 
 APPS = ("balances", "commerce", "coupons", "orders", "products", "stats")
@@ -47,6 +48,13 @@ def messages_in_templates() -> Iterator[tuple[str, ...]]:
                 yield tuple(whole.split("\0"))
 
 
+def meanings_of_problems() -> Iterator[tuple[str, ...]]:
+    """What `/problems` says: the docstrings of refusals."""
+    with translation.override("en"):
+        for problem in problem_pages.catalogue():
+            yield from ((str(meaning),) for meaning in problem.meanings)
+
+
 def catalogue(folder: Path = FOLDER) -> Catalog:
     with (folder / "django.po").open("rb") as file:
         return read_po(file, locale="ko", domain="django")
@@ -68,14 +76,14 @@ def in_korean(message: tuple[str, ...]) -> str:
 
 
 def test_whatever_is_said_is_said_in_korean_too() -> None:
-    said = {*messages_in_python(), *messages_in_templates()}
+    said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
     known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is nothing at this path.")
     assert said.issuperset((text,) for text in known)
     assert [message for message in said if not HANGUL.search(in_korean(message))] == []
 
 
 def test_nothing_is_translated_that_nobody_says() -> None:
-    said = {*messages_in_python(), *messages_in_templates()}
+    said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
     assert [message.id for message in entries() if forms(message.id) not in said] == []
 
 

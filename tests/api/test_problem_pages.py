@@ -1,0 +1,48 @@
+"""`/problems`: what the `type` of a problem leads to."""
+
+import re
+
+import pytest
+from django.test import Client
+
+from commerce.http.problem_pages import catalogue
+from tests.contract.test_routes_and_schema import CONTRACT, EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN
+
+EVERY_CODE = set().union(*(codes for _, codes in CONTRACT.values()), EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN)
+
+
+def test_the_type_of_a_problem_opens_its_page() -> None:
+    told = Client().get("/api/nothing").json()
+    answer = Client().get(told["type"])
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert "<code>not_found</code>" in answer.content.decode()
+
+
+@pytest.mark.parametrize("code", sorted(EVERY_CODE))
+def test_every_code_of_the_contract_has_a_page_in_both_languages(code: str) -> None:
+    path = f"/problems/{code.replace('_', '-')}"
+    english, korean = (Client().get(path, headers={"Accept-Language": language}) for language in ("en", "ko"))
+    assert (english.status_code, korean.status_code) == (200, 200)
+    assert f"<code>{code}</code>" in english.content.decode()
+    assert '<html lang="ko">' in korean.content.decode()
+    assert re.search("[가-힣]", korean.content.decode())
+
+
+def test_the_list_leads_to_every_page() -> None:
+    page = Client().get("/problems").content.decode()
+    for problem in catalogue():
+        assert f'href="/problems/{problem.slug}"' in page
+
+
+def test_only_a_problem_that_may_pass_is_to_be_sent_again() -> None:
+    repeat = {problem.code for problem in catalogue() if "Retry-After" in str(problem.advice)}
+    assert repeat == {"lock_timeout", "request_in_progress", "service_unavailable", "throttled"}
+
+
+def test_an_unknown_problem_is_not_found() -> None:
+    assert Client().get("/problems/nothing").json()["code"] == "not_found"
+
+
+def test_a_page_is_only_read() -> None:
+    assert Client().post("/problems/not-found").status_code == 405
