@@ -14,6 +14,7 @@ from django.db import DataError, IntegrityError, transaction
 from django.db.models.functions import Now
 
 from commerce.core import sql
+from commerce.core.transaction import as_json
 from commerce.outbox.publish import event_id_sql, short_event_id_sql
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
 from stats.events import OrderEvent
@@ -28,7 +29,7 @@ COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 # Sorted, so that two consumers with the same events wait for each other and never in a circle.
 RECORD_EVENTS = """
     INSERT INTO processed_event (event_id)
-    SELECT event_id FROM unnest(%s::text[], %s::text[]) AS told (event_id, other_id)
+    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS told (event_id text, other_id text)
     WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = other_id OFFSET 0)
     ORDER BY event_id
     ON CONFLICT DO NOTHING
@@ -38,7 +39,7 @@ RECORD_EVENTS = """
 ADD_UNITS = """
     INSERT INTO product_stat (product_id, date, quantity_sold)
     SELECT product_id, date, quantity
-    FROM unnest(%s::bigint[], %s::date[], %s::bigint[]) AS counted (product_id, date, quantity)
+    FROM jsonb_to_recordset(%s::jsonb) AS counted (product_id bigint, date date, quantity bigint)
     ORDER BY date, product_id
     ON CONFLICT (date, product_id) DO UPDATE SET quantity_sold = product_stat.quantity_sold + EXCLUDED.quantity_sold
 """
@@ -48,7 +49,7 @@ _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 
 # A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
 KNOWN_FACTS = f"""
-    SELECT full_id FROM unnest(%s::text[], %s::bigint[]) AS told (full_id, order_id)
+    SELECT full_id FROM jsonb_to_recordset(%s::jsonb) AS told (full_id text, order_id bigint)
     JOIN "order" ON id = order_id AND (full_id = {_COMPLETED} OR full_id = {_CANCELLED})
 """  # noqa: S608  # our own text
 
@@ -145,10 +146,8 @@ def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
     """The names of events whose order, or whose cancellation, this database does not have."""
     if not events:
         return []
-    told = [
-        list(column) for column in zip(*((event.full_id, event.order_id) for event in events.values()), strict=True)
-    ]
-    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, told)}
+    told = [{"full_id": event.full_id, "order_id": event.order_id} for event in events.values()]
+    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(told)])}
     return [name for name, event in events.items() if event.full_id not in known]
 
 
@@ -162,16 +161,20 @@ def count_orders(events: Sequence[OrderEvent]) -> int:
         return 0
     by_id = {event.event_id: event for event in events}
     sql.execute(COUNT_WITH_OTHERS, [COUNTING])
-    others = [event.other_id for event in by_id.values()]
-    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [list(by_id), others])]
+    told = [{"event_id": event.event_id, "other_id": event.other_id} for event in by_id.values()]
+    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [_as_json(told)])]
     units: dict[tuple[date, int], int] = defaultdict(int)
     for event_id in new_ids:
         event = by_id[event_id]
         for product_id, quantity in event.units.items():
             units[event.day, product_id] += quantity
-    changed = [(product_id, day, quantity) for (day, product_id), quantity in units.items() if quantity]
+    changed = [
+        {"product_id": product_id, "date": day, "quantity": quantity}
+        for (day, product_id), quantity in units.items()
+        if quantity
+    ]
     if changed:
-        sql.execute(ADD_UNITS, [list(column) for column in zip(*changed, strict=True)])
+        sql.execute(ADD_UNITS, [_as_json(changed)])
     return len(new_ids)
 
 
@@ -244,6 +247,11 @@ def _read(day: date, rows: Sequence[tuple[Any, ...]]) -> DayComparison:
         if product_id is not None
     )
     return DayComparison(differences, rows[0][3])
+
+
+def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as one parameter. psycopg would look at each element of an array."""
+    return as_json(rows).decode()
 
 
 def _storable(reason: str) -> str:

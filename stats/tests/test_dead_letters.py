@@ -246,7 +246,9 @@ class TestReplay:
     def test_without_the_record_of_events_it_would_count_again(
         self, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(operations, "RECORD_EVENTS", "SELECT * FROM unnest(%s::text[], %s::text[])")
+        monkeypatch.setattr(
+            operations, "RECORD_EVENTS", "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS told (event_id text)"
+        )
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
         for _ in range(2):
