@@ -23,9 +23,11 @@ _BARE_TABLES = """
 """
 _BARE_EVENTS = """
     INSERT INTO bare_event (event_id)
-    SELECT 'order-completed:' || id FROM "order" WHERE completed_at IS NOT NULL
+    SELECT 'order-completed:' || id || ':' || trunc(extract(epoch FROM created_at) * 1000000)
+    FROM "order" WHERE completed_at IS NOT NULL
     UNION ALL
-    SELECT 'order-cancelled:' || id FROM "order" WHERE cancelled_at IS NOT NULL
+    SELECT 'order-cancelled:' || id || ':' || trunc(extract(epoch FROM cancelled_at) * 1000000)
+    FROM "order" WHERE cancelled_at IS NOT NULL
 """
 _BARE_STATS = """
     INSERT INTO bare_stat (product_id, date, quantity_sold)
