@@ -389,7 +389,7 @@ WRITES_AT_ONCE = env.int("WRITES_AT_ONCE", default=40)
 COUPON_ISSUES_PER_SECOND = env.float("COUPON_ISSUES_PER_SECOND", default=10.0)
 COUPON_ISSUES_AT_ONCE = env.int("COUPON_ISSUES_AT_ONCE", default=20)
 LOGINS_PER_MINUTE = env.int("LOGINS_PER_MINUTE", default=60)
-"""Attempts from one client address, whoever they are for; refreshes of tokens are counted apart, by the same limit."""
+"""Attempts from one client address, for any account; refreshes of tokens are counted apart, by the same limit."""
 LOGIN_FAILURES_PER_MINUTE = env.int("LOGIN_FAILURES_PER_MINUTE", default=10)
 """Failed attempts for one name from one address; a success forgets them."""
 LOGIN_FAILURES_PER_HOUR = env.int("LOGIN_FAILURES_PER_HOUR", default=100)

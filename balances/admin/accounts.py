@@ -114,7 +114,7 @@ class AccountAdmin(Accounts, Exported):
     # Who may do what ---------------------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Accounts of staff are for superusers: whoever could change one could log in as its owner."""
+        """Accounts of staff are for superusers: the right to change one is enough to log in as its owner."""
         if obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
@@ -165,7 +165,7 @@ class AccountAdmin(Accounts, Exported):
         return shown
 
     def _tools(self, request: HttpRequest, user_id: int) -> list[dict[str, Any]]:
-        """Where to go from here, as far as whoever looks may go."""
+        """Links to related pages that the user may open."""
         tools = []
         if self.has_adjust_permission(request) and user_id != staff_id(request):
             link = reverse("admin:balances_user_adjust", args=[user_id])

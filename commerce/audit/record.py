@@ -17,7 +17,7 @@ from commerce.core.transaction import NewRows, Transaction
 
 @dataclass(frozen=True)
 class Staff:
-    """Whoever acts, by the number of the account, and what they gave as reason."""
+    """A member of staff who acts: the number of the account, and the reason given."""
 
     id: int
     reason: str = ""

@@ -42,7 +42,7 @@ admin.site.password_change = partial(own_password.page, admin.site)  # type: ign
 admin.site.extra_urls = second_factor.urls  # type: ignore[attr-defined]  # the theme looks for it
 
 admin.site.unregister(Group)
-# Its page would show the key, and give a second factor to whoever may not have it.
+# Its page would show the key, and could give a second factor to an account that may not have one.
 admin.site.unregister(TOTPDevice)
 
 

@@ -48,7 +48,7 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the page, for whoever may see one of these models."""
+    """A part of the page, shown with the right to view one of these models."""
 
     models: tuple[str, ...]
     content: Callable[[datetime], Content]

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 def _may(*rights: str) -> Callable[[HttpRequest], bool]:
-    """Whether whoever looks at the menu has one of the rights."""
+    """Whether the user of the menu has one of the rights."""
     return lambda request: any(request.user.has_perm(right) for right in rights)
 
 

@@ -88,7 +88,7 @@ def take(*counters: Counter) -> float:
 
 
 def take_often(counter: Counter) -> float:
-    """`take` for the hot path: whoever comes now and then costs Redis nothing.
+    """`take` for the hot path: a caller that comes rarely costs no Redis call.
 
     In return somebody in a great hurry may get up to `UNASKED` uses too many, from each process.
     """

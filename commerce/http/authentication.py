@@ -1,7 +1,7 @@
 """Who is calling: the account a token names, and whose account it may act on.
 
 Owns making and reading tokens. Never asks the database who a customer is, which would cost every request a query;
-whoever claims to be staff is looked up each time.
+staff are looked up each time.
 """
 
 from dataclasses import dataclass

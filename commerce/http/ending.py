@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 
 
 def is_ending() -> bool:
-    """Whether whoever started the process has asked it to end."""
+    """Whether the process has been asked to end."""
     file: str = settings.WEB_ENDING_FILE
     return bool(file) and os.path.exists(file)  # noqa: PTH110  # asked for every answer; a Path costs ten times as much
 

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 HOUR_SECONDS = 3_600.0
 BATCH_SIZE = 1_000
 
-# One batch at a time in the whole shop: two at once could remove newer messages before older ones. Whoever waits,
+# One batch at a time in the whole shop: two at once could remove newer messages before older ones. The one that waits
 # waits for one batch.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox:purge', 0))"
 

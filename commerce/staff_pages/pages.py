@@ -201,7 +201,7 @@ class KeptForever(Page):
 
 
 class ReadOnly(KeptForever):
-    """History: whoever may see it may do no more than that."""
+    """History: it can be viewed and nothing else."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

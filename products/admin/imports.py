@@ -1,6 +1,6 @@
 """Products from a file: an empty one to fill in, what a filled one would do, line by line, and its good lines done.
 
-Owns the pages. Between them the file waits in the database, for the eyes of whoever sent it only.
+Owns the pages. Between them the file is kept in the database, visible only to its sender.
 """
 
 from dataclasses import dataclass
@@ -106,7 +106,7 @@ class ImportPages(KeptForever):
         ]
 
     def empty_file(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """A file with the headings, in the language of whoever asks."""
+        """A file with the headings, in the language of the request."""
         self._require_import(request)
         if kind not in CONTENT_TYPES:
             raise Http404

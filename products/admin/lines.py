@@ -42,7 +42,7 @@ _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판�
 
 @dataclass(frozen=True)
 class Rights:
-    """What whoever sends the file may do."""
+    """What the sender of the file may do."""
 
     add: bool
     change: bool

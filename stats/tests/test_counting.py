@@ -143,7 +143,7 @@ def test_units_that_cancel_out_leave_no_row(pen: Product) -> None:
     assert ProcessedEvent.objects.count() == 2
 
 
-def test_counting_waits_for_whoever_counts_the_same_event(pen: Product) -> None:
+def test_counting_waits_for_another_that_counts_the_same_event(pen: Product) -> None:
     events = [event(1, {pen: 2})]
     with (
         uncommitted(lambda: operations.count_orders(events)) as commit,

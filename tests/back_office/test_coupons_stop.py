@@ -1,4 +1,4 @@
-"""Stopping a coupon: its window ends now, with a reason, once; whoever holds one keeps it."""
+"""Stopping a coupon: its window ends now, with a reason, once; issued coupons stay valid."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -32,7 +32,7 @@ class WorkerPausedInATransaction(Fault):
 
     number = "F2a"
     title = "worker paused with locks and rows"
-    protection = "whoever waits, for a lock or a row, waits for a limited time"
+    protection = "every wait for a lock or a row is limited"
     control_shows = "waited for the paused worker"
     hold_seconds = (6.2, 6.6)
     most_shots = 8

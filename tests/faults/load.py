@@ -132,7 +132,7 @@ def _somebody_was_served(calls: Sequence[Call]) -> list[str]:
 
 
 def _more_than_there_is_room_for(runner: Runner, servers: Servers, asked: argparse.Namespace) -> Trial:
-    """Whoever comes on top is told so, and soon."""
+    """Requests beyond the limit are refused, and soon."""
     run = _new_run(runner, servers, asked)
     product_id = ProductFactory(stock=PLENTY).pk
     users = run.scene.users

@@ -276,7 +276,7 @@ class TestProcesses:
     def test_a_relay_killed_after_the_acknowledgement_and_before_its_mark_costs_a_repeat(self) -> None:
         owe(1, 500)
         with another_session() as session, relay(batch=50) as killed:
-            # Whoever wants to mark the second batch as sent waits.
+            # The dispatcher waits before it marks the second batch as sent.
             session.execute(
                 "SELECT FROM outbox_message WHERE event_id = ANY(%s) FOR UPDATE",
                 [[f"{EVENT}:{number}" for number in range(51, 101)]],

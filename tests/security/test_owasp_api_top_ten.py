@@ -175,7 +175,7 @@ class TestApi3BrokenObjectPropertyLevelAuthorization:
 class TestApi4UnrestrictedResourceConsumption:
     """Every body, list, page and wait has an end; how often somebody may write: test_rate_limits.py."""
 
-    def test_pages_are_short_whoever_asks(self, alice: User) -> None:
+    def test_pages_are_short_for_staff_too(self, alice: User) -> None:
         lists = [
             path
             for path, item in schema()["paths"].items()
