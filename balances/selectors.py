@@ -146,7 +146,7 @@ def of_order(order_id: int) -> Q:
 
 def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     """The entries with `reason` and `adjusted_by` (a user name): what staff gave for an adjustment, else None."""
-    deed = (
+    staff_action = (
         StaffAction.objects.order_by()
         .filter(subject_type=User._meta.label_lower, subject_id=Cast(OuterRef("user_id"), CharField()))
         .annotate(entry_id=Cast(KeyTextTransform(LEDGER_ENTRY, "after"), BigIntegerField()))
@@ -154,7 +154,7 @@ def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     )
 
     def told(name: str) -> Case:
-        return Case(When(type=EntryType.ADJUSTMENT, then=Subquery(deed.values(name)[:1])))
+        return Case(When(type=EntryType.ADJUSTMENT, then=Subquery(staff_action.values(name)[:1])))
 
     return entries.annotate(reason=told("reason"), adjusted_by=told("actor__username"))
 

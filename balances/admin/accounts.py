@@ -154,7 +154,7 @@ class AccountAdmin(Accounts, Exported):
         return [path("<int:user_id>/adjust-balance/", adjust, name="balances_user_adjust"), *super().get_urls()]
 
     def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
-        """Below the form: the latest money and deeds, and where to go from here."""
+        """Below the form: the latest money and actions, and where to go from here."""
         shown = {
             "tools": self._tools(request, row.pk),
             "actions": actions_on(self.opts.label_lower, row.pk)[:ON_THE_PAGE],

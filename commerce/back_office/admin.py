@@ -27,7 +27,7 @@ from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, second_factor
 from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
-from commerce.staff_pages.deeds import changes_of
+from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import KeptForever, ReadOnly
 
@@ -87,7 +87,7 @@ class ActorFilter(DropdownFilter):
 
 
 class ActionFilter(DropdownFilter):
-    """One kind of deed."""
+    """One kind of action."""
 
     title = _("action")
     parameter_name = "action"

@@ -29,7 +29,7 @@ from unfold.views import ChangeList
 from commerce.audit.record import Staff, actions_on, record
 from commerce.core.errors import ChangedMeanwhile, DomainError
 from commerce.core.visible_text import validate_visible
-from commerce.staff_pages.deeds import newest_change
+from commerce.staff_pages.audit_display import newest_change
 from commerce.staff_pages.filters import unreadable_values
 from commerce.staff_pages.paging import CappedPaginator
 

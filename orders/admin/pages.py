@@ -166,7 +166,7 @@ class OrderAdmin(Exported, ReadOnly):
         ]
 
     def cancel_one(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """The question before one order is taken back, and the deed.
+        """The question before one order is taken back, and the action.
 
         Raises PermissionDenied, SuspiciousOperation, Http404.
         """

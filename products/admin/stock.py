@@ -63,7 +63,7 @@ class StockPages(KeptForever):
         ]
 
     def adjust_stock(self, request: HttpRequest, product_id: int) -> HttpResponse:
-        """The question, or the deed where its form was sent."""
+        """The question, or the action where its form was sent."""
         if not self.has_adjust_permission(request):
             raise PermissionDenied
         product: Product | None = self.get_object(request, str(product_id))

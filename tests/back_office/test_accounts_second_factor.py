@@ -155,13 +155,13 @@ class TestSettingItUp:
     def test_is_written_down_without_its_key(self) -> None:
         staff = Staff()
         staff.post(self.PAGE, code=code_of(self.shown(staff)))
-        deed = StaffAction.objects.get()
-        assert (deed.actor_id, deed.action, deed.subject_id) == (
+        entry = StaffAction.objects.get()
+        assert (entry.actor_id, entry.action, entry.subject_id) == (
             staff.user.pk,
             "Second factor set up",
             str(staff.user.pk),
         )
-        assert (deed.before, deed.after) == ({}, {})
+        assert (entry.before, entry.after) == ({}, {})
 
     def test_is_done_once(self) -> None:
         staff = Staff()
@@ -210,8 +210,8 @@ class TestTakingItOff:
         assert "Take off second factor" in [str(tool["title"]) for tool in page.context["tools"]]
         assert list(errors_of(boss.post("second_factor_take_off", clerk.pk, reason=" "))) == ["reason"]
         assert boss.post("second_factor_take_off", clerk.pk, reason="Lost the phone.").status_code == 302
-        deed = StaffAction.objects.get()
-        assert (deed.actor_id, deed.action, deed.subject_id, deed.reason) == (
+        entry = StaffAction.objects.get()
+        assert (entry.actor_id, entry.action, entry.subject_id, entry.reason) == (
             boss.user.pk,
             "Second factor taken off",
             str(clerk.pk),

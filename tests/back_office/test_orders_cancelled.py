@@ -173,7 +173,7 @@ class TestTheQuestion:
         assert clerk.get(MANY, ids="1000000007").status_code == 404
 
 
-class TestTheDeed:
+class TestTheCancelling:
     def test_gives_back_money_units_and_coupon_and_is_written_down(
         self, clerk: Staff, mina: User, pen: Product
     ) -> None:
