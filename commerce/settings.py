@@ -133,7 +133,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
-    "commerce.http.ending.LetGoMiddleware",
+    "commerce.http.ending.CloseConnectionsWhileStopping",
     "commerce.http.bodies.BodyMiddleware",
     # Here an API request is answered; what follows is for the back-office only.
     "commerce.http.api.ApiMiddleware",
@@ -343,7 +343,7 @@ OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
 """How long delivered messages are kept, with the log of their calls, before relay_outbox purges them; 0: for ever."""
 
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
-"""Where completed and cancelled orders are reported. Empty: nothing is reported, and nothing is owed."""
+"""Where completed and cancelled orders are reported. Empty: nothing is reported, and no message waits."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
 DATA_PLATFORM_DELIVERY = env.str("DATA_PLATFORM_DELIVERY", default="async")
 DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", default=3.0)

@@ -16,7 +16,7 @@ def is_ending() -> bool:
     return bool(file) and os.path.exists(file)  # noqa: PTH110  # asked for every answer; a Path costs ten times as much
 
 
-class LetGoMiddleware:
+class CloseConnectionsWhileStopping:
     """Ends every connection with its next answer, so that none is cut with a request on its way."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

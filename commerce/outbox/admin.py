@@ -1,4 +1,4 @@
-"""What the shop owes the world, in the back-office: to see what waits, how each call went, and to send again.
+"""The outbox in the back-office: to see what waits, how each call went, and to send again.
 
 Owns the pages; which messages may go again is `resend`'s to say.
 """

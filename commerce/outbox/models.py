@@ -1,4 +1,4 @@
-"""What the shop owes the world, and each call that told it."""
+"""The outbox: messages to be delivered, and the log of each call that delivered one."""
 
 from django.db import models
 from django.db.models import Q

@@ -1,4 +1,4 @@
-"""The products in the back-office: found, priced, named, switched off, taken along.
+"""The products in the back-office: found, priced, named, switched off, exported.
 
 Owns their list and their page; nothing here edits a stock.
 """

@@ -1,4 +1,4 @@
-"""The ledger in the back-office: found by account, order, day, type and amount; taken along; never written."""
+"""The ledger in the back-office: found by account, order, day, type and amount; exported; never written."""
 
 import csv
 import io
@@ -172,7 +172,7 @@ def test_nobody_writes_it() -> None:
 
 
 class TestExports:
-    """What the list shows, for those who may take it along, and written down."""
+    """What the list shows, with the right to export it, and recorded."""
 
     def lines(self, answer: Any) -> list[list[str]]:
         assert answer.status_code == 200

@@ -251,7 +251,7 @@ CASES: dict[str, Case] = {
         ),
     ),
     **{
-        f"{model} is taken along": Case(
+        f"{model} is exported": Case(
             lambda staff, shop, model=model: export(staff, model),  # type: ignore[misc]  # mypy knows no defaults here
             *("Exported", model.replace("_", ".")),
             after=("rows", "filter", "format"),

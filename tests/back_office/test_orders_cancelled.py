@@ -1,4 +1,4 @@
-"""Cancelling in the back-office: first the consequences and a reason, then once, also when two members of staff do it."""
+"""Cancelling in the back-office: first the consequences and a reason, then once, also when two of the staff do it."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack

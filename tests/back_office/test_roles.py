@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # V Viewer, S Support, M Merchandiser, F Finance, O Operator, B superuser. `None`: there is no such page.
 LISTS = {
-    #                             sees       adds  changes takes along
+    #                             sees       adds  changes exports
     "orders.order":             ("VSMFOB",   "",   "",     "FB"),
     "balances.user":            ("VSFOB",    "B",  "B",    "FB"),
     "balances.ledgerentry":     ("VSFOB",    "",   "",     "FB"),

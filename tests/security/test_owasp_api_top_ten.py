@@ -377,8 +377,8 @@ class TestApi10UnsafeConsumptionOfApis:
         partner.status, partner.body = 422, b"<script>alert(1)</script>"
         order_of(mallory, {pen: 1})
         Dispatcher("data-platform").drain()
-        owed = OutboxMessage.objects.get(destination="data-platform")
-        page = Staff(superuser=True).get("outbox_outboxmessage_change", owed.pk).content.decode()
+        message = OutboxMessage.objects.get(destination="data-platform")
+        page = Staff(superuser=True).get("outbox_outboxmessage_change", message.pk).content.decode()
         assert "&lt;script&gt;alert(1)" in page
         assert "<script>alert(1)" not in page
 

@@ -99,7 +99,7 @@ class _Caller:
     """One process's kept connections and the threads that use them.
 
     The calls run on threads of their own because not every wait of a call can be limited from inside: the look-up of
-    a name cannot. At the deadline the caller stops waiting, and the socket of the call is shut, so that its thread ends.
+    a name cannot. At the deadline the caller stops waiting, and the call's socket is shut, so that its thread ends.
     """
 
     def __init__(self) -> None:
