@@ -21,15 +21,10 @@ _REPEAT = _(
 )
 _LOG_IN = _("Get another access token, then send the request again.")
 _CHANGE = _("Sent again, the same request gets the same answer. Change the request, or what it acts on, first.")
-_ADVICE = {
-    "request_in_progress": _REPEAT,
-    "throttled": _REPEAT,
-    "not_authenticated": _LOG_IN,
-    "token_not_valid": _LOG_IN,
-    "internal_error": _(
-        "Send the same request again later, with the same Idempotency-Key. Tell us its `requestId` if that fails too."
-    ),
-}
+_REPORT = _(
+    "Send the same request again later, with the same Idempotency-Key. Tell us its `requestId` if that fails too."
+)
+_MAY_PASS = {"request_in_progress", "throttled", "internal_error"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +42,18 @@ class Problem:
         return slug_of(self.code)
 
     @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.code in _MAY_PASS or self.status == HTTPStatus.SERVICE_UNAVAILABLE
+
+    @property
     def advice(self) -> str | Promise:
         """What a client does about it."""
-        usual = _REPEAT if self.status == HTTPStatus.SERVICE_UNAVAILABLE else _CHANGE
-        return _ADVICE.get(self.code, usual)
+        if self.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _REPORT
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return _LOG_IN
+        return _REPEAT if self.may_pass else _CHANGE
 
 
 def catalogue() -> list[Problem]:
