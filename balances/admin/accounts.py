@@ -187,7 +187,7 @@ class AccountAdmin(Accounts, Exported):
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         if isinstance(form, AdminPasswordChangeForm):
-            return ""  # which `log_change` takes for what it is: a new password, and nothing else to tell
+            return ""  # which `log_change` takes for what it is: a new password, and no other change
         return super().construct_change_message(request, form, formsets, add)
 
     # The wallet --------------------------------------------------------------------------------------------------

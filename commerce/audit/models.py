@@ -47,7 +47,7 @@ class StaffAction(models.Model):
         return f"{self.action}: {self.subject_type} {self.subject_id}".rstrip()
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """The action in the reader's language."""
         return gettext(self.action)
 

@@ -103,15 +103,15 @@ class ActionFilter(DropdownFilter):
 class StaffActionAdmin(ReadOnly):
     """Who did what, when and why."""
 
-    list_display = ("at", "actor", "told", "subject", "what_changed", "reason")
+    list_display = ("at", "actor", "in_words", "subject", "what_changed", "reason")
     list_filter = (("acted_at", DayRangeFilter), ActorFilter, ActionFilter)
     list_select_related = ("actor",)
     sortable_by = ("at",)
     search_fields = ("actor__username", "subject_id")
     search_help_text = _("The name of a staff member or of a customer, or the number of a row.")
     ordering = ("-acted_at",)
-    fields = ("at", "actor", "told", "subject", "what_changed", "reason")
-    readonly_fields = ("at", "told", "subject", "what_changed")
+    fields = ("at", "actor", "in_words", "subject", "what_changed", "reason")
+    readonly_fields = ("at", "in_words", "subject", "what_changed")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[StaffAction]", search_term: str
@@ -133,8 +133,8 @@ class StaffActionAdmin(ReadOnly):
         return f"{timezone.localtime(action.acted_at):%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description=_("action"))
-    def told(self, action: StaffAction) -> str:
-        return action.told
+    def in_words(self, action: StaffAction) -> str:
+        return action.in_words
 
     @admin.display(description=_("row"))
     def subject(self, action: StaffAction) -> str:

@@ -78,7 +78,7 @@ UNFOLD: dict[str, Any] = {
     # `/` is nothing of ours, so there is no site to view.
     "SITE_URL": None,
     "SITE_SYMBOL": "storefront",
-    # A browser that is told of no icon asks for /favicon.ico, which is nothing of ours.
+    # Without an icon in the page a browser asks for /favicon.ico, which does not exist.
     "SITE_FAVICONS": [{"rel": "icon", "href": "data:,", "type": "image/x-icon"}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,

@@ -1,6 +1,6 @@
 """How often somebody may do something: counters in Redis that all processes share.
 
-Owns the arithmetic and what happens without Redis; never knows who is counted, nor how a refusal is told.
+Owns the arithmetic and what happens without Redis; never knows who is counted, nor how a refusal is answered.
 """
 
 import threading
@@ -184,7 +184,7 @@ class _Tabs:
         self._tabs: dict[str, _Tab] = {}
 
     def use(self, counter: Counter) -> tuple[float, int | None]:
-        """Seconds to wait and None, or the uses that Redis must be told of together with this one."""
+        """Seconds to wait and None, or the uses that must be counted in Redis together with this one."""
         now, limit = time.monotonic(), counter.limit
         with self._guard:
             tab = self._tabs.get(counter.key)

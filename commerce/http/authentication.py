@@ -33,7 +33,7 @@ MOST_VERIFIED = 20_000
 
 @dataclass(frozen=True)
 class Caller:
-    """The account behind a valid access token: as the token tells it, and as the database does where it says staff."""
+    """The account behind a valid access token: as the token says, and for staff as the database says."""
 
     id: int
     is_staff: bool

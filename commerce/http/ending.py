@@ -1,4 +1,4 @@
-"""What a web process that is about to end tells its clients: come back, on another connection.
+"""`Connection: close` on the answers of a web process that is about to end.
 
 Owns the sign that it will end, a file; never ends anything.
 """

@@ -1,4 +1,4 @@
-"""`/problems`: a page for each problem that the shop tells, which its `type` leads to.
+"""`/problems`: a page for each kind of problem, to which its `type` leads.
 
 Owns the catalogue and its pages. What a problem means is the docstring of its exception, or stands in `problems`.
 """
@@ -64,7 +64,7 @@ def catalogue() -> list[Problem]:
     }
     for kind in _all_kinds(DomainError):
         if "code" in vars(kind):
-            # Some codes are told for several reasons.
+            # Some codes have several causes.
             known = problems.get(kind.code)
             meaning = " ".join((kind.__doc__ or "").split())
             meanings = (*(known.meanings if known else ()), _(meaning))

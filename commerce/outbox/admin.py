@@ -110,7 +110,7 @@ class AnswerFilter(DropdownFilter):
 
 
 class DeliveryRows(ReadOnlyRows):
-    """The calls that told this message, the newest first."""
+    """The calls that delivered this message or tried to, the newest first."""
 
     model = DeliveryAttempt
     hide_title = True

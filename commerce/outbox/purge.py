@@ -57,7 +57,7 @@ def purge_outbox(
 ) -> Purged:
     """Delete what was sent more than `older_than_hours` before `now`, with the log of its calls.
 
-    In batches, each committed by itself; `on_batch` is told how many messages each had, and `stopping` is asked
+    In batches, each committed by itself; `on_batch` gets how many messages each had, and `stopping` is asked
     between them. Raises django.db.Error where the database fails; the batches before are gone then.
     """
     before = now - timedelta(hours=older_than_hours)

@@ -181,7 +181,7 @@ class KeptForever(Page):
         self._write_down(request, obj, ADDED, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        # Django's page for another's password gives a sentence; it has nothing else to tell.
+        # Django's page for another's password gives a sentence; it shows nothing else.
         self._write_down(request, obj, CHANGED if isinstance(message, Mapping) else PASSWORD_CHANGED, message)
 
     def _write_down(self, request: HttpRequest, row: Model, action: str, message: Any) -> None:
@@ -263,7 +263,7 @@ class ThroughServices(KeptForever, _WithoutTransaction):
 
 
 def _shown(value: Any) -> Any:
-    """Rows by name, as a colleague would tell them."""
+    """Rows by name."""
     if isinstance(value, Model):
         return str(value)
     if isinstance(value, QuerySet | list):

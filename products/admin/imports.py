@@ -74,7 +74,7 @@ class ImportForm(ReasonForm):
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A line as its page tells it: label and colour, then name, old and new value of each field."""
+    """A line as its page shows it: label and colour, then name, old and new value of each field."""
 
     line: ImportLine
     label: Any

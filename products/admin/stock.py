@@ -42,7 +42,7 @@ class AdjustStockForm(OnceForm, ReasonForm):
         return delta
 
     def refuse(self, refusal: DomainError) -> None:
-        """Tell it where it belongs."""
+        """Show the refusal beside its field."""
         if isinstance(refusal, OutOfStock):
             self.add_error("delta", _("Only %(stock)s are there.") % {"stock": f"{refusal.shortages[0].available:,}"})
         else:
@@ -88,12 +88,12 @@ class StockPages(KeptForever):
         delta, reason = form.cleaned_data["delta"], form.cleaned_data["reason"]
         by = Staff(staff_id(request), reason)
         sentence = _("The stock of %(product)s is %(stock)s now (%(delta)s).")
-        told = form.try_once(
+        done = form.try_once(
             lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
             lambda stock: str(sentence % {"product": product.name, "stock": f"{stock:,}", "delta": f"{delta:+,}"}),
             staff_id=by.id,
             path=request.path,
         )
-        if told:
-            self.message_user(request, told, messages.SUCCESS)
-        return bool(told)
+        if done:
+            self.message_user(request, done, messages.SUCCESS)
+        return bool(done)

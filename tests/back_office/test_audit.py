@@ -302,7 +302,7 @@ def test_the_page_of_the_row_tells_its_history(boss: Staff, shop: BusyShop, name
     history = boss.get(f"{case.subject.replace('.', '_')}_history", written.subject_id)
     page = history.content.decode()
     assert boss.user.username in page
-    assert written.told in page
+    assert written.in_words in page
     assert written.reason in page
 
 

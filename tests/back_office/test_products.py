@@ -132,7 +132,7 @@ class TestItsPage:
     def test_tells_who_changed_what(self, clerk: Staff, pen: Product) -> None:
         clerk.post(CHANGE, pen.pk, **{**form_of(clerk, CHANGE, pen.pk), "price": 3_500})
         [action] = clerk.get(CHANGE, pen.pk).context["actions"]
-        assert (action.actor, action.told, action.changes) == (clerk.user, "Changed", [("price", 3_000, 3_500)])
+        assert (action.actor, action.in_words, action.changes) == (clerk.user, "Changed", [("price", 3_000, 3_500)])
 
     def test_tells_the_last_twenty_movements_with_who_and_why(self, clerk: Staff, pen: Product) -> None:
         for number in range(20):

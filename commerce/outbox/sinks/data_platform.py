@@ -38,7 +38,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 # A platform that answers these works; all other failures say that the next message would fare no better.
 _ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
 
-# A partner's malformed headers are told by the outcome; urllib3 would add a traceback for each.
+# A partner's malformed headers show in the outcome; urllib3 would add a traceback for each.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
@@ -233,7 +233,7 @@ def _shut_after(seconds: float) -> Iterator[_Watch]:
 
 
 class _WatchedConnection(HTTPConnection):
-    """Tells the watch of the running call which socket the call waits on."""
+    """Says which socket a running call waits on."""
 
     def _new_conn(self) -> socket.socket:
         # Before a TLS handshake, which may drip as well.
