@@ -29,7 +29,7 @@ from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
-from commerce.staff_pages.pages import KeptForever, ReadOnly
+from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
 
 MOST_NAMED = 200
 """Whose name begins with what was typed; more of them are nobody in particular."""
@@ -47,7 +47,7 @@ admin.site.unregister(TOTPDevice)
 
 
 @admin.register(Group)
-class StaffGroupAdmin(KeptForever, GroupAdmin):
+class StaffGroupAdmin(NoDeleteAdmin, GroupAdmin):
     """What the members of a group may do: for superusers to say, or others would give it to themselves."""
 
     list_display = ("name", "meaning", "members")

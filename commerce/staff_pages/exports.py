@@ -24,7 +24,7 @@ from openpyxl.cell import WriteOnlyCell
 
 from commerce.audit.record import Staff, record
 from commerce.staff_pages.formulas import harmless
-from commerce.staff_pages.pages import KeptForever, forgeries_refused, staff_id
+from commerce.staff_pages.pages import NoDeleteAdmin, forgeries_refused, staff_id
 
 EXPORTED = gettext_noop("Exported")
 MOST_ROWS = {"csv": 200_000, "xlsx": 50_000}
@@ -46,7 +46,7 @@ class Column:
     value: Callable[[Any], Any]
 
 
-class Exported(KeptForever):
+class Exported(NoDeleteAdmin):
     """A list that can be exported, with the right `export_<model>`."""
 
     change_list_template = "admin/exported_change_list.html"

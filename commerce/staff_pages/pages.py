@@ -78,7 +78,7 @@ class LongList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class KeptForever(Page):
+class NoDeleteAdmin(Page):
     """Rows are switched off, cancelled or corrected, never deleted."""
 
     paginator = CappedPaginator
@@ -177,7 +177,7 @@ class KeptForever(Page):
         return {"before": before, "after": {name: _shown(form.cleaned_data[name]) for name in names}}
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Django calls this in the transaction of its own forms; those of `ThroughServices` record it themselves."""
+        """Django calls this in the transaction of its own forms; those of `ServiceAdmin` record it themselves."""
         self._write_down(request, obj, ADDED, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
@@ -200,7 +200,7 @@ class KeptForever(Page):
             raise SuspiciousOperation("A box stands for no row.") from error
 
 
-class ReadOnly(KeptForever):
+class ReadOnly(NoDeleteAdmin):
     """History: it can be viewed and nothing else."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -235,7 +235,7 @@ class _WithoutTransaction(DjangoPage):
         )
 
 
-class ThroughServices(KeptForever, _WithoutTransaction):
+class ServiceAdmin(NoDeleteAdmin, _WithoutTransaction):
     """`save_model` hands the object to a service, which takes its own locks, opens its own transaction and records it.
 
     Django would wrap the whole page into one transaction, and locks taken inside a transaction are released before

@@ -17,7 +17,7 @@ from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.forms import ReasonForm
-from commerce.staff_pages.pages import KeptForever, staff_id
+from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
 from products import services
 from products.errors import OutOfStock
 from products.models import Product
@@ -49,7 +49,7 @@ class AdjustStockForm(OnceForm, ReasonForm):
             super().refuse(refusal)
 
 
-class StockPages(KeptForever):
+class StockPages(NoDeleteAdmin):
     """Adds the page to that of the product."""
 
     def has_adjust_permission(self, request: HttpRequest) -> bool:
