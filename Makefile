@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-weather test-edge test-fuzz test-browser bench bench-quick check fmt messages
+.PHONY: help install run test test-kafka test-faults test-outages test-edge test-fuzz test-browser bench bench-quick check fmt messages
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -32,8 +32,8 @@ test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (J
 test-faults: $(INSTALLED) ## Break everything on purpose, with controls (ARGS="--short", "--fault F1 --seeds 20": docs/faults.md)
 	$(PYTHON_BIN) -m tests.faults $(ARGS)
 
-test-weather: $(INSTALLED) ## Steady orders while broker, data platform, dispatcher and consumer are away in turn (ARGS="--minutes 4")
-	$(PYTHON_BIN) -m tests.faults.weather $(ARGS)
+test-outages: $(INSTALLED) ## Steady orders while broker, data platform, dispatcher and consumer are away in turn (ARGS="--minutes 4")
+	$(PYTHON_BIN) -m tests.faults.outages $(ARGS)
 
 test-edge: $(INSTALLED) ## A thousand buyers at one instant, too many connections, a soak (ARGS="--soak-minutes 0")
 	$(PYTHON_BIN) -m tests.faults.edge $(ARGS)

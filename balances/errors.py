@@ -79,7 +79,7 @@ class OwnWallet(Forbidden):
 
 
 class InvalidCredentials(Unauthenticated):
-    """The name and the password do not belong together, or the account is closed. Which of them is not told."""
+    """The name and the password do not belong together, or the account is closed. Which of them is not said."""
 
     code = "not_authenticated"
     title = _("Not authenticated")

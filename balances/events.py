@@ -1,4 +1,4 @@
-"""How a ledger entry is told to the outside."""
+"""The event of a ledger entry."""
 
 from typing import Any
 

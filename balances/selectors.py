@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 CACHED_BALANCE_SECONDS = 3600
 _OPEN_ACCOUNTS = GroupRead('SELECT id, balance FROM "user" WHERE id = ANY(%s) AND is_active')
 LEDGER_ENTRY = "ledger entry"
-"""Under which name the record of an adjustment tells the number of its ledger entry."""
+"""Under which name the record of an adjustment has the number of its ledger entry."""
 
 # Two writers may reach Redis in the other order than they committed; only the later ledger entry stays.
 KEEP_NEWER = """
@@ -146,17 +146,17 @@ def of_order(order_id: int) -> Q:
 
 def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     """The entries with `reason` and `adjusted_by` (a user name): what staff gave for an adjustment, else None."""
-    deed = (
+    staff_action = (
         StaffAction.objects.order_by()
         .filter(subject_type=User._meta.label_lower, subject_id=Cast(OuterRef("user_id"), CharField()))
         .annotate(entry_id=Cast(KeyTextTransform(LEDGER_ENTRY, "after"), BigIntegerField()))
         .filter(entry_id=OuterRef("pk"))
     )
 
-    def told(name: str) -> Case:
-        return Case(When(type=EntryType.ADJUSTMENT, then=Subquery(deed.values(name)[:1])))
+    def of_adjustment(name: str) -> Case:
+        return Case(When(type=EntryType.ADJUSTMENT, then=Subquery(staff_action.values(name)[:1])))
 
-    return entries.annotate(reason=told("reason"), adjusted_by=told("actor__username"))
+    return entries.annotate(reason=of_adjustment("reason"), adjusted_by=of_adjustment("actor__username"))
 
 
 def remember_balances(entries: Iterable[Entry]) -> None:

@@ -133,7 +133,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "commerce.http.request_context.RequestContextMiddleware",
-    "commerce.http.ending.LetGoMiddleware",
+    "commerce.http.ending.CloseConnectionsWhileStopping",
     "commerce.http.bodies.BodyMiddleware",
     # Here an API request is answered; what follows is for the back-office only.
     "commerce.http.api.ApiMiddleware",
@@ -343,7 +343,7 @@ OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
 """How long delivered messages are kept, with the log of their calls, before relay_outbox purges them; 0: for ever."""
 
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
-"""Where completed and cancelled orders are reported. Empty: nothing is reported, and nothing is owed."""
+"""Where completed and cancelled orders are reported. Empty: nothing is reported, and no message waits."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
 DATA_PLATFORM_DELIVERY = env.str("DATA_PLATFORM_DELIVERY", default="async")
 DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", default=3.0)
@@ -389,7 +389,7 @@ WRITES_AT_ONCE = env.int("WRITES_AT_ONCE", default=40)
 COUPON_ISSUES_PER_SECOND = env.float("COUPON_ISSUES_PER_SECOND", default=10.0)
 COUPON_ISSUES_AT_ONCE = env.int("COUPON_ISSUES_AT_ONCE", default=20)
 LOGINS_PER_MINUTE = env.int("LOGINS_PER_MINUTE", default=60)
-"""Attempts from one client address, whoever they are for; refreshes of tokens are counted apart, by the same limit."""
+"""Attempts from one client address, for any account; refreshes of tokens are counted apart, by the same limit."""
 LOGIN_FAILURES_PER_MINUTE = env.int("LOGIN_FAILURES_PER_MINUTE", default=10)
 """Failed attempts for one name from one address; a success forgets them."""
 LOGIN_FAILURES_PER_HOUR = env.int("LOGIN_FAILURES_PER_HOUR", default=100)

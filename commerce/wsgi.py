@@ -1,6 +1,6 @@
 """What answers requests: Django, the back-office's static files beside it, and cached pages before both.
 
-A web process runs it in `commerce.rsgi`.
+A web process runs it in `commerce.asgi`.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How an issued coupon is told to the outside."""
+"""The event of an issued coupon."""
 
 from commerce.outbox.publish import Event
 from coupons.models import UserCoupon

@@ -77,7 +77,7 @@ def save_coupon(coupon: Coupon, *, by: Staff, seen: Mapping[str, object] | None 
 
 
 def stop_coupon(*, coupon_id: int, by: Staff, once: Once) -> Coupon:
-    """End a running window now. Whoever holds one keeps it; nobody else gets one.
+    """End a running window now. Issued coupons stay valid; no more are issued.
 
     Raises CouponNotFound, CouponNotRunning, LockTimeout.
     """

@@ -1,4 +1,4 @@
-"""How an order is told to the outside: the same shape in the API, in Kafka and to the data platform."""
+"""The events of an order: the same shape in the API, in Kafka and to the data platform."""
 
 from datetime import datetime
 from typing import Any

@@ -42,7 +42,7 @@ def order_for(order_id: int, *, owner_id: int | None) -> Order:
 
 
 def for_staff(orders: "QuerySet[Order]") -> "QuerySet[Order]":
-    """The orders with all that a line about each of them tells: customer, coupon, items."""
+    """The orders with all that a line about each of them shows: customer, coupon, items."""
     return orders.select_related("user", "user_coupon__coupon").prefetch_related("items")
 
 

@@ -51,7 +51,7 @@ class OrderItemSerializer(serializers.Serializer[Any]):
 
 
 class OrderSerializer(serializers.Serializer[Order]):
-    """The fields are declared for the schema; the values are those that events tell too."""
+    """The fields are declared for the schema; the values are those of events too."""
 
     id = serializers.IntegerField()
     userId = serializers.IntegerField()

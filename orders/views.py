@@ -103,7 +103,7 @@ class UserOrderViewSet(ApiViewSet):
 
 
 def _canceller(request: Request, order_id: int, body: Mapping[str, Any]) -> tuple[int | None, Staff | None]:
-    """Whose order may be cancelled (None: anybody's), and the member of staff whose deed it is, if it is one.
+    """Whose order may be cancelled (None: anybody's), and the member of staff whose action it is, if it is one.
 
     Raises PermissionDenied, ValidationError.
     """

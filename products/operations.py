@@ -130,7 +130,7 @@ def add_product(transaction: Transaction, product: Product, *, opening_stock: in
 
 
 def lock_waiting_lines(import_id: int, numbers: Sequence[int]) -> list[ImportLine]:
-    """Those of the lines that are not imported yet; whoever else wants to import them waits, and finds them done."""
+    """Those of the lines that are not imported yet; another import of the same lines waits, and finds them done."""
     lines = ImportLine.objects.select_for_update(no_key=True).order_by("number")
     return list(lines.filter(product_import_id=import_id, number__in=numbers, outcome=LineOutcome.WAITING))
 

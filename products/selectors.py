@@ -108,7 +108,7 @@ def shortage(*, most: int) -> Shortage:
 
 
 def movements() -> "QuerySet[StockMovement]":
-    """Every movement, with the name of whoever made it as `actor_name`; None where the shop itself did."""
+    """Every movement, with the user name of its author as `actor_name`; None where the shop itself made it."""
     actor = get_user_model()._default_manager.filter(pk=OuterRef("actor_id"))
     return StockMovement.objects.annotate(actor_name=Subquery(actor.values("username")))
 

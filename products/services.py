@@ -23,8 +23,8 @@ from products.selectors import PRODUCT_LIST
 STOCK_ADJUSTED = gettext_noop("Stock adjusted")
 CHANGED = gettext_noop("Changed")
 
-TOLD = ("name", "description", "price", "is_active")
-EDITABLE = (*TOLD, "updated_at")
+AUDITED = ("name", "description", "price", "is_active")
+EDITABLE = (*AUDITED, "updated_at")
 LINES_AT_ONCE = 50
 """So that nobody who buys one of the products waits long for its lock."""
 
@@ -79,7 +79,7 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
     """
     with locked_transaction() as transaction:
         stored = operations.save_product(product, fields=EDITABLE, seen=seen or {})
-        before, after = ({name: getattr(row, name) for name in TOLD} for row in (stored, product))
+        before, after = ({name: getattr(row, name) for name in AUDITED} for row in (stored, product))
         if before != after:
             record(by, CHANGED, product, before=before, after=after)
         transaction.on_committed(PRODUCT_LIST.renew)

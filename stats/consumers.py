@@ -48,8 +48,8 @@ class InlineSink:
 
 
 class Progress:
-    """How fast a consumer goes and how far it is behind, told every few seconds: to the log while it has work, and to
-    Prometheus always.
+    """How fast a consumer goes and how far it is behind, reported every few seconds: to the log while it has work, and
+    always to Prometheus.
     """
 
     def __init__(self, source: KafkaSource, *, group: str, every_seconds: float = REPORT_SECONDS) -> None:
@@ -63,14 +63,14 @@ class Progress:
     def went_through(self, messages: int) -> None:
         self._messages += messages
 
-    def tell(self) -> None:
-        """Tell, if it is time."""
+    def report(self) -> None:
+        """Report, if it is time."""
         elapsed_seconds = time.monotonic() - self._since
         if elapsed_seconds < self._every_seconds:
             return
         rate = self._messages / elapsed_seconds
         lags = {(each.topic, each.partition): each.lag for each in self._source.lag()}
-        # Partitions that went to another consumer are told as 0, so that a sum over all consumers is right.
+        # Partitions that went to another consumer are reported as 0, so that a sum over all consumers is right.
         for (topic, partition), lag in (dict.fromkeys(self._places, 0) | lags).items():
             metrics.STATS_LAG.labels(topic, partition).set(lag)
         metrics.STATS_RATE.labels(self._group).set(rate)
@@ -96,7 +96,7 @@ def consume_orders(source: KafkaSource, *, stopping: Event, progress: Progress |
             if progress:
                 progress.went_through(len(received))
         if progress:
-            progress.tell()
+            progress.report()
 
 
 def count(received: Sequence[Received]) -> Counted:
@@ -124,7 +124,7 @@ def _counted(received: Sequence[Received], stopping: Event, progress: Progress |
             logger.warning("The batch could not be counted, next try in %.1f s: %s", wait_seconds, error)
             connection.close()
             if progress:
-                progress.tell()
+                progress.report()
             if stopping.wait(wait_seconds):
                 return False
             wait_seconds = min(wait_seconds * 2, _LONGEST_RETRY_SECONDS)

@@ -55,7 +55,7 @@ def read_order_event(payload: bytes) -> OrderEvent:
         full_id = event_id(kind, order_id, occurred_at)
         if event["id"] not in (full_id, short_event_id(kind, order_id)):
             raise ValueError(f"{event['id']!r} is not the event of order {order_id}")
-        # As it stands there: the order's time is told in the shop's zone, whatever zone this process has.
+        # As it stands there: the order's time is in the shop's zone, whatever zone this process has.
         return OrderEvent(event["id"], created_at.date(), units, order_id, full_id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableEvent(f"Not an order event: {type(error).__name__}: {error}") from error

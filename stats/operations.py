@@ -29,7 +29,7 @@ COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 # Sorted, so that two consumers with the same events wait for each other and never in a circle.
 RECORD_EVENTS = """
     INSERT INTO processed_event (event_id)
-    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS told (event_id text, other_id text)
+    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, other_id text)
     WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = other_id OFFSET 0)
     ORDER BY event_id
     ON CONFLICT DO NOTHING
@@ -49,11 +49,11 @@ _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 
 # A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
 KNOWN_FACTS = f"""
-    SELECT full_id FROM jsonb_to_recordset(%s::jsonb) AS told (full_id text, order_id bigint)
+    SELECT full_id FROM jsonb_to_recordset(%s::jsonb) AS received (full_id text, order_id bigint)
     JOIN "order" ON id = order_id AND (full_id = {_COMPLETED} OR full_id = {_CANCELLED})
 """  # noqa: S608  # our own text
 
-# Foreign keys are checked at COMMIT otherwise, when it is too late to tell who broke one.
+# Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
 CHECK_AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
 
 _LONGEST_REASON = 1_000
@@ -146,8 +146,8 @@ def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
     """The names of events whose order, or whose cancellation, this database does not have."""
     if not events:
         return []
-    told = [{"full_id": event.full_id, "order_id": event.order_id} for event in events.values()]
-    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(told)])}
+    rows = [{"full_id": event.full_id, "order_id": event.order_id} for event in events.values()]
+    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
     return [name for name, event in events.items() if event.full_id not in known]
 
 
@@ -161,8 +161,8 @@ def count_orders(events: Sequence[OrderEvent]) -> int:
         return 0
     by_id = {event.event_id: event for event in events}
     sql.execute(COUNT_WITH_OTHERS, [COUNTING])
-    told = [{"event_id": event.event_id, "other_id": event.other_id} for event in by_id.values()]
-    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [_as_json(told)])]
+    rows = [{"event_id": event.event_id, "other_id": event.other_id} for event in by_id.values()]
+    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [_as_json(rows)])]
     units: dict[tuple[date, int], int] = defaultdict(int)
     for event_id in new_ids:
         event = by_id[event_id]

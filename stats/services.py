@@ -136,7 +136,7 @@ def backfill_product_stats(
     """Set the statistics of the days from `from_date` to `to_date`, both inclusive, to what the orders say.
 
     Each day is one transaction of its own, so an interrupted run has finished some days and touched no other, and the
-    next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` is told what was found on
+    next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` gets what was found on
     each day when it is done; nothing of it is kept, however many days there are.
 
     Raises ValueError where the last day lies before the first, and django.db.Error where a day fails.

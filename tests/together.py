@@ -91,7 +91,7 @@ def another_session() -> Iterator["psycopg.Connection[Any]"]:
 
 @contextmanager
 def row_held(table: str, row_id: int) -> Iterator[None]:
-    """Whoever wants to change this row waits until the end of the block."""
+    """Other transactions that change this row wait until the end of the block."""
     with another_session() as session:
         session.execute(f'SELECT FROM "{table}" WHERE id = %s FOR UPDATE', [row_id])
         yield
@@ -99,7 +99,7 @@ def row_held(table: str, row_id: int) -> Iterator[None]:
 
 @contextmanager
 def lock_held(key: str) -> Iterator[None]:
-    """Whoever wants this lock waits, as for another process."""
+    """Requests for this lock wait, as for another process."""
     redis.locks.client.set(key, "another process", px=60_000)
     try:
         yield
@@ -109,7 +109,7 @@ def lock_held(key: str) -> Iterator[None]:
 
 @contextmanager
 def turn_held(key: str) -> Iterator[None]:
-    """Whoever wants this lock waits for another thread of this process."""
+    """Requests for this lock wait, as for another thread of this process."""
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:

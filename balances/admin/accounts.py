@@ -114,7 +114,7 @@ class AccountAdmin(Accounts, Exported):
     # Who may do what ---------------------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """Accounts of staff are for superusers: whoever could change one could log in as its owner."""
+        """Accounts of staff are for superusers: the right to change one is enough to log in as its owner."""
         if obj is not None and (obj.is_staff or obj.is_superuser) and not request.user.is_superuser:
             return False
         return super().has_change_permission(request, obj)
@@ -154,7 +154,7 @@ class AccountAdmin(Accounts, Exported):
         return [path("<int:user_id>/adjust-balance/", adjust, name="balances_user_adjust"), *super().get_urls()]
 
     def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
-        """Below the form: the latest money and deeds, and where to go from here."""
+        """Below the form: the latest money and actions, and where to go from here."""
         shown = {
             "tools": self._tools(request, row.pk),
             "actions": actions_on(self.opts.label_lower, row.pk)[:ON_THE_PAGE],
@@ -165,7 +165,7 @@ class AccountAdmin(Accounts, Exported):
         return shown
 
     def _tools(self, request: HttpRequest, user_id: int) -> list[dict[str, Any]]:
-        """Where to go from here, as far as whoever looks may go."""
+        """Links to related pages that the user may open."""
         tools = []
         if self.has_adjust_permission(request) and user_id != staff_id(request):
             link = reverse("admin:balances_user_adjust", args=[user_id])
@@ -187,7 +187,7 @@ class AccountAdmin(Accounts, Exported):
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         if isinstance(form, AdminPasswordChangeForm):
-            return ""  # which `log_change` takes for what it is: a new password, and nothing else to tell
+            return ""  # which `log_change` takes for what it is: a new password, and no other change
         return super().construct_change_message(request, form, formsets, add)
 
     # The wallet --------------------------------------------------------------------------------------------------

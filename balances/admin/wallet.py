@@ -60,7 +60,7 @@ class AdjustBalanceForm(OnceForm, ReasonForm):
             self.refuse(BalanceLimitExceeded(balance=customer.balance, limit=settings.BALANCE_LIMIT_WON))
 
     def refuse(self, refusal: DomainError) -> None:
-        """Tell it where it belongs, in the words of whoever sits in front of the form."""
+        """Show the refusal beside its field, in words that fit the form."""
         if isinstance(refusal, InsufficientBalance):
             sentence = _("The wallet holds %(balance)s, and no balance goes below zero.")
             self.add_error("amount_won", sentence % {"balance": won(refusal.balance)})

@@ -1,4 +1,4 @@
-"""What the database itself refuses about money, whoever asks."""
+"""What the constraints of the database refuse about money."""
 
 from typing import Any
 

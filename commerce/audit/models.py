@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class StaffAction(models.Model):
-    """One deed of one member of staff, written in the transaction of its effect.
+    """What one member of staff has done, written in the transaction of its effect.
 
     Written once: the database refuses UPDATE and DELETE (a trigger).
     """
@@ -47,7 +47,7 @@ class StaffAction(models.Model):
         return f"{self.action}: {self.subject_type} {self.subject_id}".rstrip()
 
     @property
-    def told(self) -> str:
+    def in_words(self) -> str:
         """The action in the reader's language."""
         return gettext(self.action)
 

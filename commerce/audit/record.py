@@ -1,6 +1,6 @@
 """Writing down what a member of staff does, in the transaction that does it.
 
-Owns the one INSERT. A deed without its record, or a record without its deed, cannot be.
+Owns the one INSERT. An action without its record, or a record without its action, cannot be.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from commerce.core.transaction import NewRows, Transaction
 
 @dataclass(frozen=True)
 class Staff:
-    """Whoever acts, by the number of the account, and what they gave as reason."""
+    """A member of staff who acts: the number of the account, and the reason given."""
 
     id: int
     reason: str = ""
@@ -44,7 +44,7 @@ def record(
 ) -> StaffAction:
     """Write down that `by` did `action` (English, marked with `gettext_noop`) to `subject`, a row or a whole table.
 
-    Of `before` and `after` only what differs is kept. Must be called inside the transaction of the deed; raises
+    Of `before` and `after` only what differs is kept. Must be called inside the transaction of the action; raises
     TransactionManagementError outside of any.
     """
     if not transaction.get_connection().in_atomic_block:

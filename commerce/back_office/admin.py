@@ -27,9 +27,9 @@ from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, second_factor
 from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
-from commerce.staff_pages.deeds import changes_of
+from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
-from commerce.staff_pages.pages import KeptForever, ReadOnly
+from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
 
 MOST_NAMED = 200
 """Whose name begins with what was typed; more of them are nobody in particular."""
@@ -42,12 +42,12 @@ admin.site.password_change = partial(own_password.page, admin.site)  # type: ign
 admin.site.extra_urls = second_factor.urls  # type: ignore[attr-defined]  # the theme looks for it
 
 admin.site.unregister(Group)
-# Its page would show the key, and give a second factor to whoever may not have it.
+# Its page would show the key, and could give a second factor to an account that may not have one.
 admin.site.unregister(TOTPDevice)
 
 
 @admin.register(Group)
-class StaffGroupAdmin(KeptForever, GroupAdmin):
+class StaffGroupAdmin(NoDeleteAdmin, GroupAdmin):
     """What the members of a group may do: for superusers to say, or others would give it to themselves."""
 
     list_display = ("name", "meaning", "members")
@@ -87,7 +87,7 @@ class ActorFilter(DropdownFilter):
 
 
 class ActionFilter(DropdownFilter):
-    """One kind of deed."""
+    """One kind of action."""
 
     title = _("action")
     parameter_name = "action"
@@ -103,15 +103,15 @@ class ActionFilter(DropdownFilter):
 class StaffActionAdmin(ReadOnly):
     """Who did what, when and why."""
 
-    list_display = ("at", "actor", "told", "subject", "what_changed", "reason")
+    list_display = ("at", "actor", "in_words", "subject", "what_changed", "reason")
     list_filter = (("acted_at", DayRangeFilter), ActorFilter, ActionFilter)
     list_select_related = ("actor",)
     sortable_by = ("at",)
     search_fields = ("actor__username", "subject_id")
     search_help_text = _("The name of a staff member or of a customer, or the number of a row.")
     ordering = ("-acted_at",)
-    fields = ("at", "actor", "told", "subject", "what_changed", "reason")
-    readonly_fields = ("at", "told", "subject", "what_changed")
+    fields = ("at", "actor", "in_words", "subject", "what_changed", "reason")
+    readonly_fields = ("at", "in_words", "subject", "what_changed")
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[StaffAction]", search_term: str
@@ -133,8 +133,8 @@ class StaffActionAdmin(ReadOnly):
         return f"{timezone.localtime(action.acted_at):%Y-%m-%d %H:%M:%S}"
 
     @admin.display(description=_("action"))
-    def told(self, action: StaffAction) -> str:
-        return action.told
+    def in_words(self, action: StaffAction) -> str:
+        return action.in_words
 
     @admin.display(description=_("row"))
     def subject(self, action: StaffAction) -> str:

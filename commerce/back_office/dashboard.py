@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy
 from commerce.back_office import health
 from commerce.back_office.figures import MOST_DAYS, Period, days_before, periods, same_time_before
 from commerce.invariants.findings import newest_verdict
-from commerce.outbox.status import MOST_COUNTED, Owed, owed
+from commerce.outbox.status import MOST_COUNTED, Backlog, backlogs
 from coupons.selectors import open_coupons, used_counts
 from orders.selectors import Sales, sales_by_day, sales_until
 from products.rules import LOW_STOCK_UNITS
@@ -48,7 +48,7 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the page, for whoever may see one of these models."""
+    """A part of the page, shown with the right to view one of these models."""
 
     models: tuple[str, ...]
     content: Callable[[datetime], Content]
@@ -212,7 +212,7 @@ def _share(part: int, whole: int) -> int:
 class DestinationRow:
     """What one destination has not got, and where it is listed."""
 
-    owed: Owed
+    backlog: Backlog
     waiting: str
     waiting_for: str
     waiting_address: str
@@ -224,7 +224,7 @@ class DestinationRow:
 def _deliveries(now: datetime) -> Content:
     rows = [
         DestinationRow(
-            owed=each,
+            backlog=each,
             waiting=_counted(each.waiting),
             waiting_for=_age(each.waiting_since, now),
             waiting_address=address("outbox.outboxmessage", state="waiting", destination=each.destination),
@@ -232,7 +232,7 @@ def _deliveries(now: datetime) -> Content:
             parked_for=_age(each.parked_since, now),
             parked_address=address("outbox.outboxmessage", state="parked", destination=each.destination),
         )
-        for each in owed()
+        for each in backlogs()
     ]
     return {"rows": rows, "address": address("outbox.outboxmessage")}
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from commerce.http import health
 
 ANSWER_SECONDS = 0.5
-"""Whoever has not answered by then is shown as away."""
+"""A part that has not answered by then is shown as away."""
 
 # All at once, so that three that are away cost as much as one. One that hangs for longer than it may keeps its thread,
 # not the page; were all threads taken, the question would wait for one, and be given up in time as well.

@@ -1,4 +1,4 @@
-"""Whoever is logged in gives themselves another password.
+"""Changing one's own password.
 
 Owns that it is written down, in the transaction that does it; the form is the library's.
 """

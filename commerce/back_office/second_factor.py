@@ -108,7 +108,7 @@ def _set_up(request: HttpRequest, code: str) -> str:
     number = whole_number(code, most=10**device.digits - 1)
     if number is None or not asked.verify(number, device.tolerance):
         raise ValidationError(_("This is not the code that the app shows now."), code="wrong_code")
-    # The code is spent: whoever looked over the shoulder cannot log in with it.
+    # The code is used up: it cannot be used for another login.
     device.last_t = asked.t()
     with transaction.atomic():
         owner = get_user_model().objects.select_for_update(no_key=True).get(pk=staff_id(request))

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 def _may(*rights: str) -> Callable[[HttpRequest], bool]:
-    """Whether whoever looks at the menu has one of the rights."""
+    """Whether the user of the menu has one of the rights."""
     return lambda request: any(request.user.has_perm(right) for right in rights)
 
 
@@ -78,7 +78,7 @@ UNFOLD: dict[str, Any] = {
     # `/` is nothing of ours, so there is no site to view.
     "SITE_URL": None,
     "SITE_SYMBOL": "storefront",
-    # A browser that is told of no icon asks for /favicon.ico, which is nothing of ours.
+    # Without an icon in the page a browser asks for /favicon.ico, which does not exist.
     "SITE_FAVICONS": [{"rel": "icon", "href": "data:,", "type": "image/x-icon"}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,

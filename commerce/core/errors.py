@@ -22,7 +22,7 @@ class DomainError(Exception):
 
     @property
     def detail(self) -> str | Promise:
-        """One sentence for a person, in the language of whoever reads it."""
+        """One sentence for a person, in the language of the request."""
         return ""
 
     @property

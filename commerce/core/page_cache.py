@@ -81,7 +81,7 @@ class PageCache:
     def renew(self) -> None:
         """Make every stored page stale, in all processes by the time this returns.
 
-        Raises RedisAway when Redis cannot be told; pages then live out their time.
+        Raises RedisAway when Redis cannot be reached; pages then stay until they expire.
         """
         generation = uuid.uuid4().hex
         cache.call(lambda client: client.set(self._generation_key, generation))

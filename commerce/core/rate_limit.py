@@ -1,6 +1,6 @@
 """How often somebody may do something: counters in Redis that all processes share.
 
-Owns the arithmetic and what happens without Redis; never knows who is counted, nor how a refusal is told.
+Owns the arithmetic and what happens without Redis; never knows who is counted, nor how a refusal is answered.
 """
 
 import threading
@@ -88,24 +88,24 @@ def take(*counters: Counter) -> float:
 
 
 def take_often(counter: Counter) -> float:
-    """`take` for the hot path: whoever comes now and then costs Redis nothing.
+    """`take` for the hot path: a caller that comes rarely costs no Redis call.
 
     In return somebody in a great hurry may get up to `UNASKED` uses too many, from each process.
     """
     if counter.limit.per_second <= 0:
         return 0.0
-    wait, unreported = _tabs.use(counter)
+    wait, unreported = _local_quota.use(counter)
     if unreported is None:
         return wait
     wait = _take((counter,), [unreported])
     if wait:
-        _tabs.refuse(counter, wait)
+        _local_quota.refuse(counter, wait)
     return wait
 
 
 def forgive(pair: Counter, name: Counter) -> None:
     """Forget everything that was taken of `pair`, and give back one use of `name`."""
-    _alone.forgive(pair, name)
+    _local_counters.forgive(pair, name)
     try:
         redis.cache.run_script(FORGIVE, [pair.key, name.key], [name.limit.interval_us if name.limit.per_second else 0])
     except redis.RedisAway:
@@ -115,8 +115,8 @@ def forgive(pair: Counter, name: Counter) -> None:
 
 def forget_everything() -> None:
     """Start afresh in this process: for tests."""
-    _tabs.clear()
-    _alone.clear()
+    _local_quota.clear()
+    _local_counters.clear()
 
 
 def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> float:
@@ -126,11 +126,11 @@ def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> float:
     try:
         wait_us = int(redis.cache.run_script(TAKE, [counter.key for counter in counters], arguments))
     except redis.RedisAway:
-        wait_us = _alone.take(counters, unreported)
+        wait_us = _local_counters.take(counters, unreported)
     return max(0, wait_us) / 1_000_000
 
 
-class _Alone:
+class _LocalCounters:
     """The same arithmetic in this process, for as long as Redis is away."""
 
     def __init__(self) -> None:
@@ -167,8 +167,8 @@ class _Alone:
 
 
 @dataclass(slots=True)
-class _Tab:
-    """What this process remembers of somebody until they have rested."""
+class _Use:
+    """The uses of one counter in this process, until it is rested."""
 
     rested_at: float
     unasked: int = 0
@@ -176,41 +176,41 @@ class _Tab:
     refused_until: float = 0.0
 
 
-class _Tabs:
-    """The first gate: lets the quiet through and turns the refused away, both without asking Redis."""
+class _LocalQuota:
+    """Counts in this process, so that a caller that comes rarely, or was refused just now, costs no call to Redis."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
-        self._tabs: dict[str, _Tab] = {}
+        self._uses: dict[str, _Use] = {}
 
     def use(self, counter: Counter) -> tuple[float, int | None]:
-        """Seconds to wait and None, or the uses that Redis must be told of together with this one."""
+        """Seconds to wait and None, or the uses that must be counted in Redis together with this one."""
         now, limit = time.monotonic(), counter.limit
         with self._guard:
-            tab = self._tabs.get(counter.key)
-            if tab is None or tab.rested_at <= now:
-                if len(self._tabs) > _MOST_KNOWN:
-                    _forget(self._tabs, lambda known: known.rested_at <= now)
-                tab = self._tabs[counter.key] = _Tab(now)
-            tab.rested_at = now + limit.rest_seconds
-            if tab.refused_until > now:
-                return tab.refused_until - now, None
-            if tab.unasked < min(UNASKED, limit.at_once - 1):
-                tab.unasked += 1
-                tab.unreported += 1
+            use = self._uses.get(counter.key)
+            if use is None or use.rested_at <= now:
+                if len(self._uses) > _MOST_KNOWN:
+                    _forget(self._uses, lambda known: known.rested_at <= now)
+                use = self._uses[counter.key] = _Use(now)
+            use.rested_at = now + limit.rest_seconds
+            if use.refused_until > now:
+                return use.refused_until - now, None
+            if use.unasked < min(UNASKED, limit.at_once - 1):
+                use.unasked += 1
+                use.unreported += 1
                 return 0.0, None
-            unreported, tab.unreported = tab.unreported, 0
+            unreported, use.unreported = use.unreported, 0
             return 0.0, unreported
 
     def refuse(self, counter: Counter, wait_seconds: float) -> None:
         with self._guard:
-            tab = self._tabs.get(counter.key)
-            if tab is not None:
-                tab.refused_until = time.monotonic() + wait_seconds
+            use = self._uses.get(counter.key)
+            if use is not None:
+                use.refused_until = time.monotonic() + wait_seconds
 
     def clear(self) -> None:
         with self._guard:
-            self._tabs.clear()
+            self._uses.clear()
 
 
 def _forget(known: dict[str, T], is_over: Callable[[T], bool]) -> None:
@@ -225,5 +225,5 @@ def _now_us() -> int:
     return time.monotonic_ns() // 1_000
 
 
-_alone = _Alone()
-_tabs = _Tabs()
+_local_counters = _LocalCounters()
+_local_quota = _LocalQuota()

@@ -39,7 +39,7 @@ def continue_ids(table_models: Sequence[type[models.Model]]) -> None:
 
 
 def tidy(table_models: Sequence[type[models.Model]]) -> Iterator[str]:
-    """Do at once what autovacuum would come to do while somebody measures; tells each table before its turn.
+    """Do at once what autovacuum would come to do while somebody measures; reports each table before its turn.
 
     Not inside a transaction.
     """

@@ -51,7 +51,7 @@ USE_COUPONS = """
 def write_large_shop(*, orders: int, now: datetime, on_progress: Callable[[int], object]) -> datetime:
     """Write a shop that has taken `orders` orders in the year that ends at `now`; return when it opened.
 
-    `on_progress` is told how many more of them have been written.
+    `on_progress` gets how many more of them have been written.
     """
     assortment, calendar = Assortment(orders), Calendar(DAYS, now)
     # Checked with every statement, and not all of them at COMMIT, for which the database would remember every row.

@@ -50,13 +50,13 @@ def load_demo() -> Outcome:
 def load_large_demo(*, orders: int, on_progress: Callable[[int], object] = lambda orders: None) -> Outcome:
     """Insert a shop with a year of `orders` orders (1 or more), as `load_demo` does its week.
 
-    `on_progress` is told how many more of them have been written. `tidy_tables` is worth its time afterwards.
+    `on_progress` gets how many more of them have been written. `tidy_tables` is worth its time afterwards.
     """
     return _load_once(lambda: large.write_large_shop(orders=orders, now=timezone.now(), on_progress=on_progress))
 
 
 def tidy_tables() -> Iterator[str]:
-    """Vacuum and analyze what the large demo has written; tells each table before its turn."""
+    """Vacuum and analyze what the large demo has written; reports each table before its turn."""
     return bulk.tidy(large.TABLES)
 
 

@@ -1,4 +1,4 @@
-"""What the large demo shop told the world of its last days, as rows of the outbox and of the log of its calls.
+"""The events of the large demo shop's last days, as rows of the outbox and of the log of its calls.
 
 Owns what became of each message: all have arrived, a few of them not at the first attempt. Never writes.
 """
@@ -34,14 +34,14 @@ _FAILURES = (
 
 
 class OutboxRows:
-    """Numbers messages and calls in the order in which it is told of events."""
+    """Numbers messages and calls in the order in which events are added."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
         self._messages = 0
         self._calls = 0
 
-    def tell(self, event: Event, tables: Mapping[type[models.Model], list[tuple[Any, ...]]]) -> None:
+    def add(self, event: Event, tables: Mapping[type[models.Model], list[tuple[Any, ...]]]) -> None:
         """Add to `tables` a delivered message of `event` for each destination that is switched on."""
         payload = event.as_cloud_event().decode()
         for destination in destinations_of(event.type):

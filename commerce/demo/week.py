@@ -25,7 +25,7 @@ ORDERS_PER_DAY = 60
 CHARGE_STEP_WON = 10_000
 SEED = 2024
 
-# How many hold each coupon when the week begins. Nobody has the open FIXED one: its 100 units are for whoever tries.
+# How many hold each coupon when the week begins. Nobody has the open FIXED one: its 100 units are left to try.
 HOLDERS = {OPEN_PERCENT: 300, PASSED: 150, NEARLY_SOLD_OUT: 98}
 # The passed coupon runs out a day before the end, so it is used on the days that lie well before that.
 LAST_DAY_OF_USE = {OPEN_PERCENT: DAYS - 1, PASSED: DAYS - 3, NEARLY_SOLD_OUT: DAYS - 1}

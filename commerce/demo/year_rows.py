@@ -46,7 +46,7 @@ COLUMNS: Mapping[type[models.Model], Sequence[str]] = {
 """What the rows of each table hold; a table stands after those that it refers to."""
 
 TOLD_DAYS = 7
-"""As many as a shop keeps what it has delivered, unless it is told otherwise."""
+"""As long as a shop keeps delivered messages by default."""
 SUPPLY = "입고 / Supply"
 
 # Enum members would be looked up, and written, some millions of times.
@@ -137,7 +137,7 @@ class YearRows:
             user_coupon = UserCoupon(
                 id=issue.user_coupon_id, user_id=issue.user_id, coupon_id=issue.coupon_id, issued_at=at
             )
-            self._outbox.tell(coupon_issued(user_coupon), self.part.tables)
+            self._outbox.add(coupon_issued(user_coupon), self.part.tables)
 
     def _sell(self, sale: Sale, at: datetime) -> None:
         returned_at = self._calendar.at(*sale.returned) if sale.returned else None
@@ -157,7 +157,7 @@ class YearRows:
         if sale.user_coupon_id:
             self.part.coupon_uses[sale.user_coupon_id] = at
         if self._is_told:
-            self._outbox.tell(order_completed(self._order(sale, _COMPLETED, None)), self.part.tables)
+            self._outbox.add(order_completed(self._order(sale, _COMPLETED, None)), self.part.tables)
 
     def _take_back(self, entry: Return, at: datetime) -> None:
         sale = entry.sale
@@ -169,7 +169,7 @@ class YearRows:
         if sale.user_coupon_id:
             self.part.coupon_uses[sale.user_coupon_id] = None
         if self._is_told:
-            self._outbox.tell(order_cancelled(self._order(sale, _CANCELLED, at)), self.part.tables)
+            self._outbox.add(order_cancelled(self._order(sale, _CANCELLED, at)), self.part.tables)
 
     def _order(self, sale: Sale, status: str, cancelled_at: datetime | None) -> Order:
         """The order as it stood at the time of its event."""
@@ -231,7 +231,7 @@ class YearRows:
         self.part.tables[LedgerEntry].append(row)
         if self._is_told:
             entry = LedgerEntry(**dict(zip(COLUMNS[LedgerEntry], row, strict=True)))
-            self._outbox.tell(balance_changed(entry), self.part.tables)
+            self._outbox.add(balance_changed(entry), self.part.tables)
 
     def _count_sales(self, day: int) -> None:
         date = self._calendar.dates[day]

@@ -64,7 +64,7 @@ class Broker:
         self.child.start()
 
     def ready(self) -> bool:
-        """Whether the broker has told its address and listens there."""
+        """Whether the broker has written its address and listens there."""
         try:
             host, port = self._address_file.read_text().rsplit(":", 1)
         except (FileNotFoundError, ValueError):

@@ -125,7 +125,7 @@ class Child:
             raise self.failure(f"failed ({describe(self.exit_code)})")
 
     def failure(self, reason: str) -> ChildFailed:
-        """The error that tells what went wrong, with the end of the log."""
+        """The error that says what went wrong, with the end of the log."""
         return ChildFailed(self.name, reason, log_path=self.spec.log_path, log_tail=tail(self.spec.log_path))
 
     def stop(self) -> None:

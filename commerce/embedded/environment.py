@@ -24,7 +24,7 @@ _LOCK_PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class RunFile:
-    """What run.json tells.
+    """What run.json says.
 
     Attributes:
         environment: the variables with which every manage.py command works on the same stack. Secrets are among

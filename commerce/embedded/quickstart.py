@@ -245,7 +245,7 @@ class Quickstart:
                 self._run("statistics", self._statistics_command())
             self._run("dispatcher", manage("relay_outbox"))
             command = web_command(host=self._host, port=self._port, workers=self._workers)
-            # The web server has workers of its own to take along, so it is asked to end, not killed.
+            # The web server has workers that end with it, so it is asked to end, not killed.
             self._run("web", command, orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
             web = self._shop[-1].child
             is_up = False

@@ -26,7 +26,7 @@ Answers: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
 
 def is_back_office(path: str) -> bool:
-    """Whether a path is one of the back-office, or is told there that it does not exist."""
+    """Whether the back-office answers a path, if only with its own 404."""
     return path.startswith(_BACK_OFFICE)
 
 

@@ -1,7 +1,7 @@
 """Who is calling: the account a token names, and whose account it may act on.
 
 Owns making and reading tokens. Never asks the database who a customer is, which would cost every request a query;
-whoever claims to be staff is looked up each time.
+staff are looked up each time.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ MOST_VERIFIED = 20_000
 
 @dataclass(frozen=True)
 class Caller:
-    """The account behind a valid access token: as the token tells it, and as the database does where it says staff."""
+    """The account behind a valid access token: as the token says, and for staff as the database says."""
 
     id: int
     is_staff: bool

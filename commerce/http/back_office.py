@@ -25,7 +25,7 @@ UPLOADS_AT_ONCE = 2
 class Uploads(MiddlewareMixin):
     """A body larger than those of the API is read only for a page that takes files, and only for staff.
 
-    Before the forgery check, which reads the body of whoever comes to look for its token in it. An upload is read
+    Before the forgery check, which reads the body to look for its token. An upload is read
     while it holds one of the process's places, so few are read at one time.
     """
 

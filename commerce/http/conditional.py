@@ -1,6 +1,6 @@
 """Pages that are sent only when they changed.
 
-Owns `ETag` and `If-None-Match`; the bytes come from whoever has them.
+Owns `ETag` and `If-None-Match`; the bytes come from the caller.
 """
 
 import hashlib

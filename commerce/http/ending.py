@@ -1,4 +1,4 @@
-"""What a web process that is about to end tells its clients: come back, on another connection.
+"""`Connection: close` on the answers of a web process that is about to end.
 
 Owns the sign that it will end, a file; never ends anything.
 """
@@ -11,12 +11,12 @@ from django.http import HttpRequest, HttpResponse
 
 
 def is_ending() -> bool:
-    """Whether whoever started the process has asked it to end."""
+    """Whether the process has been asked to end."""
     file: str = settings.WEB_ENDING_FILE
     return bool(file) and os.path.exists(file)  # noqa: PTH110  # asked for every answer; a Path costs ten times as much
 
 
-class LetGoMiddleware:
+class CloseConnectionsWhileStopping:
     """Ends every connection with its next answer, so that none is cut with a request on its way."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:

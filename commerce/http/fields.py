@@ -24,7 +24,7 @@ LARGEST_ID_IN_A_PATH = 10**18 - 1
 """What eighteen digits hold: a route takes no more of them."""
 
 MOST_NAMED, LONGEST_NAME = 20, 100
-"""How many unknown names an answer tells, and how many characters of each."""
+"""How many unknown names an answer lists, and how many characters of each."""
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")

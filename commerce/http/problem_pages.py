@@ -1,4 +1,4 @@
-"""`/problems`: a page for each problem that the shop tells, which its `type` leads to.
+"""`/problems`: a page for each kind of problem, to which its `type` leads.
 
 Owns the catalogue and its pages. What a problem means is the docstring of its exception, or stands in `problems`.
 """
@@ -21,15 +21,10 @@ _REPEAT = _(
 )
 _LOG_IN = _("Get another access token, then send the request again.")
 _CHANGE = _("Sent again, the same request gets the same answer. Change the request, or what it acts on, first.")
-_ADVICE = {
-    "request_in_progress": _REPEAT,
-    "throttled": _REPEAT,
-    "not_authenticated": _LOG_IN,
-    "token_not_valid": _LOG_IN,
-    "internal_error": _(
-        "Send the same request again later, with the same Idempotency-Key. Tell us its `requestId` if that fails too."
-    ),
-}
+_REPORT = _(
+    "Send the same request again later, with the same Idempotency-Key. Tell us its `requestId` if that fails too."
+)
+_MAY_PASS = {"request_in_progress", "throttled", "internal_error"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +42,18 @@ class Problem:
         return slug_of(self.code)
 
     @property
+    def may_pass(self) -> bool:
+        """Whether the same request may succeed later."""
+        return self.code in _MAY_PASS or self.status == HTTPStatus.SERVICE_UNAVAILABLE
+
+    @property
     def advice(self) -> str | Promise:
         """What a client does about it."""
-        usual = _REPEAT if self.status == HTTPStatus.SERVICE_UNAVAILABLE else _CHANGE
-        return _ADVICE.get(self.code, usual)
+        if self.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            return _REPORT
+        if self.status == HTTPStatus.UNAUTHORIZED:
+            return _LOG_IN
+        return _REPEAT if self.may_pass else _CHANGE
 
 
 def catalogue() -> list[Problem]:
@@ -61,7 +64,7 @@ def catalogue() -> list[Problem]:
     }
     for kind in _all_kinds(DomainError):
         if "code" in vars(kind):
-            # Some codes are told for several reasons.
+            # Some codes have several causes.
             known = problems.get(kind.code)
             meaning = " ".join((kind.__doc__ or "").split())
             meanings = (*(known.meanings if known else ()), _(meaning))

@@ -41,7 +41,7 @@ STATUS_OF_KIND: tuple[tuple[type[errors.DomainError], int], ...] = (
 
 
 def status_of(kind: type[errors.DomainError]) -> int:
-    """The status that a kind of refusal is told with."""
+    """The HTTP status of a kind of refusal."""
     return next(int(status) for known, status in STATUS_OF_KIND if issubclass(kind, known))
 
 
@@ -57,7 +57,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 
 
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
-    """The problem that tells `error` to the caller, in the language of the request."""
+    """The problem document for `error`, in the language of the request."""
     body = _describe(error)
     body.update(instance=escape_uri_path(request.path), requestId=request_id())
     response = json_response(dump(body), status=body["status"], content_type=PROBLEM_JSON)
@@ -139,7 +139,7 @@ def _problem(
 
 
 def _noop(text: str) -> str:
-    """Marks text for the catalogue; it is translated when the problem is told."""
+    """Marks text for the catalogue; it is translated when the problem is rendered."""
     return text
 
 

@@ -184,7 +184,7 @@ def documented(
         known.append(CALLER_CODES)
     if acts_on_account:
         known.append({403: ["permission_denied"]})
-    # Whoever looks something up waits as well while a table is changed.
+    # Reads wait as well while a table is changed.
     extra: list[type[DomainError]] = [ServiceUnavailable, LockTimeout]
     if writes:
         extra += [IdempotencyKeyReused, RequestInProgress]

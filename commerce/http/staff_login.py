@@ -38,7 +38,7 @@ class CodeField(forms.CharField):
 
 
 class StaffLoginForm(AuthenticationForm):
-    """Raises Throttled, which `commerce.http.back_office.Refusals` tells in a page."""
+    """Raises Throttled, which `commerce.http.back_office.Refusals` shows as a page."""
 
     code = CodeField(required=False, help_text=_("Only if you have set up a second factor."))
 

@@ -1,4 +1,4 @@
-"""The answers already given, in the back-office: to see what a caller was told."""
+"""The answers already given, in the back-office: to see what a caller got."""
 
 from http import HTTPStatus
 from typing import Any

@@ -22,7 +22,7 @@ ONE_ANSWER_PER_KEY = "idempotency_key_one_per_caller"
 
 @dataclass(frozen=True)
 class Answer:
-    """What the caller was told, byte for byte."""
+    """The answer that the caller got, byte for byte."""
 
     status: int
     content_type: str
@@ -47,7 +47,7 @@ class Claim:
 
 
 class AlreadyAnswered(Exception):
-    """The request has been done already; this is what its caller was told."""
+    """The request has been done already; this was its answer."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer)

@@ -31,7 +31,7 @@ class OnceForm(forms.Form):
     """Whether `act_once` has found that the form had been sent before."""
 
     def act_once(self, use_case: Callable[[Once], T], sentence: Callable[[T], str], *, staff_id: int, path: str) -> str:
-        """Do it, and return the sentence about what came of it; whoever sends the form again gets that sentence.
+        """Do it, and return the sentence about what came of it; a form that is sent again gets that sentence.
 
         To be called once the form is valid; `path` is the page's. Raises what the use case raises, and
         IdempotencyKeyReused where the same page was sent with other values.

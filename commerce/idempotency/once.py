@@ -24,7 +24,7 @@ class Once:
     """How a use case happens once for its caller's key; `Once()` has no key, and the use case simply happens.
 
     Attributes:
-        answer: what the caller is told, once the write is committed.
+        answer: the answer for the caller, once the write is committed.
     """
 
     def __init__(
@@ -50,12 +50,12 @@ class Once:
         return (self.claim.lock,) if self.claim else ()
 
     def remember(self, transaction: Transaction, result: object) -> None:
-        """Keep the answer that tells `result`: the last step of a write."""
+        """Keep the answer made of `result`: the last step of a write."""
         if self.claim is not None and self._render is not None:
             self._keep(transaction, self.claim, self._render(result))
 
     def remember_refusal(self, transaction: Transaction, refusal: DomainError) -> None:
-        """Keep the answer that tells `refusal`, as the only effect of the write."""
+        """Keep the answer made of `refusal`, as the only effect of the write."""
         if self.claim is not None and self._render_refusal is not None:
             self._keep(transaction, self.claim, self._context.run(self._in_language, self._render_refusal, refusal))
 

@@ -40,7 +40,7 @@ def purge_keys(
 ) -> int:
     """Delete every answer given more than `IDEMPOTENCY_HOURS` before `now`, and return how many those were.
 
-    In batches, each a statement of its own; `on_batch` is told how many each had, and `stopping` is asked between
+    In batches, each a statement of its own; `on_batch` gets how many each had, and `stopping` is asked between
     them. Raises django.db.Error where the database fails; the batches before are gone then.
     """
     before = oldest_kept(now)
@@ -54,7 +54,7 @@ def purge_keys(
 def keep_purging(*, every_seconds: float, stopping: threading.Event, on_turn: Callable[[int], object]) -> None:
     """Purge now and every so many seconds until `stopping` is set; a batch in hand is finished.
 
-    `on_turn` is told how many answers went. A turn without the database is left out: nothing depends on it.
+    `on_turn` gets how many answers were deleted. A turn without the database is left out: nothing depends on it.
     """
     while not stopping.is_set():
         try:

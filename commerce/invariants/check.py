@@ -83,7 +83,7 @@ def altered_ledgers(
 ) -> Violation | None:
     """What breaks `LEDGER_UNALTERED`, asked account by account, so that memory does not grow with the shop.
 
-    `on_progress` is told how many more accounts have been looked at.
+    `on_progress` gets how many more accounts have been checked.
     """
     count = 0
     examples: list[str] = []

@@ -1,4 +1,4 @@
-"""What is told to the outside and counted from it, against the facts."""
+"""Events and the statistics counted from them, against the facts."""
 
 from commerce.invariants.rule import Invariant
 from commerce.outbox.publish import event_id_sql, short_event_id_sql

@@ -1,4 +1,4 @@
-"""Orders, their payments and refunds, and what their buyers were told."""
+"""Orders, their payments and refunds, and the answers that their buyers got."""
 
 from commerce.invariants.rule import Invariant
 

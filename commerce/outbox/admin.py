@@ -1,4 +1,4 @@
-"""What the shop owes the world, in the back-office: to see what waits, how each call went, and to send again.
+"""The outbox in the back-office: to see what waits, how each call went, and to send again.
 
 Owns the pages; which messages may go again is `resend`'s to say.
 """
@@ -110,7 +110,7 @@ class AnswerFilter(DropdownFilter):
 
 
 class DeliveryRows(ReadOnlyRows):
-    """The calls that told this message, the newest first."""
+    """The calls that delivered this message or tried to, the newest first."""
 
     model = DeliveryAttempt
     hide_title = True

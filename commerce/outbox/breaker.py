@@ -35,13 +35,13 @@ class Breaker:
         """How long no call is let through; 0.0: at least one is."""
         seconds = self._seconds_left()
         if not seconds and self._shown_open:
-            # Whoever asks is the only one to notice the end of a pause. There may be nothing to probe with for hours.
+            # The end of a pause is noticed only here. There may be nothing to probe with for hours.
             with self._guard:
                 self._show()
         return seconds
 
     def admit(self, calls: int) -> int:
-        """How many of `calls` may be made now. Whoever is given any makes them, and reports."""
+        """How many of `calls` may be made now. The caller makes them and reports their results."""
         with self._guard:
             if self._open_until is None:
                 return calls

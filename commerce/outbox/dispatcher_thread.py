@@ -35,7 +35,7 @@ class DispatcherThread(threading.Thread):
         self._stopping = threading.Event()
         self._turn_seconds = _FIRST_TURN_SECONDS
         # What an earlier process left behind is unknown: look once.
-        self._owing = True
+        self._may_wait = True
 
     def wake(self, *, failed: bool = False) -> None:
         """A message was committed; `failed`: a request has tried it already. Costs the caller a flag."""
@@ -69,13 +69,13 @@ class DispatcherThread(threading.Thread):
         """Drain once and return how long to wait for a wake; None: as long as it takes."""
         if self._failed_in_request.is_set():
             self._failed_in_request.clear()
-            self._owing = True
+            self._may_wait = True
         try:
             drained = self._dispatcher.drain(stopping=self._stopping.is_set)
             if drained.elsewhere:
                 return self._seconds_to_turn()
             self._turn_seconds = _FIRST_TURN_SECONDS
-            self._owing = self._owing or drained.failed > 0
+            self._may_wait = self._may_wait or drained.failed > 0
             return self._seconds_to_look()
         except DatabaseFailure as error:
             logger.warning("The outbox cannot be read, next try in %s s: %s", _RECOVERY_SECONDS, error)
@@ -99,10 +99,10 @@ class DispatcherThread(threading.Thread):
         if self._dispatcher.pause_seconds() > 0:
             # Something is due and was not tried, or has failed: go on as soon as that is allowed.
             return 0.0
-        if not self._owing:
+        if not self._may_wait:
             return self._poll_seconds
         next_attempt = self._dispatcher.seconds_to_next_attempt()
         if next_attempt is None:
-            self._owing = False
+            self._may_wait = False
             return self._poll_seconds
         return next_attempt if self._poll_seconds is None else min(next_attempt, self._poll_seconds)

@@ -1,4 +1,4 @@
-"""What the shop owes the world, and each call that told it."""
+"""The outbox: messages to be delivered, and the log of each call that delivered one."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,7 @@ from commerce.outbox.routes import DATA_PLATFORM
 
 
 class OutboxMessage(models.Model):
-    """One event for one destination, written in the transaction of the fact it tells.
+    """One event for one destination, written in the transaction of its fact.
 
     It waits until the destination acknowledged it (`sent_at`) or until staff must look at it (`parked_at`). `id` grows
     in commit order for one user, because a user's facts wait for each other; that is the order of delivery.
@@ -72,7 +72,7 @@ class DeliveryOutcome(models.TextChoices):
 
 
 class DeliveryAttempt(models.Model):
-    """One call that told a message to the data platform, written together with what became of the message.
+    """One call to the data platform with a message, written together with what became of the message.
 
     It goes when its message is purged.
     """

@@ -61,7 +61,7 @@ def short_event_id_sql(event_type: str, source_id: str) -> str:
 
 @dataclass(frozen=True)
 class Event:
-    """A committed fact, as CloudEvents 1.0 tells it."""
+    """A committed fact, as a CloudEvent 1.0."""
 
     type: str
     """The name in the contract, such as `order-completed`."""

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 HOUR_SECONDS = 3_600.0
 BATCH_SIZE = 1_000
 
-# One batch at a time in the whole shop: two at once could remove newer messages before older ones. Whoever waits,
+# One batch at a time in the whole shop: two at once could remove newer messages before older ones. The one that waits
 # waits for one batch.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox:purge', 0))"
 
@@ -57,7 +57,7 @@ def purge_outbox(
 ) -> Purged:
     """Delete what was sent more than `older_than_hours` before `now`, with the log of its calls.
 
-    In batches, each committed by itself; `on_batch` is told how many messages each had, and `stopping` is asked
+    In batches, each committed by itself; `on_batch` gets how many messages each had, and `stopping` is asked
     between them. Raises django.db.Error where the database fails; the batches before are gone then.
     """
     before = now - timedelta(hours=older_than_hours)

@@ -79,7 +79,7 @@ def retry_parked(
 ) -> int:
     """Let the dispatcher try parked messages afresh, and return how many; None stands for every one.
 
-    In batches, each in a statement of its own, and `on_batch` is told how many each had. What another process puts
+    In batches, each in a statement of its own, and `on_batch` gets how many each had. What another process puts
     back at the same moment is left to it.
     """
     last, count = 0, 0

@@ -1,4 +1,4 @@
-"""Reading what the shop told of its facts, and how each call went.
+"""Reading messages, and how each call went.
 
 Owns the words for where a message stands; never changes one.
 """
@@ -20,10 +20,10 @@ def state_of(message: OutboxMessage) -> str:
 
 
 def messages_of(event_ids: Collection[str]) -> "QuerySet[OutboxMessage]":
-    """Every message that tells one of these events, without its payload, in the order they were written."""
+    """Every message of one of these events, without its payload, in the order they were written."""
     return OutboxMessage.objects.filter(event_id__in=event_ids).defer("payload").order_by("id")
 
 
 def deliveries_of(message_ids: Collection[int]) -> "QuerySet[DeliveryAttempt]":
-    """The calls that told these messages, the newest first."""
+    """The calls that delivered these messages, or tried to, the newest first."""
     return DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("-id")

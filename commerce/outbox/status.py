@@ -1,4 +1,4 @@
-"""How much the shop owes to whom.
+"""How many messages wait, are parked and were sent, for each destination.
 
 Owns the counts; never changes a message.
 """
@@ -23,7 +23,7 @@ COUNTS = """
 MOST_COUNTED = 10_000
 
 # Looks at what waits or is parked, never at what was sent: each part is the front of an index that has nothing else.
-OWED = """
+BACKLOG = """
     SELECT asked.name, waiting.messages, waiting.since, parked.messages, parked.since
     FROM unnest(%(destinations)s::text[]) WITH ORDINALITY AS asked (name, place)
     CROSS JOIN LATERAL (
@@ -45,8 +45,8 @@ OWED = """
 
 
 @dataclass(frozen=True)
-class Owed:
-    """What one destination has not got: how many messages wait or are parked, and since when the first of each does.
+class Backlog:
+    """The messages that one destination has not received: how many wait or are parked, and since when.
 
     Nothing is counted beyond `MOST_COUNTED`, which then stands for that many or more. The times are None where there
     is no message.
@@ -85,11 +85,11 @@ def outbox_status() -> list[DestinationStatus]:
     ]
 
 
-def owed() -> list[Owed]:
+def backlogs() -> list[Backlog]:
     """Every destination that is switched on, and every other one that has a sink and has not got all. One query."""
-    rows = sql.fetch_all(OWED, {"destinations": list(known_destinations()), "limit": MOST_COUNTED})
+    rows = sql.fetch_all(BACKLOG, {"destinations": list(known_destinations()), "limit": MOST_COUNTED})
     found = [
-        Owed(name, is_switched_on(name), waiting, waiting_since, parked or 0, parked_since)
+        Backlog(name, is_switched_on(name), waiting, waiting_since, parked or 0, parked_since)
         for name, waiting, waiting_since, parked, parked_since in rows
     ]
     return [each for each in found if each.switched_on or each.waiting or each.parked]

@@ -24,11 +24,11 @@ from openpyxl.cell import WriteOnlyCell
 
 from commerce.audit.record import Staff, record
 from commerce.staff_pages.formulas import harmless
-from commerce.staff_pages.pages import KeptForever, forgeries_refused, staff_id
+from commerce.staff_pages.pages import NoDeleteAdmin, forgeries_refused, staff_id
 
 EXPORTED = gettext_noop("Exported")
 MOST_ROWS = {"csv": 200_000, "xlsx": 50_000}
-"""What a request can write within its time. Whoever needs more takes it in parts, a month at a time."""
+"""What a request can write within its time. A longer list is exported in parts, a month at a time."""
 ROWS_AT_ONCE = 5_000
 CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -46,8 +46,8 @@ class Column:
     value: Callable[[Any], Any]
 
 
-class Exported(KeptForever):
-    """A list that can be taken along, by whoever has the right `export_<model>`."""
+class Exported(NoDeleteAdmin):
+    """A list that can be exported, with the right `export_<model>`."""
 
     change_list_template = "admin/exported_change_list.html"
     export_columns: ClassVar[Sequence[Column]]

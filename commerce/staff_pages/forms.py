@@ -18,7 +18,7 @@ from unfold import widgets
 
 from commerce.core.errors import ChangedMeanwhile
 from commerce.core.visible_text import validate_visible
-from commerce.staff_pages.deeds import newest_change
+from commerce.staff_pages.audit_display import newest_change
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from unfold.views import ChangeList
 from commerce.audit.record import Staff, actions_on, record
 from commerce.core.errors import ChangedMeanwhile, DomainError
 from commerce.core.visible_text import validate_visible
-from commerce.staff_pages.deeds import newest_change
+from commerce.staff_pages.audit_display import newest_change
 from commerce.staff_pages.filters import unreadable_values
 from commerce.staff_pages.paging import CappedPaginator
 
@@ -78,7 +78,7 @@ class LongList(ChangeList):
             self.full_result_count = self.result_count
 
 
-class KeptForever(Page):
+class NoDeleteAdmin(Page):
     """Rows are switched off, cancelled or corrected, never deleted."""
 
     paginator = CappedPaginator
@@ -177,11 +177,11 @@ class KeptForever(Page):
         return {"before": before, "after": {name: _shown(form.cleaned_data[name]) for name in names}}
 
     def log_addition(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        """Django calls this in the transaction of its own forms; those of `ThroughServices` record it themselves."""
+        """Django calls this in the transaction of its own forms; those of `ServiceAdmin` record it themselves."""
         self._write_down(request, obj, ADDED, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        # Django's page for another's password gives a sentence; it has nothing else to tell.
+        # Django's page for another's password gives a sentence; it shows nothing else.
         self._write_down(request, obj, CHANGED if isinstance(message, Mapping) else PASSWORD_CHANGED, message)
 
     def _write_down(self, request: HttpRequest, row: Model, action: str, message: Any) -> None:
@@ -200,8 +200,8 @@ class KeptForever(Page):
             raise SuspiciousOperation("A box stands for no row.") from error
 
 
-class ReadOnly(KeptForever):
-    """History: whoever may see it may do no more than that."""
+class ReadOnly(NoDeleteAdmin):
+    """History: it can be viewed and nothing else."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -235,7 +235,7 @@ class _WithoutTransaction(DjangoPage):
         )
 
 
-class ThroughServices(KeptForever, _WithoutTransaction):
+class ServiceAdmin(NoDeleteAdmin, _WithoutTransaction):
     """`save_model` hands the object to a service, which takes its own locks, opens its own transaction and records it.
 
     Django would wrap the whole page into one transaction, and locks taken inside a transaction are released before
@@ -263,7 +263,7 @@ class ThroughServices(KeptForever, _WithoutTransaction):
 
 
 def _shown(value: Any) -> Any:
-    """Rows by name, as a colleague would tell them."""
+    """Rows by name."""
     if isinstance(value, Model):
         return str(value)
     if isinstance(value, QuerySet | list):

@@ -16,7 +16,7 @@ else:
     Pages = Paginator
 
 MOST_ROWS_COUNTED = 10_000
-"""A number that nobody pages to; whoever looks for an older row filters or searches."""
+"""Nobody pages further; an older row is found by a filter or a search."""
 
 
 class CappedPaginator(Pages):

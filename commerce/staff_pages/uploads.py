@@ -1,4 +1,4 @@
-"""What staff send as a table: CSV or XLSX, told apart by what is in the file, never by its name.
+"""What staff send as a table: CSV or XLSX, recognised by the content of the file, never by its name.
 
 Owns the reading, its bounds, and that no formula is taken for a value; never knows what the columns mean.
 """

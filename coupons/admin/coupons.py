@@ -24,7 +24,7 @@ from commerce.audit.record import Staff
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import Form
-from commerce.staff_pages.pages import LongList, ThroughServices, staff_id
+from commerce.staff_pages.pages import LongList, ServiceAdmin, staff_id
 from coupons import selectors, services
 from coupons.admin.forms import CouponForm, NewCouponForm, StopForm
 from coupons.admin.user_coupons import STATUS_COLOURS, status_name
@@ -96,7 +96,7 @@ def progress(done: int, of: int) -> str:
 
 
 @admin.register(Coupon)
-class CouponAdmin(Exported, ThroughServices):
+class CouponAdmin(Exported, ServiceAdmin):
     """Discounts with a limited number of units."""
 
     list_display = ("id", "name", "state", "discount", "issued", "used", "issue_starts_at", "issue_ends_at")

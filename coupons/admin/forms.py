@@ -88,7 +88,7 @@ class CouponForm(ConfirmedForm, OpenedForm):
             self._refuse("valid_until", _("A coupon issued at the end of the issue could never be used."))
 
     def questions(self) -> list[str]:
-        """A window that is over is told, when a time is set."""
+        """A window that is over is refused, when a time is set."""
         values = {name: getattr(self.instance, name) for name in TIMES}
         now = timezone.now()
         if not TIMES & set(self.changed_data) or values["issue_ends_at"] > now:

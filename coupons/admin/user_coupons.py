@@ -53,13 +53,13 @@ class StatusFilter(RadioFilter):
 class UserCouponAdmin(Exported, ReadOnly):
     """Who holds which coupon."""
 
-    list_display = ("id", "user", "coupon", "told_status", "issued_at", "expires_at", "used_at")
+    list_display = ("id", "user", "coupon", "shown_status", "issued_at", "expires_at", "used_at")
     list_filter = (("coupon", AutocompleteSelectFilter), StatusFilter, ("issued_at", DayRangeFilter))
     search_fields = ("user__username__iexact",)
     search_help_text = _("A user name.")
     ordering = ("-id",)
-    fields = ("user", "coupon", "told_status", "issued_at", "expires_at", "used_at")
-    readonly_fields = ("told_status",)
+    fields = ("user", "coupon", "shown_status", "issued_at", "expires_at", "used_at")
+    readonly_fields = ("shown_status",)
     export_columns = (
         Column(_("number"), lambda unit: unit.pk),
         Column(_("coupon number"), lambda unit: unit.coupon_id),
@@ -81,6 +81,6 @@ class UserCouponAdmin(Exported, ReadOnly):
         return rows.annotate(user_name=F("user__username"), coupon_name=F("coupon__name"))
 
     @admin.display(description=_("status"))
-    def told_status(self, unit: UserCoupon) -> str:
+    def shown_status(self, unit: UserCoupon) -> str:
         status = status_at(unit, timezone.now())
         return label(status_name(status), STATUS_COLOURS[status])

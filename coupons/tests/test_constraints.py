@@ -1,4 +1,4 @@
-"""What the database itself refuses about coupons, whoever asks."""
+"""What the constraints of the database refuse about coupons."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Orders in the back-office: found, told as they went, taken back, taken along. Nobody edits one."""
+"""Orders in the back-office: found, read with their history, cancelled, exported. Nobody edits one."""
 
 from orders.admin.pages import OrderAdmin
 

@@ -1,6 +1,6 @@
-"""The page that takes orders back: the question with its consequences, the reason, the deed, and how it went.
+"""The page that takes orders back: the question with its consequences, the reason, the action, and how it went.
 
-Owns the page, for one order and for many alike; the deed is the service's, order by order.
+Owns the page, for one order and for many alike; the action is the service's, order by order.
 """
 
 import copy
@@ -74,7 +74,7 @@ def ids_in(text: str) -> list[int]:
 
 
 def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *, back: str) -> HttpResponse:
-    """The question, or the deed where its form was sent. `back`: where to go from here. Raises Http404."""
+    """The question, or the action where its form was sent. `back`: where to go from here. Raises Http404."""
     orders = selectors.orders_to_cancel(order_ids)
     if not orders:
         raise Http404

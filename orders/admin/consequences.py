@@ -1,4 +1,4 @@
-"""What cancelling will do, told before it is done.
+"""What cancelling will do, shown before it is done.
 
 Owns the reckoning, from rows that others have read; never asks the database and never changes anything.
 """
@@ -56,7 +56,7 @@ class CouponBack:
 
 @dataclass(frozen=True)
 class Told:
-    """An event and the destinations that will be told of it."""
+    """An event and the destinations that will get it."""
 
     event_type: str
     destinations: Sequence[str]

@@ -139,7 +139,7 @@ class OrderAdmin(Exported, ReadOnly):
         return found.orders, False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """The list; whoever typed the number of an order and nothing else is led to it."""
+        """The list. A search for nothing but the number of an order opens that order."""
         number = searching.order_number(request.GET.get("q", "")) if [*request.GET] == ["q"] else None
         if number is not None and self.has_view_permission(request) and Order.objects.filter(pk=number).exists():
             return HttpResponseRedirect(reverse("admin:orders_order_change", args=[number]))
@@ -166,7 +166,7 @@ class OrderAdmin(Exported, ReadOnly):
         ]
 
     def cancel_one(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """The question before one order is taken back, and the deed.
+        """The question before one order is taken back, and the action.
 
         Raises PermissionDenied, SuspiciousOperation, Http404.
         """

@@ -170,7 +170,7 @@ def _delivery(attempt: DeliveryAttempt, message: OutboxMessage) -> Moment:
 
 def _action(action: StaffAction, may: May) -> Moment:
     address = _page("audit", "staffaction", action.pk) if may("audit.view_staffaction") else ""
-    title = _("%(action)s by %(actor)s") % {"action": action.told, "actor": action.actor.get_username()}
+    title = _("%(action)s by %(actor)s") % {"action": action.in_words, "actor": action.actor.get_username()}
     return Moment(action.acted_at, "badge", title, action.reason, address)
 
 

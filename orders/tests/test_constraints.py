@@ -1,4 +1,4 @@
-"""What the database itself refuses about orders, whoever asks."""
+"""What the constraints of the database refuse about orders."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The products in the back-office: found, priced, named, switched off, taken along.
+"""The products in the back-office: found, priced, named, switched off, exported.
 
 Owns their list and their page; nothing here edits a stock.
 """
@@ -19,7 +19,7 @@ from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import ConfirmedForm, Form, OpenedForm
-from commerce.staff_pages.pages import ThroughServices, staff_id
+from commerce.staff_pages.pages import ServiceAdmin, staff_id
 from products import selectors, services
 from products.admin.imports import ImportPages
 from products.admin.movements import COLOURS
@@ -87,7 +87,7 @@ class StockFilter(DropdownFilter):
 
 
 @admin.register(Product)
-class ProductAdmin(ImportPages, StockPages, Exported, ThroughServices):
+class ProductAdmin(ImportPages, StockPages, Exported, ServiceAdmin):
     """What the shop sells."""
 
     change_list_template = "admin/products/product/change_list.html"

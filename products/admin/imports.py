@@ -1,6 +1,6 @@
 """Products from a file: an empty one to fill in, what a filled one would do, line by line, and its good lines done.
 
-Owns the pages. Between them the file waits in the database, for the eyes of whoever sent it only.
+Owns the pages. Between them the file is kept in the database, visible only to its sender.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from commerce.core.text import normal
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import CONTENT_TYPES, write_csv, write_xlsx
 from commerce.staff_pages.forms import ReasonForm
-from commerce.staff_pages.pages import KeptForever, staff_id
+from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
 from commerce.staff_pages.uploads import UploadForm, UploadRefused, read_rows, takes_upload
 from products import selectors, services
-from products.admin.lines import COLUMNS, HEADINGS, Rights, planned, what_is_said
+from products.admin.lines import COLUMNS, HEADINGS, Rights, parsed_lines, planned
 from products.admin.prices import price_questions
 from products.models import ImportLine, LineOutcome, LinePlan, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
@@ -74,7 +74,7 @@ class ImportForm(ReasonForm):
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A line as its page tells it: label and colour, then name, old and new value of each field."""
+    """A line as its page shows it: label and colour, then name, old and new value of each field."""
 
     line: ImportLine
     label: Any
@@ -85,7 +85,7 @@ class ShownLine:
     """What is unusual about its price, as long as it waits."""
 
 
-class ImportPages(KeptForever):
+class ImportPages(NoDeleteAdmin):
     """Adds the pages to the list of products."""
 
     def has_import_permission(self, request: HttpRequest) -> bool:
@@ -106,7 +106,7 @@ class ImportPages(KeptForever):
         ]
 
     def empty_file(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """A file with the headings, in the language of whoever asks."""
+        """A file with the headings, in the language of the request."""
         self._require_import(request)
         if kind not in CONTENT_TYPES:
             raise Http404
@@ -217,9 +217,9 @@ def _rights(request: HttpRequest) -> Rights:
 
 
 def _planned_lines(content: bytes, rights: Rights) -> list[ImportLine]:
-    said = what_is_said(read_rows(content, COLUMNS))
-    products = selectors.products_by_id(line.product_id for line in said if line.product_id is not None)
-    return [planned(line, products, rights) for line in said]
+    lines = parsed_lines(read_rows(content, COLUMNS))
+    products = selectors.products_by_id(line.product_id for line in lines if line.product_id is not None)
+    return [planned(line, products, rights) for line in lines]
 
 
 def _chosen(product_import: ProductImport, shown: str) -> "QuerySet[ImportLine]":

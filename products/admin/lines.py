@@ -42,7 +42,7 @@ _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판�
 
 @dataclass(frozen=True)
 class Rights:
-    """What whoever sends the file may do."""
+    """What the sender of the file may do."""
 
     add: bool
     change: bool
@@ -50,7 +50,7 @@ class Rights:
 
 
 @dataclass
-class Said:
+class ParsedLine:
     """A line as it was read: only what it names is in `values`; `product_id` None is a new product."""
 
     number: int
@@ -64,9 +64,9 @@ class _Wrong(Exception):
     """A cell does not fit; its text is the sentence."""
 
 
-def what_is_said(rows: Sequence[UploadedRow]) -> list[Said]:
+def parsed_lines(rows: Sequence[UploadedRow]) -> list[ParsedLine]:
     """The rows by their meaning. A product that is in several of them is wrong in each."""
-    lines = [_said(row) for row in rows]
+    lines = [_parsed(row) for row in rows]
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     for line in lines:
         if line.product_id is not None:
@@ -81,37 +81,37 @@ def what_is_said(rows: Sequence[UploadedRow]) -> list[Said]:
     return lines
 
 
-def planned(said: Said, products: Mapping[int, Product], rights: Rights) -> ImportLine:
+def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights) -> ImportLine:
     """What the line would do. `products`: those that the file names and that exist."""
-    line = ImportLine(number=said.number, product_id=said.product_id, stock_change=said.stock_change)
-    product = products.get(said.product_id or 0)
-    if said.product_id is None:
-        line.plan, line.values = LinePlan.ADD, {"description": "", "is_active": True, **said.values}
-        wrong = _wrong_with_new(said, rights)
+    line = ImportLine(number=parsed.number, product_id=parsed.product_id, stock_change=parsed.stock_change)
+    product = products.get(parsed.product_id or 0)
+    if parsed.product_id is None:
+        line.plan, line.values = LinePlan.ADD, {"description": "", "is_active": True, **parsed.values}
+        wrong = _wrong_with_new(parsed, rights)
     elif product is None:
-        wrong = [_("There is no product %(product)d.") % {"product": said.product_id}]
+        wrong = [_("There is no product %(product)d.") % {"product": parsed.product_id}]
     else:
         seen = {name: getattr(product, name) for name in ("name", "description", "price", "is_active", "stock")}
         line.seen = seen
-        line.values = {name: value for name, value in said.values.items() if not _same(seen[name], value)}
+        line.values = {name: value for name, value in parsed.values.items() if not _same(seen[name], value)}
         line.plan = LinePlan.CHANGE if line.values or line.stock_change else LinePlan.NOTHING
         wrong = _wrong_with_change(line, product.stock, rights)
     # What is wrong with a cell says more than that there is no such product.
-    wrong = said.wrong or wrong
+    wrong = parsed.wrong or wrong
     if wrong:
         line.plan, line.told = LinePlan.WRONG, " ".join(wrong)
     return line
 
 
-def _wrong_with_new(said: Said, rights: Rights) -> list[str]:
+def _wrong_with_new(parsed: ParsedLine, rights: Rights) -> list[str]:
     wrong = []
     if not rights.add:
         wrong.append(_("You may not add products."))
-    if "name" not in said.values:
+    if "name" not in parsed.values:
         wrong.append(_("A new product needs a name."))
-    if "price" not in said.values:
+    if "price" not in parsed.values:
         wrong.append(_("A new product needs a price."))
-    if said.stock_change < 0:
+    if parsed.stock_change < 0:
         wrong.append(_("There is nothing to take away from a new product."))
     return wrong
 
@@ -134,23 +134,23 @@ def _same(old: Any, new: Any) -> bool:
     return bool(old == new or (isinstance(old, str) and old.replace("\r\n", "\n").strip() == new.replace("\r\n", "\n")))
 
 
-def _said(row: UploadedRow) -> Said:
-    said = Said(row.number, wrong=list(row.wrong))
+def _parsed(row: UploadedRow) -> ParsedLine:
+    parsed = ParsedLine(row.number, wrong=list(row.wrong))
     for name, text in row.cells.items():
         if not text:
             continue
         try:
             value = _READ[name](text)
         except _Wrong as wrong:
-            said.wrong.append(str(wrong))
+            parsed.wrong.append(str(wrong))
             continue
         if name == "id":
-            said.product_id = value
+            parsed.product_id = value
         elif name == "stock_change":
-            said.stock_change = value
+            parsed.stock_change = value
         else:
-            said.values[name] = value
-    return said
+            parsed.values[name] = value
+    return parsed
 
 
 def _id(text: str) -> int:

@@ -17,7 +17,7 @@ from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.forms import ReasonForm
-from commerce.staff_pages.pages import KeptForever, staff_id
+from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
 from products import services
 from products.errors import OutOfStock
 from products.models import Product
@@ -42,14 +42,14 @@ class AdjustStockForm(OnceForm, ReasonForm):
         return delta
 
     def refuse(self, refusal: DomainError) -> None:
-        """Tell it where it belongs."""
+        """Show the refusal beside its field."""
         if isinstance(refusal, OutOfStock):
             self.add_error("delta", _("Only %(stock)s are there.") % {"stock": f"{refusal.shortages[0].available:,}"})
         else:
             super().refuse(refusal)
 
 
-class StockPages(KeptForever):
+class StockPages(NoDeleteAdmin):
     """Adds the page to that of the product."""
 
     def has_adjust_permission(self, request: HttpRequest) -> bool:
@@ -63,7 +63,7 @@ class StockPages(KeptForever):
         ]
 
     def adjust_stock(self, request: HttpRequest, product_id: int) -> HttpResponse:
-        """The question, or the deed where its form was sent."""
+        """The question, or the action where its form was sent."""
         if not self.has_adjust_permission(request):
             raise PermissionDenied
         product: Product | None = self.get_object(request, str(product_id))
@@ -88,12 +88,12 @@ class StockPages(KeptForever):
         delta, reason = form.cleaned_data["delta"], form.cleaned_data["reason"]
         by = Staff(staff_id(request), reason)
         sentence = _("The stock of %(product)s is %(stock)s now (%(delta)s).")
-        told = form.try_once(
+        done = form.try_once(
             lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
             lambda stock: str(sentence % {"product": product.name, "stock": f"{stock:,}", "delta": f"{delta:+,}"}),
             staff_id=by.id,
             path=request.path,
         )
-        if told:
-            self.message_user(request, told, messages.SUCCESS)
-        return bool(told)
+        if done:
+            self.message_user(request, done, messages.SUCCESS)
+        return bool(done)

@@ -22,7 +22,7 @@ from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Replay, replay_dead_letter
 
 LETTERS_AT_ONCE = 500
-"""As many as a request can try within its time; the rest is told to go on with."""
+"""As many as a request can try within its time; the page says how many are left."""
 WAITING, REPLAYED = "waiting", "replayed"
 STATES = ((WAITING, _("waiting")), (REPLAYED, _("replayed")))
 

@@ -138,7 +138,7 @@ def take(made: KafkaSource, count: int) -> list[Received]:
 
 @contextmanager
 def no_new_connections() -> Iterator[None]:
-    """Whoever has no connection to the database gets none."""
+    """New connections to the database are refused."""
     port = connection.settings_dict["PORT"]
     connection.settings_dict["PORT"] = "1"
     try:

@@ -98,7 +98,7 @@ def test_a_repeat_counts_nothing(pen: Product) -> None:
 
 def test_without_the_record_of_events_a_repeat_counts_twice(pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        operations, "RECORD_EVENTS", "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS told (event_id text)"
+        operations, "RECORD_EVENTS", "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text)"
     )
     repeated(pen)
     assert units_counted() == {(pen.pk, "2026-03-02"): 11}
@@ -143,7 +143,7 @@ def test_units_that_cancel_out_leave_no_row(pen: Product) -> None:
     assert ProcessedEvent.objects.count() == 2
 
 
-def test_counting_waits_for_whoever_counts_the_same_event(pen: Product) -> None:
+def test_counting_waits_for_another_that_counts_the_same_event(pen: Product) -> None:
     events = [event(1, {pen: 2})]
     with (
         uncommitted(lambda: operations.count_orders(events)) as commit,

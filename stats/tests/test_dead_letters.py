@@ -247,7 +247,9 @@ class TestReplay:
         self, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
-            operations, "RECORD_EVENTS", "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS told (event_id text)"
+            operations,
+            "RECORD_EVENTS",
+            "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text)",
         )
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)

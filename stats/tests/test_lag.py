@@ -110,11 +110,11 @@ class TestProgress:
         send(*[b"event"] * 5)
         with source() as reading:
             progress = Progress(reading, group=group, every_seconds=0.0)
-            progress.tell()
+            progress.report()
             assert caplog.messages == []
             reading.settle(take(reading, 3))
             progress.went_through(3)
-            progress.tell()
+            progress.report()
             [behind] = reading.lag()
             assert (behind.committed, behind.end, behind.lag) == (3, 5, 2)
             assert self.gauge(behind) == 2
@@ -123,10 +123,10 @@ class TestProgress:
             )
             reading.settle(take(reading, 2))
             progress.went_through(2)
-            progress.tell()
+            progress.report()
             assert self.gauge(behind) == 0
             assert caplog.messages[1].endswith(", none waiting")
-            progress.tell()
+            progress.report()
             assert len(caplog.messages) == 2
             assert REGISTRY.get_sample_value("commerce_stats_messages_per_second", {"group": group}) == 0
 
@@ -135,7 +135,7 @@ class TestProgress:
         with source() as reading:
             progress = Progress(reading, group="early", every_seconds=3_600.0)
             progress.went_through(3)
-            progress.tell()
+            progress.report()
         assert caplog.messages == []
         assert REGISTRY.get_sample_value("commerce_stats_messages_per_second", {"group": "early"}) is None
 
@@ -144,12 +144,12 @@ class TestProgress:
         with source() as first:
             first.settle(take(first, 3))
             progress = Progress(first, group="leaving", every_seconds=0.0)
-            progress.tell()
+            progress.report()
             [behind] = first.lag()
             assert self.gauge(behind) == 2
             first._consumer.unsubscribe()
             wait_until(lambda: first.take(limit=1, wait_seconds=0.05) == [] and first.lag() == [], "the leave")
-            progress.tell()
+            progress.report()
             assert self.gauge(behind) == 0
 
     def test_the_process_serves_it_to_prometheus(self, user: User, pen: Product) -> None:

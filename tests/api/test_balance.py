@@ -156,9 +156,9 @@ def test_staff_charge_any_account(user: User) -> None:
     assert (answer.json["userId"], answer.json["balance"]) == (user.pk, 50_500)
     assert answer.json["transaction"]["type"] == "ADJUSTMENT"
     assert Shopper(clerk).post("/api/balance/charge", body, key="k").replayed
-    deed = StaffAction.objects.get()
-    assert (deed.actor, deed.action, deed.reason) == (clerk, "Balance credited", "Parcel  was late.")
-    assert deed.subject_id == str(user.pk)
+    entry = StaffAction.objects.get()
+    assert (entry.actor, entry.action, entry.reason) == (clerk, "Balance credited", "Parcel  was late.")
+    assert entry.subject_id == str(user.pk)
 
 
 @pytest.mark.parametrize("rights", [[], ["view_user"], ["cancel_order"]], ids=str)

@@ -147,8 +147,8 @@ def test_staff_cancel_any_order_and_the_customer_gets_the_money(user: User, pen:
     clerk = StaffFactory()
     answer = Shopper(clerk).post(f"/api/orders/{order.pk}/cancel", {"reason": "Broken."})
     assert answer.json["userId"] == user.pk
-    deed = StaffAction.objects.get()
-    assert (deed.actor, deed.action, deed.reason) == (clerk, "Cancelled and refunded", "Broken.")
+    entry = StaffAction.objects.get()
+    assert (entry.actor, entry.action, entry.reason) == (clerk, "Cancelled and refunded", "Broken.")
     user.refresh_from_db()
     clerk.refresh_from_db()
     assert (user.balance, clerk.balance) == (50_000, 0)

@@ -36,8 +36,9 @@ def test_the_list_leads_to_every_page() -> None:
 
 
 def test_only_a_problem_that_may_pass_is_to_be_sent_again() -> None:
-    repeat = {problem.code for problem in catalogue() if "Retry-After" in str(problem.advice)}
-    assert repeat == {"lock_timeout", "request_in_progress", "service_unavailable", "throttled"}
+    repeat = {"lock_timeout", "request_in_progress", "service_unavailable", "throttled"}
+    assert {problem.code for problem in catalogue() if "Retry-After" in str(problem.advice)} == repeat
+    assert {problem.code for problem in catalogue() if problem.may_pass} == repeat | {"internal_error"}
 
 
 def test_an_unknown_problem_is_not_found() -> None:

@@ -227,7 +227,7 @@ def test_a_parameter_that_nobody_reads_is_refused(user: User, path: str) -> None
 
 
 @pytest.mark.parametrize("accept", ["text/html", "application/xml", "image/*"])
-def test_whoever_does_not_take_json_is_refused(user: User, accept: str) -> None:
+def test_a_client_that_does_not_accept_json_is_refused(user: User, accept: str) -> None:
     product = ProductFactory()
     with nothing_changes(), statements() as ran:
         read = Shopper(user).get(f"/api/products/{product.pk}", headers={"Accept": accept})
@@ -237,7 +237,7 @@ def test_whoever_does_not_take_json_is_refused(user: User, accept: str) -> None:
 
 
 @pytest.mark.parametrize("accept", ["*/*", "application/json", "application/*", "text/html, */*;q=0.1"])
-def test_whoever_takes_json_too_gets_it(user: User, accept: str) -> None:
+def test_a_client_that_accepts_json_among_others_gets_it(user: User, accept: str) -> None:
     assert Shopper(user).get(f"/api/balance/{user.pk}", headers={"Accept": accept}).status == 200
 
 

@@ -91,7 +91,7 @@ def test_staff_do_not_give_rights_to_anyone(customer: User) -> None:
 
 @pytest.mark.parametrize("is_superuser", [False, True], ids=["staff", "superuser"])
 def test_staff_do_not_touch_accounts_of_staff(is_superuser: bool) -> None:
-    """Whoever sets the password of a colleague has the colleague's rights."""
+    """Setting a colleague's password would give the colleague's rights."""
     colleague = StaffFactory(is_superuser=is_superuser)
     clerk = Staff(*MANAGE_USERS)
     for account in (colleague, clerk.user):

@@ -1,4 +1,4 @@
-"""The ledger in the back-office: found by account, order, day, type and amount; taken along; never written."""
+"""The ledger in the back-office: found by account, order, day, type and amount; exported; never written."""
 
 import csv
 import io
@@ -172,7 +172,7 @@ def test_nobody_writes_it() -> None:
 
 
 class TestExports:
-    """What the list shows, for those who may take it along, and written down."""
+    """What the list shows, with the right to export it, and recorded."""
 
     def lines(self, answer: Any) -> list[list[str]]:
         assert answer.status_code == 200
@@ -191,9 +191,9 @@ class TestExports:
             "'=cmd()",
         )
         assert told["hash"] == bytes(entry.entry_hash).hex()
-        deed = StaffAction.objects.get(action="Exported")
-        assert (deed.actor_id, deed.subject_type, deed.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
-        assert deed.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
+        entry = StaffAction.objects.get(action="Exported")
+        assert (entry.actor_id, entry.subject_type, entry.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
+        assert entry.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
 
     def test_a_day_of_long_ago_goes_between_its_first_and_last_row(self, mina: User) -> None:
         """Or PostgreSQL walks there from the newest row, through millions."""

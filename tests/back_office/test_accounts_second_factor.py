@@ -62,7 +62,7 @@ def is_wrong(answer: Any) -> bool:
 
 
 class TestTheLogin:
-    """Asks for a code whoever has set one up, and nobody else."""
+    """Asks for a code where a second factor is set up, and not elsewhere."""
 
     def test_without_a_second_factor_needs_no_code(self, clerk: User) -> None:
         assert log_in().status_code == 302
@@ -92,7 +92,7 @@ class TestTheLogin:
         other = TOTPDevice.objects.create(user=StaffFactory(username="sora", password=PASSWORD), name="app")
         assert is_wrong(log_in(code_of(other)))
 
-    def test_says_nothing_of_codes_to_whoever_does_not_know_the_password(self, device: TOTPDevice) -> None:
+    def test_says_nothing_of_codes_before_the_password_is_right(self, device: TOTPDevice) -> None:
         form = {"username": "jimin", "password": "guess", "code": code_of(device)}
         answer = Client().post("/admin/login/?next=/admin/", form)
         assert answer.status_code == 200
@@ -104,7 +104,7 @@ class TestTheLogin:
         assert [log_in(wrong).status_code for _ in range(4)] == [200, 200, 200, 429]
         assert log_in(code_of(device)).status_code == 429
 
-    def test_makes_whoever_guesses_wait_longer_each_time(self, device: TOTPDevice) -> None:
+    def test_makes_each_wrong_guess_wait_longer(self, device: TOTPDevice) -> None:
         """Also where the limits of the logins are switched off."""
         wrong = wrong_code(device)
         for _ in range(3):
@@ -113,7 +113,7 @@ class TestTheLogin:
 
 
 class TestSettingItUp:
-    """By whoever wants it, for themselves."""
+    """Each member of staff sets up their own."""
 
     PAGE = "second_factor"
 
@@ -155,13 +155,13 @@ class TestSettingItUp:
     def test_is_written_down_without_its_key(self) -> None:
         staff = Staff()
         staff.post(self.PAGE, code=code_of(self.shown(staff)))
-        deed = StaffAction.objects.get()
-        assert (deed.actor_id, deed.action, deed.subject_id) == (
+        entry = StaffAction.objects.get()
+        assert (entry.actor_id, entry.action, entry.subject_id) == (
             staff.user.pk,
             "Second factor set up",
             str(staff.user.pk),
         )
-        assert (deed.before, deed.after) == ({}, {})
+        assert (entry.before, entry.after) == ({}, {})
 
     def test_is_done_once(self) -> None:
         staff = Staff()
@@ -210,8 +210,8 @@ class TestTakingItOff:
         assert "Take off second factor" in [str(tool["title"]) for tool in page.context["tools"]]
         assert list(errors_of(boss.post("second_factor_take_off", clerk.pk, reason=" "))) == ["reason"]
         assert boss.post("second_factor_take_off", clerk.pk, reason="Lost the phone.").status_code == 302
-        deed = StaffAction.objects.get()
-        assert (deed.actor_id, deed.action, deed.subject_id, deed.reason) == (
+        entry = StaffAction.objects.get()
+        assert (entry.actor_id, entry.action, entry.subject_id, entry.reason) == (
             boss.user.pk,
             "Second factor taken off",
             str(clerk.pk),

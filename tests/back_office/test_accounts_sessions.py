@@ -142,14 +142,14 @@ def test_a_password_of_ones_own_is_written_down_and_never_told(browser: Client, 
     changed = StaffAction.objects.filter(action="Password changed")
     assert changed.count() == 0
     assert browser.post("/admin/password_change/", form).status_code == 302
-    deed = changed.get()
-    assert (deed.actor_id, deed.action, deed.subject_type, deed.subject_id) == (
+    entry = changed.get()
+    assert (entry.actor_id, entry.action, entry.subject_type, entry.subject_id) == (
         clerk.pk,
         "Password changed",
         "balances.user",
         str(clerk.pk),
     )
-    assert (deed.before, deed.after) == ({}, {})
+    assert (entry.before, entry.after) == ({}, {})
 
 
 def test_a_login_gets_a_session_of_its_own(clerk: User) -> None:

@@ -84,10 +84,10 @@ class TestThePage:
         assert (entry.user_id, entry.amount, entry.balance_after, entry.order_id) == (customer.pk, amount, after, None)
         told = json.loads(OutboxMessage.objects.get(type="balance-changed").payload)["data"]
         assert (told["type"], told["amount"], told["balanceAfter"]) == ("ADJUSTMENT", amount, after)
-        deed = StaffAction.objects.get()
-        assert (deed.actor_id, deed.action) == (clerk.user.pk, f"Balance {direction}ed")
-        assert (deed.subject_type, deed.subject_id) == ("balances.user", str(customer.pk))
-        assert (deed.before, deed.after, deed.reason) == (
+        entry = StaffAction.objects.get()
+        assert (entry.actor_id, entry.action) == (clerk.user.pk, f"Balance {direction}ed")
+        assert (entry.subject_type, entry.subject_id) == ("balances.user", str(customer.pk))
+        assert (entry.before, entry.after, entry.reason) == (
             {"balance": 5_000},
             {"balance": after, "ledger entry": entry.pk},
             "Parcel lost.",

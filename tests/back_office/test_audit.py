@@ -48,13 +48,13 @@ def shop(boss: Staff) -> BusyShop:
     return busy_shop()
 
 
-def deeds(staff: Staff) -> list[StaffAction]:
+def actions_of(staff: Staff) -> list[StaffAction]:
     """What this person did, oldest first."""
     return list(StaffAction.objects.filter(actor=staff.user).order_by("id"))
 
 
 @dataclass(frozen=True)
-class Deed:
+class Case:
     """An action of a page, what it leaves in the book, and how it is refused."""
 
     do: Callable[[Staff, BusyShop], Page]
@@ -154,88 +154,88 @@ def export(staff: Staff, model: str) -> Page:
     return staff.get(f"{model}_export", "csv")
 
 
-DEEDS: dict[str, Deed] = {
-    "an account is added": Deed(
+CASES: dict[str, Case] = {
+    "an account is added": Case(
         lambda staff, shop: staff.post("balances_user_add", username="newcomer", **PASSWORD),
         *("Added", "balances.user"),
         after=("username",),
         refused=lambda staff, shop: staff.post("balances_user_add", username="new comer", **PASSWORD),
     ),
-    "an account is changed": Deed(
+    "an account is changed": Case(
         lambda staff, shop: change_user(staff, shop, email="a@b.kr"),
         *("Changed", "balances.user", ("email",), ("email",)),
         refused=lambda staff, shop: change_user(staff, shop, email="nothing"),
     ),
-    "a password is set": Deed(
+    "a password is set": Case(
         set_password,
         *("Password changed", "balances.user"),
         refused=lambda staff, shop: set_password(staff, shop, password2="other"),
     ),
-    "a group is added": Deed(
+    "a group is added": Case(
         add_group,
         *("Added", "auth.group"),
         after=("name", "permissions"),
         refused=lambda staff, shop: add_group(staff, shop, name=""),
     ),
-    "a group is changed": Deed(
+    "a group is changed": Case(
         change_group,
         *("Changed", "auth.group", ("name",), ("name",)),
         refused=lambda staff, shop: change_group(staff, shop, name=""),
     ),
-    "a balance is adjusted": Deed(
+    "a balance is adjusted": Case(
         adjust_balance,
         *("Balance credited", "balances.user", ("balance",), ("balance", "ledger entry"), WHY),
         refused=lambda staff, shop: adjust_balance(staff, shop, 10**9),
     ),
-    "an order is cancelled": Deed(
+    "an order is cancelled": Case(
         lambda staff, shop: cancel_order(staff, shop.last),
         *("Cancelled and refunded", "orders.order", ("status",), ("status",), WHY),
         refused=lambda staff, shop: staff.post("orders_order_cancel", shop.cancelled.pk, reason=WHY),
     ),
-    "a stock is adjusted": Deed(
+    "a stock is adjusted": Case(
         adjust_stock,
         *("Stock adjusted", "products.product", ("stock",), ("stock",), WHY),
         refused=lambda staff, shop: adjust_stock(staff, shop, -1_000),
     ),
-    "a product is added": Deed(
+    "a product is added": Case(
         add_product,
         *("Added", "products.product"),
         after=("name", "price"),
         refused=lambda staff, shop: add_product(staff, shop, -1),
     ),
-    "a product is changed": Deed(
+    "a product is changed": Case(
         change_product,
         *("Changed", "products.product", ("price",), ("price",)),
         refused=lambda staff, shop: change_product(staff, shop, -1),
     ),
-    "a product is imported": Deed(
+    "a product is imported": Case(
         import_products,
         *("Imported", "products.product", ("price",), ("price",), WHY),
         refused=lambda staff, shop: import_products(staff, shop, "much"),
     ),
-    "a coupon is added": Deed(
+    "a coupon is added": Case(
         add_coupon,
         *("Added", "coupons.coupon"),
         after=("name", "total_quantity"),
         refused=lambda staff, shop: add_coupon(staff, shop, 101),
     ),
-    "a coupon is changed": Deed(
+    "a coupon is changed": Case(
         change_coupon,
         *("Changed", "coupons.coupon", ("total_quantity",), ("total_quantity",)),
         refused=lambda staff, shop: change_coupon(staff, shop, 1),
     ),
-    "a coupon is stopped": Deed(
+    "a coupon is stopped": Case(
         stop_coupon,
         *("Stopped", "coupons.coupon", ("issue_ends_at",), ("issue_ends_at",), WHY),
         refused=lambda staff, shop: stop_coupon(staff, shop, " "),
     ),
-    "a day is rebuilt": Deed(
+    "a day is rebuilt": Case(
         rebuild,
         *("Rebuilt a day of the statistics", "stats.productstat"),
         reason=WHY,
         refused=lambda staff, shop: rebuild(staff, shop, "someday"),
     ),
-    "a letter is replayed": Deed(
+    "a letter is replayed": Case(
         replay,
         *("Replayed", "stats.deadletter"),
         reason=WHY,
@@ -243,7 +243,7 @@ DEEDS: dict[str, Deed] = {
             "stats_deadletter_changelist", action="replay", reason=WHY, _selected_action=[2**62]
         ),
     ),
-    "a message is sent again": Deed(
+    "a message is sent again": Case(
         send_again,
         *("Sent again", "outbox.outboxmessage", ("attempts", "parked_at"), ("attempts", "parked_at"), WHY),
         refused=lambda staff, shop: staff.post(
@@ -251,7 +251,7 @@ DEEDS: dict[str, Deed] = {
         ),
     ),
     **{
-        f"{model} is taken along": Deed(
+        f"{model} is exported": Case(
             lambda staff, shop, model=model: export(staff, model),  # type: ignore[misc]  # mypy knows no defaults here
             *("Exported", model.replace("_", ".")),
             after=("rows", "filter", "format"),
@@ -267,42 +267,42 @@ DEEDS: dict[str, Deed] = {
 }
 
 
-@pytest.mark.parametrize("name", DEEDS)
-def test_a_deed_is_written_down_with_all_there_is_to_say(boss: Staff, shop: BusyShop, name: str) -> None:
-    deed = DEEDS[name]
-    answer = deed.do(boss, shop)
+@pytest.mark.parametrize("name", CASES)
+def test_an_action_is_written_down_with_all_there_is_to_say(boss: Staff, shop: BusyShop, name: str) -> None:
+    case = CASES[name]
+    answer = case.do(boss, shop)
     assert answer.status_code in (200, 302)
-    found = deeds(boss)
+    found = actions_of(boss)
     assert [(each.action, each.subject_type, each.reason) for each in found] == [
-        (deed.action, deed.subject, deed.reason)
+        (case.action, case.subject, case.reason)
     ]
-    assert set(deed.before) <= set(found[0].before)
-    assert set(deed.after) <= set(found[0].after)
+    assert set(case.before) <= set(found[0].before)
+    assert set(case.after) <= set(found[0].after)
     told = json.dumps([found[0].before, found[0].after])
     for secret in ("pbkdf2", "tangerine-4711", "password1", User.objects.latest("pk").password):
         assert secret not in told
 
 
-@pytest.mark.parametrize("name", DEEDS)
-def test_a_deed_that_is_refused_leaves_nothing(boss: Staff, shop: BusyShop, name: str) -> None:
-    refused = DEEDS[name].refused
+@pytest.mark.parametrize("name", CASES)
+def test_an_action_that_is_refused_leaves_nothing(boss: Staff, shop: BusyShop, name: str) -> None:
+    refused = CASES[name].refused
     assert refused is not None
     before = StaffAction.objects.count()
     assert refused(boss, shop).status_code in (200, 302, 403)
     assert StaffAction.objects.count() == before
 
 
-@pytest.mark.parametrize("name", [name for name, deed in DEEDS.items() if deed.action != "Exported"])
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.action != "Exported"])
 def test_the_page_of_the_row_tells_its_history(boss: Staff, shop: BusyShop, name: str) -> None:
-    deed = DEEDS[name]
-    deed.do(boss, shop)
-    [written] = deeds(boss)
+    case = CASES[name]
+    case.do(boss, shop)
+    [written] = actions_of(boss)
     if not written.subject_id:
         return
-    history = boss.get(f"{deed.subject.replace('.', '_')}_history", written.subject_id)
+    history = boss.get(f"{case.subject.replace('.', '_')}_history", written.subject_id)
     page = history.content.decode()
     assert boss.user.username in page
-    assert written.told in page
+    assert written.in_words in page
     assert written.reason in page
 
 
@@ -329,7 +329,7 @@ class TestTheBook:
             assert sql.execute("UPDATE staff_action SET reason = 'none'") == 1
             transaction.set_rollback(True)
 
-    def test_a_record_goes_with_the_deed_when_that_is_undone(self) -> None:
+    def test_a_record_goes_with_the_action_when_that_is_undone(self) -> None:
         pen, actor_id = ProductFactory(price=1), UserFactory().pk
 
         @transaction.atomic
@@ -359,7 +359,7 @@ class TestTheBook:
 
 
 class TestThePage:
-    """Who did what, found by day, by person and by deed."""
+    """Who did what, found by day, by person and by action."""
 
     @pytest.fixture
     def reader(self) -> Staff:
@@ -380,7 +380,7 @@ class TestThePage:
         assert answer.status_code == 200
         return {action.pk for action in answer.context["cl"].result_list}  # type: ignore[attr-defined]
 
-    def test_is_filtered_by_person_deed_and_day(self, reader: Staff, written: dict[str, StaffAction]) -> None:
+    def test_is_filtered_by_person_action_and_day(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         a, b, c = (written[name].pk for name in "abc")
         assert self.shown(reader) == {a, b, c}
         assert self.shown(reader, actor=written["a"].actor_id) == {a, c}
@@ -390,7 +390,7 @@ class TestThePage:
         assert self.shown(reader, acted_at_to="2020-01-01") == set()
         assert self.shown(reader, actor="somebody") == {a, b, c}
 
-    def test_offers_the_people_and_deeds_there_are(self, reader: Staff, written: dict[str, StaffAction]) -> None:
+    def test_offers_the_people_and_actions_there_are(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         filters = {each.title: each.lookup_choices for each in self.filters(reader)}
         assert [name for _number, name in filters["staff member"]] == ["jimin", "sora"]
         assert filters["action"] == [("Changed", "Changed"), ("Stock adjusted", "Stock adjusted")]
@@ -416,14 +416,14 @@ class TestThePage:
             assert index in plan, plan
             assert "Seq Scan" not in plan
 
-    def test_tells_a_deed_in_words(self, reader: Staff, written: dict[str, StaffAction]) -> None:
+    def test_tells_an_action_in_words(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         page = reader.get("audit_staffaction_changelist").content.decode()
         assert '<a class="text-link" href="/admin/products/product/7/change/">product 7</a>' in page
         assert "<div>Price (won): ₩1 → ₩2</div>" in page
         assert WHY in page
         assert reader.get("audit_staffaction_change", written["a"].pk).status_code == 200
 
-    def test_costs_as_many_queries_for_many_deeds_as_for_few(
+    def test_costs_as_many_queries_for_many_actions_as_for_few(
         self, reader: Staff, written: dict[str, StaffAction]
     ) -> None:
         self.shown(reader)

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from commerce.audit.models import StaffAction
-from commerce.audit.record import Staff as Deed
+from commerce.audit.record import Staff as Actor
 from commerce.idempotency.once import Once
 from coupons.errors import CouponTermsFixed
 from coupons.models import Coupon
@@ -180,7 +180,7 @@ def test_a_unit_issued_while_the_page_was_open_fixes_the_terms(coupon: Coupon) -
     opened = Coupon.objects.get(pk=coupon.pk)
     issue_one(coupon)
     opened.discount_value = 1
-    by = Deed(StaffFactory().pk)
+    by = Actor(StaffFactory().pk)
     with nothing_changes(), pytest.raises(CouponTermsFixed):
         save_coupon(opened, by=by)
     assert StaffAction.objects.count() == 0
@@ -208,7 +208,7 @@ def test_saving_keeps_the_units_issued_meanwhile(coupon: Coupon) -> None:
     opened = Coupon.objects.get(pk=coupon.pk)
     issue_one(coupon)
     opened.name = "Renamed"
-    save_coupon(opened, by=Deed(StaffFactory().pk))
+    save_coupon(opened, by=Actor(StaffFactory().pk))
     stored = Coupon.objects.get()
     assert (stored.name, stored.issued_count) == ("Renamed", 1)
 

@@ -282,7 +282,7 @@ def lines_of(answer: Page) -> list[list[str]]:
 
 
 class TestAFile:
-    """Exactly the rows of the list, for whoever may take them along."""
+    """Exactly the rows of the list, with the right to export."""
 
     def test_of_coupons_has_the_counts(self, exporter: Staff) -> None:
         coupons = of_each_state()

@@ -1,4 +1,4 @@
-"""Stopping a coupon: its window ends now, with a reason, once; whoever holds one keeps it."""
+"""Stopping a coupon: its window ends now, with a reason, once; issued coupons stay valid."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from balances.models import User
 from commerce.audit.models import StaffAction
-from commerce.audit.record import Staff as Deed
+from commerce.audit.record import Staff as Actor
 from commerce.idempotency.once import Once
 from coupons import operations
 from coupons.errors import CouponNotOpen, CouponNotRunning
@@ -143,7 +143,7 @@ def test_a_coupon_that_is_not_there_is_not_found(clerk: Staff) -> None:
 
 
 def test_units_that_are_asked_for_at_the_same_moment_are_issued_before_the_end_or_not_at_all(coupon: Coupon) -> None:
-    by = Deed(StaffFactory().pk, "Enough.")
+    by = Actor(StaffFactory().pk, "Enough.")
 
     def is_issued(user_id: int) -> bool:
         try:

@@ -135,16 +135,16 @@ class TestRights:
 
 
 class TestDeliveries:
-    def owed(self, staff: Staff) -> dict[str, tuple[str, str, str, str]]:
+    def backlogs(self, staff: Staff) -> dict[str, tuple[str, str, str, str]]:
         return {
-            row.owed.destination: (row.waiting, row.waiting_for, row.parked, row.parked_for)
+            row.backlog.destination: (row.waiting, row.waiting_for, row.parked, row.parked_for)
             for row in tiles(staff)["deliveries"]["rows"]
         }
 
     def test_what_waits_and_what_is_parked_is_counted_with_the_age_of_the_oldest(self) -> None:
         busy_shop()
         staff = Staff(superuser=True)
-        assert self.owed(staff) == {"kafka": ("0", "", "0", ""), "data-platform": ("0", "", "0", "")}
+        assert self.backlogs(staff) == {"kafka": ("0", "", "0", ""), "data-platform": ("0", "", "0", "")}
         first, second, third, *_ = OutboxMessage.objects.filter(destination="kafka").order_by("id")
         only = OutboxMessage.objects.filter(destination="data-platform").order_by("id")[0]
         late = "UPDATE outbox_message SET sent_at = NULL, created_at = now() - interval '{}' WHERE id = {}"
@@ -153,7 +153,7 @@ class TestDeliveries:
         parked = "UPDATE outbox_message SET sent_at = NULL, parked_at = now() - interval '{}' WHERE id = {}"
         sql.execute(parked.format("2 days", third.pk))
         sql.execute(parked.format("5 minutes", only.pk))
-        assert self.owed(staff) == {
+        assert self.backlogs(staff) == {
             "kafka": ("2", "3\N{NO-BREAK SPACE}hours", "1", "2\N{NO-BREAK SPACE}days"),
             "data-platform": ("0", "", "1", "5\N{NO-BREAK SPACE}minutes"),
         }
@@ -164,7 +164,7 @@ class TestDeliveries:
         waiting, parked, *_ = OutboxMessage.objects.filter(destination="kafka").order_by("id")
         sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id = %s", [waiting.pk])
         sql.execute("UPDATE outbox_message SET sent_at = NULL, parked_at = now() WHERE id = %s", [parked.pk])
-        row = next(row for row in tiles(staff)["deliveries"]["rows"] if row.owed.destination == "kafka")
+        row = next(row for row in tiles(staff)["deliveries"]["rows"] if row.backlog.destination == "kafka")
         for address, message in ((row.waiting_address, waiting), (row.parked_address, parked)):
             assert list(staff.client.get(address).context["cl"].queryset) == [message]
 
@@ -173,16 +173,16 @@ class TestDeliveries:
         sql.execute("UPDATE outbox_message SET sent_at = NULL")
         for module in (status, "commerce.back_office.dashboard"):
             monkeypatch.setattr(f"{getattr(module, '__name__', module)}.MOST_COUNTED", 3)
-        assert {waiting for waiting, *_ in self.owed(Staff(superuser=True)).values()} == {"3+"}
+        assert {waiting for waiting, *_ in self.backlogs(Staff(superuser=True)).values()} == {"3+"}
 
     def test_what_is_owed_to_a_destination_that_was_switched_off_shows(self, settings: Settings) -> None:
         busy_shop()
         settings.DATA_PLATFORM_URL = ""
         staff = Staff(superuser=True)
-        assert list(self.owed(staff)) == ["kafka"]
+        assert list(self.backlogs(staff)) == ["kafka"]
         sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE destination = 'data-platform'")
         count = OutboxMessage.objects.filter(destination="data-platform").count()
-        assert self.owed(staff)["data-platform"] == (str(count), "0\N{NO-BREAK SPACE}minutes", "0", "")
+        assert self.backlogs(staff)["data-platform"] == (str(count), "0\N{NO-BREAK SPACE}minutes", "0", "")
         assert "data-platform · switched off" in staff.get("index").content.decode()
 
     def test_sent_messages_are_never_looked_at(self) -> None:
@@ -190,7 +190,8 @@ class TestDeliveries:
         busy_shop()
         sql.execute("SET enable_seqscan = off")
         plan = "\n".join(
-            str(row[0]) for row in sql.fetch_all(f"EXPLAIN {status.OWED}", {"destinations": ["kafka"], "limit": 10_000})
+            str(row[0])
+            for row in sql.fetch_all(f"EXPLAIN {status.BACKLOG}", {"destinations": ["kafka"], "limit": 10_000})
         )
         sql.execute("RESET enable_seqscan")
         assert "outbox_message_waiting" in plan

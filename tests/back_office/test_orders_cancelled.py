@@ -1,4 +1,4 @@
-"""Cancelling in the back-office: first the consequences and a reason, then once, whoever else presses a button."""
+"""Cancelling in the back-office: first the consequences and a reason, then once, also when two of the staff do it."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -173,7 +173,7 @@ class TestTheQuestion:
         assert clerk.get(MANY, ids="1000000007").status_code == 404
 
 
-class TestTheDeed:
+class TestTheCancelling:
     def test_gives_back_money_units_and_coupon_and_is_written_down(
         self, clerk: Staff, mina: User, pen: Product
     ) -> None:

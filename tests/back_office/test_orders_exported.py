@@ -1,4 +1,4 @@
-"""Orders as a file: exactly those of the list, in both formats, for whoever may take them along."""
+"""Orders as a file: exactly those of the list, in both formats, with the right to export."""
 
 import csv
 import io

@@ -93,7 +93,7 @@ class TestTheList:
         assert f"bg-{colour}-100" in page
         assert "₩12,300" in page
 
-    def test_is_taken_along_by_whoever_may(self, clerk: Staff, pen: Product) -> None:
+    def test_is_exported_with_the_right_to_it(self, clerk: Staff, pen: Product) -> None:
         address = reverse("admin:products_product_export", args=["csv"])
         assert clerk.client.get(address).status_code == 403
         taking = Staff(*CLERK, "products.export_product")
@@ -132,7 +132,7 @@ class TestItsPage:
     def test_tells_who_changed_what(self, clerk: Staff, pen: Product) -> None:
         clerk.post(CHANGE, pen.pk, **{**form_of(clerk, CHANGE, pen.pk), "price": 3_500})
         [action] = clerk.get(CHANGE, pen.pk).context["actions"]
-        assert (action.actor, action.told, action.changes) == (clerk.user, "Changed", [("price", 3_000, 3_500)])
+        assert (action.actor, action.in_words, action.changes) == (clerk.user, "Changed", [("price", 3_000, 3_500)])
 
     def test_tells_the_last_twenty_movements_with_who_and_why(self, clerk: Staff, pen: Product) -> None:
         for number in range(20):
@@ -152,7 +152,7 @@ class TestItsPage:
         assert movements[-1] == (1, clerk.user.username, "Found 1.", None)
         assert len(ran) <= 12
 
-    def test_shows_no_movements_to_whoever_may_not_see_them(self, pen: Product) -> None:
+    def test_shows_no_movements_without_the_right_to_see_them(self, pen: Product) -> None:
         onlooker = Staff("products.view_product")
         page = onlooker.get(CHANGE, pen.pk)
         assert "movements" not in page.context
@@ -318,20 +318,20 @@ class TestTheStock:
 
 class TestRights:
     @pytest.mark.parametrize("right", ["products.view_product", "products.change_product"])
-    def test_whoever_may_not_adjust_is_not_offered_it_and_refused(self, pen: Product, right: str) -> None:
+    def test_without_the_right_adjusting_is_not_offered_and_refused(self, pen: Product, right: str) -> None:
         other = Staff(right)
         assert "adjust-stock" not in other.get(CHANGE, pen.pk).content.decode()
         with nothing_changes():
             assert other.get(ADJUST, pen.pk).status_code == 403
             assert other.post(ADJUST, pen.pk, delta=1, reason="Mine.").status_code == 403
 
-    def test_whoever_may_only_look_changes_nothing(self, pen: Product) -> None:
+    def test_with_the_right_to_view_alone_nothing_is_changed(self, pen: Product) -> None:
         onlooker = Staff("products.view_product")
         with nothing_changes():
             assert onlooker.post(CHANGE, pen.pk, name="Mine", description="", price=1).status_code == 403
             assert onlooker.post(ADD, name="Mine", description="", price=1).status_code == 403
 
-    def test_whoever_may_only_adjust_does(self, pen: Product) -> None:
+    def test_with_the_right_to_adjust_alone_it_is_adjusted(self, pen: Product) -> None:
         counter = Staff("products.view_product", "products.adjust_stock")
         assert adjust(counter, pen, form_of(counter, ADJUST, pen.pk), delta=1, reason="Found.").status_code == 302
         assert stock(pen) == 11

@@ -258,7 +258,7 @@ def test_a_bomb_that_lies_about_its_size_unpacks_to_no_more_than_it_says() -> No
         assert bomb.count(truth.to_bytes(4, "little")) == 2
         bomb = bomb.replace(truth.to_bytes(4, "little"), lie.to_bytes(4, "little"))
     assert most_bytes_used(lambda: refusal_of(bomb)) < 3_000_000
-    # The control: whoever believes the archive holds all of it.
+    # The control: a reader that believes the sizes in the archive holds all of it in memory.
     assert most_bytes_used(lambda: zipfile.ZipFile(io.BytesIO(bomb)).read("xl/workbook.xml")) > 15_000_000
 
 

@@ -399,7 +399,7 @@ class TestMeanwhile:
     def test_a_price_that_somebody_saves_at_the_same_moment_is_not_overwritten(
         self, clerk: Staff, pen: Product
     ) -> None:
-        """Both decided on the old price; whoever comes second is refused."""
+        """Both decided on the old price; the second is refused."""
         import_id = sent(clerk, f"{pen.pk},,,3500,,")
         stale = Product.objects.get(pk=pen.pk)
         stale.price = 9_000
@@ -431,7 +431,7 @@ class TestTheFile:
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
         assert list(ImportLine.objects.values_list("product_import_id", flat=True)) == [new]
 
-    def test_is_for_the_eyes_of_whoever_sent_it(self, clerk: Staff) -> None:
+    def test_is_shown_only_to_its_sender(self, clerk: Staff) -> None:
         import_id = sent(clerk, ",Ink,,1,,")
         other = Staff(superuser=True)
         with nothing_changes():
@@ -498,7 +498,7 @@ class TestTheFile:
 
 
 class TestRights:
-    def test_whoever_may_not_import_is_not_offered_it_and_refused(self, clerk: Staff) -> None:
+    def test_without_the_right_it_is_not_offered_and_refused(self, clerk: Staff) -> None:
         import_id = sent(clerk, ",Ink,,1,,")
         other = Staff("products.view_product", "products.add_product", "products.change_product")
         address = reverse("admin:products_product_import")

@@ -89,7 +89,7 @@ def test_tell_the_names_of_staff_without_asking_for_each(clerk: Staff, pen: Prod
     assert User.objects.get(pk=StockMovement.objects.latest("id").actor_id or 0).username in page
 
 
-def test_are_taken_along_by_whoever_may(clerk: Staff, pen: Product) -> None:
+def test_are_exported_with_the_right_to_it(clerk: Staff, pen: Product) -> None:
     actor = StaffFactory(username="minji")
     moment = timezone.make_aware(datetime(2026, 3, 2, 9, 30, 15))  # noqa: DTZ001  # made aware in the shop's zone
     movement = StockMovement.objects.create(

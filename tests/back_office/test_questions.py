@@ -1,4 +1,4 @@
-"""What pages say before and after a deed: questions with reasons, repeats, bounds, and values that are of no use."""
+"""What pages say before and after an action: questions with reasons, repeats, bounds, and values that are of no use."""
 
 from datetime import timedelta
 
@@ -49,8 +49,8 @@ class TestSendAgain:
         answer = admin_user.client.post(self.LIST, {**fields_of(question.content.decode()), "reason": "Partner is up."})
         assert (answer.status_code, answer.headers["Location"]) == (302, self.LIST)
         assert told_by(answer) == ["1 message is queued."]
-        deed = StaffAction.objects.latest("id")
-        assert (deed.action, deed.reason, deed.subject_id) == ("Sent again", "Partner is up.", str(parked.pk))
+        entry = StaffAction.objects.latest("id")
+        assert (entry.action, entry.reason, entry.subject_id) == ("Sent again", "Partner is up.", str(parked.pk))
 
     def test_from_the_message_leads_back_to_the_list_as_it_was(self, admin_user: Staff, parked: OutboxMessage) -> None:
         page = admin_user.get("outbox_outboxmessage_change", parked.pk, _changelist_filters="state=parked")

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # V Viewer, S Support, M Merchandiser, F Finance, O Operator, B superuser. `None`: there is no such page.
 LISTS = {
-    #                             sees       adds  changes takes along
+    #                             sees       adds  changes exports
     "orders.order":             ("VSMFOB",   "",   "",     "FB"),
     "balances.user":            ("VSFOB",    "B",  "B",    "FB"),
     "balances.ledgerentry":     ("VSFOB",    "",   "",     "FB"),
@@ -49,7 +49,7 @@ LISTS = {
     "audit.staffaction":        ("FOB",      "",   "",     None),
     "auth.group":               ("B",        "B",  "B",    None),
 }  # fmt: skip
-DEEDS = {
+ACTION_PAGES = {
     "orders_order_cancel":             "SFB",
     "orders_order_cancel_many":        "SFB",
     "products_product_adjust_stock":   "MB",
@@ -145,7 +145,7 @@ def opened(staff: Staff, shop: dict[str, tuple[Any, ...]]) -> dict[str, bool]:
         if takes is not None:
             for kind in ("csv", "xlsx"):
                 found[f"{label} {kind}"] = is_open(staff.get(f"{page}_export", kind))
-    for page in DEEDS:
+    for page in ACTION_PAGES:
         found[page] = is_open(staff.get(page, *shop.get(page, ())))
         found[f"{page} POST"] = is_open(staff.post(page, *shop.get(page, ()), nothing=""))
     for page, action in TICKED:
@@ -169,7 +169,7 @@ def expected(letter: str) -> dict[str, bool]:
         found[f"{label} delete POST"] = False
         if takes is not None:
             found |= {f"{label} {kind}": letter in takes for kind in ("csv", "xlsx")}
-    for page, letters in DEEDS.items():
+    for page, letters in ACTION_PAGES.items():
         found |= {page: letter in letters, f"{page} POST": letter in letters}
     return found | {f"{page} {action}": letter in letters for (page, action), letters in TICKED.items()}
 
@@ -213,7 +213,7 @@ def test_the_table_names_every_page() -> None:
         for label, (_sees, _adds, _changes, takes) in LISTS.items()
         for kind in ("changelist", "change", "add", "delete", "history", *(["export"] if takes is not None else []))
     }
-    assert set(pages(admin.site.urls[0])) == of_lists | {*DEEDS} | FOR_EVERYBODY_AT_WORK | {*WITHOUT_A_TABLE}
+    assert set(pages(admin.site.urls[0])) == of_lists | {*ACTION_PAGES} | FOR_EVERYBODY_AT_WORK | {*WITHOUT_A_TABLE}
 
 
 def test_the_table_names_every_action() -> None:

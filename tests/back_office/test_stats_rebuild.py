@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from balances.models import User
 from commerce.audit.models import StaffAction
-from commerce.audit.record import Staff as Deed
+from commerce.audit.record import Staff as Actor
 from commerce.idempotency.once import Once
 from products.models import Product
 from stats import operations
@@ -175,7 +175,7 @@ class TestWhileOrdersFlow:
 def test_what_is_not_written_down_is_not_done(user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     order_of(user, {pen: 4})
     monkeypatch.setattr("stats.services.record", lambda *_args, **_named: 1 / 0)
-    by = Deed(StaffFactory().pk)
+    by = Actor(StaffFactory().pk)
     with nothing_changes(), pytest.raises(ZeroDivisionError):
         rebuild_day(day=today(), by=by, once=Once())
     assert ProcessedEvent.objects.count() == 0
@@ -188,6 +188,6 @@ def test_a_rebuild_that_takes_too_long_leaves_the_day_as_it_was(
     monkeypatch.setattr(operations, "COUNT_ALONE", "SELECT set_config('statement_timeout', '1s', true), %s::text")
     slowly = operations.RECOMPUTE_DAY.replace("ORDER BY product_id", "ORDER BY product_id, pg_sleep(30)::text")
     monkeypatch.setattr(operations, "RECOMPUTE_DAY", slowly)
-    by = Deed(StaffFactory().pk)
+    by = Actor(StaffFactory().pk)
     with nothing_changes(), pytest.raises(TooMuchToRecount):
         rebuild_day(day=today(), by=by, once=Once())

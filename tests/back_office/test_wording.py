@@ -23,7 +23,7 @@ def text_of(client: Client, path: str, language: str = "en") -> str:
     return re.sub(r"\s+", " ", re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL))
 
 
-def test_whoever_logs_out_is_told_so_and_no_more(admin_user: Staff) -> None:
+def test_logging_out_shows_one_sentence(admin_user: Staff) -> None:
     page = admin_user.client.post("/admin/logout/").content.decode()
     assert "You are logged out." in page
     assert "quality time" not in page

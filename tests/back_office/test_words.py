@@ -5,7 +5,7 @@ from django.test import Client
 from django.urls import reverse
 
 from commerce.audit.models import StaffAction
-from commerce.staff_pages.deeds import changes_of
+from commerce.staff_pages.audit_display import changes_of
 from coupons.models import Coupon
 from orders.models import Order
 from products.models import Product
@@ -22,7 +22,7 @@ def admin_user() -> Staff:
     return Staff(superuser=True)
 
 
-def deed(subject_type: str, before: dict[str, object], after: dict[str, object]) -> StaffAction:
+def entry(subject_type: str, before: dict[str, object], after: dict[str, object]) -> StaffAction:
     return StaffAction(action="Changed", subject_type=subject_type, subject_id="1", before=before, after=after)
 
 
@@ -36,13 +36,13 @@ def test_no_page_shows_a_tuple(admin_user: Staff) -> None:
 
 
 def test_what_was_done_is_told_in_words() -> None:
-    order = deed("orders.order", {"status": "COMPLETED"}, {"status": "CANCELLED", "refunded": 60_750})
+    order = entry("orders.order", {"status": "COMPLETED"}, {"status": "CANCELLED", "refunded": 60_750})
     assert changes_of(order) == [("Status", "Completed", "Cancelled"), ("Refunded", "–", "₩60,750")]
-    exported = deed("orders.order", {}, {"rows": 12_300, "filter": "", "format": "csv"})
+    exported = entry("orders.order", {}, {"rows": 12_300, "filter": "", "format": "csv"})
     assert changes_of(exported) == [("Rows", "–", "12,300"), ("Format", "–", "csv")]
-    filtered = deed("orders.order", {}, {"filter": "q=%EA%B0%90%EA%B7%A4+%EC%B0%A8"})
+    filtered = entry("orders.order", {}, {"filter": "q=%EA%B0%90%EA%B7%A4+%EC%B0%A8"})
     assert changes_of(filtered) == [("Filter", "–", "q=감귤 차")]
-    ended = deed("coupons.coupon", {"issue_ends_at": "2026-03-01T00:00:00+09:00"}, {"total_quantity": 10_000})
+    ended = entry("coupons.coupon", {"issue_ends_at": "2026-03-01T00:00:00+09:00"}, {"total_quantity": 10_000})
     assert changes_of(ended) == [("Issue ends at", "2026-03-01 00:00:00", "–"), ("Units", "–", "10,000")]
 
 
@@ -56,7 +56,7 @@ def test_bounds_are_written_with_separators(admin_user: Staff) -> None:
 
 
 @pytest.mark.parametrize("term", ["mina", "min", "MINA@shop.kr", "#{}", "{}"])
-def test_deeds_are_found_by_the_customer_and_by_the_number(admin_user: Staff, term: str) -> None:
+def test_actions_are_found_by_the_customer_and_by_the_number(admin_user: Staff, term: str) -> None:
     customer = UserFactory(username="mina", email="mina@shop.kr")
     other = UserFactory(username="jun")
     for user in (customer, other):
@@ -89,9 +89,11 @@ def test_logins_and_failed_ones_of_staff_are_recorded() -> None:
     # Neither customers, who are kept out, nor names that nobody has are members of staff.
     assert log_in(customer.username, "correct horse") == 200
     assert log_in("nobody", "wrong") == 200
-    deeds = StaffAction.objects.order_by("pk").values_list("actor_id", "action", "subject_type", "subject_id", "after")
+    actions = StaffAction.objects.order_by("pk").values_list(
+        "actor_id", "action", "subject_type", "subject_id", "after"
+    )
     here = {"address": "127.0.0.1"}
-    assert list(deeds) == [
+    assert list(actions) == [
         (staff.pk, "Login failed", "balances.user", str(staff.pk), here),
         (staff.pk, "Logged in", "balances.user", str(staff.pk), here),
     ]

@@ -589,7 +589,7 @@ class TestTwins:
         assert balances([user]) == [7 * CROWD]
 
 
-def test_each_answer_is_in_its_callers_language_whoever_leads() -> None:
+def test_each_answer_is_in_the_language_of_its_caller() -> None:
     users = UserFactory.create_batch(4)
     languages = ["ko", "en", "ko", "en"]
 

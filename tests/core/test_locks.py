@@ -167,7 +167,7 @@ class TestWaiting:
         assert locks._turns._lines == {}
 
     def test_takes_all_keys_or_none(self) -> None:
-        """Whoever waits for one key holds none of the others meanwhile, so nobody waits in a circle."""
+        """A request that waits for one key holds none of the others, so no two wait for each other."""
         with lock_held("product:2:lock"), RedisLocks().held([["product:1:lock", "product:2:lock"]]) as held:
             assert held == Held(["product:2:lock"])
             assert known_locks() == {"product:2:lock"}
@@ -276,7 +276,7 @@ class TestOrder:
         assert known_keys() == set()
 
     def test_what_a_dead_process_held_is_free_and_waited_for_in_time(self) -> None:
-        # A lock lives on for its whole life; whoever asks then waits for it in vain once more, at worst.
+        # A lock lives on for its whole life; a request that asks then waits in vain once more, at worst.
         assert project_settings.LOCK_TTL_SECONDS + project_settings.LOCK_WAIT_SECONDS <= HEALTHY_SECONDS
 
     def test_a_lock_is_never_taken_inside_a_transaction(self) -> None:

@@ -141,7 +141,7 @@ class TestWrites:
 
 
 class TestReads:
-    def test_are_in_the_order_of_locking_whoever_asked_first(self) -> None:
+    def test_are_in_the_order_of_locking_not_of_asking(self) -> None:
         shared = Transaction()
         tables: tuple[type[LockedRows[Any]], ...] = (Accounts, HeldCoupons, Coupons, Products, Orders)
         for table in tables:

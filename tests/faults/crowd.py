@@ -94,7 +94,7 @@ class _Client(threading.Thread):
             while not self._stopping.wait(self._random.uniform(0, 2 * self._pause_seconds)):
                 (kind,) = self._random.choices(self._kinds, self._weights)
                 self._remember(self._act(kind))
-        except BaseException as failure:  # noqa: BLE001 - told to whoever stops the crowd
+        except BaseException as failure:  # noqa: BLE001 - raised where the crowd is stopped
             self.failure = failure
         finally:
             self._caller.close()

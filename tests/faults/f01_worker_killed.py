@@ -5,10 +5,10 @@ import signal
 
 from tests.embedded.processes import is_alive
 from tests.factories import CouponFactory
+from tests.faults.burst import Ask, acknowledged, ask, cancel, charge, issue, key_of, order
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.points import KILL
 from tests.faults.shop import WEB_WORKERS, Variant
-from tests.faults.volley import Ask, acknowledged, ask, cancel, charge, issue, key_of, order
 
 _RESPAWN_SECONDS = 20.0
 _FIRST = "order.after-commit"

@@ -5,11 +5,11 @@ from pathlib import Path
 from threading import Thread
 
 from commerce.core import sql
+from tests.faults.burst import burst, key_of, order
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.late_owner import LATE, LateOwner
 from tests.faults.points import STOP
 from tests.faults.shop import Variant
-from tests.faults.volley import key_of, order, volley
 
 _OTHERS_SECONDS = 5.5
 """How long anybody else waits at most: 3 s for a lock, 2 s for a row, and their work."""
@@ -32,7 +32,7 @@ class WorkerPausedInATransaction(Fault):
 
     number = "F2a"
     title = "worker paused with locks and rows"
-    protection = "whoever waits, for a lock or a row, waits for a limited time"
+    protection = "every wait for a lock or a row is limited"
     control_shows = "waited for the paused worker"
     hold_seconds = (6.2, 6.6)
     most_shots = 8
@@ -103,7 +103,7 @@ class WorkerPausedBeyondItsLock(LateOwner):
         self.wait_for_lock_to_end(run, f"product:{product}:lock")
         others = [order(rival, {product: 1}, key=key_of(run)) for rival in rivals]
         # Some of them reach the paused worker, and hear of it when it goes on.
-        self._rivals = Thread(target=volley, args=(run, others), daemon=True)
+        self._rivals = Thread(target=burst, args=(run, others), daemon=True)
         self._rivals.start()
         return f"worker {pid} paused with a lock that ran out, {_RIVALS} rivals meanwhile"
 

@@ -1,11 +1,11 @@
 """F3: a lock's time is over while its owner is inside the transaction, and twenty rivals want the last one."""
 
 from tests.factories import CouponFactory, ProductFactory
+from tests.faults.burst import burst, issue, key_of, order
 from tests.faults.fault import NotFired, Run
 from tests.faults.late_owner import LATE, LateOwner
 from tests.faults.points import sleep
 from tests.faults.shop import Variant
-from tests.faults.volley import issue, key_of, order, volley
 
 _RIVALS = 20
 _HELD_UP_SECONDS = 1.5
@@ -39,7 +39,7 @@ class LockExpired(LateOwner):
             others = [order(rival, {product: 1}, key=key_of(run)) for rival in rivals]
         self.begin(run, first, step=step, action=sleep(_HELD_UP_SECONDS))
         self.wait_for_lock_to_end(run, lock)
-        calls = volley(run, others)
+        calls = burst(run, others)
         owner = self.end(run)
         had = [call for call in (owner, *calls) if call.status == 200]
         if not had:

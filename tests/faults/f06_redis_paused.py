@@ -37,7 +37,7 @@ class RedisPausedShortly(_RedisPaused):
     most_shots = 5
 
     def judge(self, run: Run) -> list[str]:
-        """Whoever came when the pause began has long had an answer when it ends."""
+        """Requests that came when the pause began have been answered long before it ends."""
         return [
             f"{call} waited until Redis was back, {call.seconds:.1f} s"
             for shot in run.shots

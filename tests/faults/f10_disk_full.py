@@ -19,7 +19,7 @@ _SAYS = b"No space left on device"
 
 
 class DiskFull(Fault):
-    """The next segment of the log is /dev/full: whoever writes to it is told by the kernel that there is no space.
+    """The next segment of the log is /dev/full: the kernel answers each write to it with ENOSPC.
 
     PostgreSQL cannot go on: it ends every session, recovers from what it has, and ends again when it gets there again.
     """

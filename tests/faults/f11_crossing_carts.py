@@ -1,9 +1,9 @@
 """F11: carts that name the same products in opposite orders, thirty-two customers at one instant."""
 
 from commerce.core import sql
+from tests.faults.burst import burst, key_of, order
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.shop import Variant
-from tests.faults.volley import key_of, order, volley
 
 _CUSTOMERS = 32
 _FLUSH_SECONDS = 3.0
@@ -30,7 +30,7 @@ class CrossingCarts(Fault):
         one, other = run.random.sample(run.scene.products, 2)
         customers = run.random.sample(run.scene.users, _CUSTOMERS)
         carts = [{one: 1, other: 1}, {other: 1, one: 1}]
-        calls = volley(
+        calls = burst(
             run,
             [order(customer, carts[number % 2], key=key_of(run)) for number, customer in enumerate(customers)],
         )

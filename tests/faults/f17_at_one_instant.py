@@ -1,10 +1,10 @@
 """F17: thirty requests at one instant: the same one, different ones for what only one can have, one key for two."""
 
 from tests.factories import CouponFactory, ProductFactory
+from tests.faults.burst import Ask, acknowledged, burst, cancel, charge, issue, key_of, order
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Call
 from tests.faults.shop import Variant
-from tests.faults.volley import Ask, acknowledged, cancel, charge, issue, key_of, order, volley
 
 AT_ONCE = 30
 PRICE_WON = 1_000
@@ -36,7 +36,7 @@ class OneKeyThirtyTimes(AtOneInstant):
         kind = kinds[len(run.shots) % len(kinds)]
         if kind == "two bodies":
             return self._two_bodies(run)
-        calls = volley(run, [self._ask(run, kind)] * AT_ONCE)
+        calls = burst(run, [self._ask(run, kind)] * AT_ONCE)
         first = [call for call in calls if call.status == 200 and not call.replayed]
         if not first:
             raise NotFired(f"no {kind} of {AT_ONCE} was done: {calls[0]}")
@@ -46,7 +46,7 @@ class OneKeyThirtyTimes(AtOneInstant):
     @staticmethod
     def _two_bodies(run: Run) -> str:
         user_id, key = run.random.choice(run.scene.users), key_of(run)
-        calls = volley(run, [charge(user_id, 1_000 + number % 2, key=key) for number in range(AT_ONCE)])
+        calls = burst(run, [charge(user_id, 1_000 + number % 2, key=key) for number in range(AT_ONCE)])
         done = {call.body["amount"] for call in calls if call.status == 200}
         if not done:
             raise NotFired(f"none of {AT_ONCE} charges with one key was done: {calls[0]}")
@@ -89,7 +89,7 @@ class OnlyOneCanHaveIt(AtOneInstant):
     def strike(self, run: Run) -> str:
         asked = (self._last_unit, self._last_coupon, self._exact_balance)[len(run.shots) % 3]
         what, refusal, asks = asked(run)
-        calls = volley(run, asks)
+        calls = burst(run, asks)
         had = [call for call in calls if call.status == 200]
         if not had:
             raise NotFired(f"nobody had {what}: {_told(calls)}")

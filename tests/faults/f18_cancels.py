@@ -6,10 +6,10 @@ from balances.models import EntryType, LedgerEntry
 from coupons.models import UserCoupon
 from products.models import MovementReason, StockMovement
 from tests.factories import CouponFactory
+from tests.faults.burst import acknowledged, ask, burst, cancel, issue, key_of, order
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Call
 from tests.faults.shop import Variant
-from tests.faults.volley import acknowledged, ask, cancel, issue, key_of, order, volley
 
 _CANCELS = 16
 _PAIR = 2
@@ -38,7 +38,7 @@ class CancelledTwice(Fault):
         if expired:
             UserCoupon.objects.filter(pk=held).update(expires_at=timezone.now())
         cancels = _PAIR if run.random.random() < 0.5 else _CANCELS
-        calls = volley(run, [cancel(user_id, order_id, key=key_of(run)) for _ in range(cancels)])
+        calls = burst(run, [cancel(user_id, order_id, key=key_of(run)) for _ in range(cancels)])
         self._check(run, order_id, calls)
         again = ask(run, order(user_id, {product: 1}, coupon=held, key=key_of(run)))
         self._check_coupon(run, again, expired=expired)

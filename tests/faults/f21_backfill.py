@@ -145,7 +145,7 @@ def _killed(run: Run) -> int:
 
 
 def record_nothing() -> None:
-    """A backfill corrects the numbers and leaves the events to whoever comes across them."""
+    """A backfill corrects the numbers and leaves the events uncounted."""
     operations.RECOMPUTE_DAY = operations.RECOMPUTE_DAY.replace(
         "SELECT event_id FROM unrecorded", "SELECT event_id FROM unrecorded WHERE false", 1
     )

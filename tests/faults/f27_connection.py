@@ -2,13 +2,13 @@
 
 import threading
 
+from tests.faults.burst import Ask
 from tests.faults.fault import Run
-from tests.faults.groups import GroupFault, volleys_until, writes_of_all_kinds
+from tests.faults.groups import GroupFault, bursts_until, writes_of_all_kinds
 from tests.faults.history import Outcome
 from tests.faults.points import sleep
 from tests.faults.seams import GROUP, LARGE_GROUP
 from tests.faults.shop import Variant
-from tests.faults.volley import Ask
 
 _HELD_UP_SECONDS = 0.3
 _BYTES_OF_A_GROUP = 20_000
@@ -48,7 +48,7 @@ def _lose_the_answer(run: Run) -> str:
         return writes_of_all_kinds(run)
 
     began: list[float] = []
-    volleys_until(run, by_a_group, asks)
+    bursts_until(run, by_a_group, asks)
     return f"answer to COMMIT lost, for {lost[0]} writes"
 
 
@@ -67,13 +67,13 @@ def _cut_after(run: Run) -> str:
 def _cut_at(run: Run, point: str) -> int:
     before = run.fired(point)
     run.shop.points.arm(point, sleep(_HELD_UP_SECONDS))
-    volleys = threading.Thread(
-        target=volleys_until,
+    bursts = threading.Thread(
+        target=bursts_until,
         args=(run, lambda: run.fired(point) > before, lambda: writes_of_all_kinds(run)),
         daemon=True,
     )
-    volleys.start()
+    bursts.start()
     run.wait_for_point(point, fired_before=before)
     cut = run.shop.proxies["postgres"].cut()
-    volleys.join()
+    bursts.join()
     return cut

@@ -6,7 +6,7 @@ from tests.embedded.processes import is_alive
 from tests.faults.f01_worker_killed import wait_for_workers
 from tests.faults.f02_worker_paused import is_stopped
 from tests.faults.fault import NotFired, Run
-from tests.faults.groups import GroupFault, volleys_until, writes_of_all_kinds
+from tests.faults.groups import GroupFault, bursts_until, writes_of_all_kinds
 from tests.faults.points import KILL, STOP
 from tests.faults.seams import GROUP, GROUP_STEPS
 from tests.faults.shop import Variant
@@ -42,7 +42,7 @@ class LeaderKilled(_AtEachStep):
         point = self.next_point(run)
         before = run.fired(point)
         run.shop.points.arm(point, KILL)
-        volleys_until(run, lambda: run.fired(point) > before, lambda: writes_of_all_kinds(run))
+        bursts_until(run, lambda: run.fired(point) > before, lambda: writes_of_all_kinds(run))
         pid = run.wait_for_point(point, fired_before=before)
         if not run.wait_until(lambda: not is_alive(pid), seconds=5):
             raise NotFired(f"worker {pid} survived SIGKILL")
@@ -71,7 +71,7 @@ class LeaderPaused(_AtEachStep):
         run.shop.points.arm(point, STOP)
         # The clients of the paused process hear of it when it goes on.
         self._volleys = threading.Thread(
-            target=volleys_until,
+            target=bursts_until,
             args=(run, lambda: run.fired(point) > before, lambda: writes_of_all_kinds(run)),
             daemon=True,
         )

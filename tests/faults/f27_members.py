@@ -11,14 +11,14 @@ from balances.operations import Ledger
 from balances.rules import Entry
 from commerce.core.group import Group, Member
 from commerce.core.transaction import Transaction
+from tests.faults.burst import Ask, charge, key_of, order
 from tests.faults.f11_crossing_carts import deadlocks
 from tests.faults.fault import NotFired, Run
-from tests.faults.groups import AT_ONCE, GroupFault, volleys_until, writes_of_all_kinds
+from tests.faults.groups import AT_ONCE, GroupFault, bursts_until, writes_of_all_kinds
 from tests.faults.history import Call
 from tests.faults.points import Injected, sleep
 from tests.faults.seams import GROUP
 from tests.faults.shop import Variant
-from tests.faults.volley import Ask, charge, key_of, order
 
 _POISON = "poison"
 _RAISES, _BREAKS, _NAMES_NOBODY, _IS_UNREADABLE = 4_444_401, 4_444_402, 4_444_403, 4_444_404
@@ -59,7 +59,7 @@ class OnePoisoned(GroupFault):
             writes.insert(AT_ONCE // 2, poison)
             return writes
 
-        calls = volleys_until(run, lambda: run.fired(point) > before, with_poison)
+        calls = bursts_until(run, lambda: run.fired(point) > before, with_poison)
         poisoned = [call for call in calls if _is_poison(call)]
         run.wrong += [f"{call} is {kind}, and was not answered 500" for call in poisoned if call.status != 500]
         failed = [call for call in calls if call.status != 200 and not _is_poison(call)]
@@ -99,7 +99,7 @@ class GroupsCross(GroupFault):
         run.shop.points.arm(point, sleep(0.0))
         with _Flushing(run):
             try:
-                calls: Sequence[Call] = volleys_until(run, lambda: run.fired(point) > before, carts)
+                calls: Sequence[Call] = bursts_until(run, lambda: run.fired(point) > before, carts)
             except NotFired:
                 # Without the protection they wait for each other instead.
                 return "no group left out a row of another's"

@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from commerce.core.group import Member
 from commerce.core.group_commit import Queue
 from tests.factories import CouponFactory
+from tests.faults.burst import Ask, burst, charge, issue, key_of, order
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Call
 from tests.faults.shop import Variant
-from tests.faults.volley import Ask, charge, issue, key_of, order, volley
 
 AT_ONCE = 30
 _GATHER_SECONDS = 0.03
@@ -63,12 +63,12 @@ def writes_of_all_kinds(run: Run, count: int = AT_ONCE) -> list[Ask]:
     return asks
 
 
-def volleys_until(run: Run, happened: Callable[[], bool], asks: Callable[[], Sequence[Ask]]) -> list[Call]:
-    """Send volleys until it has happened to a group; returns their calls. Raises NotFired."""
+def bursts_until(run: Run, happened: Callable[[], bool], asks: Callable[[], Sequence[Ask]]) -> list[Call]:
+    """Send bursts until it has happened to a group; returns their calls. Raises NotFired."""
     calls: list[Call] = []
     for _ in range(_MOST_VOLLEYS):
         # Those whose leader is killed are through early.
-        calls += volley(run, asks(), more_than_room=True)
+        calls += burst(run, asks(), more_than_room=True)
         if happened():
             return calls
-    raise NotFired(f"it happened to none of the groups of {_MOST_VOLLEYS} volleys")
+    raise NotFired(f"it happened to none of the groups of {_MOST_VOLLEYS} bursts")

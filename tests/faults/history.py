@@ -137,7 +137,7 @@ class History:
             return list(self._calls)
 
     def write(self, path: Path) -> None:
-        """Keep the history as JSON lines, for whoever has to find out what happened."""
+        """Keep the history as JSON lines, for debugging."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
             for call in self.calls:

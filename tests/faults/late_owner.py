@@ -7,10 +7,10 @@ import threading
 
 import redis
 
+from tests.faults.burst import Ask, ask
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Call
 from tests.faults.shop import Variant
-from tests.faults.volley import Ask, ask
 
 LATE = "late"
 """What the late request's failpoints are called."""

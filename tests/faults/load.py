@@ -16,17 +16,17 @@ from random import Random
 
 from tests.factories import CouponFactory, ProductFactory
 from tests.faults.__main__ import KEPT
+from tests.faults.burst import Ask, burst, charge, issue, key_of, order
 from tests.faults.caller import Caller
 from tests.faults.campaign import say
 from tests.faults.crowd import Crowd
 from tests.faults.fault import Run
 from tests.faults.history import Call, History
+from tests.faults.outage_run import percentile
 from tests.faults.runner import Plan, Runner, judged
 from tests.faults.scene import PLENTY, set_scene
 from tests.faults.servers import Servers
 from tests.faults.shop import Variant
-from tests.faults.storm import percentile
-from tests.faults.volley import Ask, charge, issue, key_of, order, volley
 
 UNITS = 100
 LONGEST_SECONDS = 10.0
@@ -90,7 +90,7 @@ def _new_run(runner: Runner, servers: Servers, asked: argparse.Namespace) -> Run
 
 
 def _rush(run: Run, asks: Sequence[Ask], name: str, check: Callable[[Sequence[Call]], list[str]]) -> Trial:
-    calls = volley(run, asks)
+    calls = burst(run, asks)
     trial = _trial(name, calls)
     trial.violations += check(calls) + _never_answered(calls)
     return _judged(run, trial)
@@ -132,12 +132,12 @@ def _somebody_was_served(calls: Sequence[Call]) -> list[str]:
 
 
 def _more_than_there_is_room_for(runner: Runner, servers: Servers, asked: argparse.Namespace) -> Trial:
-    """Whoever comes on top is told so, and soon."""
+    """Requests beyond the limit are refused, and soon."""
     run = _new_run(runner, servers, asked)
     product_id = ProductFactory(stock=PLENTY).pk
     users = run.scene.users
     asks = [order(users[number % len(users)], {product_id: 1}, key=key_of(run)) for number in range(asked.connections)]
-    calls = volley(run, asks, more_than_room=True)
+    calls = burst(run, asks, more_than_room=True)
     trial = _trial(f"{asked.connections} connections", calls)
     trial.violations += _never_answered(calls) + _somebody_was_served(calls)
     if not any(call.status == 503 for call in calls):

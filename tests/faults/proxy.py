@@ -216,7 +216,7 @@ def _names(marker: bytes, piece: bytes, prepared: dict[bytes, bytes]) -> bool:
 
 
 def _reset(connection: socket.socket) -> None:
-    """Close with RST, and wake whoever reads."""
+    """Close with RST, and wake the thread that reads."""
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
         # Another thread may be reading: only a shutdown wakes it. The RST follows when the descriptor is closed.

@@ -168,7 +168,7 @@ class Shop:
             application="tests.faults.asgi:application",
         )
         log = self.servers.logs / f"{name}.log"
-        # The web server has workers of its own to take along, so it is asked to end, not killed.
+        # The web server has workers that end with it, so it is asked to end, not killed.
         child = Child(ChildSpec(name=name, command=command, log_path=log, orphan_signal=SIGTERM, grace_seconds=15))
         own = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), WORKERS: str(workers), ROLE: "web"}
 

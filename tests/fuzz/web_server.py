@@ -64,7 +64,7 @@ def _settings() -> dict[str, str]:
     return {
         "DATABASE_URL": database,
         "DJANGO_SETTINGS_MODULE": "commerce.settings",
-        # What the shop owes the world stays where the transaction wrote it: a test compares all rows.
+        # Messages stay in the outbox, where the transaction wrote them: a test compares all rows.
         "OUTBOX_DISPATCH_IN_WEB": "false",
         "PYTHONUNBUFFERED": "1",
     }

@@ -30,7 +30,7 @@ INSERT = """
 """
 
 
-def owe(first: int, last: int, *, users: int = USERS, event: str = EVENT, noise_bytes: int = 200) -> None:
+def add_messages(first: int, last: int, *, users: int = USERS, event: str = EVENT, noise_bytes: int = 200) -> None:
     """Messages numbered `first` to `last` wait for Kafka; number n is one of user n % `users`.
 
     `noise_bytes`: about how long each is. Compression makes little of it.
@@ -68,6 +68,6 @@ def assert_nothing_lost(records: Sequence[Record], *, last: int, users: int = US
     for record, number in zip(records, numbers_of(records), strict=True):
         by_user[record.key].append(number)
     for user in range(users):
-        owed = [number for number in range(1, last + 1) if number % users == user]
-        assert list(dict.fromkeys(by_user.pop(str(user).encode(), []))) == owed
+        expected = [number for number in range(1, last + 1) if number % users == user]
+        assert list(dict.fromkeys(by_user.pop(str(user).encode(), []))) == expected
     assert not by_user

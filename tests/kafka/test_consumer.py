@@ -89,7 +89,7 @@ def consumer() -> Iterator[Managed]:
 
 @contextmanager
 def nobody_counts() -> Iterator[psycopg.Connection]:
-    """Whoever counts waits, with a batch in hand, until the end of the block or a commit."""
+    """Consumers wait, with a batch in hand, until the end of the block or a commit."""
     with another_session() as session:
         session.execute(COUNT_ALONE, [COUNTING])
         yield session

@@ -26,11 +26,11 @@ from tests.factories import ProductFactory, UserFactory
 from tests.kafka.backlog import (
     EVENT,
     USERS,
+    add_messages,
     arrived,
     assert_nothing_lost,
     failed_attempts,
     numbers_of,
-    owe,
     sent,
     waiting,
 )
@@ -101,13 +101,13 @@ class TestBrokerTrouble:
     """The broker, not the shop, is in trouble."""
 
     def test_a_paused_broker_gets_everything_in_order_when_it_goes_on(self, node: Node) -> None:
-        owe(1, 300)
+        add_messages(1, 300)
         with relay(batch=100) as process:
             wait_until(lambda: waiting() == 0, "the messages before the pause")
             node.pause()
-            owe(301, 900)
+            add_messages(301, 900)
             wait_until(failed_attempts, "a batch without an answer")
-            owe(901, 1_000)
+            add_messages(901, 1_000)
             assert sent() == 300
             node.resume()
             wait_until(lambda: waiting() == 0, "everything to leave")
@@ -126,7 +126,7 @@ class TestBrokerTrouble:
         assert len(arrived("order-completed")) == 3
 
     def test_a_killed_broker_gets_the_rest_when_it_is_back(self, node: Node) -> None:
-        owe(1, 6_000)
+        add_messages(1, 6_000)
         with relay(batch=20) as process:
             wait_until(lambda: sent() >= 200, "the first messages to leave")
             node.kill()
@@ -147,22 +147,22 @@ class TestBrokerTrouble:
             kafka._clients.discard(client)
             return {message.id: None for message in messages}
 
-        owe(1, 10)
+        add_messages(1, 10)
         assert Dispatcher(KAFKA).drain() == Drained(sent=10)
         node.kill()
-        owe(11, 30)
+        add_messages(11, 30)
         with monkeypatch.context() as careless:
             careless.setattr(kafka.KafkaSink, "deliver", deliver_and_die)
             assert Dispatcher(KAFKA).drain() == Drained(sent=20)
         node.start_again()
-        owe(31, 31)
+        add_messages(31, 31)
         wait_until(
             lambda: Dispatcher(KAFKA).drain() == Drained() and not waiting(), "the broker to take messages again"
         )
         assert sorted(numbers_of(arrived())) == [*range(1, 11), 31]
 
     def test_a_broker_that_is_away_at_the_start_is_waited_for(self, node: Node) -> None:
-        owe(1, 50)
+        add_messages(1, 50)
         node.kill()
         with relay() as process:
             wait_until(failed_attempts, "a batch that found no broker")
@@ -176,7 +176,7 @@ class TestTopics:
     """The cluster makes no topic by itself."""
 
     def test_what_has_no_topic_waits_and_goes_when_it_is_made(self) -> None:
-        owe(1, 30)
+        add_messages(1, 30)
         with relay() as process:
             # The first of each user; it holds back the others.
             wait_until(lambda: failed_attempts() == USERS, "the messages to be tried")
@@ -218,24 +218,24 @@ class TestTopics:
     def test_three_that_are_missing_leave_the_fourth_its_time(self, cluster: str) -> None:
         make_topic(cluster, "order-completed")
         for number, event in enumerate(("balance-changed", "coupon-issued", "order-cancelled", "order-completed")):
-            owe(number, number, event=event)
+            add_messages(number, number, event=event)
         assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=3)
         assert len(arrived("order-completed")) == 1
 
     def owe_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
         """User 1 has got a coupon and then ordered; user 2 has ordered."""
         make_topic(cluster, "order-completed")
-        owe(1, 1, users=9)
-        owe(1, 2, users=9, event="order-completed")
+        add_messages(1, 1, users=9)
+        add_messages(1, 2, users=9, event="order-completed")
 
 
 class TestMessageTooLarge:
     """What the broker will never take is parked with its reason, and holds back nobody."""
 
     def test_one_that_the_client_refuses(self, topics: None) -> None:
-        owe(1, 20)
-        owe(21, 21, noise_bytes=2_000_000)
-        owe(22, 40)
+        add_messages(1, 20)
+        add_messages(21, 21, noise_bytes=2_000_000)
+        add_messages(22, 40)
         assert Dispatcher(KAFKA).drain() == Drained(sent=39, failed=1)
         self.assert_only_21_is_parked()
 
@@ -245,9 +245,9 @@ class TestMessageTooLarge:
         """The messages of a batch share requests to the broker, which takes or refuses a request as a whole."""
         producer_with(monkeypatch, **{"compression.type": "none"})
         make_topic(cluster, EVENT, **{"max.message.bytes": str(kafka.REQUEST_BYTES)})
-        owe(1, 20)
-        owe(21, 21, noise_bytes=900_000)
-        owe(22, 3_000, noise_bytes=700)
+        add_messages(1, 20)
+        add_messages(21, 21, noise_bytes=900_000)
+        add_messages(22, 3_000, noise_bytes=700)
         assert Dispatcher(KAFKA).drain() == Drained(sent=2_999, failed=1)
         self.assert_only_21_is_parked(last=3_000)
 
@@ -256,8 +256,8 @@ class TestMessageTooLarge:
     ) -> None:
         producer_with(monkeypatch, **{"batch.size": 1_000_000, "linger.ms": 500})
         make_topic(cluster, EVENT, **{"max.message.bytes": str(kafka.REQUEST_BYTES)})
-        owe(1, 20)
-        owe(21, 21, noise_bytes=900_000)
+        add_messages(1, 20)
+        add_messages(21, 21, noise_bytes=900_000)
         assert Dispatcher(KAFKA).drain().failed > 1
 
     def assert_only_21_is_parked(self, *, last: int = 40) -> None:
@@ -274,9 +274,9 @@ class TestProcesses:
     """Relays that die, are told to stop, or meet."""
 
     def test_a_relay_killed_after_the_acknowledgement_and_before_its_mark_costs_a_repeat(self) -> None:
-        owe(1, 500)
+        add_messages(1, 500)
         with another_session() as session, relay(batch=50) as killed:
-            # Whoever wants to mark the second batch as sent waits.
+            # The dispatcher waits before it marks the second batch as sent.
             session.execute(
                 "SELECT FROM outbox_message WHERE event_id = ANY(%s) FOR UPDATE",
                 [[f"{EVENT}:{number}" for number in range(51, 101)]],
@@ -294,7 +294,7 @@ class TestProcesses:
         assert sorted(numbers_of(records)) == sorted([*range(1, 501), *range(51, 101)])
 
     def test_two_relays_at_once_and_one_killed_on_the_way(self) -> None:
-        owe(1, 6_000)
+        add_messages(1, 6_000)
         with relay(batch=20) as killed, relay(batch=20) as other:
             wait_until(lambda: sent() >= 500 and other.said("Relaying"), "some messages to leave")
             killed.stop(signal.SIGKILL)
@@ -317,16 +317,16 @@ class TestProcesses:
                 return batch
 
         monkeypatch.setattr(sole, "TRY_LOCK", "SELECT %s <> ''")
-        owe(1, 100)
+        add_messages(1, 100)
         together([Unlocked(KAFKA).drain] * 2)
         assert sorted(numbers_of(arrived())) == sorted([*range(1, 101)] * 2)
 
     def test_sigterm_finishes_the_batch_in_hand_and_begins_no_other(self, node: Node) -> None:
-        owe(1, 10)
+        add_messages(1, 10)
         with relay(batch=50) as process:
             wait_until(lambda: waiting() == 0, "the first messages to leave")
             node.pause()
-            owe(11, 300)
+            add_messages(11, 300)
             wait_until(batch_in_hand, "a batch that waits for the broker")
             process.process.send_signal(signal.SIGTERM)
             node.resume()
@@ -336,7 +336,7 @@ class TestProcesses:
 
     def test_a_full_producer_queue_is_waited_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
         producer_with(monkeypatch, **{"queue.buffering.max.messages": 10})
-        owe(1, 500)
+        add_messages(1, 500)
         assert Dispatcher(KAFKA).drain() == Drained(sent=500)
         assert_nothing_lost(arrived(), last=500)
         assert len(arrived()) == 500

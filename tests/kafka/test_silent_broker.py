@@ -1,6 +1,6 @@
 """A consumer that has lost its group in a silent broker is given a new client.
 
-Owns the silence. That librdkafka can need it, `make test-weather` on Apache Kafka shows: without the replacement, its
+Owns the silence. That librdkafka can need it, `make test-outages` on Apache Kafka shows: without the replacement, its
 consumer stays away for good after a broker was paused under load.
 """
 

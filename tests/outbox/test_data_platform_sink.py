@@ -262,7 +262,7 @@ class TestDeadline:
 
 
 class TestTurns:
-    """Eight calls at once, whoever makes them; who gets no turn in time was not tried."""
+    """Eight calls at once in the whole process. A message that gets no turn in time counts as not tried."""
 
     # The one that gets a turn must get it before, on a machine that stutters.
     LIMIT_SECONDS = 2.0

@@ -71,10 +71,10 @@ class TestOwnDispatcher:
 
     def test_what_failed_is_tried_again_without_another_event(self, partner: Partner) -> None:
         tell(event_type="order-completed")
-        wait_until(lambda: not waiting(DATA_PLATFORM), "a first message, so that nothing is owed any more")
+        wait_until(lambda: not waiting(DATA_PLATFORM), "a first message, so that nothing waits any more")
         [thread] = threads_of(DATA_PLATFORM)
         assert isinstance(thread, DispatcherThread)
-        wait_until(lambda: not thread._owing, "the thread to see it")
+        wait_until(lambda: not thread._may_wait, "the thread to see it")
         partner.calls.clear()
         partner.status = 503
         [event_id] = tell(event_type="order-completed")
@@ -188,7 +188,7 @@ class TestSync:
         wait_until(lambda: not waiting(DATA_PLATFORM), "the first order's second try")
         [thread] = threads_of(DATA_PLATFORM)
         assert isinstance(thread, DispatcherThread)
-        wait_until(lambda: not thread._owing, "the thread to see that nothing is owed")
+        wait_until(lambda: not thread._may_wait, "the thread to see that nothing waits")
         partner.status = 500
         self.order()
         partner.status = 200

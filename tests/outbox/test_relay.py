@@ -113,7 +113,7 @@ class TestOnce:
 
 
 class TestStatus:
-    """`outbox_status`: what is owed to whom."""
+    """`outbox_status`: the counts for each destination."""
 
     @pytest.fixture
     def status(self, partner: Partner) -> Callable[..., str]:

@@ -91,7 +91,7 @@ def test_a_success_forgets_the_failures(clerk: User, door: Door, settings: Setti
 
 
 def test_a_success_leaves_the_failures_from_elsewhere(clerk: User, door: Door) -> None:
-    """Or a customer's own logins would cover up for whoever guesses meanwhile."""
+    """Or a customer's own logins would reset the count of an attacker who guesses meanwhile."""
     for number in range(5):
         fail(door, 1, address=f"198.51.100.{number}")
     assert outcome(door("jimin", PASSWORD)) == "in"

@@ -175,7 +175,7 @@ class TestApi3BrokenObjectPropertyLevelAuthorization:
 class TestApi4UnrestrictedResourceConsumption:
     """Every body, list, page and wait has an end; how often somebody may write: test_rate_limits.py."""
 
-    def test_pages_are_short_whoever_asks(self, alice: User) -> None:
+    def test_pages_are_short_for_staff_too(self, alice: User) -> None:
         lists = [
             path
             for path, item in schema()["paths"].items()
@@ -377,8 +377,8 @@ class TestApi10UnsafeConsumptionOfApis:
         partner.status, partner.body = 422, b"<script>alert(1)</script>"
         order_of(mallory, {pen: 1})
         Dispatcher("data-platform").drain()
-        owed = OutboxMessage.objects.get(destination="data-platform")
-        page = Staff(superuser=True).get("outbox_outboxmessage_change", owed.pk).content.decode()
+        message = OutboxMessage.objects.get(destination="data-platform")
+        page = Staff(superuser=True).get("outbox_outboxmessage_change", message.pk).content.decode()
         assert "&lt;script&gt;alert(1)" in page
         assert "<script>alert(1)" not in page
 

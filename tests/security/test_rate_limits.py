@@ -244,7 +244,7 @@ class TestTheCounter:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
             rate_limit.take_often(Counter(SLOW, str(number)))
-        assert len(rate_limit._tabs._tabs) <= 101
+        assert len(rate_limit._local_quota._uses) <= 101
 
 
 class TestWithoutRedis:
@@ -279,7 +279,7 @@ class TestWithoutRedis:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
             rate_limit.take(Counter(SLOW, str(number)))
-        assert len(rate_limit._alone._paid_off_us) <= 101
+        assert len(rate_limit._local_counters._paid_off_us) <= 101
 
 
 def test_every_write_documents_the_429_and_its_header() -> None:

@@ -108,7 +108,7 @@ def test_a_wrong_login_at_either_door(written: Written, username: str) -> None:
     page = Client().post("/admin/login/", body)
     assert page.status_code == 200
     if username != PASSWORD:
-        # The form shows the name again to whoever typed it.
+        # The form shows the name that was typed again.
         written.body(page)
     assert not any(PASSWORD.encode() in key for key in redis.cache.client.keys("*"))
 

@@ -95,7 +95,7 @@ class TestStaffRights:
     def test_are_there_for_staff(self, customer: User, pen: Product) -> None:
         assert {answer.status for answer in self.acting(StaffFactory(), customer, pen)} == {200}
 
-    def test_are_gone_at_once_for_whoever_was_demoted(self, customer: User, pen: Product) -> None:
+    def test_are_gone_at_once_after_a_demotion(self, customer: User, pen: Product) -> None:
         answers = self.acting(UserFactory(), customer, pen)
         assert [answer.status for answer in answers] == [403, 403, 403, 403, 404, 403, 400]
 

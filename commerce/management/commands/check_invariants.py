@@ -36,7 +36,7 @@ LEAST_REST = 9
 
 
 class Stopped(Exception):
-    """The check was told to end before it had asked everything; it has no verdict."""
+    """The check was stopped before it had asked everything; it has no verdict."""
 
 
 class Command(BaseCommand):

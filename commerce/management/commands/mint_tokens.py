@@ -1,6 +1,6 @@
 """`manage.py mint_tokens`: access tokens of many customers at once, for load tests.
 
-Owns the selection; asks for no password, because whoever runs it can read SECRET_KEY anyway.
+Owns the selection; asks for no password, because its user can read SECRET_KEY anyway.
 """
 
 from argparse import ArgumentTypeError

@@ -38,7 +38,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 # A platform that answers these works; all other failures say that the next message would fare no better.
 _ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
 
-# A partner's malformed headers are told by the outcome; urllib3 would add a traceback for each.
+# A partner's malformed headers show in the outcome; urllib3 would add a traceback for each.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
@@ -99,7 +99,7 @@ class _Caller:
     """One process's kept connections and the threads that use them.
 
     The calls run on threads of their own because not every wait of a call can be limited from inside: the look-up of
-    a name cannot. Whoever waits for a call leaves at the deadline; the call's socket is shut then, so its thread ends.
+    a name cannot. At the deadline the caller stops waiting, and the call's socket is shut, so that its thread ends.
     """
 
     def __init__(self) -> None:
@@ -233,7 +233,7 @@ def _shut_after(seconds: float) -> Iterator[_Watch]:
 
 
 class _WatchedConnection(HTTPConnection):
-    """Tells the watch of the running call which socket the call waits on."""
+    """Says which socket a running call waits on."""
 
     def _new_conn(self) -> socket.socket:
         # Before a TLS handshake, which may drip as well.

@@ -2,10 +2,10 @@
 
 from django import template
 
-from commerce.staff_pages import deeds, display
+from commerce.staff_pages import audit_display, display
 
 register = template.Library()
 register.filter("won", display.won)
 register.filter("won_moved", display.won_moved)
 register.filter("thousands", display.thousands)
-register.filter("changes", deeds.changes_of)
+register.filter("changes", audit_display.changes_of)

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             "--report-seconds",
             type=float,
             default=REPORT_SECONDS,
-            help="How often lag and rate are told (default %(default)s).",
+            help="How often lag and rate are reported (default %(default)s).",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from commerce.idempotency.purge import keep_purging, purge_keys
 
 MOST_MINUTES = 10_080
-"""A week: whoever wants to wait longer has forgotten that keys come with every write."""
+"""A week. Keys come with every write, so a longer interval would leave too many."""
 
 
 class Command(BaseCommand):

@@ -85,7 +85,7 @@ class Command(BaseCommand):
 
 
 def _drain(dispatcher: Dispatcher) -> tuple[int, int]:
-    """Drain once, after whoever drains now."""
+    """Drain once, after the dispatcher that drains now."""
     deadline = time.monotonic() + _LONGEST_TURN_SECONDS
     while (drained := dispatcher.drain()).elsewhere and dispatcher.anything_due() and time.monotonic() < deadline:
         time.sleep(_TURN_SECONDS)

@@ -37,7 +37,7 @@ POLL_SECONDS = 0.02
 _STILL_IN_WEB = "the dispatcher threads of the web workers go on"
 _STRAGGLERS_SECONDS = 5.0
 
-# What lay there when the weather cleared, and has not arrived yet.
+# What lay there when the outage ended, and has not arrived yet.
 _COMPLETED = event_id_sql("order-completed", '"order".id', "created_at")
 _CANCELLED = event_id_sql("order-cancelled", '"order".id', "cancelled_at")
 LEFT_OVER = f"""
@@ -51,7 +51,7 @@ LEFT_OVER = f"""
 
 
 @dataclass(frozen=True)
-class Blow:
+class Outage:
     """One thing that is taken away for a while. `note` says what is left of it."""
 
     name: str
@@ -79,35 +79,35 @@ class Phase:
     drain_seconds: float | None
 
 
-def blows(*, broker_may_die: bool) -> list[Blow]:
+def outages(*, broker_may_die: bool) -> list[Outage]:
     """Each part paused, then killed; only a broker that keeps what it has may be killed."""
     return [
-        Blow("broker paused", lambda run: run.servers.kafka.pause(), lambda run: run.servers.kafka.resume()),
+        Outage("broker paused", lambda run: run.servers.kafka.pause(), lambda run: run.servers.kafka.resume()),
         *(
-            [Blow("broker dead", lambda run: run.servers.kafka.kill(), lambda run: run.servers.kafka.recover())]
+            [Outage("broker dead", lambda run: run.servers.kafka.kill(), lambda run: run.servers.kafka.recover())]
             if broker_may_die
             else []
         ),
-        Blow("data platform paused", lambda run: run.servers.sink.pause(), lambda run: run.servers.sink.resume()),
-        Blow("data platform dead", lambda run: run.servers.sink.kill(), lambda run: run.servers.sink.start()),
-        Blow(
+        Outage("data platform paused", lambda run: run.servers.sink.pause(), lambda run: run.servers.sink.resume()),
+        Outage("data platform dead", lambda run: run.servers.sink.kill(), lambda run: run.servers.sink.start()),
+        Outage(
             "dispatcher paused",
             lambda run: run.shop.relay.pause(),
             lambda run: run.shop.relay.resume(),
             f"relay_outbox stopped, perhaps with its turn in hand; {_STILL_IN_WEB}",
         ),
-        Blow(
+        Outage(
             "dispatcher dead",
             lambda run: run.shop.relay.kill(),
             lambda run: run.shop.relay.start(),
             f"relay_outbox killed; {_STILL_IN_WEB}",
         ),
-        Blow("consumer paused", lambda run: run.shop.consumer.pause(), lambda run: run.shop.consumer.resume()),
-        Blow("consumer dead", lambda run: run.shop.consumer.kill(), lambda run: run.shop.consumer.start()),
+        Outage("consumer paused", lambda run: run.shop.consumer.pause(), lambda run: run.shop.consumer.resume()),
+        Outage("consumer dead", lambda run: run.shop.consumer.kill(), lambda run: run.shop.consumer.start()),
     ]
 
 
-def weather(servers: Servers, asked: argparse.Namespace) -> int:
+def run_outages(servers: Servers, asked: argparse.Namespace) -> int:
     """Let orders flow through all of it, print and write the figures. 0: nothing was lost."""
     plan = Plan(seconds=0, clients=asked.clients, histories=KEPT)
     runner = Runner(servers, plan)
@@ -119,7 +119,7 @@ def weather(servers: Servers, asked: argparse.Namespace) -> int:
         violations = judged(run, patience_seconds=PATIENCE_SECONDS, reads_topics=True)
         violations += _commands_that_complain(shop)
         violations += _bad_phases(phases)
-        history.write(KEPT / "weather.jsonl")
+        history.write(KEPT / "outages.jsonl")
         report = _report(run, phases, statistics, violations, asked)
     finally:
         runner.close_shop()
@@ -131,7 +131,7 @@ def weather(servers: Servers, asked: argparse.Namespace) -> int:
 
 def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]]:
     """All phases, and the seconds from an order to its statistic while everything was up."""
-    blows_due = blows(broker_may_die=run.servers.makes_topics)
+    blows_due = outages(broker_may_die=run.servers.makes_topics)
     each_seconds = asked.minutes * 60 / (len(blows_due) + 2)
     crowd = Crowd(
         port=run.shop.port,
@@ -150,7 +150,7 @@ def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]
     try:
         wait_until_orders_come(run)
         phases.append(_clear(run, "everything up", 2 * each_seconds, statistics))
-        phases += [_blow(run, blow, each_seconds) for blow in blows_due]
+        phases += [_blow(run, outage, each_seconds) for outage in blows_due]
         phases.append(_clear(run, "everything up again", each_seconds, statistics))
     finally:
         run.shop.recover()
@@ -168,16 +168,16 @@ def _clear(run: Run, name: str, seconds: float, statistics: list[float]) -> Phas
     return _told(_phase(run, name, began=began, ended=ended))
 
 
-def _blow(run: Run, blow: Blow, seconds: float) -> Phase:
+def _blow(run: Run, outage: Outage, seconds: float) -> Phase:
     began = time.monotonic()
-    blow.strike(run)
+    outage.strike(run)
     try:
         run.pause(seconds)
     finally:
         ended = time.monotonic()
-        blow.heal(run)
+        outage.heal(run)
     drain_seconds = _seconds_to_drain(run)
-    return _told(_phase(run, blow.name, began=began, ended=ended, note=blow.note, drain_seconds=drain_seconds))
+    return _told(_phase(run, outage.name, began=began, ended=ended, note=outage.note, drain_seconds=drain_seconds))
 
 
 def _seconds_to_drain(run: Run) -> float | None:
@@ -275,7 +275,7 @@ def _told(phase: Phase) -> Phase:
 
 
 def _bad_phases(phases: Sequence[Phase]) -> list[str]:
-    """No order is lost to the weather: all of these are away from the path of an order."""
+    """No order is lost to an outage: all of these are away from the path of an order."""
     found = [f"no order was acknowledged while: {phase.name}" for phase in phases if not phase.acknowledged]
     found += [f"{phase.unknown} orders failed while: {phase.name}" for phase in phases if phase.unknown]
     return found + [

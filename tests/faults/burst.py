@@ -1,6 +1,6 @@
 """Many requests that arrive at one instant: each is sent but for its last byte, then the last bytes all at once.
 
-Owns the connections of the volley; what came of each request is in the history like any other.
+Owns the connections of the burst; what came of each request is in the history like any other.
 """
 
 import http.client
@@ -101,7 +101,7 @@ def acknowledged(run: Run, asked: Ask) -> Call:
     return call
 
 
-def volley(run: Run, asks: Sequence[Ask], *, more_than_room: bool = False) -> list[Call]:
+def burst(run: Run, asks: Sequence[Ask], *, more_than_room: bool = False) -> list[Call]:
     """Send all of them at one instant; their calls in the order of `asks`.
 
     Raises NotFired where half of them had their answer before the last one was sent, unless there are too many and
@@ -122,12 +122,12 @@ def volley(run: Run, asks: Sequence[Ask], *, more_than_room: bool = False) -> li
     calls = [shot.call for shot in shots]
     early = sum((call.answered_at or all_sent_at) < all_sent_at for call in calls)
     if early > len(calls) / 2 and not more_than_room:
-        raise NotFired("half of a volley was answered before all of it was sent")
+        raise NotFired("half of a burst was answered before all of it was sent")
     return calls
 
 
 class _Shot:
-    """One request of a volley, on a socket and a thread of its own."""
+    """One request of a burst, on a socket and a thread of its own."""
 
     def __init__(self, run: Run, asked: Ask) -> None:
         self._run = run
@@ -137,7 +137,7 @@ class _Shot:
         self._started = False
         history = run.history if asked.judged else History()
         self.call = history.begin(
-            client="volley",
+            client="burst",
             kind=asked.kind,
             user_id=asked.user_id,
             method="POST",

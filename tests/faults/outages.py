@@ -1,6 +1,6 @@
-"""`python -m tests.faults.weather`, which `make test-weather` runs: orders flow while one thing after another is away.
+"""`python -m tests.faults.outages`, which `make test-outages` runs: orders flow while one thing after another is away.
 
-Owns the arguments, the servers' life and the exit code; the run is `storm`'s.
+Owns the arguments, the servers' life and the exit code; the run is in `outage_run`.
 """
 
 import argparse
@@ -13,13 +13,13 @@ from tests.kafka.jars import KafkaUnavailable, kafka_jars
 
 
 def parsed() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.weather", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.outages", description=__doc__)
     parser.add_argument("--minutes", type=float, default=3.0, help="about how long orders flow (default %(default)s)")
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--rate", type=float, default=20.0, help="requests a second, all clients together")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kafka", choices=("apache", "embedded"), help="default: Apache Kafka where it can be had")
-    parser.add_argument("--json", type=Path, default=KEPT / "weather.json")
+    parser.add_argument("--json", type=Path, default=KEPT / "outages.json")
     parser.add_argument("--keep", action="store_true", help="leave the folder with the logs behind")
     return parser.parse_args()
 
@@ -31,9 +31,9 @@ def main() -> int:
 
     def work(servers: Servers) -> int:
         # Only now are there settings, and so models.
-        from tests.faults.storm import weather
+        from tests.faults.outage_run import run_outages
 
-        return weather(servers, asked)
+        return run_outages(servers, asked)
 
     return on_servers(work, kafka=asked.kafka, keep=asked.keep)
 

@@ -21,7 +21,7 @@ from commerce.staff_pages.display import thousands, won
 
 NOTHING = "–"
 
-# Fields of any table that hold won, and what services tell in won besides.
+# Fields of any table that hold won, and what services record in won besides.
 _MONEY = frozenset(
     (
         "balance",
@@ -37,7 +37,7 @@ _MONEY = frozenset(
 # Numbers that count nothing.
 _NAMES = frozenset(("id", "product_id", "ledger entry"))
 
-# What services tell besides fields: so many rows exported, the entry of an adjustment, where a login came from.
+# What services record besides fields: so many rows exported, the entry of an adjustment, where a login came from.
 WORDS = (
     gettext_noop("rows"),
     gettext_noop("filter"),
@@ -53,13 +53,13 @@ def changes_of(action: StaffAction) -> list[tuple[str, str, str]]:
 
     What has neither is left out.
     """
-    told = []
+    changes = []
     for name, before, after in action.changes:
         field = _field(action.subject_type, name)
         was, became = _shown(name, field, before), _shown(name, field, after)
         if (was, became) != (NOTHING, NOTHING):
-            told.append((str(capfirst(getattr(field, "verbose_name", "") or _(name))), was, became))
-    return told
+            changes.append((str(capfirst(getattr(field, "verbose_name", "") or _(name))), was, became))
+    return changes
 
 
 def newest_change(row: Model) -> str:
@@ -69,7 +69,7 @@ def newest_change(row: Model) -> str:
         return ""
     changed = ", ".join(f"{name}: {before} → {after}" for name, before, after in changes_of(action))
     sentence = _("The last change: %(action)s by %(actor)s at %(at)s.") % {
-        "action": action.told,
+        "action": action.in_words,
         "actor": action.actor.get_username(),
         "at": f"{timezone.localtime(action.acted_at):%Y-%m-%d %H:%M:%S}",
     }
