@@ -48,7 +48,7 @@ class Member:
         blocked_by: the lock that it waits for; empty where it waits for a row, or for its turn.
         runs_alone: its group has failed, maybe because of it.
         has_lost_connection: its group has lost its connection before COMMIT, so it may run once more.
-        retries: it was in a group before, and is not done.
+        waits_for_row: another transaction holds a row that it needs.
         watches: nothing waited before it, so it is to see that the group that runs is slow.
     """
 
@@ -62,8 +62,8 @@ class Member:
         "keys",
         "leads",
         "result",
-        "retries",
         "runs_alone",
+        "waits_for_row",
         "watches",
         "woken",
         "write",
@@ -82,8 +82,14 @@ class Member:
         self.blocked_by = ""
         self.runs_alone = False
         self.has_lost_connection = False
-        self.retries = False
+        self.waits_for_row = False
         self.watches = False
+
+    def held_elsewhere(self) -> Sequence[str]:
+        """The locks that it could not have. A row that is held is one that some of its locks stand for."""
+        if self.blocked_by:
+            return (self.blocked_by,)
+        return self.keys if self.waits_for_row else ()
 
     def fail(self, error: Exception) -> None:
         self.error = error
@@ -162,10 +168,12 @@ class Group:
         transaction.now = timezone.now()
         decided = []
         for member in self._members:
+            member.waits_for_row = False
             try:
                 member.result = member.write.decide(transaction)
             except RowBusy:
                 transaction.undo()
+                member.waits_for_row = True
                 continue
             except Exception as error:  # noqa: BLE001  # the member's own thread raises it
                 transaction.undo()

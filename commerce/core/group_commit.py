@@ -29,13 +29,11 @@ MOST_WRITES = 64
 _MOST_LEADERS = 4
 _SLOW_SECONDS = 0.1
 """A group that takes longer does not hold up the queue: another leader takes what waits behind it."""
-_MOST_RETRIES = MOST_WRITES // 2
-"""In one transaction, of writes that could not have their locks or rows before. The rest is for those behind them."""
 _PASSES = 8
 """A group begins after so many passes of the event loop in which no write has joined. One takes about 20 microseconds;
 a transaction that is not needed saves twenty times as much."""
 _RETRY_SECONDS = 0.002
-"""Until locks are asked for again that another process holds. It holds them for a few milliseconds."""
+"""Until locks or rows are asked for again that another process holds. It holds them for a few milliseconds."""
 
 
 def commit(write: Write[T]) -> T:
@@ -67,6 +65,8 @@ class Queue:
         self._leaders = 0
         self._last_group_began = 0.0
         self._last_group_was_shared = False
+        self._held_elsewhere: dict[str, float] = {}
+        """Locks that another process was seen to hold, and when they are asked for again."""
         self._idle: list[Pipeline] = []
 
     def run(self, member: Member) -> None:
@@ -120,8 +120,10 @@ class Queue:
             while not leader.done:
                 self._gather()
                 members = self._next_members()
-                if not (members and self._run(members)):
-                    # Others hold what its write needs, or another leader runs it.
+                if members:
+                    self._run(members)
+                else:
+                    # Others hold what all of them need, or another leader runs them.
                     sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
         finally:
             self._pass_on()
@@ -144,25 +146,29 @@ class Queue:
             passes = passes + 1 if len(self._waiting) == waiting else 0
 
     def _next_members(self) -> list[Member]:
-        """Those who have waited longest. One that has to run alone is by itself."""
+        """Those who have waited longest. One that has to run alone is by itself.
+
+        Writes that want a lock that is held elsewhere stay, also those that have arrived since, so that none of them
+        overtakes another; writes behind them that want other locks go.
+        """
         now = time.monotonic()
         members: list[Member] = []
         late: list[Member] = []
         passed_over: list[Member] = []
-        retries = 0
         with self._guard:
             self._last_group_began = now
+            self._held_elsewhere = held = {key: until for key, until in self._held_elsewhere.items() if until > now}
             while self._waiting and len(members) < MOST_WRITES:
                 if self._waiting[0].runs_alone and members:
                     break
                 member = self._waiting.popleft()
                 if member.deadline <= now:
                     late.append(member)
-                elif member.retries and retries == _MOST_RETRIES:
+                elif held and (key := next((key for key in member.keys if key in held), None)):
+                    member.blocked_by = key
                     passed_over.append(member)
                 else:
                     members.append(member)
-                    retries += member.retries
                     if member.runs_alone:
                         break
             self._waiting.extendleft(reversed(passed_over))
@@ -172,8 +178,8 @@ class Queue:
         self._last_group_was_shared = len(members) > 1
         return members
 
-    def _run(self, members: Sequence[Member]) -> bool:
-        """Run one group; return whether anything was done."""
+    def _run(self, members: Sequence[Member]) -> None:
+        """Run one group. Members that are not done then are put back to the front of the queue."""
         try:
             with redis_locks.held([member.keys for member in members]) as held:
                 admitted = [member for member, by in zip(members, held.blocked_by, strict=True) if by is None]
@@ -191,14 +197,13 @@ class Queue:
                 raise
             group = Group([])
         again = [member for member in members if not member.done]
-        for member in again:
-            member.retries = True
+        ask_again_at = time.monotonic() + _RETRY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # jitter, no secret
         with self._guard:
             self._waiting.extendleft(reversed(again))
+            self._held_elsewhere.update((key, ask_again_at) for member in again for key in member.held_elsewhere())
         done = [member for member in members if member.done]
         _wake(done)
         group.after_release()
-        return bool(done)
 
     def _connection(self) -> Pipeline:
         """A connection to run a group on. Raises psycopg.OperationalError."""

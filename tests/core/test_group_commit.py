@@ -543,6 +543,22 @@ class TestFairness:
         assert len(seen) - begun <= 2
         assert balances([waits, *others]) == [7] * 4
 
+    def test_those_that_want_a_key_of_another_process_keep_their_order(self) -> None:
+        """Also where one arrives after many others have asked for the key in vain."""
+        key, decided = coupon_lock(1), list[int]()
+        writes = [partial(commit, Parts(_noting(decided, number), keys=(key,))) for number in range(MOST_WRITES + 1)]
+        with ExitStack() as held:
+            held.enter_context(lock_held(key))
+            with arrived(writes[:-1]) as (gate, early):
+                gate.open()
+                wait_until(lambda: key in group_commit._queue._held_elsewhere, "all to have asked for the key")
+                with meanwhile(writes[-1]) as last:
+                    wait_until(lambda: waiting() == MOST_WRITES + 1, "the last one to wait")
+                    held.close()
+                    for each in (*early, last):
+                        each.result(timeout=PATIENCE_SECONDS)
+        assert decided == list(range(MOST_WRITES + 1))
+
 
 # --- One answer per key --------------------------------------------------------------------------------------------
 
