@@ -3,7 +3,7 @@
 VENV := .venv
 PYTHON_BIN := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
-PYTEST := $(PYTHON_BIN) -m pytest -n 2
+PYTEST := $(PYTHON_BIN) -m pytest -n 2 --dist worksteal
 
 # Checks need settings, but no server and no running stack.
 CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_urlsafe(48))') \

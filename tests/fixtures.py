@@ -20,6 +20,7 @@ from redis import exceptions as redis_errors
 
 from commerce.core import rate_limit, redis
 from commerce.core.group_commit import close_idle_connections
+from commerce.core.passwords import PBKDF2InThread
 from commerce.embedded.redis import Redis
 from commerce.http import health, ready_pages
 from commerce.http.handler import ShopHandler
@@ -50,6 +51,14 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
     close_idle_connections()
     sole.close_idle_connections()
     health.close_connection()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords() -> Iterator[None]:
+    """One round of the shop's own hash: with all of them, a login or a new password costs a third of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2InThread, "iterations", 1)
+        yield
 
 
 @pytest.fixture(autouse=True)

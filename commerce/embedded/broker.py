@@ -4,19 +4,23 @@ Chooses its own port at every start, and keeps nothing: a restarted broker has a
 """
 
 import argparse
-import logging
+import ctypes
 import os
 import signal
 import sys
 import time
 from pathlib import Path
 
-from confluent_kafka import Producer
+from confluent_kafka import cimpl
 
 from commerce.embedded.children import Child, ChildSpec, Pause
 from commerce.embedded.ports import accepts_connections
 
 _START_SECONDS = 20.0
+_GROUP_DELAY_MS = 100
+"""How long the first member of a consumer group waits for others before it is given its partitions."""
+_PRODUCER = 0
+"""RD_KAFKA_PRODUCER of librdkafka's rd_kafka_type_t."""
 
 
 class Broker:
@@ -76,16 +80,36 @@ def serve(address_file: Path) -> None:
     """Be the broker: write its address to the file, then stay until SIGTERM or SIGINT."""
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    # librdkafka announces its broker as a warning; an empty logger keeps that off the terminal.
-    quiet = logging.getLogger("commerce.embedded.broker.rdkafka")
-    quiet.addHandler(logging.NullHandler())
-    quiet.propagate = False
-    host = Producer({"test.mock.num.brokers": 1, "log_level": 2}, logger=quiet)
-    (broker,) = host.list_topics(timeout=10).brokers.values()
+    address = _listen()
     unfinished = address_file.with_name(f"{address_file.name}.{os.getpid()}")
-    unfinished.write_text(f"{broker.host}:{broker.port}")
+    unfinished.write_text(address)
     unfinished.replace(address_file)
     signal.sigwait(signals)
+
+
+def _listen() -> str:
+    """Start librdkafka's broker in this process, where it stays until the process ends; return its address.
+
+    Calls the C library itself: confluent-kafka cannot set the delay of a consumer group, which is three seconds.
+    """
+    # The extension is linked with librdkafka, so its functions are found through it.
+    library = ctypes.CDLL(cimpl.__file__)
+    library.rd_kafka_conf_new.restype = ctypes.c_void_p
+    library.rd_kafka_new.restype = ctypes.c_void_p
+    library.rd_kafka_handle_mock_cluster.restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+    reason = ctypes.create_string_buffer(512)
+    reason_size = ctypes.c_size_t(len(reason))
+    options = ctypes.c_void_p(library.rd_kafka_conf_new())
+    # librdkafka announces its broker as a warning; the level keeps that out of the log.
+    for name, value in ((b"test.mock.num.brokers", b"1"), (b"log_level", b"2")):
+        library.rd_kafka_conf_set(options, name, value, reason, reason_size)
+    client = ctypes.c_void_p(library.rd_kafka_new(_PRODUCER, options, reason, reason_size))
+    if not client:
+        raise OSError(reason.value.decode())
+    broker = ctypes.c_void_p(library.rd_kafka_handle_mock_cluster(client))
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(broker, _GROUP_DELAY_MS)
+    return str(library.rd_kafka_mock_cluster_bootstraps(broker).decode())
 
 
 if __name__ == "__main__":

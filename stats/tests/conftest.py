@@ -21,6 +21,7 @@ from commerce.core import sql
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.publish import event_id
 from commerce.outbox.routes import KAFKA
+from commerce.outbox.sinks import kafka_source
 from commerce.outbox.sinks.base import Message, sink_of
 from commerce.outbox.sinks.kafka_source import KafkaSource, Received
 from stats import operations
@@ -37,8 +38,12 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def own_topics(settings: Settings) -> None:
-    """No test reads what another one sent, nor goes on where another one stopped."""
+def own_topics(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads what another one sent, nor goes on where another one stopped.
+
+    The broker of the tests lets a consumer that comes after another one wait for the session, less a second.
+    """
+    monkeypatch.setattr(kafka_source, "SESSION_MS", 3_000)
     settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
     settings.KAFKA_CONSUMER_GROUP = f"{uuid.uuid4().hex[:8]}"
 

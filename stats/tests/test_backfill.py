@@ -33,7 +33,7 @@ from stats.tests.conftest import (
     units_counted,
 )
 from tests.factories import order_of
-from tests.outbox.manage import MANAGE, _environment, managed, run
+from tests.outbox.manage import MANAGE, _environment, call, managed
 from tests.shop_state import nothing_changes
 from tests.together import PATIENCE_SECONDS, meanwhile, row_held, together, wait_until, wait_until_blocked
 
@@ -413,4 +413,4 @@ def test_days_that_make_no_sense_are_refused() -> None:
         backfill("2026-02-30", "2026-03-01")
     with pytest.raises(ValueError, match="lies before"):
         backfill_product_stats(from_date=date(2026, 3, 2), to_date=date(2026, 3, 1), dry_run=True)
-    assert run("backfill_product_stats", "--from", "2026-02-30", "--to", "2026-03-01").returncode == 2
+    assert call("backfill_product_stats", "--from", "2026-02-30", "--to", "2026-03-01").returncode == 2

@@ -24,7 +24,7 @@ from stats.models import ProcessedEvent
 from stats.services import Counted, backfill_product_stats
 from stats.tests.conftest import cancel, no_new_connections, payloads_told, send, source, take, units_counted
 from tests.factories import order_of
-from tests.outbox.manage import managed, run
+from tests.outbox.manage import call, managed
 from tests.shop_state import nothing_changes
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -159,8 +159,9 @@ class TestCommand:
             wait_until(lambda: consumer.said("Counting"), "the consumer")
             assert consumer.stop() == 0
 
-    def test_counting_inline_leaves_it_nothing_to_do(self) -> None:
-        done = run("consume_orders", environment={"PRODUCT_STATS_MODE": "inline"})
+    def test_counting_inline_leaves_it_nothing_to_do(self, settings: Settings) -> None:
+        settings.PRODUCT_STATS_MODE = "inline"
+        done = call("consume_orders")
         assert done.returncode == 0
         assert "PRODUCT_STATS_MODE=inline" in done.stdout
 

@@ -16,6 +16,7 @@ from django.core.management import CommandError, call_command
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
+from commerce.outbox.sinks import kafka_source
 from commerce.outbox.sinks.kafka_source import KafkaSource, PartitionLag, Received
 from stats import consumers
 from stats.consumers import Progress
@@ -91,7 +92,10 @@ class TestCommand:
         [line] = lag_told("--json")
         assert json.loads(line) == {"group": configured.KAFKA_CONSUMER_GROUP, "lag": 0, "partitions": []}
 
-    def test_without_kafka_it_says_so(self, settings: Settings, closed_port: int) -> None:
+    def test_without_kafka_it_says_so(
+        self, settings: Settings, closed_port: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(kafka_source, "ANSWER_SECONDS", 0.2)
         settings.KAFKA_BOOTSTRAP_SERVERS = f"127.0.0.1:{closed_port}"
         with pytest.raises(CommandError, match=f"Kafka does not answer at 127.0.0.1:{closed_port}"):
             lag_told()

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from pytest_django import Settings
 
 from balances.models import User
 from products.models import Product
@@ -32,12 +31,6 @@ REFUSALS = {
     (404, "product_not_found"),
     (400, "coupon_not_usable"),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    """Hundreds of logins are tried here, and a real hash costs each of them a quarter of a second."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

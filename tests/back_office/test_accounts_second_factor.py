@@ -23,13 +23,8 @@ PASSWORD = "tangerine-4711"
 WRONG = "The code of the second factor is missing or not right."
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
-def clerk(quick_passwords: None) -> User:
+def clerk() -> User:
     return StaffFactory(username="jimin", password=PASSWORD)
 
 

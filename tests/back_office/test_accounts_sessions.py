@@ -23,13 +23,8 @@ INDEX = "/admin/jsi18n/"
 HOUR = 3_600
 
 
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Settings) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-
-
 @pytest.fixture
-def clerk(quick_passwords: None) -> User:
+def clerk() -> User:
     return StaffFactory(username="jimin", password=PASSWORD)
 
 

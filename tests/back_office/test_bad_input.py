@@ -58,6 +58,8 @@ def test_an_object_that_cannot_be_is_not_found(admin_user: Staff) -> None:
                 assert admin_user.client.get(f"{address}change/").status_code in (302, 400, 404), address
                 assert admin_user.client.get(f"{address}history/").status_code in (302, 400, 404), address
                 assert admin_user.client.post(f"{address}delete/").status_code in (302, 400, 403, 404), address
+            # A page that shows the messages: each redirect leaves one, and all of them travel with every request.
+            assert admin_user.get("password_change_done").status_code == 200
 
 
 def test_a_list_asked_for_nonsense_says_so_or_shows_nothing(admin_user: Staff) -> None:

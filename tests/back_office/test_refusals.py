@@ -1,7 +1,6 @@
 """Refusals and failures of the back-office are pages, and a form that came after its session is not lost."""
 
 import re
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -26,11 +25,6 @@ REFUSED: dict[str, tuple[int, str, str]] = {
     "/admin": (404, "Page not found", "페이지 없음"),
     "/admin/logout/": (405, "Not a page", "페이지가 아닌 주소"),
 }
-
-
-@pytest.fixture(autouse=True)
-def quick_passwords(settings: Any) -> None:
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture

@@ -129,7 +129,6 @@ def sent_and_read(address: str, value: bytes) -> bytes | None:
     assert producer.flush(10) == 0
     consumer = Consumer({"bootstrap.servers": address, "group.id": "readers"})
     partitions = consumer.list_topics("greetings", timeout=10).topics["greetings"].partitions
-    # Assigned, not subscribed: joining a group takes this broker three seconds.
     consumer.assign([TopicPartition("greetings", number, OFFSET_BEGINNING) for number in partitions])
     try:
         message = consumer.poll(15)

@@ -27,11 +27,11 @@ def start(tmp_path: Path) -> Iterator[Start]:
     """Starts a server that takes `ending_seconds` to end, and ends it after the test."""
     started: list[Child] = []
 
-    def begin(*, ending_seconds: int) -> tuple[Child, int]:
+    def begin(*, ending_seconds: int, workers: int = 1) -> tuple[Child, int]:
         port = free_port()
         command = [
             *(sys.executable, "-m", "commerce.serve"),
-            *("--host", LOOPBACK, "--port", str(port), "--workers", "1"),
+            *("--host", LOOPBACK, "--port", str(port), "--workers", str(workers)),
         ]
         server = Child(ChildSpec(name="web", command=command, log_path=tmp_path / "web.log"))
         started.append(server)
@@ -72,8 +72,8 @@ def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
     return answer.status, answer.headers["Connection"]
 
 
-def only_worker(server: Child) -> int | None:
-    """The process id of the worker; None where there is none, and where an old one is not gone yet."""
+def workers_of(server: Child) -> list[int]:
+    """The process ids of the workers; among them may be an old one that is not gone yet."""
     workers = []
     for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
@@ -81,6 +81,12 @@ def only_worker(server: Child) -> int | None:
                 command = Path(f"/proc/{pid}/cmdline").read_bytes()
                 if command and b"resource_tracker" not in command:
                     workers.append(pid)
+    return workers
+
+
+def only_worker(server: Child) -> int | None:
+    """The process id of the worker; None where there is none, and where an old one is not gone yet."""
+    workers = workers_of(server)
     return workers[0] if len(workers) == 1 else None
 
 
@@ -143,11 +149,11 @@ def test_workers_that_die_soon_after_their_start_are_replaced(start: Start) -> N
 
 
 def test_a_server_whose_workers_cannot_live_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    server, _ = start(ending_seconds=0)
+    # Several, because the server looks for dead workers twice a second.
+    server, _ = start(ending_seconds=0, workers=4)
 
     def killed_again() -> bool:
-        worker = only_worker(server)
-        if worker is not None:
+        for worker in workers_of(server):
             with suppress(ProcessLookupError):
                 os.kill(worker, signal.SIGKILL)
         return not server.running

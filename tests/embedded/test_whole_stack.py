@@ -4,11 +4,13 @@ Knows the stack as a newcomer does: by its command, its run.json, its output and
 """
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,12 @@ import requests
 from tests.embedded.processes import is_alive, wait_for
 from tests.embedded.stack import Stack
 from tests.events import completed_id
+
+
+@pytest.fixture(scope="module")
+def folder() -> Path:
+    """Empty for the first of the tests only: another start finds the data of the one before, and takes half as long."""
+    return Path(tempfile.mkdtemp(dir=os.environ["LOCAL_DIR"]))
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ def fuzz(web: WebServer, shop: Shop, folder: Path, *arguments: str, identity: st
 @pytest.mark.parametrize("identity", ["mina", "juno", "clerk"])
 def test_the_shop_keeps_to_its_schema_whatever_is_sent(shop: Shop, tmp_path: Path, identity: str) -> None:
     before = shop.things_of(shop.mina)
-    with web_server(**NO_LIMITS) as web:
+    with web_server("tests.fuzz.quick_logins:application", **NO_LIMITS) as web:
         run = fuzz(web, shop, tmp_path, *chosen(brief=identity != "mina"), identity=identity)
     log = web.log_path.read_text()
 

@@ -7,9 +7,9 @@ import os
 
 from django.db.models import QuerySet
 
-from commerce.asgi import application
 from orders import selectors, views
 from orders.models import Order
+from tests.fuzz.quick_logins import application
 
 
 def _any_order_is_yours() -> None:

@@ -5,12 +5,14 @@ Owns the fixtures; the dispatcher is switched on by the tests that want it.
 
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 
 import pytest
 from confluent_kafka import Consumer, Message, TopicPartition
 from django.conf import settings as configured
+from django.test import override_settings
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -18,6 +20,7 @@ from commerce.core.locks import locked_transaction
 from commerce.outbox import hand_over
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.publish import Event, publish
+from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import sink_of
 from tests.outbox.partner import Partner, partner_at_work
 from tests.together import PATIENCE_SECONDS, wait_until
@@ -48,6 +51,14 @@ def partner(settings: Settings) -> Iterator[Partner]:
         # Tests of the deadline set one of their own; to the others a machine that stutters must not be a platform away.
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
         yield partner
+
+
+@contextmanager
+def kafka_away() -> Iterator[None]:
+    """Nobody listens where Kafka should be. The client asks again until its time is up, so it is given little."""
+    with override_settings(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka, "TOPIC_SECONDS", 0.2)
+        yield
 
 
 @pytest.fixture

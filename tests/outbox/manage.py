@@ -1,4 +1,4 @@
-"""`manage.py` commands as processes of their own, on the servers and the database of the running test.
+"""`manage.py` commands on the servers and the database of the running test: as processes of their own, or in this one.
 
 Never leaves a process behind.
 """
@@ -9,12 +9,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from django.conf import settings
+from django.core.management import get_commands, load_command_class
 from django.db import connection
 
 from tests.together import PATIENCE_SECONDS
@@ -73,6 +76,27 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None) -> "subpr
         check=False,
         timeout=PATIENCE_SECONDS,
     )
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended in this process: its exit code and what it printed."""
+
+    returncode: str | int | None
+    stdout: str
+    stderr: str
+
+
+def call(*arguments: str) -> Ended:
+    """Run the command to its end in this process: a second quicker than `run`, with the settings of the test."""
+    name, code = arguments[0], 0
+    with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
+        try:
+            # Unlike `call_command` it reads the arguments, prints errors and ends as on a command line.
+            load_command_class(get_commands()[name], name).run_from_argv(["manage.py", *arguments])
+        except SystemExit as end:
+            code = end.code
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def _environment(changes: Mapping[str, str]) -> dict[str, str]:

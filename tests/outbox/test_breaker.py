@@ -23,7 +23,7 @@ from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import tell, waiting
-from tests.outbox.manage import _environment, managed, run
+from tests.outbox.manage import _environment, call, managed
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 from tests.together import PATIENCE_SECONDS, wait_until
@@ -185,7 +185,7 @@ class TestGauge:
             assert relay.stop() == 0
 
     def test_a_metrics_port_that_is_taken_ends_the_relay(self, closed_port: int) -> None:
-        done = run("relay_outbox", "--metrics-port", str(closed_port))
+        done = call("relay_outbox", "--metrics-port", str(closed_port))
         assert done.returncode == 1
         assert f"Metrics cannot be served on port {closed_port}" in done.stderr
 

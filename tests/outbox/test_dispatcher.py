@@ -25,14 +25,12 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Message, Outcomes, sink_of
 from commerce.outbox.sinks.kafka import KafkaSink
-from tests.outbox.conftest import read_topic, tell, waiting
+from tests.outbox.conftest import kafka_away, read_topic, tell, waiting
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-NOBODY_LISTENS = "127.0.0.1:1"
 
 
 MANY_SENT_AND_MANY_WAITING = """
@@ -220,18 +218,16 @@ class TestOneAtATime:
 class TestFailures:
     """What is tried again, and when."""
 
-    def test_without_a_broker_the_rows_stay_and_drain_when_it_is_back(self, settings: Settings) -> None:
+    def test_without_a_broker_the_rows_stay_and_drain_when_it_is_back(self) -> None:
         told = tell(times=3)
-        reachable = settings.KAFKA_BOOTSTRAP_SERVERS
-        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
         away = Dispatcher(KAFKA)
-        assert away.drain() == Drained(failed=3)
+        with kafka_away():
+            assert away.drain() == Drained(failed=3)
         rows = waiting(KAFKA)
         assert [row.event_id for row in rows] == told
         assert {row.attempts for row in rows} == {1}
         assert all("transport" in row.last_error for row in rows)
         assert away.pause_seconds() > 0
-        settings.KAFKA_BOOTSTRAP_SERVERS = reachable
         due_now(KAFKA)
         assert Dispatcher(KAFKA).drain() == Drained(sent=3)
         assert ids_of(read_topic("coupon-issued", at_least=3)) == told
@@ -260,31 +256,31 @@ class TestFailures:
             broker.child.kill()
         assert list(dict.fromkeys(arrived)) == told
 
-    def test_kafka_being_away_never_parks(self, settings: Settings) -> None:
+    def test_kafka_being_away_never_parks(self) -> None:
         tell()
         OutboxMessage.objects.update(attempts=1_000)
-        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
-        Dispatcher(KAFKA).drain()
+        with kafka_away():
+            Dispatcher(KAFKA).drain()
         [row] = waiting(KAFKA)
         assert row.attempts == 1_001
         assert timedelta(0) < row.next_attempt_at - timezone.now() < timedelta(seconds=5)
 
-    def test_a_dispatcher_that_found_the_broker_away_leaves_it_alone_for_a_while(self, settings: Settings) -> None:
-        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
+    def test_a_dispatcher_that_found_the_broker_away_leaves_it_alone_for_a_while(self) -> None:
         tell(user_id=1)
         away = Dispatcher(KAFKA)
-        away.drain()
+        with kafka_away():
+            away.drain()
         tell(user_id=2)
         with statements() as ran:
             assert away.drain() == Drained()
         assert ran == []
 
     def test_a_destination_that_is_away_costs_one_batch_not_the_whole_backlog(self, settings: Settings) -> None:
-        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
         settings.OUTBOX_BATCH_SIZE = 2
         for user_id in range(6):
             tell(user_id=user_id)
-        assert Dispatcher(KAFKA).drain() == Drained(failed=2)
+        with kafka_away():
+            assert Dispatcher(KAFKA).drain() == Drained(failed=2)
         assert [row.attempts for row in waiting(KAFKA)] == [1, 1, 0, 0, 0, 0]
 
     def test_what_the_broker_refuses_is_parked_at_once_and_the_rest_goes(self) -> None:

@@ -20,7 +20,7 @@ from commerce.outbox.sole import sole_dispatcher
 from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import read_topic, tell, waiting
+from tests.outbox.conftest import kafka_away, read_topic, tell, waiting
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -58,14 +58,14 @@ class TestOwnDispatcher:
         assert len(waiting(DATA_PLATFORM)) == 1
 
     def test_an_order_waits_for_nobody(self, partner: Partner, settings: Settings) -> None:
-        settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 10.0
         partner.hold = threading.Event()
         user, product = UserFactory(balance=100_000), ProductFactory(price=1, stock=100)
-        order_of(user, {product: 1})
-        wait_until(lambda: partner.calls, "the hanging call")
-        for _ in range(5):
+        with kafka_away():
             order_of(user, {product: 1})
+            wait_until(lambda: partner.calls, "the hanging call")
+            for _ in range(5):
+                order_of(user, {product: 1})
         assert len(partner.calls) == 1, "the first call hangs still"
         assert [row.attempts for row in waiting(DATA_PLATFORM)] == [0] * 6
 

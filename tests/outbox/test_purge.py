@@ -16,7 +16,7 @@ from commerce.outbox.purge import HourlyPurge, Purged, purge_outbox
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from tests.operations.busy_shop import busy_shop
 from tests.outbox.conftest import tell
-from tests.outbox.manage import managed, run
+from tests.outbox.manage import call, managed, run
 from tests.together import PATIENCE_SECONDS, another_session, meanwhile, together, wait_until, wait_until_blocked
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,18 +172,19 @@ class TestCommand:
     def test_it_reports_in_one_line_of_json_and_may_be_repeated(self) -> None:
         sent(3, hours_ago=2)
         arguments = ("purge_outbox", "--older-than-hours", "1.5", "--json")
-        assert json.loads(run(*arguments).stdout) == {"older_than_hours": 1.5, "messages": 6, "attempts": 3}
-        assert json.loads(run(*arguments).stdout) == {"older_than_hours": 1.5, "messages": 0, "attempts": 0}
+        assert json.loads(call(*arguments).stdout) == {"older_than_hours": 1.5, "messages": 6, "attempts": 3}
+        assert json.loads(call(*arguments).stdout) == {"older_than_hours": 1.5, "messages": 0, "attempts": 0}
 
     @pytest.mark.parametrize("hours", ["-1", "nan", "inf", "soon"])
     def test_2_for_an_age_that_is_none(self, hours: str) -> None:
         sent(1, hours_ago=200)
-        assert run("purge_outbox", "--older-than-hours", hours).returncode == 2
+        assert call("purge_outbox", "--older-than-hours", hours).returncode == 2
         assert len(kept()) == 1
 
-    def test_2_when_nothing_is_ever_too_old(self) -> None:
+    def test_2_when_nothing_is_ever_too_old(self, settings: Settings) -> None:
         sent(1, hours_ago=200)
-        done = run("purge_outbox", environment={"OUTBOX_RETENTION_HOURS": "0"})
+        settings.OUTBOX_RETENTION_HOURS = 0
+        done = call("purge_outbox")
         assert done.returncode == 2
         assert "Name --older-than-hours" in done.stderr
         assert len(kept()) == 1

@@ -11,14 +11,13 @@ from django.utils import timezone
 
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
-from tests.outbox.conftest import read_topic, tell, waiting
-from tests.outbox.manage import managed, run
+from tests.outbox.conftest import kafka_away, read_topic, tell, waiting
+from tests.outbox.manage import call, managed, run
 from tests.outbox.partner import Partner
 from tests.together import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-NOBODY_LISTENS = "127.0.0.1:1"
 RELAYING = "Relaying to kafka, data-platform"
 
 
@@ -98,16 +97,16 @@ class TestOnce:
     def test_1_when_something_waits(self, partner: Partner) -> None:
         partner.status = 500
         tell(event_type="order-completed")
-        done = run("relay_outbox", "--once", environment=environment_of(partner))
+        done = call("relay_outbox", "--once")
         assert done.returncode == 1
         assert done.stdout.splitlines() == ["kafka: 1 sent, 0 failed", "data-platform: 0 sent, 1 failed"]
         assert "Still waiting: {'kafka': 0, 'data-platform': 1}" in done.stderr
 
-    def test_1_when_kafka_is_away(self, partner: Partner) -> None:
+    @pytest.mark.usefixtures("partner")
+    def test_1_when_kafka_is_away(self) -> None:
         tell()
-        done = run(
-            "relay_outbox", "--once", environment=environment_of(partner) | {"KAFKA_BOOTSTRAP_SERVERS": NOBODY_LISTENS}
-        )
+        with kafka_away():
+            done = call("relay_outbox", "--once")
         assert done.returncode == 1
         assert done.stdout.splitlines()[0] == "kafka: 0 sent, 1 failed"
 
@@ -118,7 +117,7 @@ class TestStatus:
     @pytest.fixture
     def status(self, partner: Partner) -> Callable[..., str]:
         def ask(*arguments: str) -> str:
-            done = run("outbox_status", *arguments, environment=environment_of(partner))
+            done = call("outbox_status", *arguments)
             assert done.returncode == 0, done.stderr
             return done.stdout
 

@@ -10,7 +10,7 @@ from commerce.outbox.models import OutboxMessage
 from commerce.outbox.resend import retry_parked, send_again
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from tests.outbox.conftest import tell
-from tests.outbox.manage import run
+from tests.outbox.manage import call, run
 from tests.together import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -103,12 +103,12 @@ class TestCommand:
         done = run("outbox_retry", "--all-parked", "--json")
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout) == {"put_back": 6}
-        again = run("outbox_retry", "--all-parked")
+        again = call("outbox_retry", "--all-parked")
         assert (again.returncode, again.stdout) == (0, "0 messages are due again\n")
 
     def test_those_of_one_destination(self) -> None:
         told = parked(2)
-        assert json.loads(run("outbox_retry", "--all-parked", "--destination", "kafka", "--json").stdout) == {
+        assert json.loads(call("outbox_retry", "--all-parked", "--destination", "kafka", "--json").stdout) == {
             "put_back": 2
         }
         assert (still_parked(KAFKA), still_parked(DATA_PLATFORM)) == ([], told)
@@ -116,14 +116,14 @@ class TestCommand:
     def test_those_that_are_named(self) -> None:
         first, second, third = parked(3)
         number = third.rpartition(":")[0]
-        done = run("outbox_retry", "--event-id", first, "--event-id", number, "--destination", "data-platform")
+        done = call("outbox_retry", "--event-id", first, "--event-id", number, "--destination", "data-platform")
         assert (done.returncode, done.stdout) == (0, "2 messages are due again\n")
         assert still_parked(DATA_PLATFORM) == [second]
         assert still_parked(KAFKA) == [first, second, third]
 
     def test_1_when_what_was_named_is_not_parked(self) -> None:
         [event_id] = tell()
-        done = run("outbox_retry", "--event-id", event_id, "--json")
+        done = call("outbox_retry", "--event-id", event_id, "--json")
         assert (done.returncode, json.loads(done.stdout)) == (1, {"put_back": 0})
         assert f"No parked message of {event_id}." in done.stderr
 
@@ -138,5 +138,5 @@ class TestCommand:
     )
     def test_2_when_it_is_not_said_what(self, arguments: list[str]) -> None:
         told = parked(1)
-        assert run("outbox_retry", *arguments).returncode == 2
+        assert call("outbox_retry", *arguments).returncode == 2
         assert still_parked(KAFKA) == told

@@ -20,9 +20,3 @@ def few_logins(settings: Settings) -> None:
     settings.LOGIN_FAILURES_PER_MINUTE = 3
     settings.LOGIN_FAILURES_PER_HOUR = 6
     settings.LOGINS_PER_MINUTE = 10
-
-
-@pytest.fixture
-def quick_passwords(settings: Settings) -> None:
-    """Many logins are tried, and a real hash costs each of them a quarter of a second."""
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -6,12 +6,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import MD5PasswordHasher
 from django.test import Client
 from pytest_django import Settings
 
 from balances.models import User
 from commerce.core import redis
+from commerce.core.passwords import PBKDF2InThread
 from commerce.embedded.redis import Redis
 from commerce.http.authentication import tokens_for
 from tests.breaking import as_text, kill, pause
@@ -19,7 +19,7 @@ from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import nothing_changes
 from tests.together import together
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_passwords", "few_logins")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("few_logins")]
 
 PASSWORD = "right horse"
 HERE = "203.0.113.5"
@@ -29,7 +29,7 @@ Door = Callable[..., Response]
 
 
 @pytest.fixture
-def clerk(quick_passwords: None) -> User:
+def clerk() -> User:
     return StaffFactory(username="jimin", password=PASSWORD)
 
 
@@ -164,13 +164,13 @@ class TestWhoHasAnAccount:
     def hashed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Every password that went through the hash."""
         passwords: list[str] = []
-        encode = MD5PasswordHasher.encode
+        encode = PBKDF2InThread.encode
 
-        def counted(self: MD5PasswordHasher, password: str, salt: str) -> str:
+        def counted(self: PBKDF2InThread, password: str, salt: str, iterations: int | None = None) -> str:
             passwords.append(password)
-            return encode(self, password, salt)
+            return encode(self, password, salt, iterations)
 
-        monkeypatch.setattr(MD5PasswordHasher, "encode", counted)
+        monkeypatch.setattr(PBKDF2InThread, "encode", counted)
         return passwords
 
     @pytest.mark.parametrize("who", ["open", "closed", "nobody", "no password"])

@@ -318,7 +318,6 @@ class TestApi8SecurityMisconfiguration:
         settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
         assert Client().get("/api/products", headers=forged).status_code == 200
 
-    @pytest.mark.usefixtures("quick_passwords")
     def test_the_session_s_cookie_is_for_the_server_only(self, settings: Settings) -> None:
         settings.SESSION_COOKIE_SECURE = True
         StaffFactory(username="jimin", password="right horse")

@@ -15,7 +15,7 @@ from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFac
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Answer, Shopper
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick_passwords")]
+pytestmark = pytest.mark.django_db(transaction=True)
 
 PASSWORD = "right horse"
 

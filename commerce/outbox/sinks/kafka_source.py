@@ -13,6 +13,8 @@ from commerce.outbox.sinks.kafka import KafkaAway, ask_for_topics, client_settin
 
 ANSWER_SECONDS = 5.0
 """How long the cluster may take for one question about a group."""
+SESSION_MS = 6_000
+"""How long the group waits for a sign of a consumer before it gives its partitions to others."""
 MEMBERSHIP_SECONDS = 20.0
 """How long a consumer may be without its group before its client is replaced."""
 LEAVE_SECONDS = 5.0
@@ -128,8 +130,8 @@ class KafkaSource:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
                 # A consumer that died is noticed, and its partitions given away, within seconds.
-                "session.timeout.ms": 6_000,
-                "heartbeat.interval.ms": 1_500,
+                "session.timeout.ms": SESSION_MS,
+                "heartbeat.interval.ms": SESSION_MS // 4,
                 # So long at most a new member waits for an old one that was never heard of again.
                 "max.poll.interval.ms": 60_000,
                 # A topic may come into being after us.
