@@ -1,5 +1,7 @@
 """`GET /api/users/me`."""
 
+from collections.abc import Callable
+
 import pytest
 
 from balances.models import User
@@ -11,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(("factory", "is_staff"), [(UserFactory, False), (StaffFactory, True)])
-def test_it_says_whose_token_it_is(factory: type[UserFactory], is_staff: bool) -> None:
+def test_it_says_whose_token_it_is(factory: Callable[[], User], is_staff: bool) -> None:
     user = factory()
     answer = Shopper(user).get("/api/users/me")
     assert answer.status == 200

@@ -191,9 +191,9 @@ class TestExports:
             "'=cmd()",
         )
         assert told["hash"] == bytes(entry.entry_hash).hex()
-        entry = StaffAction.objects.get(action="Exported")
-        assert (entry.actor_id, entry.subject_type, entry.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
-        assert entry.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
+        record = StaffAction.objects.get(action="Exported")
+        assert (record.actor_id, record.subject_type, record.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
+        assert record.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
 
     def test_a_day_of_long_ago_goes_between_its_first_and_last_row(self, mina: User) -> None:
         """Or PostgreSQL walks there from the newest row, through millions."""

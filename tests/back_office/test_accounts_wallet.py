@@ -84,10 +84,10 @@ class TestThePage:
         assert (entry.user_id, entry.amount, entry.balance_after, entry.order_id) == (customer.pk, amount, after, None)
         told = json.loads(OutboxMessage.objects.get(type="balance-changed").payload)["data"]
         assert (told["type"], told["amount"], told["balanceAfter"]) == ("ADJUSTMENT", amount, after)
-        entry = StaffAction.objects.get()
-        assert (entry.actor_id, entry.action) == (clerk.user.pk, f"Balance {direction}ed")
-        assert (entry.subject_type, entry.subject_id) == ("balances.user", str(customer.pk))
-        assert (entry.before, entry.after, entry.reason) == (
+        record = StaffAction.objects.get()
+        assert (record.actor_id, record.action) == (clerk.user.pk, f"Balance {direction}ed")
+        assert (record.subject_type, record.subject_id) == ("balances.user", str(customer.pk))
+        assert (record.before, record.after, record.reason) == (
             {"balance": 5_000},
             {"balance": after, "ledger entry": entry.pk},
             "Parcel lost.",

@@ -146,12 +146,12 @@ def _with_names_of_members() -> None:
     """A leader works on the writes of its group."""
     run = Queue._run
 
-    def wrapped(self: Queue, members: Sequence[_NamedMember]) -> bool:
+    def wrapped(self: Queue, members: Sequence[_NamedMember]) -> None:
         names = list(dict.fromkeys(name for member in members for name in member.names))
         if len(members) >= LARGE_GROUP:
             names += [GROUP, *(f"{name}-{GROUP}" for name in names)]
         with _working_on(*names):
-            return run(self, members)
+            run(self, members)
 
     Queue._run = wrapped  # type: ignore[assignment,method-assign]  # that is the point
 

@@ -89,7 +89,8 @@ class Ended:
 
 def call(*arguments: str) -> Ended:
     """Run the command to its end in this process: a second quicker than `run`, with the settings of the test."""
-    name, code = arguments[0], 0
+    name = arguments[0]
+    code: str | int | None = 0
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
         try:
             # Unlike `call_command` it reads the arguments, prints errors and ends as on a command line.
