@@ -46,6 +46,7 @@ WORDS = (
     gettext_noop("ledger entry"),
     gettext_noop("refunded"),
     gettext_noop("address"),
+    gettext_noop("events"),
 )
 
 

@@ -27,6 +27,7 @@ def right_in_words(right: str) -> str:
         own = dict(options.permissions).get(codename)
         is_usual = verb in options.default_permissions and options.model_name == model_name
         if own or is_usual:
-            named = _(str(own)) if own else _(_VERBS[verb]) % {"model": options.verbose_name}
-            return f"{_(str(options.app_config.verbose_name))} | {options.verbose_name} | {named}"
+            # Some libraries name their app and model without a translation of their own.
+            app, name = _(str(options.app_config.verbose_name)), _(str(options.verbose_name))
+            return f"{app} | {name} | {_(str(own)) if own else _(_VERBS[verb]) % {'model': name}}"
     return right

@@ -21,6 +21,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "names of standards": ("HTTP", "LDAP", "Single Sign-On", "TOTP", "UTF-8"),
     "formats": ("application/json", "CSV", "JSON", "XLSX"),
     "units": ("MB", "ms"),
+    "hashes of passwords": ("md5",),
     "groups of HTTP statuses": ("2xx", "3xx", "4xx", "5xx"),
     "short for number, also in Korean": ("ID", "id"),
     "keys of a keyboard": ("Command", "Control", "Ctrl + K", "Mac", "esc", "t"),
@@ -37,6 +38,7 @@ CODES = (
     r"[A-Za-z]+(-[a-z]+)+(:\d+)+",  # an event: order-completed:1:1795903370007930
     r"[A-Za-z]+(-[a-z]+)+\[\d+\]@\d+",  # a place in Kafka
     r"[0-9a-f]{32,}",  # a hash
+    r"[0-9A-Za-z]+\*+",  # a part of one
     r"[A-Z2-7]{32}",  # the key of a second factor
     r"[0-9a-f]{8}(-[0-9a-f]{4,12}){4}",  # the number of a request
     r"[\w.]+\.(csv|xlsx|pdf)",  # a file

@@ -5,6 +5,8 @@ first, would meet it in the middle; the control does so.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -70,40 +72,43 @@ def pay_second_half(session: "psycopg.Connection[Any]") -> None:
     session.execute("LOCK TABLE user_balance_tx IN ROW EXCLUSIVE MODE")
 
 
-def test_it_waits_for_a_write_which_goes_on(customer: User) -> None:
-    with another_session() as writer:
-        pay_first_half(writer, customer)
-        with meanwhile(migrate) as migration:
+@contextmanager
+def migrating(writer: "psycopg.Connection[Any]", customer: User) -> "Iterator[Future[None]]":
+    """The migration waits for a customer who is in the middle of paying; at the end of the block it need not."""
+    pay_first_half(writer, customer)
+    with meanwhile(migrate) as migration:
+        try:
             wait_until_blocked()
-            pay_second_half(writer)
-            writer.commit()
-            migration.result(timeout=30)
+            yield migration
+        finally:
+            writer.rollback()
+
+
+def test_it_waits_for_a_write_which_goes_on(customer: User) -> None:
+    with another_session() as writer, migrating(writer, customer) as migration:
+        pay_second_half(writer)
+        writer.commit()
+        migration.result(timeout=30)
     assert valid_indexes() == set(INDEXES)
 
 
 def test_other_customers_pay_while_it_waits(customer: User) -> None:
     another = UserFactory(balance=0)
-    with another_session() as writer:
-        pay_first_half(writer, customer)
-        with meanwhile(migrate) as migration:
-            wait_until_blocked()
-            charge_balance(user_id=another.pk, amount=500, once=Once())
-            assert not migration.done()
-            writer.commit()
-            migration.result(timeout=30)
+    with another_session() as writer, migrating(writer, customer) as migration:
+        charge_balance(user_id=another.pk, amount=500, once=Once())
+        assert not migration.done()
+        writer.commit()
+        migration.result(timeout=30)
     assert list(LedgerEntry.objects.filter(user=another).values_list("amount", flat=True)) == [500]
     assert valid_indexes() == set(INDEXES)
 
 
 def test_broken_off_it_is_run_again(customer: User) -> None:
-    with another_session() as writer:
-        pay_first_half(writer, customer)
-        with meanwhile(migrate) as migration:
-            wait_until_blocked()
-            [[pid]] = sql.fetch_all(BUILDING)
-            sql.execute("SELECT pg_cancel_backend(%s)", [pid])
-            with pytest.raises(OperationalError, match="canceling statement"):
-                migration.result(timeout=30)
+    with another_session() as writer, migrating(writer, customer) as migration:
+        [[pid]] = sql.fetch_all(BUILDING)
+        sql.execute("SELECT pg_cancel_backend(%s)", [pid])
+        with pytest.raises(OperationalError, match="canceling statement"):
+            migration.result(timeout=30)
         assert valid_indexes() < set(INDEXES)
         pay_second_half(writer)
         writer.commit()
