@@ -48,7 +48,7 @@ def _in_words(right: Permission) -> str:
 
 
 # Forms, lists of what is chosen and pages that only show a right all ask for its text.
-Permission.__str__ = _in_words  # type: ignore[method-assign]
+Permission.__str__ = _in_words  # type: ignore[method-assign,assignment]
 
 admin.site.unregister(Group)
 # Its page would show the key, and give a second factor to whoever may not have it.

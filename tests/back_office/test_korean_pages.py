@@ -133,7 +133,7 @@ FIELDS = (
     *("issue_ends_at_0", "valid_until_0", "day", "code", "old_password", "new_password1", "new_password2", "groups"),
     *("user_permissions", "permissions", "opened", "form_key", "file"),
 )
-NONSENSE = (
+NONSENSE: tuple[dict[str, Any], ...] = (
     {},
     {"post": "yes"},
     dict.fromkeys(FIELDS, "없는 값"),
@@ -196,10 +196,8 @@ def test_money_stock_and_orders(reader: Reader, shop: BusyShop) -> None:
     reader.post("orders_order_changelist", **ticked)
     ids = f"{shop.with_coupon.pk},{shop.cancelled.pk}"
     reader.get("orders_order_cancel_many", ids=ids)
-    reader.visit(
-        f"/admin/orders/order/cancel/?ids={ids}",
-        **fields_of(reader.get("orders_order_cancel_many", ids=ids).content.decode()) | {"reason": "고객 요청"},
-    )
+    question = fields_of(reader.get("orders_order_cancel_many", ids=ids).content.decode())
+    reader.visit(f"/admin/orders/order/cancel/?ids={ids}", None, **{**question, "reason": "고객 요청"})
     for page, row in (("orders_order", shop.last), ("balances_user", shop.mina), ("products_product", shop.pen)):
         reader.get(f"{page}_change", row.pk)
         reader.get(f"{page}_history", row.pk)

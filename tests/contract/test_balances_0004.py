@@ -106,7 +106,7 @@ def test_other_customers_pay_while_it_waits(customer: User) -> None:
 def test_broken_off_it_is_run_again(customer: User) -> None:
     with another_session() as writer, migrating(writer, customer) as migration:
         [[pid]] = sql.fetch_all(BUILDING)
-        sql.execute("SELECT pg_cancel_backend(%s)", [pid])
+        sql.execute("SELECT pg_cancel_backend(%s::integer)", [pid])
         with pytest.raises(OperationalError, match="canceling statement"):
             migration.result(timeout=30)
         assert valid_indexes() < set(INDEXES)
