@@ -9,6 +9,7 @@ from django.db.models import Func, Q, Value
 from django.db.models.functions import Length, Upper
 from django.db.models.lookups import Exact
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from balances import rules
 from balances.rules import START_OF_CHAIN, entry_hash
@@ -58,8 +59,8 @@ class User(AbstractUser):
             models.Index(OpClass(Upper(FIRST_NAME_FIRST), "text_pattern_ops"), name="user_first_name_begins"),
         ]
         permissions = [
-            ("adjust_balance", "Can credit and debit a balance"),
-            ("export_user", "Can export accounts"),
+            ("adjust_balance", gettext_noop("Can credit and debit a balance")),
+            ("export_user", gettext_noop("Can export accounts")),
         ]
 
     def set_password(self, raw_password: str | None) -> None:
@@ -130,10 +131,10 @@ class LedgerEntry(models.Model):
             # Few among millions; no other entry is written to it.
             models.Index(fields=["created_at"], condition=Q(type="ADJUSTMENT"), name="user_balance_tx_adjustments"),
         ]
-        permissions = [("export_ledgerentry", "Can export the ledger")]
+        permissions = [("export_ledgerentry", gettext_noop("Can export the ledger"))]
 
     def __str__(self) -> str:
-        return f"{self.type} {self.amount:+,}"
+        return f"{self.get_type_display()} {self.amount:+,}"
 
     def hash_after(self, previous: bytes | memoryview) -> bytes:
         """What `entry_hash` must be where the owner's entry before this one has the hash `previous`."""

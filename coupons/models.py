@@ -5,6 +5,7 @@ from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from commerce.core.calendar import stored, validate_moment
 from coupons import rules
@@ -72,7 +73,7 @@ class Coupon(models.Model):
             models.CheckConstraint(condition=stored("issue_starts_at", "valid_until"), name="coupon_times_in_range"),
         ]
         indexes = [models.Index(fields=["issue_ends_at", "issue_starts_at"], name="coupon_window")]
-        permissions = [("export_coupon", "Can export coupons")]
+        permissions = [("export_coupon", gettext_noop("Can export coupons"))]
 
     def __str__(self) -> str:
         return self.name
@@ -131,7 +132,7 @@ class UserCoupon(models.Model):
             # stand about in the order in which they were issued. A use of a coupon does not touch it.
             BrinIndex(fields=["issued_at"], name="user_coupon_issued", autosummarize=True),
         ]
-        permissions = [("export_usercoupon", "Can export who holds coupons")]
+        permissions = [("export_usercoupon", gettext_noop("Can export who holds coupons"))]
 
     def __str__(self) -> str:
         return f"{self.coupon_id} → {self.user_id}"

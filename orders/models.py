@@ -5,6 +5,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from orders.rules import Line
 
@@ -55,7 +56,10 @@ class Order(models.Model):
         verbose_name = _("order")
         verbose_name_plural = _("orders")
         ordering = ["-id"]
-        permissions = [("cancel_order", "Can cancel and refund order"), ("export_order", "Can export order")]
+        permissions = [
+            ("cancel_order", gettext_noop("Can cancel and refund order")),
+            ("export_order", gettext_noop("Can export order")),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(total_amount__gte=0)

@@ -4,6 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from products.rules import HIGHEST_PRICE_WON
 
@@ -27,9 +28,9 @@ class Product(models.Model):
         verbose_name_plural = _("products")
         ordering = ["id"]
         permissions = [
-            ("adjust_stock", "Can adjust the stock of products"),
-            ("import_product", "Can import products from a file"),
-            ("export_product", "Can export products"),
+            ("adjust_stock", gettext_noop("Can adjust the stock of products")),
+            ("import_product", gettext_noop("Can import products from a file")),
+            ("export_product", gettext_noop("Can export products")),
         ]
         constraints = [
             models.CheckConstraint(
@@ -71,7 +72,7 @@ class StockMovement(models.Model):
         verbose_name = _("stock movement")
         verbose_name_plural = _("stock movements")
         ordering = ["-id"]
-        permissions = [("export_stockmovement", "Can export stock movements")]
+        permissions = [("export_stockmovement", gettext_noop("Can export stock movements"))]
         constraints = [
             models.CheckConstraint(
                 condition=Q(reason="SALE", quantity__lt=0, order_id__isnull=False)
@@ -95,7 +96,7 @@ class StockMovement(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.reason} {self.quantity:+}"
+        return f"{self.get_reason_display()} {self.quantity:+,}"
 
 
 class ProductImport(models.Model):
@@ -163,4 +164,4 @@ class ImportLine(models.Model):
         constraints = [models.UniqueConstraint(fields=["product_import", "number"], name="product_import_line_once")]
 
     def __str__(self) -> str:
-        return f"{self.number}: {self.plan}"
+        return f"{self.number}: {self.get_plan_display()}"

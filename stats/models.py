@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 
 class ProductStat(models.Model):
@@ -26,12 +27,12 @@ class ProductStat(models.Model):
         constraints = [models.UniqueConstraint(fields=["date", "product"], name="product_stat_one_per_day")]
         indexes = [models.Index(fields=["product", "-date"], name="product_stat_history")]
         permissions = [
-            ("export_productstat", "Can export statistics"),
-            ("rebuild_productstat", "Can rebuild a day of the statistics"),
+            ("export_productstat", gettext_noop("Can export statistics")),
+            ("rebuild_productstat", gettext_noop("Can rebuild a day of the statistics")),
         ]
 
     def __str__(self) -> str:
-        return f"{self.product_id} on {self.date}: {self.quantity_sold}"
+        return f"{self.product_id} · {self.date}: {self.quantity_sold:,}"
 
 
 class ProcessedEvent(models.Model):
@@ -84,7 +85,7 @@ class DeadLetter(models.Model):
             )
         ]
         indexes = [models.Index(fields=["id"], name="dead_letter_waiting", condition=Q(replayed_at__isnull=True))]
-        permissions = [("replay_deadletter", "Can replay dead letters")]
+        permissions = [("replay_deadletter", gettext_noop("Can replay dead letters"))]
 
     def __str__(self) -> str:
         return self.position

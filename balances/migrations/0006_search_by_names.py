@@ -1,9 +1,9 @@
 import django.contrib.postgres.indexes
-from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 from django.db.models.functions import Upper
 
 import balances.models
+from commerce.core.postgresql.migrations import AddIndexConcurrently
 
 
 def _begins(expression: object, name: str) -> AddIndexConcurrently:

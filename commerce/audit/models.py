@@ -3,6 +3,7 @@
 Owns the table; who may read it is for the back-office to say.
 """
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
@@ -44,7 +45,9 @@ class StaffAction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action}: {self.subject_type} {self.subject_id}".rstrip()
+        model = apps.get_model(self.subject_type)
+        row = f"{model._meta.verbose_name} {self.subject_id}" if self.subject_id else model._meta.verbose_name_plural
+        return f"{self.in_words}: {row}"
 
     @property
     def in_words(self) -> str:

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.contrib.auth.admin import GroupAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
@@ -30,6 +30,7 @@ from commerce.http.staff_login import StaffLoginForm
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
+from commerce.staff_pages.rights import right_in_words
 
 MOST_NAMED = 200
 """Whose name begins with what was typed; more of them are nobody in particular."""
@@ -40,6 +41,14 @@ admin.site.index_title = _("The shop")
 admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
 
 admin.site.extra_urls = second_factor.urls  # type: ignore[attr-defined]  # the theme looks for it
+
+
+def _in_words(right: Permission) -> str:
+    return right_in_words(f"{right.content_type.app_label}.{right.codename}")
+
+
+# Forms, lists of what is chosen and pages that only show a right all ask for its text.
+Permission.__str__ = _in_words  # type: ignore[method-assign,assignment]
 
 admin.site.unregister(Group)
 # Its page would show the key, and could give a second factor to an account that may not have one.

@@ -5,6 +5,7 @@ Owns the pages; `manage.py check_invariants` makes the checks.
 
 from django.contrib import admin
 from django.template.loader import render_to_string
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import BooleanRadioFilter
 
@@ -38,7 +39,7 @@ class InvariantCheckAdmin(ReadOnly):
     @admin.display(description=_("what does not hold"))
     def found(self, check: InvariantCheck) -> str:
         known = meanings()
-        broken = [{**each, "meaning": known.get(each["invariant"], "")} for each in check.violations]
+        broken = [{**each, "meaning": gettext(known.get(each["invariant"], ""))} for each in check.violations]
         return render_to_string("admin/invariants/violations.html", {"broken": broken})
 
     @admin.display(description=_("kind"))

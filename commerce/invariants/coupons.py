@@ -1,10 +1,12 @@
 """Coupons, who holds them, and which orders used them."""
 
+from django.utils.translation import gettext_noop
+
 from commerce.invariants.rule import Invariant
 
 ISSUED_COUNT = Invariant(
     "issued_count_is_its_holders",
-    "A coupon's count of issued units is the number of customers who got one.",
+    gettext_noop("A coupon's count of issued units is the number of customers who got one."),
     """
     SELECT 'coupon ' || coupon.id, format('count %%s, holders %%s', issued_count, coalesce(holders, 0))
     FROM coupon
@@ -16,7 +18,7 @@ ISSUED_COUNT = Invariant(
 
 ISSUED_WITHIN_TOTAL = Invariant(
     "issued_within_total",
-    "No coupon was issued more often than it has units.",
+    gettext_noop("No coupon was issued more often than it has units."),
     """
     SELECT 'coupon ' || id, format('%%s of %%s issued', issued_count, total_quantity)
     FROM coupon WHERE issued_count > total_quantity OR issued_count < 0
@@ -25,7 +27,7 @@ ISSUED_WITHIN_TOTAL = Invariant(
 
 ONE_PER_USER = Invariant(
     "one_coupon_per_user",
-    "Nobody holds the same coupon twice.",
+    gettext_noop("Nobody holds the same coupon twice."),
     """
     SELECT format('coupon %%s, user %%s', coupon_id, user_id), count(*) || ' units'
     FROM user_coupon GROUP BY coupon_id, user_id HAVING count(*) > 1
@@ -34,7 +36,7 @@ ONE_PER_USER = Invariant(
 
 USED_BY_ONE_ORDER = Invariant(
     "used_coupon_has_its_one_order",
-    "A coupon is USED exactly while one order that is not cancelled uses it.",
+    gettext_noop("A coupon is USED exactly while one order that is not cancelled uses it."),
     """
     SELECT 'user coupon ' || user_coupon.id, format('%%s with %%s live orders', status, coalesce(orders, 0))
     FROM user_coupon
@@ -47,7 +49,7 @@ USED_BY_ONE_ORDER = Invariant(
 
 USED_BY_OWNER = Invariant(
     "coupon_is_used_by_its_owner",
-    "An order uses only a coupon of its own customer.",
+    gettext_noop("An order uses only a coupon of its own customer."),
     """
     SELECT 'order ' || purchase.id, format('user %%s with a coupon of user %%s', purchase.user_id, user_coupon.user_id)
     FROM "order" AS purchase JOIN user_coupon ON user_coupon.id = user_coupon_id

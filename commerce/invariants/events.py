@@ -1,5 +1,7 @@
 """Events and the statistics counted from them, against the facts."""
 
+from django.utils.translation import gettext_noop
+
 from commerce.invariants.rule import Invariant
 from commerce.outbox.publish import event_id_sql, short_event_id_sql
 
@@ -24,7 +26,7 @@ FACTS = f"""
 
 EVENTS_TELL_FACTS = Invariant(
     "events_tell_facts",
-    "No event is told or counted of something that did not happen.",
+    gettext_noop("No event is told or counted of something that did not happen."),
     f"""
     WITH fact AS ({FACTS}), known AS (SELECT event_id FROM fact UNION ALL SELECT short_id FROM fact)
     SELECT 'outbox message ' || id, event_id || ' never happened' FROM outbox_message
@@ -39,7 +41,7 @@ EVENTS_TELL_FACTS = Invariant(
 # delivered after it, or waits: either way its message must be there. The minute allows for clocks that differ.
 FACTS_ARE_TOLD = Invariant(
     "facts_are_told",
-    "Every fact since the oldest kept delivery has its message to Kafka.",
+    gettext_noop("Every fact since the oldest kept delivery has its message to Kafka."),
     f"""
     WITH fact AS ({FACTS})
     SELECT 'event ' || event_id, 'no message, happened at ' || happened_at
@@ -56,7 +58,7 @@ FACTS_ARE_TOLD = Invariant(
 
 ONE_MESSAGE = Invariant(
     "one_message_per_destination",
-    "An event has at most one message for each destination.",
+    gettext_noop("An event has at most one message for each destination."),
     """
     SELECT 'event ' || event_id, format('%%s messages for %%s', count(*), destination)
     FROM outbox_message GROUP BY event_id, destination HAVING count(*) > 1
@@ -65,7 +67,7 @@ ONE_MESSAGE = Invariant(
 
 NOTHING_PENDING = Invariant(
     "nothing_is_pending",
-    "In a quiet system every message has arrived.",
+    gettext_noop("In a quiet system every message has arrived."),
     """
     SELECT 'outbox message ' || id,
            format('%%s to %%s is %%s after %%s attempts', event_id, destination,
@@ -77,7 +79,9 @@ NOTHING_PENDING = Invariant(
 
 STATISTICS = Invariant(
     "statistics_are_counted_orders",
-    "Units sold per product and day are those of the orders counted so far, less the cancellations counted so far.",
+    gettext_noop(
+        "Units sold per product and day are those of the orders counted so far, less the cancellations counted so far."
+    ),
     f"""
     WITH counted AS (
         SELECT id, ordered_date, 1 AS sign FROM "order" JOIN processed_event ON event_id = {_COMPLETED}
@@ -101,7 +105,7 @@ STATISTICS = Invariant(
 
 ORDERS_ARE_COUNTED = Invariant(
     "orders_are_counted",
-    "In a quiet system every order and every cancellation has been counted.",
+    gettext_noop("In a quiet system every order and every cancellation has been counted."),
     f"""
     SELECT 'event ' || event_id, 'not counted'
     FROM (
@@ -118,7 +122,7 @@ ORDERS_ARE_COUNTED = Invariant(
 # Longer than any request may take: such a transaction holds its locks for nobody.
 NOTHING_IDLES = Invariant(
     "nothing_idles_in_a_transaction",
-    "No connection sits idle in a transaction for longer than a request may take.",
+    gettext_noop("No connection sits idle in a transaction for longer than a request may take."),
     """
     SELECT 'backend ' || pid, 'idle in transaction since ' || state_change
     FROM pg_stat_activity

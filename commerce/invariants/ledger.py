@@ -4,13 +4,17 @@ Owns its own spelling of the hash, so that the statement that writes it cannot v
 what is hashed, and what no chain can show.
 """
 
+from django.utils.translation import gettext_noop
+
 from commerce.invariants.rule import Invariant
 
 # An entry is held against the hash that its predecessor carries, not against one reckoned from the start: so each
 # row is read once, in any order, and a broken link names the first entry that does not follow from the one before.
 LEDGER_UNALTERED = Invariant(
     "ledger_is_unaltered",
-    "Each ledger entry's hash follows from its content and the entry before it; the newest is its account's head.",
+    gettext_noop(
+        "Each ledger entry's hash follows from its content and the entry before it; the newest is its account's head."
+    ),
     """
     SELECT 'user ' || user_id,
            'ledger entry ' || id || ' does not follow from ' || coalesce('entry ' || before_id, 'an empty ledger')

@@ -3,12 +3,13 @@
 Owns the rule and how Redis is asked; never frees a lock.
 """
 
+from django.utils.translation import gettext_noop
 from redis import Redis
 
 from commerce.core import redis
 from commerce.invariants.rule import Rule, Violation
 
-LOCKS_EXPIRE = Rule("locks_expire", "Every lock in Redis ends by itself, should its owner die.")
+LOCKS_EXPIRE = Rule("locks_expire", gettext_noop("Every lock in Redis ends by itself, should its owner die."))
 
 _NO_END = -1
 """What Redis says of a key that lives for ever; of one that went meanwhile it says -2."""

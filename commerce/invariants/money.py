@@ -1,10 +1,12 @@
 """Balances and the ledger that explains them."""
 
+from django.utils.translation import gettext_noop
+
 from commerce.invariants.rule import Invariant
 
 BALANCE_IS_LEDGER = Invariant(
     "balance_is_ledger_sum",
-    "A balance is the sum of its ledger entries.",
+    gettext_noop("A balance is the sum of its ledger entries."),
     """
     SELECT 'user ' || account.id, format('balance %%s, ledger %%s', balance, coalesce(total, 0))
     FROM "user" AS account
@@ -16,7 +18,7 @@ BALANCE_IS_LEDGER = Invariant(
 
 LEDGER_CHAIN = Invariant(
     "ledger_is_a_chain",
-    "Each entry's balance is the one before it plus its amount.",
+    gettext_noop("Each entry's balance is the one before it plus its amount."),
     """
     SELECT 'ledger entry ' || id, format('balance %%s after %%s on top of %%s', balance_after, amount, before)
     FROM (
@@ -30,7 +32,7 @@ LEDGER_CHAIN = Invariant(
 
 BALANCE_NOT_NEGATIVE = Invariant(
     "balance_not_negative",
-    "No account is or ever was below zero.",
+    gettext_noop("No account is or ever was below zero."),
     """
     SELECT 'user ' || id, format('balance %%s', balance) FROM "user" WHERE balance < 0
     UNION ALL
@@ -40,7 +42,7 @@ BALANCE_NOT_NEGATIVE = Invariant(
 
 MONEY_TOTAL = Invariant(
     "money_neither_appears_nor_vanishes",
-    "All balances together are charges + refunds + adjustments - payments.",
+    gettext_noop("All balances together are charges + refunds + adjustments - payments."),
     """
     SELECT 'the shop', format('balances %%s, ledger %%s', balances, ledger)
     FROM (SELECT coalesce(sum(balance), 0) AS balances FROM "user") AS accounts,

@@ -1,10 +1,12 @@
 """Orders, their payments and refunds, and the answers that their buyers got."""
 
+from django.utils.translation import gettext_noop
+
 from commerce.invariants.rule import Invariant
 
 ORDER_TOTAL = Invariant(
     "order_total_is_its_items",
-    "An order has items, and its total is their sum.",
+    gettext_noop("An order has items, and its total is their sum."),
     """
     SELECT 'order ' || purchase.id, format('total %%s, items %%s', total_amount, items)
     FROM "order" AS purchase
@@ -16,7 +18,7 @@ ORDER_TOTAL = Invariant(
 
 ORDER_PAID = Invariant(
     "order_paid_is_total_less_discount",
-    "Paid is total minus discount, and the discount is not more than the total.",
+    gettext_noop("Paid is total minus discount, and the discount is not more than the total."),
     """
     SELECT 'order ' || id, format('paid %%s of %%s with %%s off', paid_amount, total_amount, discount_amount)
     FROM "order"
@@ -26,7 +28,7 @@ ORDER_PAID = Invariant(
 
 ORDER_DISCOUNT = Invariant(
     "order_discount_is_its_coupons",
-    "A discount is what the order's coupon takes off; without a coupon there is none.",
+    gettext_noop("A discount is what the order's coupon takes off; without a coupon there is none."),
     """
     SELECT 'order ' || purchase.id, format('discount %%s instead of %%s', discount_amount, due)
     FROM "order" AS purchase
@@ -45,13 +47,15 @@ ORDER_DISCOUNT = Invariant(
 
 ORDER_FINISHED = Invariant(
     "no_order_is_left_unfinished",
-    "PROCESSING exists only inside the transaction that places an order.",
+    gettext_noop("PROCESSING exists only inside the transaction that places an order."),
     """SELECT 'order ' || id, 'PROCESSING since ' || created_at FROM "order" WHERE status = 'PROCESSING'""",
 )
 
 ORDER_PAYMENT = Invariant(
     "order_has_its_one_payment",
-    "A placed order has exactly one payment, of its amount and by its owner; no payment is without an order.",
+    gettext_noop(
+        "A placed order has exactly one payment, of its amount and by its owner; no payment is without an order."
+    ),
     """
     SELECT coalesce('order ' || purchase.id, 'ledger entry ' || first_id),
            CASE WHEN purchase.id IS NULL THEN 'payment of no order'
@@ -69,7 +73,9 @@ ORDER_PAYMENT = Invariant(
 
 ORDER_REFUND = Invariant(
     "cancelled_order_has_its_one_refund",
-    "A cancelled order has exactly one refund, of what was paid and to its owner; no other order has any.",
+    gettext_noop(
+        "A cancelled order has exactly one refund, of what was paid and to its owner; no other order has any."
+    ),
     """
     SELECT coalesce('order ' || purchase.id, 'ledger entry ' || first_id),
            CASE WHEN purchase.id IS NULL THEN 'refund of no cancelled order'
@@ -87,7 +93,7 @@ ORDER_REFUND = Invariant(
 
 ANSWERS = Invariant(
     "answered_requests_exist_once",
-    "What a kept 200 told its caller exists, and no two of them told the same.",
+    gettext_noop("What a kept 200 told its caller exists, and no two of them told the same."),
     """
     WITH answer AS (
         SELECT id, caller_id, CASE WHEN convert_from(body, 'UTF8') LIKE '{%%}'

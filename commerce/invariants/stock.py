@@ -1,16 +1,18 @@
 """Stock and the movements that explain it."""
 
+from django.utils.translation import gettext_noop
+
 from commerce.invariants.rule import Invariant
 
 STOCK_NOT_NEGATIVE = Invariant(
     "stock_not_negative",
-    "No product has less than nothing.",
+    gettext_noop("No product has less than nothing."),
     "SELECT 'product ' || id, format('stock %%s', stock) FROM product WHERE stock < 0",
 )
 
 STOCK_IS_MOVEMENTS = Invariant(
     "stock_is_its_movements",
-    "Stock is opening + adjustments - sold + returned: every change left a movement, staff's included.",
+    gettext_noop("Stock is opening + adjustments - sold + returned: every change left a movement, staff's included."),
     """
     SELECT 'product ' || product.id, format('stock %%s, movements %%s', stock, coalesce(moved, 0))
     FROM product
@@ -22,7 +24,7 @@ STOCK_IS_MOVEMENTS = Invariant(
 
 SALES_ARE_ORDERS = Invariant(
     "sales_are_order_items",
-    "Each item of a placed order took its units off the stock once, and nothing else was sold.",
+    gettext_noop("Each item of a placed order took its units off the stock once, and nothing else was sold."),
     """
     SELECT format('order %%s, product %%s', coalesce(item.order_id, sold.order_id),
                   coalesce(item.product_id, sold.product_id)),
@@ -42,7 +44,7 @@ SALES_ARE_ORDERS = Invariant(
 
 RETURNS_ARE_CANCELS = Invariant(
     "returns_are_cancelled_items",
-    "Each item of a cancelled order came back once, and nothing else was returned.",
+    gettext_noop("Each item of a cancelled order came back once, and nothing else was returned."),
     """
     SELECT format('order %%s, product %%s', coalesce(item.order_id, returned.order_id),
                   coalesce(item.product_id, returned.product_id)),

@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext_noop
 
 from commerce.outbox.routes import DATA_PLATFORM
 
@@ -32,7 +33,7 @@ class OutboxMessage(models.Model):
         db_table = "outbox_message"
         verbose_name = _("outbox message")
         verbose_name_plural = _("outbox messages")
-        permissions = [("resend_outboxmessage", "Can send outbox messages again")]
+        permissions = [("resend_outboxmessage", gettext_noop("Can send outbox messages again"))]
         indexes = [
             models.Index(
                 fields=["destination", "id"],

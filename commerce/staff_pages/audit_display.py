@@ -18,6 +18,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.models import StaffAction
 from commerce.audit.record import actions_on
 from commerce.staff_pages.display import thousands, won
+from commerce.staff_pages.rights import right_in_words
 
 NOTHING = "–"
 
@@ -45,6 +46,7 @@ WORDS = (
     gettext_noop("ledger entry"),
     gettext_noop("refunded"),
     gettext_noop("address"),
+    gettext_noop("events"),
 )
 
 
@@ -92,7 +94,7 @@ def _shown(name: str, field: Any, value: object) -> str:
     if isinstance(value, int):
         return won(value) if name in _MONEY else str(value) if name in _NAMES else thousands(value)
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(right_in_words(str(each)) for each in value)
     return _text(field, unquote_plus(str(value)) if name == "filter" else str(value))
 
 

@@ -13,6 +13,7 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ERROR_FLAG
+from django.contrib.auth.models import Permission
 from django.core.exceptions import PermissionDenied, SuspiciousOperation, ValidationError
 from django.db import DataError
 from django.db.models import CharField, Model, QuerySet, TextField
@@ -265,7 +266,12 @@ class ServiceAdmin(NoDeleteAdmin, _WithoutTransaction):
 def _shown(value: Any) -> Any:
     """Rows by name."""
     if isinstance(value, Model):
-        return str(value)
+        return _name(value)
     if isinstance(value, QuerySet | list):
-        return sorted(str(each) for each in value)
+        return sorted(map(_name, value))
     return value
+
+
+def _name(row: Any) -> str:
+    """A right by its code, which `deeds` shows to each reader in their language."""
+    return f"{row.content_type.app_label}.{row.codename}" if isinstance(row, Permission) else str(row)

@@ -3,9 +3,11 @@
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import translation
 
 from commerce.audit.models import StaffAction
 from commerce.staff_pages.audit_display import changes_of
+from commerce.staff_pages.rights import right_in_words
 from coupons.models import Coupon
 from orders.models import Order
 from products.models import Product
@@ -44,6 +46,19 @@ def test_what_was_done_is_told_in_words() -> None:
     assert changes_of(filtered) == [("Filter", "–", "q=감귤 차")]
     ended = entry("coupons.coupon", {"issue_ends_at": "2026-03-01T00:00:00+09:00"}, {"total_quantity": 10_000})
     assert changes_of(ended) == [("Issue ends at", "2026-03-01 00:00:00", "–"), ("Units", "–", "10,000")]
+
+
+def test_rights_are_told_in_the_readers_language() -> None:
+    given = entry("auth.group", {"permissions": []}, {"permissions": ["orders.cancel_order", "balances.view_user"]})
+    assert changes_of(given)[0][2] == ("Orders | order | Can cancel and refund order, Balances | user | Can view user")
+    with translation.override("ko"):
+        assert changes_of(given)[0][2] == "주문 | 주문 | 주문 취소와 환불, 잔액 | 사용자 | 사용자 보기"
+    # As rights were written down before they had a code there; what is none stays.
+    assert right_in_words("Orders | order | Can view order") == "Orders | order | Can view order"
+    assert [right_in_words(right) for right in ("orders.fly_order", "nowhere.view_order")] == [
+        "orders.fly_order",
+        "nowhere.view_order",
+    ]
 
 
 def test_bounds_are_written_with_separators(admin_user: Staff) -> None:

@@ -1,6 +1,10 @@
 """The list of faults fits together: numbers, controls, patches."""
 
+import re
+from pathlib import Path
+
 import pytest
+from django.conf import settings
 from django.utils.module_loading import import_string
 
 from tests.faults.catalogue import chosen, faults
@@ -16,6 +20,13 @@ def test_a_number_without_its_letter_means_all_of_its_faults() -> None:
     assert [fault.number for fault in chosen(["F27"])] == ["F27a", "F27b", "F27c", "F27d", "F27e"]
     with pytest.raises(ValueError, match="There is no fault F99"):
         chosen(["F99"])
+
+
+def test_the_documentation_has_a_row_of_results_for_each_fault() -> None:
+    """`not run yet` is a result as well."""
+    text = (Path(settings.BASE_DIR) / "docs" / "faults.md").read_text()
+    rows = re.findall(r"^\| (F\d+[a-z]?) \| ([^|]+) \| (?:\d+|not run yet) \|", text, re.MULTILINE)
+    assert rows == [(fault.number, fault.title) for fault in faults()]
 
 
 @pytest.mark.parametrize("fault", faults(), ids=lambda fault: fault.number)

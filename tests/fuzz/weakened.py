@@ -7,9 +7,11 @@ import os
 
 from django.db.models import QuerySet
 
+# First, because it sets Django up.
+from commerce.asgi import application
 from orders import selectors, views
 from orders.models import Order
-from tests.fuzz.quick_logins import application
+from tests.fuzz import quick_logins
 
 
 def _any_order_is_yours() -> None:
@@ -30,4 +32,4 @@ def _a_filter_breaks() -> None:
 WITHOUT = {"owner check of orders": _any_order_is_yours, "answer to one filter": _a_filter_breaks}
 WITHOUT[os.environ["WEAKENED"]]()
 
-__all__ = ["application"]
+__all__ = ["application", "quick_logins"]

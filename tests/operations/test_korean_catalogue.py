@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import unfold
 from babel.messages.catalog import Catalog, Message
 from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
 from babel.messages.mofile import read_mo
@@ -85,6 +86,28 @@ def test_whatever_is_said_is_said_in_korean_too() -> None:
 def test_nothing_is_translated_that_nobody_says() -> None:
     said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
     assert [message.id for message in entries() if forms(message.id) not in said] == []
+
+
+def messages_of_the_library() -> Iterator[tuple[str, ...]]:
+    """What django-unfold says in the parts that are installed here; plurals are read as their singular."""
+    root = Path(unfold.__file__).parent
+    for folder in (root, root / "contrib" / "filters"):
+        for _, _, message, _, _ in extract_from_dir(
+            folder,
+            method_map=[("*.py", "python"), ("templatetags/*.py", "python")],
+            keywords=KEYWORDS,
+            directory_filter=lambda inner: Path(inner).name not in NOT_SHOWN,
+        ):
+            yield forms(message)
+        for template in (folder / "templates").rglob("*.html"):
+            text = template.read_text()
+            yield from ((groups[1],) for groups in re.findall(r"""{% trans(?:late)? (["'])(.+?)\1""", text))
+
+
+def test_whatever_the_library_says_is_said_in_korean_too() -> None:
+    said = set(messages_of_the_library())
+    assert said.issuperset((text,) for text in ("Reset filters", "Type to search", "Date"))
+    assert [text for text in said if not HANGUL.search(in_korean(text))] == []
 
 
 def test_every_refusal_has_a_korean_title() -> None:

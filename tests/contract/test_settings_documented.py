@@ -1,0 +1,125 @@
+"""Every setting has its line in `deploy/env.example` and in both READMEs, which say the same."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from django.conf import settings
+
+BASE_DIR = Path(settings.BASE_DIR)
+SETTINGS = BASE_DIR / "commerce" / "settings.py"
+EXAMPLE = BASE_DIR / "deploy" / "env.example"
+NOT_FOR_OPERATORS = {"WEB_ENDING_FILE"}
+"""The web server sets it for its own processes."""
+OF_THE_COMPOSE_FILE = {"POSTGRES_PASSWORD", "WEB_PORT"}
+SET_BY_THE_COMPOSE_FILE = {"DATABASE_URL", "REDIS_URL", "LOCK_REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"}
+"""It has servers of its own."""
+OF_ONE_SERVICE = {"WEB_ENDING_SECONDS", "PROMETHEUS_MULTIPROC_DIR"}
+ANOTHER_VALUE = {"HTTPS", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET"}
+"""For the first start, or worked out where it is not set."""
+LINE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$")
+
+
+def settings_read() -> Iterator[tuple[str, object]]:
+    """Every environment variable that the settings read, and its default where that is written there."""
+    for call in ast.walk(ast.parse(SETTINGS.read_text())):
+        if not isinstance(call, ast.Call) or not call.args or not isinstance(call.args[0], ast.Constant):
+            continue
+        function = call.func
+        is_read = (
+            isinstance(function, ast.Attribute)
+            and ast.unparse(function.value) == "env"
+            and function.attr != "db_url_config"
+        )
+        if is_read or ast.unparse(function) == "required":
+            default = next((each.value for each in call.keywords if each.arg == "default"), None)
+            yield str(call.args[0].value), default.value if isinstance(default, ast.Constant) else None
+
+
+def example() -> dict[str, str]:
+    """What the example shows, by name. Fails for a setting without a line of its own that says what it is."""
+    shown: dict[str, str] = {}
+    before = ""
+    for line in EXAMPLE.read_text().splitlines():
+        if match := LINE.match(line):
+            assert match[1] not in shown, f"{match[1]} is there twice"
+            assert before.startswith("# "), f"{match[1]} has no line that says what it is"
+            assert not LINE.match(before), f"{match[1]} has no line that says what it is"
+            shown[match[1]] = match[2]
+        before = line
+    return shown
+
+
+def test_the_example_names_every_setting_and_no_other() -> None:
+    read = {name for name, _default in settings_read()}
+    assert len(read) > 60
+    assert set(example()) - OF_THE_COMPOSE_FILE == read - NOT_FOR_OPERATORS
+
+
+def test_the_example_shows_the_defaults() -> None:
+    shown = example()
+    differing = {
+        name: (default, shown[name])
+        for name, default in settings_read()
+        if isinstance(default, str | int | float)
+        and name not in NOT_FOR_OPERATORS | ANOTHER_VALUE
+        and not _same(default, shown[name])
+    }
+    assert differing == {}
+
+
+def _same(default: object, text: str) -> bool:
+    if isinstance(default, bool):
+        return text == str(default).lower()
+    return float(text) == default if isinstance(default, int | float) else text == default
+
+
+def test_the_compose_file_passes_every_setting_on() -> None:
+    """A setting of .env that no service was given would change nothing."""
+    described = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())
+    web = described["services"]["web"]["environment"]
+    assert set(example()) - OF_THE_COMPOSE_FILE - set(web) == set()
+    for name, value in web.items():
+        if name not in SET_BY_THE_COMPOSE_FILE:
+            assert value is None or str(value).startswith("${" + name), name
+    assert set(described["x-shop"]["environment"]) == set(web) - OF_ONE_SERVICE
+
+
+def lines_of_tables(readme: str, heading: str) -> list[str]:
+    section = re.search(rf"^## {heading}\n(.*?)^## ", readme, re.DOTALL | re.MULTILINE)
+    assert section is not None, heading
+    return [line for line in section[1].splitlines() if line.startswith("| ")]
+
+
+SAME = {"Endpoints": ("엔드포인트", 2), "Commands": ("명령", 1), "Settings": ("설정", 1)}
+"""Sections whose tables begin with so many columns that are the same in both languages."""
+
+
+@pytest.mark.parametrize("heading", SAME)
+def test_both_readmes_have_the_same_rows(heading: str) -> None:
+    korean, columns = SAME[heading]
+    english_rows, korean_rows = (
+        [line.split(" | ")[:columns] for line in lines_of_tables((BASE_DIR / name).read_text(), title)[1:]]
+        for name, title in (("README.md", heading), ("README.ko.md", korean))
+    )
+    assert english_rows == korean_rows
+
+
+def test_both_readmes_have_the_same_sections_commands_and_links() -> None:
+    def shape(name: str) -> tuple[list[str], list[str], list[str]]:
+        text = (BASE_DIR / name).read_text()
+        blocks = [re.sub(r"\s+# .*", "", block) for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL)]
+        links = sorted({*re.findall(r"\]\(([^)]+)\)", text)} - {"README.md", "README.ko.md"})
+        return re.findall(r"^(#+) ", text, re.MULTILINE), blocks, links
+
+    assert shape("README.md") == shape("README.ko.md")
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md", "docs/servers.md"])
+def test_what_operators_read_names_every_setting(name: str) -> None:
+    text = (BASE_DIR / name).read_text()
+    read = {name for name, _default in settings_read()} - NOT_FOR_OPERATORS
+    assert {name for name in read if f"`{name}`" not in text} == set()

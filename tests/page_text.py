@@ -1,0 +1,59 @@
+"""What a person reads or hears of a page: its text, and the words in its attributes.
+
+Owns the reading of HTML. What is typed into a field, and what is never shown, is no text of the page.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+
+ATTRIBUTES = ("alt", "aria-description", "aria-label", "aria-roledescription", "label", "placeholder", "title")
+BUTTONS = ("button", "reset", "submit")
+NOT_READ = ("noscript", "script", "style", "textarea")
+WITHOUT_END = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+
+
+def texts_of(page: str) -> Iterator[str]:
+    """Every text, with single spaces; neither the names of icons nor the labels of hidden fields."""
+    reader = _Texts()
+    reader.feed(page)
+    reader.close()
+    for text in reader.found:
+        if shown := re.sub(r"\s+", " ", text).strip():
+            yield shown
+
+
+class _Texts(HTMLParser):
+    """Collects texts; an element that nobody reads is left out with all that it holds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self._open: list[tuple[str, bool]] = []
+
+    @property
+    def _is_read(self) -> bool:
+        return all(is_read for _tag, is_read in self._open)
+
+    def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if self._is_read:
+            self.found += [given[name] for name in ATTRIBUTES if name in given]
+            if tag == "input" and given.get("type") in BUTTONS:
+                self.found.append(given.get("value", ""))
+        if tag not in WITHOUT_END:
+            self._open.append((tag, tag not in NOT_READ and not _is_hidden(given.get("class", "").split())))
+
+    def handle_endtag(self, tag: str) -> None:
+        while any(tag == opened for opened, _is_read in self._open):
+            if self._open.pop()[0] == tag:
+                return
+
+    def handle_data(self, data: str) -> None:
+        if self._is_read:
+            self.found.append(data)
+
+
+def _is_hidden(classes: Sequence[str]) -> bool:
+    """An icon, whose text is its name in the font, or a row of a form with nothing but hidden fields."""
+    return "material-symbols-outlined" in classes or {"form-row", "hidden"} <= set(classes)
