@@ -38,12 +38,25 @@ _LABELS = {
     "amount_won": gettext_noop("amount (won)"),
     "delta": gettext_noop("units to add"),
     "direction": gettext_noop("what to do"),
+    "is_active": gettext_noop("active"),
+    "is_staff": gettext_noop("staff status"),
+    "is_superuser": gettext_noop("superuser status"),
     "max_discount": gettext_noop("most it takes off (won)"),
     "min_order_amount": gettext_noop("least order amount (won)"),
     "price": gettext_noop("price (won)"),
     "total_quantity": gettext_noop("units"),
 }
 """Of the fields whose label is not their name."""
+_CHOICES = {
+    ("direction", "credit"): gettext_noop("Credit: the customer gets"),
+    ("direction", "debit"): gettext_noop("Debit: the customer pays"),
+    ("discount_type", "FIXED"): gettext_noop("Fixed amount"),
+    ("discount_type", "PERCENT"): gettext_noop("Percent"),
+    ("is_active", "on"): gettext_noop("yes"),
+    ("is_staff", "on"): gettext_noop("yes"),
+    ("is_superuser", "on"): gettext_noop("yes"),
+}
+"""What a page shows for a value that it sends."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,8 @@ class KeptForm:
             field = _DATE_OR_TIME.sub("", name)
             label = _LABELS.get(field) or field.replace("_", " ")
             if value and not _NOT_SHOWN.search(name):
-                yield capfirst(_(label)), value
+                chosen = _CHOICES.get((field, value))
+                yield capfirst(_(label)), _(chosen) if chosen else value
 
 
 def kept(request: HttpRequest) -> str:

@@ -1,0 +1,27 @@
+"""What a form that came too late shows of itself before it is sent again."""
+
+from django.utils import translation
+
+from commerce.http.kept_forms import KeptForm
+
+FORM = KeptForm(
+    "/admin/balances/user/7/adjust/",
+    [("direction", ["credit"]), ("amount_won", ["500"]), ("is_active", ["on"]), ("discount_type", ["PERCENT"])],
+)
+
+
+def test_it_shows_choices_as_their_page_does() -> None:
+    with translation.override("en"):
+        assert list(FORM.shown) == [
+            ("What to do", "Credit: the customer gets"),
+            ("Amount (won)", "500"),
+            ("Active", "yes"),
+            ("Discount type", "Percent"),
+        ]
+
+
+def test_in_korean_too() -> None:
+    with translation.override("ko"):
+        shown = list(FORM.shown)
+    assert all(label.isascii() is False for label, _ in shown)
+    assert [value.isascii() for _, value in shown] == [False, True, False, False]
