@@ -273,5 +273,5 @@ def _shown(value: Any) -> Any:
 
 
 def _name(row: Any) -> str:
-    """A right by its code, which `deeds` shows to each reader in their language."""
+    """A right by its code, which `audit_display` shows to each reader in their language."""
     return f"{row.content_type.app_label}.{row.codename}" if isinstance(row, Permission) else str(row)

@@ -16,7 +16,7 @@ _VERBS = {
 
 
 def right_in_words(right: str) -> str:
-    """App, model and deed of a right such as `orders.cancel_order`, in the reader's language.
+    """App, model and action of a right such as `orders.cancel_order`, in the reader's language.
 
     Other text is given back as it is.
     """

@@ -96,7 +96,7 @@ def first(model: type[Model]) -> Any:
     return row.pk
 
 
-def rows_of_deeds(shop: BusyShop) -> dict[str, tuple[Any, ...]]:
+def rows_of_actions(shop: BusyShop) -> dict[str, tuple[Any, ...]]:
     """What else has a page of its own, with the row that it is opened for."""
     return {
         "index": (),
@@ -156,7 +156,7 @@ def test_every_page_and_every_form_with_values_of_no_use(reader: Reader, shop: B
             reader.post(f"{page}_add", **values)
             reader.post(f"{page}_change", rows[0].pk, **values)
         reader.get(f"{page}_add")
-    for page, arguments in rows_of_deeds(shop).items():
+    for page, arguments in rows_of_actions(shop).items():
         reader.get(page, *arguments)
         for values in NONSENSE:
             reader.post(page, *arguments, **values)

@@ -132,7 +132,7 @@ def test_the_control_in_one_transaction_deadlocks(customer: User) -> None:
                     half()
                 except errors.DeadlockDetected as error:
                     ended.append(error)
-                    # Whoever was ended lets the other go on.
+                    # PostgreSQL has ended one of the two, so the other goes on.
                     writer.rollback()
             assert len(ended) == 1
     wait_until(lambda: valid_indexes() == set(), "the end of the control")

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from django.db import DataError, connection
 
-from commerce.core import sql, waiting
+from commerce.core import sql
 from commerce.core.group_read import GroupRead, Row
+from commerce.core.waiting import Signal
 from products.models import Product
 from tests.factories import ProductFactory
+from tests.together import PATIENCE_SECONDS
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("connections_of_tasks")]
 
@@ -71,19 +73,25 @@ def test_a_task_that_comes_after_the_statement_was_sent_sees_what_was_committed_
     """It joins no statement that may have read already."""
     [product, *_] = products
     fetch_all = sql.fetch_all
+    signals: dict[str, Signal] = {}
 
-    def slow(statement: str, params: Any) -> list[Row]:
+    def stopped_after_the_first(statement: str, params: Any) -> list[Row]:
         rows = fetch_all(statement, params)
         if len(asked) == 1:
-            waiting.sleep(0.05)
+            signals["go on"] = Signal()
+            signals["has read"].set()
+            assert signals["go on"].wait(PATIENCE_SECONDS)
         return rows
 
-    monkeypatch.setattr(sql, "fetch_all", slow)
+    monkeypatch.setattr(sql, "fetch_all", stopped_after_the_first)
 
     def late() -> Row | None:
-        waiting.sleep(0.02)
+        signals["has read"] = Signal()
+        assert signals["has read"].wait(PATIENCE_SECONDS)
         Product.objects.filter(pk=product.pk).update(name="renamed")
-        return names.row(product.pk)
+        row = names.row(product.pk)
+        signals["go on"].set()
+        return row
 
     before = (product.pk, product.name)
     assert run(closing(lambda: names.row(product.pk)), closing(late)) == [before, (product.pk, "renamed")]
