@@ -20,7 +20,7 @@ from commerce.core.group import Group, Member, Write
 from commerce.core.locks import KeyTimeout, redis_locks
 from commerce.core.pipeline import Pipeline
 from commerce.core.transaction import call_and_log
-from commerce.core.waiting import in_thread, let_others_run, sleep
+from commerce.core.waiting import gather, in_thread, sleep
 
 T = TypeVar("T")
 
@@ -29,9 +29,6 @@ MOST_WRITES = 64
 _MOST_LEADERS = 4
 _SLOW_SECONDS = 0.1
 """A group that takes longer does not hold up the queue: another leader takes what waits behind it."""
-_PASSES = 8
-"""A group begins after so many passes of the event loop in which no write has joined. One takes about 20 microseconds;
-a transaction that is not needed saves twenty times as much."""
 _RETRY_SECONDS = 0.002
 """Until locks or rows are asked for again that another process holds. It holds them for a few milliseconds."""
 
@@ -139,11 +136,7 @@ class Queue:
 
     def _gather(self) -> None:
         """Let those join whose requests have arrived, or are about to: clients that the last group has answered."""
-        passes = 0
-        while passes < (_PASSES if self._last_group_was_shared else 1) and len(self._waiting) < MOST_WRITES:
-            waiting = len(self._waiting)
-            let_others_run()
-            passes = passes + 1 if len(self._waiting) == waiting else 0
+        gather(self._waiting, most=MOST_WRITES, patiently=self._last_group_was_shared)
 
     def _next_members(self) -> list[Member]:
         """Those who have waited longest. One that has to run alone is by itself.

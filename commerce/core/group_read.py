@@ -8,12 +8,12 @@ import threading
 from typing import Any
 
 from commerce.core import sql
-from commerce.core.waiting import Signal, current_task, let_others_run
+from commerce.core.waiting import Signal, current_task, gather
 
 Row = tuple[Any, ...]
 
-_PASSES = 8
-"""A statement is sent after so many passes of the event loop in which no request has joined; see `group_commit`."""
+_MOST_LOOKUPS = 64
+"""In one statement, and a few more that arrive in the same pass of the event loop."""
 
 
 class _Lookup:
@@ -71,11 +71,7 @@ class GroupRead:
     def _gather(self, group: list[_Lookup]) -> None:
         self._waiting.group = group
         try:
-            passes = 0
-            while passes < (_PASSES if self._last_was_shared else 1):
-                joined = len(group)
-                let_others_run()
-                passes = passes + 1 if len(group) == joined else 0
+            gather(group, most=_MOST_LOOKUPS, patiently=self._last_was_shared)
         finally:
             self._waiting.group = None
         self._last_was_shared = bool(group)

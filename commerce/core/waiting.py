@@ -12,7 +12,7 @@ import select
 import threading
 import time
 from asyncio import AbstractEventLoop
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -23,6 +23,9 @@ T = TypeVar("T")
 READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
 _MOST_IDLE = 256
+_QUIET_PASSES = 8
+"""Passes of the event loop after which nobody else is about to arrive. One takes about 20 microseconds; a statement
+that is not needed saves ten times as much, a transaction twenty times."""
 
 
 class Tasks:
@@ -157,6 +160,18 @@ def let_others_run() -> None:
         wait = object()
         task.tasks.loop.call_soon(task.resume, wait, None)
         task.pause(wait)
+
+
+def gather(arrived: Sized, *, most: int, patiently: bool) -> None:
+    """Let others run, who add themselves to `arrived`, until there are `most` or several passes have brought none.
+
+    Not `patiently`, one pass is enough: for where nobody else came the last time.
+    """
+    passes = 0
+    while passes < (_QUIET_PASSES if patiently else 1) and len(arrived) < most:
+        before = len(arrived)
+        let_others_run()
+        passes = passes + 1 if len(arrived) == before else 0
 
 
 def in_thread(function: Callable[[], T]) -> T:
