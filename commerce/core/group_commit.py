@@ -99,31 +99,46 @@ class Queue:
             if member.woken.wait(min(left, _SLOW_SECONDS) if member.watches else left):
                 return member.leads
             with self._guard:
-                if member.leads or member not in self._waiting:
-                    break
-                if time.monotonic() >= member.deadline:
-                    self._waiting.remove(member)
-                    member.fail(KeyTimeout(member.blocked_by))
-                    return False
-                if self._takes_the_lead(member):
-                    return True
-        # It has been woken to lead, or its group is running, which ends in time.
-        member.woken.wait()
-        return member.leads
+                if member.leads:
+                    # It is being woken at this moment.
+                    continue
+                if member in self._waiting:
+                    if self._ends_late(member):
+                        return False
+                    if self._takes_the_lead(member):
+                        return True
+                    continue
+            # Its group is running, and may put it back.
+            if member.woken.wait(_SLOW_SECONDS):
+                return member.leads
+
+    def _ends_late(self, member: Member) -> bool:
+        """Fail a member that waits and has no time left; returns whether it had none. The caller holds the guard."""
+        if time.monotonic() < member.deadline:
+            return False
+        self._waiting.remove(member)
+        member.fail(KeyTimeout(member.blocked_by))
+        return True
 
     def _lead(self, leader: Member) -> None:
         """Run groups until the leader's own write is done, then pass the lead on."""
         try:
-            while not leader.done:
+            # A group that begins later would hold the leader up for longer than a request may take.
+            while not leader.done and time.monotonic() < leader.deadline:
                 self._gather()
                 members = self._next_members()
                 if members:
                     self._run(members)
                 else:
                     # Others hold what all of them need, or another leader runs them.
-                    sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
+                    _pause()
         finally:
             self._pass_on()
+        while not leader.done:
+            with self._guard:
+                if leader in self._waiting and self._ends_late(leader):
+                    return
+            _pause()
 
     def _pass_on(self) -> None:
         with self._guard:
@@ -213,6 +228,10 @@ class Queue:
         if pipeline.is_usable:
             with self._guard:
                 self._idle.append(pipeline)
+
+
+def _pause() -> None:
+    sleep(_RETRY_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # jitter, no secret
 
 
 def _wake(members: Sequence[Member]) -> None:

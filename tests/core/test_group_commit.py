@@ -1,6 +1,7 @@
 """Group commit: writes share a transaction, and what happens to one of them is no business of the others."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -448,6 +449,19 @@ class TestWaiting:
             assert charges(user)() == "lock_timeout"
             assert waiting() == 0
 
+    def test_for_a_turn_ends_on_time_also_when_a_group_has_put_the_write_back(self) -> None:
+        """All leaders may be busy with slow groups for longer than it has time left."""
+        queue, member = Queue(), Member(Parts())
+        queue._leaders = group_commit._MOST_LEADERS
+        member.deadline = time.monotonic() + 0.05
+        with meanwhile(lambda: queue.run(member)) as waits:
+            wait_until(lambda: len(queue._waiting) == 1, "the write to wait")
+            queue._waiting.clear()
+            wait_until(lambda: time.monotonic() > member.deadline, "its time to be over")
+            queue._waiting.append(member)
+            with pytest.raises(KeyTimeout):
+                waits.result(timeout=PATIENCE_SECONDS)
+
 
 # --- Leading -------------------------------------------------------------------------------------------------------
 
@@ -477,6 +491,34 @@ class TestTheLead:
                     assert goes_on.result(timeout=PATIENCE_SECONDS) == DONE
         assert balances([first, second]) == [0, 7]
         assert group_commit._queue._leaders == 0
+
+    def test_passes_on_when_the_group_that_was_led_took_all_the_time(self) -> None:
+        """Another group would hold the leader up for longer than a request may take."""
+        queue, leader, other = Queue(), Member(Parts()), Member(Parts())
+
+        def slow(members: Sequence[Member]) -> None:
+            assert members == [leader], "It led another group."
+            leader.deadline = 0.0
+            queue._waiting.extend([leader, other])
+
+        with mock.patch.object(queue, "_run", slow), pytest.raises(KeyTimeout):
+            queue.run(leader)
+        assert other.leads
+        assert list(queue._waiting) == [other]
+
+    def test_passes_on_when_the_time_is_over_while_another_leader_runs_the_leaders_write(self) -> None:
+        queue, leader = Queue(), Member(Parts())
+
+        def end(_seconds: float) -> None:
+            leader.done = True
+
+        def slow(members: Sequence[Member]) -> None:
+            assert not queue._waiting
+            leader.deadline = 0.0
+
+        with mock.patch.object(queue, "_run", slow), mock.patch.object(group_commit, "sleep", end):
+            queue.run(leader)
+        assert queue._leaders == 0
 
     def test_of_a_slow_group_is_taken_from_it_by_a_write_that_arrives_then(self) -> None:
         user = UserFactory()
