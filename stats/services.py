@@ -88,7 +88,7 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
     """
     events, left_out = _read(payloads)
     for name in operations.unknown_facts(events):
-        left_out[name] = f"This database has no such fact: {events.pop(name).full_id}"
+        left_out[name] = f"This database has no such fact: {events.pop(name).event_id}"
     try:
         with transaction.atomic(durable=True):
             new = operations.count_orders(list(events.values()))

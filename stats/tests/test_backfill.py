@@ -126,7 +126,7 @@ def test_events_that_come_after_the_backfill_count_nothing(user: User, pen: Prod
 def test_without_the_record_of_events_late_ones_count_again(
     user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    careless = operations.RECOMPUTE_DAY.replace("SELECT event_id FROM unrecorded", "SELECT event_id FROM told LIMIT 0")
+    careless = operations.RECOMPUTE_DAY.replace("SELECT event_id FROM unrecorded", "SELECT event_id FROM due LIMIT 0")
     assert careless != operations.RECOMPUTE_DAY
     monkeypatch.setattr(operations, "RECOMPUTE_DAY", careless)
     a_few_days(user, pen, ink)

@@ -249,7 +249,7 @@ class TestReplay:
         monkeypatch.setattr(
             operations,
             "RECORD_EVENTS",
-            "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text)",
+            "SELECT jsonb_array_elements_text(%s::jsonb)",
         )
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
