@@ -154,7 +154,7 @@ def import_line(
             _import_change(transaction, line, product, file_name=file_name, by=by)
     except DomainError as refusal:
         transaction.undo()
-        line.outcome, line.told = LineOutcome.REFUSED, _why_not(refusal)
+        line.outcome, line.message = LineOutcome.REFUSED, _why_not(refusal)
     else:
         transaction.keep()
         line.outcome = LineOutcome.IMPORTED
@@ -162,7 +162,7 @@ def import_line(
 
 def save_outcomes(lines: Sequence[ImportLine]) -> None:
     """Keep what came of locked lines, in the transaction in which it came of them."""
-    ImportLine.objects.bulk_update(lines, ["outcome", "told", "product_id"])
+    ImportLine.objects.bulk_update(lines, ["outcome", "message", "product_id"])
 
 
 def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str, object]) -> Product:

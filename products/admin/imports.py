@@ -273,7 +273,7 @@ def _shown(line: ImportLine) -> ShownLine:
         OUTCOME_COLOURS[outcome] if is_done else PLAN_COLOURS.get(plan, ""),
         line.seen.get("name") or line.values.get("name", ""),
         [
-            (FIELD_NAMES[name], _told(name, line.seen[name]) if name in line.seen else None, _told(name, value))
+            (FIELD_NAMES[name], _in_words(name, line.seen[name]) if name in line.seen else None, _in_words(name, value))
             for name, value in ((name, values[name]) for name in FIELD_NAMES if name in values)
         ],
         _questions(line),
@@ -292,7 +292,7 @@ def _questions(line: ImportLine) -> list[str]:
     )
 
 
-def _told(name: str, value: Any) -> str:
+def _in_words(name: str, value: Any) -> str:
     if name == "price":
         return won(value)
     if name == "is_active":

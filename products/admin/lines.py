@@ -99,7 +99,7 @@ def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights)
     # What is wrong with a cell says more than that there is no such product.
     wrong = parsed.wrong or wrong
     if wrong:
-        line.plan, line.told = LinePlan.WRONG, " ".join(wrong)
+        line.plan, line.message = LinePlan.WRONG, " ".join(wrong)
     return line
 
 

@@ -89,7 +89,7 @@ class TestTheQuestion:
         ]
         assert [(back.name, back.quantity, back.before, back.after) for back in told.units] == [("Pen", 2, 8, 10)]
         assert [(back.name, back.is_usable) for back in told.coupons] == [("Welcome", True)]
-        assert [(each.event_type, each.destinations) for each in told.told] == [
+        assert [(each.event_type, each.destinations) for each in told.events] == [
             ("order-cancelled", ("kafka", "data-platform")),
             ("balance-changed", ("kafka",)),
         ]

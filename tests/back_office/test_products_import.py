@@ -73,7 +73,7 @@ def looked_at(clerk: Staff, import_id: int, **query: str) -> Page:
 def shown(page: Page) -> list[tuple[int, str, list[tuple[str, str | None, str]], str]]:
     """Of each line its number, label, changes and what is said about it."""
     return [
-        (each.line.number, str(each.label), [(str(name), *rest) for name, *rest in each.changes], each.line.told)
+        (each.line.number, str(each.label), [(str(name), *rest) for name, *rest in each.changes], each.line.message)
         for each in page.context["lines"]
     ]
 
@@ -229,7 +229,7 @@ class TestThePreview:
         content = taking.client.get(address, headers={"Accept-Language": language}).content
         answer = send(taking, content, f"list.{kind}")
         assert answer.status_code == 302
-        assert list(ImportLine.objects.order_by("number").values_list("plan", "told")) == [("NOTHING", "")] * 4
+        assert list(ImportLine.objects.order_by("number").values_list("plan", "message")) == [("NOTHING", "")] * 4
 
 
 class TestTheImport:
