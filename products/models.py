@@ -8,6 +8,9 @@ from django.utils.translation import gettext_noop
 
 from products.rules import HIGHEST_PRICE_WON
 
+EDITABLE = ("name", "description", "price", "is_active")
+"""The fields of a product that staff fill in: in its form, in imports and exports, and in the record of changes."""
+
 
 class Product(models.Model):
     """Something for sale. `stock` moves only together with a movement row (`products.operations`)."""

@@ -13,7 +13,7 @@ from commerce.audit.record import Staff, record
 from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
-from products.models import ImportLine, LineOutcome, LinePlan, MovementReason, Product
+from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product
 from products.rules import StockedProduct, take_all
 
 ADDED = gettext_noop("Added")
@@ -125,8 +125,7 @@ def add_product(transaction: Transaction, product: Product, *, opening_stock: in
             "created_at": transaction.now,
         }
     )
-    shown = ("name", "description", "price", "is_active", "stock")
-    record(by, ADDED, product, after={name: getattr(product, name) for name in shown})
+    record(by, ADDED, product, after={name: getattr(product, name) for name in (*EDITABLE, "stock")})
 
 
 def lock_waiting_lines(import_id: int, numbers: Sequence[int]) -> list[ImportLine]:

@@ -106,7 +106,7 @@ class TestThePreview:
                 "Change",
                 [
                     ("name", "Pen", "Fountain pen"),
-                    ("price", "₩3,000", "₩3,500"),
+                    ("price (won)", "₩3,000", "₩3,500"),
                     ("for sale", "yes", "no"),
                     ("stock", "10", "6"),
                 ],
@@ -118,7 +118,7 @@ class TestThePreview:
                 "New",
                 [
                     ("description", None, ""),
-                    ("price", None, "₩12,300"),
+                    ("price (won)", None, "₩12,300"),
                     ("for sale", None, "yes"),
                     ("stock", None, "25"),
                 ],
@@ -372,7 +372,7 @@ class TestMeanwhile:
             (
                 2,
                 "Refused",
-                [("price", "₩3,000", "₩3,500"), ("stock", "10", "6")],
+                [("price (won)", "₩3,000", "₩3,500"), ("stock", "10", "6")],
                 "Somebody else has changed it since the file was read.",
             )
         ]
