@@ -131,8 +131,8 @@ def run_outages(servers: Servers, asked: argparse.Namespace) -> int:
 
 def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]]:
     """All phases, and the seconds from an order to its statistic while everything was up."""
-    blows_due = outages(broker_may_die=run.servers.makes_topics)
-    each_seconds = asked.minutes * 60 / (len(blows_due) + 2)
+    outages_due = outages(broker_may_die=run.servers.makes_topics)
+    each_seconds = asked.minutes * 60 / (len(outages_due) + 2)
     crowd = Crowd(
         port=run.shop.port,
         scene=run.scene,
@@ -150,7 +150,7 @@ def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]
     try:
         wait_until_orders_come(run)
         phases.append(_clear(run, "everything up", 2 * each_seconds, statistics))
-        phases += [_blow(run, outage, each_seconds) for outage in blows_due]
+        phases += [_strike(run, outage, each_seconds) for outage in outages_due]
         phases.append(_clear(run, "everything up again", each_seconds, statistics))
     finally:
         run.shop.recover()
@@ -168,7 +168,7 @@ def _clear(run: Run, name: str, seconds: float, statistics: list[float]) -> Phas
     return _told(_phase(run, name, began=began, ended=ended))
 
 
-def _blow(run: Run, outage: Outage, seconds: float) -> Phase:
+def _strike(run: Run, outage: Outage, seconds: float) -> Phase:
     began = time.monotonic()
     outage.strike(run)
     try:
