@@ -15,8 +15,8 @@ from stats.models import ProcessedEvent, ProductStat
 from stats.tests.conftest import (
     cancel,
     count_order_events,
-    events_told,
     move_order_to_day,
+    sent_events,
     uncommitted,
     units_counted,
 )
@@ -55,8 +55,8 @@ def test_an_order_counts_on_the_shops_day_and_a_cancel_takes_it_back_there(user:
     kept = order_of(user, {pen: 1})
     move_order_to_day(order.pk, "2026-01-05")
     cancel(order)
-    events = events_told()
-    assert [told.event_id.rpartition(":")[0] for told in events] == [
+    events = sent_events()
+    assert [event.event_id.rpartition(":")[0] for event in events] == [
         f"order-completed:{order.pk}",
         f"order-completed:{kept.pk}",
         f"order-cancelled:{order.pk}",
@@ -71,7 +71,7 @@ def test_an_order_counts_on_the_shops_day_and_a_cancel_takes_it_back_there(user:
 def test_a_cancel_that_comes_first_counts_the_same(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 4})
     cancel(order)
-    completed, cancelled = events_told()
+    completed, cancelled = sent_events()
     today = timezone.localdate().isoformat()
     count_order_events(events=[cancelled])
     assert units_counted() == {(pen.pk, today): -4}

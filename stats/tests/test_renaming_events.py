@@ -13,7 +13,7 @@ from django.utils import timezone
 from commerce.core import sql
 from stats import operations
 from stats.models import ProcessedEvent
-from stats.tests.conftest import cancel, count_order_events, events_told
+from stats.tests.conftest import cancel, count_order_events, sent_events
 from tests.factories import order_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def counted(user: User, pen: Product) -> dict[str, Any]:
     """Two orders, one of them cancelled, as they are recorded now."""
     order_of(user, {pen: 4})
     cancel(order_of(user, {pen: 1}))
-    assert count_order_events(events=events_told()) == 3
+    assert count_order_events(events=sent_events()) == 3
     return recorded()
 
 
@@ -78,5 +78,5 @@ def test_one_that_was_recorded_under_both_is_there_once(counted: dict[str, Any])
 def test_nothing_is_counted_again(counted: dict[str, Any]) -> None:
     sql.execute(SHORTENED)
     migrate()
-    assert count_order_events(events=events_told()) == 0
+    assert count_order_events(events=sent_events()) == 0
     assert operations.compare_day(timezone.localdate()) == operations.DayComparison((), 0)
