@@ -24,9 +24,9 @@ FACTS = f"""
     FROM "order" WHERE cancelled_at IS NOT NULL
 """  # noqa: S608  # our own text
 
-EVENTS_TELL_FACTS = Invariant(
-    "events_tell_facts",
-    gettext_noop("No event is told or counted of something that did not happen."),
+EVENTS_HAVE_FACTS = Invariant(
+    "events_have_facts",
+    gettext_noop("Every event that was sent or counted has its fact."),
     f"""
     WITH fact AS ({FACTS}), known AS (SELECT event_id FROM fact UNION ALL SELECT short_id FROM fact)
     SELECT 'outbox message ' || id, event_id || ' never happened' FROM outbox_message
@@ -39,8 +39,8 @@ EVENTS_TELL_FACTS = Invariant(
 
 # Delivered messages may be purged, the oldest first. A fact that is younger than the oldest delivery still kept was
 # delivered after it, or waits: either way its message must be there. The minute allows for clocks that differ.
-FACTS_ARE_TOLD = Invariant(
-    "facts_are_told",
+FACTS_HAVE_MESSAGES = Invariant(
+    "facts_have_messages",
     gettext_noop("Every fact since the oldest kept delivery has its message to Kafka."),
     f"""
     WITH fact AS ({FACTS})
@@ -127,8 +127,8 @@ NOTHING_IDLES = Invariant(
 )
 
 EVENTS = (
-    EVENTS_TELL_FACTS,
-    FACTS_ARE_TOLD,
+    EVENTS_HAVE_FACTS,
+    FACTS_HAVE_MESSAGES,
     ONE_MESSAGE,
     NOTHING_PENDING,
     STATISTICS,

@@ -117,7 +117,7 @@ class TestOrder:
     def test_in_another_order_they_could_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         newest_first = purge.PURGE.replace("ORDER BY sent_at", "ORDER BY sent_at DESC, destination DESC")
         monkeypatch.setattr(purge, "PURGE", newest_first)
-        assert list(self.one_message_purged(monkeypatch)) == ["facts_are_told"]
+        assert list(self.one_message_purged(monkeypatch)) == ["facts_have_messages"]
 
     def test_the_oldest_are_found_by_an_index(self) -> None:
         sql.execute(MANY_SENT)
