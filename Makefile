@@ -15,7 +15,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '%-18s %s\n' "$$name" "$$what"; done
+		printf '%-20s %s\n' "$$name" "$$what"; done
 
 install: $(INSTALLED) ## Make .venv with everything pinned in requirements-dev.txt (PYTHON=… chooses the interpreter)
 
