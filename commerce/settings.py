@@ -71,6 +71,8 @@ def refuse_weak(name: str, value: str, *, least: int) -> None:
 
 
 if not DEBUG:
+if not DEBUG and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS is `*`: any Host would be believed. Name the shop's own hosts.")
     refuse_weak("SECRET_KEY", SECRET_KEY, least=32)
     # A key shorter than the hash weakens HS256 (RFC 7518, 3.2).
     refuse_weak("JWT_SIGNING_KEY", JWT_SIGNING_KEY, least=32)
@@ -80,7 +82,8 @@ CSRF_FAILURE_VIEW = "commerce.http.kept_forms.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -92,6 +95,13 @@ SESSION_IDLE_MINUTES = env.int("SESSION_IDLE_MINUTES", default=60)
 """How long they stay logged in while they do nothing."""
 if min(SESSION_COOKIE_AGE, SESSION_IDLE_MINUTES) < 1:
     raise ImproperlyConfigured("SESSION_HOURS and SESSION_IDLE_MINUTES are 1 or more.")
+if NUM_PROXIES < 0:
+    raise ImproperlyConfigured("NUM_PROXIES is 0 or more.")
+if BEHIND_PROXY and NUM_PROXIES == 0:
+    # All customers would share the login limits of one address, the proxy's.
+    raise ImproperlyConfigured(
+        "BEHIND_PROXY is true and NUM_PROXIES is 0. Set it to how many proxies of yours there are."
+    )
 OTP_TOTP_ISSUER = "Commerce back-office"
 """Under which name the app on the phone of a member of staff shows the codes of the second factor."""
 X_FRAME_OPTIONS = "DENY"
