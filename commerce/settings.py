@@ -12,6 +12,8 @@ from typing import Any
 import environ
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
+from commerce.core.environment import Environment, file_variable
+from commerce.core.kafka_security import kafka_security
 
 from commerce.back_office import site
 from commerce.core.redis_urls import beside, read_address
@@ -331,6 +333,25 @@ LOCK_TTL_SECONDS = env.float("LOCK_TTL_SECONDS", default=5.0)
 LOCK_WAIT_SECONDS = env.float("LOCK_WAIT_SECONDS", default=3.0)
 TRANSACTION_SECONDS = env.float("TRANSACTION_SECONDS", default=6.0)
 """How long a transaction that requests share may take before its connection is given up; longer than a statement may
+KAFKA_SECURITY_PROTOCOL = env.str("KAFKA_SECURITY_PROTOCOL", default="PLAINTEXT")
+KAFKA_SASL_MECHANISM = env.str("KAFKA_SASL_MECHANISM", default="SCRAM-SHA-512")
+KAFKA_SASL_USERNAME = env.str("KAFKA_SASL_USERNAME", default="")
+KAFKA_SASL_PASSWORD = env.str("KAFKA_SASL_PASSWORD", default="")
+KAFKA_SSL_CA_LOCATION = env.str("KAFKA_SSL_CA_LOCATION", default="")
+KAFKA_SSL_CERTIFICATE_LOCATION = env.str("KAFKA_SSL_CERTIFICATE_LOCATION", default="")
+KAFKA_SSL_KEY_LOCATION = env.str("KAFKA_SSL_KEY_LOCATION", default="")
+KAFKA_SSL_KEY_PASSWORD = env.str("KAFKA_SSL_KEY_PASSWORD", default="")
+KAFKA_SECURITY = kafka_security(
+    protocol=KAFKA_SECURITY_PROTOCOL,
+    mechanism=KAFKA_SASL_MECHANISM,
+    username=KAFKA_SASL_USERNAME,
+    password=KAFKA_SASL_PASSWORD,
+    ca_location=KAFKA_SSL_CA_LOCATION,
+    certificate_location=KAFKA_SSL_CERTIFICATE_LOCATION,
+    key_location=KAFKA_SSL_KEY_LOCATION,
+    key_password=KAFKA_SSL_KEY_PASSWORD,
+)
+"""What every client of Kafka is configured with besides the addresses."""
 run, so that PostgreSQL ends a statement that is too long and the neighbours run without it."""
 REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
 """How long Redis is left alone after a failed call, so that an outage does not cost every request a timeout."""
