@@ -223,7 +223,7 @@ def refusal(**variables: str) -> str:
 VALUES = {
     "SECRET_KEY": OLD,
     "SECRET_KEY_FALLBACKS": NEW,
-    "JWT_SIGNING_KEY": OLD,
+    "JWT_SIGNING_KEY": f"own8{OLD[4:]}",
     "JWT_SIGNING_KEY_FALLBACKS": NEW,
     "DATABASE_URL": "postgresql://shop:from-a-file@127.0.0.1:1/shop",
     "REDIS_URL": "redis://:from-a-file@127.0.0.1:1/0",
