@@ -8,7 +8,7 @@ import pytest
 from django.core.cache import CacheHandler
 from django.db import OperationalError, connection
 from django.db.utils import ConnectionHandler
-from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.certificates import AUTHORITY, STRANGER, Certificates
 from tests.security.test_key_rotation import read
@@ -77,7 +77,7 @@ def test_redis_is_asked_through_tls(redis: TlsFront, certificates: Certificates)
 
 
 def test_a_redis_of_another_authority_is_not_believed(redis: TlsFront, certificates: Certificates) -> None:
-    with pytest.raises(ConnectionInterrupted, match="certificate verify failed"):
+    with pytest.raises(RedisConnectionError, match="certificate verify failed"):
         ask_redis(redis, f"ssl_ca_certs={certificates.path(STRANGER)}")
     # The control.
     assert ask_redis(redis, "ssl_cert_reqs=none&ssl_check_hostname=false") == 42
