@@ -11,7 +11,6 @@ from typing import Any
 
 import jwt
 from django.conf import settings
-from django.utils.translation import gettext_lazy as _
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.backends import TokenBackend
 from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendExpiredToken
@@ -84,7 +83,7 @@ class KeyedTokenBackend(TokenBackend):
                 raise
             except TokenBackendError:
                 continue
-        raise TokenBackendError(_("Token is invalid"))
+        raise TokenBackendError("None of the keys signed this token.")
 
 
 token_backend = KeyedTokenBackend([settings.JWT_SIGNING_KEY, *settings.JWT_SIGNING_KEY_FALLBACKS])
