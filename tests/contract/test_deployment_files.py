@@ -128,7 +128,7 @@ def test_probes_and_services_name_ports_that_are_open() -> None:
         ports = {port["name"] for port in container.get("ports", ())}
         for probe in probes_of(container):
             if "exec" not in probe:
-                assert probe.get("httpGet", probe.get("tcpSocket"))["port"] in ports, name
+                assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in ports, name
                 continue
             address = probe["exec"]["command"][-1]
             port = container["command"][container["command"].index("--metrics-port") + 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -91,7 +91,9 @@ def errors_of(settings: Settings, node: Node, variables: Mapping[str, str]) -> l
             answered.extend([True] * bool(_brokers(client)))
         return bool(said or answered)
 
-    client = AdminClient({**client_settings(), "error_cb": lambda error: said.append(error.code()), "log_level": 0})
+    configuration: dict[str, Any] = {**client_settings(), "log_level": 0}
+    configuration["error_cb"] = lambda error: said.append(error.code())
+    client = AdminClient(configuration)
     wait_until(has_an_answer, "the client to say something")
     return said
 

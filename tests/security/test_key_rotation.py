@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from runpy import run_path
 from typing import Any
@@ -70,7 +70,7 @@ def restart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Ma
 
 
 @pytest.fixture
-def user() -> Iterator[User]:
+def user() -> User:
     return UserFactory(username="jimin", password=PASSWORD, balance=5_000)
 
 
