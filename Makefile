@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-outages test-edge test-fuzz test-browser bench bench-quick check fmt migrations messages
+.PHONY: help install run test test-kafka test-faults test-outages test-edge test-fuzz test-browser bench bench-quick check fmt migrations messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -73,6 +73,9 @@ migrations: $(INSTALLED) ## Write a migration for changed models (APP=products N
 messages: $(INSTALLED) ## Compile the Korean catalogues: what the shop says, and what the library of its back-office says
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/locale --domain django
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/back_office/locale --domain django
+
+lock: $(INSTALLED) ## Write requirements.txt and requirements-dev.txt with hashes, from requirements.in and requirements-dev.in
+	@.ci/lock
 
 $(INSTALLED): requirements.txt requirements-dev.txt .ci/venv
 	@.ci/venv $(VENV)

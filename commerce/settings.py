@@ -3,17 +3,17 @@
 Nothing else reads the environment. Unsafe or missing values stop the process with a sentence that says what to set.
 """
 
-import math
 import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
 from commerce.back_office import site
+from commerce.core.environment import Environment, file_variable
+from commerce.core.kafka_security import kafka_security
 from commerce.core.redis_urls import beside, read_address
 from commerce.embedded.environment import embedded_environment
 
@@ -21,25 +21,8 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # While `make run` is up, every manage.py command finds its servers without further settings.
 for _name, _value in embedded_environment().items():
-    os.environ.setdefault(_name, _value)
-
-
-class Environment(environ.Env):
-    """The environment. A number that is none stops the process with a sentence, which does not show the value."""
-
-    def get_value(
-        self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
-    ) -> Any:
-        text = os.environ.get(var)
-        if cast not in (int, float) or text is None:
-            return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
-        try:
-            number = cast(text)
-        except ValueError as error:
-            raise ImproperlyConfigured(f"{var} is not a number.") from error
-        if not math.isfinite(number):
-            raise ImproperlyConfigured(f"{var} is not a finite number.")
-        return number
+    if file_variable(_name) not in os.environ:
+        os.environ.setdefault(_name, _value)
 
 
 env = Environment()
@@ -55,12 +38,19 @@ def required(name: str, what: str) -> str:
 # --- Safety -----------------------------------------------------------------------------------------------------------
 
 SECRET_KEY = required("SECRET_KEY", "at least 50 random characters")
+SECRET_KEY_FALLBACKS = env.secrets("SECRET_KEY_FALLBACKS")
+"""Keys of before, whose signatures are still accepted; docs/keys.md says how keys are changed."""
 DEBUG = env.bool("DEBUG", default=False)
 HTTPS = env.bool("HTTPS", default=True)
 """Whether clients reach the shop over https: secure cookies, HSTS and the redirect from http depend on it."""
 
-JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="") or SECRET_KEY
+JWT_SIGNING_KEY = env.str("JWT_SIGNING_KEY", default="")
 """Signs the tokens; a key of their own can be changed without ending the sessions of the back-office."""
+JWT_SIGNING_KEY_FALLBACKS = env.secrets("JWT_SIGNING_KEY_FALLBACKS")
+"""Other keys with which a token may be signed: the one before, or the next one while servers change over."""
+if not JWT_SIGNING_KEY:
+    JWT_SIGNING_KEY = SECRET_KEY
+    JWT_SIGNING_KEY_FALLBACKS += SECRET_KEY_FALLBACKS
 _PLACEHOLDERS = ("replace-me", "change", "django-insecure", "secret", "your-", "example")
 
 
@@ -74,13 +64,21 @@ if not DEBUG:
     refuse_weak("SECRET_KEY", SECRET_KEY, least=32)
     # A key shorter than the hash weakens HS256 (RFC 7518, 3.2).
     refuse_weak("JWT_SIGNING_KEY", JWT_SIGNING_KEY, least=32)
+    # A key of before opens as much as the one that signs.
+    for _key in SECRET_KEY_FALLBACKS:
+        refuse_weak("SECRET_KEY_FALLBACKS", _key, least=32)
+    for _key in JWT_SIGNING_KEY_FALLBACKS:
+        refuse_weak("JWT_SIGNING_KEY_FALLBACKS", _key, least=32)
 
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+if not DEBUG and "*" in ALLOWED_HOSTS:
+    raise ImproperlyConfigured("ALLOWED_HOSTS is `*`: any Host would be believed. Name the shop's own hosts.")
 CSRF_FAILURE_VIEW = "commerce.http.kept_forms.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_PROXY", default=False) else None
+BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000) if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
@@ -97,6 +95,13 @@ OTP_TOTP_ISSUER = "Commerce back-office"
 X_FRAME_OPTIONS = "DENY"
 NUM_PROXIES = env.int("NUM_PROXIES", default=0)
 """How many proxies in front of the shop are ours, so whose X-Forwarded-For is believed."""
+if NUM_PROXIES < 0:
+    raise ImproperlyConfigured("NUM_PROXIES is 0 or more.")
+if BEHIND_PROXY and NUM_PROXIES == 0:
+    # All customers would share the login limits of one address, the proxy's.
+    raise ImproperlyConfigured(
+        "BEHIND_PROXY is true and NUM_PROXIES is 0. Set it to how many proxies of yours there are."
+    )
 
 # --- Application ------------------------------------------------------------------------------------------------------
 
@@ -328,6 +333,25 @@ REDIS_PAUSE_SECONDS = env.float("REDIS_PAUSE_SECONDS", default=2.0)
 # --- Kafka and the data platform --------------------------------------------------------------------------------------
 
 KAFKA_BOOTSTRAP_SERVERS = env.str("KAFKA_BOOTSTRAP_SERVERS", default="127.0.0.1:9092")
+KAFKA_SECURITY_PROTOCOL = env.str("KAFKA_SECURITY_PROTOCOL", default="PLAINTEXT")
+KAFKA_SASL_MECHANISM = env.str("KAFKA_SASL_MECHANISM", default="SCRAM-SHA-512")
+KAFKA_SASL_USERNAME = env.str("KAFKA_SASL_USERNAME", default="")
+KAFKA_SASL_PASSWORD = env.str("KAFKA_SASL_PASSWORD", default="")
+KAFKA_SSL_CA_LOCATION = env.str("KAFKA_SSL_CA_LOCATION", default="")
+KAFKA_SSL_CERTIFICATE_LOCATION = env.str("KAFKA_SSL_CERTIFICATE_LOCATION", default="")
+KAFKA_SSL_KEY_LOCATION = env.str("KAFKA_SSL_KEY_LOCATION", default="")
+KAFKA_SSL_KEY_PASSWORD = env.str("KAFKA_SSL_KEY_PASSWORD", default="")
+KAFKA_SECURITY = kafka_security(
+    protocol=KAFKA_SECURITY_PROTOCOL,
+    mechanism=KAFKA_SASL_MECHANISM,
+    username=KAFKA_SASL_USERNAME,
+    password=KAFKA_SASL_PASSWORD,
+    ca_location=KAFKA_SSL_CA_LOCATION,
+    certificate_location=KAFKA_SSL_CERTIFICATE_LOCATION,
+    key_location=KAFKA_SSL_KEY_LOCATION,
+    key_password=KAFKA_SSL_KEY_PASSWORD,
+)
+"""What every client of Kafka is configured with besides the addresses."""
 KAFKA_TOPIC_PREFIX = env.str("KAFKA_TOPIC_PREFIX", default="")
 KAFKA_CONSUMER_GROUP = env.str("KAFKA_CONSUMER_GROUP", default="product-stats")
 KAFKA_TOPIC_PARTITIONS = env.int("KAFKA_TOPIC_PARTITIONS", default=6)
@@ -345,6 +369,8 @@ OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
 """Where completed and cancelled orders are reported. Empty: nothing is reported, and no message waits."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
+DATA_PLATFORM_SECRET_FALLBACKS = env.secrets("DATA_PLATFORM_SECRET_FALLBACKS")
+"""Secrets of before, with which every call is signed as well, until the data platform has the new one."""
 DATA_PLATFORM_DELIVERY = env.str("DATA_PLATFORM_DELIVERY", default="async")
 DATA_PLATFORM_TIMEOUT_SECONDS = env.float("DATA_PLATFORM_TIMEOUT_SECONDS", default=3.0)
 DATA_PLATFORM_BREAKER_FAILURES = env.int("DATA_PLATFORM_BREAKER_FAILURES", default=5)
@@ -366,6 +392,8 @@ if DATA_PLATFORM_URL and not DATA_PLATFORM_SECRET:
 
 if not DEBUG and DATA_PLATFORM_URL:
     refuse_weak("DATA_PLATFORM_SECRET", DATA_PLATFORM_SECRET, least=16)
+    for _key in DATA_PLATFORM_SECRET_FALLBACKS:
+        refuse_weak("DATA_PLATFORM_SECRET_FALLBACKS", _key, least=16)
 
 # --- The shop ---------------------------------------------------------------------------------------------------------
 
@@ -429,6 +457,7 @@ SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.int("ACCESS_TOKEN_MINUTES", default=15)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.int("REFRESH_TOKEN_DAYS", default=7)),
     "SIGNING_KEY": JWT_SIGNING_KEY,
+    "AUTH_TOKEN_CLASSES": ("commerce.http.tokens.AccessToken",),
     # For clocks of our servers that differ.
     "LEEWAY": env.int("TOKEN_LEEWAY_SECONDS", default=5),
     "ALGORITHM": "HS256",

@@ -59,7 +59,7 @@ def start_shared_servers(servers: ExitStack) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
     os.environ["HTTPS"] = "false"
-    os.environ["ALLOWED_HOSTS"] = "*"
+    os.environ["ALLOWED_HOSTS"] = "localhost,127.0.0.1,testserver"
     # On a busy machine a transaction of a test may stand still for long; those of the limit set their own.
     os.environ["DATABASE_IDLE_TIMEOUT_MS"] = "60000"
     # Tests are in a hurry; those of the limits switch theirs on.

@@ -32,9 +32,19 @@ _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
 # What a caller may set besides; other manage.py commands must agree on it with the running stack.
 _SHARED_VARIABLES = (
     "LOCK_REDIS_URL",
+    "KAFKA_SECURITY_PROTOCOL",
+    "KAFKA_SASL_MECHANISM",
+    "KAFKA_SASL_USERNAME",
+    "KAFKA_SASL_PASSWORD",
+    "KAFKA_SSL_CA_LOCATION",
+    "KAFKA_SSL_CERTIFICATE_LOCATION",
+    "KAFKA_SSL_KEY_LOCATION",
+    "KAFKA_SSL_KEY_PASSWORD",
     "KAFKA_TOPIC_PREFIX",
     "KAFKA_CONSUMER_GROUP",
+    "SECRET_KEY_FALLBACKS",
     "JWT_SIGNING_KEY",
+    "JWT_SIGNING_KEY_FALLBACKS",
     "PRODUCT_STATS_MODE",
     "TIME_ZONE",
 )

@@ -81,15 +81,18 @@ class Inbox:
 def verify_signature(header: str, body: bytes, *, secret: str, now: float) -> None:
     """Check `t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>` with the shared secret.
 
+    While the secret is changed there are several `v1`, of which one has to be of this secret.
+
     Raises:
         BadSignature: it is not that.
     """
-    parts = dict(part.strip().partition("=")[::2] for part in header.split(","))
-    sent_at, signature = parts.get("t", ""), parts.get("v1", "")
+    parts = [part.strip().partition("=")[::2] for part in header.split(",")]
+    sent_at = dict(parts).get("t", "")
     if not _is_number(sent_at) or abs(now - int(sent_at)) > SIGNATURE_AGE_SECONDS:
         raise BadSignature
     expected = hmac.new(secret.encode(), sent_at.encode() + b"." + body, hashlib.sha256).hexdigest()
-    if not hmac.compare_digest(expected.encode(), signature.encode()):
+    given = [text for name, text in parts if name == "v1"]
+    if not any(hmac.compare_digest(expected.encode(), signature.encode()) for signature in given):
         raise BadSignature
 
 

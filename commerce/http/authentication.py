@@ -16,8 +16,9 @@ from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
 from rest_framework_simplejwt.exceptions import InvalidToken, TokenError
 from rest_framework_simplejwt.settings import api_settings
-from rest_framework_simplejwt.state import token_backend
-from rest_framework_simplejwt.tokens import RefreshToken, Token
+from rest_framework_simplejwt.tokens import Token
+
+from commerce.http.tokens import RefreshToken, TokenKeys, token_backend
 
 STAFF_CLAIM = "isStaff"
 PASSWORD_CLAIM = "passwordMark"  # noqa: S105  # the name of a claim
@@ -62,14 +63,14 @@ class TokenAuthentication(JWTAuthentication):
 
     def __init__(self) -> None:
         super().__init__()
-        self._verified: dict[tuple[Any, str], _Verified] = {}
+        self._verified: dict[tuple[TokenKeys, str], _Verified] = {}
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
         header = request._request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
-        # Under another key the same text is another token.
-        key = (token_backend.prepared_signing_key, header)
+        # Under other keys the same text is another token.
+        key = (token_backend.keys, header)
         known = self._verified.get(key)
         if known is None or known.ends_at <= time():
             found = super().authenticate(request)
@@ -88,7 +89,7 @@ class TokenAuthentication(JWTAuthentication):
     def get_user(self, validated_token: Token) -> Any:
         """Nobody is looked up; who it is, `authenticate` says."""
 
-    def _remember(self, key: tuple[Any, str], token: Token) -> _Verified:
+    def _remember(self, key: tuple[TokenKeys, str], token: Token) -> _Verified:
         try:
             caller = Caller(int(token[api_settings.USER_ID_CLAIM]), is_staff=False)
         except (KeyError, ValueError) as error:
@@ -167,7 +168,11 @@ def read_refresh_token(text: str) -> tuple[RefreshToken, int]:
 def require_same_password(refresh: RefreshToken, account: AbstractBaseUser) -> None:
     """Raises InvalidToken for a token from before the account's password was changed."""
     mark = refresh.payload.get(PASSWORD_CLAIM)
-    if mark is not None and not constant_time_compare(mark, password_mark_of(account)):
+    if mark is None or constant_time_compare(mark, password_mark_of(account)):
+        return
+    # Made with a SECRET_KEY of before, it is as good as its tokens.
+    fallbacks = account.get_session_auth_fallback_hash()
+    if not any(constant_time_compare(mark, fallback[:_MARK_CHARACTERS]) for fallback in fallbacks):
         raise InvalidToken
 
 

@@ -1,15 +1,13 @@
 """An access token is verified once: it still ends on time, with its key, and with the rights of staff."""
 
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from rest_framework_simplejwt.state import token_backend
-from rest_framework_simplejwt.tokens import AccessToken
 
 from balances.models import User
 from commerce.http import authentication
 from commerce.http.authentication import TokenAuthentication
+from commerce.http.tokens import AccessToken, TokenKeys, token_backend
 from commerce.http.viewsets import _one_of_each
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import statements
@@ -23,7 +21,7 @@ def user() -> User:
     return UserFactory(balance=5_000)
 
 
-def remembered() -> dict[tuple[Any, str], authentication._Verified]:
+def remembered() -> dict[tuple[TokenKeys, str], authentication._Verified]:
     [authenticator] = _one_of_each((TokenAuthentication,))
     assert isinstance(authenticator, TokenAuthentication)
     return authenticator._verified
@@ -69,7 +67,7 @@ def test_a_remembered_token_ends_on_time(user: User, monkeypatch: pytest.MonkeyP
 def test_another_key_ends_every_token(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     shopper = Shopper(user)
     assert seen(shopper, user) == (200, None)
-    monkeypatch.setattr(token_backend, "prepared_signing_key", b"another key, as long as ours should be, and as random")
+    monkeypatch.setattr(token_backend, "keys", TokenKeys.of(["another key, as long as ours should be, and as random"]))
     assert seen(shopper, user) == (401, "token_not_valid")
 
 

@@ -1,6 +1,7 @@
 """`POST /api/auth/token`, `POST /api/auth/token/refresh`, and every token that must not be believed."""
 
 import base64
+import hmac
 import json
 from datetime import timedelta
 from typing import Any
@@ -11,10 +12,10 @@ from django.conf import settings as project_settings
 from django.utils import timezone
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
-from rest_framework_simplejwt.tokens import AccessToken, RefreshToken
 
 from balances.models import User
 from commerce.http.authentication import tokens_for
+from commerce.http.tokens import AccessToken, RefreshToken, key_id
 from tests.factories import CouponFactory, StaffFactory, UserFactory
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Answer, Shopper
@@ -138,6 +139,43 @@ def _expired(user_id: int) -> str:
     token["userId"] = user_id
     token.set_exp(lifetime=timedelta(seconds=-6))
     return str(token)
+
+
+NO_KID = object()
+
+
+@pytest.mark.parametrize(
+    ("kid", "outcome"),
+    [
+        (key_id(str(project_settings.JWT_SIGNING_KEY)), (200, None)),
+        (NO_KID, (200, None)),
+        (None, (401, "token_not_valid")),
+        ("", (401, "token_not_valid")),
+        ("0" * 16, (401, "token_not_valid")),
+        (7, (401, "token_not_valid")),
+    ],
+)
+def test_the_key_that_a_token_names_has_to_be_listed(user: User, kid: Any, outcome: tuple[int, str | None]) -> None:
+    """Tokens of earlier releases name none. A key is never tried for a token that names another one."""
+    claims = {"exp": timezone.now() + timedelta(hours=1), "jti": "0", "token_type": "access", "userId": str(user.pk)}
+    parts = [
+        json.dumps({"alg": "HS256", "typ": "JWT", **({} if kid is NO_KID else {"kid": kid})}),
+        json.dumps(claims, default=_as_number),
+    ]
+    signed = b".".join(base64.urlsafe_b64encode(part.encode()).rstrip(b"=") for part in parts)
+    mac = hmac.digest(str(project_settings.JWT_SIGNING_KEY).encode(), signed, "sha256")
+    token = (signed + b"." + base64.urlsafe_b64encode(mac).rstrip(b"=")).decode()
+    assert Shopper(access=token).get(f"/api/balance/{user.pk}").outcome == outcome
+
+
+def _as_number(moment: Any) -> int:
+    return int(moment.timestamp())
+
+
+def test_a_new_token_names_its_key(user: User) -> None:
+    tokens = tokens_for(user_id=user.pk, is_staff=False)
+    named = {jwt.get_unverified_header(token)["kid"] for token in (tokens.access, tokens.refresh)}
+    assert named == {key_id(str(project_settings.JWT_SIGNING_KEY))}
 
 
 @pytest.mark.parametrize("text", ["abc", "a.b.c", "", "e30.e30.e30", "x" * 5_000])

@@ -14,12 +14,12 @@ SETTINGS = BASE_DIR / "commerce" / "settings.py"
 EXAMPLE = BASE_DIR / "deploy" / "env.example"
 NOT_FOR_OPERATORS = {"WEB_ENDING_FILE"}
 """The web server sets it for its own processes."""
-OF_THE_COMPOSE_FILE = {"POSTGRES_PASSWORD", "WEB_PORT"}
+OF_THE_COMPOSE_FILE = {"POSTGRES_PASSWORD", "WEB_PORT", "BASE_IMAGE"}
 SET_BY_THE_COMPOSE_FILE = {"DATABASE_URL", "REDIS_URL", "LOCK_REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"}
 """It has servers of its own."""
 OF_ONE_SERVICE = {"WEB_ENDING_SECONDS", "PROMETHEUS_MULTIPROC_DIR"}
-ANOTHER_VALUE = {"HTTPS", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET"}
-"""For the first start, or worked out where it is not set."""
+ANOTHER_VALUE = {"HTTPS", "BEHIND_PROXY", "NUM_PROXIES", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET"}
+"""For the first start and the gateway, or worked out where it is not set."""
 LINE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$")
 
 

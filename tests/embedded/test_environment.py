@@ -154,6 +154,8 @@ def test_commands_take_their_settings_from_the_running_stack(folder: Path) -> No
         write_run_file(folder, RunFile(**{**RUN.__dict__, "environment": known}))
         printed = printed_by_python(code, bare)
         own = printed_by_python(code, {**bare, **known, "SECRET_KEY": OWN_KEY})
+        (folder / "own_key").write_text(OWN_KEY)
+        own_in_a_file = printed_by_python(code, {**bare, "SECRET_KEY_FILE": str(folder / "own_key")})
 
     assert printed.split() == [STACKS_KEY, "5", "http://127.0.0.1:6/orders"]
-    assert own.split()[0] == OWN_KEY
+    assert own.split()[0] == own_in_a_file.split()[0] == OWN_KEY

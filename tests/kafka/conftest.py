@@ -27,7 +27,7 @@ LEFT_OUT = pytest.StashKey[int]()
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if not kafka_was_given():
         return
-    stopping = [item for item in items if "node" in getattr(item, "fixturenames", ())]
+    stopping = [item for item in items if {"node", "secure_node"} & {*getattr(item, "fixturenames", ())}]
     config.hook.pytest_deselected(items=stopping)
     config.stash[LEFT_OUT] = len(stopping)
     items[:] = [item for item in items if item not in stopping]
@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if left_out:
         terminalreporter.write_line(
             f"{left_out} TESTS WERE LEFT OUT: they pause or kill a broker, which the cluster of KAFKA_BOOTSTRAP_SERVERS"
-            " is spared. Without that variable they run.",
+            " is spared, or need one with TLS. Without that variable they run.",
             yellow=True,
         )
 

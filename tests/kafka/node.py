@@ -6,6 +6,7 @@ Owns its process, its two ports and its data folder, all kept over a restart; ne
 import os
 import signal
 import subprocess
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,8 +28,8 @@ _PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
-listeners=PLAINTEXT://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=PLAINTEXT://{host}:{port}
+listeners={listener}://{host}:{port},CONTROLLER://{host}:{controller_port}
+advertised.listeners={listener}://{host}:{port}
 controller.listener.names=CONTROLLER
 log.dirs={data}
 auto.create.topics.enable=false
@@ -50,8 +51,21 @@ class Node:
         bootstrap_servers: its address, the same after a restart.
     """
 
-    def __init__(self, folder: Path, *, jars: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        jars: Path,
+        listener: str = "PLAINTEXT",
+        properties: str = "",
+        client: Mapping[str, str] | None = None,
+        users: Mapping[str, str] | None = None,
+    ) -> None:
+        """`listener` is what it speaks, `client` how one has to call it; `users` have passwords (SCRAM-SHA-512)."""
         self._folder = folder
+        self._listener, self._more_properties = listener, properties
+        self._client = dict(client or {})
+        self._users = dict(users or {})
         self._java = [java(), *_JAVA_OPTIONS, "-cp", str(jars / "*")]
         self._properties = folder / "server.properties"
         self._child = Child(
@@ -121,15 +135,24 @@ class Node:
         port, controller_port = free_port(), free_port()
         self.bootstrap_servers = f"{LOOPBACK}:{port}"
         self._properties.write_text(
-            _PROPERTIES.format(host=LOOPBACK, port=port, controller_port=controller_port, data=self._folder / data)
+            _PROPERTIES.format(
+                host=LOOPBACK,
+                listener=self._listener,
+                port=port,
+                controller_port=controller_port,
+                data=self._folder / data,
+            )
+            + self._more_properties
         )
         tool = [*self._java, "kafka.tools.StorageTool"]
         cluster_id = subprocess.run([*tool, "random-uuid"], capture_output=True, text=True, check=True, timeout=60)  # noqa: S603 - our own command
         formatting = [*tool, "format", "-t", cluster_id.stdout.strip(), "-c", str(self._properties)]
+        for user, password in self._users.items():
+            formatting += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         subprocess.run(formatting, capture_output=True, check=True, timeout=60)  # noqa: S603 - our own command
 
     def _answers(self) -> bool:
         with suppress(KafkaException):
-            client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
+            client = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0, **self._client})
             return bool(client.list_topics(timeout=1.0).brokers)
         return False

@@ -82,7 +82,7 @@ def test_the_check_in_the_documentation_accepts_our_calls_and_no_others(
     assert is_from_the_shop(header, call.body, SECRET)
     assert not is_from_the_shop(header, call.body + b" ", SECRET)
     assert not is_from_the_shop(header, call.body, "a secret of somebody else, 40 letters ok")
-    assert not is_from_the_shop(signature(SECRET, call.body, sent_at=int(time.time()) - 400), call.body, SECRET)
+    assert not is_from_the_shop(signature([SECRET], call.body, sent_at=int(time.time()) - 400), call.body, SECRET)
 
 
 def test_another_body_or_another_secret_has_another_signature(

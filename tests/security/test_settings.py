@@ -128,6 +128,48 @@ def test_a_redis_cluster_is_refused(name: str) -> None:
     assert f"{name} names a Redis Cluster" in refusal(**{name: "redis+cluster://:pa55@127.0.0.1:7000"})
 
 
+def test_any_host_is_refused() -> None:
+    assert refusal(ALLOWED_HOSTS="shop.example,*").startswith("ALLOWED_HOSTS is `*`")
+    assert refusal(ALLOWED_HOSTS="shop.example,.shop.example") == ""
+    # On a developer's machine nobody is deceived.
+    assert refusal(ALLOWED_HOSTS="*", DEBUG="true") == ""
+
+
+def test_a_proxy_whose_clients_would_share_one_address_is_refused() -> None:
+    assert refusal(BEHIND_PROXY="true").startswith("BEHIND_PROXY is true and NUM_PROXIES is 0.")
+    assert refusal(BEHIND_PROXY="true", NUM_PROXIES="-1") == "NUM_PROXIES is 0 or more."
+    assert refusal(BEHIND_PROXY="true", NUM_PROXIES="1") == ""
+    # A proxy without TLS sets no X-Forwarded-Proto.
+    assert refusal(NUM_PROXIES="1") == ""
+
+
+SASL = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "shop", "KAFKA_SASL_PASSWORD": "pa55"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"KAFKA_SECURITY_PROTOCOL": "pa55"}, "KAFKA_SECURITY_PROTOCOL"),
+        ({**SASL, "KAFKA_SASL_PASSWORD": ""}, "KAFKA_SASL_PASSWORD"),
+        ({**SASL, "KAFKA_SASL_USERNAME": ""}, "KAFKA_SASL_USERNAME"),
+        ({**SASL, "KAFKA_SASL_MECHANISM": "pa55"}, "KAFKA_SASL_MECHANISM"),
+        ({**SASL, "KAFKA_SECURITY_PROTOCOL": "SSL"}, "KAFKA_SASL_…"),
+        ({**SASL, "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "KAFKA_SASL_…"),
+        ({"KAFKA_SSL_CA_LOCATION": "pa55"}, "KAFKA_SSL_…"),
+        ({**SASL, "KAFKA_SSL_KEY_LOCATION": "pa55"}, "KAFKA_SSL_CERTIFICATE_LOCATION"),
+    ],
+    ids=str,
+)
+def test_half_a_login_at_kafka_is_refused_without_showing_it(variables: dict[str, str], named: str) -> None:
+    said = refusal(**variables)
+    assert named in said
+    assert "pa55" not in said
+
+
+def test_a_whole_login_at_kafka_is_taken() -> None:
+    assert refusal(**SASL) == ""
+
+
 def test_options_of_the_database_url_are_kept() -> None:
     url = "postgresql://shop:pa55@127.0.0.1:1/shop?connect_timeout=7&options=-c%20work_mem%3D64MB"
     code = "from commerce.settings import DATABASES as d; print(d['default']['OPTIONS'])"

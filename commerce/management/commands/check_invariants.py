@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils import timezone
 from tqdm import tqdm
 
+from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from commerce.core.redis import RedisAway
 from commerce.invariants.check import (
     EXAMPLES,
@@ -68,11 +69,21 @@ class Command(BaseCommand):
             help="Do not end: check now, and then every so many seconds, or less often where a check takes long.",
         )
 
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            help="With --every: serve this process's metrics on 127.0.0.1. 0: any free port.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
         seconds: float | None = options["every"]
         if seconds is not None:
-            self._keep_checking(seconds)
+            try:
+                with metrics_served(options["metrics_port"]):
+                    self._keep_checking(seconds)
+            except MetricsPortTaken as taken:
+                raise CommandError(str(taken)) from taken
             return
         findings = self._check(lambda: False)
         self._report(findings)

@@ -46,10 +46,14 @@ class _NotTried(Exception):
     """Every thread was taken for as long as the call could wait."""
 
 
-def signature(secret: str, body: bytes, *, sent_at: int) -> str:
-    """The `X-Signature` header of `body`, sent at `sent_at` (unix seconds). docs/data-platform.md shows its check."""
-    digest = hmac.new(secret.encode(), f"{sent_at}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={sent_at},v1={digest}"
+def signature(secrets: Sequence[str], body: bytes, *, sent_at: int) -> str:
+    """The `X-Signature` header of `body`, sent at `sent_at` (unix seconds): one `v1` for each secret, in their order.
+
+    docs/data-platform.md shows its check.
+    """
+    signed = f"{sent_at}.".encode() + body
+    digests = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
+    return ",".join([f"t={sent_at}", *(f"v1={digest}" for digest in digests)])
 
 
 class DataPlatformSink:
@@ -135,10 +139,11 @@ class _Caller:
             return Failure(f"{type(error).__name__}: {error}", away=True, call=clock.call())
 
     def _answer_to(self, message: Message, seconds: float, watch: "_Watch", clock: "_Clock") -> Outcome:
+        secrets = (settings.DATA_PLATFORM_SECRET, *settings.DATA_PLATFORM_SECRET_FALLBACKS)
         headers = {
             "Content-Type": CONTENT_TYPE,
             "Idempotency-Key": message.event_id,
-            "X-Signature": signature(settings.DATA_PLATFORM_SECRET, message.payload, sent_at=int(time.time())),
+            "X-Signature": signature(secrets, message.payload, sent_at=int(time.time())),
         }
         with self._session.post(
             settings.DATA_PLATFORM_URL,

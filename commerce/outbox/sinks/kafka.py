@@ -80,6 +80,7 @@ def client_settings() -> dict[str, Any]:
     """What every client of this shop shares. Log lines go where the shop's own go, not to raw stderr."""
     return {
         "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
+        **settings.KAFKA_SECURITY,
         "logger": library_logger,
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,

@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 from tqdm import tqdm
 
+from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from commerce.idempotency.purge import keep_purging, purge_keys
 
 MOST_MINUTES = 10_080
@@ -32,11 +33,21 @@ class Command(BaseCommand):
             "--every", type=float, metavar="MINUTES", help="Do not end: purge now, and then every so many minutes."
         )
 
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            help="With --every: serve this process's metrics on 127.0.0.1. 0: any free port.",
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
         self._json: bool = options["json"]
         minutes: float | None = options["every"]
         if minutes is not None:
-            self._keep_purging(minutes)
+            try:
+                with metrics_served(options["metrics_port"]):
+                    self._keep_purging(minutes)
+            except MetricsPortTaken as taken:
+                raise CommandError(str(taken)) from taken
             return
         # `disable=None`: progress is shown on a terminal only.
         with tqdm(unit="key", leave=False, disable=None) as progress:

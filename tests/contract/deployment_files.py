@@ -1,0 +1,56 @@
+"""The files that describe a deployment, as data: docker-compose.yml and deploy/kubernetes.
+
+Owns reading them; judges nothing.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from django.conf import settings
+
+BASE_DIR = Path(settings.BASE_DIR)
+KUBERNETES = BASE_DIR / "deploy" / "kubernetes"
+KUSTOMIZATION = BASE_DIR / "deploy" / "kustomization.yaml"
+OWN_IMAGE = "commerce-shop"
+
+Resource = dict[str, Any]
+
+
+@cache
+def manifests() -> list[Resource]:
+    """Every resource of deploy/kubernetes."""
+    return [each for path in sorted(KUBERNETES.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]
+
+
+def of_kind(kind: str) -> dict[str, Resource]:
+    """The resources of a kind, by name."""
+    return {each["metadata"]["name"]: each for each in manifests() if each["kind"] == kind}
+
+
+def pod_templates() -> dict[str, Resource]:
+    """The template of each pod, by the name of what starts it."""
+    templates = {}
+    for each in manifests():
+        name, spec = each["metadata"]["name"], each.get("spec", {})
+        if each["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        if "template" in spec:
+            templates[name] = spec["template"]
+    return templates
+
+
+def containers() -> Iterator[tuple[str, Resource]]:
+    """Every container, those that run before the others included, with the name of what starts it."""
+    for name, template in pod_templates().items():
+        for container in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"]):
+            yield name, container
+
+
+@cache
+def compose_services() -> dict[str, Resource]:
+    """The services of docker-compose.yml."""
+    services: dict[str, Resource] = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())["services"]
+    return services
