@@ -22,6 +22,8 @@ from commerce.core import metrics
 from commerce.http.headers import add_headers, remembered
 
 HEADER = "X-Request-ID"
+NO_ROUTE = "unknown"
+"""What the metrics call the route of a path where there is nothing."""
 # A method is whatever a client makes up, and a counter of its own is kept for ever.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
@@ -65,7 +67,16 @@ def count_request(route: str, method: str | None, status: int, seconds: float) -
 @lru_cache(maxsize=4_096)
 def _meters(route: str, method: str | None, status: int) -> tuple[Counter, Histogram]:
     # To find the counter of some labels takes longer than to count.
-    return metrics.REQUESTS.labels(route, method, status), metrics.REQUEST_SECONDS.labels(route)
+    template = route_template(route)
+    return metrics.REQUESTS.labels(template, method, status), metrics.REQUEST_SECONDS.labels(template)
+
+
+def route_template(route: str) -> str:
+    """A route as the documentation writes it: `/api/products/{productId}`. `NO_ROUTE` stays what it is."""
+    if route == NO_ROUTE:
+        return route
+    named = re.sub(r"\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>", lambda match: f"{{{match[1] or match[2]}}}", route)
+    return "/" + named.removeprefix("^").removesuffix("$").removesuffix(r"\Z")
 
 
 @remembered
@@ -95,7 +106,7 @@ class RequestContextMiddleware:
         add_headers(response, ((HEADER, identifier), ("Cache-Control", "no-store")))
         match = request.resolver_match
         seconds = time.perf_counter() - started
-        count_request(match.route if match else "unknown", request.method, response.status_code, seconds)
+        count_request(match.route if match else NO_ROUTE, request.method, response.status_code, seconds)
         return response
 
     def _in_its_language(self, request: HttpRequest) -> HttpResponse:
