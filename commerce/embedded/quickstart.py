@@ -119,6 +119,8 @@ class Quickstart:
             "STATIC_ROOT": str(self._directory / "static"),
             # A deployment keeps the popular list for half an hour; here one wants to see one's own order in it.
             "POPULAR_CACHE_SECONDS": "2",
+            # Somebody reads the log here.
+            "LOG_FORMAT": "text",
         }
         shared = {name: given(name) for name in _SHARED_VARIABLES if given(name)}
         return {**shared, **{name: given(name) or value for name, value in defaults.items()}}

@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from commerce.core.tracing import LONGEST_TRACEPARENT
 from commerce.outbox.routes import DATA_PLATFORM
 
 
@@ -28,6 +29,13 @@ class OutboxMessage(models.Model):
     last_error = models.TextField(_("last error"), db_default="")
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     parked_at = models.DateTimeField(_("parked at"), null=True, blank=True)
+    traceparent = models.CharField(  # noqa: DJ001  # rows of before have none, nor has what is written without traces
+        _("trace"),
+        max_length=LONGEST_TRACEPARENT,
+        null=True,
+        blank=True,
+        help_text=_("Of the request that caused it, while traces are on (W3C Trace Context)."),
+    )
 
     class Meta:
         db_table = "outbox_message"
