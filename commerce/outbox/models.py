@@ -29,13 +29,8 @@ class OutboxMessage(models.Model):
     last_error = models.TextField(_("last error"), db_default="")
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     parked_at = models.DateTimeField(_("parked at"), null=True, blank=True)
-    traceparent = models.CharField(  # noqa: DJ001  # rows of before have none, nor has what is written without traces
-        _("trace"),
-        max_length=LONGEST_TRACEPARENT,
-        null=True,
-        blank=True,
-        help_text=_("Of the request that caused it, while traces are on (W3C Trace Context)."),
-    )
+    # On no page. Rows of before have none, nor has what is written while traces are off.
+    traceparent = models.CharField(max_length=LONGEST_TRACEPARENT, null=True, blank=True)  # noqa: DJ001
 
     class Meta:
         db_table = "outbox_message"

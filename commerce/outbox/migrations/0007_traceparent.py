@@ -10,12 +10,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name="outboxmessage",
             name="traceparent",
-            field=models.CharField(
-                blank=True,
-                help_text="Of the request that caused it, while traces are on (W3C Trace Context).",
-                max_length=55,
-                null=True,
-                verbose_name="trace",
-            ),
+            field=models.CharField(blank=True, max_length=55, null=True),
         ),
     ]
