@@ -65,8 +65,11 @@ class Site:
         done = subprocess.run(  # type: ignore[call-overload]  # as many as there are  # noqa: S603  # ours
             [self._programs / program, *arguments],
             env={
-                "PATH": os.environ["PATH"], "PGHOST": server.hostname, "PGPORT": str(server.port),
-                "PGUSER": server.username, "PGPASSWORD": server.password,
+                "PATH": os.environ["PATH"],
+                "PGHOST": server.hostname,
+                "PGPORT": str(server.port),
+                "PGUSER": server.username,
+                "PGPASSWORD": server.password,
             },
             cwd=self.backup,
             capture_output=True,
