@@ -6,11 +6,14 @@ On the way of a write nothing is added to a metric at once, which would be a doz
 or measured, and a thread adds it once a second. An append is one call in C, and safe among threads.
 """
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
 
 from prometheus_client import Counter, Gauge, Histogram
+
+logger = logging.getLogger(__name__)
 
 REQUESTS = Counter("commerce_requests_total", "Answered requests", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(
@@ -111,4 +114,8 @@ def keep_adding() -> None:
 def _add_for_ever() -> None:
     never = threading.Event()
     while not never.wait(_ADD_SECONDS):
-        add_noted()
+        try:
+            add_noted()
+        except Exception:
+            # Such as a full disk below PROMETHEUS_MULTIPROC_DIR. The thread is the only one that adds.
+            logger.exception("The metrics could not be added")

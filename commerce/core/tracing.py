@@ -1,7 +1,7 @@
 """Traces: what one request caused, from its arrival to the consumer that counted its event.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Then none of OpenTelemetry's tracing is imported, and whoever has something
-to tell asks `tracing.on` first, which is all that it costs. The other functions are only called while it is on.
+Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Then none of OpenTelemetry's tracing is imported, and callers ask
+`tracing.on` first, which is all that it costs. The other functions are only called while it is on.
 
 Owns how spans begin, end and find their parents; never decides what is worth a span.
 """
