@@ -97,13 +97,19 @@ noted: deque[tuple[Callable[[float], None], float]] = deque(maxlen=MOST_NOTED)
 
 def add_noted() -> None:
     """Add what has been noted so far to its metrics."""
+    sums: dict[Callable[[float], None], float] = {}
     for _ in range(len(noted)):
         try:
             add, number = noted.popleft()
         except IndexError:
             # Another thread adds it.
-            return
-        add(number)
+            break
+        if add.__name__ == "inc":
+            sums[add] = sums.get(add, 0) + number
+        else:
+            add(number)
+    for add, total in sums.items():
+        add(total)
 
 
 def keep_adding() -> None:
