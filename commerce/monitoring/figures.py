@@ -127,11 +127,11 @@ def _books(rows: Rows) -> Iterator[GaugeMetricFamily]:
         yield checked
 
 
-def _database(rows: Rows, most: tuple[int]) -> Iterator[GaugeMetricFamily]:
+def _database(rows: Rows, most: int) -> Iterator[GaugeMetricFamily]:
     _, connections, limit, waiting, oldest = _database_families()
     for application, state, count, _, _ in rows:
         connections.add_metric([application, state], count)
-    limit.add_metric([], most[0])
+    limit.add_metric([], most)
     waiting.add_metric([], sum(row[3] for row in rows))
     oldest.add_metric([], max((row[4] for row in rows), default=0.0))
     yield from (connections, limit, waiting, oldest)

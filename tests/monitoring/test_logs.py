@@ -5,6 +5,7 @@ import json
 import logging
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
@@ -42,7 +43,7 @@ class Log:
 
     @property
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.text.splitlines()]
+        return [json.loads(line) for line in self.text.split("\n") if line]
 
 
 @pytest.fixture(params=[JsonLines, TextLines])
@@ -140,11 +141,11 @@ class TestRequests:
     """Lines that are written while a request is answered."""
 
     def test_a_line_names_its_request_and_its_account(self, json_log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("balances.selectors.owner_of_token", broken)
+        monkeypatch.setattr("balances.selectors.balance_of", broken)
         user = UserFactory()
         access = tokens_for(user_id=user.pk, is_staff=False).access
         headers = {"Authorization": f"Bearer {access}", "X-Request-ID": "of-the-caller"}
-        answer = Client(raise_request_exception=False).get("/api/users/me", headers=headers)
+        answer = Client(raise_request_exception=False).get(f"/api/balance/{user.pk}", headers=headers)
         assert answer.status_code == 500
         found = {(line["requestId"], line["userId"], "ZeroDivisionError" in line.get("exception", ""))
                  for line in json_log.lines if "exception" in line}  # fmt: skip
@@ -215,8 +216,8 @@ class TestProcesses:
             wait_until(lambda: names <= sessions(), "their sessions")
             assert relay.stop() == 0
 
-    def test_a_web_server_writes_json_from_its_first_line(self) -> None:
-        with web_server(LOG_LEVEL="DEBUG") as web:
+    def test_a_web_server_writes_json_from_its_first_line(self, tmp_path: Path) -> None:
+        with web_server(LOG_LEVEL="DEBUG", STATIC_ROOT=str(tmp_path)) as web:
             pass
         written = [json.loads(line) for line in web.log_path.read_text().splitlines()]
         assert {line["process"] for line in written} == {"web"}

@@ -120,7 +120,7 @@ def running(server: Postgres) -> Iterator[Postgres]:
 def ask(server: Postgres, statement: str, *parameters: object) -> Any:
     """The first row of the answer; None where it has none."""
     with psycopg.connect(server.url, autocommit=True) as session:
-        cursor = session.execute(statement, parameters or None)  # type: ignore[call-overload]  # our own text
+        cursor = session.execute(statement, parameters or None)
         return cursor.fetchone() if cursor.description else None
 
 
@@ -194,6 +194,8 @@ def test_the_shop_is_brought_back_to_a_moment(site: Site) -> None:
         assert repeated == kept, "its answer was in the backup"
         assert not event_ids(restored, again) & lost_events
         today = timezone.localdate().isoformat()
-        for command in (("backfill_product_stats", "--from", today, "--to", today), ("check_invariants", "--deep")):
-            done = manage(restored, *command)
+        for done in (
+            manage(restored, "backfill_product_stats", "--from", today, "--to", today),
+            manage(restored, "check_invariants", "--deep"),
+        ):
             assert done.returncode == 0, done.stdout + done.stderr
