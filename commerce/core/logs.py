@@ -1,4 +1,4 @@
-"""Log lines: of which request and account they are, and what must never stand in them.
+"""Log lines: of which request and account they are, and without secrets.
 
 Owns the two forms, JSON for machines and text for a terminal; where the lines go is in the settings.
 """
@@ -66,7 +66,7 @@ _NAMED = re.compile(
 
 
 class Secrets:
-    """Takes out of a text what nobody may read: the values of some settings, and whatever looks like a credential."""
+    """Replaces secrets in a text: the values of some settings, and what looks like a credential."""
 
     def __init__(self, values: Collection[str]) -> None:
         self._values = sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)

@@ -121,7 +121,7 @@ def database_span(execute: Callable[..., Any], sql: str, params: Any, many: bool
 
 
 class TracedWrite(Generic[T]):
-    """A write whose events belong to the trace of its own request, whoever leads its group.
+    """A write whose events belong to the trace of its own request, whichever request leads its group.
 
     It has two spans: its wait for the group, and the group's transaction. Where a group has failed they begin anew.
     """

@@ -1,4 +1,4 @@
-"""The figures that only the database knows, for Prometheus: read when somebody asks for them.
+"""The figures that only the database knows, for Prometheus: read when `/metrics` is asked.
 
 Owns their names and the statements; never waits for a connection that a customer needs, nor longer than a probe.
 """

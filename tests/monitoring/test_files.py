@@ -91,12 +91,12 @@ def test_documents_name_no_metric_that_is_not_there(path: Path) -> None:
     assert {name for name in NAME.findall(path.read_text()) if "commerce_" in name} - known == set()
 
 
-def test_each_alert_has_a_test_that_it_speaks_and_one_that_it_does_not() -> None:
-    speaks: dict[bool, set[str]] = {True: set(), False: set()}
+def test_each_alert_has_a_test_that_it_fires_and_one_that_it_does_not() -> None:
+    fires: dict[bool, set[str]] = {True: set(), False: set()}
     for test in yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]:
         for asked in test["alert_rule_test"]:
-            speaks[bool(asked["exp_alerts"])].add(asked["alertname"])
-    assert speaks == {True: set(alerts()), False: set(alerts())}
+            fires[bool(asked["exp_alerts"])].add(asked["alertname"])
+    assert fires == {True: set(alerts()), False: set(alerts())}
 
 
 def test_each_alert_has_a_section_that_says_what_to_do() -> None:

@@ -1,4 +1,4 @@
-"""One order's trace, from its request to those who hear of it, as a collector receives it."""
+"""One order's trace, from its request to the consumer and the data platform, as a collector receives it."""
 
 import json
 import subprocess
@@ -58,7 +58,7 @@ def environment(collector: Collector, partner: Partner, settings: Settings) -> d
 
 
 def placed(web: str) -> int:
-    """Order a pen as somebody whose own trace goes on here; returns the order's number."""
+    """Order a pen with a `traceparent` of the caller's own; returns the order's number."""
     user, pen = UserFactory(balance=10_000), ProductFactory(price=1_000, stock=10)
     access = tokens_for(user_id=user.pk, is_staff=False).access
     request = Request(  # noqa: S310  # our own http address
@@ -82,7 +82,7 @@ def only(spans: list[Span], **expected: str) -> Span:
     return found[0]
 
 
-def test_an_order_is_followed_from_its_request_to_everybody_who_hears_of_it(
+def test_a_trace_leads_from_the_request_to_the_consumer_and_the_data_platform(
     collector: Collector, partner: Partner, environment: dict[str, str]
 ) -> None:
     with (
@@ -129,7 +129,7 @@ def test_an_order_is_followed_from_its_request_to_everybody_who_hears_of_it(
 
 
 def test_members_of_one_group_keep_their_own_traces(collector: Collector, environment: dict[str, str]) -> None:
-    """Whoever leads the group decides for all of them."""
+    """The request that leads the group decides for all of them."""
     script = """
 import django, json, sys, time
 django.setup()

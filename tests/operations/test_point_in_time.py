@@ -177,7 +177,7 @@ def test_the_shop_is_brought_back_to_a_moment(site: Site) -> None:
             [moment] = ask(primary, "SELECT clock_timestamp()::text")
             lost = ordered(web.url, user_id, product_id, "lost")
             lost_events = event_ids(primary, lost)
-        # What somebody should not have done.
+        # The mistake.
         ask(primary, "UPDATE product SET stock = 0, price = 1")
         [log] = ask(primary, "SELECT pg_walfile_name(pg_switch_wal())")
         wait_until((site.backup / "wal" / log).exists, "the end of the log in the archive")
