@@ -12,6 +12,7 @@ from balances.errors import UserNotFound
 from balances.events import balance_changed
 from balances.rules import Account, Entry
 from balances.selectors import remember_balances
+from commerce.core import metrics
 from commerce.core.pipeline import Rows, Statement
 from commerce.core.transaction import LockedRows, NewRows, Table, Transaction, array
 from commerce.outbox.publish import publish
@@ -48,6 +49,7 @@ class Ledger(NewRows):
     """
 
     def committed(self) -> None:
+        metrics.noted.extend([(metrics.add_money[entry.type], abs(entry.amount)) for entry in self.rows])
         remember_balances(self.rows)
 
 

@@ -19,12 +19,14 @@ from balances.errors import AccountClosed, UserNotFound
 from balances.models import FIRST_NAME_FIRST, LAST_NAME_FIRST, EntryType, LedgerEntry, User
 from balances.rules import Entry
 from commerce.audit.models import StaffAction
-from commerce.core import redis, sql
+from commerce.core import metrics, redis, sql
 from commerce.core.group_read import GroupRead
 
 logger = logging.getLogger(__name__)
 
 CACHED_BALANCE_SECONDS = 3600
+_add_hit = metrics.CACHE_LOOKUPS.labels("balance", "hit").inc
+_add_miss = metrics.CACHE_LOOKUPS.labels("balance", "miss").inc
 _OPEN_ACCOUNTS = GroupRead('SELECT id, balance FROM "user" WHERE id = ANY(%s) AND is_active')
 LEDGER_ENTRY = "ledger entry"
 """Under which name the record of an adjustment has the number of its ledger entry."""
@@ -182,6 +184,7 @@ def _cached_balance(user_id: int) -> Balance | None:
         (known,) = redis.cache.read(_cache_key(user_id))
     except redis.RedisAway:
         return None
+    metrics.noted.append((_add_hit if known else _add_miss, 1))
     return Balance(user_id, int(known.split(b":")[1])) if known else None
 
 

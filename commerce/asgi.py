@@ -8,6 +8,7 @@ os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 from django.conf import settings  # after the line above
 
+from commerce.core.metrics import keep_adding  # the same
 from commerce.core.postgresql.base import separate_connections_of_tasks  # the same
 from commerce.http.api import PROBES, may_block  # the same
 from commerce.http.connections import Connection  # the same
@@ -27,6 +28,7 @@ def as_tasks(application: Wsgi) -> Server:
 
 
 separate_connections_of_tasks()
+keep_adding()
 Connection.request_seconds = settings.WEB_REQUEST_SECONDS
 application = as_tasks(shop)
 # What is there now stays: a full collection need not look at it again.

@@ -5,6 +5,7 @@ it is not ready (`commerce.http.ending`). Then it finishes what is being answere
 """
 
 import argparse
+import logging.config
 import os
 import sys
 import threading
@@ -83,6 +84,7 @@ def serve(application: str, *, host: str, port: int, workers: int) -> int:
         ws="none",
         lifespan="off",
         access_log=False,
+        log_config=None,
         proxy_headers=False,
         server_header=False,
         log_level="warning",
@@ -102,6 +104,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("application", nargs="?", default="commerce.asgi:application")
     chosen = parser.parse_args()
+    logging.config.dictConfig(settings.LOGGING)
     with TemporaryDirectory(prefix="commerce-web-") as folder:
         # Each server has a file of its own; its workers inherit the name.
         os.environ["WEB_ENDING_FILE"] = settings.WEB_ENDING_FILE = str(Path(folder, "ending"))

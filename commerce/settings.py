@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from commerce.back_office import site
 from commerce.core.environment import Environment, file_variable
 from commerce.core.kafka_security import kafka_security
+from commerce.core.process import process_name
 from commerce.core.redis_urls import beside, read_address
 from commerce.embedded.environment import embedded_environment
 
@@ -268,6 +269,8 @@ run, so that only a server that is frozen, or a COMMIT that waits for a standby,
 if DATABASE_ANSWER_SECONDS <= DATABASE_STATEMENT_TIMEOUT_MS / 1_000:
     raise ImproperlyConfigured("DATABASE_ANSWER_SECONDS is more than DATABASE_STATEMENT_TIMEOUT_MS.")
 _database_options: dict[str, Any] = {
+    # By which name PostgreSQL lists the sessions of this process.
+    "application_name": f"commerce-{process_name()}",
     "connect_timeout": 2,
     # A server that is gone without a word is noticed by the operating system.
     "keepalives_idle": 10,
@@ -487,18 +490,39 @@ SPECTACULAR_SETTINGS = {
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 """Where the worker processes of one web server share their counters (read by prometheus_client as well)."""
 
+# --- Traces -----------------------------------------------------------------------------------------------------------
+
+OTEL_EXPORTER_OTLP_ENDPOINT = env.str("OTEL_EXPORTER_OTLP_ENDPOINT", default="")
+"""Where traces are sent, by OTLP over HTTP (read by OpenTelemetry as well). Empty: there are none."""
+OTEL_TRACES_SAMPLER_ARG = env.float("OTEL_TRACES_SAMPLER_ARG", default=1.0)
+"""Which share of the traces that begin here is recorded, 0 to 1."""
+if not 0 <= OTEL_TRACES_SAMPLER_ARG <= 1:
+    raise ImproperlyConfigured("OTEL_TRACES_SAMPLER_ARG is 0 to 1.")
+if OTEL_EXPORTER_OTLP_ENDPOINT:
+    # Inside the first one, which gives the request its id.
+    MIDDLEWARE.insert(1, "commerce.http.tracing.TracingMiddleware")
+
 # --- Logging ----------------------------------------------------------------------------------------------------------
+
+LOG_FORMAT = env.str("LOG_FORMAT", default="json")
+"""`json`: a JSON object on each line; `text`: lines for people."""
+if LOG_FORMAT not in ("json", "text"):
+    raise ImproperlyConfigured("LOG_FORMAT is neither `json` nor `text`.")
+_secrets = (SECRET_KEY, JWT_SIGNING_KEY, DATA_PLATFORM_SECRET, str(_database.get("PASSWORD", "")))
 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "commerce.http.request_context.RequestIdFilter"},
-        "no_503": {"()": "commerce.http.request_context.UnavailableFilter"},
+        "request": {"()": "commerce.core.logs.RequestFilter"},
+        "no_503": {"()": "commerce.core.logs.UnavailableFilter"},
     },
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}},
+    "formatters": {
+        "json": {"()": "commerce.core.logs.JsonLines", "secrets": _secrets},
+        "text": {"()": "commerce.core.logs.TextLines", "secrets": _secrets},
+    },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["request_id"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["request"]},
     },
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", default="INFO")},
     # One line per refused request would drown the log in a coupon rush; the metrics count them.

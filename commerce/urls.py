@@ -11,6 +11,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from commerce.http import health, problem_pages
 from commerce.http.index import index
 from commerce.http.schema_page import SchemaPage
+from commerce.monitoring.views import metrics
 
 urlpatterns = [
     path("", index),
@@ -37,7 +38,7 @@ urlpatterns = [
     re_path(r"^problems/(?P<slug>[a-z0-9-]{1,64})\Z", problem_pages.page, name="problem"),
     path("livez", health.livez),
     path("readyz", health.readyz),
-    path("metrics", health.metrics),
+    path("metrics", metrics),
     path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]

@@ -11,7 +11,8 @@ from typing import ClassVar
 
 from django.db import DatabaseError, InterfaceError, connection
 
-from commerce.core import metrics
+from commerce.core import metrics, tracing
+from commerce.outbox import traced
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.sinks.base import Failure, Message, Outcomes
 from commerce.outbox.sinks.kafka_source import KafkaSource, Received
@@ -91,7 +92,14 @@ def consume_orders(source: KafkaSource, *, stopping: Event, progress: Progress |
     """
     while not stopping.is_set():
         received = source.take(limit=BATCH_SIZE, wait_seconds=WAIT_SECONDS)
-        if received and _counted(received, stopping, progress):
+        if not received:
+            is_counted = False
+        elif tracing.on:
+            with traced.consumed(received, group=source.group):
+                is_counted = _counted(received, stopping, progress)
+        else:
+            is_counted = _counted(received, stopping, progress)
+        if is_counted:
             source.settle(received)
             if progress:
                 progress.went_through(len(received))

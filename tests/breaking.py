@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from prometheus_client import REGISTRY
 
+from commerce.core.metrics import add_noted
 from commerce.embedded.redis import Redis
 
 
@@ -52,6 +53,8 @@ class Growth:
 def growth_of(counter: str, **labels: str) -> Iterator[Growth]:
     """Watches one Prometheus counter; read `by` after the block."""
     growth = Growth()
+    add_noted()
     before = REGISTRY.get_sample_value(counter, labels) or 0.0
     yield growth
+    add_noted()
     growth.by = (REGISTRY.get_sample_value(counter, labels) or 0.0) - before

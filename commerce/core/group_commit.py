@@ -14,8 +14,10 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TypeVar
 
+from django.conf import settings
 from django.db import OperationalError
 
+from commerce.core import metrics
 from commerce.core.group import Group, Member, Write
 from commerce.core.locks import KeyTimeout, redis_locks
 from commerce.core.pipeline import Pipeline
@@ -188,6 +190,10 @@ class Queue:
 
     def _run(self, members: Sequence[Member]) -> None:
         """Run one group. Members that are not done then are put back to the front of the queue."""
+        waited_seconds = time.monotonic() - members[0].deadline + settings.LOCK_WAIT_SECONDS
+        metrics.noted.extend(
+            ((metrics.GROUP_WRITES.observe, len(members)), (metrics.GROUP_WAIT_SECONDS.observe, waited_seconds))
+        )
         try:
             with redis_locks.held([member.keys for member in members]) as held:
                 admitted = [member for member, by in zip(members, held.blocked_by, strict=True) if by is None]

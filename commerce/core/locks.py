@@ -216,9 +216,13 @@ class RedisLocks:
         """Ask once for the keys of each write, and hold those that are free."""
         token = secrets.token_hex(12)
         held = self._acquire(token, writes)
+        if any(held.blocked_by):
+            metrics.noted.append((metrics.LOCKS_BUSY.inc, len(writes) - held.blocked_by.count(None)))
+        began = time.perf_counter()
         try:
             yield held
         finally:
+            metrics.noted.append((metrics.LOCKS_HELD_SECONDS.observe, time.perf_counter() - began))
             if not held.is_fallback:
                 had = [keys for keys, blocked_by in zip(writes, held.blocked_by, strict=True) if blocked_by is None]
                 self._release(token, list(dict.fromkeys(key for keys in had for key in keys)))

@@ -1,9 +1,19 @@
 """The numbers the shop counts about itself, for Prometheus.
 
 Owns their names and meaning; never acts on them.
+
+On the way of a write nothing is added to a metric at once, which would be a dozen calls: `noted` takes what was counted
+or measured, and a thread adds it once a second. An append is one call in C, and safe among threads.
 """
 
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
 from prometheus_client import Counter, Gauge, Histogram
+
+logger = logging.getLogger(__name__)
 
 REQUESTS = Counter("commerce_requests_total", "Answered requests", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram(
@@ -43,3 +53,75 @@ STATS_RATE = Gauge(
     ["group"],
     multiprocess_mode="livesum",
 )
+
+GROUP_WRITES = Histogram(
+    "commerce_group_writes", "How many writes shared a transaction", buckets=(1, 2, 4, 8, 16, 32, 48, 64)
+)
+GROUP_WAIT_SECONDS = Histogram(
+    "commerce_group_wait_seconds",
+    "How long the first write of a group had waited when the group began, in seconds",
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 3),
+)
+LOCKS_HELD_SECONDS = Histogram(
+    "commerce_locks_held_seconds",
+    "How long a group held its Redis locks, which is how long its transaction took, in seconds",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+LOCKS_BUSY = Counter("commerce_locks_busy_total", "Writes that found a lock held by another process, and waited for it")
+REFUSALS = Counter("commerce_refusals_total", "Problems that were answered, by their code", ["code"])
+MONEY_WON = Counter("commerce_money_won_total", "Won that committed ledger entries have moved, either way", ["type"])
+
+
+class ByLabel(dict[str, Callable[[float], None]]):
+    """How to add to the counters of one label, by its value: to find a counter takes longer than to count."""
+
+    def __init__(self, counter: Counter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __missing__(self, value: str) -> Callable[[float], None]:
+        add: Callable[[float], None] = self._counter.labels(value).inc
+        self[value] = add
+        return add
+
+
+add_refusals = ByLabel(REFUSALS)
+add_money = ByLabel(MONEY_WON)
+
+MOST_NOTED = 65_536
+"""More than a process can note in `_ADD_SECONDS`. What would be too many drops the oldest."""
+_ADD_SECONDS = 1.0
+noted: deque[tuple[Callable[[float], None], float]] = deque(maxlen=MOST_NOTED)
+"""What is still to be added: how (`inc` or `observe` of a metric), and the number."""
+
+
+def add_noted() -> None:
+    """Add what has been noted so far to its metrics."""
+    sums: dict[Callable[[float], None], float] = {}
+    for _ in range(len(noted)):
+        try:
+            add, number = noted.popleft()
+        except IndexError:
+            # Another thread adds it.
+            break
+        if add.__name__ == "inc":
+            sums[add] = sums.get(add, 0) + number
+        else:
+            add(number)
+    for add, total in sums.items():
+        add(total)
+
+
+def keep_adding() -> None:
+    """From now on, add what is noted once a second. What a process has noted in its last second may be lost."""
+    threading.Thread(target=_add_for_ever, name="metrics", daemon=True).start()
+
+
+def _add_for_ever() -> None:
+    never = threading.Event()
+    while not never.wait(_ADD_SECONDS):
+        try:
+            add_noted()
+        except Exception:
+            # Such as a full disk below PROMETHEUS_MULTIPROC_DIR. The thread is the only one that adds.
+            logger.exception("The metrics could not be added")

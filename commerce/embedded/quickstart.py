@@ -20,7 +20,7 @@ from commerce.embedded.children import PROJECT_ROOT, Child, ChildSpec
 from commerce.embedded.console import banner, say, step
 from commerce.embedded.environment import RunFile, kept_secret, local_dir, sole_stack, write_run_file
 from commerce.embedded.errors import BadSetting, EmbeddedError
-from commerce.embedded.ports import LOOPBACK, reserve
+from commerce.embedded.ports import LOOPBACK, free_port, reserve
 from commerce.embedded.postgres import Postgres
 from commerce.embedded.redis import Redis
 from commerce.embedded.sink import Sink
@@ -53,7 +53,8 @@ _SHARED_VARIABLES = (
 # nothing. Orders older than this are left to `manage.py backfill_product_stats` by hand.
 _FORGOTTEN_DAYS = 31
 _COUNT_FORGOTTEN_THEN_CONSUME = (
-    '"$0" "$1" backfill_product_stats --from "$COUNT_FROM" --to "$COUNT_TO" && exec "$0" "$1" consume_orders'
+    '"$0" "$1" backfill_product_stats --from "$COUNT_FROM" --to "$COUNT_TO"'
+    ' && exec "$0" "$1" consume_orders --metrics-port "$2"'
 )
 
 _CHECK_SECONDS = 300
@@ -82,6 +83,7 @@ class Quickstart:
         self._settings: dict[str, str] = {}
         self._shop: list[Service] = []
         self._sink_events = ""
+        self._metrics: dict[str, str] = {}
 
     def run(self) -> None:
         """Start everything, then keep it running until a stop signal.
@@ -99,7 +101,14 @@ class Quickstart:
                 held_port.close()
                 self._publish()
                 self._start_shop()
-                say(banner(web=self._web, sink_events=self._sink_events, directory=str(self._directory)))
+                say(
+                    banner(
+                        web=self._web,
+                        sink_events=self._sink_events,
+                        metrics=self._metrics,
+                        directory=str(self._directory),
+                    )
+                )
                 self._supervisor.watch()
             finally:
                 with step("Stopping"):
@@ -120,6 +129,8 @@ class Quickstart:
             "STATIC_ROOT": str(self._directory / "static"),
             # A deployment keeps the popular list for half an hour; here one wants to see one's own order in it.
             "POPULAR_CACHE_SECONDS": "2",
+            # Somebody reads the log here.
+            "LOG_FORMAT": "text",
         }
         shared = {name: given(name) for name in _SHARED_VARIABLES if given(name)}
         return {**shared, **{name: given(name) or value for name, value in defaults.items()}}
@@ -253,7 +264,7 @@ class Quickstart:
         with step("Web server, dispatcher, statistics consumer"):
             if given("PRODUCT_STATS_MODE") != "inline":
                 self._run("statistics", self._statistics_command())
-            self._run("dispatcher", manage("relay_outbox"))
+            self._run("dispatcher", manage("relay_outbox", "--metrics-port", str(self._port_of_metrics("dispatcher"))))
             command = web_command(host=self._host, port=self._port, workers=self._workers)
             # The web server has workers that end with it, so it is asked to end, not killed.
             self._run("web", command, orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
@@ -295,9 +306,16 @@ class Quickstart:
 
     def _statistics_command(self) -> list[str]:
         """The consumer; before it, where the broker forgets, what it may have forgotten is counted from the orders."""
+        port = str(self._port_of_metrics("statistics"))
         if given("KAFKA_BOOTSTRAP_SERVERS"):
-            return manage("consume_orders")
-        return ["sh", "-c", _COUNT_FORGOTTEN_THEN_CONSUME, *manage()]
+            return manage("consume_orders", "--metrics-port", port)
+        return ["sh", "-c", _COUNT_FORGOTTEN_THEN_CONSUME, *manage(), port]
+
+    def _port_of_metrics(self, name: str) -> int:
+        """A port of this machine that is free now, and stays that process's for the life of the stack."""
+        port = free_port()
+        self._metrics[name] = f"http://{LOOPBACK}:{port}/metrics"
+        return port
 
     def _web_ready(self) -> bool:
         try:

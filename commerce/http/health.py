@@ -1,25 +1,20 @@
-"""Is the process up, and can it do its work: `/livez`, `/readyz`, `/metrics`.
+"""Is the process up, and can it do its work: `/livez`, `/readyz`.
 
 Owns the probes of each part; never repairs anything.
 """
 
-import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from pathlib import Path
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
-from prometheus_client import REGISTRY as PROCESS_REGISTRY
 from redis import Redis
 from rest_framework.exceptions import MethodNotAllowed
 
 from commerce.core import redis
-from commerce.core.pipeline import Pipeline, Statement
+from commerce.core.pipeline import Pipeline, Rows, Statement
 from commerce.http.ending import is_ending
 from commerce.http.json import dump, json_response
 from commerce.http.problems import problem_response
@@ -68,27 +63,6 @@ def readyz(request: HttpRequest) -> HttpResponse:
     return json_response(dump(body), status=200 if ready else 503)
 
 
-@read_only
-def metrics(request: HttpRequest) -> HttpResponse:
-    """The numbers of all worker processes, for Prometheus."""
-    registry = PROCESS_REGISTRY
-    if settings.PROMETHEUS_MULTIPROC_DIR:
-        _forget_the_dead(Path(settings.PROMETHEUS_MULTIPROC_DIR))
-        registry = CollectorRegistry()
-        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
-    return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
-
-
-def _forget_the_dead(folder: Path) -> None:
-    """A worker that was killed says nothing any more: what it counted stays, what it found to be so does not."""
-    for kept in folder.glob("gauge_live*_*.db"):
-        try:
-            os.kill(int(kept.stem.rpartition("_")[2]), 0)
-        except (ProcessLookupError, PermissionError):
-            # Nobody has its number, or somebody else's process. Another worker may be asked at the same moment.
-            kept.unlink(missing_ok=True)
-
-
 def _state(ask: Callable[[], object]) -> str:
     try:
         ask()
@@ -105,43 +79,50 @@ class ReadOnly(DatabaseError):
 
 def ask_database() -> None:
     """Return when PostgreSQL takes writes. Raises one of `AWAY`, like all of these."""
-    if _database.asks_whether_read_only():
+    [[(answer,)]] = probe.run([_IS_READ_ONLY])
+    if answer == "on":
+        # The next probe connects anew, perhaps to the new primary.
+        probe.close()
         raise ReadOnly
 
 
-class _Database:
+_IS_READ_ONLY = Statement("SELECT current_setting('transaction_read_only')")
+
+
+class ProbeConnection:
     """A connection for probes alone: they wait for no customer, and no longer than they may."""
 
-    _READ_ONLY = Statement("SELECT current_setting('transaction_read_only')")
-
-    def __init__(self) -> None:
+    def __init__(self, application_name: str) -> None:
+        self._application_name = application_name
         self._one_at_a_time = threading.Lock()
         self._pipeline: Pipeline | None = None
 
-    def asks_whether_read_only(self) -> bool:
+    def run(self, statements: Sequence[Statement]) -> list[Rows]:
+        """The rows of each statement, within `DATABASE_TIMEOUT_SECONDS`. Raises one of `AWAY`."""
         with self._one_at_a_time, connection.wrap_database_errors:
             pipeline, self._pipeline = self._pipeline, None
             if pipeline is None or not pipeline.is_usable:
-                pipeline = Pipeline("commerce-probe")
-            [[(answer,)]] = pipeline.run([self._READ_ONLY], deadline=time.monotonic() + DATABASE_TIMEOUT_SECONDS)
-            if answer == "on":
-                # The next probe connects anew, perhaps to the new primary.
-                pipeline.close()
-            else:
-                self._pipeline = pipeline
-            return bool(answer == "on")
+                pipeline = Pipeline(self._application_name)
+            rows = pipeline.run(statements, deadline=time.monotonic() + DATABASE_TIMEOUT_SECONDS)
+            self._pipeline = pipeline
+            return rows
 
     def close(self) -> None:
-        if self._pipeline is not None:
-            self._pipeline.close()
+        with self._one_at_a_time:
+            pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.close()
 
 
-_database = _Database()
+probe = ProbeConnection("commerce-probe")
+figures = ProbeConnection("commerce-metrics")
+"""Its own, because the figures of the shop take longer to read than a probe may wait."""
 
 
 def close_connection() -> None:
-    """Close the connection of the probes; the next one makes another."""
-    _database.close()
+    """Close the connections of the probes; the next ones make others."""
+    probe.close()
+    figures.close()
 
 
 def ask_locks() -> None:

@@ -20,7 +20,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import InvalidToken
 
-from commerce.core import errors
+from commerce.core import errors, metrics
 from commerce.core.database_errors import unavailable
 from commerce.http.json import dump, json_response
 from commerce.http.request_context import request_id
@@ -59,6 +59,7 @@ def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpRespo
 def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     """The problem document for `error`, in the language of the request."""
     body = _describe(error)
+    metrics.noted.append((metrics.add_refusals[body["code"]], 1))
     body.update(instance=escape_uri_path(request.path), requestId=request_id())
     response = json_response(dump(body), status=body["status"], content_type=PROBLEM_JSON)
     tell_language(response, get_language() or settings.LANGUAGE_CODE)

@@ -3,14 +3,11 @@
 Owns `X-Request-ID`, the language of refusals and the request metrics; never looks into the request's meaning.
 """
 
-import logging
 import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar
 from functools import lru_cache
-from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -19,34 +16,21 @@ from django.utils import translation
 from prometheus_client import Counter, Histogram
 
 from commerce.core import metrics
+from commerce.core.logs import current_request
 from commerce.http.headers import add_headers, remembered
 
 HEADER = "X-Request-ID"
+NO_ROUTE = "unknown"
+"""What the metrics call the route of a path where there is nothing."""
 # A method is whatever a client makes up, and a counter of its own is kept for ever.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 SANE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
-_current: ContextVar[str] = ContextVar("request_id", default="-")
 
 
 def request_id() -> str:
     """The id of the request this thread is answering; `-` outside one."""
-    return _current.get()
-
-
-class RequestIdFilter(logging.Filter):
-    """Gives every log line the id of its request."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        # Django logs a failed request once it has left the middleware, and brings the request along.
-        record.request_id = getattr(getattr(record, "request", None), "request_id", request_id())
-        return True
-
-
-class UnavailableFilter(logging.Filter):
-    """Leaves out answers with 503: in a rush there would be a line for each. The metrics count them."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
+    request = current_request.get()
+    return "-" if request is None else str(request.request_id)
 
 
 def new_request_id(environ: Mapping[str, Any]) -> str:
@@ -65,7 +49,16 @@ def count_request(route: str, method: str | None, status: int, seconds: float) -
 @lru_cache(maxsize=4_096)
 def _meters(route: str, method: str | None, status: int) -> tuple[Counter, Histogram]:
     # To find the counter of some labels takes longer than to count.
-    return metrics.REQUESTS.labels(route, method, status), metrics.REQUEST_SECONDS.labels(route)
+    template = route_template(route)
+    return metrics.REQUESTS.labels(template, method, status), metrics.REQUEST_SECONDS.labels(template)
+
+
+def route_template(route: str) -> str:
+    """A route as the documentation writes it: `/api/products/{productId}`. `NO_ROUTE` stays what it is."""
+    if route == NO_ROUTE:
+        return route
+    named = re.sub(r"\(\?P<(\w+)>[^)]*\)|<(?:\w+:)?(\w+)>", lambda match: f"{{{match[1] or match[2]}}}", route)
+    return "/" + named.removeprefix("^").removesuffix("$").removesuffix(r"\Z")
 
 
 @remembered
@@ -86,16 +79,16 @@ class RequestContextMiddleware:
         started = time.perf_counter()
         identifier = new_request_id(request.META)
         request.request_id = identifier  # type: ignore[attr-defined]  # our own mark on Django's request
-        token = _current.set(identifier)
+        token = current_request.set(request)
         try:
             response = self._in_its_language(request)
         finally:
-            _current.reset(token)
+            current_request.reset(token)
         # Answers are private unless they say otherwise, as the cached lists do.
         add_headers(response, ((HEADER, identifier), ("Cache-Control", "no-store")))
         match = request.resolver_match
         seconds = time.perf_counter() - started
-        count_request(match.route if match else "unknown", request.method, response.status_code, seconds)
+        count_request(match.route if match else NO_ROUTE, request.method, response.status_code, seconds)
         return response
 
     def _in_its_language(self, request: HttpRequest) -> HttpResponse:

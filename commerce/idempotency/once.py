@@ -10,6 +10,7 @@ from typing import Any, Generic, NoReturn, TypeVar
 from django.db import IntegrityError
 from django.utils import translation
 
+from commerce.core import tracing
 from commerce.core.errors import DomainError, Unavailable
 from commerce.core.group import Write
 from commerce.core.group_commit import commit
@@ -73,6 +74,13 @@ def commit_once(write: Write[T], once: Once) -> T:
 
     Raises what `commit` and `write` raise, AlreadyAnswered for a repeat, and IdempotencyKeyReused.
     """
+    if not tracing.on:
+        return _commit_once(write, once)
+    with tracing.traced(write) as traced:
+        return _commit_once(traced, once)
+
+
+def _commit_once(write: Write[T], once: Once) -> T:
     if once.claim is None:
         return commit(write)
     once_only = _OnceOnly(write, once, once.claim)

@@ -15,7 +15,8 @@ from typing import Any
 from django.conf import settings
 from django.db import connection
 
-from commerce.core import metrics, sql
+from commerce.core import metrics, sql, tracing
+from commerce.outbox import traced
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.record import Verdict, record
 from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
@@ -29,7 +30,7 @@ FIRST_WAIT_SECONDS = 0.5
 # BETWEEN, not `=`: with the destination fixed, the primary key would serve ORDER BY id as well, and after an outage the
 # planner prefers it and walks through everything ever sent.
 DUE = """
-    SELECT id, event_id, type, aggregate_id, payload, attempts
+    SELECT id, event_id, type, aggregate_id, payload, attempts, traceparent
     FROM outbox_message AS due
     WHERE destination BETWEEN %(destination)s AND %(destination)s
       AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
@@ -46,7 +47,7 @@ DUE_IN_ORDER = """
           AND attempts > 0 AND next_attempt_at > now()
         GROUP BY aggregate_id
     )
-    SELECT id, event_id, type, aggregate_id, payload, attempts
+    SELECT id, event_id, type, aggregate_id, payload, attempts, traceparent
     FROM outbox_message AS due
     WHERE destination BETWEEN %(destination)s AND %(destination)s
       AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
@@ -65,7 +66,7 @@ SECONDS_TO_NEXT_ATTEMPT = """
 CLAIM_ONE = """
     UPDATE outbox_message SET next_attempt_at = now() + %s * interval '1 second'
     WHERE event_id = %s AND destination = %s AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
-    RETURNING id, event_id, type, aggregate_id, payload, attempts
+    RETURNING id, event_id, type, aggregate_id, payload, attempts, traceparent
 """
 
 
@@ -187,7 +188,8 @@ class Dispatcher:
         admitted = batch[: breaker.admit(len(batch))] if breaker else batch
         if not admitted:
             return {}
-        outcomes = self.sink.deliver(admitted)
+        sink = self.sink
+        outcomes = traced.deliver(sink, self.destination, admitted) if tracing.on else sink.deliver(admitted)
         if not outcomes:
             return {}
         if breaker:
@@ -230,5 +232,5 @@ def _report(breaker: Breaker, outcomes: Outcomes) -> None:
 
 
 def _message(row: tuple[Any, ...]) -> Message:
-    message_id, event_id, event_type, key, payload, attempts = row
-    return Message(message_id, event_id, event_type, key, payload.encode(), attempts)
+    message_id, event_id, event_type, key, payload, attempts, traceparent = row
+    return Message(message_id, event_id, event_type, key, payload.encode(), attempts, traceparent)

@@ -6,6 +6,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
+from commerce.core.tracing import LONGEST_TRACEPARENT
 from commerce.outbox.routes import DATA_PLATFORM
 
 
@@ -28,6 +29,8 @@ class OutboxMessage(models.Model):
     last_error = models.TextField(_("last error"), db_default="")
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     parked_at = models.DateTimeField(_("parked at"), null=True, blank=True)
+    # On no page. Rows of before have none, nor has what is written while traces are off.
+    traceparent = models.CharField(max_length=LONGEST_TRACEPARENT, null=True, blank=True)  # noqa: DJ001
 
     class Meta:
         db_table = "outbox_message"

@@ -11,6 +11,7 @@ from typing import Any
 import orjson
 from django.conf import settings
 
+from commerce.core import tracing
 from commerce.core.times import local_time
 from commerce.core.transaction import NewRows, Transaction
 from commerce.outbox.hand_over import deliver_in_request, delivers_in_request, wake
@@ -21,9 +22,10 @@ class OutboxMessages(NewRows):
     """One row per event and destination. Afterwards the dispatchers of the destinations are woken, once each."""
 
     INSERT = """
-        INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
+        INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, traceparent)
         SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
-            event_id text, type text, aggregate_type text, aggregate_id text, destination text, payload text
+            event_id text, type text, aggregate_type text, aggregate_id text, destination text, payload text,
+            traceparent text
         )
     """
 
@@ -97,9 +99,11 @@ class Event:
 def publish(transaction: Transaction, event: Event) -> None:
     """Write one message per destination of `event`; they leave once the locks are released."""
     payload = event.as_cloud_event().decode()
+    trace = {"traceparent": tracing.traceparent()} if tracing.on else {}
     for destination in destinations_of(event.type):
         transaction[OutboxMessages].add(
             {
+                **trace,
                 "event_id": event.id,
                 "type": event.type,
                 "aggregate_type": event.aggregate_type,

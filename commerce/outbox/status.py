@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from commerce.core import sql
+from commerce.core.pipeline import Rows, Statement
 from commerce.outbox.routes import is_switched_on
 from commerce.outbox.sinks.base import known_destinations
 
@@ -25,19 +26,19 @@ MOST_COUNTED = 10_000
 # Looks at what waits or is parked, never at what was sent: each part is the front of an index that has nothing else.
 BACKLOG = """
     SELECT asked.name, waiting.messages, waiting.since, parked.messages, parked.since
-    FROM unnest(%(destinations)s::text[]) WITH ORDINALITY AS asked (name, place)
+    FROM unnest(%s::text[]) WITH ORDINALITY AS asked (name, place)
     CROSS JOIN LATERAL (
         SELECT count(*), (array_agg(created_at ORDER BY id))[1] FROM (
             SELECT id, created_at FROM outbox_message
             WHERE destination = asked.name AND sent_at IS NULL AND parked_at IS NULL
-            ORDER BY id LIMIT %(limit)s
+            ORDER BY id LIMIT %s::bigint
         ) AS message
     ) AS waiting (messages, since)
     LEFT JOIN (
         SELECT destination, count(*), min(parked_at) FROM (
             SELECT destination, parked_at FROM outbox_message
             WHERE parked_at IS NOT NULL AND sent_at IS NULL
-            ORDER BY parked_at LIMIT %(limit)s
+            ORDER BY parked_at LIMIT %s::bigint
         ) AS message GROUP BY destination
     ) AS parked (destination, messages, since) ON parked.destination = asked.name
     ORDER BY asked.place
@@ -87,7 +88,17 @@ def outbox_status() -> list[DestinationStatus]:
 
 def backlogs() -> list[Backlog]:
     """Every destination that is switched on, and every other one that has a sink and has not got all. One query."""
-    rows = sql.fetch_all(BACKLOG, {"destinations": list(known_destinations()), "limit": MOST_COUNTED})
+    return backlogs_in(sql.fetch_all(BACKLOG, [list(known_destinations()), MOST_COUNTED, MOST_COUNTED]))
+
+
+def backlog_statement(*, most_counted: int) -> Statement:
+    """The query of `backlogs`, for other connections than Django's."""
+    count = b"%d" % most_counted
+    return Statement(BACKLOG, (b"{%s}" % ",".join(known_destinations()).encode(), count, count))
+
+
+def backlogs_in(rows: Rows) -> list[Backlog]:
+    """What the rows of that query say."""
     found = [
         Backlog(name, is_switched_on(name), waiting, waiting_since, parked or 0, parked_since)
         for name, waiting, waiting_since, parked, parked_since in rows

@@ -84,6 +84,14 @@ def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(s
     key = completed_id(order.json())
     wait_for(lambda: key in {event["key"] for event in requests.get(events, timeout=10).json()["events"]})
 
+    pages = {"web": f"{web}/metrics", **dict(re.findall(r"Metrics of +(\w+): (\S+)", stack.printed()))}
+    for process, counter in (
+        ("web", 'commerce_money_won_total{type="PAYMENT"}'),
+        ("dispatcher", 'commerce_outbox_sent_total{destination="data-platform"}'),
+        ("statistics", 'commerce_stats_events_total{outcome="counted"}'),
+    ):
+        wait_for(lambda page=pages[process], name=counter: name in requests.get(page, timeout=10).text)
+
     # Another terminal, without settings; exit code 0 says that every invariant holds.
     invariants = [sys.executable, "manage.py", "check_invariants"]
     subprocess.run(invariants, env=stack.environment, check=True, capture_output=True, timeout=60)  # noqa: S603 - ours

@@ -24,6 +24,7 @@ from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.numeric import Int8Dumper
 from psycopg.waiting import Ready, Wait
 
+from commerce.core import tracing
 from commerce.core.postgresql.server import require_suitable
 from commerce.core.postgresql.shared import SharedConnections, Slot, of_this_request, shared_by_requests
 from commerce.core.waiting import READABLE, WRITABLE, current_task, in_thread, wait_for
@@ -105,6 +106,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
         self._borrowed: tuple[SharedConnections, Slot] | None = None
+        if tracing.on:
+            self.execute_wrappers.append(tracing.database_span)
 
     def connect(self) -> None:
         """Take over the kept connection of a borrowed slot, or connect."""

@@ -29,6 +29,8 @@ class Message:
     """The CloudEvent as it is sent."""
     attempts: int
     """How often it was tried before."""
+    traceparent: str | None = None
+    """The span that it belongs to; None: it belongs to no trace."""
 
 
 @dataclass(frozen=True)

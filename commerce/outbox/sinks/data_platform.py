@@ -25,6 +25,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from commerce.core.tracing import TRACEPARENT
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.routes import DATA_PLATFORM
 from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
@@ -145,6 +146,8 @@ class _Caller:
             "Idempotency-Key": message.event_id,
             "X-Signature": signature(secrets, message.payload, sent_at=int(time.time())),
         }
+        if message.traceparent is not None:
+            headers[TRACEPARENT] = message.traceparent
         with self._session.post(
             settings.DATA_PLATFORM_URL,
             data=message.payload,

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaRecord
 from django.conf import settings
 
+from commerce.core.tracing import TRACEPARENT
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.sinks.base import Failure, Message, Outcomes
 
@@ -203,7 +204,7 @@ class _Client:
                     topic_of(message.type),
                     key=message.key,
                     value=message.payload,
-                    headers=CONTENT_TYPE,
+                    headers=_headers(message),
                     on_delivery=partial(self._note, outcomes, message),
                 )
             except BufferError:
@@ -272,6 +273,12 @@ class _Clients:
 
 
 _clients = _Clients()
+
+
+def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
+    if message.traceparent is None:
+        return CONTENT_TYPE
+    return [*CONTENT_TYPE, (TRACEPARENT, message.traceparent.encode())]
 
 
 def _without_missing(

@@ -63,7 +63,7 @@ class KafkaSource:
     """
 
     def __init__(self, *, group: str, event_types: Sequence[str]) -> None:
-        self._group = group
+        self.group = self._group = group
         self._topics = [topic_of(event_type) for event_type in event_types]
         ask_for_topics(self._topics)
         self._next_offsets: dict[tuple[str, int], int] = {}

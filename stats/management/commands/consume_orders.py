@@ -29,8 +29,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--metrics-port",
             type=int,
-            help="Serve this process's metrics to Prometheus on 127.0.0.1: lag, rate, counts. 0 takes any free port.",
+            help="Serve this process's metrics to Prometheus: lag, rate, counts. 0 takes any free port.",
         )
+        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
         parser.add_argument(
             "--report-seconds",
             type=float,
@@ -49,7 +50,7 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: stopping.set())
         try:
-            with metrics_served(options["metrics_port"]) as address:
+            with metrics_served(options["metrics_port"], host=options["metrics_host"]) as address:
                 if address:
                     self.stdout.write(f"Metrics at {address}")
                 self._consume(stopping, options["report_seconds"])

@@ -38,9 +38,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--metrics-port",
             type=int,
-            help="Serve this process's metrics to Prometheus on 127.0.0.1: deliveries, failures, whom it leaves alone. "
+            help="Serve this process's metrics to Prometheus: deliveries, failures, whom it leaves alone. "
             "0 takes any free port.",
         )
+        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
 
     def handle(self, *args: Any, **options: Any) -> None:
         destinations = switched_on_destinations()
@@ -48,7 +49,7 @@ class Command(BaseCommand):
             self._drain_once(destinations)
             return
         try:
-            with metrics_served(options["metrics_port"]) as address:
+            with metrics_served(options["metrics_port"], host=options["metrics_host"]) as address:
                 if address:
                     self.stdout.write(f"Metrics at {address}")
                 self._relay(destinations)

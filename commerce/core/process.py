@@ -1,0 +1,18 @@
+"""What this process is called where several are seen together: log, database sessions, traces."""
+
+import re
+import sys
+from pathlib import Path
+
+_UNSUITABLE = re.compile(r"[^a-z0-9_-]")
+_LONGEST = 40
+
+
+def process_name() -> str:
+    """`web` for a web server, the command for `manage.py`, else `shop`."""
+    program = Path(sys.argv[0] if sys.argv else "").parts[-2:]
+    if program == ("commerce", "serve.py"):
+        return "web"
+    if program[-1:] == ("manage.py",) and len(sys.argv) > 1:
+        return _UNSUITABLE.sub("", sys.argv[1].lower())[:_LONGEST] or "shop"
+    return "shop"

@@ -1,0 +1,160 @@
+"""Traces: what one request caused, from its arrival to the consumer that counted its event.
+
+Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Then none of OpenTelemetry's tracing is imported, and callers ask
+`tracing.on` first, which is all that it costs. The other functions are only called while it is on.
+
+Owns how spans begin, end and find their parents; never decides what is worth a span.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from commerce.core.process import process_name
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+    from commerce.core.group import Write
+    from commerce.core.transaction import Transaction
+
+T = TypeVar("T")
+
+on = False
+"""Whether this process records spans."""
+
+TRACEPARENT = "traceparent"
+"""The header of W3C Trace Context, in HTTP and in Kafka."""
+LONGEST_TRACEPARENT = 55
+
+SERVER, CLIENT, PRODUCER, CONSUMER, INTERNAL = "SERVER", "CLIENT", "PRODUCER", "CONSUMER", "INTERNAL"
+"""OpenTelemetry's kinds of spans."""
+
+Attributes = Mapping[str, str | int | float | bool]
+
+
+def start(*, share: float) -> None:
+    """Record spans from now on, of a `share` (0 to 1) of the traces that begin here, and send them in the background.
+
+    Where to, with which headers and how many at once, the library reads from the environment (`OTEL_EXPORTER_OTLP_…`,
+    `OTEL_BSP_…`).
+    """
+    global on  # noqa: PLW0603  # the one switch
+    from opentelemetry import trace
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    provider = TracerProvider(
+        resource=Resource.create({SERVICE_NAME: f"commerce-{process_name()}"}),
+        sampler=ParentBased(TraceIdRatioBased(share)),
+    )
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    on = True
+
+
+def begin(
+    name: str, *, kind: str = INTERNAL, parent: str | None = None, attributes: Attributes | None = None
+) -> "Span":
+    """A span that the caller ends. `parent`: a traceparent; None: the span that is current here."""
+    from opentelemetry import trace
+
+    context = None if parent is None else _context_of(parent)
+    tracer = trace.get_tracer("commerce")
+    return tracer.start_span(name, context=context, kind=trace.SpanKind[kind], attributes=attributes)
+
+
+def end(span: "Span", *, error: str = "") -> None:
+    """End a span that `begin` has begun; `error`: why what it stands for has failed."""
+    from opentelemetry.trace import Status, StatusCode
+
+    if error:
+        span.set_status(Status(StatusCode.ERROR, error))
+    span.end()
+
+
+def current(span: "Span", *, ends: bool = False) -> AbstractContextManager[Any]:
+    """Within the block the span is the current one; with `ends` it ends with the block."""
+    from opentelemetry.trace import use_span
+
+    return use_span(span, end_on_exit=ends, record_exception=False)
+
+
+def traceparent(span: "Span | None" = None) -> str | None:
+    """How a span is named to others, by default the current one; None where there is none."""
+    from opentelemetry.trace import get_current_span, set_span_in_context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier, set_span_in_context(span or get_current_span()))
+    return carrier.get(TRACEPARENT)
+
+
+def trace_id() -> str:
+    """The id of the current trace, as hexadecimal digits; `-` where there is none."""
+    from opentelemetry.trace import format_trace_id, get_current_span
+
+    context = get_current_span().get_span_context()
+    return format_trace_id(context.trace_id) if context.is_valid else "-"
+
+
+def _context_of(parent: str) -> Any:
+    from opentelemetry.context import Context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract({TRACEPARENT: parent}, Context())
+
+
+def database_span(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Mapping[str, Any]) -> Any:
+    """Django's wrapper of a statement: a span for each that a traced request runs. Its parameters stay out."""
+    from opentelemetry.trace import get_current_span
+
+    if not get_current_span().is_recording():
+        return execute(sql, params, many, context)
+    text = " ".join(str(sql).split())
+    attributes = {"db.system.name": "postgresql", "db.query.text": text}
+    with current(begin(text.partition(" ")[0].upper() or "SQL", kind=CLIENT, attributes=attributes), ends=True):
+        return execute(sql, params, many, context)
+
+
+class TracedWrite(Generic[T]):
+    """A write whose events belong to the trace of its own request, whichever request leads its group.
+
+    It has two spans: its wait for the group, and the group's transaction. Where a group has failed they begin anew.
+    """
+
+    def __init__(self, write: "Write[T]") -> None:
+        self._write = write
+        self._parent = traceparent() or ""
+        self._span = self._begin("wait for the group")
+
+    def locks(self) -> Any:
+        return self._write.locks()
+
+    def load(self, transaction: "Transaction") -> None:
+        end(self._span)
+        self._span = self._begin("transaction of the group")
+        self._write.load(transaction)
+
+    def decide(self, transaction: "Transaction") -> T:
+        with current(self._span):
+            return self._write.decide(transaction)
+
+    def end(self) -> None:
+        end(self._span)
+
+    def _begin(self, name: str) -> "Span":
+        return begin(name, parent=self._parent, attributes={"commerce.write": type(self._write).__name__})
+
+
+@contextmanager
+def traced(write: "Write[T]") -> "Iterator[TracedWrite[T]]":
+    """Within the block the write is committed."""
+    wrapped = TracedWrite(write)
+    try:
+        yield wrapped
+    finally:
+        wrapped.end()

@@ -1,0 +1,137 @@
+"""The figures that only the database knows, for Prometheus: read when `/metrics` is asked.
+
+Owns their names and the statements; never waits for a connection that a customer needs, nor longer than a probe.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from django.utils import timezone
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from commerce.core.pipeline import Rows, Statement
+from commerce.http import health
+from commerce.outbox.status import backlog_statement, backlogs_in
+
+MOST_COUNTED = 100_000
+"""Nothing is counted beyond it, so that a long outage does not make its own figures slow."""
+
+_COUNT = b"%d" % MOST_COUNTED
+_DEAD_LETTERS = Statement(
+    "SELECT count(*) FROM (SELECT FROM dead_letter WHERE replayed_at IS NULL LIMIT %s::bigint) AS letter", (_COUNT,)
+)
+_BOOKS = Statement("SELECT holds, extract(epoch FROM checked_at)::float8 FROM invariant_check ORDER BY id DESC LIMIT 1")
+# How a client calls itself is whatever it makes up: those that are not the shop's have one name.
+_CONNECTIONS = Statement("""
+    SELECT CASE WHEN starts_with(application_name, 'commerce-') THEN application_name ELSE 'other' END,
+           coalesce(state, 'unknown'), count(*), count(*) FILTER (WHERE wait_event_type = 'Lock'),
+           coalesce(max(extract(epoch FROM clock_timestamp() - xact_start)), 0)::float8
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+    GROUP BY 1, 2
+""")
+_MOST_CONNECTIONS = Statement(
+    "SELECT current_setting('max_connections')::integer - current_setting('superuser_reserved_connections')::integer"
+)
+
+
+class ShopFigures(Collector):
+    """What `/metrics` of a web server says of the whole shop, whichever process answers."""
+
+    def describe(self) -> list[GaugeMetricFamily]:
+        """All that `collect` may yield, without values."""
+        return [*_database_families(), *_outbox_families(), _books_holds(), _books_checked(), _dead_letters()]
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        up = _database_up()
+        statements = [backlog_statement(most_counted=MOST_COUNTED), _DEAD_LETTERS, _BOOKS, _CONNECTIONS]
+        try:
+            backlog, letters, books, sessions, [[most]] = health.figures.run([*statements, _MOST_CONNECTIONS])
+        except health.AWAY:
+            # What is not known is left out: a 0 would say that nothing waits.
+            up.add_metric([], 0)
+            yield up
+            return
+        up.add_metric([], 1)
+        yield up
+        yield from _outbox(backlog)
+        yield from _books(books)
+        dead_letters = _dead_letters()
+        dead_letters.add_metric([], letters[0][0])
+        yield dead_letters
+        yield from _database(sessions, most)
+
+
+def _database_up() -> GaugeMetricFamily:
+    return GaugeMetricFamily("commerce_database_up", "Whether PostgreSQL answered when it was asked for these figures")
+
+
+def _dead_letters() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "commerce_dead_letters", "Messages from Kafka that could not be counted and wait for staff"
+    )
+
+
+def _books_holds() -> GaugeMetricFamily:
+    return GaugeMetricFamily("commerce_books_hold", "1 where the last check_invariants found the books right, else 0")
+
+
+def _books_checked() -> GaugeMetricFamily:
+    return GaugeMetricFamily("commerce_books_checked_timestamp_seconds", "When that check began, in unix seconds")
+
+
+def _outbox_families() -> list[GaugeMetricFamily]:
+    by = ["destination"]
+    return [
+        GaugeMetricFamily("commerce_outbox_waiting", f"Messages that wait, at most {MOST_COUNTED}", labels=by),
+        GaugeMetricFamily(
+            "commerce_outbox_oldest_waiting_seconds", "How long the oldest of them has waited", labels=by
+        ),
+        GaugeMetricFamily("commerce_outbox_parked", f"Messages given up to staff, at most {MOST_COUNTED}", labels=by),
+    ]
+
+
+def _database_families() -> list[GaugeMetricFamily]:
+    by = ["application", "state"]
+    return [
+        _database_up(),
+        GaugeMetricFamily("commerce_database_connections", "Sessions of the shop's database", labels=by),
+        GaugeMetricFamily("commerce_database_connections_most", "How many sessions the server allows the shop"),
+        GaugeMetricFamily("commerce_database_waiting_for_lock", "Sessions that wait for a lock of another one"),
+        GaugeMetricFamily("commerce_database_oldest_transaction_seconds", "How long the oldest transaction has run"),
+    ]
+
+
+def _outbox(rows: Rows) -> Sequence[GaugeMetricFamily]:
+    families = waiting, oldest, parked = _outbox_families()
+    now = timezone.now()
+    for each in backlogs_in(rows):
+        waiting.add_metric([each.destination], each.waiting)
+        oldest.add_metric([each.destination], _age_seconds(each.waiting_since, now))
+        parked.add_metric([each.destination], each.parked)
+    return families
+
+
+def _age_seconds(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
+
+
+def _books(rows: Rows) -> Iterator[GaugeMetricFamily]:
+    """Nothing while they have never been checked."""
+    for holds, checked_at in rows:
+        verdict, checked = _books_holds(), _books_checked()
+        verdict.add_metric([], int(holds))
+        checked.add_metric([], checked_at)
+        yield verdict
+        yield checked
+
+
+def _database(rows: Rows, most: int) -> Iterator[GaugeMetricFamily]:
+    _, connections, limit, waiting, oldest = _database_families()
+    for application, state, count, _, _ in rows:
+        connections.add_metric([application, state], count)
+    limit.add_metric([], most)
+    waiting.add_metric([], sum(row[3] for row in rows))
+    oldest.add_metric([], max((row[4] for row in rows), default=0.0))
+    yield from (connections, limit, waiting, oldest)

@@ -1,0 +1,38 @@
+"""`/metrics`: the numbers of a web server's processes and of the whole shop, for Prometheus."""
+
+import os
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest, multiprocess
+from prometheus_client import REGISTRY as PROCESS_REGISTRY
+
+from commerce.core.metrics import add_noted
+from commerce.http.health import read_only
+from commerce.monitoring.figures import ShopFigures
+
+SHOP_REGISTRY = CollectorRegistry()
+SHOP_REGISTRY.register(ShopFigures())
+
+
+@read_only
+def metrics(request: HttpRequest) -> HttpResponse:
+    """What all worker processes have counted, and the figures of the shop."""
+    add_noted()
+    registry = PROCESS_REGISTRY
+    if settings.PROMETHEUS_MULTIPROC_DIR:
+        _forget_the_dead(Path(settings.PROMETHEUS_MULTIPROC_DIR))
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
+    return HttpResponse(generate_latest(registry) + generate_latest(SHOP_REGISTRY), content_type=CONTENT_TYPE_LATEST)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """A worker that was killed says nothing any more: what it counted stays, what it found to be so does not."""
+    for kept in folder.glob("gauge_live*_*.db"):
+        try:
+            os.kill(int(kept.stem.rpartition("_")[2]), 0)
+        except (ProcessLookupError, PermissionError):
+            # Nobody has its number, or somebody else's process. Another worker may be asked at the same moment.
+            kept.unlink(missing_ok=True)
