@@ -21,6 +21,7 @@ from commerce.demo.calendar import Calendar
 from commerce.demo.outbox_rows import OutboxRows
 from commerce.demo.week import Charge
 from commerce.demo.year import LONGEST_RETURN_DAYS, CouponIssue, Goodwill, Happening, Restock, Return, Sale
+from commerce.outbox.publish import event_id
 from coupons.events import coupon_issued
 from coupons.models import Coupon, UserCoupon, UserCouponStatus
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, order_cancelled, order_completed
@@ -153,7 +154,7 @@ class YearRows:
             self._move_stock(line.product_id, MovementReason.SALE.value, -line.quantity, at, sale.order_id)
             self._sold[sale.day][line.product_id] += line.quantity
         self._move_money(sale.user_id, _PAYMENT, -sale.paid_amount, at, sale.order_id)
-        self.part.tables[ProcessedEvent].append((f"{ORDER_COMPLETED}:{sale.order_id}", at))
+        self.part.tables[ProcessedEvent].append((event_id(ORDER_COMPLETED, sale.order_id, at), at))
         if sale.user_coupon_id:
             self.part.coupon_uses[sale.user_coupon_id] = at
         if self._keeps_messages:
@@ -165,7 +166,7 @@ class YearRows:
             self._move_stock(line.product_id, MovementReason.RETURN.value, line.quantity, at, sale.order_id)
             self._sold[sale.day][line.product_id] -= line.quantity
         self._move_money(sale.user_id, _REFUND, sale.paid_amount, at, sale.order_id)
-        self.part.tables[ProcessedEvent].append((f"{ORDER_CANCELLED}:{sale.order_id}", at))
+        self.part.tables[ProcessedEvent].append((event_id(ORDER_CANCELLED, sale.order_id, at), at))
         if sale.user_coupon_id:
             self.part.coupon_uses[sale.user_coupon_id] = None
         if self._keeps_messages:
