@@ -66,7 +66,8 @@ def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(s
         "cache": "up",
         "kafka": "up",
     }
-    assert f"{web}/api/docs" in stack.printed()
+    # They are printed once run.json is there.
+    wait_for(lambda: f"{web}/api/docs" in stack.printed())
     with redis.from_url(run["redis_url"]) as client:
         assert client.ping() is True
 
