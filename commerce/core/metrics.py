@@ -43,3 +43,8 @@ STATS_RATE = Gauge(
     ["group"],
     multiprocess_mode="livesum",
 )
+REPLICA_READS = Counter(
+    "commerce_replica_reads_total",
+    "Reads that may be a little old, by the server that answered; `primary` while the replica is too far behind",
+    ["server"],
+)
