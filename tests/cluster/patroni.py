@@ -230,10 +230,12 @@ class PatroniCluster:
     def members(self) -> Sequence[Mapping[str, Any]]:
         """What Patroni says of each node; nothing where none of them answers."""
         for node in self.nodes:
-            with suppress(URLError, OSError, ValueError):
-                with urlopen(f"http://{LOOPBACK}:{node.rest_port}/cluster", timeout=2) as answer:  # ours
-                    members: Sequence[Mapping[str, Any]] = json.load(answer)["members"]
-                    return members
+            with (
+                suppress(URLError, OSError, ValueError),
+                urlopen(f"http://{LOOPBACK}:{node.rest_port}/cluster", timeout=2) as answer,
+            ):
+                members: Sequence[Mapping[str, Any]] = json.load(answer)["members"]
+                return members
         return []
 
     def leader(self) -> Node | None:

@@ -29,7 +29,14 @@ _COLUMNS = (
 )
 
 
-def run_all(servers: Servers, asked: argparse.Namespace, *, began: float, known: Sequence[Fault] | None = None) -> int:
+def run_all(
+    servers: Servers,
+    asked: argparse.Namespace,
+    *,
+    began: float,
+    known: Sequence[Fault] | None = None,
+    controls: Collection[str] = (),
+) -> int:
     """Run, print, write; 0 when every run passed and every control failed as it should.
 
     `known`: the faults to run, instead of those of the catalogue that were asked for; `controls` names those of them
