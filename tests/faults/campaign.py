@@ -6,7 +6,7 @@ Owns what is printed and the exit code; the runs are the runner's.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from tests.faults.__main__ import KEPT
