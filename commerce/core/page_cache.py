@@ -126,7 +126,7 @@ class PageCache:
             cache.call(lambda client: client.set(self._generation_key, _new_generation(client), nx=True))
             return False
         began_ms = int(generation[1:14])
-        longest_ms = 1_000 * (settings.DATABASE_REPLICA_SECONDS + 1)
+        longest_ms: float = 1_000 * (settings.DATABASE_REPLICA_SECONDS + 1)
         return cache.call(_now_ms) > began_ms + longest_ms
 
     def _stored(self, variant: str) -> tuple[bytes | None, bytes]:

@@ -52,13 +52,14 @@ def main() -> int:
         # Only now are there settings, and so models.
         from tests.cluster import faults
         from tests.faults.campaign import run_all
+        from tests.faults.fault import Fault
 
-        known = {
+        every: dict[str, list[Fault]] = {
             "postgresql": [faults.LeaderKilled(), faults.StandbyKilled(), faults.SwitchedOver()],
             "kafka": [faults.BrokerKilled()],
             "redis": [faults.RedisPrimaryKilled()],
-        }[asked.of]
-        known = [fault for fault in known if not asked.fault or fault.number in asked.fault]
+        }
+        known = [fault for fault in every[asked.of] if not asked.fault or fault.number in asked.fault]
         # One control for each protection.
         with_control = {"C1", "C4"} if not asked.without_controls else set()
         return run_all(servers, asked, began=began, known=known, controls=with_control)

@@ -39,9 +39,10 @@ class Standby:
         return f"postgresql://{self.credentials}@{self.address}/{self.database}"
 
     def query(self, sql: str) -> object:
-        """The first value of the first row."""
+        """The first value of the first row; None where there is none."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as session:
-            row = session.execute(sql.encode()).fetchone()
+            cursor = session.execute(sql.encode())
+            row = cursor.fetchone() if cursor.description else None
             return row[0] if row else None
 
     def pause(self) -> None:
