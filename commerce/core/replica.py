@@ -34,7 +34,8 @@ LEFT_ALONE_SECONDS = 10.0
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0
 _MOST_QUESTIONS = 64
 
-_END_OF_LOG = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')"
+# Where the next record goes: with `synchronous_commit = off` a COMMIT may be visible before its record is written.
+_END_OF_LOG = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
 # NULL where the server is no replica any more: a primary of its own has not what the other one commits.
 _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') WHERE pg_is_in_recovery()"
 

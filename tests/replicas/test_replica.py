@@ -1,5 +1,6 @@
 """`DATABASE_REPLICA_URL` with a replica that lags: reads are bounded in age, own writes are seen, rights are recent."""
 
+import inspect
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 import requests
 from django.db import connection, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from prometheus_client import REGISTRY
 from pytest_django import Settings
 
@@ -42,8 +44,11 @@ def _running(
 
 
 @pytest.fixture
-def server(_running: Standby, settings: Settings) -> Iterator[Standby]:
+def server(_running: Standby, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standby]:
     """The replica of the test's database, named in the settings; it may be as far behind as it likes."""
+    # Django lets a test connect to those databases alone that were there when it began.
+    case = inspect.getclosurevars(BaseDatabaseWrapper.ensure_connection).nonlocals["cls"]
+    monkeypatch.setattr(case, "databases", {*case.databases, replica.REPLICA})
     settings.DATABASE_REPLICA_URL = _running.url
     settings.DATABASE_REPLICA_SECONDS = FOR_EVER
     settings.DATABASE_ROUTERS = ["commerce.core.replica.Router"]
@@ -70,7 +75,7 @@ def known_as_recent(server: Standby) -> None:
 
 def follow(server: Standby) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_current_wal_lsn()")
+        cursor.execute("SELECT pg_current_wal_insert_lsn()")
         server.wait_for(cursor.fetchone()[0])
 
 

@@ -78,7 +78,7 @@ def test_writes_and_deliveries_go_on_after_a_failover(pair: tuple[Standby, Stand
         charging = Charging(web, user)
         for _ in range(10):
             charging.until_done()
-        two.wait_for(one.query("SELECT pg_current_wal_lsn()"))
+        two.wait_for(one.query("SELECT pg_current_wal_insert_lsn()"))
         one.kill()
         two.promote()
         for _ in range(10):
@@ -99,7 +99,7 @@ def test_a_server_that_became_read_only_is_left_for_the_one_that_takes_writes(
         charging = Charging(web, user)
         for _ in range(5):
             charging.until_done()
-        two.wait_for(one.query("SELECT pg_current_wal_lsn()"))
+        two.wait_for(one.query("SELECT pg_current_wal_insert_lsn()"))
         one.query("ALTER SYSTEM SET default_transaction_read_only = on")
         one.query("SELECT pg_reload_conf()")
         two.promote()
