@@ -122,8 +122,8 @@ class PageCache:
         if not self._shows_edits:
             return True
         if not generation.startswith(_TIMED):
-            # Redis has lost it: nobody knows when the last edit was, but it was before now.
-            cache.call(lambda client: client.set(self._generation_key, _new_generation(client), nx=True))
+            # Redis has lost it, or there was no replica then. Nobody knows when the last edit was, but it was before now.
+            cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
             return False
         began_ms = int(generation[1:14])
         longest_ms: float = 1_000 * (settings.DATABASE_REPLICA_SECONDS + 1)
