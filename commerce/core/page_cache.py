@@ -122,7 +122,7 @@ class PageCache:
         if not self._shows_edits:
             return True
         if not generation.startswith(_TIMED):
-            # Redis has lost it, or there was no replica then. Nobody knows when the last edit was, but it was before now.
+            # Redis has lost it, or there was no replica then. The last edit was at an unknown time before now.
             cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
             return False
         began_ms = int(generation[1:14])
