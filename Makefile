@@ -11,11 +11,11 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt messages
+.PHONY: help install run test test-kafka test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations messages
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
-		printf '%-18s %s\n' "$$name" "$$what"; done
+		printf '%-20s %s\n' "$$name" "$$what"; done
 
 install: $(INSTALLED) ## Make .venv with everything pinned in requirements-dev.txt (PYTHON=… chooses the interpreter)
 
@@ -68,6 +68,10 @@ check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deploy
 fmt: $(INSTALLED) ## Format the code and repair what can be repaired
 	$(PYTHON_BIN) -m ruff format .
 	$(PYTHON_BIN) -m ruff check --fix .
+
+migrations: $(INSTALLED) ## Write a migration for changed models (APP=products NAME=product_colour); needs no running stack
+	$(CHECK_ENV) $(PYTHON_BIN) -W 'ignore:Got an error checking a consistent:RuntimeWarning' \
+		manage.py makemigrations $(APP) --name $(or $(NAME),$(error NAME says what the migration does, such as NAME=product_colour))
 
 messages: $(INSTALLED) ## Compile the Korean catalogues: what the shop says, and what the library of its back-office says
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/locale --domain django

@@ -15,19 +15,19 @@ _HEADINGS = (
 
 def row(outcome: Outcome) -> list[str]:
     """The cells of one line."""
-    told = outcome.as_json()
-    cpu = told["cpu_us"]
-    ratio = "" if told["ratio"] is None else f"{told['ratio']:.2f}"
+    row = outcome.as_json()
+    cpu = row["cpu_us"]
+    ratio = "" if row["ratio"] is None else f"{row['ratio']:.2f}"
     return [
         outcome.line.title,
         figure(outcome.ours_value, outcome.line.unit),
         figure(outcome.limit_value, outcome.line.unit) if outcome.limit else "",
         ratio,
-        told["goal"] or "",
-        {True: "yes", False: "no", None: ""}[told["reached"]],
+        row["goal"] or "",
+        {True: "yes", False: "no", None: ""}[row["reached"]],
         figure(outcome.naive_value, outcome.line.unit) if outcome.naive else "",
-        *(f"{told[name]:.1f}" if told[name] else "" for name in ("p50_ms", "p95_ms", "p99_ms")),
-        str(told["errors"]),
+        *(f"{row[name]:.1f}" if row[name] else "" for name in ("p50_ms", "p95_ms", "p99_ms")),
+        str(row["errors"]),
         *(f"{cpu[name]:,.0f}" if name in cpu else "" for name in ("app", "postgres", "redis")),
     ]
 

@@ -145,20 +145,20 @@ def parsed(output: str, complaints: str = "", *, cpu_seconds: float = 0.0) -> Re
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
         raise BenchmarkFailed(f"wrk printed no report:\n{output}{complaints}")
-    told: dict[str, Any] = json.loads(lines[-1])
-    statuses = {int(status): count for status, count in told["statuses"].items()}
-    if statuses and told["counted"] < told["requests"]:
-        statuses[0] = told["requests"] - told["counted"]
+    report: dict[str, Any] = json.loads(lines[-1])
+    statuses = {int(status): count for status, count in report["statuses"].items()}
+    if statuses and report["counted"] < report["requests"]:
+        statuses[0] = report["requests"] - report["counted"]
     return Report(
-        requests=told["requests"],
-        seconds=told["duration_us"] / 1e6,
+        requests=report["requests"],
+        seconds=report["duration_us"] / 1e6,
         statuses=statuses,
-        refused=told["status"],
-        failed=sum(told[kind] for kind in ("connect", "read", "write", "timeout")),
-        sent=told["sent_most"],
-        p50_ms=told["p50_us"] / 1_000,
-        p95_ms=told["p95_us"] / 1_000,
-        p99_ms=told["p99_us"] / 1_000,
+        refused=report["status"],
+        failed=sum(report[kind] for kind in ("connect", "read", "write", "timeout")),
+        sent=report["sent_most"],
+        p50_ms=report["p50_us"] / 1_000,
+        p95_ms=report["p95_us"] / 1_000,
+        p99_ms=report["p99_us"] / 1_000,
         cpu_seconds=cpu_seconds,
     )
 

@@ -12,6 +12,19 @@ from coupons import rules
 
 ONE_PER_USER = "user_coupon_one_per_user"
 
+TERMS = (
+    "name",
+    "discount_type",
+    "discount_value",
+    "max_discount",
+    "min_order_amount",
+    "total_quantity",
+    "issue_starts_at",
+    "issue_ends_at",
+    "valid_until",
+)
+"""The fields of a coupon that staff fill in: in its form and in the record of changes."""
+
 
 class DiscountType(models.TextChoices):
     """FIXED takes `discount_value` won off; PERCENT takes that share of the total, up to `max_discount`."""

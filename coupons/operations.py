@@ -15,7 +15,7 @@ from commerce.core.transaction import LockedRows, NewRows, Table, Transaction, a
 from commerce.outbox.publish import publish
 from coupons.errors import CouponNotFound, CouponNotRunning, CouponNotUsable, CouponTermsFixed, Unusable
 from coupons.events import coupon_issued
-from coupons.models import Coupon
+from coupons.models import TERMS, Coupon
 from coupons.rules import FIXED_ONCE_ISSUED, HeldCoupon, LimitedCoupon
 
 HOLDERS_AT_ONCE = 5_000
@@ -31,8 +31,6 @@ EXTEND = """
     )
     SELECT max(user_id) FROM held
 """
-
-TERMS = ("name", "total_quantity", "issue_ends_at", "valid_until", *FIXED_ONCE_ISSUED)
 
 
 class Coupons(LockedRows[LimitedCoupon]):

@@ -8,6 +8,9 @@ from django.utils.translation import gettext_noop
 
 from products.rules import HIGHEST_PRICE_WON
 
+EDITABLE = ("name", "description", "price", "is_active")
+"""The fields of a product that staff fill in: in its form, in imports and exports, and in the record of changes."""
+
 
 class Product(models.Model):
     """Something for sale. `stock` moves only together with a movement row (`products.operations`)."""
@@ -151,7 +154,7 @@ class ImportLine(models.Model):
     seen = models.JSONField(default=dict, blank=True)
     """The product's fields when the file was read: name, description, price, is_active, stock."""
     stock_change = models.IntegerField(default=0)
-    told = models.TextField(blank=True)
+    message = models.TextField(blank=True, db_column="told")
     """What is wrong, or why it was refused, in the language of the sender."""
     outcome = models.CharField(max_length=10, choices=LineOutcome.choices, default=LineOutcome.WAITING)
 

@@ -13,7 +13,7 @@ from commerce.audit.record import Staff, record
 from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
-from products.models import ImportLine, LineOutcome, LinePlan, MovementReason, Product
+from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product
 from products.rules import StockedProduct, take_all
 
 ADDED = gettext_noop("Added")
@@ -125,8 +125,7 @@ def add_product(transaction: Transaction, product: Product, *, opening_stock: in
             "created_at": transaction.now,
         }
     )
-    shown = ("name", "description", "price", "is_active", "stock")
-    record(by, ADDED, product, after={name: getattr(product, name) for name in shown})
+    record(by, ADDED, product, after={name: getattr(product, name) for name in (*EDITABLE, "stock")})
 
 
 def lock_waiting_lines(import_id: int, numbers: Sequence[int]) -> list[ImportLine]:
@@ -154,7 +153,7 @@ def import_line(
             _import_change(transaction, line, product, file_name=file_name, by=by)
     except DomainError as refusal:
         transaction.undo()
-        line.outcome, line.told = LineOutcome.REFUSED, _why_not(refusal)
+        line.outcome, line.message = LineOutcome.REFUSED, _why_not(refusal)
     else:
         transaction.keep()
         line.outcome = LineOutcome.IMPORTED
@@ -162,7 +161,7 @@ def import_line(
 
 def save_outcomes(lines: Sequence[ImportLine]) -> None:
     """Keep what came of locked lines, in the transaction in which it came of them."""
-    ImportLine.objects.bulk_update(lines, ["outcome", "told", "product_id"])
+    ImportLine.objects.bulk_update(lines, ["outcome", "message", "product_id"])
 
 
 def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str, object]) -> Product:

@@ -28,7 +28,8 @@ PRODUCT_LIST = PageCache("products")
 """The rendered product lists. Staff edits renew it; sales do not: the stock shown may be a minute old."""
 
 SHOWN = ("id", "name", "description", "price", "stock")
-_FOR_SALE = GroupRead("SELECT id, name, description, price, stock FROM product WHERE id = ANY(%s) AND is_active")
+"""The fields of a product that customers see; `products.serializers.ProductSerializer` documents each."""
+_FOR_SALE = GroupRead(f"SELECT {', '.join(SHOWN)} FROM product WHERE id = ANY(%s) AND is_active")  # noqa: S608  # our own names
 
 
 def products_for_sale(

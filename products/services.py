@@ -16,15 +16,13 @@ from commerce.core.locks import load, locked_transaction, product_lock
 from commerce.core.transaction import Transaction
 from commerce.idempotency.once import Once, commit_once
 from products import operations, selectors
-from products.models import ImportLine, Product, ProductImport
+from products.models import EDITABLE, ImportLine, Product, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
 from products.selectors import PRODUCT_LIST
 
 STOCK_ADJUSTED = gettext_noop("Stock adjusted")
 CHANGED = gettext_noop("Changed")
 
-AUDITED = ("name", "description", "price", "is_active")
-EDITABLE = (*AUDITED, "updated_at")
 LINES_AT_ONCE = 50
 """So that nobody who buys one of the products waits long for its lock."""
 
@@ -78,8 +76,8 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
     shows it at once. Raises ProductNotFound, ChangedMeanwhile.
     """
     with locked_transaction() as transaction:
-        stored = operations.save_product(product, fields=EDITABLE, seen=seen or {})
-        before, after = ({name: getattr(row, name) for name in AUDITED} for row in (stored, product))
+        stored = operations.save_product(product, fields=(*EDITABLE, "updated_at"), seen=seen or {})
+        before, after = ({name: getattr(row, name) for name in EDITABLE} for row in (stored, product))
         if before != after:
             record(by, CHANGED, product, before=before, after=after)
         transaction.on_committed(PRODUCT_LIST.renew)

@@ -25,17 +25,10 @@ class OrderEvent:
     """What one event changes: units by product id, on the day of the order. A cancel takes units away."""
 
     event_id: str
-    """As it came."""
+    """`commerce.outbox.publish.event_id` of the fact, also where the event came with the short id of older ones."""
     day: date
     units: Mapping[int, int]
     order_id: int
-    full_id: str
-    """`commerce.outbox.publish.event_id` of the fact. An older event came with the short one."""
-
-    @property
-    def other_id(self) -> str:
-        """The id under which the same fact may have been counted as well."""
-        return self.full_id.rpartition(":")[0] if self.event_id == self.full_id else self.full_id
 
 
 def read_order_event(payload: bytes) -> OrderEvent:
@@ -52,11 +45,11 @@ def read_order_event(payload: bytes) -> OrderEvent:
         created_at = datetime.fromisoformat(order["createdAt"])
         order_id = _whole(order["id"], LARGEST_ID)
         occurred_at = created_at if kind == ORDER_COMPLETED else datetime.fromisoformat(order["cancelledAt"])
-        full_id = event_id(kind, order_id, occurred_at)
-        if event["id"] not in (full_id, short_event_id(kind, order_id)):
+        known_as = event_id(kind, order_id, occurred_at)
+        if event["id"] not in (known_as, short_event_id(kind, order_id)):
             raise ValueError(f"{event['id']!r} is not the event of order {order_id}")
         # As it stands there: the order's time is in the shop's zone, whatever zone this process has.
-        return OrderEvent(event["id"], created_at.date(), units, order_id, full_id)
+        return OrderEvent(known_as, created_at.date(), units, order_id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableEvent(f"Not an order event: {type(error).__name__}: {error}") from error
 

@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 
 from commerce.core import sql
 from commerce.core.transaction import as_json
-from commerce.outbox.publish import event_id_sql, short_event_id_sql
+from commerce.outbox.publish import event_id_sql
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
 from stats.events import OrderEvent
 from stats.models import DeadLetter
@@ -29,9 +29,7 @@ COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 # Sorted, so that two consumers with the same events wait for each other and never in a circle.
 RECORD_EVENTS = """
     INSERT INTO processed_event (event_id)
-    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, other_id text)
-    WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = other_id OFFSET 0)
-    ORDER BY event_id
+    SELECT * FROM jsonb_array_elements_text(%s::jsonb) AS received (event_id) ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING event_id
 """
@@ -49,8 +47,8 @@ _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 
 # A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
 KNOWN_FACTS = f"""
-    SELECT full_id FROM jsonb_to_recordset(%s::jsonb) AS received (full_id text, order_id bigint)
-    JOIN "order" ON id = order_id AND (full_id = {_COMPLETED} OR full_id = {_CANCELLED})
+    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, order_id bigint)
+    JOIN "order" ON id = order_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
 """  # noqa: S608  # our own text
 
 # Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
@@ -78,14 +76,13 @@ _DAY = f"""
         SELECT product_id, coalesce(quantity_sold, 0) AS counted, coalesce(quantity, 0)::bigint AS correct
         FROM sold FULL JOIN stat USING (product_id)
         WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
-    ), told AS (
-        SELECT {_COMPLETED} AS event_id, {short_event_id_sql(ORDER_COMPLETED, "id")} AS short_id FROM placed
+    ), due AS (
+        SELECT {_COMPLETED} AS event_id FROM placed
         UNION ALL
-        SELECT {_CANCELLED}, {short_event_id_sql(ORDER_CANCELLED, "id")} FROM placed WHERE status = 'CANCELLED'
+        SELECT {_CANCELLED} FROM placed WHERE status = 'CANCELLED'
     ), unrecorded AS (
-        SELECT event_id FROM told
-        WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.event_id OFFSET 0)
-          AND NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = told.short_id OFFSET 0)
+        SELECT event_id FROM due
+        WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = due.event_id OFFSET 0)
     )
 """  # noqa: S608  # our own text
 _ANSWER = """
@@ -146,9 +143,9 @@ def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
     """The names of events whose order, or whose cancellation, this database does not have."""
     if not events:
         return []
-    rows = [{"full_id": event.full_id, "order_id": event.order_id} for event in events.values()]
+    rows = [{"event_id": event.event_id, "order_id": event.order_id} for event in events.values()]
     known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
-    return [name for name, event in events.items() if event.full_id not in known]
+    return [name for name, event in events.items() if event.event_id not in known]
 
 
 def count_orders(events: Sequence[OrderEvent]) -> int:
@@ -161,8 +158,7 @@ def count_orders(events: Sequence[OrderEvent]) -> int:
         return 0
     by_id = {event.event_id: event for event in events}
     sql.execute(COUNT_WITH_OTHERS, [COUNTING])
-    rows = [{"event_id": event.event_id, "other_id": event.other_id} for event in by_id.values()]
-    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [_as_json(rows)])]
+    new_ids = [row[0] for row in sql.fetch_all(RECORD_EVENTS, [_as_json(list(by_id))])]
     units: dict[tuple[date, int], int] = defaultdict(int)
     for event_id in new_ids:
         event = by_id[event_id]
@@ -249,7 +245,7 @@ def _read(day: date, rows: Sequence[tuple[Any, ...]]) -> DayComparison:
     return DayComparison(differences, rows[0][3])
 
 
-def _as_json(rows: Sequence[Mapping[str, Any]]) -> str:
+def _as_json(rows: Sequence[Any]) -> str:
     """Rows as one parameter. psycopg would look at each element of an array."""
     return as_json(rows).decode()
 

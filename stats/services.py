@@ -88,7 +88,7 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
     """
     events, left_out = _read(payloads)
     for name in operations.unknown_facts(events):
-        left_out[name] = f"This database has no such fact: {events.pop(name).full_id}"
+        left_out[name] = f"This database has no such fact: {events.pop(name).event_id}"
     try:
         with transaction.atomic(durable=True):
             new = operations.count_orders(list(events.values()))
@@ -97,7 +97,7 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
     except (IntegrityError, DataError):
         # One of them does not fit the tables, such as a product that never existed. Which one takes a second attempt.
         counted = _count_what_fits(events, left_out, park)
-    _tell(counted)
+    _report(counted)
     return counted
 
 
@@ -216,7 +216,7 @@ def _count_what_fits(
     return Counted(new, len(events) - len(misfits) - new, left_out)
 
 
-def _tell(counted: Counted) -> None:
+def _report(counted: Counted) -> None:
     for name, reason in counted.left_out.items():
         logger.error("%s cannot be counted: %s", name, reason)
     metrics.STATS_EVENTS.labels("counted").inc(counted.events)

@@ -126,6 +126,6 @@ def _book(customer: Customer, entry_type: str, amount: int) -> BalanceTransactio
     entry = BalanceTransaction.objects.create(
         user=customer, type=entry_type, amount=amount, balance_after=customer.balance
     )
-    told: dict[str, Any] = dict(serializers.BalanceTransactionSerializer(entry).data)
-    OutboxEvent.objects.create(type="balance-changed", payload=told)
+    payload: dict[str, Any] = dict(serializers.BalanceTransactionSerializer(entry).data)
+    OutboxEvent.objects.create(type="balance-changed", payload=payload)
     return entry

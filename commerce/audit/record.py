@@ -75,7 +75,7 @@ def _columns(  # noqa: PLR0917  # what `record` is given
     before: Mapping[str, object],
     after: Mapping[str, object],
 ) -> dict[str, Any]:
-    was, became = _told(before), _told(after)
+    was, became = _as_stored(before), _as_stored(after)
     same = {name for name in was if name in became and was[name] == became[name]}
     return {
         "actor_id": by.id,
@@ -94,7 +94,7 @@ def actions_on(subject_type: str, subject_id: object) -> "models.QuerySet[StaffA
     return found.select_related("actor").order_by("-id")
 
 
-def _told(values: Mapping[str, object]) -> dict[str, object]:
+def _as_stored(values: Mapping[str, object]) -> dict[str, object]:
     return {name: _plain(value) for name, value in values.items()}
 
 

@@ -45,7 +45,7 @@ COLUMNS: Mapping[type[models.Model], Sequence[str]] = {
 }
 """What the rows of each table hold; a table stands after those that it refers to."""
 
-TOLD_DAYS = 7
+MESSAGE_DAYS = 7
 """As long as a shop keeps delivered messages by default."""
 SUPPLY = "입고 / Supply"
 
@@ -92,7 +92,7 @@ class YearRows:
         self._coupons = coupons
         self._staff_id = staff_id
         self._outbox = OutboxRows(calendar.now)
-        self._is_told = False
+        self._keeps_messages = False
         self._entries = self._movements = self._items = self._stats = 0
         self._sold: dict[int, Counter[int]] = defaultdict(Counter)
         self._write: Mapping[type, Callable[[Any, datetime], None]] = {
@@ -114,7 +114,7 @@ class YearRows:
 
     def live(self, day: int, happenings: Sequence[Happening]) -> None:
         """Write down what happened on a day. The days come one after the other."""
-        self._is_told = day >= DAYS - TOLD_DAYS
+        self._keeps_messages = day >= DAYS - MESSAGE_DAYS
         for happening in happenings:
             self._write[type(happening)](happening, self._calendar.at(day, happening.share_of_day))
         # A day is counted once nothing of it can come back.
@@ -133,7 +133,7 @@ class YearRows:
         self.issued[issue.coupon_id] += 1
         row = (issue.user_coupon_id, issue.user_id, issue.coupon_id, UserCouponStatus.AVAILABLE.value, at)
         self.part.tables[UserCoupon].append((*row, coupon.valid_until))
-        if self._is_told:
+        if self._keeps_messages:
             user_coupon = UserCoupon(
                 id=issue.user_coupon_id, user_id=issue.user_id, coupon_id=issue.coupon_id, issued_at=at
             )
@@ -156,7 +156,7 @@ class YearRows:
         self.part.tables[ProcessedEvent].append((f"{ORDER_COMPLETED}:{sale.order_id}", at))
         if sale.user_coupon_id:
             self.part.coupon_uses[sale.user_coupon_id] = at
-        if self._is_told:
+        if self._keeps_messages:
             self._outbox.add(order_completed(self._order(sale, _COMPLETED, None)), self.part.tables)
 
     def _take_back(self, entry: Return, at: datetime) -> None:
@@ -168,7 +168,7 @@ class YearRows:
         self.part.tables[ProcessedEvent].append((f"{ORDER_CANCELLED}:{sale.order_id}", at))
         if sale.user_coupon_id:
             self.part.coupon_uses[sale.user_coupon_id] = None
-        if self._is_told:
+        if self._keeps_messages:
             self._outbox.add(order_cancelled(self._order(sale, _CANCELLED, at)), self.part.tables)
 
     def _order(self, sale: Sale, status: str, cancelled_at: datetime | None) -> Order:
@@ -229,7 +229,7 @@ class YearRows:
         )
         row = (self._entries, user_id, entry_type, amount, balance, order_id, at, head)
         self.part.tables[LedgerEntry].append(row)
-        if self._is_told:
+        if self._keeps_messages:
             entry = LedgerEntry(**dict(zip(COLUMNS[LedgerEntry], row, strict=True)))
             self._outbox.add(balance_changed(entry), self.part.tables)
 

@@ -93,22 +93,22 @@ ORDER_REFUND = Invariant(
 
 ANSWERS = Invariant(
     "answered_requests_exist_once",
-    gettext_noop("What a kept 200 told its caller exists, and no two of them told the same."),
+    gettext_noop("Every stored 200 answer names a row that exists, and no two answers name the same row."),
     """
     WITH answer AS (
         SELECT id, caller_id, CASE WHEN convert_from(body, 'UTF8') LIKE '{%%}'
-                                   THEN convert_from(body, 'UTF8')::jsonb ELSE '{}' END AS told
+                                   THEN convert_from(body, 'UTF8')::jsonb ELSE '{}' END AS answered
         -- A form of the back-office keeps a sentence, which names no row in a way to look it up.
         FROM idempotency_key WHERE status = 200 AND content_type <> 'text/plain'
     ), fact AS (
         SELECT id AS answer_id,
-               CASE WHEN told ? 'paidAmount' THEN 'order ' || (told ->> 'id') || ' ' || (told ->> 'status')
-                    WHEN told ? 'transaction' THEN 'ledger entry ' || (told -> 'transaction' ->> 'id')
-                    WHEN told ? 'couponId' THEN 'user coupon ' || (told ->> 'id')
+               CASE WHEN answered ? 'paidAmount' THEN 'order ' || (answered ->> 'id') || ' ' || (answered ->> 'status')
+                    WHEN answered ? 'transaction' THEN 'ledger entry ' || (answered -> 'transaction' ->> 'id')
+                    WHEN answered ? 'couponId' THEN 'user coupon ' || (answered ->> 'id')
                     ELSE 'unknown answer ' || id END AS name,
-               CASE WHEN told ? 'paidAmount' THEN (told ->> 'id')::bigint END AS order_id,
-               CASE WHEN told ? 'transaction' THEN (told -> 'transaction' ->> 'id')::bigint END AS entry_id,
-               CASE WHEN told ? 'couponId' THEN (told ->> 'id')::bigint END AS user_coupon_id
+               CASE WHEN answered ? 'paidAmount' THEN (answered ->> 'id')::bigint END AS order_id,
+               CASE WHEN answered ? 'transaction' THEN (answered -> 'transaction' ->> 'id')::bigint END AS entry_id,
+               CASE WHEN answered ? 'couponId' THEN (answered ->> 'id')::bigint END AS user_coupon_id
         FROM answer
     )
     SELECT 'idempotency key ' || answer_id, name || ' does not exist' FROM fact

@@ -13,23 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from commerce.core.calendar import validate_moment
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.forms import ConfirmedForm, OpenedForm, ReasonForm
-from coupons.models import Coupon, DiscountType
+from coupons.models import TERMS, Coupon, DiscountType
 
 TIMES = {"issue_starts_at", "issue_ends_at", "valid_until"}
 MOST_WON = 2**53
 MOST_UNITS = 10_000_000
-
-TERMS = (
-    "name",
-    "discount_type",
-    "discount_value",
-    "max_discount",
-    "min_order_amount",
-    "total_quantity",
-    "issue_starts_at",
-    "issue_ends_at",
-    "valid_until",
-)
 
 
 class CouponForm(ConfirmedForm, OpenedForm):

@@ -80,7 +80,7 @@ def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *
         raise Http404
     form = CancelForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        _tell(request, _cancelled(request, form, orders))
+        _report(request, _cancelled(request, form, orders))
         return HttpResponseRedirect(back)
     if all(order.status == OrderStatus.CANCELLED for order in orders):
         for order in orders:
@@ -132,7 +132,7 @@ def _cancelled(request: HttpRequest, form: CancelForm, orders: Sequence[Order]) 
     return outcome
 
 
-def _tell(request: HttpRequest, outcome: Outcome) -> None:
+def _report(request: HttpRequest, outcome: Outcome) -> None:
     if len(outcome.done) == 1:
         messages.success(request, outcome.done[0])
     elif outcome.done:

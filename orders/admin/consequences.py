@@ -55,7 +55,7 @@ class CouponBack:
 
 
 @dataclass(frozen=True)
-class Told:
+class SentEvent:
     """An event and the destinations that will get it."""
 
     event_type: str
@@ -73,7 +73,7 @@ class Consequences:
     money: Sequence[MoneyBack]
     units: Sequence[UnitsBack]
     coupons: Sequence[CouponBack]
-    told: Sequence[Told]
+    events: Sequence[SentEvent]
 
     @property
     def amount(self) -> int:
@@ -98,7 +98,9 @@ def consequences_of(orders: Sequence[Order], *, now: datetime) -> Consequences:
             for order in live
             if (unit := order.user_coupon) is not None
         ],
-        told=[Told(event_type, destinations_of(event_type)) for event_type in (ORDER_CANCELLED, BALANCE_CHANGED)],
+        events=[
+            SentEvent(event_type, destinations_of(event_type)) for event_type in (ORDER_CANCELLED, BALANCE_CHANGED)
+        ],
     )
 
 

@@ -71,7 +71,7 @@ def timeline_of(order: Order, may: May) -> list[Moment]:
         moments += map(_movement, movements_of_order(order.pk))
     entries = list(ledger_of_order(order.pk)) if may("balances.view_ledgerentry") else []
     moments += map(_entry, entries)
-    moments += _told(_event_ids(order, entries), may)
+    moments += _messages(_event_ids(order, entries), may)
     actions = actions_on(order._meta.label_lower, order.pk)[:MOST_ACTIONS]
     moments += (_action(action, may) for action in actions)
     return sorted(moments, key=lambda moment: moment.at)
@@ -130,7 +130,7 @@ def _event_ids(order: Order, entries: "Iterable[LedgerEntry]") -> list[str]:
     return [each for kind, number, at in facts for each in (event_id(kind, number, at), short_event_id(kind, number))]
 
 
-def _told(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
+def _messages(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
     if not may("outbox.view_outboxmessage"):
         return
     by_event: dict[str, list[OutboxMessage]] = {}

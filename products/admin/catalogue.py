@@ -3,10 +3,12 @@
 Owns their list and their page; nothing here edits a stock.
 """
 
+from operator import attrgetter
 from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.utils import label_for_field
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.template.loader import render_to_string
@@ -25,7 +27,7 @@ from products.admin.imports import ImportPages
 from products.admin.movements import COLOURS
 from products.admin.prices import price_questions
 from products.admin.stock import StockPages
-from products.models import MovementReason, Product
+from products.models import EDITABLE, MovementReason, Product
 from products.rules import HIGHEST_PRICE_WON, LOW_STOCK_UNITS, MOST_UNITS_AT_ONCE, stock_level
 
 ON_THE_PAGE = 20
@@ -35,13 +37,13 @@ STOCK_COLOURS = {"out": "danger", "low": "warning", "ok": "success"}
 class ProductForm(ConfirmedForm, OpenedForm):
     """What staff say about a product."""
 
-    watched = ("name", "description", "price", "is_active")
+    watched = EDITABLE
 
     price = forms.IntegerField(label=_("price (won)"), min_value=0, max_value=HIGHEST_PRICE_WON)
 
     class Meta:
         model = Product
-        fields = ("name", "description", "price", "is_active")
+        fields = EDITABLE
 
     def questions(self) -> list[str]:
         """An unusual price, when it is set."""
@@ -101,14 +103,11 @@ class ProductAdmin(ImportPages, StockPages, Exported, ServiceAdmin):
     readonly_fields = ("stock_now", "created_at", "updated_at")
     export_columns: ClassVar = (
         # These headings are understood by the import.
-        Column("id", lambda product: product.pk),
-        Column(_("name"), lambda product: product.name),
-        Column(_("description"), lambda product: product.description),
-        Column(_("price (won)"), lambda product: product.price),
-        Column(_("for sale"), lambda product: product.is_active),
-        Column(_("stock"), lambda product: product.stock),
-        Column(_("created at"), lambda product: product.created_at),
-        Column(_("updated at"), lambda product: product.updated_at),
+        Column("id", attrgetter("pk")),
+        *(
+            Column(label_for_field(name, Product), attrgetter(name))
+            for name in (*EDITABLE, "stock", "created_at", "updated_at")
+        ),
     )
 
     @admin.display(description=_("price"), ordering="price")
@@ -131,18 +130,8 @@ class ProductAdmin(ImportPages, StockPages, Exported, ServiceAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Product | None = None) -> Any:
         if obj is None:
-            return ("name", "description", "price", "opening_stock", "is_active", "form_key", "confirmed")
-        return (
-            "name",
-            "description",
-            "price",
-            "stock_now",
-            "is_active",
-            "created_at",
-            "updated_at",
-            "opened",
-            "confirmed",
-        )
+            return (*EDITABLE, "opening_stock", "form_key", "confirmed")
+        return (*EDITABLE, "stock_now", "created_at", "updated_at", "opened", "confirmed")
 
     def save_model(self, request: HttpRequest, obj: Product, form: Any, change: bool) -> None:
         by = Staff(staff_id(request))

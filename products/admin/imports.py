@@ -8,6 +8,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin.utils import label_for_field
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import QuerySet
@@ -29,7 +30,7 @@ from commerce.staff_pages.uploads import UploadForm, UploadRefused, read_rows, t
 from products import selectors, services
 from products.admin.lines import COLUMNS, HEADINGS, Rights, parsed_lines, planned
 from products.admin.prices import price_questions
-from products.models import ImportLine, LineOutcome, LinePlan, ProductImport
+from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, Product, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
 
 IMPORT_SECONDS = 8.0
@@ -40,13 +41,7 @@ LETTERS_SHOWN = 80
 
 PLAN_COLOURS = {LinePlan.ADD: "success", LinePlan.CHANGE: "info", LinePlan.WRONG: "danger"}
 OUTCOME_COLOURS = {LineOutcome.IMPORTED: "success", LineOutcome.REFUSED: "danger"}
-FIELD_NAMES = {
-    "name": _("name"),
-    "description": _("description"),
-    "price": _("price"),
-    "is_active": _("for sale"),
-    "stock": _("stock"),
-}
+FIELD_NAMES = {name: label_for_field(name, Product) for name in (*EDITABLE, "stock")}
 MEANINGS = (
     _("The number of a product; empty for a new one."),
     _("At most 200 letters. A new product needs one."),
@@ -273,7 +268,7 @@ def _shown(line: ImportLine) -> ShownLine:
         OUTCOME_COLOURS[outcome] if is_done else PLAN_COLOURS.get(plan, ""),
         line.seen.get("name") or line.values.get("name", ""),
         [
-            (FIELD_NAMES[name], _told(name, line.seen[name]) if name in line.seen else None, _told(name, value))
+            (FIELD_NAMES[name], _in_words(name, line.seen[name]) if name in line.seen else None, _in_words(name, value))
             for name, value in ((name, values[name]) for name in FIELD_NAMES if name in values)
         ],
         _questions(line),
@@ -292,7 +287,7 @@ def _questions(line: ImportLine) -> list[str]:
     )
 
 
-def _told(name: str, value: Any) -> str:
+def _in_words(name: str, value: Any) -> str:
     if name == "price":
         return won(value)
     if name == "is_active":

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from commerce.core.numbers import whole_number
 from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
-from products.models import ImportLine, LinePlan, Product
+from products.models import EDITABLE, ImportLine, LinePlan, Product
 from products.rules import HIGHEST_PRICE_WON, MOST_UNITS, MOST_UNITS_AT_ONCE
 
 COLUMNS = (
@@ -29,8 +29,8 @@ COLUMNS = (
     UploadColumn(None, ("stock", "created at", "updated at", "재고", "생성 시각", "수정 시각")),
 )
 HEADINGS = {
-    "en": ("id", "name", "description", "price", "is_active", "stock_change"),
-    "ko": ("번호", "이름", "설명", "가격", "판매 여부", "재고 증감"),
+    "en": tuple(column.name for column in COLUMNS if column.name),
+    "ko": tuple(next(each for each in column.headings if not each.isascii()) for column in COLUMNS if column.name),
 }
 """Those of an empty file to fill in, by language."""
 
@@ -91,7 +91,7 @@ def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights)
     elif product is None:
         wrong = [_("There is no product %(product)d.") % {"product": parsed.product_id}]
     else:
-        seen = {name: getattr(product, name) for name in ("name", "description", "price", "is_active", "stock")}
+        seen = {name: getattr(product, name) for name in (*EDITABLE, "stock")}
         line.seen = seen
         line.values = {name: value for name, value in parsed.values.items() if not _same(seen[name], value)}
         line.plan = LinePlan.CHANGE if line.values or line.stock_change else LinePlan.NOTHING
@@ -99,7 +99,7 @@ def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights)
     # What is wrong with a cell says more than that there is no such product.
     wrong = parsed.wrong or wrong
     if wrong:
-        line.plan, line.told = LinePlan.WRONG, " ".join(wrong)
+        line.plan, line.message = LinePlan.WRONG, " ".join(wrong)
     return line
 
 

@@ -63,7 +63,7 @@ def ink() -> Product:
     return ProductFactory(name="Ink", price=2_000, stock=1_000)
 
 
-def payloads_told() -> list[bytes]:
+def sent_payloads() -> list[bytes]:
     """The order events as the outbox sends them to Kafka, oldest first."""
     messages = OutboxMessage.objects.filter(destination=KAFKA, type__in=ORDER_EVENTS).order_by("id")
     return [payload.encode() for payload in messages.values_list("payload", flat=True)]
@@ -74,8 +74,8 @@ def cancel(order: Order) -> None:
     assert Shopper(order.user).post(f"/api/orders/{order.pk}/cancel").status == 200
 
 
-def events_told() -> list[OrderEvent]:
-    return [read_order_event(payload) for payload in payloads_told()]
+def sent_events() -> list[OrderEvent]:
+    return [read_order_event(payload) for payload in sent_payloads()]
 
 
 def count_order_events(*, events: Sequence[OrderEvent]) -> int:
@@ -165,9 +165,9 @@ def move_order_to_day(order_id: int, day: str) -> None:
         " WHERE event_id LIKE ANY(%s)",
         [placed_at, [f"order-completed:{order_id}:%", f"order-cancelled:{order_id}:%"]],
     )
-    told = event_id("order-completed", order_id, datetime.fromisoformat(placed_at))
+    full_id = event_id("order-completed", order_id, datetime.fromisoformat(placed_at))
     sql.execute(
         "UPDATE outbox_message SET event_id = %s, payload = jsonb_set(payload::jsonb, '{id}', to_jsonb(%s::text))::text"
         " WHERE event_id LIKE %s",
-        [told, told, f"order-completed:{order_id}:%"],
+        [full_id, full_id, f"order-completed:{order_id}:%"],
     )

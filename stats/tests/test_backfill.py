@@ -27,8 +27,8 @@ from stats.services import backfill_product_stats
 from stats.tests.conftest import (
     cancel,
     count_order_events,
-    events_told,
     move_order_to_day,
+    sent_events,
     uncommitted,
     units_counted,
 )
@@ -94,7 +94,7 @@ def expected(pen: Product, ink: Product) -> dict[tuple[int, str], int]:
 
 def test_backfill_and_consumer_agree(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
-    count_order_events(events=events_told())
+    count_order_events(events=sent_events())
     assert units_counted() == expected(pen, ink)
     with nothing_changes():
         report = backfill("2026-02-27", "2026-03-01")
@@ -119,19 +119,19 @@ def test_backfill_counts_what_nobody_has_counted(user: User, pen: Product, ink: 
 def test_events_that_come_after_the_backfill_count_nothing(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     backfill("2026-02-27", "2026-03-01")
-    assert count_order_events(events=events_told()) == 0
+    assert count_order_events(events=sent_events()) == 0
     assert units_counted() == expected(pen, ink)
 
 
 def test_without_the_record_of_events_late_ones_count_again(
     user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    careless = operations.RECOMPUTE_DAY.replace("SELECT event_id FROM unrecorded", "SELECT event_id FROM told LIMIT 0")
+    careless = operations.RECOMPUTE_DAY.replace("SELECT event_id FROM unrecorded", "SELECT event_id FROM due LIMIT 0")
     assert careless != operations.RECOMPUTE_DAY
     monkeypatch.setattr(operations, "RECOMPUTE_DAY", careless)
     a_few_days(user, pen, ink)
     backfill("2026-02-27", "2026-03-01")
-    count_order_events(events=events_told())
+    count_order_events(events=sent_events())
     assert units_counted() == {place: 2 * units for place, units in expected(pen, ink).items()}
 
 
@@ -145,7 +145,7 @@ def test_a_second_backfill_changes_nothing(user: User, pen: Product, ink: Produc
 
 def test_wrong_numbers_are_set_right_and_only_on_the_days_asked_for(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
-    count_order_events(events=events_told())
+    count_order_events(events=sent_events())
     ProductStat.objects.filter(product=pen, date="2026-02-28").update(quantity_sold=99)
     ProductStat.objects.filter(product=ink, date="2026-02-28").delete()
     ProductStat.objects.create(product=ink, date="2026-03-01", quantity_sold=5)
@@ -175,7 +175,7 @@ def test_a_dry_run_shows_what_differs_and_changes_nothing(user: User, pen: Produ
 
 def test_a_dry_run_of_what_is_right_says_so(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
-    count_order_events(events=events_told())
+    count_order_events(events=sent_events())
     lines, code = backfill_lines("2026-02-27", "2026-03-01", "--dry-run")
     assert (len(lines), code) == (1, 0)
     assert json.loads(lines[0])["rows_changed"] == 0
@@ -212,7 +212,7 @@ class TestStoppedHalfWay:
         report = backfill("2026-02-27", "2026-03-01")
         assert (report["days"], report["stopped_at"], report["rows_changed"]) == (3, None, 3)
         assert units_counted() == expected(pen, ink)
-        assert count_order_events(events=events_told()) == 0
+        assert count_order_events(events=sent_events()) == 0
 
     def test_without_a_transaction_per_day_a_stop_leaves_half_a_day(
         self, user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
@@ -261,14 +261,14 @@ class TestStoppedHalfWay:
 
 def test_what_was_found_on_a_day_is_told_and_not_kept(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
-    told: list[tuple[date, weakref.ref[operations.DayComparison]]] = []
+    found_on: list[tuple[date, weakref.ref[operations.DayComparison]]] = []
 
     def on_day(day: date, comparison: operations.DayComparison) -> None:
-        assert [earlier for earlier, found in told if found() is not None] == []
-        told.append((day, weakref.ref(comparison)))
+        assert [earlier for earlier, found in found_on if found() is not None] == []
+        found_on.append((day, weakref.ref(comparison)))
 
     backfill_product_stats(from_date=date(2026, 2, 27), to_date=date(2026, 3, 1), dry_run=False, on_day=on_day)
-    assert [day for day, _ in told] == [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
+    assert [day for day, _ in found_on] == [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
 
 
 def test_a_terminal_sees_a_bar_and_the_day() -> None:
@@ -311,11 +311,11 @@ class TestEventsOnTheirWay:
         kept = order_of(user, {pen: 1})
         cancel(order)
         today = timezone.localdate()
-        events = [told for told in events_told() if told.order_id == order.pk]
+        events = [event for event in sent_events() if event.order_id == order.pk]
         count_order_events(events=[events[position] for position in counted_before])
         backfill(today, today)
         assert units_counted() == {(pen.pk, today.isoformat()): 1}
-        assert count_order_events(events=events_told()) == 0
+        assert count_order_events(events=sent_events()) == 0
         assert units_counted() == {(pen.pk, today.isoformat()): 1}
         assert ProcessedEvent.objects.filter(event_id=order_completed(kept).id).exists()
 
@@ -326,11 +326,11 @@ class TestEventsOnTheirWay:
         order = order_of(user, {pen: 4})
         today = timezone.localdate()
         if counted_before:
-            count_order_events(events=events_told())
+            count_order_events(events=sent_events())
         backfill(today, today)
         assert units_counted() == {(pen.pk, today.isoformat()): 4}
         cancel(order)
-        assert count_order_events(events=events_told()) == 1
+        assert count_order_events(events=sent_events()) == 1
         assert units_counted() == {}
 
     def test_an_order_that_comes_after_the_backfill(self, user: User, pen: Product) -> None:
@@ -338,7 +338,7 @@ class TestEventsOnTheirWay:
         order_of(user, {pen: 4})
         backfill(today, today)
         order_of(user, {pen: 2})
-        assert count_order_events(events=events_told()) == 1
+        assert count_order_events(events=sent_events()) == 1
         assert units_counted() == {(pen.pk, today.isoformat()): 6}
 
 
@@ -348,7 +348,7 @@ class TestWhileOthersCount:
     def test_the_backfill_waits_for_who_is_counting(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 4})
         today = timezone.localdate()
-        events = events_told()
+        events = sent_events()
         with (
             uncommitted(lambda: operations.count_orders(events)) as commit,
             meanwhile(lambda: backfill(today, today)) as report,
@@ -364,7 +364,7 @@ class TestWhileOthersCount:
         monkeypatch.setattr(operations, "COUNT_ALONE", "SELECT %s::text")
         order_of(user, {pen: 4})
         today = timezone.localdate()
-        events = events_told()
+        events = sent_events()
         with (
             uncommitted(lambda: operations.count_orders(events)) as commit,
             meanwhile(lambda: backfill(today, today)) as report,
@@ -377,7 +377,7 @@ class TestWhileOthersCount:
     def test_who_wants_to_count_waits_for_the_backfill(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 4})
         today = timezone.localdate()
-        events = events_told()
+        events = sent_events()
         with (
             uncommitted(lambda: operations.recompute_day(today)) as commit,
             meanwhile(lambda: count_order_events(events=events)) as counted,
@@ -392,7 +392,7 @@ class TestWhileOthersCount:
         for order in orders[::4]:
             cancel(order)
         today = timezone.localdate()
-        events = events_told()
+        events = sent_events()
         counts = [
             lambda part=events[start : start + 5]: count_order_events(events=part) for start in range(0, len(events), 5)
         ]

@@ -22,7 +22,7 @@ from orders.events import order_completed
 from stats import consumers
 from stats.models import ProcessedEvent
 from stats.services import Counted, backfill_product_stats
-from stats.tests.conftest import cancel, no_new_connections, payloads_told, send, source, take, units_counted
+from stats.tests.conftest import cancel, no_new_connections, send, sent_payloads, source, take, units_counted
 from tests.factories import order_of
 from tests.outbox.manage import call, managed
 from tests.shop_state import nothing_changes
@@ -59,7 +59,7 @@ def test_orders_are_counted_through_kafka_once_and_as_backfill_would(user: User,
         assert Dispatcher(KAFKA).drain().failed == 0
         expected = {(pen.pk, today.isoformat()): 4, (ink.pk, today.isoformat()): 2}
         wait_until(lambda: ProcessedEvent.objects.count() == 4 and units_counted() == expected, "four counted events")
-        send(*payloads_told())
+        send(*sent_payloads())
         order_of(user, {ink: 5})
         assert Dispatcher(KAFKA).drain().failed == 0
         expected[ink.pk, today.isoformat()] = 7
@@ -75,7 +75,7 @@ def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, ca
     order_of(user, {pen: 1})
     last = order_of(user, {pen: 2})
     order_of(user, {pen: 4})
-    *good, stranger = payloads_told()
+    *good, stranger = sent_payloads()
     stranger = stranger.replace(f'"productId":{pen.pk},'.encode(), b'"productId":999999999,')
     assert b"999999999" in stranger
     with consuming():
@@ -93,7 +93,7 @@ def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, ca
 def test_a_consumer_that_died_before_its_offsets_were_committed_counts_nothing_twice(user: User, pen: Product) -> None:
     for _ in range(4):
         order_of(user, {pen: 1})
-    send(*payloads_told())
+    send(*sent_payloads())
     with source() as dying:
         taken = take(dying, 4)
         assert consumers.count(taken).left_out == {}
@@ -110,7 +110,7 @@ def test_a_consumer_that_died_before_its_offsets_were_committed_counts_nothing_t
 
 def test_a_lost_database_connection_costs_a_retry_and_no_event(user: User, pen: Product) -> None:
     order_of(user, {pen: 3})
-    payloads = as_batch(payloads_told())
+    payloads = as_batch(sent_payloads())
     [backend] = sql.fetch_one("SELECT pg_backend_pid()") or [None]
     with meanwhile(lambda: sql.fetch_one("SELECT pg_terminate_backend(%s::integer)", [backend])) as terminated:
         terminated.result(timeout=PATIENCE_SECONDS)
@@ -120,7 +120,7 @@ def test_a_lost_database_connection_costs_a_retry_and_no_event(user: User, pen: 
 
 def test_a_stop_while_the_database_is_away_leaves_the_batch_unsettled(user: User, pen: Product) -> None:
     order_of(user, {pen: 3})
-    payloads = as_batch(payloads_told())
+    payloads = as_batch(sent_payloads())
     stopping = Event()
     stopping.set()
     connection.close()
@@ -131,7 +131,7 @@ def test_a_stop_while_the_database_is_away_leaves_the_batch_unsettled(user: User
 
 def test_offsets_are_not_committed_before_the_count(user: User, pen: Product, caplog: pytest.LogCaptureFixture) -> None:
     order_of(user, {pen: 3})
-    [payload] = payloads_told()
+    [payload] = sent_payloads()
     send(payload)
     with no_new_connections(), consuming():
         wait_until(lambda: "could not be counted" in caplog.text, "a count that fails")
@@ -185,7 +185,7 @@ class TestInline:
     def test_an_event_that_comes_through_kafka_too_counts_once(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 3})
         Dispatcher(PRODUCT_STATS).drain()
-        assert consumers.count(as_batch(payloads_told())) == Counted(events=0, repeats=1, left_out={})
+        assert consumers.count(as_batch(sent_payloads())) == Counted(events=0, repeats=1, left_out={})
         assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
 
     def test_a_message_that_cannot_be_counted_is_parked(self, user: User, pen: Product) -> None:

@@ -22,8 +22,8 @@ from orders.models import Order
 from stats import consumers, operations, services
 from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Counted, Replay, Replayed, backfill_product_stats, replay_dead_letter
-from stats.tests.conftest import no_new_connections, payloads_told, units_counted
-from tests.back_office.staff import Staff, told_by
+from stats.tests.conftest import no_new_connections, sent_payloads, units_counted
+from tests.back_office.staff import Staff, messages_on
 from tests.breaking import growth_of
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
@@ -39,7 +39,7 @@ FIRST_ORDER = 1_000_000_000
 """Numbers that no order of these tests gets from the sequence."""
 
 
-def told(number: int, product_id: int, quantity: int = 1) -> bytes:
+def message(number: int, product_id: int, quantity: int = 1) -> bytes:
     """The event of an order of 2 March."""
     placed_at = datetime.fromisoformat("2026-03-02T09:00:00+09:00")
     order = Order(
@@ -55,8 +55,8 @@ def told(number: int, product_id: int, quantity: int = 1) -> bytes:
     )
     Order.objects.bulk_create([order], ignore_conflicts=True)
     items = [{"productId": product_id, "quantity": quantity}]
-    told = {"id": order.id, "createdAt": placed_at.isoformat(), "items": items}
-    return json.dumps({"type": TOPIC, "id": id_of(number), "data": told}).encode()
+    data = {"id": order.id, "createdAt": placed_at.isoformat(), "items": items}
+    return json.dumps({"type": TOPIC, "id": id_of(number), "data": data}).encode()
 
 
 def id_of(number: int) -> str:
@@ -107,15 +107,15 @@ class TestParking:
     def test_the_rest_of_the_batch_is_counted_and_the_culprits_are_parked(self, pen: Product, ink: Product) -> None:
         stranger = pen.pk + 1_000
         payloads = [
-            told(1, pen.pk, 2),
+            message(1, pen.pk, 2),
             b"not json",
-            told(2, stranger),
-            told(3, ink.pk),
-            told(4, pen.pk, 1_001),
-            told(5, pen.pk).replace(b"order-completed", b"order-mislaid"),
-            told(6, pen.pk, 10**15),
-            told(7, stranger),
-            told(8, pen.pk, 1_000),
+            message(2, stranger),
+            message(3, ink.pk),
+            message(4, pen.pk, 1_001),
+            message(5, pen.pk).replace(b"order-completed", b"order-mislaid"),
+            message(6, pen.pk, 10**15),
+            message(7, stranger),
+            message(8, pen.pk, 1_000),
         ]
         counted = consumers.count(batch(*payloads))
         assert (counted.events, counted.repeats, len(counted.left_out)) == (3, 0, 6)
@@ -135,19 +135,19 @@ class TestParking:
             raise IntegrityError("as the first attempt said")
 
         monkeypatch.setattr(services, "_count_what_fits", gives_up)
-        messages = batch(told(1, pen.pk), told(2, pen.pk + 1_000), told(3, pen.pk))
+        messages = batch(message(1, pen.pk), message(2, pen.pk + 1_000), message(3, pen.pk))
         with nothing_changes(), pytest.raises(IntegrityError):
             consumers.count(messages)
 
     def test_a_whole_batch_of_culprits_is_parked(self, pen: Product) -> None:
-        counted = consumers.count(batch(*(told(number, pen.pk + 1_000) for number in range(37))))
+        counted = consumers.count(batch(*(message(number, pen.pk + 1_000) for number in range(37))))
         assert (counted.events, counted.repeats, len(counted.left_out)) == (0, 0, 37)
         assert len(letters()) == 37
         assert not ProcessedEvent.objects.exists()
 
     def test_a_culprit_is_found_by_halves(self, pen: Product) -> None:
-        payloads = [told(number, pen.pk) for number in range(256)]
-        payloads[77] = told(77, pen.pk + 1_000)
+        payloads = [message(number, pen.pk) for number in range(256)]
+        payloads[77] = message(77, pen.pk + 1_000)
         with statements() as ran:
             assert consumers.count(batch(*payloads)).events == 255
         assert letters().keys() == {77}
@@ -156,7 +156,7 @@ class TestParking:
         assert sum("processed_event" in statement for statement in ran) == 1 + 17
 
     def test_a_batch_that_comes_again_is_parked_once(self, pen: Product) -> None:
-        messages = batch(told(1, pen.pk), b"{", told(2, pen.pk + 1_000))
+        messages = batch(message(1, pen.pk), b"{", message(2, pen.pk + 1_000))
         consumers.count(messages)
         with nothing_changes():
             again = consumers.count(messages)
@@ -173,13 +173,13 @@ class TestParking:
             raise RuntimeError("killed here")
 
         monkeypatch.setattr(operations, "park", breaks)
-        good = told(1, pen.pk)
-        for culprit in (b"{", told(2, pen.pk + 1_000)):
+        good = message(1, pen.pk)
+        for culprit in (b"{", message(2, pen.pk + 1_000)):
             with nothing_changes(), pytest.raises(RuntimeError, match="killed here"):
                 consumers.count(batch(good, culprit))
 
     def test_two_consumers_with_the_same_batch_count_and_park_once(self, pen: Product) -> None:
-        messages = batch(told(1, pen.pk), b"{", told(2, pen.pk + 1_000), told(3, pen.pk))
+        messages = batch(message(1, pen.pk), b"{", message(2, pen.pk + 1_000), message(3, pen.pk))
         counted = together([lambda: consumers.count(messages)] * 4)
         assert sum(each.events for each in counted) == 2
         assert units_counted() == {(pen.pk, "2026-03-02"): 2}
@@ -188,7 +188,7 @@ class TestParking:
     def test_nothing_is_parked_while_the_database_is_away(self, pen: Product) -> None:
         stopping = Event()
         stopping.set()
-        messages = batch(b"{", told(1, pen.pk))
+        messages = batch(b"{", message(1, pen.pk))
         connection.close()
         with no_new_connections():
             assert not consumers._counted(messages, stopping)
@@ -204,7 +204,7 @@ class TestReplay:
 
     def mislaid(self, order: Order, pen: Product) -> DeadLetter:
         """The order's event, parked because its product had not been there."""
-        payload = payloads_told()[0].replace(f'"productId":{pen.pk},'.encode(), b'"productId":777,')
+        payload = sent_payloads()[0].replace(f'"productId":{pen.pk},'.encode(), b'"productId":777,')
         consumers.count([Received(TOPIC, 0, 5, payload)])
         letter = DeadLetter.objects.get()
         assert json.loads(bytes(letter.payload))["data"] == order_as_json(order) | {
@@ -249,7 +249,7 @@ class TestReplay:
         monkeypatch.setattr(
             operations,
             "RECORD_EVENTS",
-            "SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text)",
+            "SELECT jsonb_array_elements_text(%s::jsonb)",
         )
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
@@ -260,7 +260,7 @@ class TestReplay:
 
     def test_what_a_backfill_has_counted_is_done_with(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
-        DeadLetter.objects.update(payload=payloads_told()[0])
+        DeadLetter.objects.update(payload=sent_payloads()[0])
         today = timezone.localdate()
         backfill_product_stats(from_date=today, to_date=today, dry_run=False)
         assert replay("--id", str(letter.pk))[1:] == (
@@ -298,7 +298,7 @@ class TestReplay:
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         answer = clerk.post("stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=chosen)
-        assert told_by(answer) == ["1 letter was replayed.", "1 letter still cannot be counted."]
+        assert messages_on(answer) == ["1 letter was replayed.", "1 letter still cannot be counted."]
         assert DeadLetter.objects.get(replayed_at=None).offset == 0
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
         page = clerk.get("stats_deadletter_change", letter.pk).content.decode()
@@ -319,15 +319,15 @@ class TestReplay:
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
-        told = [
-            told_by(
+        messages = [
+            messages_on(
                 clerk.post(
                     "stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=[letter.pk]
                 )
             )[-1]
             for _ in range(2)
         ]
-        assert told == ["1 letter was replayed.", "0 letters were replayed."]
+        assert messages == ["1 letter was replayed.", "0 letters were replayed."]
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
         assert StaffAction.objects.count() == 1
 
@@ -339,7 +339,7 @@ class TestReplay:
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
         answer = clerk.post("stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=chosen)
-        assert told_by(answer)[-1] == "Only the first 2 were tried. Choose the rest again."
+        assert messages_on(answer)[-1] == "Only the first 2 were tried. Choose the rest again."
         assert StaffAction.objects.count() == 2
 
     def test_a_long_reason_can_be_read_on_the_list(self) -> None:

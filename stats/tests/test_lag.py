@@ -22,7 +22,7 @@ from stats import consumers
 from stats.consumers import Progress
 from stats.events import ORDER_EVENTS
 from stats.models import ProcessedEvent
-from stats.tests.conftest import payloads_told, send, source, take, units_counted
+from stats.tests.conftest import send, sent_payloads, source, take, units_counted
 from tests.factories import order_of
 from tests.outbox.manage import managed, run
 from tests.together import meanwhile, wait_until
@@ -36,7 +36,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 TOPIC = "order-completed"
 
 
-def lag_told(*arguments: str) -> list[str]:
+def printed_lag(*arguments: str) -> list[str]:
     out = StringIO()
     call_command("stats_lag", *arguments, stdout=out)
     return out.getvalue().splitlines()
@@ -44,7 +44,7 @@ def lag_told(*arguments: str) -> list[str]:
 
 def lags() -> dict[tuple[str, int], tuple[int | None, int, int]]:
     """Committed offset, end and lag of every partition that holds something."""
-    [line] = lag_told("--json")
+    [line] = printed_lag("--json")
     report = json.loads(line)
     assert report["group"] == configured.KAFKA_CONSUMER_GROUP
     assert report["lag"] == sum(each["lag"] for each in report["partitions"])
@@ -83,13 +83,13 @@ class TestCommand:
         send(*[b"event"] * 2)
         [(_, partition)] = lags()
         topic = f"{configured.KAFKA_TOPIC_PREFIX}{TOPIC}"
-        lines = lag_told()
+        lines = printed_lag()
         assert lines[0].split() == ["topic", "partition", "committed", "end", "lag"]
         assert [topic, str(partition), "-", "2", "2"] in [line.split() for line in lines]
         assert lines[-1] == f"{configured.KAFKA_CONSUMER_GROUP} is 2 behind"
 
     def test_without_topics_nothing_is_behind(self) -> None:
-        [line] = lag_told("--json")
+        [line] = printed_lag("--json")
         assert json.loads(line) == {"group": configured.KAFKA_CONSUMER_GROUP, "lag": 0, "partitions": []}
 
     def test_without_kafka_it_says_so(
@@ -98,7 +98,7 @@ class TestCommand:
         monkeypatch.setattr(kafka_source, "ANSWER_SECONDS", 0.2)
         settings.KAFKA_BOOTSTRAP_SERVERS = f"127.0.0.1:{closed_port}"
         with pytest.raises(CommandError, match=f"Kafka does not answer at 127.0.0.1:{closed_port}"):
-            lag_told()
+            printed_lag()
 
 
 class TestProgress:
@@ -160,7 +160,7 @@ class TestProgress:
         environment = {"KAFKA_CONSUMER_GROUP": configured.KAFKA_CONSUMER_GROUP}
         arguments = ("consume_orders", "--metrics-port", "0", "--report-seconds", "0.1")
         order_of(user, {pen: 2})
-        send(*payloads_told(), b"{")
+        send(*sent_payloads(), b"{")
         with managed(*arguments, environment=environment) as consumer:
             wait_until(lambda: ProcessedEvent.objects.count() == 1, "the count")
             wait_until(lambda: consumer.said("none waiting"), "the line")
@@ -185,7 +185,7 @@ def test_two_consumers_share_the_work_and_count_each_order_once(user: User, pen:
     """They join one after the other, so partitions move while orders are counted."""
     for _ in range(6):
         order_of(user, {pen: 1})
-    payloads = payloads_told()
+    payloads = sent_payloads()
     stopping = Event()
 
     def consume() -> None:

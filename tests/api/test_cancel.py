@@ -72,15 +72,15 @@ def test_a_cancel_is_told_to_everyone_who_heard_of_the_order(user: User, pen: Pr
     order = order_of(user, {pen: 1})
     OutboxMessage.objects.all().delete()
     cancelled = Shopper(user).post(f"/api/orders/{order.pk}/cancel").json
-    told = {(each.type, each.destination): json.loads(each.payload) for each in OutboxMessage.objects.all()}
-    assert told.keys() == {
+    messages = {(each.type, each.destination): json.loads(each.payload) for each in OutboxMessage.objects.all()}
+    assert messages.keys() == {
         ("balance-changed", "kafka"),
         ("order-cancelled", "kafka"),
         ("order-cancelled", "data-platform"),
     }
-    assert told["order-cancelled", "kafka"]["data"] == cancelled
-    assert told["order-cancelled", "kafka"]["id"] == cancelled_id(cancelled)
-    assert told["balance-changed", "kafka"]["data"]["type"] == "REFUND"
+    assert messages["order-cancelled", "kafka"]["data"] == cancelled
+    assert messages["order-cancelled", "kafka"]["id"] == cancelled_id(cancelled)
+    assert messages["balance-changed", "kafka"]["data"]["type"] == "REFUND"
 
 
 def test_the_coupon_can_be_used_again(user: User, pen: Product) -> None:

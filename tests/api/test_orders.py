@@ -118,14 +118,14 @@ class TestPlacing:
 
     def test_an_order_is_told_with_the_order_as_the_api_shows_it(self, user: User, pen: Product) -> None:
         placed = Shopper(user).post(ORDERS, {"items": items((pen, 1))}).json
-        told = {(each.type, each.destination): each for each in OutboxMessage.objects.all()}
-        assert told.keys() == {
+        messages = {(each.type, each.destination): each for each in OutboxMessage.objects.all()}
+        assert messages.keys() == {
             ("balance-changed", "kafka"),
             ("order-completed", "kafka"),
             ("order-completed", "data-platform"),
         }
         for destination in ("kafka", "data-platform"):
-            message = told["order-completed", destination]
+            message = messages["order-completed", destination]
             event = json.loads(message.payload)
             assert event["data"] == placed
             assert (event["id"], event["type"]) == (completed_id(placed), "order-completed")

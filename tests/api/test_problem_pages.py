@@ -12,8 +12,8 @@ EVERY_CODE = set().union(*(codes for _, codes in CONTRACT.values()), EVERYWHERE,
 
 
 def test_the_type_of_a_problem_opens_its_page() -> None:
-    told = Client().get("/api/nothing").json()
-    answer = Client().get(told["type"])
+    problem = Client().get("/api/nothing").json()
+    answer = Client().get(problem["type"])
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "<code>not_found</code>" in answer.content.decode()

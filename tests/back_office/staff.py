@@ -54,6 +54,6 @@ def errors_of(response: Page) -> dict[str, list[str]]:
     return {field: list(errors) for field, errors in form.errors.items()}
 
 
-def told_by(response: Page) -> list[str]:
+def messages_on(response: Page) -> list[str]:
     """The messages that the next page shows."""
     return [str(message) for message in get_messages(response.wsgi_request)]

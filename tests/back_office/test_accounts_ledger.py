@@ -183,14 +183,14 @@ class TestExports:
         clerk = Staff(VIEW, "balances.export_ledgerentry")
         page = "/admin/balances/ledgerentry/export.csv"
         headings, row = self.lines(clerk.client.get(page, {"type__exact": "ADJUSTMENT"}))
-        told = dict(zip(headings, row, strict=True))
-        assert (told["user name"], told["type"], told["amount (won)"], told["reason"]) == (
+        cells = dict(zip(headings, row, strict=True))
+        assert (cells["user name"], cells["type"], cells["amount (won)"], cells["reason"]) == (
             "mina",
             "ADJUSTMENT",
             "50",
             "'=cmd()",
         )
-        assert told["hash"] == bytes(entry.entry_hash).hex()
+        assert cells["hash"] == bytes(entry.entry_hash).hex()
         record = StaffAction.objects.get(action="Exported")
         assert (record.actor_id, record.subject_type, record.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
         assert record.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
@@ -211,8 +211,8 @@ class TestExports:
         clerk = Staff("balances.view_user", "balances.export_user")
         answer = clerk.client.get("/admin/balances/user/export.csv", {"q": "mina"})
         headings, row = self.lines(answer)
-        told = dict(zip(headings, row, strict=True))
-        assert (told["user name"], told["e-mail"], told["balance (won)"]) == ("mina", "mina@example.com", "5000")
+        cells = dict(zip(headings, row, strict=True))
+        assert (cells["user name"], cells["e-mail"], cells["balance (won)"]) == ("mina", "mina@example.com", "5000")
         assert b"pbkdf2" not in answer.content
         assert "password" not in headings
 

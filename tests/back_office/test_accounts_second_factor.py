@@ -13,7 +13,7 @@ from pytest_django import Settings
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.back_office.second_factor import NEW_KEY
-from tests.back_office.staff import Staff, errors_of, told_by
+from tests.back_office.staff import Staff, errors_of, messages_on
 from tests.factories import StaffFactory
 from tests.together import together
 
@@ -127,7 +127,7 @@ class TestSettingItUp:
         device = self.shown(staff)
         assert self.shown(staff).key == device.key
         answer = staff.post(self.PAGE, code=code_of(device))
-        assert told_by(answer) == ["From now on you are asked for a code when you log in."]
+        assert messages_on(answer) == ["From now on you are asked for a code when you log in."]
         stored = TOTPDevice.objects.get()
         assert (stored.user_id, stored.key, stored.confirmed) == (staff.user.pk, device.key, True)
         assert NEW_KEY not in staff.client.session
@@ -187,7 +187,7 @@ class TestTakingItOff:
         assert TOTPDevice.objects.count() == 1
         TOTPDevice.objects.update(throttling_failure_count=0, throttling_failure_timestamp=None)
         answer = staff.post("second_factor", code=code_of(device))
-        assert told_by(answer) == ["From now on your password is enough."]
+        assert messages_on(answer) == ["From now on your password is enough."]
         assert TOTPDevice.objects.count() == 0
         assert StaffAction.objects.get().action == "Second factor taken off"
         assert log_in().status_code == 302

@@ -17,7 +17,7 @@ from commerce.invariants.check import invariants, violation_of
 from commerce.outbox.models import OutboxMessage
 from orders.services import place_order
 from products.models import Product
-from tests.back_office.staff import Page, Staff, errors_of, told_by
+from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
@@ -69,7 +69,7 @@ class TestThePage:
         asked = adjust(clerk, customer, "credit", 1_200, confirmed=False)
         answer = clerk.post(PAGE, customer.pk, **fields_of(asked.content.decode()))
         assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/balances/user/{customer.pk}/change/")
-        assert told_by(answer) == ["The balance is ₩6,200 now (+₩1,200)."]
+        assert messages_on(answer) == ["The balance is ₩6,200 now (+₩1,200)."]
         customer.refresh_from_db()
         assert customer.balance == 6_200
         page = clerk.get("balances_user_change", customer.pk).content.decode()
@@ -82,8 +82,8 @@ class TestThePage:
         adjust(clerk, customer, direction, abs(amount))
         entry = LedgerEntry.objects.get(type=EntryType.ADJUSTMENT)
         assert (entry.user_id, entry.amount, entry.balance_after, entry.order_id) == (customer.pk, amount, after, None)
-        told = json.loads(OutboxMessage.objects.get(type="balance-changed").payload)["data"]
-        assert (told["type"], told["amount"], told["balanceAfter"]) == ("ADJUSTMENT", amount, after)
+        data = json.loads(OutboxMessage.objects.get(type="balance-changed").payload)["data"]
+        assert (data["type"], data["amount"], data["balanceAfter"]) == ("ADJUSTMENT", amount, after)
         record = StaffAction.objects.get()
         assert (record.actor_id, record.action) == (clerk.user.pk, f"Balance {direction}ed")
         assert (record.subject_type, record.subject_id) == ("balances.user", str(customer.pk))
@@ -98,7 +98,7 @@ class TestThePage:
     def test_sent_twice_is_done_once(self, clerk: Staff, customer: User) -> None:
         sent = form("credit", 1_000)
         first, second = (clerk.post(PAGE, customer.pk, **sent) for _ in range(2))
-        assert told_by(first)[:1] == ["The balance is ₩6,000 now (+₩1,000)."]
+        assert messages_on(first)[:1] == ["The balance is ₩6,000 now (+₩1,000)."]
         assert second.status_code == 302
         customer.refresh_from_db()
         assert (customer.balance, StaffAction.objects.count()) == (6_000, 1)

@@ -278,9 +278,9 @@ def test_an_action_is_written_down_with_all_there_is_to_say(boss: Staff, shop: B
     ]
     assert set(case.before) <= set(found[0].before)
     assert set(case.after) <= set(found[0].after)
-    told = json.dumps([found[0].before, found[0].after])
+    recorded = json.dumps([found[0].before, found[0].after])
     for secret in ("pbkdf2", "tangerine-4711", "password1", User.objects.latest("pk").password):
-        assert secret not in told
+        assert secret not in recorded
 
 
 @pytest.mark.parametrize("name", CASES)

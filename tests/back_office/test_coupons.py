@@ -14,7 +14,7 @@ from commerce.idempotency.once import Once
 from coupons.errors import CouponTermsFixed
 from coupons.models import Coupon
 from coupons.services import issue_coupon, save_coupon
-from tests.back_office.staff import Staff, errors_of, told_by
+from tests.back_office.staff import Staff, errors_of, messages_on
 from tests.factories import CouponFactory, StaffFactory, UserFactory
 from tests.shop_state import nothing_changes
 from tests.together import together
@@ -226,7 +226,7 @@ class TestAFormThatIsSentTwice:
         summer = Coupon.objects.get(name="Summer")
         for answer in (first, second):
             assert answer.status_code == 302
-            assert f"/admin/coupons/coupon/{summer.pk}/change/" in told_by(answer)[-1]
+            assert f"/admin/coupons/coupon/{summer.pk}/change/" in messages_on(answer)[-1]
         assert StaffAction.objects.filter(action="Added").count() == 1
 
     def test_makes_one_coupon_at_the_same_moment(self, clerk: Staff, sent: dict[str, Any]) -> None:

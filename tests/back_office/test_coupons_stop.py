@@ -19,7 +19,7 @@ from coupons import operations
 from coupons.errors import CouponNotOpen, CouponNotRunning
 from coupons.models import Coupon, UserCoupon
 from coupons.services import stop_coupon
-from tests.back_office.staff import Staff, errors_of, told_by
+from tests.back_office.staff import Staff, errors_of, messages_on
 from tests.factories import CouponFactory, StaffFactory, UserFactory, issued
 from tests.shop_state import nothing_changes
 from tests.together import together
@@ -56,7 +56,7 @@ def test_nobody_gets_one_any_more_and_holders_keep_theirs(clerk: Staff, coupon: 
     assert "1 of 10 units are issued; 9 will not be." in page
     before = timezone.now()
     answer = clerk.post(PAGE, coupon.pk, **form_of(clerk, coupon))
-    assert (answer.status_code, told_by(answer)) == (302, ["Spring is stopped. Nobody gets one any more."])
+    assert (answer.status_code, messages_on(answer)) == (302, ["Spring is stopped. Nobody gets one any more."])
     stored = Coupon.objects.get()
     assert before <= stored.issue_ends_at <= timezone.now()
     assert (stored.issued_count, stored.valid_until, stored.issue_starts_at) == (
@@ -95,7 +95,7 @@ def test_a_form_that_is_sent_twice_stops_once_and_says_so_twice(clerk: Staff, co
     ended_at = Coupon.objects.get().issue_ends_at
     second = clerk.post(PAGE, coupon.pk, **sent)
     assert [answer.status_code for answer in (first, second)] == [302, 302]
-    assert told_by(second)[-1] == "Done already, and not again. Spring is stopped. Nobody gets one any more."
+    assert messages_on(second)[-1] == "Done already, and not again. Spring is stopped. Nobody gets one any more."
     assert Coupon.objects.get().issue_ends_at == ended_at
     assert StaffAction.objects.count() == 1
 
@@ -120,7 +120,7 @@ def test_a_window_that_does_not_run_is_not_stopped(clerk: Staff, begins: timedel
             clerk.post(PAGE, coupon.pk, form_key=uuid4(), reason="Wrong discount."),
         ):
             assert answer.headers["Location"] == reverse("admin:coupons_coupon_change", args=[coupon.pk])
-            assert told_by(answer)[-1] == "The window of this coupon has not begun or is over. Nothing was changed."
+            assert messages_on(answer)[-1] == "The window of this coupon has not begun or is over. Nothing was changed."
     assert StaffAction.objects.count() == 0
 
 

@@ -53,4 +53,4 @@ def test_a_name_with_invisible_characters_is_an_error_of_its_line(clerk: Staff, 
     file = SimpleUploadedFile("products.csv", f"name,price,description\n{text},100,\nPen,100,{text}\n".encode())
     answer = clerk.client.post(reverse("admin:products_product_import"), {"file": file})
     assert answer.status_code == 302
-    assert [line.told for line in ImportLine.objects.order_by("number")] == [SENTENCE % TEXTS[text]] * 2
+    assert [line.message for line in ImportLine.objects.order_by("number")] == [SENTENCE % TEXTS[text]] * 2

@@ -18,7 +18,7 @@ from orders.events import order_cancelled, order_completed
 from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product, StockMovement
-from tests.back_office.staff import Page, Staff, told_by
+from tests.back_office.staff import Page, Staff, messages_on
 from tests.factories import (
     CouponFactory,
     ProductFactory,
@@ -200,13 +200,13 @@ class TestTheList:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
         order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
         page = clerk.get(LIST).content.decode()
-        for told in (
+        for sentence in (
             f'href="/admin/balances/user/{mina.pk}/change/">mina</a>',
             f"{timezone.localtime(order.created_at):%Y-%m-%d %H:%M}",
             "2 × Fountain Pen and 1 more",
             *("₩13,000", "-₩1,000", "₩12,000", "Welcome", "Completed"),
         ):
-            assert told in page
+            assert sentence in page
 
     def test_names_customers_without_a_link_for_who_may_not_see_them(self, mina: User, pen: Product) -> None:
         order_of(mina, {pen: 1})
@@ -227,7 +227,7 @@ class TestTheList:
         assert len(many) == len(few) <= 9
 
 
-def told(page: Page) -> list[str]:
+def moments_on(page: Page) -> list[str]:
     """The titles of the timeline."""
     return [moment.title for moment in page.context["timeline"]]
 
@@ -242,14 +242,14 @@ class TestThePageOfAnOrder:
     ) -> None:
         order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
         page = clerk.get(PAGE, order.pk).content.decode()
-        for told_there in (
+        for sentence in (
             f'href="/admin/balances/user/{mina.pk}/change/">mina</a>',
             f'href="/admin/coupons/usercoupon/{unit.pk}/change/">Welcome</a>',
             f'href="/admin/products/product/{pen.pk}/change/">Fountain Pen</a>',
             f'href="/admin/orders/order/{order.pk}/cancel/"',
             *("mina@shop.kr", "₩88,000", "₩12,000", "₩13,000 less ₩1,000", "₩6,000", "₩7,000", "-₩1,000"),
         ):
-            assert told_there in page
+            assert sentence in page
         # Nobody edits an order: the page has no form of its own, only those that leave and that choose a language.
         assert 'id="order_form"' not in page
 
@@ -358,7 +358,7 @@ class TestThePageOfAnOrder:
             order_id=order.pk, owner_id=None, once=Once(), by=Colleague(StaffFactory(username="hana").pk, "No.")
         )
         page = Staff("orders.view_order").get(PAGE, order.pk)
-        assert told(page) == ["Placed and paid", "Cancelled", "Cancelled and refunded by hana"]
+        assert moments_on(page) == ["Placed and paid", "Cancelled", "Cancelled and refunded by hana"]
         text = page.content.decode()
         for hidden in (
             "₩97,000",
@@ -369,7 +369,7 @@ class TestThePageOfAnOrder:
             "/admin/audit/",
         ):
             assert hidden not in text
-        ledger_only = told(Staff("orders.view_order", "balances.view_ledgerentry").get(PAGE, order.pk))
+        ledger_only = moments_on(Staff("orders.view_order", "balances.view_ledgerentry").get(PAGE, order.pk))
         assert ledger_only == [
             *("Placed and paid", "Payment -₩2,000", "Cancelled", "Refund +₩2,000", "Cancelled and refunded by hana"),
         ]
@@ -391,4 +391,4 @@ class TestThePageOfAnOrder:
         with nothing_changes():
             assert admin.post(PAGE, order.pk, status="CANCELLED").status_code == 403
         assert StockMovement.objects.filter(order_id=order.pk).count() == 1
-        assert told_by(admin.get(PAGE, order.pk)) == []
+        assert messages_on(admin.get(PAGE, order.pk)) == []

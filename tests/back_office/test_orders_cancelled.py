@@ -16,7 +16,7 @@ from coupons.models import UserCoupon
 from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product
-from tests.back_office.staff import Page, Staff, errors_of, told_by
+from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, expired_coupon_of, order_of
@@ -68,7 +68,7 @@ def cancels(staff: Staff, order: Order, reason: str = REASON) -> Page:
     return answers(staff, staff.get(ONE, order.pk), reason)
 
 
-def is_told(staff: Staff) -> list[str]:
+def messages_after(staff: Staff) -> list[str]:
     """The messages of the next page, which shows them once."""
     return [str(message) for message in staff.get(LIST).context["messages"]]
 
@@ -83,13 +83,13 @@ class TestTheQuestion:
         order = order_of(mina, {pen: 2}, coupon=unit)
         with nothing_changes():
             question = clerk.get(ONE, order.pk)
-        told = question.context["consequences"]
-        assert [(back.name, back.amount, back.before, back.after) for back in told.money] == [
+        found = question.context["consequences"]
+        assert [(back.name, back.amount, back.before, back.after) for back in found.money] == [
             ("mina", 5_000, 15_000, 20_000)
         ]
-        assert [(back.name, back.quantity, back.before, back.after) for back in told.units] == [("Pen", 2, 8, 10)]
-        assert [(back.name, back.is_usable) for back in told.coupons] == [("Welcome", True)]
-        assert [(each.event_type, each.destinations) for each in told.told] == [
+        assert [(back.name, back.quantity, back.before, back.after) for back in found.units] == [("Pen", 2, 8, 10)]
+        assert [(back.name, back.is_usable) for back in found.coupons] == [("Welcome", True)]
+        assert [(each.event_type, each.destinations) for each in found.events] == [
             ("order-cancelled", ("kafka", "data-platform")),
             ("balance-changed", ("kafka",)),
         ]
@@ -105,11 +105,11 @@ class TestTheQuestion:
 
     def test_says_it_beforehand_as_it_is_afterwards(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
-        told = clerk.get(ONE, order.pk).context["consequences"]
+        found = clerk.get(ONE, order.pk).context["consequences"]
         cancels(clerk, order)
         mina.refresh_from_db()
         pen.refresh_from_db()
-        assert (mina.balance, pen.stock) == (told.money[0].after, told.units[0].after)
+        assert (mina.balance, pen.stock) == (found.money[0].after, found.units[0].after)
 
     def test_says_that_a_coupon_is_of_no_use_any_more(self, clerk: Staff, mina: User, pen: Product) -> None:
         unit = UserCouponFactory(user=mina)
@@ -128,7 +128,7 @@ class TestTheQuestion:
         page = clerk.get(ONE, order.pk).content.decode()
         assert "mina (closed account)" in page
         assert "Pen (not for sale)" in page
-        assert told_by(cancels(clerk, order)) == [f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."]
+        assert messages_on(cancels(clerk, order)) == [f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."]
 
     def test_about_many_adds_up(self, clerk: Staff, mina: User, pen: Product) -> None:
         joon = UserFactory(username="joon", balance=10_000)
@@ -136,13 +136,13 @@ class TestTheQuestion:
         first, second, third = order_of(mina, {pen: 2}), order_of(mina, {pen: 1, ink: 1}), order_of(joon, {ink: 2})
         gone = order_of(joon, {ink: 1})
         cancel_order(order_id=gone.pk, owner_id=joon.pk, once=Once())
-        told = asked_about(clerk, [first, second, third, gone]).context["consequences"]
-        assert (told.orders, told.left_alone, told.amount) == ([first, second, third], [gone], 12_000)
-        assert [(back.name, back.amount, back.before, back.after) for back in told.money] == [
+        found = asked_about(clerk, [first, second, third, gone]).context["consequences"]
+        assert (found.orders, found.left_alone, found.amount) == ([first, second, third], [gone], 12_000)
+        assert [(back.name, back.amount, back.before, back.after) for back in found.money] == [
             ("mina", 10_000, 10_000, 20_000),
             ("joon", 2_000, 8_000, 10_000),
         ]
-        assert [(back.name, back.quantity) for back in told.units] == [("Pen", 3), ("Ink", 3)]
+        assert [(back.name, back.quantity) for back in found.units] == [("Pen", 3), ("Ink", 3)]
 
     def test_asks_a_bounded_number_of_times(self, clerk: Staff, mina: User, pen: Product) -> None:
         orders = [order_of(mina, {pen: 1}) for _ in range(5)]
@@ -157,7 +157,7 @@ class TestTheQuestion:
         cancel_order(order_id=order.pk, owner_id=mina.pk, once=Once())
         answer = clerk.get(ONE, order.pk)
         assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/orders/order/{order.pk}/change/")
-        assert told_by(answer) == [f"Order #{order.pk} was cancelled already."]
+        assert messages_on(answer) == [f"Order #{order.pk} was cancelled already."]
         assert (
             f"/admin/orders/order/{order.pk}/cancel/" not in clerk.get("orders_order_change", order.pk).content.decode()
         )
@@ -181,7 +181,7 @@ class TestTheCancelling:
         order = order_of(mina, {pen: 2}, coupon=unit)
         answer = cancels(clerk, order)
         assert answer.headers["Location"] == f"/admin/orders/order/{order.pk}/change/"
-        assert told_by(answer) == [f"Order #{order.pk} is cancelled: ₩5,000 went back to mina."]
+        assert messages_on(answer) == [f"Order #{order.pk} is cancelled: ₩5,000 went back to mina."]
         for row in (order, mina, pen, unit):
             row.refresh_from_db()
         assert (order.status, mina.balance, pen.stock, unit.status) == ("CANCELLED", 20_000, 10, "AVAILABLE")
@@ -206,10 +206,10 @@ class TestTheCancelling:
         question = clerk.get(ONE, order.pk)
         sentence = [f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."]
         answers(clerk, question)
-        assert is_told(clerk) == sentence
+        assert messages_after(clerk) == sentence
         with nothing_changes():
             answers(clerk, question)
-            assert is_told(clerk) == [f"Done already, and not again. {sentence[0]}"]
+            assert messages_after(clerk) == [f"Done already, and not again. {sentence[0]}"]
         assert (refunds_of(order), StaffAction.objects.count()) == (1, 1)
 
     def test_is_done_once_for_a_double_click(self, clerk: Staff, mina: User, pen: Product) -> None:
@@ -217,7 +217,10 @@ class TestTheCancelling:
         question = clerk.get(ONE, order.pk)
         both = together([partial(answers, clerk, question)] * 2)
         sentence = f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."
-        assert sorted(told_by(answer) for answer in both) == [[f"Done already, and not again. {sentence}"], [sentence]]
+        assert sorted(messages_on(answer) for answer in both) == [
+            [f"Done already, and not again. {sentence}"],
+            [sentence],
+        ]
         assert (refunds_of(order), StaffAction.objects.count()) == (1, 1)
 
     def test_is_refused_for_a_form_from_before_the_customer_cancelled(
@@ -228,7 +231,7 @@ class TestTheCancelling:
         cancel_order(order_id=order.pk, owner_id=mina.pk, once=Once())
         with nothing_changes():
             answer = answers(clerk, question)
-        assert told_by(answer) == [f"Order #{order.pk} was cancelled already."]
+        assert messages_on(answer) == [f"Order #{order.pk} was cancelled already."]
         assert not StaffAction.objects.exists()
 
     def test_is_not_written_down_where_it_fails(
@@ -254,7 +257,7 @@ class TestManyAtOnce:
         first, second = order_of(mina, {pen: 2}), order_of(mina, {pen: 1})
         answer = answers(clerk, asked_about(clerk, [first, second], status__exact="COMPLETED"))
         assert answer.headers["Location"] == "/admin/orders/order/?status__exact=COMPLETED"
-        assert told_by(answer) == ["2 orders are cancelled: ₩9,000 went back."]
+        assert messages_on(answer) == ["2 orders are cancelled: ₩9,000 went back."]
         assert set(Order.objects.values_list("status", flat=True)) == {"CANCELLED"}
         assert set(StaffAction.objects.values_list("subject_id", "reason")) == {
             (str(first.pk), REASON),
@@ -265,7 +268,7 @@ class TestManyAtOnce:
         gone, live = order_of(mina, {pen: 2}), order_of(mina, {pen: 1})
         question = asked_about(clerk, [gone, live])
         cancel_order(order_id=gone.pk, owner_id=mina.pk, once=Once())
-        assert told_by(answers(clerk, question)) == [
+        assert messages_on(answers(clerk, question)) == [
             f"Order #{live.pk} is cancelled: ₩3,000 went back to mina.",
             f"Order #{gone.pk} was cancelled already.",
         ]
@@ -280,19 +283,19 @@ class TestManyAtOnce:
         settings.LOCK_WAIT_SECONDS = 0.05
         with single_flight(product_lock(ink.pk)):
             answers(clerk, question)
-        assert is_told(clerk) == [
+        assert messages_after(clerk) == [
             f"Order #{free.pk} is cancelled: ₩3,000 went back to mina.",
             f"#{busy.pk}: Many requests want the same thing right now. Nothing was changed.",
         ]
         answers(clerk, question)
-        assert is_told(clerk) == ["2 orders are cancelled: ₩4,000 went back."]
+        assert messages_after(clerk) == ["2 orders are cancelled: ₩4,000 went back."]
         assert (refunds_of(free), refunds_of(busy)) == (1, 1)
 
     def test_sent_twice_are_done_once(self, clerk: Staff, mina: User, pen: Product) -> None:
         question = asked_about(clerk, [order_of(mina, {pen: 2}), order_of(mina, {pen: 1})])
         for again in ("", "Done already, and not again. "):
             answers(clerk, question)
-            assert is_told(clerk) == [f"{again}2 orders are cancelled: ₩9,000 went back."]
+            assert messages_after(clerk) == [f"{again}2 orders are cancelled: ₩9,000 went back."]
         assert (LedgerEntry.objects.filter(type="REFUND").count(), StaffAction.objects.count()) == (2, 2)
 
     def test_are_a_hundred_at_most(self, clerk: Staff, mina: User, pen: Product) -> None:
@@ -303,7 +306,7 @@ class TestManyAtOnce:
         ticked = Order.objects.values_list("pk", flat=True)
         with nothing_changes():
             answer = clerk.post(LIST, action="cancel_and_refund", _selected_action=list(ticked))
-        assert told_by(answer) == ["At most 100 orders at a time."]
+        assert messages_on(answer) == ["At most 100 orders at a time."]
 
 
 class TestWhoMayOnlyLook:
@@ -329,7 +332,7 @@ class TestAtOneMoment:
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [clerk.get(ONE, order.pk) for clerk in clerks]
         said = together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
-        assert sorted(message for answer in said for message in told_by(answer)) == [
+        assert sorted(message for answer in said for message in messages_on(answer)) == [
             f"Order #{order.pk} is cancelled: ₩6,000 went back to mina.",
             *[f"Order #{order.pk} was cancelled already."] * 3,
         ]
@@ -357,7 +360,7 @@ class TestAtOneMoment:
         question = clerk.get(ONE, order.pk)
 
         def by_staff() -> bool:
-            return told_by(answers(clerk, question)) != [f"Order #{order.pk} was cancelled already."]
+            return messages_on(answers(clerk, question)) != [f"Order #{order.pk} was cancelled already."]
 
         def by_customer() -> bool:
             return Shopper(mina).post(f"/api/orders/{order.pk}/cancel").outcome == (200, None)

@@ -16,7 +16,7 @@ from commerce.staff_pages import exports
 from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product
-from tests.back_office.staff import Page, Staff, told_by
+from tests.back_office.staff import Page, Staff, messages_on
 from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
 
@@ -154,7 +154,7 @@ def test_too_many_are_refused_in_words(clerk: Staff, mina: User, pen: Product, m
         order_of(mina, {pen: 1})
     answer = clerk.get(EXPORT, "xlsx", q="mina")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/orders/order/?q=mina")
-    assert told_by(answer) == ["The list has more than 1 rows. Narrow it down, by day for instance."]
+    assert messages_on(answer) == ["The list has more than 1 rows. Narrow it down, by day for instance."]
     assert not StaffAction.objects.exists()
     assert len(lines_of(clerk.get(EXPORT, "csv", q="mina"))) == 2
 

@@ -8,7 +8,7 @@ from commerce.core import sql
 from commerce.outbox import hand_over
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.sinks.base import sink_of
-from tests.back_office.staff import Staff, told_by
+from tests.back_office.staff import Staff, messages_on
 from tests.operations.busy_shop import busy_shop
 from tests.outbox.partner import partner_at_work
 from tests.shop_state import nothing_changes
@@ -47,7 +47,7 @@ def send_again(staff: Staff, *chosen: OutboxMessage) -> list[str]:
         reason="Try again",
         _selected_action=[message.pk for message in chosen],
     )
-    return told_by(answer)
+    return messages_on(answer)
 
 
 def test_parked_messages_become_due_again_and_others_stay(messages: dict[str, OutboxMessage]) -> None:

@@ -13,7 +13,7 @@ from commerce.core import sql
 from commerce.outbox import admin as outbox_admin
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from tests.api.test_database_away import on_a_session_with
-from tests.back_office.staff import Page, Staff, told_by
+from tests.back_office.staff import Page, Staff, messages_on
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
 from tests.together import row_held, together
@@ -55,7 +55,7 @@ class TestWrittenDown:
     def test_each_message_has_its_own_record(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         since = {message.pk: OutboxMessage.objects.get(pk=message.pk).parked_at for message in parked}
-        assert told_by(send_again(clerk, *parked)) == ["3 messages are queued."]
+        assert messages_on(send_again(clerk, *parked)) == ["3 messages are queued."]
         assert [
             (
                 *(action.actor_id, action.action, int(action.subject_id)),
@@ -71,7 +71,7 @@ class TestWrittenDown:
         clerk = Staff(*CLERK)
         to_kafka = OutboxMessage.objects.filter(destination="kafka")[0]
         with nothing_changes():
-            assert told_by(send_again(clerk, to_kafka)) == [NONE_READY]
+            assert messages_on(send_again(clerk, to_kafka)) == [NONE_READY]
 
     def test_without_its_record_nothing_is_sent_again(
         self, parked: list[OutboxMessage], monkeypatch: pytest.MonkeyPatch
@@ -95,7 +95,7 @@ class TestWrittenDown:
     def test_two_clerks_at_one_moment_send_it_once(self, parked: list[OutboxMessage]) -> None:
         clerks = [Staff(*CLERK), Staff(*CLERK)]
         answers = together([lambda clerk=clerk: send_again(clerk, *parked) for clerk in clerks])  # type: ignore[misc]
-        assert sorted(told_by(answer) for answer in answers) == [
+        assert sorted(messages_on(answer) for answer in answers) == [
             ["3 messages are queued."],
             [NONE_READY],
         ]
@@ -119,11 +119,11 @@ class TestWrittenDown:
         monkeypatch.setattr(outbox_admin, "MOST_AT_ONCE", 2)
         clerk = Staff(*CLERK)
         with nothing_changes():
-            assert told_by(send_again(clerk, *parked)) == [
+            assert messages_on(send_again(clerk, *parked)) == [
                 "At most 2 messages at a time; manage.py outbox_retry sends any number again."
             ]
         clerk.get("outbox_outboxmessage_changelist")
-        assert told_by(send_again(clerk, *parked[:2])) == ["2 messages are queued."]
+        assert messages_on(send_again(clerk, *parked[:2])) == ["2 messages are queued."]
 
     def test_everything_that_is_filtered_can_go_at_once(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
@@ -131,7 +131,7 @@ class TestWrittenDown:
             "/admin/outbox/outboxmessage/?state=parked",
             {"action": "send_again", "_selected_action": [parked[0].pk], "select_across": "1", "reason": "All"},
         )
-        assert told_by(answer) == ["3 messages are queued."]
+        assert messages_on(answer) == ["3 messages are queued."]
 
 
 class TestShown:

@@ -10,7 +10,7 @@ from django.urls import reverse
 from commerce.audit.models import StaffAction
 from products.models import MovementReason, Product, StockMovement
 from products.selectors import PRODUCT_LIST
-from tests.back_office.staff import Page, Staff, errors_of, told_by
+from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.books import broken_rules
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
@@ -223,7 +223,7 @@ class TestTheStock:
     def test_is_adjusted_and_leaves_its_reason(self, clerk: Staff, pen: Product) -> None:
         answer = adjust(clerk, pen, form_of(clerk, ADJUST, pen.pk), delta=-3, reason="Broken in transit.")
         assert answer.headers["Location"] == reverse("admin:products_product_change", args=[pen.pk])
-        assert told_by(answer) == ["The stock of Pen is 7 now (-3)."]
+        assert messages_on(answer) == ["The stock of Pen is 7 now (-3)."]
         assert stock(pen) == 7
         movement = StockMovement.objects.latest("id")
         assert (movement.reason, movement.quantity, movement.actor_id, movement.note) == (
@@ -245,8 +245,8 @@ class TestTheStock:
         form = {**form_of(clerk, ADJUST, pen.pk), "delta": -3, "reason": "Broken."}
         clerk.post(ADJUST, pen.pk, **form)
         with nothing_changes():
-            told = told_by(clerk.post(ADJUST, pen.pk, **form))[-1]
-        assert told == "Done already, and not again. The stock of Pen is 7 now (-3)."
+            message = messages_on(clerk.post(ADJUST, pen.pk, **form))[-1]
+        assert message == "Done already, and not again. The stock of Pen is 7 now (-3)."
         assert StaffAction.objects.count() == 1
 
     def test_is_adjusted_once_by_a_double_click(self, clerk: Staff, pen: Product) -> None:

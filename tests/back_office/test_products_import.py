@@ -20,7 +20,7 @@ from products import operations, services
 from products.admin import imports
 from products.models import ImportLine, LineOutcome, Product, ProductImport, StockMovement
 from products.rules import MOST_UNITS
-from tests.back_office.staff import Page, Staff, errors_of, told_by
+from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.books import broken_rules
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.layers import LOCKS_OFF, switched_off
@@ -73,7 +73,7 @@ def looked_at(clerk: Staff, import_id: int, **query: str) -> Page:
 def shown(page: Page) -> list[tuple[int, str, list[tuple[str, str | None, str]], str]]:
     """Of each line its number, label, changes and what is said about it."""
     return [
-        (each.line.number, str(each.label), [(str(name), *rest) for name, *rest in each.changes], each.line.told)
+        (each.line.number, str(each.label), [(str(name), *rest) for name, *rest in each.changes], each.line.message)
         for each in page.context["lines"]
     ]
 
@@ -82,7 +82,7 @@ def press(clerk: Staff, import_id: int, **values: Any) -> Page:
     return clerk.post(PREVIEW, import_id, **{"reason": REASON, **values})
 
 
-def told_of(clerk: Staff, *lines: str, head: str = HEAD) -> list[str]:
+def messages_about(clerk: Staff, *lines: str, head: str = HEAD) -> list[str]:
     return [line[3] for line in shown(looked_at(clerk, sent(clerk, *lines, head=head)))]
 
 
@@ -106,7 +106,7 @@ class TestThePreview:
                 "Change",
                 [
                     ("name", "Pen", "Fountain pen"),
-                    ("price", "₩3,000", "₩3,500"),
+                    ("price (won)", "₩3,000", "₩3,500"),
                     ("for sale", "yes", "no"),
                     ("stock", "10", "6"),
                 ],
@@ -118,7 +118,7 @@ class TestThePreview:
                 "New",
                 [
                     ("description", None, ""),
-                    ("price", None, "₩12,300"),
+                    ("price (won)", None, "₩12,300"),
                     ("for sale", None, "yes"),
                     ("stock", None, "25"),
                 ],
@@ -189,16 +189,16 @@ class TestThePreview:
     )
     def test_says_what_is_wrong_with_a_line(self, clerk: Staff, line: str, sentence: str) -> None:
         with nothing_changes():
-            assert told_of(clerk, line) == [sentence]
+            assert messages_about(clerk, line) == [sentence]
 
     def test_says_what_is_wrong_with_the_stock_of_a_product(self, clerk: Staff, pen: Product) -> None:
         grains = ProductFactory(stock=MOST_UNITS)
-        told = told_of(clerk, f"{pen.pk},,,,,-11", f"{grains.pk},,,,,1")
-        assert told == ["Only 10 are there.", "The stock would be more than 1,000,000,000."]
+        messages = messages_about(clerk, f"{pen.pk},,,,,-11", f"{grains.pk},,,,,1")
+        assert messages == ["Only 10 are there.", "The stock would be more than 1,000,000,000."]
 
     def test_says_where_else_a_product_is_and_takes_neither_line(self, clerk: Staff, pen: Product) -> None:
         twice = f"Product {pen.pk} is in lines 2, 4."
-        assert told_of(clerk, f"{pen.pk},Pencil,,,,", ",Ink,,1,,", f"{pen.pk},,,5,,") == [twice, "", twice]
+        assert messages_about(clerk, f"{pen.pk},Pencil,,,,", ",Ink,,1,,", f"{pen.pk},,,5,,") == [twice, "", twice]
 
     @pytest.mark.parametrize(
         ("cells", "read"),
@@ -229,7 +229,7 @@ class TestThePreview:
         content = taking.client.get(address, headers={"Accept-Language": language}).content
         answer = send(taking, content, f"list.{kind}")
         assert answer.status_code == 302
-        assert list(ImportLine.objects.order_by("number").values_list("plan", "told")) == [("NOTHING", "")] * 4
+        assert list(ImportLine.objects.order_by("number").values_list("plan", "message")) == [("NOTHING", "")] * 4
 
 
 class TestTheImport:
@@ -238,7 +238,7 @@ class TestTheImport:
         shopper.get("/api/products")
         import_id = sent(clerk, f"{pen.pk},Fountain pen,,3500,,-4", "x,,,,,", ",먹,검은색,12300,,25")
         answer = press(clerk, import_id)
-        assert told_by(answer) == ["2 rows are imported."]
+        assert messages_on(answer) == ["2 rows are imported."]
         ink = Product.objects.get(name="먹")
         assert shopper.get("/api/products").json["results"] == [
             {"id": pen.pk, "name": "Fountain pen", "description": "Blue.", "price": 3_500, "stock": 6},
@@ -326,7 +326,7 @@ class TestTheImport:
         monkeypatch.setattr(imports, "IMPORT_SECONDS", -1.0)
         monkeypatch.setattr(services, "LINES_AT_ONCE", 2)
         import_id = sent(clerk, *(f",Ink {number},,1,,1" for number in range(5)))
-        assert told_by(press(clerk, import_id)) == [
+        assert messages_on(press(clerk, import_id)) == [
             "2 rows are imported.",
             "3 rows are left; press the button again.",
         ]
@@ -338,10 +338,10 @@ class TestTheImport:
         import_id = sent(clerk, f"{pen.pk},,,,,-4")
         with locked_transaction(product_lock(pen.pk)):
             answers = together([partial(press, clerk, import_id)])
-        assert told_by(answers[0]) == ["Many requests want the same thing right now. Nothing was changed."]
+        assert messages_on(answers[0]) == ["Many requests want the same thing right now. Nothing was changed."]
         pen.refresh_from_db()
         assert pen.stock == 10
-        assert told_by(press(clerk, import_id))[-1] == "1 row is imported."
+        assert messages_on(press(clerk, import_id))[-1] == "1 row is imported."
 
     def test_locks_products_in_the_order_that_orders_do(self, clerk: Staff) -> None:
         first, second = ProductFactory(stock=5), ProductFactory(stock=5)
@@ -365,14 +365,14 @@ class TestMeanwhile:
         pen.price = 9_000
         services.save_product(pen, by=By(clerk.user.pk))
         answer = press(clerk, import_id)
-        assert told_by(answer) == ["1 row is imported.", "1 row was refused; it says why."]
+        assert messages_on(answer) == ["1 row is imported.", "1 row was refused; it says why."]
         pen.refresh_from_db()
         assert (pen.price, pen.stock) == (9_000, 10)
         assert shown(looked_at(clerk, import_id, show="REFUSED")) == [
             (
                 2,
                 "Refused",
-                [("price", "₩3,000", "₩3,500"), ("stock", "10", "6")],
+                [("price (won)", "₩3,000", "₩3,500"), ("stock", "10", "6")],
                 "Somebody else has changed it since the file was read.",
             )
         ]
@@ -425,7 +425,7 @@ class TestTheFile:
         with nothing_changes():
             answer = press(clerk, old)
         assert answer.headers["Location"] == reverse("admin:products_product_import")
-        assert told_by(answer) == ["This file is not kept any more. Send it again."]
+        assert messages_on(answer) == ["This file is not kept any more. Send it again."]
         ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
         new = sent(clerk, ",Ink,,1,,")
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
@@ -523,7 +523,7 @@ class TestRights:
         self, pen: Product, line: str, missing: str, sentence: str
     ) -> None:
         rights = [right for right in RIGHTS if right != f"products.{missing}"]
-        assert told_of(Staff(*rights), line.format(pen=pen.pk)) == [sentence]
+        assert messages_about(Staff(*rights), line.format(pen=pen.pk)) == [sentence]
 
     @pytest.mark.parametrize(
         ("line", "lost"),

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from commerce.http.back_office import UPLOADS_AT_ONCE, Uploads
 from commerce.staff_pages.uploads import takes_upload
 from products.models import ImportLine
-from tests.back_office.staff import Page, Staff, told_by
+from tests.back_office.staff import Page, Staff, messages_on
 from tests.factories import StaffFactory, UserFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -66,7 +66,7 @@ def test_staff_send_no_large_body_to_any_other_page(address: str) -> None:
 def test_staff_send_nothing_much_larger_than_the_page_takes_and_are_told_there() -> None:
     answer = sends(Staff(*RIGHTS).client, page(), 3_000_000)
     assert (answer.status_code, answer.headers["Location"]) == (302, page())
-    assert told_by(answer) == ["The file is too large."]
+    assert messages_on(answer) == ["The file is too large."]
 
 
 def test_nobody_else_sends_a_large_body() -> None:

@@ -11,7 +11,7 @@ from commerce.core import sql
 from commerce.outbox.models import OutboxMessage
 from products.models import ProductImport
 from stats.models import DeadLetter
-from tests.back_office.staff import Page, Staff, errors_of, told_by
+from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.factories import ProductFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes
@@ -48,7 +48,7 @@ class TestSendAgain:
         assert errors_of(answer) == {"reason": ["This field is required."]}
         answer = admin_user.client.post(self.LIST, {**fields_of(question.content.decode()), "reason": "Partner is up."})
         assert (answer.status_code, answer.headers["Location"]) == (302, self.LIST)
-        assert told_by(answer) == ["1 message is queued."]
+        assert messages_on(answer) == ["1 message is queued."]
         entry = StaffAction.objects.latest("id")
         assert (entry.action, entry.reason, entry.subject_id) == ("Sent again", "Partner is up.", str(parked.pk))
 
@@ -61,7 +61,7 @@ class TestSendAgain:
         assert sent is not None
         with nothing_changes():
             answer = admin_user.post("outbox_outboxmessage_changelist", action="send_again", _selected_action=sent.pk)
-        assert told_by(answer) == ["None of them can be sent again: they are waiting, or were sent to Kafka."]
+        assert messages_on(answer) == ["None of them can be sent again: they are waiting, or were sent to Kafka."]
 
     def test_has_no_old_error_once_it_is_sent(self, admin_user: Staff, parked: OutboxMessage) -> None:
         pages = (("outbox_outboxmessage_changelist",), ("outbox_outboxmessage_change", parked.pk))
@@ -126,10 +126,10 @@ class TestAWallet:
 
     def test_says_that_a_credit_has_been_given_already(self, admin_user: Staff, customer: User) -> None:
         asked = fields_of(self.question(admin_user, customer).content.decode())
-        told = told_by(admin_user.post(self.PAGE, customer.pk, **asked))
-        assert told == ["The balance is ₩1,500 now (+₩500)."]
+        messages = messages_on(admin_user.post(self.PAGE, customer.pk, **asked))
+        assert messages == ["The balance is ₩1,500 now (+₩500)."]
         admin_user.get("index")
-        again = told_by(admin_user.post(self.PAGE, customer.pk, **asked))
+        again = messages_on(admin_user.post(self.PAGE, customer.pk, **asked))
         assert again == ["Done already, and not again. The balance is ₩1,500 now (+₩500)."]
         assert LedgerEntry.objects.filter(type="ADJUSTMENT").count() == 1
 
@@ -180,7 +180,7 @@ class TestAFilter:
     def test_that_fits_says_nothing(self, admin_user: Staff) -> None:
         busy_shop()
         query = {"status__exact": "CANCELLED", "ordered_date_from": "2026-01-01", "paid_amount_to": "1000"}
-        assert told_by(admin_user.get("orders_order_changelist", **query)) == []
+        assert messages_on(admin_user.get("orders_order_changelist", **query)) == []
 
 
 def test_no_list_offers_to_select_more_rows_than_its_action_takes(
@@ -199,7 +199,7 @@ def test_the_import_of_a_colleague_says_whose_it_is(admin_user: Staff) -> None:
     colleague = Staff(superuser=True)
     kept = ProductImport.objects.create(staff_id=colleague.user.pk, file_name="spring.csv", uploaded_at=timezone.now())
     answer = admin_user.get("products_product_import_preview", kept.pk)
-    assert told_by(answer) == [f"{colleague.user.username} sent this file; only the sender can see and import it."]
+    assert messages_on(answer) == [f"{colleague.user.username} sent this file; only the sender can see and import it."]
     sql.execute("UPDATE product_import SET uploaded_at = uploaded_at - interval '2 days'")
     answer = admin_user.get("products_product_import_preview", kept.pk)
-    assert told_by(answer)[-1] == "This file is not kept any more. Send it again."
+    assert messages_on(answer)[-1] == "This file is not kept any more. Send it again."

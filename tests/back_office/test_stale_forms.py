@@ -9,7 +9,7 @@ from django.utils.module_loading import import_string
 from balances.models import User
 from coupons.models import Coupon
 from products.models import Product
-from tests.back_office.staff import Page, Staff, told_by
+from tests.back_office.staff import Page, Staff, messages_on
 from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory
 from tests.shop_state import nothing_changes
 from tests.together import Meeting, together
@@ -103,7 +103,7 @@ class TestAProduct:
                 partial(sends, late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), name="Pencil"),
             ]
         )
-        assert sum(told_by(answer)[0].startswith(CHANGED) for answer in answers) == 1
+        assert sum(messages_on(answer)[0].startswith(CHANGED) for answer in answers) == 1
         pen.refresh_from_db()
         assert (pen.name, pen.price) in (("Pen", 4_000), ("Pencil", 3_000))
 
@@ -135,7 +135,7 @@ class TestACoupon:
                 partial(sends, late, self.PAGE, coupon.pk, late.get(self.PAGE, coupon.pk), name="Hello"),
             ]
         )
-        assert sum(told_by(answer)[0].startswith(CHANGED) for answer in answers) == 1
+        assert sum(messages_on(answer)[0].startswith(CHANGED) for answer in answers) == 1
         coupon.refresh_from_db()
         assert (coupon.name, coupon.total_quantity) in (("Welcome", 50), ("Hello", 10))
 

@@ -17,7 +17,7 @@ from stats import operations
 from stats.errors import TooMuchToRecount
 from stats.models import ProductStat
 from stats.services import backfill_product_stats, compare_days
-from stats.tests.conftest import cancel, count_order_events, events_told, move_order_to_day
+from stats.tests.conftest import cancel, count_order_events, move_order_to_day, sent_events
 from tests.back_office.staff import Page, Staff
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
@@ -229,7 +229,7 @@ class TestBesideTheOrders:
         for order, day in zip(orders, (FIRST, SECOND, SECOND), strict=True):
             move_order_to_day(order.pk, day.isoformat())
         cancel(orders[2])
-        count_order_events(events=events_told())
+        count_order_events(events=sent_events())
 
     def test_days_that_agree_are_said_to(self, analyst: Staff) -> None:
         with nothing_changes():
@@ -268,11 +268,11 @@ class TestBesideTheOrders:
         ProductStat.objects.update(quantity_sold=30)
         sold(pen, THIRD, 5)
         sql.execute("DELETE FROM processed_event WHERE event_id LIKE 'order-completed:%%'")
-        told: dict[date, operations.DayComparison] = {}
-        backfill_product_stats(from_date=FIRST, to_date=THIRD, dry_run=True, on_day=told.__setitem__)
-        assert compare_days(from_date=FIRST, to_date=THIRD) == told
-        assert [len(found.differences) for found in told.values()] == [2, 1, 1]
-        assert [found.events_recorded for found in told.values()] == [1, 2, 0]
+        compared: dict[date, operations.DayComparison] = {}
+        backfill_product_stats(from_date=FIRST, to_date=THIRD, dry_run=True, on_day=compared.__setitem__)
+        assert compare_days(from_date=FIRST, to_date=THIRD) == compared
+        assert [len(found.differences) for found in compared.values()] == [2, 1, 1]
+        assert [found.events_recorded for found in compared.values()] == [1, 2, 0]
 
     def test_is_one_statement_for_all_days(self) -> None:
         with statements() as ran:

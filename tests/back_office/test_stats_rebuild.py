@@ -18,8 +18,8 @@ from stats import operations
 from stats.errors import TooMuchToRecount
 from stats.models import ProcessedEvent, ProductStat
 from stats.services import rebuild_day
-from stats.tests.conftest import cancel, count_order_events, events_told, uncommitted, units_counted
-from tests.back_office.staff import Page, Staff, errors_of, told_by
+from stats.tests.conftest import cancel, count_order_events, sent_events, uncommitted, units_counted
+from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until_blocked
@@ -64,11 +64,11 @@ def test_the_day_is_set_to_its_orders_and_the_result_is_told_in_numbers(
     answer = send(operator)
     assert answer.status_code == 302
     assert answer.headers["Location"] == f"/admin/stats/productstat/?from_date={today()}&to_date={today()}"
-    assert told_by(answer) == [
+    assert messages_on(answer) == [
         f"{today()} is rebuilt: products corrected: 1, their units: 1,010 → 4; 3 events were recorded as counted."
     ]
     assert units_counted() == {(pen.pk, today().isoformat()): 4}
-    assert count_order_events(events=events_told()) == 0
+    assert count_order_events(events=sent_events()) == 0
 
 
 def test_it_is_written_down_in_numbers(operator: Staff, user: User, pen: Product) -> None:
@@ -87,10 +87,10 @@ def test_it_is_written_down_in_numbers(operator: Staff, user: User, pen: Product
 
 def test_a_day_that_is_right_stays_as_it_is(operator: Staff, user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
-    count_order_events(events=events_told())
+    count_order_events(events=sent_events())
     with nothing_changes(apart_from=("idempotency_key", "staff_action")):
         answer = send(operator)
-    assert told_by(answer) == [f"{today()} is rebuilt: nothing differed; 0 events were recorded as counted."]
+    assert messages_on(answer) == [f"{today()} is rebuilt: nothing differed; 0 events were recorded as counted."]
 
 
 def test_other_days_stay_as_they_are(operator: Staff, pen: Product) -> None:
@@ -104,9 +104,9 @@ def test_a_form_that_is_sent_twice_rebuilds_once_and_says_so_twice(operator: Sta
     opened = fields_of(operator.get(PAGE, day=today()).content.decode())
     opened["reason"] = "Counted twice."
     first = operator.post(PAGE, **opened)
-    told = told_by(first)
+    messages = messages_on(first)
     second = operator.post(PAGE, **opened)
-    assert told_by(second)[-1] == f"Done already, and not again. {told[0]}"
+    assert messages_on(second)[-1] == f"Done already, and not again. {messages[0]}"
     assert StaffAction.objects.count() == 1
 
 
@@ -138,20 +138,20 @@ class TestWhileOrdersFlow:
                 cancel(order)
 
         orders: list[Callable[[], object]] = [partial(order_and_cancel_some, number) for number in range(12)]
-        counts: list[Callable[[], object]] = [lambda: count_order_events(events=events_told())] * 6
+        counts: list[Callable[[], object]] = [lambda: count_order_events(events=sent_events())] * 6
         rebuilds: list[Callable[[], object]] = [partial(send, operator)] * 6
         together(
             [action for three in zip(orders[::2], counts, rebuilds, strict=True) for action in three] + orders[1::2],
             at_once=5,
         )
-        count_order_events(events=events_told())
+        count_order_events(events=sent_events())
         assert units_counted() == {(pen.pk, today().isoformat()): sum(n + 1 for n in range(12) if n % 3)}
         with nothing_changes(apart_from=("idempotency_key", "staff_action")):
-            assert "nothing differed" in told_by(send(operator))[-1]
+            assert "nothing differed" in messages_on(send(operator))[-1]
 
     def test_it_waits_for_who_is_counting(self, operator: Staff, user: User, pen: Product) -> None:
         order_of(user, {pen: 4})
-        events = events_told()
+        events = sent_events()
         with (
             uncommitted(lambda: operations.count_orders(events)) as commit,
             meanwhile(lambda: send(operator)) as answer,
@@ -164,11 +164,11 @@ class TestWhileOrdersFlow:
     def test_who_goes_on_counting_is_not_waited_for_for_ever(self, operator: Staff, user: User, pen: Product) -> None:
         """PostgreSQL's own limit for waiting ends it; the page says so, and nothing was changed."""
         order_of(user, {pen: 4})
-        events = events_told()
+        events = sent_events()
         with uncommitted(lambda: operations.count_orders(events)), nothing_changes():
             answer = send(operator)
-        [told] = errors_of(answer)["__all__"]
-        assert told.startswith("The recount did not end in time, and nothing was changed.")
+        [sentence] = errors_of(answer)["__all__"]
+        assert sentence.startswith("The recount did not end in time, and nothing was changed.")
         assert StaffAction.objects.count() == 0
 
 

@@ -32,10 +32,10 @@ def report(**changed: object) -> Report:
 
 
 def test_wrks_report_is_the_line_of_json():
-    told = report()
-    assert (told.requests, told.seconds, told.rate, told.sent) == (100, 2.0, 50.0, 116)
-    assert (told.p50_ms, told.p95_ms, told.p99_ms) == (1.5, 2.5, 3.5)
-    assert told.statuses == {200: 98, 409: 2}
+    parsed = report()
+    assert (parsed.requests, parsed.seconds, parsed.rate, parsed.sent) == (100, 2.0, 50.0, 116)
+    assert (parsed.p50_ms, parsed.p95_ms, parsed.p99_ms) == (1.5, 2.5, 3.5)
+    assert parsed.statuses == {200: 98, 409: 2}
 
 
 def test_without_a_report_the_run_fails_with_what_wrk_said():
@@ -79,8 +79,8 @@ def test_wrk_is_told_whose_tokens_and_which_keys_to_use():
         port=8_000, script="charge", connections=64, seconds=3, tokens=Path("/t"), first=5, customers=9, key="run1"
     )
     assert wrk.command("wrk", load)[-1] == "http://127.0.0.1:8000"
-    told = wrk.environment(load)
-    assert (told["BENCH_TOKENS"], told["BENCH_FIRST"], told["BENCH_COUNT"], told["BENCH_KEY"]) == (
+    parsed = wrk.environment(load)
+    assert (parsed["BENCH_TOKENS"], parsed["BENCH_FIRST"], parsed["BENCH_COUNT"], parsed["BENCH_KEY"]) == (
         "/t",
         "5",
         "9",
@@ -104,8 +104,8 @@ def test_a_load_without_any_answer_is_given_more_time_once(monkeypatch: pytest.M
         return nothing if len(asked) == 1 else report()
 
     monkeypatch.setattr(wrk, "_run", answered)
-    told = wrk.run(Load(port=8_000, script="charge", connections=16, seconds=1))
-    assert (asked, told.requests) == ([1, 5], 100)
+    parsed = wrk.run(Load(port=8_000, script="charge", connections=16, seconds=1))
+    assert (asked, parsed.requests) == ([1, 5], 100)
 
 
 def test_a_machine_without_wrk_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
@@ -115,8 +115,8 @@ def test_a_machine_without_wrk_is_told_how_to_get_it(monkeypatch: pytest.MonkeyP
 
 
 def test_pgbenchs_rate_is_the_one_without_connecting():
-    told = pgbench.parsed(PGBENCH, [1_000, 2_000, 3_000])
-    assert (told.requests, told.rate, told.p50_ms) == (600, 300.0, 2.0)
+    parsed = pgbench.parsed(PGBENCH, [1_000, 2_000, 3_000])
+    assert (parsed.requests, parsed.rate, parsed.p50_ms) == (600, 300.0, 2.0)
 
 
 def test_failed_transactions_are_no_limit():
@@ -136,7 +136,7 @@ def test_pgbench_never_has_more_than_64_clients():
 
 
 def test_the_password_is_not_on_a_command_line():
-    told = pgbench.connection_variables("postgresql://me:s%40cret@127.0.0.1:6000/shop")
-    assert told == {
+    parsed = pgbench.connection_variables("postgresql://me:s%40cret@127.0.0.1:6000/shop")
+    assert parsed == {
         "PGHOST": "127.0.0.1", "PGPORT": "6000", "PGUSER": "me", "PGPASSWORD": "s@cret", "PGDATABASE": "shop",
     }  # fmt: skip

@@ -152,8 +152,8 @@ def test_commands_take_their_settings_from_the_running_stack(folder: Path) -> No
     )
     with sole_stack(folder):
         write_run_file(folder, RunFile(**{**RUN.__dict__, "environment": known}))
-        told = printed_by_python(code, bare)
+        printed = printed_by_python(code, bare)
         own = printed_by_python(code, {**bare, **known, "SECRET_KEY": OWN_KEY})
 
-    assert told.split() == [STACKS_KEY, "5", "http://127.0.0.1:6/orders"]
+    assert printed.split() == [STACKS_KEY, "5", "http://127.0.0.1:6/orders"]
     assert own.split()[0] == OWN_KEY

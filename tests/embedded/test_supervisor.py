@@ -31,10 +31,10 @@ def service(child: Child) -> Service:
 
 def test_a_killed_child_is_started_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     child = python_child(tmp_path, SLEEPER, name="web")
-    told: list[int | None] = []
-    supervisor = Watched(until=lambda: bool(told))
+    restarted: list[int | None] = []
+    supervisor = Watched(until=lambda: bool(restarted))
     watched = service(child)
-    watched.restarted = lambda: told.append(child.pid)
+    watched.restarted = lambda: restarted.append(child.pid)
     supervisor.run(watched)
     first = child.pid
     assert first is not None
@@ -44,7 +44,7 @@ def test_a_killed_child_is_started_again(tmp_path: Path, capsys: pytest.CaptureF
         supervisor.watch()
 
     assert child.running
-    assert told == [child.pid]
+    assert restarted == [child.pid]
     assert child.pid != first
     assert capsys.readouterr().out == "web ended (killed by SIGKILL); starting it again in 0.2 s\n"
     child.stop()

@@ -68,10 +68,10 @@ def run_all(
         for fault in _one_shop_after_the_other(faults):
             for seed in seeds:
                 results.append(runner.run(fault, seed=seed))
-                tell(results[-1])
+                print_result(results[-1])
         for fault in controlled if not asked.without_controls else ():
             results.append(runner.run(fault, seed=asked.seed, is_control=True))
-            tell(results[-1])
+            print_result(results[-1])
     finally:
         runner.close_shop()
     failed = [result for result in results if not result.passed]
@@ -89,7 +89,7 @@ def _one_shop_after_the_other(faults: Sequence[Fault]) -> list[Fault]:
     return sorted(faults, key=lambda fault: variants.index(fault.variant()))
 
 
-def tell(result: Result) -> None:
+def print_result(result: Result) -> None:
     """One row of the table, and below it what was wrong."""
     say(_line(_cells(result)))
     if result.passed and not result.is_control:

@@ -11,7 +11,7 @@ from tests.faults.deliveries import sells_and_sends
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.points import KILL, sleep
 from tests.faults.shop import Variant
-from tests.faults.topics import told_twice
+from tests.faults.topics import sent_twice
 
 _FIRST = "relay.before-kafka"
 _LAST_WORD = "relay.after-kafka"
@@ -99,7 +99,7 @@ class ManyDispatchers(Fault):
 
     def judge(self, run: Run) -> list[str]:
         prefix = run.shop.environment["KAFKA_TOPIC_PREFIX"]
-        return told_twice(run.servers.kafka.bootstrap_servers, prefix=prefix)
+        return sent_twice(run.servers.kafka.bootstrap_servers, prefix=prefix)
 
 
 def mark_before_sending() -> None:

@@ -41,7 +41,7 @@ class OneKeyThirtyTimes(AtOneInstant):
         if not first:
             raise NotFired(f"no {kind} of {AT_ONCE} was done: {calls[0]}")
         run.wrong += [f"{len(first)} of {AT_ONCE} identical requests were done: {first[0]}"] * (len(first) > 1)
-        return f"{AT_ONCE} times one {kind}: {_told(calls)}"
+        return f"{AT_ONCE} times one {kind}: {_answers_of(calls)}"
 
     @staticmethod
     def _two_bodies(run: Run) -> str:
@@ -58,7 +58,7 @@ class OneKeyThirtyTimes(AtOneInstant):
             if call.body["amount"] not in done
             and (call.status, call.code) not in ((422, "idempotency_key_reused"), (409, "request_in_progress"))
         ][:3]
-        return f"{AT_ONCE} times one key, two bodies: {_told(calls)}"
+        return f"{AT_ONCE} times one key, two bodies: {_answers_of(calls)}"
 
     @staticmethod
     def _ask(run: Run, kind: str) -> Ask:
@@ -92,14 +92,14 @@ class OnlyOneCanHaveIt(AtOneInstant):
         calls = burst(run, asks)
         had = [call for call in calls if call.status == 200]
         if not had:
-            raise NotFired(f"nobody had {what}: {_told(calls)}")
+            raise NotFired(f"nobody had {what}: {_answers_of(calls)}")
         if len(had) > 1:
             run.wrong.append(f"{len(had)} had {what}: {had[0]} and {had[1]}")
         refused = [call for call in calls if call.status is not None and call.status != 200]
         run.wrong += [
             f"{call} was to be told {refusal}" for call in refused if call.code not in (refusal, "lock_timeout")
         ][:3]
-        return f"{AT_ONCE} for {what}: {_told(calls)}"
+        return f"{AT_ONCE} for {what}: {_answers_of(calls)}"
 
     @staticmethod
     def _last_unit(run: Run) -> tuple[str, str, list[Ask]]:
@@ -121,9 +121,9 @@ class OnlyOneCanHaveIt(AtOneInstant):
         return "the exact balance", "insufficient_balance", asks
 
 
-def _told(calls: list[Call]) -> str:
-    told: dict[str, int] = {}
+def _answers_of(calls: list[Call]) -> str:
+    counts: dict[str, int] = {}
     for call in calls:
         word = "replayed" if call.replayed else call.code or str(call.status or call.trouble)
-        told[word] = told.get(word, 0) + 1
-    return ", ".join(f"{count} {word}" for word, count in sorted(told.items()))
+        counts[word] = counts.get(word, 0) + 1
+    return ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))

@@ -52,8 +52,10 @@ class CancelledTwice(Fault):
             raise NotFired(f"nobody could cancel order {order_id}: {calls[0]}")
         if len(done) > 1:
             run.wrong.append(f"{len(done)} cancels of one order were done: order {order_id}")
-        told = {call.code for call in calls if call.status != 200}
-        run.wrong += [f"order {order_id}: a second cancel was told {code}" for code in told - {"order_not_cancellable"}]
+        answered = {call.code for call in calls if call.status != 200}
+        run.wrong += [
+            f"order {order_id}: a second cancel was told {code}" for code in answered - {"order_not_cancellable"}
+        ]
         refunds = LedgerEntry.objects.filter(order_id=order_id, type=EntryType.REFUND).count()
         returns = StockMovement.objects.filter(order_id=order_id, reason=MovementReason.RETURN).count()
         if (refunds, returns) != (1, 1):
@@ -61,6 +63,6 @@ class CancelledTwice(Fault):
 
     @staticmethod
     def _check_coupon(run: Run, again: Call, *, expired: bool) -> None:
-        told = (again.status, again.json.get("reason") if again.code else None) if again.status else None
-        if told != ((400, "expired") if expired else (200, None)):
+        answered = (again.status, again.json.get("reason") if again.code else None) if again.status else None
+        if answered != ((400, "expired") if expired else (200, None)):
             run.wrong.append(f"{again} with the coupon that came back, expired: {expired}")

@@ -59,7 +59,7 @@ class LeaderPaused(_AtEachStep):
     control_shows = "invariant stock_is_its_movements broken"
     hold_seconds = (2.0, 3.0)
     first = "before-commit"
-    _volleys: threading.Thread
+    _bursts: threading.Thread
 
     def control(self) -> Variant:
         return self.without("tests.faults.naive_shop.stock_from_memory")
@@ -70,12 +70,12 @@ class LeaderPaused(_AtEachStep):
         before = run.fired(point)
         run.shop.points.arm(point, STOP)
         # The clients of the paused process hear of it when it goes on.
-        self._volleys = threading.Thread(
+        self._bursts = threading.Thread(
             target=bursts_until,
             args=(run, lambda: run.fired(point) > before, lambda: writes_of_all_kinds(run)),
             daemon=True,
         )
-        self._volleys.start()
+        self._bursts.start()
         pid = run.wait_for_point(point, fired_before=before)
         if not run.wait_until(lambda: is_stopped(pid), seconds=5):
             raise NotFired(f"worker {pid} goes on after SIGSTOP")
@@ -83,7 +83,7 @@ class LeaderPaused(_AtEachStep):
 
     def heal(self, run: Run) -> None:
         run.shop.web.resume()
-        self._volleys.join()
+        self._bursts.join()
 
     def judge(self, run: Run) -> list[str]:
         # Not each of them an order: the paused group may hold the rows of most products.

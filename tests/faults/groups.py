@@ -16,7 +16,7 @@ from tests.faults.shop import Variant
 
 AT_ONCE = 30
 _GATHER_SECONDS = 0.03
-_MOST_VOLLEYS = 8
+_MOST_BURSTS = 8
 _SETTINGS = {"LOCK_TTL_SECONDS": "0.5", "DATABASE_IDLE_TIMEOUT_MS": "20000"}
 """Redis locks end long before a group that is held up: only the row locks are left."""
 _PATCHES = ("tests.faults.groups.gather", "tests.faults.f27_members.poison")
@@ -66,9 +66,9 @@ def writes_of_all_kinds(run: Run, count: int = AT_ONCE) -> list[Ask]:
 def bursts_until(run: Run, happened: Callable[[], bool], asks: Callable[[], Sequence[Ask]]) -> list[Call]:
     """Send bursts until it has happened to a group; returns their calls. Raises NotFired."""
     calls: list[Call] = []
-    for _ in range(_MOST_VOLLEYS):
+    for _ in range(_MOST_BURSTS):
         # Those whose leader is killed are through early.
         calls += burst(run, asks(), more_than_room=True)
         if happened():
             return calls
-    raise NotFired(f"it happened to none of the groups of {_MOST_VOLLEYS} bursts")
+    raise NotFired(f"it happened to none of the groups of {_MOST_BURSTS} bursts")

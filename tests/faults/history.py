@@ -106,8 +106,8 @@ class Call:
         return self.kind in WRITES
 
     def __str__(self) -> str:
-        told = f"{self.status} {self.code or ''}".strip() if self.status else self.trouble or "no answer"
-        return f"call {self.number} ({self.kind} by user {self.user_id}, key {self.key}, told: {told})"
+        answer = f"{self.status} {self.code or ''}".strip() if self.status else self.trouble or "no answer"
+        return f"call {self.number} ({self.kind} by user {self.user_id}, key {self.key}, told: {answer})"
 
 
 class History:

@@ -36,7 +36,7 @@ def judge(calls: Sequence[Call], scene: Scene) -> list[str]:
     """
     found = [
         _shortened(check(calls, scene))
-        for check in (_acknowledged_and_absent, _there_and_unasked, _told_twice, _answers_that_differ, _not_kept)
+        for check in (_acknowledged_and_absent, _there_and_unasked, _answered_twice, _answers_that_differ, _not_kept)
     ]
     return [*(each for some in found for each in some), *_shortened(_undocumented(calls)), *_shortened(_slow(calls))]
 
@@ -68,15 +68,15 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
     for call in _acknowledged(calls):
         if call.kind == READ:
             continue
-        told = call.json
-        there = rows.as_told(call.kind, told)
+        answer = call.json
+        there = rows.as_answered(call.kind, answer)
         if there is None:
-            yield f"{call} was acknowledged, and its {call.kind} {_told_id(call)} does not exist"
+            yield f"{call} was acknowledged, and its {call.kind} {_answered_id(call)} does not exist"
             continue
         ignored = _CHANGED_BY_A_CANCEL if call.kind == "order" else ()
-        differing = [name for name in there if name not in ignored and told.get(name) != there[name]]
+        differing = [name for name in there if name not in ignored and answer.get(name) != there[name]]
         if differing:
-            fields = ", ".join(f"{name} {told.get(name)!r} told, {there[name]!r} there" for name in differing)
+            fields = ", ".join(f"{name} {answer.get(name)!r} told, {there[name]!r} there" for name in differing)
             yield f"{call} was acknowledged with another body than is there: {fields}"
     yield from (
         f"{call}: an order that was acknowledged is not found"
@@ -88,13 +88,13 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
 def _there_and_unasked(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
     """Nothing is there but what was acknowledged, or what an unknown call may have left: a refusal left nothing."""
     rows = _Rows(scene)
-    told = defaultdict(set)
+    acknowledged = defaultdict(set)
     for call in _acknowledged(calls):
         if call.kind != READ:
-            told[call.kind].add(_told_id(call))
+            acknowledged[call.kind].add(_answered_id(call))
     possible = Counter((call.kind, _asked_for(call)) for call in unresolved(calls))
     for kind, row_id, effect in rows.effects():
-        if row_id in told[kind]:
+        if row_id in acknowledged[kind]:
             continue
         if possible[kind, effect] > 0:
             possible[kind, effect] -= 1
@@ -102,12 +102,12 @@ def _there_and_unasked(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
             yield f"{kind} {row_id} is there ({effect}), and no call was acknowledged with it or may have left it"
 
 
-def _told_twice(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
+def _answered_twice(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
     """No two requests were acknowledged with one effect."""
     keys = defaultdict(set)
     for call in _acknowledged(calls):
         if call.kind != READ:
-            keys[call.kind, _told_id(call)].add((call.user_id, call.key))
+            keys[call.kind, _answered_id(call)].add((call.user_id, call.key))
     for (kind, row_id), requests in keys.items():
         if len(requests) > 1:
             yield f"{kind} {row_id} was the answer to {len(requests)} requests: {sorted(requests, key=str)}"
@@ -156,15 +156,15 @@ class _Rows:
         self.charges = {entry.pk: entry for entry in charges if entry.pk not in scene.opening}
         self.coupons = {unit.pk: unit for unit in UserCoupon.objects.filter(user_id__in=users)}
 
-    def as_told(self, kind: str, told: Any) -> dict[str, Any] | None:
+    def as_answered(self, kind: str, answer: Any) -> dict[str, Any] | None:
         """What an answer should have said, in its own words; None where the row is not there."""
         if kind == "charge":
-            entry = self.charges.get(told["transaction"]["id"])
+            entry = self.charges.get(answer["transaction"]["id"])
             return {"userId": entry.user_id, "balance": entry.balance_after} if entry else None
         if kind == "issue":
-            unit = self.coupons.get(told["id"])
+            unit = self.coupons.get(answer["id"])
             return {"couponId": unit.coupon_id} if unit else None
-        order = self.orders.get(told["id"])
+        order = self.orders.get(answer["id"])
         if order is None or (kind == "cancel" and order.status != "CANCELLED"):
             return None
         return order_as_json(order)
@@ -191,9 +191,9 @@ def _asked_for(call: Call) -> Hashable:
     return call.user_id, int(call.path.split("/")[3])
 
 
-def _told_id(call: Call) -> int:
-    told = call.json
-    return int(told["transaction"]["id"] if call.kind == "charge" else told["id"])
+def _answered_id(call: Call) -> int:
+    answer = call.json
+    return int(answer["transaction"]["id"] if call.kind == "charge" else answer["id"])
 
 
 def _acknowledged(calls: Iterable[Call]) -> list[Call]:

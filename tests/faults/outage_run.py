@@ -131,8 +131,8 @@ def run_outages(servers: Servers, asked: argparse.Namespace) -> int:
 
 def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]]:
     """All phases, and the seconds from an order to its statistic while everything was up."""
-    blows_due = outages(broker_may_die=run.servers.makes_topics)
-    each_seconds = asked.minutes * 60 / (len(blows_due) + 2)
+    outages_due = outages(broker_may_die=run.servers.makes_topics)
+    each_seconds = asked.minutes * 60 / (len(outages_due) + 2)
     crowd = Crowd(
         port=run.shop.port,
         scene=run.scene,
@@ -150,7 +150,7 @@ def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]
     try:
         wait_until_orders_come(run)
         phases.append(_clear(run, "everything up", 2 * each_seconds, statistics))
-        phases += [_blow(run, outage, each_seconds) for outage in blows_due]
+        phases += [_strike(run, outage, each_seconds) for outage in outages_due]
         phases.append(_clear(run, "everything up again", each_seconds, statistics))
     finally:
         run.shop.recover()
@@ -165,10 +165,10 @@ def _clear(run: Run, name: str, seconds: float, statistics: list[float]) -> Phas
     run.pause(seconds)
     ended = time.monotonic()
     statistics += watch.stop()
-    return _told(_phase(run, name, began=began, ended=ended))
+    return _printed(_phase(run, name, began=began, ended=ended))
 
 
-def _blow(run: Run, outage: Outage, seconds: float) -> Phase:
+def _strike(run: Run, outage: Outage, seconds: float) -> Phase:
     began = time.monotonic()
     outage.strike(run)
     try:
@@ -177,7 +177,7 @@ def _blow(run: Run, outage: Outage, seconds: float) -> Phase:
         ended = time.monotonic()
         outage.heal(run)
     drain_seconds = _seconds_to_drain(run)
-    return _told(_phase(run, outage.name, began=began, ended=ended, note=outage.note, drain_seconds=drain_seconds))
+    return _printed(_phase(run, outage.name, began=began, ended=ended, note=outage.note, drain_seconds=drain_seconds))
 
 
 def _seconds_to_drain(run: Run) -> float | None:
@@ -244,7 +244,7 @@ def _phase(
 ) -> Phase:
     orders = [call for call in run.history.calls if call.kind == "order" and began <= call.sent_at < ended]
     counted = count(orders)
-    told = [call.seconds * 1_000 for call in orders if call.status is not None]
+    answered_ms = [call.seconds * 1_000 for call in orders if call.status is not None]
     return Phase(
         name=name,
         note=note,
@@ -252,9 +252,9 @@ def _phase(
         acknowledged=counted[Outcome.ACKNOWLEDGED],
         refused=counted[Outcome.REFUSED],
         unknown=counted[Outcome.UNKNOWN],
-        p50_ms=percentile(told, 50),
-        p95_ms=percentile(told, 95),
-        p99_ms=percentile(told, 99),
+        p50_ms=percentile(answered_ms, 50),
+        p95_ms=percentile(answered_ms, 95),
+        p99_ms=percentile(answered_ms, 99),
         drain_seconds=drain_seconds if drain_seconds is None else round(drain_seconds, 2),
     )
 
@@ -265,7 +265,7 @@ def percentile(values: Sequence[float], percent: int) -> float:
     return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 1) if ordered else 0.0
 
 
-def _told(phase: Phase) -> Phase:
+def _printed(phase: Phase) -> Phase:
     drained = "" if phase.drain_seconds is None else f"{phase.drain_seconds:.2f}"
     say(
         f"{phase.name:<22}{phase.seconds:>8.1f}{phase.acknowledged:>10}{phase.refused:>8}{phase.unknown:>8}"

@@ -61,7 +61,7 @@ def ask(mina: User) -> Ask:
 
     def send(kind: str, path: str, body: Any = None, *, key: str) -> Call:
         answer = shopper.post(path, **({} if body is None else {"body": body}), key=key)
-        return told(unheard(kind, path, body, key=key, user=mina), answer)
+        return answered(unheard(kind, path, body, key=key, user=mina), answer)
 
     return send
 
@@ -71,7 +71,7 @@ def unheard(kind: str, path: str, body: Any = None, *, key: str, user: User) -> 
     return Call(1, "client", kind, user.pk, "POST", path, body, key, sent_at=0.0, answered_at=0.1, trouble="cut")
 
 
-def told(call: Call, answer: Answer) -> Call:
+def answered(call: Call, answer: Answer) -> Call:
     """The same call with this answer."""
     return replace(
         call,
@@ -89,7 +89,7 @@ def order_body(pen: Product, quantity: int = 1, **more: Any) -> dict[str, Any]:
     return {"items": [{"productId": pen.pk, "quantity": quantity}], **more}
 
 
-def retold(call: Call, **changes: Any) -> Call:
+def answered_otherwise(call: Call, **changes: Any) -> Call:
     """The same call as if the answer had said something else."""
     return replace(call, content=json.dumps({**call.json, **changes}).encode())
 
@@ -111,13 +111,13 @@ def test_finds_nothing_where_everything_is_as_it_was_told(ask: Ask, scene: Scene
 
 def test_finds_an_acknowledged_order_that_does_not_exist(ask: Ask, scene: Scene, pen: Product) -> None:
     placed = ask("order", "/api/orders", order_body(pen), key="a")
-    lost = replace(retold(placed, id=placed.json["id"] + 7), key="b")
+    lost = replace(answered_otherwise(placed, id=placed.json["id"] + 7), key="b")
     assert any("does not exist" in sentence for sentence in judge([placed, lost], scene))
 
 
 def test_finds_a_body_that_is_not_what_is_there(ask: Ask, scene: Scene, pen: Product) -> None:
     placed = ask("order", "/api/orders", order_body(pen), key="a")
-    found = judge([retold(placed, paidAmount=999)], scene)
+    found = judge([answered_otherwise(placed, paidAmount=999)], scene)
     assert any("paidAmount 999 told, 1000 there" in sentence for sentence in found)
 
 
@@ -196,9 +196,11 @@ def test_finds_an_answer_kept_for_a_request_that_was_put_off(ask: Ask, scene: Sc
 
 def test_finds_what_the_contract_does_not_know(ask: Ask, scene: Scene, pen: Product) -> None:
     refused = ask("order", "/api/orders", order_body(pen, 900), key="a")
-    crash = retold(replace(refused, status=500), status=500, code="internal_error", type="/problems/internal-error")
+    crash = answered_otherwise(
+        replace(refused, status=500), status=500, code="internal_error", type="/problems/internal-error"
+    )
     assert any("is not documented" in sentence for sentence in judge([crash], scene))
-    away = retold(
+    away = answered_otherwise(
         replace(refused, status=503), status=503, code="service_unavailable", type="/problems/service-unavailable"
     )
     assert any("has no Retry-After" in sentence for sentence in judge([away], scene))
@@ -214,7 +216,7 @@ def test_finds_a_request_that_took_too_long(ask: Ask, scene: Scene, pen: Product
 
 def test_finds_an_acknowledged_order_that_is_not_found_when_it_is_read(mina: User, scene: Scene) -> None:
     answer = Shopper(mina).get("/api/orders/999999")
-    read = told(Call(1, "client", "read", mina.pk, "GET", "/api/orders/999999", None, None, 0.0, 0.1), answer)
+    read = answered(Call(1, "client", "read", mina.pk, "GET", "/api/orders/999999", None, None, 0.0, 0.1), answer)
     assert any("is not found" in sentence for sentence in judge([read], scene))
 
 

@@ -16,15 +16,15 @@ def wrong_in_topics(bootstrap_servers: str, *, prefix: str) -> list[str]:
     Repeats are allowed; what counts is when an event first stands there.
     """
     first_read: dict[int, list[int]] = defaultdict(list)
-    told: set[int] = set()
+    sent: set[int] = set()
     for record in read_topic(bootstrap_servers, f"{prefix}balance-changed"):
         data = json.loads(record.value)["data"]
-        if data["transactionId"] not in told:
-            told.add(data["transactionId"])
+        if data["transactionId"] not in sent:
+            sent.add(data["transactionId"])
             first_read[data["userId"]].append(data["transactionId"])
     entries = set(LedgerEntry.objects.values_list("id", flat=True))
-    found = [f"ledger entry {entry} has no balance-changed in Kafka" for entry in sorted(entries - told)[:10]]
-    found += [f"balance-changed:{entry} stands in Kafka and not in the ledger" for entry in sorted(told - entries)[:10]]
+    found = [f"ledger entry {entry} has no balance-changed in Kafka" for entry in sorted(entries - sent)[:10]]
+    found += [f"balance-changed:{entry} stands in Kafka and not in the ledger" for entry in sorted(sent - entries)[:10]]
     found += [
         f"user {user_id}'s events stand in Kafka out of order: {read}"
         for user_id, read in first_read.items()
@@ -33,7 +33,7 @@ def wrong_in_topics(bootstrap_servers: str, *, prefix: str) -> list[str]:
     return found
 
 
-def told_twice(bootstrap_servers: str, *, prefix: str) -> list[str]:
+def sent_twice(bootstrap_servers: str, *, prefix: str) -> list[str]:
     """Every event that stands in Kafka more than once. Allowed where something died or was away, and only there."""
     times = Counter(
         json.loads(record.value)["data"]["transactionId"]

@@ -47,10 +47,10 @@ def java() -> str:
 
 
 def _require_java() -> None:
-    told = subprocess.run([java(), "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - a fixed command
-    version = re.search(r'version "(?:1\.)?(\d+)', told.stderr)
+    printed = subprocess.run([java(), "-version"], capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - a fixed command
+    version = re.search(r'version "(?:1\.)?(\d+)', printed.stderr)
     if version is None or int(version[1]) < OLDEST_JAVA:
-        found = (told.stderr.splitlines() or ["nothing"])[0]
+        found = (printed.stderr.splitlines() or ["nothing"])[0]
         raise KafkaUnavailable(f"Java {OLDEST_JAVA} or newer is needed for the Kafka broker; `java` is: {found}")
 
 

@@ -64,14 +64,14 @@ class Shop:
     def __init__(self, users: list[User], products: list[Product]) -> None:
         self._users = users
         self._products = products
-        self.told = 0
+        self.sent = 0
 
     def sell(self, orders: int) -> None:
-        self.told += sell(orders, users=self._users, products=self._products)
+        self.sent += sell(orders, users=self._users, products=self._products)
         assert Dispatcher(KAFKA).drain().failed == 0
 
     def all_counted(self) -> bool:
-        return ProcessedEvent.objects.count() == self.told
+        return ProcessedEvent.objects.count() == self.sent
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_control_offsets_committed_before_the_statistics_lose_what_was_in_hand(s
     with consumer() as next_one:
         wait_until(group.is_through, "the rest to be read")
         assert next_one.stop() == 0
-    assert ProcessedEvent.objects.count() == shop.told - lost
+    assert ProcessedEvent.objects.count() == shop.sent - lost
 
 
 def test_topics_that_are_made_later_are_found(shop: Shop, settings: Settings, cluster: str) -> None:
@@ -250,7 +250,7 @@ def test_poison_does_not_stop_the_rest(shop: Shop, group: Group, cluster: str) -
         wait_until(shop.all_counted, "the orders around the poison")
         wait_until(group.is_through, "the poison to be left behind")
         assert process.stop() == 0
-    assert sum(group.ends().values()) == shop.told + 2 * 3 * len(poison)
+    assert sum(group.ends().values()) == shop.sent + 2 * 3 * len(poison)
     assert_exact()
 
 

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 SHOPPERS = 6
 ROUNDS = 5
 ENVELOPE = {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}
-Told = dict[str, list[tuple[Record, dict[str, Any]]]]
+Sent = dict[str, list[tuple[Record, dict[str, Any]]]]
 
 
 def shop_a_while(shopper: Shopper, coupon_id: int, products: Sequence[int]) -> None:
@@ -48,7 +48,7 @@ def shop_a_while(shopper: Shopper, coupon_id: int, products: Sequence[int]) -> N
 
 
 @pytest.fixture
-def told(cluster: str, settings: Settings) -> Told:
+def sent(cluster: str, settings: Settings) -> Sent:
     """What stands in each topic after several customers have shopped at once while a relay delivered."""
     users = [UserFactory() for _ in range(SHOPPERS)]
     coupon = CouponFactory(total_quantity=SHOPPERS, discount_value=500)
@@ -70,14 +70,14 @@ def told(cluster: str, settings: Settings) -> Told:
     }
 
 
-def test_every_event_has_the_documented_envelope_key_and_header(told: Told) -> None:
+def test_every_event_has_the_documented_envelope_key_and_header(sent: Sent) -> None:
     subjects = {
         "balance-changed": ("ledger-entry", "transactionId"),
         "coupon-issued": ("user-coupon", "userCouponId"),
         "order-completed": ("order", "id"),
         "order-cancelled": ("order", "id"),
     }
-    for event_type, events in told.items():
+    for event_type, events in sent.items():
         aggregate, identifier = subjects[event_type]
         for record, event in events:
             data = event["data"]
@@ -93,7 +93,7 @@ def test_every_event_has_the_documented_envelope_key_and_header(told: Told) -> N
             assert record.headers == [("content-type", b"application/cloudevents+json")]
 
 
-def test_every_ledger_entry_is_told_once_and_in_its_users_order(told: Told) -> None:
+def test_every_ledger_entry_is_told_once_and_in_its_users_order(sent: Sent) -> None:
     ledger = {
         entry.pk: {
             "userId": entry.user_id,
@@ -105,11 +105,11 @@ def test_every_ledger_entry_is_told_once_and_in_its_users_order(told: Told) -> N
         }
         for entry in LedgerEntry.objects.all()
     }
-    events = [event["data"] for _, event in told["balance-changed"]]
+    events = [event["data"] for _, event in sent["balance-changed"]]
     # Five charges, five payments and two refunds each.
     assert len(events) == SHOPPERS * (2 * ROUNDS + ROUNDS // 2) == len(ledger)
     assert {data["transactionId"]: data for data in events} == ledger
-    assert_in_order(told["balance-changed"], "transactionId")
+    assert_in_order(sent["balance-changed"], "transactionId")
     # In order means that each balance follows from the one before.
     for user in User.objects.all():
         balance = 0
@@ -119,10 +119,10 @@ def test_every_ledger_entry_is_told_once_and_in_its_users_order(told: Told) -> N
         assert balance == user.balance
 
 
-def test_every_order_and_cancellation_is_told_once(told: Told) -> None:
+def test_every_order_and_cancellation_is_told_once(sent: Sent) -> None:
     orders = {order.pk: order for order in Order.objects.prefetch_related("items")}
-    completed = [event["data"] for _, event in told["order-completed"]]
-    cancelled = [event["data"] for _, event in told["order-cancelled"]]
+    completed = [event["data"] for _, event in sent["order-completed"]]
+    cancelled = [event["data"] for _, event in sent["order-cancelled"]]
     assert len(completed) == SHOPPERS * ROUNDS == len(orders)
     assert len(cancelled) == SHOPPERS * (ROUNDS // 2)
     for data in (*completed, *cancelled):
@@ -131,12 +131,12 @@ def test_every_order_and_cancellation_is_told_once(told: Told) -> None:
     assert {data["status"] for data in completed} == {"COMPLETED"}
     assert {data["id"] for data in cancelled} == {order.pk for order in orders.values() if order.status == "CANCELLED"}
     assert {data["status"] for data in cancelled} == {"CANCELLED"}
-    assert_in_order(told["order-completed"], "id")
-    assert_in_order(told["order-cancelled"], "id")
+    assert_in_order(sent["order-completed"], "id")
+    assert_in_order(sent["order-cancelled"], "id")
 
 
-def test_every_issued_coupon_is_told_once(told: Told) -> None:
-    issued = [event["data"] for _, event in told["coupon-issued"]]
+def test_every_issued_coupon_is_told_once(sent: Sent) -> None:
+    issued = [event["data"] for _, event in sent["coupon-issued"]]
     assert len(issued) == SHOPPERS
     assert sorted(issued, key=lambda data: data["userCouponId"]) == [
         {"userId": unit.user_id, "userCouponId": unit.pk, "couponId": unit.coupon_id}
@@ -167,5 +167,5 @@ def assert_in_order(events: Sequence[tuple[Record, Mapping[str, Any]]], identifi
         partitions[record.key].add(record.partition)
         numbers[record.key].append(event["data"][identifier])
     assert {len(places) for places in partitions.values()} == {1}
-    for told in numbers.values():
-        assert told == sorted(told)
+    for sent in numbers.values():
+        assert sent == sorted(sent)

@@ -19,7 +19,7 @@ EVENT = "order-completed"
 pytestmark = pytest.mark.usefixtures("topics")
 
 
-def tell(cluster: str, *payloads: bytes) -> None:
+def send(cluster: str, *payloads: bytes) -> None:
     producer = Producer({"bootstrap.servers": cluster})
     for payload in payloads:
         producer.produce(topic_of(EVENT), key=payload, value=payload)
@@ -48,7 +48,7 @@ def test_a_client_that_has_lost_its_group_is_replaced(
 ) -> None:
     with closing(KafkaSource(group="silence", event_types=[EVENT])) as source:
         reader = Reader(source)
-        tell(cluster, b"before")
+        send(cluster, b"before")
         wait_until(lambda: reader.has(b"before"), "the first message")
         first_client = source._consumer
         monkeypatch.setattr(kafka_source, "MEMBERSHIP_SECONDS", 0.5)
@@ -65,7 +65,7 @@ def test_a_client_that_has_just_lost_its_group_has_time_to_come_back(
     """However long nobody has looked: the process was stopped itself, or its database was away."""
     with closing(KafkaSource(group="stopped", event_types=[EVENT])) as source:
         reader = Reader(source)
-        tell(cluster, b"before")
+        send(cluster, b"before")
         wait_until(lambda: reader.has(b"before"), "the first message")
         client = source._consumer
         client.unsubscribe()
@@ -93,7 +93,7 @@ def test_a_member_without_partitions_keeps_its_client(cluster: str, monkeypatch:
         wait_until(everybody_reads, "everybody to be a member")
         clients = [source._consumer for source in sources]
         monkeypatch.setattr(kafka_source, "MEMBERSHIP_SECONDS", 0.0)
-        tell(cluster, *(str(number).encode() for number in range(30)))
+        send(cluster, *(str(number).encode() for number in range(30)))
         wait_until(lambda: everybody_reads() and sum(len(reader.seen) for reader in readers) >= 30, "all messages")
         assert [source._consumer for source in sources] == clients
     finally:

@@ -285,7 +285,7 @@ DAMAGES = (
         "order {with_coupon}: user {mina} with a coupon of user {joon}",
     ),
     Damage(
-        "events_tell_facts",
+        "events_have_facts",
         """
         INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at)
         VALUES ('order-cancelled:{last}', 'order-cancelled', 'order', '{mina}', 'kafka', '', now())
@@ -293,28 +293,28 @@ DAMAGES = (
         "outbox message {new_message}: order-cancelled:{last} never happened",
     ),
     Damage(
-        "events_tell_facts",
+        "events_have_facts",
         """
         INSERT INTO processed_event (event_id) VALUES ('order-completed:999999')
         """,
         "processed event: order-completed:999999 never happened",
     ),
     Damage(
-        "facts_are_told",
+        "facts_have_messages",
         """
         DELETE FROM outbox_message WHERE event_id LIKE 'order-cancelled:{cancelled}:%%' AND destination = 'kafka'
         """,
         "event order-cancelled:{cancelled}:",
     ),
     Damage(
-        "facts_are_told",
+        "facts_have_messages",
         """
         DELETE FROM outbox_message WHERE event_id LIKE 'balance-changed:{last_payment}:%%'
         """,
         "event balance-changed:{last_payment}:",
     ),
     Damage(
-        "facts_are_told",
+        "facts_have_messages",
         """
         DELETE FROM outbox_message WHERE event_id LIKE 'coupon-issued:{other_held}:%%'
         """,

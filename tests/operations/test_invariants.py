@@ -65,9 +65,9 @@ def test_facts_under_way_are_no_violation_of_a_live_shop(shop: BusyShop) -> None
 
 
 def test_facts_older_than_the_oldest_kept_delivery_may_have_been_purged(shop: BusyShop) -> None:
-    told = order_completed(shop.last).id
-    sql.execute("DELETE FROM outbox_message WHERE event_id = %s AND destination = 'kafka'", [told])
-    assert list(broken()) == ["facts_are_told"]
+    event_id = order_completed(shop.last).id
+    sql.execute("DELETE FROM outbox_message WHERE event_id = %s AND destination = 'kafka'", [event_id])
+    assert list(broken()) == ["facts_have_messages"]
     sql.execute("UPDATE outbox_message SET sent_at = now() + interval '1 hour'")
     assert broken() == {}
 

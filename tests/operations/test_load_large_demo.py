@@ -126,9 +126,9 @@ def test_the_last_week_has_been_delivered_not_always_at_once(settings: Settings)
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:9/events"
     load(10_000)
     recent = timezone.localdate() - timedelta(days=6)
-    told = Counter(OutboxMessage.objects.values_list("type", "destination"))
+    messages = Counter(OutboxMessage.objects.values_list("type", "destination"))
     orders = Order.objects.filter(ordered_date__gte=recent).count()
-    assert told["order-completed", "kafka"] == told["order-completed", "data-platform"] == orders == 255
+    assert messages["order-completed", "kafka"] == messages["order-completed", "data-platform"] == orders == 255
     assert OutboxMessage.objects.filter(sent_at=None).count() == 0
     assert Counter(DeliveryAttempt.objects.values_list("outcome", flat=True)) == {
         "acknowledged": 272,

@@ -27,7 +27,8 @@ _TABLES = (
 @pytest.fixture
 def restore() -> Iterator[Callable[[], None]]:
     """Puts tables and sequences back to where they were at the first call of the fixture's `backup`."""
-    numbers = dict(sql.fetch_all("SELECT sequencename, coalesce(last_value, 1) FROM pg_sequences", []))
+    used = "SELECT sequencename, coalesce(last_value, 1), last_value IS NOT NULL FROM pg_sequences"
+    numbers = sql.fetch_all(used, [])
     for table in _TABLES:
         sql.execute(f'CREATE TEMPORARY TABLE "backup_{table}" AS TABLE "{table}"')  # our own names
 
@@ -38,8 +39,8 @@ def restore() -> Iterator[Callable[[], None]]:
                 sql.execute(f'DELETE FROM "{table}"')  # noqa: S608  # our own names
             for table in _TABLES:
                 sql.execute(f'INSERT INTO "{table}" SELECT * FROM "backup_{table}"')  # noqa: S608  # the same
-            for sequence, number in numbers.items():
-                sql.fetch_one("SELECT setval(%s::regclass, %s)", [f'"{sequence}"', number])
+            for sequence, number, is_used in numbers:
+                sql.fetch_one("SELECT setval(%s::regclass, %s, %s)", [f'"{sequence}"', number, is_used])
         finally:
             sql.execute("SET session_replication_role = DEFAULT")
 
@@ -59,16 +60,16 @@ def pen() -> Product:
     return ProductFactory(price=1_000, stock=100)
 
 
-def told() -> dict[str, bytes]:
+def payloads_sent() -> dict[str, bytes]:
     """What has gone to Kafka so far, by the id of the event."""
     return {each.event_id: each.payload.encode() for each in OutboxMessage.objects.filter(destination=KAFKA)}
 
 
 def lose_an_order(user: User, pen: Product, restore: Callable[[], None]) -> tuple[Order, dict[str, bytes]]:
     """An order that the backup does not have, and what was told of it."""
-    before = told()
+    before = payloads_sent()
     lost = order_of(user, {pen: 5})
-    events = {each: payload for each, payload in told().items() if each not in before}
+    events = {each: payload for each, payload in payloads_sent().items() if each not in before}
     restore()
     return lost, events
 
@@ -78,7 +79,7 @@ def test_no_event_id_names_two_facts(user: User, pen: Product, restore: Callable
     placed = order_of(User.objects.get(pk=user.pk), {pen: 1})
     assert placed.pk == lost.pk, "the restore gave the number again"
     issued(user, CouponFactory())
-    assert not events.keys() & told().keys()
+    assert not events.keys() & payloads_sent().keys()
 
 
 def test_what_kafka_still_has_of_lost_orders_is_not_counted(
@@ -86,7 +87,7 @@ def test_what_kafka_still_has_of_lost_orders_is_not_counted(
 ) -> None:
     _, events = lose_an_order(user, pen, restore)
     order_of(User.objects.get(pk=user.pk), {pen: 1})
-    payloads = {**events, **told()}
+    payloads = {**events, **payloads_sent()}
     counted = count_messages(payloads={each: body for each, body in payloads.items() if each.startswith("order-")})
     [(lost, reason)] = counted.left_out.items()
     assert (counted.events, reason) == (1, f"This database has no such fact: {lost}")

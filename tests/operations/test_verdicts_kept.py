@@ -92,13 +92,13 @@ class TestKept:
         shop = busy_shop()
         sql.execute('UPDATE "user" SET balance = balance + 1 WHERE id = %s', [shop.mina.pk])
         sql.execute("SET default_transaction_read_only = on")
-        told = StringIO()
+        output = StringIO()
         try:
             with pytest.raises(CommandError, match="2 of 26 invariants do not hold"):
-                call_command("check_invariants", stdout=StringIO(), stderr=told)
+                call_command("check_invariants", stdout=StringIO(), stderr=output)
         finally:
             sql.execute("SET default_transaction_read_only = off")
-        assert "The verdict was not kept: cannot execute INSERT in a read-only transaction" in told.getvalue()
+        assert "The verdict was not kept: cannot execute INSERT in a read-only transaction" in output.getvalue()
         assert not InvariantCheck.objects.exists()
 
     def test_the_oldest_are_forgotten(self) -> None:
@@ -197,9 +197,9 @@ class TestPages:
 
     def test_every_rule_that_can_be_broken_has_a_meaning_to_show(self) -> None:
         busy_shop()
-        told = StringIO()
-        call_command("check_invariants", "--deep", "--quiet-system", stdout=told, no_color=True)
-        assert {line.split()[0] for line in told.getvalue().splitlines()} == set(meanings())
+        output = StringIO()
+        call_command("check_invariants", "--deep", "--quiet-system", stdout=output, no_color=True)
+        assert {line.split()[0] for line in output.getvalue().splitlines()} == set(meanings())
 
     def test_checks_are_only_read_and_only_by_whom_it_concerns(self) -> None:
         check()

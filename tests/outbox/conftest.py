@@ -79,15 +79,15 @@ class Record:
     partition: int
 
 
-def tell(*, user_id: int = 1, event_type: str = "coupon-issued", times: int = 1, text: str = "") -> list[str]:
+def publish_events(*, user_id: int = 1, event_type: str = "coupon-issued", times: int = 1, text: str = "") -> list[str]:
     """Commit events of one user, each in a transaction of its own, and return their ids."""
-    told = []
+    event_ids = []
     for _ in range(times):
         event = Event(event_type, next(_numbers), "thing", user_id, timezone.now(), {"text": text})
         with locked_transaction() as unit:
             publish(unit, event)
-        told.append(event.id)
-    return told
+        event_ids.append(event.id)
+    return event_ids
 
 
 def waiting(destination: str) -> list[OutboxMessage]:

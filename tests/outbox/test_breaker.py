@@ -22,7 +22,7 @@ from commerce.outbox.dispatcher import Dispatcher, Drained
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import tell, waiting
+from tests.outbox.conftest import publish_events, waiting
 from tests.outbox.manage import _environment, call, managed
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
@@ -169,7 +169,7 @@ class TestGauge:
     @pytest.mark.django_db(transaction=True)
     def test_the_relay_serves_it_to_prometheus(self, partner: Partner) -> None:
         partner.status = 500
-        tell(event_type="order-completed", times=5)
+        publish_events(event_type="order-completed", times=5)
         environment = {"DATA_PLATFORM_SECRET": "the partner's and our secret, 40 letters"}
         with managed("relay_outbox", "--metrics-port", "0", environment=environment) as relay:
             wait_until(lambda: relay.said("Relaying"), "the relay")
@@ -238,10 +238,10 @@ class TestDispatcher:
     def failed_three_times(self, partner: Partner, *, status: int = 500) -> Dispatcher:
         """Three messages failed, two others were told afterwards, everything is due."""
         partner.status = status
-        tell(event_type="order-completed", times=3)
+        publish_events(event_type="order-completed", times=3)
         dispatcher = Dispatcher(DATA_PLATFORM)
         assert dispatcher.drain() == Drained(failed=3)
-        tell(event_type="order-completed", times=2)
+        publish_events(event_type="order-completed", times=2)
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
         return dispatcher
 
@@ -282,10 +282,10 @@ class TestDispatcher:
     def test_the_platforms_own_wait_holds_for_every_message(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
         partner.status, partner.headers = 429, {"Retry-After": "40"}
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(failed=1)
         partner.status, partner.headers = 200, {}
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
         dispatcher = Dispatcher(DATA_PLATFORM)
         assert dispatcher.pause_seconds() == 40.0
         assert dispatcher.drain() == Drained()
@@ -299,10 +299,10 @@ class TestDispatcher:
         settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
         settings.OUTBOX_MAX_ATTEMPTS = 1
         partner.status = 500
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
         parked = OutboxMessage.objects.filter(parked_at__isnull=False)
         wait_until(lambda: parked.count() == 1, "the only message in trouble to be parked")
-        tell(event_type="order-completed", times=2)
+        publish_events(event_type="order-completed", times=2)
         partner.status = 200
         wait_until(lambda: not waiting(DATA_PLATFORM), "the others to leave")
         assert len(partner.calls) == 3

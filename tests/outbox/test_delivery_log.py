@@ -13,15 +13,15 @@ from commerce.outbox.dispatcher import Dispatcher, Drained
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
 from commerce.outbox.resend import send_again
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
-from tests.outbox.conftest import tell, waiting
+from tests.outbox.conftest import publish_events, waiting
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def told() -> OutboxMessage:
-    [event_id] = tell(event_type="order-completed")
+def message_of() -> OutboxMessage:
+    [event_id] = publish_events(event_type="order-completed")
     return OutboxMessage.objects.get(event_id=event_id, destination=DATA_PLATFORM)
 
 
@@ -30,7 +30,7 @@ def the_attempt() -> DeliveryAttempt:
 
 
 def test_a_call_that_went_well(partner: Partner) -> None:
-    message = told()
+    message = message_of()
     before = timezone.now()
     assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=1)
     attempt = the_attempt()
@@ -42,7 +42,7 @@ def test_a_call_that_went_well(partner: Partner) -> None:
 
 def test_a_call_that_was_answered_with_something_else(partner: Partner) -> None:
     partner.status, partner.body = 503, b"closed for \0 stocktaking"
-    told()
+    message_of()
     Dispatcher(DATA_PLATFORM).drain()
     attempt = the_attempt()
     assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.REFUSED, 503)
@@ -51,7 +51,7 @@ def test_a_call_that_was_answered_with_something_else(partner: Partner) -> None:
 
 def test_a_call_that_nobody_took(settings: Settings, closed_port: int) -> None:
     settings.DATA_PLATFORM_URL = f"http://127.0.0.1:{closed_port}/orders"
-    told()
+    message_of()
     Dispatcher(DATA_PLATFORM).drain()
     attempt = the_attempt()
     assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.NO_ANSWER, None)
@@ -61,7 +61,7 @@ def test_a_call_that_nobody_took(settings: Settings, closed_port: int) -> None:
 def test_a_call_that_hung(partner: Partner, settings: Settings) -> None:
     settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.4
     partner.hold = Event()
-    told()
+    message_of()
     Dispatcher(DATA_PLATFORM).drain()
     attempt = the_attempt()
     assert (attempt.outcome, attempt.http_status) == (DeliveryOutcome.NO_ANSWER, None)
@@ -69,13 +69,13 @@ def test_a_call_that_hung(partner: Partner, settings: Settings) -> None:
 
 
 def test_a_call_in_sync_mode(partner: Partner) -> None:
-    message = told()
+    message = message_of()
     assert Dispatcher(DATA_PLATFORM).deliver_now(message.event_id)
     assert the_attempt().message_id == message.pk
 
 
 def test_each_try_has_its_line(partner: Partner) -> None:
-    message = told()
+    message = message_of()
     for status in (500, 429, 200):
         partner.status = status
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
@@ -84,7 +84,7 @@ def test_each_try_has_its_line(partner: Partner) -> None:
 
 
 def test_a_sent_message_that_goes_again_carries_the_same_key(partner: Partner) -> None:
-    message = told()
+    message = message_of()
     Dispatcher(DATA_PLATFORM).drain()
     assert Dispatcher(DATA_PLATFORM).drain() == Drained()
     assert send_again([message.pk], by=None) == [DATA_PLATFORM]
@@ -96,7 +96,7 @@ def test_a_sent_message_that_goes_again_carries_the_same_key(partner: Partner) -
 
 
 def test_the_log_costs_no_round_trip(partner: Partner) -> None:
-    tell(event_type="order-completed", times=10)
+    publish_events(event_type="order-completed", times=10)
     with statements() as ran:
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=10)
     assert [statement.split()[0] for statement in ran] == ["SELECT", "WITH", "SELECT"]
@@ -106,7 +106,7 @@ def test_the_log_costs_no_round_trip(partner: Partner) -> None:
 def test_a_batch_with_every_kind_of_outcome_is_one_statement(partner: Partner, settings: Settings) -> None:
     settings.OUTBOX_MAX_ATTEMPTS = 2
     partner.status = 500
-    tried, other = told(), told()
+    tried, other = message_of(), message_of()
     OutboxMessage.objects.filter(pk=tried.pk).update(attempts=1)
     Dispatcher(DATA_PLATFORM).drain()
     tried.refresh_from_db()
@@ -119,7 +119,7 @@ def test_a_batch_with_every_kind_of_outcome_is_one_statement(partner: Partner, s
 
 def test_what_is_not_logged_did_not_happen_to_the_message_either(partner: Partner) -> None:
     """Marks and log are one transaction: without the one there is not the other, and the message goes again."""
-    told()
+    message_of()
     sql.execute("ALTER TABLE delivery_attempt ADD CONSTRAINT full_disk CHECK (duration_ms < 0)")
     try:
         with pytest.raises(IntegrityError):
@@ -133,6 +133,6 @@ def test_what_is_not_logged_did_not_happen_to_the_message_either(partner: Partne
 
 
 def test_kafka_has_no_log() -> None:
-    tell()
+    publish_events()
     assert Dispatcher(KAFKA).drain() == Drained(sent=1)
     assert not DeliveryAttempt.objects.exists()

@@ -25,7 +25,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Message, Outcomes, sink_of
 from commerce.outbox.sinks.kafka import KafkaSink
-from tests.outbox.conftest import kafka_away, read_topic, tell, waiting
+from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
@@ -51,8 +51,8 @@ def ids_of(records: Sequence[Any]) -> list[str]:
     return [json.loads(record.value)["id"] for record in records]
 
 
-def tell_data_platform(times: int = 1) -> list[str]:
-    return tell(event_type="order-completed", times=times)
+def publish_to_data_platform(times: int = 1) -> list[str]:
+    return publish_events(event_type="order-completed", times=times)
 
 
 class TestOrder:
@@ -60,19 +60,19 @@ class TestOrder:
 
     def test_messages_of_one_user_arrive_in_the_order_they_were_told(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 7
-        told: dict[int, list[str]] = {1: [], 2: [], 3: []}
+        event_ids: dict[int, list[str]] = {1: [], 2: [], 3: []}
         for number in range(60):
-            told[number % 3 + 1] += tell(user_id=number % 3 + 1)
+            event_ids[number % 3 + 1] += publish_events(user_id=number % 3 + 1)
         assert Dispatcher(KAFKA).drain() == Drained(sent=60)
         records = read_topic("coupon-issued", at_least=60)
         assert len(records) == 60
-        for user_id, ids in told.items():
+        for user_id, ids in event_ids.items():
             assert ids_of([record for record in records if record.key == str(user_id)]) == ids
         assert waiting(KAFKA) == []
 
     def test_a_late_commit_of_an_earlier_id_is_sent_all_the_same(self) -> None:
         """Ids are given before COMMIT, so a lower one may appear after a higher one has gone."""
-        [first], [second] = tell(), tell()
+        [first], [second] = publish_events(), publish_events()
         OutboxMessage.objects.filter(event_id=first).update(sent_at=timezone.now())
         assert Dispatcher(KAFKA).drain().sent == 1
         OutboxMessage.objects.filter(event_id=first).update(sent_at=None)
@@ -81,7 +81,7 @@ class TestOrder:
 
     def in_trouble(self) -> tuple[str, str]:
         """The first of two messages of user 1 waits for its next attempt; user 2 has one message too."""
-        [failed], [later], [other] = tell(user_id=1), tell(user_id=1), tell(user_id=2)
+        [failed], [later], [other] = publish_events(user_id=1), publish_events(user_id=1), publish_events(user_id=2)
         soon = timezone.now() + timedelta(seconds=30)
         OutboxMessage.objects.filter(event_id=failed).update(attempts=1, next_attempt_at=soon)
         Dispatcher(KAFKA).drain()
@@ -119,29 +119,29 @@ class TestOneAtATime:
 
     def test_two_at_once_send_each_message_once(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 5
-        told = [event_id for user_id in range(1, 11) for event_id in tell(user_id=user_id, times=10)]
+        event_ids = [event_id for user_id in range(1, 11) for event_id in publish_events(user_id=user_id, times=10)]
         dispatchers = [Dispatcher(KAFKA) for _ in range(4)]
         drained = together([one.drain for one in dispatchers])
         assert sum(one.sent for one in drained) + sum(Dispatcher(KAFKA).drain().sent for _ in range(2)) == 100
         records = read_topic("coupon-issued", at_least=100)
-        assert sorted(ids_of(records)) == sorted(told)
+        assert sorted(ids_of(records)) == sorted(event_ids)
         for user_id in range(1, 11):
             sent = ids_of([record for record in records if record.key == str(user_id)])
-            assert sent == [event_id for event_id in told if event_id in sent]
+            assert sent == [event_id for event_id in event_ids if event_id in sent]
 
     def test_without_the_lock_both_send_the_same(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sole, "TRY_LOCK", "SELECT %s <> ''")
         settings.EVENT_SINKS = f"{__name__}.MEETING"
         sink_of.cache_clear()
         try:
-            told = tell(times=3)
+            event_ids = publish_events(times=3)
             assert [one.sent for one in together([Dispatcher(KAFKA).drain, Dispatcher(KAFKA).drain])] == [3, 3]
         finally:
             sink_of.cache_clear()
-        assert sorted(ids_of(read_topic("coupon-issued", at_least=6))) == sorted(told * 2)
+        assert sorted(ids_of(read_topic("coupon-issued", at_least=6))) == sorted(event_ids * 2)
 
     def test_who_comes_second_does_nothing_and_says_so(self, partner: Partner) -> None:
-        tell_data_platform()
+        publish_to_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as first:
             wait_until(lambda: partner.calls, "the first dispatcher's call")
@@ -151,7 +151,7 @@ class TestOneAtATime:
         assert Dispatcher(DATA_PLATFORM).drain() == Drained()
 
     def test_one_destination_does_not_wait_for_another(self, partner: Partner) -> None:
-        tell_data_platform()
+        publish_to_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as slow:
             wait_until(lambda: partner.calls, "the slow call")
@@ -161,7 +161,7 @@ class TestOneAtATime:
 
     def test_no_snapshot_is_kept_while_the_network_is_used(self, partner: Partner) -> None:
         """The transaction that holds the lock has read and written nothing, so it holds back no vacuum."""
-        tell_data_platform()
+        publish_to_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
             wait_until(lambda: partner.calls, "the call")
@@ -178,7 +178,7 @@ class TestOneAtATime:
             Dispatcher(KAFKA).drain()
 
     def test_a_dispatcher_whose_lock_is_gone_begins_no_other_batch(self, settings: Settings, partner: Partner) -> None:
-        tell_data_platform(times=3)
+        publish_to_data_platform(times=3)
         settings.OUTBOX_BATCH_SIZE = 1
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
@@ -196,7 +196,7 @@ class TestOneAtATime:
         monkeypatch.setattr(configured, "DATA_PLATFORM_TIMEOUT_SECONDS", 0.0)
         with sole.sole_dispatcher(KAFKA) as lock:
             assert lock is not None
-            tell()
+            publish_events()
             wait_until(lambda: Dispatcher(KAFKA).drain() == Drained(sent=1), "another dispatcher to have it")
             assert not lock.is_held()
 
@@ -208,7 +208,7 @@ class TestOneAtATime:
                 assert lock
                 raise KeyboardInterrupt
 
-        tell()
+        publish_events()
         with pytest.raises(KeyboardInterrupt):
             die()
         # The server ends a session a moment after its connection is closed.
@@ -219,18 +219,18 @@ class TestFailures:
     """What is tried again, and when."""
 
     def test_without_a_broker_the_rows_stay_and_drain_when_it_is_back(self) -> None:
-        told = tell(times=3)
+        event_ids = publish_events(times=3)
         away = Dispatcher(KAFKA)
         with kafka_away():
             assert away.drain() == Drained(failed=3)
         rows = waiting(KAFKA)
-        assert [row.event_id for row in rows] == told
+        assert [row.event_id for row in rows] == event_ids
         assert {row.attempts for row in rows} == {1}
         assert all("transport" in row.last_error for row in rows)
         assert away.pause_seconds() > 0
         due_now(KAFKA)
         assert Dispatcher(KAFKA).drain() == Drained(sent=3)
-        assert ids_of(read_topic("coupon-issued", at_least=3)) == told
+        assert ids_of(read_topic("coupon-issued", at_least=3)) == event_ids
 
     def test_a_broker_that_pauses_gets_everything_in_order_when_it_goes_on(
         self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -240,24 +240,24 @@ class TestFailures:
         broker.start()
         try:
             settings.KAFKA_BOOTSTRAP_SERVERS = broker.bootstrap_servers
-            told = tell(times=2)
+            event_ids = publish_events(times=2)
             assert Dispatcher(KAFKA).drain() == Drained(sent=2)
             broker_id = broker.child.pid
             assert broker_id is not None
             os.kill(broker_id, signal.SIGSTOP)
-            told += tell(times=3)
+            event_ids += publish_events(times=3)
             assert Dispatcher(KAFKA).drain() == Drained(failed=3)
-            told += tell(times=2)
+            event_ids += publish_events(times=2)
             os.kill(broker_id, signal.SIGCONT)
             due_now(KAFKA)
             wait_until(lambda: Dispatcher(KAFKA).drain().failed == 0 and not waiting(KAFKA), "the rest to leave")
             arrived = ids_of(read_topic("coupon-issued", at_least=7))
         finally:
             broker.child.kill()
-        assert list(dict.fromkeys(arrived)) == told
+        assert list(dict.fromkeys(arrived)) == event_ids
 
     def test_kafka_being_away_never_parks(self) -> None:
-        tell()
+        publish_events()
         OutboxMessage.objects.update(attempts=1_000)
         with kafka_away():
             Dispatcher(KAFKA).drain()
@@ -266,11 +266,11 @@ class TestFailures:
         assert timedelta(0) < row.next_attempt_at - timezone.now() < timedelta(seconds=5)
 
     def test_a_dispatcher_that_found_the_broker_away_leaves_it_alone_for_a_while(self) -> None:
-        tell(user_id=1)
+        publish_events(user_id=1)
         away = Dispatcher(KAFKA)
         with kafka_away():
             away.drain()
-        tell(user_id=2)
+        publish_events(user_id=2)
         with statements() as ran:
             assert away.drain() == Drained()
         assert ran == []
@@ -278,13 +278,13 @@ class TestFailures:
     def test_a_destination_that_is_away_costs_one_batch_not_the_whole_backlog(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 2
         for user_id in range(6):
-            tell(user_id=user_id)
+            publish_events(user_id=user_id)
         with kafka_away():
             assert Dispatcher(KAFKA).drain() == Drained(failed=2)
         assert [row.attempts for row in waiting(KAFKA)] == [1, 1, 0, 0, 0, 0]
 
     def test_what_the_broker_refuses_is_parked_at_once_and_the_rest_goes(self) -> None:
-        [before], [huge], [after] = tell(), tell(text="x" * 2_000_000), tell()
+        [before], [huge], [after] = publish_events(), publish_events(text="x" * 2_000_000), publish_events()
         assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
         parked = OutboxMessage.objects.get(event_id=huge)
         assert parked.parked_at is not None
@@ -292,7 +292,7 @@ class TestFailures:
         assert ids_of(read_topic("coupon-issued", at_least=2)) == [before, after]
 
     def test_a_server_error_is_tried_again_later(self, partner: Partner) -> None:
-        [event_id] = tell_data_platform()
+        [event_id] = publish_to_data_platform()
         partner.status = 500
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(failed=1)
         [row] = waiting(DATA_PLATFORM)
@@ -305,14 +305,14 @@ class TestFailures:
         assert waiting(DATA_PLATFORM) == []
 
     def test_a_message_that_is_not_due_is_left_alone(self, partner: Partner) -> None:
-        tell_data_platform()
+        publish_to_data_platform()
         OutboxMessage.objects.update(next_attempt_at=timezone.now() + timedelta(seconds=30))
         assert Dispatcher(DATA_PLATFORM).drain() == Drained()
         assert partner.calls == []
 
     def test_a_message_is_parked_after_its_last_attempt(self, partner: Partner, settings: Settings) -> None:
         settings.OUTBOX_MAX_ATTEMPTS = 3
-        [event_id] = tell_data_platform()
+        [event_id] = publish_to_data_platform()
         partner.status = 500
         for attempts in (1, 2, 3):
             due_now(DATA_PLATFORM)
@@ -324,20 +324,20 @@ class TestFailures:
         assert len(partner.calls) == 3
 
     def test_the_partners_own_wait_is_respected(self, partner: Partner) -> None:
-        tell_data_platform()
+        publish_to_data_platform()
         partner.status, partner.headers = 429, {"Retry-After": "40"}
         Dispatcher(DATA_PLATFORM).drain()
         [row] = waiting(DATA_PLATFORM)
         assert timedelta(seconds=38) < row.next_attempt_at - timezone.now() <= timedelta(seconds=40)
 
     def test_one_failed_message_does_not_stop_the_others(self, partner: Partner) -> None:
-        told = tell_data_platform(times=40)
-        OutboxMessage.objects.filter(event_id=told[0]).update(attempts=F("attempts") + 1)
+        event_ids = publish_to_data_platform(times=40)
+        OutboxMessage.objects.filter(event_id=event_ids[0]).update(attempts=F("attempts") + 1)
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=40)
-        assert sorted(partner.keys) == sorted(told)
+        assert sorted(partner.keys) == sorted(event_ids)
 
     def test_an_answer_that_no_text_can_hold_is_still_recorded(self, partner: Partner) -> None:
-        tell_data_platform()
+        publish_to_data_platform()
         partner.status, partner.body = 500, b"\0\xff" * 5_000
         Dispatcher(DATA_PLATFORM).drain()
         [row] = waiting(DATA_PLATFORM)
@@ -360,7 +360,7 @@ class TestFailures:
         assert any("outbox_message_pkey" in line for [line] in plan), "the control no longer shows anything"
 
     def test_a_batch_is_marked_by_one_statement(self) -> None:
-        tell(times=30)
+        publish_events(times=30)
         with statements() as ran:
             assert Dispatcher(KAFKA).drain() == Drained(sent=30)
         assert [statement.split()[0] for statement in ran] == ["WITH", "UPDATE", "WITH"]

@@ -20,7 +20,7 @@ from commerce.outbox.sole import sole_dispatcher
 from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import kafka_away, read_topic, tell, waiting
+from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -39,7 +39,7 @@ class TestOwnDispatcher:
     """`OUTBOX_DISPATCH_IN_WEB`: who commits, sends."""
 
     def test_a_committed_event_leaves_without_any_poll(self) -> None:
-        tell()
+        publish_events()
         wait_until(lambda: not waiting(KAFKA), "the message to leave")
         assert len(read_topic("coupon-issued", at_least=1)) == 1
 
@@ -53,7 +53,7 @@ class TestOwnDispatcher:
 
     def test_a_partner_that_hangs_does_not_delay_kafka(self, partner: Partner) -> None:
         partner.hold = threading.Event()
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
         wait_until(lambda: not waiting(KAFKA), "the message for Kafka to leave")
         assert len(waiting(DATA_PLATFORM)) == 1
 
@@ -70,14 +70,14 @@ class TestOwnDispatcher:
         assert [row.attempts for row in waiting(DATA_PLATFORM)] == [0] * 6
 
     def test_what_failed_is_tried_again_without_another_event(self, partner: Partner) -> None:
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
         wait_until(lambda: not waiting(DATA_PLATFORM), "a first message, so that nothing waits any more")
         [thread] = threads_of(DATA_PLATFORM)
         assert isinstance(thread, DispatcherThread)
         wait_until(lambda: not thread._may_wait, "the thread to see it")
         partner.calls.clear()
         partner.status = 503
-        [event_id] = tell(event_type="order-completed")
+        [event_id] = publish_events(event_type="order-completed")
         wait_until(lambda: [row.attempts for row in waiting(DATA_PLATFORM)] == [1], "the first failure")
         partner.status = 200
         wait_until(lambda: not waiting(DATA_PLATFORM), "the second try")
@@ -86,7 +86,7 @@ class TestOwnDispatcher:
     def test_a_message_committed_while_another_process_drains_does_not_wait_for_a_poll(self) -> None:
         with sole_dispatcher(KAFKA) as lock:
             assert lock
-            tell()
+            publish_events()
             [thread] = threads_of(KAFKA)
             assert isinstance(thread, DispatcherThread)
             wait_until(lambda: thread._turn_seconds > 0.02, "the thread to find the destination taken")
@@ -95,33 +95,33 @@ class TestOwnDispatcher:
         wait_until(lambda: not waiting(KAFKA), "the message to leave")
 
     def test_the_thread_outlives_its_database_connection(self) -> None:
-        tell()
+        publish_events()
         wait_until(lambda: not waiting(KAFKA), "the first message to leave")
         sql.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-        tell()
+        publish_events()
         wait_until(lambda: not waiting(KAFKA), "the second message to leave")
 
     def test_what_an_earlier_process_left_goes_along(self, settings: Settings) -> None:
         settings.OUTBOX_DISPATCH_IN_WEB = False
-        tell(user_id=1)
+        publish_events(user_id=1)
         settings.OUTBOX_DISPATCH_IN_WEB = True
-        tell(user_id=2)
+        publish_events(user_id=2)
         wait_until(lambda: not waiting(KAFKA), "both to leave")
 
     def test_stop_ends_the_threads_and_the_next_event_starts_new_ones(self) -> None:
-        tell()
+        publish_events()
         wait_until(lambda: not waiting(KAFKA), "the first message to leave")
         hand_over.stop()
         assert threads_of(KAFKA) == []
-        tell()
+        publish_events()
         wait_until(lambda: not waiting(KAFKA), "the second message to leave")
 
     @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
     def test_a_forked_worker_has_a_dispatcher_of_its_own(self) -> None:
-        tell(user_id=1)
+        publish_events(user_id=1)
         wait_until(lambda: not waiting(KAFKA), "the parent's message to leave")
         connection.close()
         child = os.fork()
@@ -133,7 +133,7 @@ class TestOwnDispatcher:
 
 
 def test_without_a_dispatcher_in_the_web_process_nothing_leaves() -> None:
-    tell()
+    publish_events()
     assert threads_of(KAFKA) == []
     assert len(waiting(KAFKA)) == 1
 
@@ -208,7 +208,7 @@ class TestSync:
 
 def _tell_and_close() -> None:
     try:
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
     finally:
         connection.close()
 
@@ -217,7 +217,7 @@ def _leave_with_one_message_sent() -> None:
     """In the forked child: never returns into the test, and never runs pytest's own end."""
     code = 1
     try:
-        [event_id] = tell(user_id=2)
+        [event_id] = publish_events(user_id=2)
         wait_until(lambda: not waiting(KAFKA), "the child's message to leave")
         hand_over.stop()
         # At the first try: the parent's client, whose threads are not here, would have failed before.

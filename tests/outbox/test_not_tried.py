@@ -19,7 +19,7 @@ from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Message, sink_of
-from tests.outbox.conftest import read_topic, tell, waiting
+from tests.outbox.conftest import publish_events, read_topic, waiting
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def tell_an_order(times: int = 1) -> list[str]:
-    return tell(event_type="order-completed", times=times)
+    return publish_events(event_type="order-completed", times=times)
 
 
 class TestDataPlatform:
@@ -116,7 +116,7 @@ class TestKafka:
         broker.start()
         try:
             settings.KAFKA_BOOTSTRAP_SERVERS = broker.bootstrap_servers
-            tell()
+            publish_events()
             wait_until(lambda: Dispatcher(KAFKA).drain().sent == 1, "the first message to leave")
             assert broker.child.pid is not None
             os.kill(broker.child.pid, signal.SIGSTOP)
@@ -125,18 +125,18 @@ class TestKafka:
             broker.child.kill()
 
     def test_it_is_not_tried_and_follows_in_order(self, paused: int) -> None:
-        told = tell(times=30)
+        event_ids = publish_events(times=30)
         assert Dispatcher(KAFKA).drain() == Drained(failed=self.ROOM)
         assert [row.attempts for row in waiting(KAFKA)] == [1] * self.ROOM + [0] * 20
         os.kill(paused, signal.SIGCONT)
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
         wait_until(lambda: Dispatcher(KAFKA).drain().failed == 0 and not waiting(KAFKA), "the rest to leave")
         arrived = [json.loads(record.value)["id"] for record in read_topic("coupon-issued", at_least=31)]
-        assert list(dict.fromkeys(arrived))[1:] == told
+        assert list(dict.fromkeys(arrived))[1:] == event_ids
 
     def test_else_it_would_be_charged_an_attempt(self, paused: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             kafka._Client, "enqueue", lambda *given, enqueue=kafka._Client.enqueue: enqueue(*given) or True
         )
-        tell(times=30)
+        publish_events(times=30)
         assert Dispatcher(KAFKA).drain() == Drained(failed=30)

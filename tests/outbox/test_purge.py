@@ -15,7 +15,7 @@ from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.purge import HourlyPurge, Purged, purge_outbox
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from tests.operations.busy_shop import busy_shop
-from tests.outbox.conftest import tell
+from tests.outbox.conftest import publish_events
 from tests.outbox.manage import call, managed, run
 from tests.together import PATIENCE_SECONDS, another_session, meanwhile, together, wait_until, wait_until_blocked
 
@@ -30,8 +30,8 @@ MANY_SENT = """
 
 def sent(count: int, *, hours_ago: float) -> list[str]:
     """Events that went to Kafka and to the data platform, each a second before the one told before it."""
-    told = tell(event_type="order-completed", times=count)
-    for number, event_id in enumerate(told):
+    event_ids = publish_events(event_type="order-completed", times=count)
+    for number, event_id in enumerate(event_ids):
         sent_at = timezone.now() - timedelta(hours=hours_ago, seconds=number)
         OutboxMessage.objects.filter(event_id=event_id).update(sent_at=sent_at)
     DeliveryAttempt.objects.bulk_create(
@@ -43,9 +43,9 @@ def sent(count: int, *, hours_ago: float) -> list[str]:
             http_status=200,
             outcome="acknowledged",
         )
-        for message in OutboxMessage.objects.filter(event_id__in=told, destination=DATA_PLATFORM)
+        for message in OutboxMessage.objects.filter(event_id__in=event_ids, destination=DATA_PLATFORM)
     )
-    return told
+    return event_ids
 
 
 def kept(destination: str = KAFKA) -> list[str]:
@@ -74,7 +74,7 @@ class TestWhat:
         assert purged() == Purged()
 
     def test_what_waits_or_is_parked_stays_however_old_it_is(self) -> None:
-        waiting, parked, again = tell(times=3)
+        waiting, parked, again = publish_events(times=3)
         long_ago = timezone.now() - timedelta(days=400)
         OutboxMessage.objects.update(created_at=long_ago, next_attempt_at=long_ago)
         OutboxMessage.objects.filter(event_id=parked).update(parked_at=long_ago, attempts=12)
@@ -97,11 +97,11 @@ class TestOrder:
 
     def test_what_was_sent_first_goes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purge, "BATCH_SIZE", 4)
-        told = sent(6, hours_ago=200)
+        event_ids = sent(6, hours_ago=200)
         answers = iter([False, True])
         purge_outbox(now=timezone.now(), older_than_hours=168, stopping=lambda: next(answers))
         # The last ones told were sent first, each to two destinations.
-        assert kept() == kept(DATA_PLATFORM) == told[:4]
+        assert kept() == kept(DATA_PLATFORM) == event_ids[:4]
 
     def one_message_purged(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Sequence[str]]:
         """What the books say after the purge of one message of a busy shop."""
@@ -117,7 +117,7 @@ class TestOrder:
     def test_in_another_order_they_could_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         newest_first = purge.PURGE.replace("ORDER BY sent_at", "ORDER BY sent_at DESC, destination DESC")
         monkeypatch.setattr(purge, "PURGE", newest_first)
-        assert list(self.one_message_purged(monkeypatch)) == ["facts_are_told"]
+        assert list(self.one_message_purged(monkeypatch)) == ["facts_have_messages"]
 
     def test_the_oldest_are_found_by_an_index(self) -> None:
         sql.execute(MANY_SENT)

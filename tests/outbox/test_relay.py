@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
-from tests.outbox.conftest import kafka_away, read_topic, tell, waiting
+from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
 from tests.outbox.manage import call, managed, run
 from tests.outbox.partner import Partner
 from tests.together import wait_until
@@ -27,10 +27,10 @@ def environment_of(partner: Partner) -> dict[str, str]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_the_relay_sends_what_comes_until_it_is_told_to_stop(partner: Partner, number: signal.Signals) -> None:
-    before = tell(event_type="order-completed", times=3)
+    before = publish_events(event_type="order-completed", times=3)
     with managed("relay_outbox", environment=environment_of(partner)) as relay:
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "what was there before")
-        meanwhile = tell(event_type="order-completed", times=3)
+        meanwhile = publish_events(event_type="order-completed", times=3)
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "what came meanwhile")
         assert relay.stop(number) == 0
         assert relay.said(RELAYING)
@@ -41,7 +41,7 @@ def test_the_relay_sends_what_comes_until_it_is_told_to_stop(partner: Partner, n
 
 
 def test_the_batch_in_hand_is_finished_on_sigterm(partner: Partner) -> None:
-    told = tell(event_type="order-completed", times=8)
+    event_ids = publish_events(event_type="order-completed", times=8)
     partner.hold = Event()
     environment = environment_of(partner) | {"DATA_PLATFORM_TIMEOUT_SECONDS": "20"}
     with managed("relay_outbox", environment=environment) as relay:
@@ -50,7 +50,7 @@ def test_the_batch_in_hand_is_finished_on_sigterm(partner: Partner) -> None:
         partner.hold.set()
         assert relay.process.wait(timeout=20) == 0
     assert waiting(DATA_PLATFORM) == []
-    assert sorted(partner.keys) == sorted(told)
+    assert sorted(partner.keys) == sorted(event_ids)
 
 
 def test_two_relays_send_each_message_once(partner: Partner) -> None:
@@ -60,18 +60,20 @@ def test_two_relays_send_each_message_once(partner: Partner) -> None:
         managed("relay_outbox", environment=environment) as two,
     ):
         wait_until(lambda: one.said(RELAYING) and two.said(RELAYING), "both relays")
-        told = [
-            event_id for user in range(1, 6) for event_id in tell(user_id=user, event_type="order-completed", times=8)
+        event_ids = [
+            event_id
+            for user in range(1, 6)
+            for event_id in publish_events(user_id=user, event_type="order-completed", times=8)
         ]
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "the messages to leave")
         assert (one.stop(), two.stop()) == (0, 0)
-    assert sorted(partner.keys) == sorted(told)
+    assert sorted(partner.keys) == sorted(event_ids)
     sent = [json.loads(record.value)["id"] for record in read_topic("order-completed", at_least=40)]
-    assert sorted(sent) == sorted(told)
+    assert sorted(sent) == sorted(event_ids)
 
 
 def test_a_killed_relay_leaves_its_work_to_the_next(partner: Partner) -> None:
-    told = tell(event_type="order-completed", times=2)
+    event_ids = publish_events(event_type="order-completed", times=2)
     partner.hold = Event()
     environment = environment_of(partner) | {"DATA_PLATFORM_TIMEOUT_SECONDS": "20"}
     with managed("relay_outbox", environment=environment) as lost:
@@ -82,21 +84,21 @@ def test_a_killed_relay_leaves_its_work_to_the_next(partner: Partner) -> None:
     with managed("relay_outbox", environment=environment) as relay:
         wait_until(lambda: not waiting(DATA_PLATFORM), "the next relay")
         assert relay.stop() == 0
-    assert set(partner.keys) == set(told)
+    assert set(partner.keys) == set(event_ids)
 
 
 class TestOnce:
     """`--once`: a drain with an exit code."""
 
     def test_0_when_nothing_waits_any_more(self, partner: Partner) -> None:
-        tell(event_type="order-completed", times=2)
+        publish_events(event_type="order-completed", times=2)
         done = run("relay_outbox", "--once", environment=environment_of(partner))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.splitlines() == ["kafka: 2 sent, 0 failed", "data-platform: 2 sent, 0 failed"]
 
     def test_1_when_something_waits(self, partner: Partner) -> None:
         partner.status = 500
-        tell(event_type="order-completed")
+        publish_events(event_type="order-completed")
         done = call("relay_outbox", "--once")
         assert done.returncode == 1
         assert done.stdout.splitlines() == ["kafka: 1 sent, 0 failed", "data-platform: 0 sent, 1 failed"]
@@ -104,7 +106,7 @@ class TestOnce:
 
     @pytest.mark.usefixtures("partner")
     def test_1_when_kafka_is_away(self) -> None:
-        tell()
+        publish_events()
         with kafka_away():
             done = call("relay_outbox", "--once")
         assert done.returncode == 1
@@ -135,11 +137,11 @@ class TestStatus:
 
     def test_what_waits_what_is_parked_and_what_has_gone(self, status: Callable[..., str]) -> None:
         now = timezone.now()
-        told = tell(event_type="order-completed", times=6)
+        event_ids = publish_events(event_type="order-completed", times=6)
         kafka = OutboxMessage.objects.filter(destination=KAFKA)
         kafka.update(created_at=now - timedelta(seconds=90))
-        kafka.filter(event_id__in=told[:3]).update(sent_at=now)
-        kafka.filter(event_id=told[3]).update(parked_at=now)
+        kafka.filter(event_id__in=event_ids[:3]).update(sent_at=now)
+        kafka.filter(event_id=event_ids[3]).update(parked_at=now)
         [kafka_row, platform_row, _] = json.loads(status("--json"))["destinations"]
         assert (kafka_row["waiting"], kafka_row["parked"], kafka_row["sent"]) == (2, 1, 3)
         assert 90 <= kafka_row["oldest_waiting_seconds"] < 120

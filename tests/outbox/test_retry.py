@@ -9,7 +9,7 @@ from commerce.outbox import resend
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.resend import retry_parked, send_again
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
-from tests.outbox.conftest import tell
+from tests.outbox.conftest import publish_events
 from tests.outbox.manage import call, run
 from tests.together import together
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def parked(count: int) -> list[str]:
     """Events that both their destinations were told of in vain."""
-    told = tell(event_type="order-completed", times=count)
-    OutboxMessage.objects.filter(event_id__in=told).update(
+    event_ids = publish_events(event_type="order-completed", times=count)
+    OutboxMessage.objects.filter(event_id__in=event_ids).update(
         parked_at=timezone.now(), attempts=12, last_error="HTTP 500: ok"
     )
-    return told
+    return event_ids
 
 
 def still_parked(destination: str) -> list[str]:
@@ -40,7 +40,7 @@ def test_a_message_is_put_back_as_if_it_were_new() -> None:
 
 
 def test_others_stay_as_they_are() -> None:
-    waiting, sent = tell(times=2)
+    waiting, sent = publish_events(times=2)
     OutboxMessage.objects.filter(event_id=sent).update(sent_at=timezone.now(), attempts=1)
     OutboxMessage.objects.filter(event_id=waiting).update(attempts=4)
     before = list(OutboxMessage.objects.order_by("id").values())
@@ -77,7 +77,7 @@ class TestSendAgain:
     """Chosen messages, sent ones included where no order is promised."""
 
     def test_sent_ones_go_again_to_the_data_platform_only(self) -> None:
-        [event_id] = tell(event_type="order-completed")
+        [event_id] = publish_events(event_type="order-completed")
         OutboxMessage.objects.update(sent_at=timezone.now(), attempts=1)
         everything = list(OutboxMessage.objects.values_list("id", flat=True))
         assert send_again(everything, by=None) == [DATA_PLATFORM]
@@ -86,7 +86,7 @@ class TestSendAgain:
         assert send_again(everything, by=None) == []
 
     def test_the_button_is_there_for_exactly_what_would_go(self) -> None:
-        tell(event_type="order-completed", times=3)
+        publish_events(event_type="order-completed", times=3)
         for destination in (KAFKA, DATA_PLATFORM):
             sent, dead, _waiting = OutboxMessage.objects.filter(destination=destination).order_by("id")
             OutboxMessage.objects.filter(pk=sent.pk).update(sent_at=timezone.now())
@@ -107,11 +107,11 @@ class TestCommand:
         assert (again.returncode, again.stdout) == (0, "0 messages are due again\n")
 
     def test_those_of_one_destination(self) -> None:
-        told = parked(2)
+        event_ids = parked(2)
         assert json.loads(call("outbox_retry", "--all-parked", "--destination", "kafka", "--json").stdout) == {
             "put_back": 2
         }
-        assert (still_parked(KAFKA), still_parked(DATA_PLATFORM)) == ([], told)
+        assert (still_parked(KAFKA), still_parked(DATA_PLATFORM)) == ([], event_ids)
 
     def test_those_that_are_named(self) -> None:
         first, second, third = parked(3)
@@ -122,7 +122,7 @@ class TestCommand:
         assert still_parked(KAFKA) == [first, second, third]
 
     def test_1_when_what_was_named_is_not_parked(self) -> None:
-        [event_id] = tell()
+        [event_id] = publish_events()
         done = call("outbox_retry", "--event-id", event_id, "--json")
         assert (done.returncode, json.loads(done.stdout)) == (1, {"put_back": 0})
         assert f"No parked message of {event_id}." in done.stderr
@@ -137,6 +137,6 @@ class TestCommand:
         ],
     )
     def test_2_when_it_is_not_said_what(self, arguments: list[str]) -> None:
-        told = parked(1)
+        event_ids = parked(1)
         assert call("outbox_retry", *arguments).returncode == 2
-        assert still_parked(KAFKA) == told
+        assert still_parked(KAFKA) == event_ids

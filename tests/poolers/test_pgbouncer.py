@@ -13,7 +13,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from orders.models import Order
 from tests.factories import ProductFactory, UserFactory
 from tests.fuzz.web_server import web_server
-from tests.outbox.conftest import own_sinks, own_topics, partner, read_topic, tell, waiting  # noqa: F401  # fixtures
+from tests.outbox.conftest import own_sinks, own_topics, partner, publish_events, read_topic, waiting  # noqa: F401  # fixtures
 from tests.outbox.manage import managed, run
 from tests.outbox.partner import Partner
 from tests.poolers.pgbouncer import PgBouncerUnavailable, pgbouncer, pooled_database
@@ -50,12 +50,16 @@ def test_three_relays_send_each_message_once(database_url: str, partner: Partner
         managed("relay_outbox", environment=environment) as three,
     ):
         wait_until(lambda: all(relay.said("Relaying") for relay in (one, two, three)), "the relays")
-        told = [event for user in range(1, 31) for event in tell(user_id=user, event_type="order-completed", times=10)]
+        event_ids = [
+            event
+            for user in range(1, 31)
+            for event in publish_events(user_id=user, event_type="order-completed", times=10)
+        ]
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "the messages to leave")
         assert [relay.stop() for relay in (one, two, three)] == [0, 0, 0]
-    assert sorted(partner.keys) == sorted(told)
+    assert sorted(partner.keys) == sorted(event_ids)
     records = read_topic("order-completed", at_least=300)
-    assert sorted(json.loads(record.value)["id"] for record in records) == sorted(told)
+    assert sorted(json.loads(record.value)["id"] for record in records) == sorted(event_ids)
 
 
 def test_orders_are_placed_and_read(database_url: str) -> None:

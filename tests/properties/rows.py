@@ -133,13 +133,13 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
 
 def difference(are: Rows, should_be: Rows) -> str:
     """Which rows are there and should not be, and the other way round; empty where there are none."""
-    told = []
+    differences = []
     for table, expected in should_be.items():
         if are[table] != expected:
             too_many = [row for row in are[table] if row not in expected]
             missing = [row for row in expected if row not in are[table]]
-            told.append(f"{table}: is {_shown(too_many)}, should be {_shown(missing)}")
-    return "\n".join(told)
+            differences.append(f"{table}: is {_shown(too_many)}, should be {_shown(missing)}")
+    return "\n".join(differences)
 
 
 def _by_key(messages: list[JSON]) -> list[JSON]:

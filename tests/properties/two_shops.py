@@ -114,8 +114,8 @@ class TwoShops(RuleBasedStateMachine):
             self._until_the_end.close()
 
     def _statistics_are_the_models(self) -> None:
-        told = [each for each in rows_that_are()["outbox_message"] if each["destination"] == PRODUCT_STATS]
-        self.same(Dispatcher(PRODUCT_STATS).drain(), Drained(sent=len(told)))
+        outcome = [each for each in rows_that_are()["outbox_message"] if each["destination"] == PRODUCT_STATS]
+        self.same(Dispatcher(PRODUCT_STATS).drain(), Drained(sent=len(outcome)))
         units = ProductStat.objects.exclude(quantity_sold=0).values_list("product_id", "date", "quantity_sold")
         self.same({(product_id, day): sold for product_id, day, sold in units}, self.shop.units_sold())
         payloads = sql.fetch_all(
@@ -142,8 +142,8 @@ class TwoShops(RuleBasedStateMachine):
         elif door == API:
             self._compare_answer(wish, self._post(wish, key=None))
         else:
-            told = _outcome(wish.by_service)
-            self.same(_named(told), _named(self._predict(wish, told)))
+            outcome = _outcome(wish.by_service)
+            self.same(_named(outcome), _named(self._predict(wish, outcome)))
 
     def ask_with_key(self, wish: Wish, caller_id: int, key: str) -> None:
         """Through the API: the first answer within 24 hours stands, and another request under its key is refused."""
@@ -169,15 +169,15 @@ class TwoShops(RuleBasedStateMachine):
         path, body = wish.request
         return shopper.post(path, body, key=key)
 
-    def _predict(self, wish: Wish, told: JSON | DomainError) -> JSON | DomainError:
+    def _predict(self, wish: Wish, outcome: JSON | DomainError) -> JSON | DomainError:
         effect = _outcome(lambda: wish.in_model(self.shop))
         if isinstance(effect, DomainError):
             self.met[effect.code] += 1
             return effect
-        if isinstance(told, DomainError):
-            self.disagree(f"{wish} was refused: {_named(told)}")
+        if isinstance(outcome, DomainError):
+            self.disagree(f"{wish} was refused: {_named(outcome)}")
         self.met[type(wish).__name__] += 1
-        return wish.agreed(self.shop, effect, told)
+        return wish.agreed(self.shop, effect, outcome)
 
     def _compare_answer(self, wish: Wish, answer: Answer) -> None:
         body = answer.json
@@ -193,8 +193,8 @@ class TwoShops(RuleBasedStateMachine):
 
     def both(self, ask: Callable[[], Any], ask_model: Callable[[], Any]) -> None:
         """What staff do, who have no API."""
-        told, predicted = _outcome(ask), _outcome(ask_model)
-        self.same(_named(told), _named(predicted))
+        outcome, predicted = _outcome(ask), _outcome(ask_model)
+        self.same(_named(outcome), _named(predicted))
         self.met[predicted.code if isinstance(predicted, DomainError) else "by staff"] += 1
 
     def same(self, is_: object, should_be: object) -> None:

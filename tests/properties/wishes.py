@@ -43,8 +43,8 @@ class Charge:
     def in_model(self, shop: ModelShop) -> Any:
         return shop.charge(self.user_id, self.amount, by_staff=self.user_id != self.caller_id)
 
-    def agreed(self, shop: ModelShop, entry: Any, told: JSON) -> JSON:
-        entry.id = told["transaction"]["id"]
+    def agreed(self, shop: ModelShop, entry: Any, answer: JSON) -> JSON:
+        entry.id = answer["transaction"]["id"]
         return Wire(shop).charge(entry)
 
 
@@ -66,8 +66,8 @@ class Issue:
     def in_model(self, shop: ModelShop) -> Any:
         return shop.issue(self.caller_id, self.coupon_id)
 
-    def agreed(self, shop: ModelShop, held: Any, told: JSON) -> JSON:
-        held.id = told["id"]
+    def agreed(self, shop: ModelShop, held: Any, answer: JSON) -> JSON:
+        held.id = answer["id"]
         return Wire(shop).held(held)
 
 
@@ -94,8 +94,8 @@ class Buy:
     def in_model(self, shop: ModelShop) -> Any:
         return shop.place_order(self.caller_id, dict(self.cart), self.user_coupon_id)
 
-    def agreed(self, shop: ModelShop, purchase: Any, told: JSON) -> JSON:
-        purchase.id = told["id"]
+    def agreed(self, shop: ModelShop, purchase: Any, answer: JSON) -> JSON:
+        purchase.id = answer["id"]
         shop.settle(purchase)
         return Wire(shop).order(purchase)
 
@@ -122,7 +122,7 @@ class TakeBack:
     def in_model(self, shop: ModelShop) -> Any:
         return shop.cancel_order(self.order_id, self._owner_id)
 
-    def agreed(self, shop: ModelShop, purchase: Any, told: JSON) -> JSON:
+    def agreed(self, shop: ModelShop, purchase: Any, answer: JSON) -> JSON:
         return Wire(shop).order(purchase)
 
 
