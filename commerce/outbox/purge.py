@@ -26,8 +26,8 @@ BATCH_SIZE = 1_000
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox:purge', 0))"
 
 # The oldest first, because the books are checked against what is kept: every fact that is younger than the oldest
-# delivery must still have its message (`facts_have_messages`). The rows are locked first, so that one that staff send again
-# at this moment is kept together with its log.
+# delivery must still have its message (`facts_have_messages`). The rows are locked first, so that one that staff send
+# again at this moment is kept together with its log.
 PURGE = """
     WITH oldest AS MATERIALIZED (
         SELECT id FROM outbox_message WHERE sent_at < %(before)s ORDER BY sent_at LIMIT %(limit)s FOR UPDATE
