@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-outages test-edge test-fuzz test-browser bench bench-quick check fmt migrations messages lock
+.PHONY: help install run test test-kafka test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -37,6 +37,9 @@ test-outages: $(INSTALLED) ## Steady orders while broker, data platform, dispatc
 
 test-edge: $(INSTALLED) ## A thousand buyers at one instant, too many connections, a soak (ARGS="--soak-minutes 0")
 	$(PYTHON_BIN) -m tests.faults.edge $(ARGS)
+
+test-cluster: $(INSTALLED) ## Lose members of Patroni, Kafka and Sentinel clusters under load (ARGS="--of postgresql": docs/cluster.md)
+	$(PYTHON_BIN) -m tests.cluster $(ARGS)
 
 test-fuzz: $(INSTALLED) ## Fuzz the API from its schema at length (SEED=1, EXAMPLES=300 per operation; ARGS=… goes to pytest)
 	FUZZ_SEED=$(or $(SEED),1) FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(PYTHON_BIN) -m pytest tests/fuzz/test_schema.py $(ARGS)

@@ -262,43 +262,67 @@ DATABASE_STATEMENT_TIMEOUT_MS = env.int("DATABASE_STATEMENT_TIMEOUT_MS", default
 DATABASE_IDLE_TIMEOUT_MS = env.int("DATABASE_IDLE_TIMEOUT_MS", default=5_000)
 """How long a transaction may be idle."""
 
-_database: dict[str, Any] = env.db_url_config(_database_url)
 DATABASE_ANSWER_SECONDS = env.float("DATABASE_ANSWER_SECONDS", default=DATABASE_STATEMENT_TIMEOUT_MS / 1_000 + 2.0)
 """How long a request waits for one answer of PostgreSQL before it gives its connection up: longer than a statement may
 run, so that only a server that is frozen, or a COMMIT that waits for a standby, takes so long."""
 if DATABASE_ANSWER_SECONDS <= DATABASE_STATEMENT_TIMEOUT_MS / 1_000:
     raise ImproperlyConfigured("DATABASE_ANSWER_SECONDS is more than DATABASE_STATEMENT_TIMEOUT_MS.")
-_database_options: dict[str, Any] = {
-    # By which name PostgreSQL lists the sessions of this process.
-    "application_name": f"commerce-{process_name()}",
-    "connect_timeout": 2,
-    # A server that is gone without a word is noticed by the operating system.
-    "keepalives_idle": 10,
-    "keepalives_interval": 3,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    # Statements of a hot path are planned once per connection, not once per call.
-    "server_side_binding": True,
-    "prepare_threshold": None if DATABASE_POOLED else 3,
-    **_database.get("OPTIONS", {}),
-}
-if not DATABASE_POOLED:
-    # What DATABASE_URL says itself comes last and wins.
-    _database_options["options"] = (
-        f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_MS} -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_MS}"
-        f" -c idle_in_transaction_session_timeout={DATABASE_IDLE_TIMEOUT_MS} {_database_options.get('options', '')}"
-    ).rstrip()
-DATABASES = {
-    "default": {
-        **_database,
+
+
+def _postgresql(url: str, **defaults: str) -> dict[str, Any]:
+    """Django's description of the server. `defaults` are options that the URL may set otherwise."""
+    database: dict[str, Any] = env.db_url_config(url)
+    given: dict[str, Any] = database.get("OPTIONS", {})
+    if "," in str(given.get("host") or database.get("HOST", "")):
+        # One of several servers takes writes. Without this, libpq would stay with the first that answers.
+        defaults = {"target_session_attrs": "read-write", **defaults}
+    options: dict[str, Any] = {
+        # By which name PostgreSQL lists the sessions of this process.
+        "application_name": f"commerce-{process_name()}",
+        "connect_timeout": 2,
+        # A server that is gone without a word is noticed by the operating system.
+        "keepalives_idle": 10,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 10_000,
+        # Statements of a hot path are planned once per connection, not once per call.
+        "server_side_binding": True,
+        "prepare_threshold": None if DATABASE_POOLED else 3,
+        **defaults,
+        **given,
+    }
+    if not DATABASE_POOLED:
+        # What the URL says itself comes last and wins.
+        options["options"] = (
+            f"-c lock_timeout={DATABASE_LOCK_TIMEOUT_MS} -c statement_timeout={DATABASE_STATEMENT_TIMEOUT_MS}"
+            f" -c idle_in_transaction_session_timeout={DATABASE_IDLE_TIMEOUT_MS} {options.get('options', '')}"
+        ).rstrip()
+    return {
+        **database,
         "ENGINE": "commerce.core.postgresql",
         # Connections are kept for the life of their thread; the health check costs no round trip (see the engine).
         "CONN_MAX_AGE": None,
         "CONN_HEALTH_CHECKS": True,
         "DISABLE_SERVER_SIDE_CURSORS": DATABASE_POOLED,
-        "OPTIONS": _database_options,
+        "OPTIONS": options,
     }
-}
+
+
+DATABASES = {"default": _postgresql(_database_url)}
+
+DATABASE_REPLICA_URL = env.str("DATABASE_REPLICA_URL", default="")
+"""A streaming replica for reads that may be a little old (`commerce.core.replica`). Empty: the primary reads all."""
+DATABASE_REPLICA_SECONDS = env.float("DATABASE_REPLICA_SECONDS", default=5.0)
+"""How old they may be. While the replica may be further behind, they go to the primary."""
+if DATABASE_REPLICA_SECONDS <= 0:
+    raise ImproperlyConfigured("DATABASE_REPLICA_SECONDS is more than 0.")
+if DATABASE_REPLICA_URL:
+    if not DATABASE_REPLICA_URL.startswith(("postgresql://", "postgres://")):
+        raise ImproperlyConfigured("DATABASE_REPLICA_URL is not of the form postgresql://user:password@host:5432/name.")
+    DATABASES["replica"] = _postgresql(DATABASE_REPLICA_URL, target_session_attrs="standby")
+    DATABASES["replica"]["TEST"] = {"MIRROR": "default"}
+    DATABASE_ROUTERS = ["commerce.core.replica.Router"]
+    MIDDLEWARE.append("commerce.http.back_office.ReadsOwnWrites")
 
 # --- Redis ------------------------------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from stats.models import DeadLetter, ProductStat
 
 POPULAR_DAYS = timedelta(days=3)
 MOST_POPULAR = 5
-POPULAR = PageCache("popular")
+POPULAR = PageCache("popular", shows_edits=False)
 """The rendered popular list; it lives out its time, whatever is sold meanwhile."""
 
 

@@ -53,6 +53,11 @@ STATS_RATE = Gauge(
     ["group"],
     multiprocess_mode="livesum",
 )
+REPLICA_READS = Counter(
+    "commerce_replica_reads_total",
+    "Reads that may be a little old, by the server that answered; `primary` while the replica is too far behind",
+    ["server"],
+)
 
 GROUP_WRITES = Histogram(
     "commerce_group_writes", "How many writes shared a transaction", buckets=(1, 2, 4, 8, 16, 32, 48, 64)

@@ -10,7 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
-from commerce.core import metrics
+from django.conf import settings
+from redis import Redis
+
+from commerce.core import metrics, replica
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import page_lock, single_flight
 from commerce.core.redis import RedisAway, cache
@@ -21,6 +24,9 @@ logger = logging.getLogger(__name__)
 LEASE_SECONDS = 0.01
 """How long a process may take a generation for the current one without asking Redis again."""
 _GENERATION_LENGTH = 32
+_TIMED = b"t"
+"""What a generation begins with that says when it began: milliseconds of Redis's clock, in thirteen digits. None other
+does. Only needed with a replica."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +48,10 @@ class PageCache:
     of the last generation have ended. Once an edit has succeeded, every list shows it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, shows_edits: bool = True) -> None:
+        """`shows_edits`: an edit must show at once, so for a while after it pages are read from the primary."""
         self.name = name
+        self._shows_edits = shows_edits
         self.hits = metrics.CACHE_LOOKUPS.labels(name, "hit")
         self._leased: tuple[bytes, float] = (b"", 0.0)
 
@@ -83,8 +91,7 @@ class PageCache:
 
         Raises RedisAway when Redis cannot be reached; pages then stay until they expire.
         """
-        generation = uuid.uuid4().hex
-        cache.call(lambda client: client.set(self._generation_key, generation))
+        cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
         sleep(LEASE_SECONDS)
 
     def forget_lease(self) -> None:
@@ -104,9 +111,23 @@ class PageCache:
             metrics.CACHE_LOOKUPS.labels(self.name, "waited").inc()
             return Page(known, generation)
         metrics.CACHE_LOOKUPS.labels(self.name, "miss").inc()
-        rendered = render()
+        rendered = replica.read(render) if self._may_be_old(generation) else render()
         cache.call(lambda client: client.set(self._key(variant), generation + rendered, ex=ttl_seconds))
         return Page(rendered, generation)
+
+    def _may_be_old(self, generation: bytes) -> bool:
+        """Whether a replica that is as far behind as it may be has every edit of this generation. Raises RedisAway."""
+        if not settings.DATABASE_REPLICA_URL:
+            return False
+        if not self._shows_edits:
+            return True
+        if not generation.startswith(_TIMED):
+            # Redis has lost it, or there was no replica then. The last edit was at an unknown time before now.
+            cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
+            return False
+        began_ms = int(generation[1:14])
+        longest_ms: float = 1_000 * (settings.DATABASE_REPLICA_SECONDS + 1)
+        return cache.call(_now_ms) > began_ms + longest_ms
 
     def _stored(self, variant: str) -> tuple[bytes | None, bytes]:
         generation, page = cache.read(self._generation_key, self._key(variant))
@@ -114,6 +135,18 @@ class PageCache:
         if page is None or page[:_GENERATION_LENGTH] != current:
             return None, current
         return page[_GENERATION_LENGTH:], current
+
+
+def _new_generation(client: Redis) -> str:
+    if not settings.DATABASE_REPLICA_URL:
+        return uuid.uuid4().hex
+    return f"{_TIMED.decode()}{_now_ms(client):013d}{uuid.uuid4().hex}"[:_GENERATION_LENGTH]
+
+
+def _now_ms(client: Redis) -> int:
+    """By Redis's own clock, which all processes share."""
+    seconds, microseconds = client.time()
+    return int(1_000 * seconds + microseconds // 1_000)
 
 
 def _of_full_length(generation: bytes | None) -> bytes:

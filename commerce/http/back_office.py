@@ -17,6 +17,7 @@ from rest_framework.exceptions import Throttled
 
 from commerce.core.text import is_normal, normal
 from commerce.http.refusal_pages import page, unavailable_page
+from commerce.staff_pages import recent
 
 UPLOADS_AT_ONCE = 2
 """In each process."""
@@ -112,6 +113,13 @@ class ContentSecurity(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.headers.setdefault("Content-Security-Policy", self.POLICY)
         return response
+
+
+class ReadsOwnWrites(MiddlewareMixin):
+    """With a replica only: a browser that has just written is not shown pages of before."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        return recent.mark(request, response)
 
 
 class Refusals(MiddlewareMixin):

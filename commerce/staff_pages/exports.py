@@ -23,6 +23,7 @@ from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 
 from commerce.audit.record import Staff, record
+from commerce.staff_pages import recent
 from commerce.staff_pages.formulas import harmless
 from commerce.staff_pages.pages import NoDeleteAdmin, forgeries_refused, staff_id
 
@@ -75,7 +76,7 @@ class Exported(NoDeleteAdmin):
             raise PermissionDenied
         self._refuse_forged_list(request)
         with forgeries_refused():
-            return self._file(request, kind)
+            return recent.read(request, lambda: self._file(request, kind))
 
     def _file(self, request: HttpRequest, kind: str) -> HttpResponse:
         rows = self.get_export_queryset(request)
@@ -92,6 +93,7 @@ class Exported(NoDeleteAdmin):
         with transaction.atomic():
             asked = {"rows": count, "filter": request.GET.urlencode(), "format": kind}
             record(Staff(staff_id(request)), EXPORTED, self.model, after=asked)
+        recent.has_written(request)
         stamp = timezone.localtime().strftime("%Y%m%d-%H%M")
         return HttpResponse(
             body,

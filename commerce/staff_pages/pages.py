@@ -30,6 +30,7 @@ from unfold.views import ChangeList
 from commerce.audit.record import Staff, actions_on, record
 from commerce.core.errors import ChangedMeanwhile, DomainError
 from commerce.core.visible_text import validate_visible
+from commerce.staff_pages import recent
 from commerce.staff_pages.audit_display import newest_change
 from commerce.staff_pages.filters import unreadable_values
 from commerce.staff_pages.paging import CappedPaginator
@@ -91,6 +92,8 @@ class NoDeleteAdmin(Page):
     warn_unsaved_form = True
     most_selected: int | None = None
     """How many rows an action takes; a list with more does not offer to select all of them. None: any number."""
+    is_history = False
+    """Whether its list may be read from a replica (`commerce.staff_pages.recent`)."""
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -101,12 +104,17 @@ class NoDeleteAdmin(Page):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         self._refuse_forged_list(request)
         with forgeries_refused():
-            page = super().changelist_view(request, extra_context)
-            if not isinstance(page, TemplateResponse):
-                return page
-            self._say_what_is_not_filtered(request, page)
-            # Some filters ask the database only when they are drawn.
-            return page.render()
+            if self.is_history:
+                return recent.read(request, lambda: self._list_page(request, extra_context))
+            return self._list_page(request, extra_context)
+
+    def _list_page(self, request: HttpRequest, extra_context: Any) -> HttpResponse:
+        page = super().changelist_view(request, extra_context)
+        if not isinstance(page, TemplateResponse):
+            return page
+        self._say_what_is_not_filtered(request, page)
+        # Some filters ask the database only when they are drawn.
+        return page.render()
 
     def _say_what_is_not_filtered(self, request: HttpRequest, page: TemplateResponse) -> None:
         if ERROR_FLAG in request.GET:
@@ -203,6 +211,8 @@ class NoDeleteAdmin(Page):
 
 class ReadOnly(NoDeleteAdmin):
     """History: it can be viewed and nothing else."""
+
+    is_history = True
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -50,11 +50,11 @@ def main() -> int:
     return on_servers(work, kafka=asked.kafka, keep=asked.keep)
 
 
-def on_servers(work: Callable[[Servers], int], *, kafka: str, keep: bool) -> int:
-    """Start the servers, set Django up on them, do the work and stop everything; the exit code of it all."""
+def on_servers(work: Callable[[Servers], int], *, kafka: str, keep: bool, kind: type[Servers] = Servers) -> int:
+    """Start servers of this kind, set Django up on them, do the work and stop everything; the exit code of it all."""
     # A run that is told to end cleans up as it does after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    servers = Servers(kafka=kafka, keep=keep)
+    servers = kind(kafka=kafka, keep=keep)
     try:
         servers.start()
         become_the_shop(servers)

@@ -6,7 +6,7 @@ Owns what is printed and the exit code; the runs are the runner's.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from tests.faults.__main__ import KEPT
@@ -29,20 +29,36 @@ _COLUMNS = (
 )
 
 
-def run_all(servers: Servers, asked: argparse.Namespace, *, began: float) -> int:
-    """Run, print, write; 0 when every run passed and every control failed as it should."""
+def run_all(
+    servers: Servers,
+    asked: argparse.Namespace,
+    *,
+    began: float,
+    known: Sequence[Fault] | None = None,
+    controls: Collection[str] = (),
+) -> int:
+    """Run, print, write; 0 when every run passed and every control failed as it should.
+
+    `known`: the faults to run, instead of those of the catalogue that were asked for; `controls` names those of them
+    that have a control.
+    """
     plan = Plan(
         seconds=0.0 if asked.short else asked.seconds,
         clients=asked.clients,
         histories=KEPT,
     )
-    faults = [fault for fault in chosen(asked.fault) if fault.in_short or asked.fault or not asked.short]
+    every = chosen(asked.fault) if known is None else known
+    faults = [fault for fault in every if fault.in_short or asked.fault or not asked.short]
     if not servers.makes_topics:
         left_out = [fault for fault in faults if fault.needs_apache_kafka]
         faults = [fault for fault in faults if not fault.needs_apache_kafka]
         for fault in left_out:
             say(f"LEFT OUT: {fault.number} {fault.title}. It needs --kafka apache.")
-    controls = [fault for fault in faults if fault.control_in_short or asked.fault or not asked.short]
+    controlled = [
+        fault
+        for fault in faults
+        if (fault.control_in_short or asked.fault or not asked.short) and (known is None or fault.number in controls)
+    ]
     seeds = range(asked.seed, asked.seed + asked.seeds)
     say(f"Seeds {seeds[0]} to {seeds[-1]}, {plan.clients} clients, broker: {asked.kafka}. Logs: {servers.logs}")
     runner = Runner(servers, plan)
@@ -53,7 +69,7 @@ def run_all(servers: Servers, asked: argparse.Namespace, *, began: float) -> int
             for seed in seeds:
                 results.append(runner.run(fault, seed=seed))
                 print_result(results[-1])
-        for fault in controls if not asked.without_controls else ():
+        for fault in controlled if not asked.without_controls else ():
             results.append(runner.run(fault, seed=asked.seed, is_control=True))
             print_result(results[-1])
     finally:

@@ -127,6 +127,7 @@ class Fault(ABC):
         fewest_shots, most_shots: of one run; the fewest whatever time they take.
         sells_on: whether orders are acknowledged, and none fails, while the shot lasts.
         slowest_order_seconds: the longest that an order may take while the shot lasts; None: as long as any request.
+        healthy_seconds: how soon after it ends the shop must be well again, by itself.
         patience_seconds: how long nothing may move before what is left is called lost.
         reads_topics: whether the judge reads every event back from Kafka as well: none missing, in order per user.
         in_short, control_in_short: whether it, and its control, are worth their seconds when all of them together
@@ -144,6 +145,7 @@ class Fault(ABC):
     most_shots: ClassVar[int] = 50
     sells_on: ClassVar[bool] = False
     slowest_order_seconds: ClassVar[float | None] = None
+    healthy_seconds: ClassVar[float] = HEALTHY_SECONDS
     patience_seconds: ClassVar[float] = 20.0
     reads_topics: ClassVar[bool] = False
     in_short: ClassVar[bool] = True

@@ -17,7 +17,7 @@ from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.errors import EmbeddedError
 from tests.faults.caller import Caller
 from tests.faults.crowd import MIX, PAUSE_SECONDS, Crowd
-from tests.faults.fault import HEALTHY_SECONDS, Fault, NotFired, Run, Shot, seconds_until_well
+from tests.faults.fault import Fault, NotFired, Run, Shot, seconds_until_well
 from tests.faults.history import Call, History, Outcome, count
 from tests.faults.judge import broken_invariants, judge, not_reported
 from tests.faults.quiet import under_way, wait_for_quiet
@@ -185,7 +185,7 @@ def judged(run: Run, *, patience_seconds: float, reads_topics: bool) -> list[str
     found += [sentence for sentence in judge(calls, run.scene) if sentence not in found]
     found += broken_invariants(quiet_system=True)
     found += not_reported(calls, run.servers.reported_keys())
-    found += locks_without_end(run.servers.lock_redis_url)
+    found += locks_without_end(run.servers.lock_redis_client())
     if reads_topics:
         prefix = run.shop.environment["KAFKA_TOPIC_PREFIX"]
         found += wrong_in_topics(run.servers.kafka.bootstrap_servers, prefix=prefix)
@@ -223,9 +223,9 @@ def _shoot(fault: Fault, run: Run) -> None:
 
 def _wrong_with(fault: Fault, shot: Shot, calls: Sequence[Call]) -> list[str]:
     found = []
-    if shot.recovery_seconds is None or shot.recovery_seconds > HEALTHY_SECONDS:
+    if shot.recovery_seconds is None or shot.recovery_seconds > fault.healthy_seconds:
         took = "not at all" if shot.recovery_seconds is None else f"after {shot.recovery_seconds:.1f} s"
-        found.append(f"healthy again {took}, not within {HEALTHY_SECONDS:.0f} s, after: {shot.what}")
+        found.append(f"healthy again {took}, not within {fault.healthy_seconds:.0f} s, after: {shot.what}")
     meanwhile = [call for call in calls if shot.struck_at <= call.sent_at < shot.healed_at]
     if fault.sells_on and shot.healed_at - shot.struck_at >= _SHORTEST_JUDGED_SECONDS:
         orders = [call for call in meanwhile if call.kind == "order"]
@@ -239,9 +239,8 @@ def _wrong_with(fault: Fault, shot: Shot, calls: Sequence[Call]) -> list[str]:
     return found
 
 
-def locks_without_end(lock_redis_url: str) -> list[str]:
-    """Every lock in Redis ends by itself."""
-    client = redis.Redis.from_url(lock_redis_url)
+def locks_without_end(client: redis.Redis) -> list[str]:
+    """Every lock in Redis ends by itself. Closes the client."""
     try:
         # -1: there, without an end; -2: gone since it was listed.
         endless = [key for key in client.scan_iter("*:lock") if client.pttl(key) == -1]

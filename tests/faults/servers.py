@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Protocol
 
 import psycopg
+import redis
 from psycopg import sql
 
 from commerce.embedded.broker import Broker
@@ -111,25 +112,13 @@ class Servers:
 
     def start(self) -> None:
         """Start all of them and make the tables. Raises EmbeddedError, KafkaUnavailable."""
-        postgres = Postgres(self.folder / "postgres", logs=self.logs)
-        self._stack.callback(postgres.child.stop)
-        # Locks and caches are not to outlive their server.
-        redis = Redis(self.folder / "redis", logs=self.logs, durable=False)
-        self._stack.callback(redis.child.stop)
-        sink = Sink(self.folder, secret=self.secret, logs=self.logs)
-        self._stack.callback(sink.child.stop)
-        self.postgres = Part(postgres.child, start=postgres.restart, ready=postgres.ready)
-        self.redis = Part(redis.child, start=redis.child.start, ready=redis.ready)
-        self.sink = Part(sink.child, start=sink.restart, ready=sink.ready)
-        self._parts = [self.postgres, self.redis, self.sink]
-        postgres.start()
-        redis.start()
-        sink.start()
+        self.postgres = self._start_postgres()
+        self._parts.append(self.postgres)
+        self.redis = self._start_redis()
+        self._parts.append(self.redis)
+        self.sink = self._start_sink()
+        self._parts.append(self.sink)
         self.kafka = self._start_kafka()
-        self._postgres_url = postgres.url
-        self.redis_url = redis.database_url(0)
-        self.lock_redis_url = redis.database_url(1)
-        self.sink_url = sink.url
         self.environment = self._environment()
         self.run_command("migrate", "--noinput", "--skip-checks", environment=self.environment)
         self.run_command("collectstatic", "--noinput", "--skip-checks", environment=self.environment)
@@ -186,8 +175,35 @@ class Servers:
         lines = (self.folder / "data-platform.jsonl").read_bytes().split(b"\n")[:-1]
         return {json.loads(line)["key"] for line in lines}
 
-    def _start_kafka(self) -> "Node | MemoryBroker":
-        broker: Node | MemoryBroker
+    def lock_redis_client(self) -> redis.Redis:
+        """Of the server that has the locks now."""
+        return redis.Redis.from_url(self.lock_redis_url)
+
+    def _start_postgres(self) -> Part:
+        postgres = Postgres(self.folder / "postgres", logs=self.logs)
+        self._stack.callback(postgres.child.stop)
+        postgres.start()
+        self._postgres_url = postgres.url
+        return Part(postgres.child, start=postgres.restart, ready=postgres.ready)
+
+    def _start_redis(self) -> Part:
+        # Locks and caches are not to outlive their server.
+        server = Redis(self.folder / "redis", logs=self.logs, durable=False)
+        self._stack.callback(server.child.stop)
+        server.start()
+        self.redis_url = server.database_url(0)
+        self.lock_redis_url = server.database_url(1)
+        return Part(server.child, start=server.child.start, ready=server.ready)
+
+    def _start_sink(self) -> Part:
+        sink = Sink(self.folder, secret=self.secret, logs=self.logs)
+        self._stack.callback(sink.child.stop)
+        sink.start()
+        self.sink_url = sink.url
+        return Part(sink.child, start=sink.restart, ready=sink.ready)
+
+    def _start_kafka(self) -> Kafka:
+        broker: Kafka
         if self.makes_topics:
             folder = self.folder / "kafka"
             folder.mkdir()

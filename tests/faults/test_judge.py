@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import redis
 from django.conf import settings
 from django_redis import get_redis_connection
 
@@ -231,9 +232,9 @@ def test_finds_a_lock_without_an_end() -> None:
     locks = get_redis_connection("locks")
     url = settings.CACHES["locks"]["LOCATION"]
     locks.set("product:1:lock", "token", px=5_000)
-    assert locks_without_end(url) == []
+    assert locks_without_end(redis.Redis.from_url(url)) == []
     locks.set("product:2:lock", "token")
-    assert locks_without_end(url) == ["lock product:2:lock has no TTL"]
+    assert locks_without_end(redis.Redis.from_url(url)) == ["lock product:2:lock has no TTL"]
 
 
 def test_a_call_is_resolved_by_any_later_answer_to_its_key(ask: Ask, mina: User, pen: Product) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.postgresql import base
 from psycopg import DataError
 from psycopg.pq import TransactionStatus
@@ -113,6 +113,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Take over the kept connection of a borrowed slot, or connect."""
         shared = of_this_request()
         if shared is not None and self._borrowed is None:
+            if self.alias != DEFAULT_DB_ALIAS:
+                shared = shared.of(self.alias)
             self._borrowed = shared, shared.take()
         kept = self._borrowed[1].connection if self._borrowed is not None else None
         if not _is_usable(kept):
@@ -164,8 +166,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             shared.give_back(slot)
 
     def is_usable(self) -> bool:
-        """Django asks `is_usable` once per request; its own answer is a `SELECT 1`, a round trip on every request."""
-        return _is_usable(self.connection)
+        """Django asks `is_usable` once per request; its own answer is a `SELECT 1`, a round trip on every request.
+
+        A connection on which PostgreSQL has failed may lead to a server that is no primary any more.
+        """
+        return not self.errors_occurred and _is_usable(self.connection)
 
 
 def _is_usable(connection: Any) -> bool:

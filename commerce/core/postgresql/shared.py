@@ -41,11 +41,24 @@ class SharedConnections:
 
     def __init__(self, count: int, *, waiting: int, wait_seconds: float) -> None:
         """`waiting`: how many requests may wait at one time, each for `wait_seconds` at most."""
+        self._count = count
+        self._others: dict[str, SharedConnections] = {}
         self._free = [Slot() for _ in range(count)]
         self._turns: deque[_Turn] = deque()
         self._waiting = waiting
         self._wait_seconds = wait_seconds
         self._guard = threading.Lock()
+
+    def of(self, alias: str) -> "SharedConnections":
+        """As many connections to another server. To be taken after one of these, so that two requests that need both
+        never wait for each other.
+        """
+        with self._guard:
+            if alias not in self._others:
+                self._others[alias] = SharedConnections(
+                    self._count, waiting=self._waiting, wait_seconds=self._wait_seconds
+                )
+            return self._others[alias]
 
     def take(self) -> Slot:
         """Raises NoConnectionFree when too many wait already, or none came free in time."""
@@ -80,6 +93,8 @@ class SharedConnections:
 
     def close(self) -> None:
         """Close the connections that nobody uses."""
+        for other in self._others.values():
+            other.close()
         for slot in self._free:
             if slot.connection is not None:
                 slot.connection.close()
