@@ -532,7 +532,11 @@ LOG_FORMAT = env.str("LOG_FORMAT", default="json")
 """`json`: a JSON object on each line; `text`: lines for people."""
 if LOG_FORMAT not in ("json", "text"):
     raise ImproperlyConfigured("LOG_FORMAT is neither `json` nor `text`.")
-_secrets = (SECRET_KEY, JWT_SIGNING_KEY, DATA_PLATFORM_SECRET, str(_database.get("PASSWORD", "")))
+_secrets = (
+    *(SECRET_KEY, *SECRET_KEY_FALLBACKS, JWT_SIGNING_KEY, *JWT_SIGNING_KEY_FALLBACKS),
+    *(DATA_PLATFORM_SECRET, *DATA_PLATFORM_SECRET_FALLBACKS, KAFKA_SASL_PASSWORD, KAFKA_SSL_KEY_PASSWORD),
+    *(str(database.get("PASSWORD", "")) for database in DATABASES.values()),
+)
 
 LOGGING = {
     "version": 1,
