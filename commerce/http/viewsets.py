@@ -67,7 +67,7 @@ class ApiViewSet(ViewSet):
     def perform_authentication(self, request: Request) -> None:
         caller = None
         self._refused_token = None
-        for authenticator in one_of_each(tuple(self.authentication_classes)):
+        for authenticator in _one_of_each(tuple(self.authentication_classes)):
             try:
                 caller = authenticator.authenticate(request)
             except AuthenticationFailed as refusal:
@@ -98,8 +98,8 @@ class ApiViewSet(ViewSet):
 
 
 @cache
-def one_of_each(kinds: tuple[type[BaseAuthentication], ...]) -> tuple[BaseAuthentication, ...]:
-    """The authenticators of these kinds: they keep nothing of a request, so all requests share them."""
+def _one_of_each(kinds: tuple[type[BaseAuthentication], ...]) -> tuple[BaseAuthentication, ...]:
+    # They keep nothing of a request, so all requests may share them.
     return tuple(kind() for kind in kinds)
 
 

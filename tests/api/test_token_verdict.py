@@ -13,6 +13,7 @@ from commerce.http.authentication import tokens_for
 from commerce.http.gateway import MOST_SECONDS
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import statements
+from tests.shopper import Shopper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,12 +62,14 @@ def test_a_refresh_token_gives_no_access() -> None:
     assert verdict(tokens_for(user_id=UserFactory().pk, is_staff=False).refresh) == (401, None)
 
 
-def test_staff_are_looked_up() -> None:
+def test_staff_are_looked_up_by_the_shop_not_here() -> None:
     clerk = StaffFactory()
     access = tokens_for(user_id=clerk.pk, is_staff=True).access
-    assert verdict(access) == (204, str(MOST_SECONDS))
     User.objects.filter(pk=clerk.pk).update(is_active=False)
-    assert verdict(access) == (401, None)
+    with statements() as ran:
+        assert verdict(access) == (204, str(MOST_SECONDS))
+    assert ran == []
+    assert Shopper(access=access).get("/api/users/me").outcome == (401, "token_not_valid")
 
 
 def test_a_server_that_is_about_to_end_says_so(settings: Settings, tmp_path: Path) -> None:

@@ -55,6 +55,16 @@ def test_a_server_that_is_about_to_end_gets_nothing_more(gateway: Address, one: 
     assert len(two.requests()) >= 18
 
 
+def test_servers_that_are_all_about_to_end_serve_on(gateway: Address, one: Recorder, two: Recorder) -> None:
+    one.ending = two.ending = True
+    statuses = [
+        requests.post(f"{gateway.url}/api/orders", data=b"{}", headers=WITH_TOKEN, timeout=30).status_code
+        for _ in range(5)
+    ]
+    assert statuses == [200] * 5
+    assert len(one.requests() + two.requests()) == 5
+
+
 def test_a_slow_body_ends_at_the_gateway(gateway: Address, one: Recorder, two: Recorder) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=60) as slow:
         slow.sendall(b"POST /api/auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
