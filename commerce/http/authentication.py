@@ -81,7 +81,7 @@ class TokenAuthentication(JWTAuthentication):
         return known.caller, known.token
 
     def token_of(self, request: Request) -> Token | None:
-        """The request's access token, None without one. Nobody is looked up. Raises AuthenticationFailed for a bad one."""
+        """The request's access token; None where there is none. Nobody is looked up. Raises AuthenticationFailed."""
         found = super().authenticate(request)
         return found[1] if found else None
 
