@@ -18,7 +18,8 @@ def limits(
     for zone, most in (("requests_of_address", of_address), ("requests_of_caller", of_caller)):
         if most is not None:
             text, rates = re.subn(rf"(zone={zone}:10m rate=)[\w/]+", r"\g<1>1r/m", text)
-            text, bursts = re.subn(rf"(zone={zone} burst=)\d+", rf"\g<1>{most - 1}", text)
+            burst = f" burst={most - 1} nodelay" if most > 1 else ""
+            text, bursts = re.subn(rf"(limit_req zone={zone}) burst=\d+ nodelay", rf"\g<1>{burst}", text)
             assert rates == bursts == 1
     if at_one_time is not None:
         text, counts = re.subn(r"(limit_conn at_one_time_of_address )\d+", rf"\g<1>{at_one_time}", text)
