@@ -19,7 +19,7 @@ help: ## List what can be made
 
 install: $(INSTALLED) ## Make .venv with everything pinned in requirements-dev.txt (PYTHON=… chooses the interpreter)
 
-run: $(INSTALLED) ## Start the shop with servers and demo data (PORT=8000, HOST=127.0.0.1, LOCAL_DIR=.local)
+run: $(INSTALLED) ## Start the shop with servers and demo data (PORT=8000, HOST=127.0.0.1, LOCAL_DIR=.local; GATEWAY=1: behind nginx)
 	@exec $(PYTHON_BIN) manage.py quickstart --end-with-parent
 
 test: $(INSTALLED) ## Run all tests on real servers (ARGS=… goes to pytest)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmarks import chart, dataset, generator, results, rounds
+from benchmarks import chart, dataset, gateway, generator, lines_of_gateway, results, rounds
 from benchmarks.bench import Bench, Options, postgres_settings, say
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.line import Outcome
@@ -86,6 +86,9 @@ def main(arguments: list[str] | None = None) -> int:
             for line in (each for each in lines if each.full_only):
                 say(f"Not in a quick run: {line.title}")
             lines = [line for line in lines if not line.full_only]
+        if any(line.family == lines_of_gateway.FAMILY for line in lines):
+            # Said now, not when its turn comes.
+            gateway.program()
         about = {**results.surroundings(), "options": _as_json(options)}
         bench = Bench(options)
         bench.start()

@@ -17,6 +17,7 @@ from benchmarks import dataset, invariants, pgbench, wrk
 from benchmarks.books import Books, Expected
 from benchmarks.cpu import CpuReading, microseconds_each, read_cpu
 from benchmarks.errors import BenchmarkFailed, WrongAnswer
+from benchmarks.gateway import GatewayBefore
 from benchmarks.large import SMALL_ORDERS, DemoShop
 from benchmarks.line import Sample
 from benchmarks.naive import tables as naive_tables
@@ -146,6 +147,14 @@ class Bench:
         self._stack.callback(server.stop)
         server.start()
         return server
+
+    @cached_property
+    def gateway(self) -> GatewayBefore:
+        """The gateway before the shop's web server."""
+        gateway = GatewayBefore(self.servers, self.shop.web.port)
+        self._stack.callback(gateway.stop)
+        gateway.start()
+        return gateway
 
     @cached_property
     def large_shop(self) -> DemoShop:
@@ -281,8 +290,9 @@ class Bench:
         return dataset.new_coupon(self.connection, units=units)
 
     def cpu_of_shop(self) -> CpuReading:
-        """Processor time of web server, dispatcher and consumer together, of PostgreSQL and of Redis."""
-        return self._cpu({"app": self.shop.pids})
+        """Processor time of web server, dispatcher and consumer together, of PostgreSQL, of Redis and of a gateway."""
+        gateway = self.gateway.pids if "gateway" in self.__dict__ else []
+        return self._cpu({"app": self.shop.pids, "gateway": gateway})
 
     def _cpu(self, parts: Mapping[str, list[int]]) -> CpuReading:
         return read_cpu({**parts, "postgres": self.servers.pids.get("postgres", []), "redis": self._redis_pids})

@@ -62,19 +62,26 @@ class WebServer:
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> "Answer":
         """One request on a connection of its own."""
-        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=_CALL_SECONDS)
-        try:
-            connection.request(method, path, body=body, headers=dict(headers or {}))
-            response = connection.getresponse()
-            return Answer(response.status, response.getheader("Content-Type") or "", response.read())
-        finally:
-            connection.close()
+        return call(self.port, method, path, headers=headers, body=body)
 
     def _ready(self) -> bool:
         try:
             return self.call("GET", self._ready_path).status == 200
         except (OSError, http.client.HTTPException):
             return False
+
+
+def call(
+    port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+) -> "Answer":
+    """One request to a port of this machine, on a connection of its own."""
+    connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_CALL_SECONDS)
+    try:
+        connection.request(method, path, body=body, headers=dict(headers or {}))
+        response = connection.getresponse()
+        return Answer(response.status, response.getheader("Content-Type") or "", response.read())
+    finally:
+        connection.close()
 
 
 def _granian(port: int, application: str, threads: int) -> list[str]:

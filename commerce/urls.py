@@ -8,7 +8,7 @@ from django.urls import include, path, re_path
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerView
 
-from commerce.http import health, problem_pages
+from commerce.http import gateway, health, problem_pages
 from commerce.http.index import index
 from commerce.http.schema_page import SchemaPage
 from commerce.monitoring.views import metrics
@@ -39,6 +39,7 @@ urlpatterns = [
     path("livez", health.livez),
     path("readyz", health.readyz),
     path("metrics", metrics),
+    path("internal/token", gateway.token),
     path("admin/language/", set_language, name="set_language"),
     path("admin/", admin.site.urls),
 ]

@@ -4,7 +4,7 @@ Writes to standard output only, and never fails because nobody reads it any more
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 
@@ -27,8 +27,12 @@ def step(title: str) -> Iterator[None]:
     say(f"{time.monotonic() - started_at:.1f} s")
 
 
-def banner(*, web: str, sink_events: str, metrics: Mapping[str, str], directory: str) -> str:
-    """Where everything is, who may log in, and a first order ready to paste."""
+def banner(*, web: str, servers: Sequence[str], sink_events: str, metrics: Mapping[str, str], directory: str) -> str:
+    """Where everything is, who may log in, and a first order ready to paste.
+
+    `servers`: the addresses of the web servers, where they are probed: that of a gateway answers no probes.
+    """
+    probes = "\n                   ".join(f"{server}/readyz  {server}/metrics" for server in servers)
     counted = "".join(f"\n  Metrics of       {name}: {address}" for name, address in metrics.items())
     reported = f"\n  Reported orders  {sink_events}" if sink_events else ""
     return f"""
@@ -37,7 +41,7 @@ The shop is open.
   API              {web}/api/products
   API docs         {web}/api/docs
   Back-office      {web}/admin/        (admin / admin; viewer, support, merchandiser, finance, operator / staff)
-  Health, metrics  {web}/readyz  {web}/metrics{counted}{reported}
+  Health, metrics  {probes}{counted}{reported}
   Customers        customer1 … customer1000, password: customer
   Addresses, logs  {directory}/run.json  {directory}/logs/
 

@@ -32,6 +32,15 @@ class ServerNotInstalled(EmbeddedError):
         )
 
 
+class NginxNotInstalled(EmbeddedError):
+    """The gateway's program is missing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "nginx, which is the gateway, is not installed here. On Debian and Ubuntu: apt-get install nginx-light"
+        )
+
+
 class AlreadyRunning(EmbeddedError):
     """Another stack lives in the same folder."""
 

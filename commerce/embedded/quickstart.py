@@ -20,6 +20,7 @@ from commerce.embedded.children import PROJECT_ROOT, Child, ChildSpec
 from commerce.embedded.console import banner, say, step
 from commerce.embedded.environment import RunFile, kept_secret, local_dir, sole_stack, write_run_file
 from commerce.embedded.errors import BadSetting, EmbeddedError
+from commerce.embedded.gateway import Gateway, nginx
 from commerce.embedded.ports import LOOPBACK, free_port, reserve
 from commerce.embedded.postgres import Postgres
 from commerce.embedded.redis import Redis
@@ -27,6 +28,7 @@ from commerce.embedded.sink import Sink
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 
 _WEB_START_SECONDS = 90.0
+_SERVERS_BEHIND_GATEWAY = 2
 _WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
 
 # What a caller may set besides; other manage.py commands must agree on it with the running stack.
@@ -64,6 +66,7 @@ Environment variables (all optional):
   PORT, HOST               where the web server listens (8000, 127.0.0.1)
   LOCAL_DIR                where data, logs and run.json are kept (.local)
   WEB_WORKERS              processes of the web server (2); each has WEB_CONNECTIONS (8) database connections
+  GATEWAY                  1: nginx at that address, in front of two web servers (of 1 process each); docs/gateway.md
   DEMO_ORDERS              a demo shop with a year of so many orders, instead of a week of some hundred
   DATABASE_URL, REDIS_URL, KAFKA_BOOTSTRAP_SERVERS, DATA_PLATFORM_URL (with DATA_PLATFORM_SECRET)
                            servers of your own, instead of embedded ones
@@ -73,12 +76,16 @@ Environment variables (all optional):
 class Quickstart:
     """One stack, from start to stop."""
 
-    def __init__(self, *, directory: Path, host: str, port: int, workers: int, ends_with_parent: bool) -> None:
+    def __init__(
+        self, *, directory: Path, host: str, port: int, workers: int, ends_with_parent: bool, gateway: bool = False
+    ) -> None:
         self._directory = directory
         self._logs = directory / "logs"
         self._host = host
         self._port = port
         self._workers = workers
+        self._has_gateway = gateway
+        self._web_ports = [free_port() for _ in range(_SERVERS_BEHIND_GATEWAY)] if gateway else [port]
         self._supervisor = Supervisor(ends_with_parent=ends_with_parent)
         self._settings: dict[str, str] = {}
         self._shop: list[Service] = []
@@ -101,9 +108,12 @@ class Quickstart:
                 held_port.close()
                 self._publish()
                 self._start_shop()
+                if self._has_gateway:
+                    self._start_gateway()
                 say(
                     banner(
                         web=self._web,
+                        servers=list(map(self._address_of, self._web_ports)),
                         sink_events=self._sink_events,
                         metrics=self._metrics,
                         directory=str(self._directory),
@@ -116,8 +126,17 @@ class Quickstart:
 
     @property
     def _web(self) -> str:
-        host = LOOPBACK if self._host in _WILDCARD_HOSTS else self._host
-        return f"http://{f'[{host}]' if ':' in host else host}:{self._port}"
+        """The address for clients."""
+        return _url(self._host, self._port)
+
+    @property
+    def _web_host(self) -> str:
+        """Where the web servers listen: with a gateway on this machine alone."""
+        return LOOPBACK if self._has_gateway else self._host
+
+    def _address_of(self, port: int) -> str:
+        """The address of one of the web servers."""
+        return _url(self._web_host, port)
 
     def _fixed_settings(self) -> dict[str, str]:
         """What is known before any server runs. A variable of the caller's own always wins."""
@@ -131,6 +150,7 @@ class Quickstart:
             "POPULAR_CACHE_SECONDS": "2",
             # Somebody reads the log here.
             "LOG_FORMAT": "text",
+            **({"BEHIND_PROXY": "true", "NUM_PROXIES": "1"} if self._has_gateway else {}),
         }
         shared = {name: given(name) for name in _SHARED_VARIABLES if given(name)}
         return {**shared, **{name: given(name) or value for name, value in defaults.items()}}
@@ -260,29 +280,51 @@ class Quickstart:
     def _start_shop(self) -> None:
         metrics = self._directory / "metrics"
         shutil.rmtree(metrics, ignore_errors=True)
-        metrics.mkdir(parents=True)
         with step("Web server, dispatcher, statistics consumer"):
             if given("PRODUCT_STATS_MODE") != "inline":
                 self._run("statistics", self._statistics_command())
             self._run("dispatcher", manage("relay_outbox", "--metrics-port", str(self._port_of_metrics("dispatcher"))))
-            command = web_command(host=self._host, port=self._port, workers=self._workers)
-            # The web server has workers that end with it, so it is asked to end, not killed.
-            self._run("web", command, orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics))
-            web = self._shop[-1].child
-            is_up = False
-            try:
-                web.wait_until_ready(self._web_ready, timeout_seconds=_WEB_START_SECONDS, pause=self._supervisor.pause)
-                is_up = True
-            finally:
-                if not is_up:
-                    # Workers that still import their code miss the request to stop, and serve nobody yet.
-                    web.kill()
+            for number, port in enumerate(self._web_ports, 1):
+                name = f"web-{number}" if self._has_gateway else "web"
+                (metrics / name).mkdir(parents=True)
+                command = web_command(host=self._web_host, port=port, workers=self._workers)
+                # The web server has workers that end with it, so it is asked to end, not killed.
+                self._run(name, command, orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics / name))
+            for port, service in zip(self._web_ports, self._shop[-len(self._web_ports) :], strict=True):
+                self._wait_until_ready(service.child, port)
         # Nobody waits for the first verdict on the books, and everybody for the web server.
         checks = ("check_invariants", "--every", str(_CHECK_SECONDS))
         self._supervisor.run(self._service("invariants", ["nice", *manage(*checks)]))
 
+    def _wait_until_ready(self, web: Child, port: int) -> None:
+        is_up = False
+        try:
+            web.wait_until_ready(
+                lambda: _is_ready(self._address_of(port)),
+                timeout_seconds=_WEB_START_SECONDS,
+                pause=self._supervisor.pause,
+            )
+            is_up = True
+        finally:
+            if not is_up:
+                # Workers that still import their code miss the request to stop, and serve nobody yet.
+                for service in self._shop[-len(self._web_ports) :]:
+                    service.child.kill()
+
+    def _start_gateway(self) -> None:
+        gateway = Gateway(
+            self._directory / "gateway",
+            logs=self._logs,
+            host=self._host,
+            port=self._port,
+            servers=self._web_ports,
+            origins=[origin.strip() for origin in given("CORS_ALLOWED_ORIGINS").split(",") if origin.strip()],
+        )
+        with step("Gateway"):
+            self._supervisor.run(Service(child=gateway.child, start=gateway.start, restart=gateway.restart))
+
     def _run(self, name: str, command: list[str], *, orphan_signal: Signals = SIGKILL, **variables: str) -> None:
-        """Start a process of the shop that talks to the broker, without waiting for it; web is the last of them."""
+        """Start a process of the shop that talks to the broker, without waiting for it; web servers are the last."""
         service = self._service(name, command, orphan_signal=orphan_signal, **variables)
         self._shop.append(service)
         self._supervisor.run(service)
@@ -317,12 +359,18 @@ class Quickstart:
         self._metrics[name] = f"http://{LOOPBACK}:{port}/metrics"
         return port
 
-    def _web_ready(self) -> bool:
-        try:
-            with urlopen(f"{self._web}/readyz", timeout=2) as answer:  # noqa: S310 - our own http address
-                return bool(answer.status == 200)
-        except (OSError, HTTPException):
-            return False
+
+def _url(host: str, port: int) -> str:
+    host = LOOPBACK if host in _WILDCARD_HOSTS else host
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _is_ready(web: str) -> bool:
+    try:
+        with urlopen(f"{web}/readyz", timeout=2) as answer:  # noqa: S310 - our own http address
+            return bool(answer.status == 200)
+    except (OSError, HTTPException):
+        return False
 
 
 def web_command(*, host: str, port: int, workers: int, application: str = "commerce.asgi:application") -> list[str]:
@@ -372,12 +420,17 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     try:
         if given("DATA_PLATFORM_URL") and not given("DATA_PLATFORM_SECRET"):
             raise BadSetting("DATA_PLATFORM_SECRET", "must be set to the key that signs calls to DATA_PLATFORM_URL")
+        has_gateway = bool(number("GATEWAY", 0, least=0, most=1))
+        if has_gateway:
+            # Said before anything is started.
+            nginx()
         Quickstart(
             directory=local_dir(),
             host=given("HOST") or LOOPBACK,
             port=number("PORT", 8000, least=1, most=65_535),
-            workers=number("WEB_WORKERS", 2, least=1, most=64),
+            workers=number("WEB_WORKERS", 1 if has_gateway else 2, least=1, most=64),
             ends_with_parent=chosen.end_with_parent,
+            gateway=has_gateway,
         ).run()
     except StopRequested:
         sys.exit(0)

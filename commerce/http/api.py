@@ -21,6 +21,7 @@ _BACK_OFFICE = settings.BACK_OFFICE_PATH
 PROBES = ("/readyz", "/metrics")
 """What operators and their machines ask; `/livez` is answered beside the API, without waiting for anything."""
 _LONG = ("/api/schema", "/api/docs")
+_QUICK = ("/livez", "/internal/token")
 
 Answers: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
@@ -31,8 +32,8 @@ def is_back_office(path: str) -> bool:
 
 
 def may_block(path: str) -> bool:
-    """Whether the answer to a path may take its thread for long: all but the API's endpoints and `/livez`."""
-    return (not path.startswith("/api/") and path != "/livez") or path in _LONG
+    """Whether the answer to a path may take its thread for long: all but the API's endpoints and `_QUICK`."""
+    return (not path.startswith("/api/") and path not in _QUICK) or path in _LONG
 
 
 class ApiMiddleware:

@@ -81,6 +81,11 @@ class TokenAuthentication(JWTAuthentication):
             return Caller(known.caller.id, _is_staff_now(known.caller.id)), known.token
         return known.caller, known.token
 
+    def token_of(self, request: Request) -> Token | None:
+        """The request's access token; None where there is none. Nobody is looked up. Raises AuthenticationFailed."""
+        found = super().authenticate(request)
+        return found[1] if found else None
+
     def get_raw_token(self, header: bytes) -> bytes | None:
         """The token, whose scheme may be written in any case (RFC 9110, 11.1)."""
         scheme, separator, rest = header.partition(b" ")

@@ -58,6 +58,7 @@ OPERATIONS = {
     "/livez",
     "/readyz",
     "/metrics",
+    "/internal/token",
     "/api/schema",
     "/api/docs",
 }

@@ -28,6 +28,7 @@ class WebServer:
 
     port: int
     log_path: Path
+    child: Child
 
     @property
     def url(self) -> str:
@@ -48,7 +49,7 @@ def web_server(application: str = "commerce.asgi:application", **variables: str)
         application,
     ]
     server = Child(ChildSpec(name="web", command=command, log_path=log_path, orphan_signal=SIGTERM))
-    web = WebServer(port, log_path)
+    web = WebServer(port, log_path, server)
     server.start({**os.environ, **_settings(), **variables})
     try:
         server.wait_until_ready(lambda: _is_ready(web), timeout_seconds=START_SECONDS)
