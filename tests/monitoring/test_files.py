@@ -125,8 +125,8 @@ def test_prometheus_finds_every_process_that_serves_metrics() -> None:
     served = {("web", 8000)}
     for name, service in services.items():
         command = service.get("command", [])
-        if "--metrics-port" in command:
-            assert command[command.index("--metrics-host") + 1] == "0.0.0.0"  # noqa: S104  # in a container
+        # Without it, metrics are for the health check of the container alone.
+        if "--metrics-host" in command:
             served.add((name, int(command[command.index("--metrics-port") + 1])))
     assert scraped == served
     assert len(served) == 3
