@@ -4,6 +4,8 @@ Skipped where the run was given a server: its programs may not be those that mak
 """
 
 import os
+import tempfile
+from pathlib import Path
 
 import pytest
 from django.db import connection
@@ -21,3 +23,8 @@ def primary_url() -> str:
     """The test's own database."""
     given = connection.settings_dict
     return f"postgresql://{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
+
+
+def new_folder() -> Path:
+    """For the data of servers. Not pytest's: the next run of pytest shuts the server's own user out of those."""
+    return Path(tempfile.mkdtemp(prefix="standby-", dir=os.environ["LOCAL_DIR"]))

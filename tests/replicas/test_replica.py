@@ -22,7 +22,7 @@ from tests.back_office.staff import Staff
 from tests.breaking import growth_of
 from tests.factories import ProductFactory, StaffFactory, UserFactory, charged
 from tests.fuzz.web_server import web_server
-from tests.replicas.conftest import primary_url
+from tests.replicas.conftest import new_folder, primary_url
 from tests.replicas.standby import Standby, standby_of
 from tests.shopper import Shopper
 from tests.together import wait_until
@@ -34,12 +34,10 @@ LEDGER = "balances_ledgerentry_changelist"
 
 
 @pytest.fixture(scope="module")
-def _running(
-    django_db_setup: None, django_db_blocker: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Standby]:
+def _running(django_db_setup: None, django_db_blocker: Any) -> Iterator[Standby]:
     with django_db_blocker.unblock():
         url = primary_url()
-    with standby_of(url, tmp_path_factory.mktemp("replica") / "data") as server:
+    with standby_of(url, new_folder() / "data") as server:
         yield server
 
 

@@ -1,7 +1,6 @@
 """Several servers in `DATABASE_URL`: the one that takes writes is found, and found anew after a failover."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,7 +12,7 @@ from commerce.http.authentication import tokens_for
 from tests.factories import UserFactory
 from tests.fuzz.web_server import WebServer, web_server
 from tests.outbox.manage import managed
-from tests.replicas.conftest import primary_url
+from tests.replicas.conftest import new_folder, primary_url
 from tests.replicas.standby import Standby, standby_of
 from tests.together import wait_until
 
@@ -26,11 +25,12 @@ def user() -> User:
 
 
 @pytest.fixture
-def pair(user: User, tmp_path: Path) -> Iterator[tuple[Standby, Standby]]:
+def pair(user: User) -> Iterator[tuple[Standby, Standby]]:
     """A primary with the test's rows, and its standby."""
-    with standby_of(primary_url(), tmp_path / "one") as one:
+    folder = new_folder()
+    with standby_of(primary_url(), folder / "one") as one:
         one.promote()
-        with standby_of(one.url, tmp_path / "two") as two:
+        with standby_of(one.url, folder / "two") as two:
             yield one, two
 
 
