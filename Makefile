@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations messages lock
+.PHONY: help install run test test-kafka test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations client messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -63,7 +63,8 @@ check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deploy
 	$(CHECK_ENV) $(PYTHON_BIN) -W 'ignore:Got an error checking a consistent:RuntimeWarning' \
 		manage.py makemigrations --check --dry-run
 	$(CHECK_ENV) $(PYTHON_BIN) manage.py check --deploy --fail-level WARNING
-	$(CHECK_ENV) $(PYTHON_BIN) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(CHECK_ENV) $(PYTHON_BIN) manage.py spectacular --validate --fail-on-warn --format openapi-json --file $(VENV)/openapi.json
+	tools/lint-openapi/lint $(VENV)/openapi.json docs/asyncapi.yaml
 
 fmt: $(INSTALLED) ## Format the code and repair what can be repaired
 	$(PYTHON_BIN) -m ruff format .
@@ -72,6 +73,10 @@ fmt: $(INSTALLED) ## Format the code and repair what can be repaired
 migrations: $(INSTALLED) ## Write a migration for changed models (APP=products NAME=product_colour); needs no running stack
 	$(CHECK_ENV) $(PYTHON_BIN) -W 'ignore:Got an error checking a consistent:RuntimeWarning' \
 		manage.py makemigrations $(APP) --name $(or $(NAME),$(error NAME says what the migration does, such as NAME=product_colour))
+
+client: $(INSTALLED) ## Generate the lower half of clients/python from the API schema
+	$(CHECK_ENV) $(PYTHON_BIN) manage.py spectacular --format openapi-json --file $(VENV)/openapi.json
+	clients/python/generate $(VENV)/openapi.json clients/python/src/commerce_client/_generated
 
 messages: $(INSTALLED) ## Compile the Korean catalogues: what the shop says, and what the library of its back-office says
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/locale --domain django

@@ -1,10 +1,10 @@
 """The refusals of a wallet."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Literal, TypedDict
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from msgspec import Meta
 
 from commerce.core.errors import Forbidden, NotFound, Refused, Unauthenticated
 
@@ -21,6 +21,11 @@ class UserNotFound(NotFound):
     @property
     def detail(self) -> str | Promise:
         return _("There is no user %(user_id)d.") % {"user_id": self.user_id}
+
+
+class Shortfall(TypedDict):
+    balance: Annotated[int, Meta(description="What the account holds, in won.")]
+    required: Annotated[int, Meta(description="What the payment needs, in won.")]
 
 
 class InsufficientBalance(Refused):
@@ -41,8 +46,13 @@ class InsufficientBalance(Refused):
         }
 
     @property
-    def fields(self) -> Mapping[str, Any]:
+    def fields(self) -> Shortfall:
         return {"balance": self.balance, "required": self.required}
+
+
+class Ceiling(TypedDict):
+    balance: Annotated[int, Meta(description="What the account holds, in won.")]
+    limit: Annotated[int, Meta(description="What an account may hold, in won.")]
 
 
 class BalanceLimitExceeded(Refused):
@@ -63,7 +73,7 @@ class BalanceLimitExceeded(Refused):
         }
 
     @property
-    def fields(self) -> Mapping[str, Any]:
+    def fields(self) -> Ceiling:
         return {"balance": self.balance, "limit": self.limit}
 
 
@@ -89,6 +99,10 @@ class InvalidCredentials(Unauthenticated):
         return _("These credentials are not valid.")
 
 
+class CodeNeeded(TypedDict):
+    otpRequired: Annotated[Literal[True], Meta(description="Send the code of the second factor as `otp`.")]
+
+
 class SecondFactorNeeded(Unauthenticated):
     """Name and password are right, and the code of the second factor is missing or not right."""
 
@@ -100,7 +114,7 @@ class SecondFactorNeeded(Unauthenticated):
         return _("The code of the second factor is missing or not right.")
 
     @property
-    def fields(self) -> Mapping[str, Any]:
+    def fields(self) -> CodeNeeded:
         return {"otpRequired": True}
 
 

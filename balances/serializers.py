@@ -26,6 +26,8 @@ class BalanceSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(examples=[OpenApiExample("One's own balance", {"amount": 10_000}, request_only=True)])
 class ChargeRequestSerializer(BodySerializer):
+    """How much, and for whom."""
+
     userId = IdField(required=False, help_text="The caller where left out.")
     reason = ReasonField()
     amount = StrictIntegerField(min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add.")
@@ -49,7 +51,9 @@ def charge_as_json(entry: Entry) -> dict[str, Any]:
 
 
 class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):
-    """The fields are declared for the schema; the values are those of `entry_as_json`."""
+    """One change of a balance. What an account holds is the sum of its entries."""
+
+    # The fields are declared for the schema; the values are those of `entry_as_json`.
 
     id = serializers.IntegerField()
     type = serializers.ChoiceField(choices=EntryType.choices)
@@ -63,7 +67,9 @@ class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):
 
 
 class ChargeSerializer(serializers.Serializer[Any]):
-    """The document of `charge_as_json`."""
+    """The balance after a charge, and its entry in the history."""
+
+    # The document of `charge_as_json`.
 
     userId = serializers.IntegerField()
     balance = serializers.IntegerField()
@@ -77,7 +83,7 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
     """`from` and `to` are days of the shop, both inclusive."""
 
     userId = IdParameter(required=False, help_text="Staff only.")
-    type = serializers.ChoiceField(choices=EntryType.choices, required=False)
+    type = serializers.ChoiceField(choices=EntryType.choices, required=False, help_text="Entries of this type only.")
     to = DayParameter(required=False, help_text=DAYS)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -94,7 +100,7 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
     examples=[OpenApiExample("A demo customer", {"username": "customer1", "password": "customer"}, request_only=True)]
 )
 class TokenRequestSerializer(BodySerializer):
-    """Taken as they are: spaces at the ends of a password are part of it."""
+    """Name and password, exactly: a space at the end of a password is part of it."""
 
     username = serializers.CharField(max_length=150, trim_whitespace=False)
     password = serializers.CharField(max_length=128, trim_whitespace=False)
@@ -109,6 +115,8 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class RefreshRequestSerializer(BodySerializer):
+    """The refresh token, as it was given."""
+
     refresh = serializers.CharField(max_length=4096, trim_whitespace=False)
 
 

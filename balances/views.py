@@ -56,6 +56,7 @@ class TokenViewSet(ApiViewSet):
 
     @documented(
         "Log in",
+        "Exchanges a name and a password for an access token and a refresh token.",
         operation_id="token",
         request=serializers.TokenRequestSerializer,
         response=serializers.TokenSerializer,
@@ -79,6 +80,7 @@ class TokenViewSet(ApiViewSet):
 
     @documented(
         "Get another access token",
+        "Exchanges a refresh token for a new access token. The refresh token stays as it is.",
         operation_id="tokenRefresh",
         request=serializers.RefreshRequestSerializer,
         response=serializers.AccessSerializer,
@@ -99,7 +101,13 @@ class TokenViewSet(ApiViewSet):
 class AccountViewSet(ApiViewSet):
     """The caller's own account."""
 
-    @documented("Who is calling", operation_id="me", response=serializers.AccountSerializer, refusals=[UserNotFound])
+    @documented(
+        "Who is calling",
+        "The account of the access token.",
+        operation_id="me",
+        response=serializers.AccountSerializer,
+        refusals=[UserNotFound],
+    )
     @action(detail=False, methods=["get"])
     def me(self, request: Request) -> HttpResponse:
         user = selectors.open_account(caller_of(request).id)
@@ -114,6 +122,7 @@ class BalanceViewSet(ApiViewSet):
 
     @documented(
         "Balance",
+        "What an account holds, in won. One's own, or with the right to it another's.",
         operation_id="balance",
         path_id="userId",
         response=serializers.BalanceSerializer,
@@ -126,6 +135,7 @@ class BalanceViewSet(ApiViewSet):
 
     @documented(
         "Charge the balance",
+        "Adds won to the caller's account. Staff with the right to it adjust another's, with a reason.",
         operation_id="balanceCharge",
         request=serializers.ChargeRequestSerializer,
         response=serializers.ChargeSerializer,
@@ -158,6 +168,7 @@ class LedgerViewSet(ApiViewSet):
 
     @documented(
         "Balance history",
+        "Every change of the balance, newest first.",
         operation_id="balanceHistory",
         response=paged(serializers.LedgerEntrySerializer),
         parameters=[serializers.HistoryQuerySerializer, *HistoryPages.parameters],

@@ -161,7 +161,10 @@ CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 """Whose pages in a browser may call the API, such as `https://shop.example`. Empty: none of another origin."""
 CORS_URLS_REGEX = r"^/api/"
 CORS_ALLOW_HEADERS = (*default_headers, "idempotency-key", "if-none-match", "x-request-id")
-CORS_EXPOSE_HEADERS = ("etag", "idempotent-replayed", "original-request-id", "retry-after", "x-request-id")
+CORS_EXPOSE_HEADERS = (
+    *("etag", "idempotent-replayed", "original-request-id", "ratelimit", "ratelimit-policy", "retry-after"),
+    "x-request-id",
+)
 if CORS_ALLOWED_ORIGINS:
     # Before the API's end of the chain: a preflight carries no token.
     MIDDLEWARE.insert(1, "corsheaders.middleware.CorsMiddleware")
@@ -494,8 +497,11 @@ SIMPLE_JWT = {
 
 SPECTACULAR_SETTINGS = {
     "TITLE": "Commerce API",
-    "VERSION": "1.0.0",
+    "VERSION": "1.1.0",
     "DESCRIPTION": "A shop's wallet, first-come coupons, orders paid from stock, and what sells best.",
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "CONTACT": {"name": "The operator of this shop"},
+    "SERVERS": [{"url": "/", "description": "The shop that served this document."}],
     "OAS_VERSION": "3.1.1",
     "SCHEMA_PATH_PREFIX": r"/api",
     "SERVE_INCLUDE_SCHEMA": False,
@@ -507,8 +513,14 @@ SPECTACULAR_SETTINGS = {
     "ENFORCE_NON_BLANK_FIELDS": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "commerce.http.schema.close_bodies",
+        "commerce.http.schema_document.complete",
     ],
+    "ENUM_NAME_OVERRIDES": {
+        "LedgerEntryType": "balances.models.EntryType",
+        "DiscountType": "coupons.models.DiscountType",
+        "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
+        "OrderStatus": "orders.models.OrderStatus",
+    },
 }
 
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from msgspec import Meta
 
 from commerce.core.errors import Conflict, NotFound, Refused
 
@@ -90,6 +91,10 @@ class Unusable(StrEnum):
     BELOW_MINIMUM = "below_minimum"
 
 
+class Misfit(TypedDict):
+    reason: Annotated[Unusable, Meta(description="Why the coupon does not fit.")]
+
+
 class CouponNotUsable(Refused):
     """The coupon does not fit this order."""
 
@@ -112,5 +117,5 @@ class CouponNotUsable(Refused):
         return sentence
 
     @property
-    def fields(self) -> Mapping[str, Any]:
-        return {"reason": self.reason.value}
+    def fields(self) -> Misfit:
+        return {"reason": self.reason}

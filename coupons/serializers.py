@@ -49,7 +49,9 @@ def held_as_json(held: HeldCoupon) -> dict[str, Any]:
 
 
 class UserCouponSerializer(serializers.Serializer[UserCoupon]):
-    """The fields are declared for the schema; the values are those of `held_as_json`."""
+    """A coupon that a customer holds, with the terms that it was issued with."""
+
+    # The fields are declared for the schema; the values are those of `held_as_json`.
 
     id = serializers.IntegerField()
     couponId = serializers.IntegerField()
@@ -70,5 +72,8 @@ class UserCouponSerializer(serializers.Serializer[UserCoupon]):
 class WalletQuerySerializer(serializers.Serializer[Any]):
     userId = IdParameter(required=False, help_text="Staff only.")
     status = serializers.ChoiceField(
-        choices=[*SHOWN_STATUSES, ALL], required=False, default=UserCouponStatus.AVAILABLE.value
+        choices=[*SHOWN_STATUSES, ALL],
+        required=False,
+        default=UserCouponStatus.AVAILABLE.value,
+        help_text="Coupons with this status only, or all.",
     )

@@ -28,6 +28,7 @@ class CouponViewSet(ApiViewSet):
 
     @documented(
         "Coupons open for issue",
+        "Coupons whose window is open now and of which some are left or were.",
         operation_id="coupons",
         response=paged(serializers.CouponSerializer),
         parameters=HistoryPages.parameters,
@@ -39,6 +40,7 @@ class CouponViewSet(ApiViewSet):
 
     @documented(
         "Get a coupon",
+        "First come, first served: one unit of the coupon for the caller, one per customer. Takes no body.",
         operation_id="couponIssue",
         path_id="couponId",
         response=serializers.UserCouponSerializer,
@@ -61,6 +63,7 @@ class UserCouponViewSet(ApiViewSet):
 
     @documented(
         "Coupons held",
+        "The coupons of an account, newest first; those that can be used, unless `status` asks for others.",
         operation_id="userCoupons",
         response=paged(serializers.UserCouponSerializer),
         parameters=[serializers.WalletQuerySerializer, *HistoryPages.parameters],

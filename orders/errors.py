@@ -1,10 +1,10 @@
 """The refusals around orders."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, TypedDict
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from msgspec import Meta
 
 from commerce.core.errors import Conflict, NotFound
 
@@ -23,6 +23,10 @@ class OrderNotFound(NotFound):
         return _("You have no order %(order_id)d.") % {"order_id": self.order_id}
 
 
+class OrderState(TypedDict):
+    orderStatus: Annotated[str, Meta(description="The order's `status`.")]
+
+
 class OrderNotCancellable(Conflict):
     """The order is not in a state that can be cancelled: it has been already."""
 
@@ -38,5 +42,5 @@ class OrderNotCancellable(Conflict):
         return _("Order %(order_id)d is %(status)s.") % {"order_id": self.order_id, "status": self.status}
 
     @property
-    def fields(self) -> Mapping[str, Any]:
+    def fields(self) -> OrderState:
         return {"orderStatus": self.status}

@@ -13,6 +13,8 @@ from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 
 
 class OrderItemRequestSerializer(BodySerializer):
+    """So many units of one product. Each product may be named once."""
+
     productId = IdField()
     quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
 
@@ -21,6 +23,8 @@ class OrderItemRequestSerializer(BodySerializer):
     examples=[OpenApiExample("Two of one product", {"items": [{"productId": 1, "quantity": 2}]}, request_only=True)]
 )
 class OrderRequestSerializer(BodySerializer):
+    """What to buy, and the coupon to use, by the `id` among the coupons held."""
+
     items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
     userCouponId = IdField(required=False, allow_null=True, default=None)
 
@@ -37,7 +41,7 @@ class OrderRequestSerializer(BodySerializer):
 
 
 class CancelRequestSerializer(BodySerializer):
-    """Needed by staff only."""
+    """Needed only by staff, who cancel another's order. Customers send no body, or an empty object."""
 
     reason = ReasonField()
 
@@ -46,12 +50,14 @@ class OrderItemSerializer(serializers.Serializer[Any]):
     productId = serializers.IntegerField()
     productName = serializers.CharField()
     unitPrice = serializers.IntegerField(help_text="Won, as it was.")
-    quantity = serializers.IntegerField()
+    quantity = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
     subtotal = serializers.IntegerField(help_text="Won.")
 
 
 class OrderSerializer(serializers.Serializer[Order]):
-    """The fields are declared for the schema; the values are those of events too."""
+    """An order. Names and prices of its items are those of the moment when it was placed."""
+
+    # The fields are declared for the schema; the values are those of `order_as_json`, in events too.
 
     id = serializers.IntegerField()
     userId = serializers.IntegerField()
@@ -71,4 +77,6 @@ class OrderSerializer(serializers.Serializer[Order]):
 
 class OrdersQuerySerializer(serializers.Serializer[Any]):
     userId = IdParameter(required=False, help_text="Staff only.")
-    status = serializers.ChoiceField(choices=OrderStatus.choices, required=False)
+    status = serializers.ChoiceField(
+        choices=OrderStatus.choices, required=False, help_text="Orders with this status only."
+    )

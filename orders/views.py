@@ -31,6 +31,7 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Place an order",
+        "Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or nothing.",
         operation_id="orderPlace",
         request=serializers.OrderRequestSerializer,
         response=serializers.OrderSerializer,
@@ -52,6 +53,7 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Order",
+        "One order, with its items as they were.",
         operation_id="order",
         path_id="orderId",
         response=serializers.OrderSerializer,
@@ -64,6 +66,7 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Cancel an order",
+        "Takes the whole order back: the units, the payment, and the coupon unless it has expired.",
         operation_id="orderCancel",
         path_id="orderId",
         request=serializers.CancelRequestSerializer,
@@ -89,6 +92,7 @@ class UserOrderViewSet(ApiViewSet):
 
     @documented(
         "Orders",
+        "The orders of an account with their items, newest first.",
         operation_id="userOrders",
         response=paged(serializers.OrderSerializer),
         parameters=[serializers.OrdersQuerySerializer, *HistoryPages.parameters],

@@ -1,11 +1,12 @@
 """The refusals of the catalogue and the stock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, TypedDict
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from msgspec import Meta
 
 from commerce.core.errors import NotFound, Refused
 
@@ -33,6 +34,16 @@ class Shortage:
     available: int
 
 
+class ShortItem(TypedDict):
+    productId: int
+    requested: Annotated[int, Meta(description="Units ordered.")]
+    available: Annotated[int, Meta(description="Units left.")]
+
+
+class ShortItems(TypedDict):
+    items: Annotated[list[ShortItem], Meta(description="Every product of which less is left than was ordered.")]
+
+
 class OutOfStock(Refused):
     """Less is left than was ordered."""
 
@@ -54,7 +65,7 @@ class OutOfStock(Refused):
         }
 
     @property
-    def fields(self) -> Mapping[str, Any]:
+    def fields(self) -> ShortItems:
         return {
             "items": [
                 {"productId": each.product_id, "requested": each.requested, "available": each.available}

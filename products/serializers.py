@@ -5,6 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from commerce.http.fields import FlagParameter, WholeNumberParameter
+from products.rules import MOST_UNITS
 from products.selectors import ORDERINGS
 
 
@@ -13,7 +14,9 @@ class ProductSerializer(serializers.Serializer[Any]):
     name = serializers.CharField()
     description = serializers.CharField(allow_blank=True)
     price = serializers.IntegerField(help_text="Won.")
-    stock = serializers.IntegerField(help_text="Units left; up to a minute old in the list.")
+    stock = serializers.IntegerField(
+        min_value=0, max_value=MOST_UNITS, help_text="Units left; up to a minute old in the list."
+    )
 
 
 class CatalogQuerySerializer(serializers.Serializer[Any]):
@@ -24,7 +27,13 @@ class CatalogQuerySerializer(serializers.Serializer[Any]):
         max_length=100,
         help_text="Every word must occur in the name or the description, in any order and any case.",
     )
-    ordering = serializers.ChoiceField(choices=list(ORDERINGS), required=False, default="id")
-    minPrice = WholeNumberParameter(required=False, default=None, min_value=0, max_value=2**63 - 1)
-    maxPrice = WholeNumberParameter(required=False, default=None, min_value=0, max_value=2**63 - 1)
-    inStock = FlagParameter(required=False, default=False)
+    ordering = serializers.ChoiceField(
+        choices=list(ORDERINGS), required=False, default="id", help_text="What comes first; `-`: the other way round."
+    )
+    minPrice = WholeNumberParameter(
+        required=False, default=None, min_value=0, max_value=2**63 - 1, help_text="Won: this price or a higher one."
+    )
+    maxPrice = WholeNumberParameter(
+        required=False, default=None, min_value=0, max_value=2**63 - 1, help_text="Won: this price or a lower one."
+    )
+    inStock = FlagParameter(required=False, default=False, help_text="`true`: only what is in stock.")

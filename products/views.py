@@ -27,6 +27,7 @@ class ProductViewSet(ApiViewSet):
 
     @documented(
         "Products",
+        "What is for sale. The list may be a minute old; prices and names that staff have changed show at once.",
         operation_id="products",
         response=paged(serializers.ProductSerializer, counted=True),
         parameters=[serializers.CatalogQuerySerializer, *CatalogPages.parameters],
@@ -44,6 +45,7 @@ class ProductViewSet(ApiViewSet):
 
     @documented(
         "Product",
+        "One product that is for sale, as it is now.",
         operation_id="product",
         path_id="productId",
         response=serializers.ProductSerializer,

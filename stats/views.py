@@ -24,6 +24,7 @@ class PopularProductViewSet(ApiViewSet):
 
     @documented(
         "Popular products",
+        "The five products of which most units were sold since three days ago. The list may be half an hour old.",
         operation_id="productsPopular",
         response=serializers.popular_products(),
         public=True,

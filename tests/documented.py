@@ -15,6 +15,8 @@ from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 
+from commerce.http.schema_problems import COMPONENTS, name_of
+
 PROBLEM_JSON = "application/problem+json"
 _making = threading.Lock()
 METHODS = ("get", "post", "put", "patch", "delete")
@@ -57,7 +59,6 @@ def check(method: str, path: str, response: HttpResponse) -> None:
 
 def _check_problem(operation: dict[str, Any] | None, path: str, response: HttpResponse, body: Any) -> None:
     assert response.headers["Content-Type"] == PROBLEM_JSON, response.content[:300]
-    _check_body({"$ref": "#/components/schemas/Problem"}, body)
     code, status = body["code"], response.status_code
     assert body["status"] == status
     assert body["type"] == "/problems/" + code.replace("_", "-")
@@ -67,9 +68,12 @@ def _check_problem(operation: dict[str, Any] | None, path: str, response: HttpRe
     assert body["title"]
     if operation is None:
         assert NO_OPERATION.get(code) == status
+        _check_body({"$ref": COMPONENTS + name_of(code)}, body)
     else:
-        described = _documented_response(operation, response)["description"]
+        documented = _documented_response(operation, response)
+        described = documented["description"]
         assert f"`{code}`" in described, f"{code} is not documented for {operation['operationId']}: {described}"
+        _check_body(documented["content"][PROBLEM_JSON]["schema"], body)
 
 
 def _documented_response(operation: dict[str, Any], response: HttpResponse) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def _check_body(fragment: dict[str, Any], body: Any) -> None:
 def _closed_components() -> dict[str, Any]:
     components = copy.deepcopy(schema()["components"])
     for name, component in components["schemas"].items():
-        # A problem says more than the schema lists: each code adds its own fields.
+        # What any problem has; each code adds its own fields.
         if "properties" in component and name != "Problem":
             component["additionalProperties"] = False
     return {"schemas": components["schemas"]}

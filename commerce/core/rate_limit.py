@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import ceil
 from typing import TypeVar
 
 from commerce.core import redis
@@ -37,7 +39,7 @@ TAKE = """
         local left = math.ceil((paid_off[position] - now) / 1000)
         if left > 0 then redis.call('set', KEYS[position], string.format('%.0f', paid_off[position]), 'px', left) end
     end
-    return math.ceil(wait)
+    return {math.ceil(wait), math.ceil(paid_off[1] - now)}
 """
 
 FORGIVE = """
@@ -65,6 +67,11 @@ class Limit:
         """After so long without a use, everything is paid off."""
         return self.at_once / self.per_second
 
+    @cached_property
+    def policy(self) -> tuple[str, str]:
+        """The header that says so: `"writes";q=40;w=2`. After `w` seconds without a use everything is paid off."""
+        return "RateLimit-Policy", f'"{self.name}";q={self.at_once};w={ceil(self.rest_seconds - 0.001)}'
+
 
 @dataclass(frozen=True)
 class Counter:
@@ -78,29 +85,32 @@ class Counter:
         return f"limit:{self.limit.name}:{self.who}"
 
 
-def take(*counters: Counter) -> float:
-    """Use each of the counters once, or none: 0.0, or the seconds to wait until that is possible.
+Taken = tuple[float, float]
+"""What became of one use: 0.0, or the seconds to wait until it is possible; and the seconds until everything that was
+taken is paid off."""
+
+
+def take(*counters: Counter) -> Taken:
+    """Use each of the counters once, or none. What has been taken so far is that of the first counter.
 
     With Redis away each process counts by itself.
     """
     counters = tuple(counter for counter in counters if counter.limit.per_second > 0)
-    return _take(counters, [0] * len(counters)) if counters else 0.0
+    return _take(counters, [0] * len(counters)) if counters else (0.0, 0.0)
 
 
-def take_often(counter: Counter) -> float:
+def take_often(counter: Counter) -> Taken:
     """`take` for the hot path: a caller that comes rarely costs no Redis call.
 
-    In return somebody in a great hurry may get up to `UNASKED` uses too many, from each process.
+    In return somebody in a great hurry may get up to `UNASKED` uses too many, from each process, and what has been
+    taken is what this process knows of.
     """
-    if counter.limit.per_second <= 0:
-        return 0.0
-    wait, unreported = _local_quota.use(counter)
+    wait, busy, unreported = _local_quota.use(counter)
     if unreported is None:
-        return wait
-    wait = _take((counter,), [unreported])
-    if wait:
-        _local_quota.refuse(counter, wait)
-    return wait
+        return wait, busy
+    wait, busy = _take((counter,), [unreported])
+    _local_quota.note(counter, wait, busy)
+    return wait, busy
 
 
 def forgive(pair: Counter, name: Counter) -> None:
@@ -119,15 +129,15 @@ def forget_everything() -> None:
     _local_counters.clear()
 
 
-def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> float:
+def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> Taken:
     arguments: list[int] = []
     for counter, uses in zip(counters, unreported, strict=True):
         arguments += [counter.limit.interval_us, counter.limit.at_once, uses]
     try:
-        wait_us = int(redis.cache.run_script(TAKE, [counter.key for counter in counters], arguments))
+        wait_us, busy_us = redis.cache.run_script(TAKE, [counter.key for counter in counters], arguments)
     except redis.RedisAway:
-        wait_us = _local_counters.take(counters, unreported)
-    return max(0, wait_us) / 1_000_000
+        wait_us, busy_us = _local_counters.take(counters, unreported)
+    return max(0, wait_us) / 1_000_000, max(0, busy_us) / 1_000_000
 
 
 class _LocalCounters:
@@ -137,8 +147,8 @@ class _LocalCounters:
         self._guard = threading.Lock()
         self._paid_off_us: dict[str, int] = {}
 
-    def take(self, counters: Sequence[Counter], unreported: Sequence[int]) -> int:
-        """Microseconds to wait, 0 or less where there is no need to."""
+    def take(self, counters: Sequence[Counter], unreported: Sequence[int]) -> tuple[int, int]:
+        """Microseconds to wait, 0 or less where there is no need to, and until everything is paid off."""
         now = _now_us()
         with self._guard:
             if len(self._paid_off_us) > _MOST_KNOWN:
@@ -153,7 +163,7 @@ class _LocalCounters:
             )
             for counter, until in zip(counters, paid_off, strict=True):
                 self._paid_off_us[counter.key] = until + (counter.limit.interval_us if wait <= 0 else 0)
-        return wait
+            return wait, self._paid_off_us[counters[0].key] - now
 
     def forgive(self, pair: Counter, name: Counter) -> None:
         with self._guard:
@@ -174,6 +184,7 @@ class _Use:
     unasked: int = 0
     unreported: int = 0
     refused_until: float = 0.0
+    paid_off_at: float = 0.0
 
 
 class _LocalQuota:
@@ -183,8 +194,8 @@ class _LocalQuota:
         self._guard = threading.Lock()
         self._uses: dict[str, _Use] = {}
 
-    def use(self, counter: Counter) -> tuple[float, int | None]:
-        """Seconds to wait and None, or the uses that must be counted in Redis together with this one."""
+    def use(self, counter: Counter) -> tuple[float, float, int | None]:
+        """What became of the use, and None; or the uses that must be counted in Redis together with this one."""
         now, limit = time.monotonic(), counter.limit
         with self._guard:
             use = self._uses.get(counter.key)
@@ -194,19 +205,24 @@ class _LocalQuota:
                 use = self._uses[counter.key] = _Use(now)
             use.rested_at = now + limit.rest_seconds
             if use.refused_until > now:
-                return use.refused_until - now, None
+                return use.refused_until - now, use.paid_off_at - now, None
             if use.unasked < min(UNASKED, limit.at_once - 1):
                 use.unasked += 1
                 use.unreported += 1
-                return 0.0, None
+                use.paid_off_at = max(use.paid_off_at, now) + 1 / limit.per_second
+                return 0.0, use.paid_off_at - now, None
             unreported, use.unreported = use.unreported, 0
-            return 0.0, unreported
+            return 0.0, 0.0, unreported
 
-    def refuse(self, counter: Counter, wait_seconds: float) -> None:
+    def note(self, counter: Counter, wait_seconds: float, busy_seconds: float) -> None:
+        """Remember what Redis has said."""
+        now = time.monotonic()
         with self._guard:
             use = self._uses.get(counter.key)
             if use is not None:
-                use.refused_until = time.monotonic() + wait_seconds
+                use.paid_off_at = now + busy_seconds
+                if wait_seconds:
+                    use.refused_until = now + wait_seconds
 
     def clear(self) -> None:
         with self._guard:

@@ -6,7 +6,7 @@ Owns how a kind of error becomes a status and a body; never decides what is refu
 import logging
 from collections.abc import Iterator, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, TypedDict
 
 from django.conf import settings
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
@@ -16,6 +16,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.encoding import escape_uri_path
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
+from msgspec import Meta
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework_simplejwt.exceptions import InvalidToken
@@ -242,6 +243,19 @@ OTHER_PROBLEMS: dict[str, tuple[int, str, str]] = {
     "payload_too_large": (413, _noop("Payload too large"), _noop("The body is larger than the shop accepts.")),
     "internal_error": (500, _noop("Internal error"), _noop("The shop has a fault. It has been logged.")),
 }
+
+
+class FieldError(TypedDict):
+    field: Annotated[str, Meta(description="Path into the body or name of the parameter, such as `items.0.quantity`.")]
+    code: Annotated[str, Meta(description="Why the value does not fit, such as `min_value` or `unknown_field`.")]
+    message: Annotated[str, Meta(description="A sentence for a person, in the language of the request.")]
+
+
+class FieldErrors(TypedDict, total=False):
+    errors: Annotated[list[FieldError], Meta(description="Every value that does not fit.")]
+
+
+FIELDS_OF_OTHER_PROBLEMS: dict[str, type] = {"validation_error": FieldErrors}
 
 
 def _validation_errors(details: Any, path: str) -> Iterator[dict[str, str]]:

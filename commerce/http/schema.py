@@ -1,10 +1,11 @@
 """The OpenAPI schema: how an operation says what it takes, gives and refuses.
 
-Owns the problem documents of the schema and `documented`; the shapes themselves are the apps' serializers.
+Owns `documented`; the shapes are the apps' serializers and `schema_problems`, the rest of the document is
+`schema_document`'s.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -15,7 +16,17 @@ from rest_framework import serializers
 from commerce.core.errors import DomainError, LockTimeout, ServiceUnavailable
 from commerce.http.fields import LARGEST_ID_IN_A_PATH
 from commerce.http.problems import PROBLEM_JSON, status_of
+from commerce.http.schema_problems import one_of
 from commerce.idempotency.errors import IdempotencyKeyReused, RequestInProgress
+
+TAGS = {
+    "account": "Logging in, and who is calling.",
+    "balance": "The wallet: what an account holds, charging it, and its history.",
+    "coupons": "First-come coupons: which can be had, getting one, and those held.",
+    "orders": "Buying, looking at orders, and cancelling them.",
+    "products": "What is for sale, and what sells best.",
+}
+"""The groups of operations, and what is in them; each takes the operations whose path has its name."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +38,13 @@ class AutoSchema(SpectacularAutoSchema):
         # A `list` answers with a page, an object that `paged` describes, where the library expects a bare array.
         return False
 
+    def get_description(self) -> str:  # type: ignore[override]  # the library's, which DRF declares otherwise
+        # Docstrings are for those who read the code.
+        return ""
+
+    def get_tags(self) -> list[str]:
+        return [next((tag for tag in TAGS if tag in self.path.split("/")), "account")]
+
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the library's metaclass
     """`Authorization: Bearer <access>`."""
@@ -35,49 +53,12 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "bearer"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}
-
-
-def close_bodies(result: dict[str, Any], *_context: Any, **_more: Any) -> dict[str, Any]:
-    """A postprocessing hook: bodies have no other fields than those that are described (`BodySerializer`)."""
-    for item in result["paths"].values():
-        for operation in item.values():
-            for content in operation.get("requestBody", {}).get("content", {}).values():
-                _close(content["schema"], result["components"]["schemas"])
-    return result
-
-
-def _close(fragment: dict[str, Any], components: dict[str, Any]) -> None:
-    described = components[fragment["$ref"].rpartition("/")[2]] if "$ref" in fragment else fragment
-    if "properties" in described:
-        described["additionalProperties"] = False
-    for inner in described.get("properties", {}).values():
-        _close(inner.get("items", inner), components)
-
-
-class FieldErrorSerializer(serializers.Serializer[Any]):
-    field = serializers.CharField(
-        allow_blank=True, help_text="Path into the body or name of the parameter, such as `items.0.quantity`."
-    )
-    code = serializers.CharField()
-    message = serializers.CharField()
-
-
-class ProblemSerializer(serializers.Serializer[Any]):
-    """RFC 9457. `code` never changes; `title` and `detail` follow `Accept-Language`. Some codes add fields."""
-
-    type = serializers.CharField()
-    title = serializers.CharField()
-    status = serializers.IntegerField()
-    code = serializers.CharField()
-    detail = serializers.CharField(allow_blank=True)
-    instance = serializers.CharField()
-    requestId = serializers.CharField()
-
-    def get_fields(self) -> dict[str, Any]:
-        # `errors` is a name that serializers use themselves, so the field cannot be declared above.
-        errors = FieldErrorSerializer(many=True, required=False, help_text="With `validation_error`.")
-        return {**super().get_fields(), "errors": errors}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "JWT",
+            "description": "The `access` token of `POST /api/auth/token`.",
+        }
 
 
 def paged(item: type[serializers.Serializer[Any]], *, counted: bool = False) -> serializers.Serializer[Any]:
@@ -138,6 +119,23 @@ ETAG = _answer_header(
     "ETag", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, [200, 304], "For `If-None-Match`, the next time."
 )
 
+LIMIT_HEADERS = [
+    _answer_header(
+        "RateLimit-Policy",
+        {"type": "string"},
+        True,
+        'How much one caller may do: `"writes";q=40;w=2` is 40 times at once, made good again within 2 seconds.',
+        always=False,
+    ),
+    _answer_header(
+        "RateLimit",
+        {"type": "string"},
+        True,
+        'What is left of it: `"writes";r=38;t=1` is 38 times now, and all of it in a second.',
+        always=False,
+    ),
+]
+
 # Refused before any use case is called: code by status.
 BODY_CODES = {
     400: ["validation_error", "malformed_json"],
@@ -148,11 +146,20 @@ PARAMETER_CODES = {400: ["validation_error"]}
 CONDITION_CODES = {412: ["precondition_failed"]}
 CALLER_CODES = {401: ["not_authenticated", "token_not_valid"]}
 THROTTLED_CODES = {429: ["throttled"]}
+# What is no number in a path, or one that no id has, is no path of the shop's.
+PATH_CODES = {404: ["not_found"]}
 ALWAYS_CODES = {406: ["not_acceptable"]}
+
+
+def _path_parameter(name: str) -> OpenApiParameter:
+    """`orderId`: the id of the order."""
+    thing = name.removesuffix("Id")
+    return OpenApiParameter(name, PATH_ID, OpenApiParameter.PATH, description=f"The id of the {thing}.")
 
 
 def documented(
     summary: str,
+    description: str,
     *,
     response: Any,
     request: Any = None,
@@ -166,7 +173,7 @@ def documented(
     cached: bool = False,
     operation_id: str,
 ) -> Callable[[F], F]:
-    """Describe one operation: what it is for, its body, its answer, and every code it can refuse with.
+    """Describe one operation for clients: what it does, its body, its answer, and every code it can refuse with.
 
     `path_id` names the identifier in its path; `writes` adds the idempotency key and a limit;
     `limited` the 429 of a limit alone; `acts_on_account` the 403 of someone else's account; `cached` the 304.
@@ -178,6 +185,7 @@ def documented(
         BODY_CODES if request is not None or writes else {},
         PARAMETER_CODES if parameters or cached else {},
         CONDITION_CODES if cached else {},
+        PATH_CODES if path_id else {},
         THROTTLED_CODES if limited or writes else {},
     ]
     if not public:
@@ -193,27 +201,28 @@ def documented(
             codes[status] += [name for name in names if name not in codes[status]]
     for refusal in (*refusals, *extra):
         codes[status_of(refusal)].append(refusal.code)
-    responses: dict[Any, Any] = {200: response}
+    responses: dict[Any, Any] = {200: OpenApiResponse(response, description="Done.")}
     if cached:
         responses[304] = OpenApiResponse(description="Unchanged since the ETag in `If-None-Match`.")
     for status, names in sorted(codes.items()):
-        responses[status, PROBLEM_JSON] = OpenApiResponse(ProblemSerializer, description=_listing(names))
+        responses[status, PROBLEM_JSON] = OpenApiResponse(
+            one_of(names),
+            description=", ".join(f"`{name}`" for name in names),
+        )
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation_id,
         summary=summary,
+        description=description,
         request=request,
         responses=responses,
         parameters=[
-            *([OpenApiParameter(path_id, PATH_ID, OpenApiParameter.PATH)] if path_id else []),
+            *([_path_parameter(path_id)] if path_id else []),
             *parameters,
             *([IDEMPOTENCY_KEY, REPLAYED, ORIGINAL] if writes else []),
             *([ETAG] if cached else []),
+            *(LIMIT_HEADERS if limited or writes else []),
             *ANSWER_HEADERS,
         ],
         auth=[] if public else None,
     )
     return decorate
-
-
-def _listing(codes: Iterable[str]) -> str:
-    return ", ".join(f"`{code}`" for code in codes)

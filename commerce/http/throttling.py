@@ -1,6 +1,7 @@
 """Who is limited, by which limit, and from where they call: 429 with Retry-After before anything else is done.
 
-Owns the limits of accounts, client addresses and logins; how uses are counted is in `commerce.core.rate_limit`.
+Owns the limits of accounts, client addresses and logins, and the headers that say what is left of them; how uses are
+counted is in `commerce.core.rate_limit`.
 """
 
 import hashlib
@@ -8,6 +9,7 @@ import ipaddress
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from math import ceil
 from typing import ClassVar
 
 from django.conf import settings
@@ -19,13 +21,16 @@ from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
 from commerce.core import metrics
-from commerce.core.rate_limit import Counter, Limit, forgive, take, take_often
+from commerce.core.rate_limit import Counter, Limit, Taken, forgive, take, take_often
 from commerce.http.authentication import Caller
 
 _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 3_600
 # One customer of an IPv6 network has all the addresses of such a prefix.
 _IPV6_PREFIX = 64
+
+LEFT = "commerce.rate_limit"
+"""Where a request keeps the headers for its answer."""
 
 limit_of = cache(Limit)
 """The settings' limits, made once: making one takes longer than asking whether it is reached."""
@@ -40,11 +45,20 @@ class _Throttle(BaseThrottle):
     def wait(self) -> float | None:
         return self._wait_seconds or None
 
-    def _judge(self, wait_seconds: float) -> bool:
+    def _judge(self, request: HttpRequest, limit: Limit, taken: Taken) -> bool:
+        wait_seconds, busy_seconds = taken
         self._wait_seconds = wait_seconds
         if wait_seconds:
             metrics.THROTTLED.labels(self.what).inc()
+        _tell(request, limit, busy_seconds)
         return not wait_seconds
+
+
+def _tell(request: HttpRequest, limit: Limit, busy_seconds: float) -> None:
+    """Keep for the answer what the limit is, and what is left of it while `busy_seconds` are to be paid off."""
+    # Times are rounded up to microseconds, which must not cost a whole use or second.
+    left = max(0, int(limit.at_once - busy_seconds * limit.per_second + 0.01))
+    request.META[LEFT] = limit.policy, ("RateLimit", f'"{limit.name}";r={left};t={ceil(busy_seconds - 0.001)}')
 
 
 class Writes(_Throttle):
@@ -57,7 +71,9 @@ class Writes(_Throttle):
         if request.method in SAFE_METHODS or not isinstance(request.user, Caller):
             return True
         limit = self.limit()
-        return limit.per_second <= 0 or self._judge(take_often(Counter(limit, str(request.user.id))))
+        if limit.per_second <= 0:
+            return True
+        return self._judge(request._request, limit, take_often(Counter(limit, str(request.user.id))))
 
     def limit(self) -> Limit:
         return limit_of(self.what, settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE)
@@ -79,7 +95,9 @@ class Refreshes(_Throttle):
 
     def allow_request(self, request: Request, view: object) -> bool:
         limit = _per_address(self.what)
-        return self._judge(take(Counter(limit, client_address(request._request))))
+        if limit.per_second <= 0:
+            return True
+        return self._judge(request._request, limit, take(Counter(limit, client_address(request._request))))
 
 
 @contextmanager
@@ -112,7 +130,11 @@ def login_attempt(request: HttpRequest, username: str) -> Iterator[None]:
         ),
         name,
     )
-    wait_seconds = take(Counter(_per_address("logins"), address), pair, anywhere)
+    limit = _per_address("logins")
+    wait_seconds, busy_seconds = take(Counter(limit, address), pair, anywhere)
+    if limit.per_second > 0:
+        # Of the address alone: how many guesses are left for a name is nobody's business.
+        _tell(request, limit, busy_seconds)
     if wait_seconds:
         metrics.THROTTLED.labels("logins").inc()
         raise Throttled(wait_seconds)

@@ -21,9 +21,10 @@ from rest_framework.request import Empty, Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
-from commerce.http.headers import remembered
+from commerce.http.headers import remembered, set_headers
 from commerce.http.json import JSON, JSONRenderer, read_json
 from commerce.http.problems import problem_response
+from commerce.http.throttling import LEFT
 
 _NEGOTIATION = DefaultContentNegotiation()
 _RENDERER = JSONRenderer()
@@ -94,6 +95,9 @@ class ApiViewSet(ViewSet):
         if isinstance(response, Response):
             vars(response).update(accepted_renderer=_RENDERER, accepted_media_type=JSON, renderer_context={})
             response.render()
+        left = request._request.META.get(LEFT)
+        if left is not None:
+            set_headers(response, *left)
         return response
 
 

@@ -5,7 +5,7 @@ import re
 import pytest
 from django.test import Client
 
-from commerce.http.problem_pages import catalogue
+from commerce.http.problem_catalogue import catalogue
 from tests.contract.test_routes_and_schema import CONTRACT, EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN
 
 EVERY_CODE = set().union(*(codes for _, codes in CONTRACT.values()), EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN)

@@ -1,25 +1,65 @@
-"""`docs/api.md` says of problems what the shop says."""
+"""`docs/api.md` says of problems and limits what the shop says."""
 
+import re
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.utils import translation
 
-from commerce.http.problem_pages import catalogue
+from commerce.http.problem_catalogue import Problem, catalogue
+from commerce.http.schema_problems import COMPONENTS, own_fields
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "api.md"
+HEADING = "| code | status | retry | meaning | fields of its own |"
+
+
+def shown(fragment: dict[str, Any], components: dict[str, Any]) -> str:
+    """The type of a field, in words."""
+    if "$ref" in fragment:
+        return shown(components[fragment["$ref"].removeprefix(COMPONENTS)], components)
+    if "enum" in fragment:
+        return ", ".join(f"`{value}`".replace("True", "true") for value in fragment["enum"])
+    if fragment["type"] == "array":
+        return f"list of {shown(fragment['items'], components)}"
+    if fragment["type"] == "object":
+        return "{" + ", ".join(f"`{name}`: {shown(each, components)}" for name, each in fields_of(fragment)) + "}"
+    return str(fragment["type"])
+
+
+def fields_of(shape: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """In the order in which the shop sends them where it is known."""
+    return sorted(shape["properties"].items(), key=lambda field: shape["required"].index(field[0]))
+
+
+def own_fields_of(problem: Problem) -> str:
+    own = own_fields(problem)
+    fields = sorted(own["properties"].items())
+    return "; ".join(f"`{name}`: {shown(fragment, own['components'])}" for name, fragment in fields)
 
 
 def rows() -> list[str]:
     with translation.override("en"):
         return [
-            f"| `{problem.code}` | {problem.status} | {'yes' if problem.may_pass else ''} | {problem.meanings[0]} |"
+            f"| `{problem.code}` | {problem.status} | {'yes' if problem.may_pass else ''} | {problem.meanings[0]}"
+            f" | {own_fields_of(problem)} |"
             for problem in catalogue()
         ]
 
 
 def test_its_table_of_problems_is_the_catalogue() -> None:
     lines = PAGE.read_text().splitlines()
-    begin = lines.index("| code | status | retry | meaning |") + 2
+    begin = lines.index(HEADING) + 2
     written = lines[begin : lines.index("", begin)]
     assert written == rows(), "The table should be:\n" + "\n".join(rows())
+
+
+def test_its_table_of_limits_shows_the_defaults() -> None:
+    """A default of the settings is what the example file shows, which another test compares with the settings."""
+    example = (Path(settings.BASE_DIR) / "deploy" / "env.example").read_text()
+    defaults = dict(re.findall(r"^# ([A-Z_]+)=([0-9]+)$", example, re.MULTILINE))
+    told = re.findall(r"([0-9]+)[a-z ]*\(`([A-Z_]+)`\)", PAGE.read_text())
+    assert {name for _number, name in told} >= {"WRITES_AT_ONCE", "WRITES_PER_SECOND", "COUPON_ISSUES_AT_ONCE",
+        "COUPON_ISSUES_PER_SECOND", "LOGINS_PER_MINUTE", "LOGIN_FAILURES_PER_MINUTE", "LOGIN_FAILURES_PER_HOUR",
+        "ACCESS_TOKEN_MINUTES", "REFRESH_TOKEN_DAYS"}  # fmt: skip
+    assert {name: number for number, name in told} == {name: defaults[name] for _number, name in told}

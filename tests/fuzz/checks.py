@@ -54,6 +54,15 @@ def nobody_is_told_of_anybody_else(
     assert not others, f"Customer {caller['userId']} was told of {others}."
 
 
+@schemathesis.check
+def the_status_is_documented_by_its_number(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
+) -> None:
+    """Sharper than `status_code_conformance`, to which `default` documents every status."""
+    if case.method.upper() == case.operation.method.upper():
+        assert str(response.status_code) in case.operation.definition.raw["responses"]
+
+
 def _at(path: list[str], body: Any) -> Any:
     """What stands there in a body; None where nothing does.
 

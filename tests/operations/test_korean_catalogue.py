@@ -14,7 +14,7 @@ from django.conf import settings
 from django.utils import translation
 
 from commerce.core.errors import DomainError
-from commerce.http import problem_pages
+from commerce.http import problem_catalogue
 from tests.shopper import Shopper
 
 APPS = ("balances", "commerce", "coupons", "orders", "products", "stats")
@@ -52,7 +52,7 @@ def messages_in_templates() -> Iterator[tuple[str, ...]]:
 def meanings_of_problems() -> Iterator[tuple[str, ...]]:
     """What `/problems` says: the docstrings of refusals."""
     with translation.override("en"):
-        for problem in problem_pages.catalogue():
+        for problem in problem_catalogue.catalogue():
             yield from ((str(meaning),) for meaning in problem.meanings)
 
 

@@ -43,6 +43,16 @@ def charges(user: User, count: int) -> list[Answer]:
     return [Shopper(user).post(*CHARGE) for _ in range(count)]
 
 
+def take(*counters: Counter) -> float:
+    """Seconds to wait."""
+    return rate_limit.take(*counters)[0]
+
+
+def take_often(counter: Counter) -> float:
+    """Seconds to wait."""
+    return rate_limit.take_often(counter)[0]
+
+
 def asked_redis() -> int:
     """How often Redis has been asked for a limit on the way to this number of counters."""
     return len(redis.cache.client.keys("limit:*"))
@@ -161,19 +171,19 @@ class TestManySessions:
     def test_asking_redis_in_two_steps_would_let_more_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The control: the same arithmetic as read, decide, write."""
 
-        def read_then_write(script: str, keys: list[str], arguments: list[int]) -> int:
+        def read_then_write(script: str, keys: list[str], arguments: list[int]) -> tuple[int, int]:
             taken = int(redis.cache.client.get(keys[0]) or 0)
             everybody.wait(timeout=30)
             redis.cache.client.set(keys[0], taken + 1)
-            return 0 if taken < arguments[1] else 1
+            return (0 if taken < arguments[1] else 1), 0
 
         everybody = Barrier(8)
         monkeypatch.setattr(redis.cache, "run_script", read_then_write)
-        waits = together([partial(rate_limit.take, Counter(SLOW, "x"))] * 8)
+        waits = together([partial(take, Counter(SLOW, "x"))] * 8)
         assert waits.count(0.0) > SLOW.at_once
 
     def test_in_one_step_exactly_the_limit_passes(self) -> None:
-        waits = together([partial(rate_limit.take, Counter(SLOW, "x"))] * 30, at_once=8)
+        waits = together([partial(take, Counter(SLOW, "x"))] * 30, at_once=8)
         assert waits.count(0.0) == SLOW.at_once
 
     def test_over_several_processes_get_what_is_unasked_of_each_and_no_more(self) -> None:
@@ -181,7 +191,7 @@ class TestManySessions:
         passed = 0
         for _ in range(10):
             rate_limit.forget_everything()
-            passed += [rate_limit.take_often(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
+            passed += [take_often(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
         # The first process reports its unasked uses, and so does each other with the one that is then refused.
         assert passed == SLOW.at_once + 9 * UNASKED
 
@@ -189,7 +199,7 @@ class TestManySessions:
         passed = 0
         for _ in range(10):
             rate_limit.forget_everything()
-            passed += [rate_limit.take(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
+            passed += [take(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
         assert passed == SLOW.at_once
 
 
@@ -197,53 +207,53 @@ class TestTheCounter:
     """The arithmetic, on Redis itself."""
 
     def test_the_quiet_are_not_asked_for(self) -> None:
-        assert [rate_limit.take_often(Counter(SLOW, str(number))) for number in range(50)] == [0.0] * 50
+        assert [take_often(Counter(SLOW, str(number))) for number in range(50)] == [0.0] * 50
         assert asked_redis() == 0
 
     def test_the_third_use_reports_the_first_two(self) -> None:
         counter = Counter(SLOW, "x")
-        assert [rate_limit.take_often(counter) for _ in range(UNASKED)] == [0.0] * UNASKED
+        assert [take_often(counter) for _ in range(UNASKED)] == [0.0] * UNASKED
         assert asked_redis() == 0
-        rate_limit.take_often(counter)
-        assert [rate_limit.take(counter) for _ in range(3)].count(0.0) == SLOW.at_once - 3
+        take_often(counter)
+        assert [take(counter) for _ in range(3)].count(0.0) == SLOW.at_once - 3
 
     def test_the_refused_do_not_ask_again_before_their_time(self) -> None:
         counter = Counter(SLOW, "x")
-        waits = [rate_limit.take_often(counter) for _ in range(6)]
+        waits = [take_often(counter) for _ in range(6)]
         assert waits[:5] == [0.0] * 5
         redis.cache.client.delete(counter.key)
-        assert 3_590 < rate_limit.take_often(counter) <= 3_600
+        assert 3_590 < take_often(counter) <= 3_600
 
     def test_time_gives_uses_back_one_by_one(self) -> None:
         counter = Counter(Limit("quick", 20.0, 2), "x")
-        while not rate_limit.take(counter):
+        while not take(counter):
             pass
-        wait_until(lambda: not rate_limit.take(counter), "a use that is paid off")
+        wait_until(lambda: not take(counter), "a use that is paid off")
         known = int(redis.cache.client.get(counter.key) or 0)
         seconds, microseconds = redis.cache.client.time()
         assert known - (seconds * 1_000_000 + microseconds) <= 2 * 50_000
 
     def test_a_counter_ends_by_itself_once_everything_is_paid_off(self) -> None:
         counter = Counter(Limit("quick", 10.0, 5), "x")
-        rate_limit.take(counter)
+        take(counter)
         assert 0 < redis.cache.client.pttl(counter.key) <= 100
 
     def test_a_clock_that_was_set_back_locks_nobody_out_for_long(self) -> None:
         counter = Counter(SLOW, "x")
         redis.cache.client.set(counter.key, 2**52)
-        assert 0.0 < rate_limit.take(counter) <= 3_600
+        assert 0.0 < take(counter) <= 3_600
 
     def test_of_several_counters_all_are_used_or_none(self) -> None:
         full, free = Counter(SLOW, "full"), Counter(SLOW, "free")
         for _ in range(SLOW.at_once):
-            rate_limit.take(full)
-        assert rate_limit.take(free, full) > 0
-        assert [rate_limit.take(free) for _ in range(SLOW.at_once + 1)].count(0.0) == SLOW.at_once
+            take(full)
+        assert take(free, full) > 0
+        assert [take(free) for _ in range(SLOW.at_once + 1)].count(0.0) == SLOW.at_once
 
     def test_a_process_forgets_before_it_knows_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
-            rate_limit.take_often(Counter(SLOW, str(number)))
+            take_often(Counter(SLOW, str(number)))
         assert len(rate_limit._local_quota._uses) <= 101
 
 
@@ -270,7 +280,7 @@ class TestWithoutRedis:
 
     @pytest.mark.usefixtures("redis_away")
     def test_a_crowd_gets_exactly_the_limit_of_the_process(self) -> None:
-        waits = together([partial(rate_limit.take, Counter(SLOW, "x"))] * 20, at_once=8)
+        waits = together([partial(take, Counter(SLOW, "x"))] * 20, at_once=8)
         assert waits.count(0.0) == SLOW.at_once
         assert 0 < max(waits) <= 3_600
 
@@ -278,7 +288,7 @@ class TestWithoutRedis:
     def test_the_process_forgets_before_it_knows_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
-            rate_limit.take(Counter(SLOW, str(number)))
+            take(Counter(SLOW, str(number)))
         assert len(rate_limit._local_counters._paid_off_us) <= 101
 
 

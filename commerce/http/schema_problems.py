@@ -1,0 +1,102 @@
+"""The problems in the OpenAPI schema: a shape for each code, with the fields that are its own.
+
+Owns their JSON Schemas; which problems there are is in `problem_catalogue`, which operation answers which in `schema`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from commerce.http.problem_catalogue import Problem, catalogue
+from commerce.http.problems import slug_of
+
+COMPONENTS = "#/components/schemas/"
+
+Schema = dict[str, Any]
+
+# What every problem has.
+_TITLE: Schema = {"type": "string", "description": "What kind of problem it is, for a person."}
+_DETAIL: Schema = {"type": "string", "description": "What happened, for a person, in the language of the request."}
+_INSTANCE: Schema = {"type": "string", "description": "The path of the request."}
+_REQUEST_ID: Schema = {"type": "string", "description": "Name it when you report a fault."}
+
+
+def name_of(code: str) -> str:
+    """The component of a code: `OutOfStockProblem`."""
+    return "".join(word.title() for word in code.split("_")) + "Problem"
+
+
+def one_of(codes: Iterable[str]) -> Schema:
+    """A problem with one of these codes."""
+    mapping = {code: COMPONENTS + name_of(code) for code in codes}
+    shapes = [{"$ref": path} for path in mapping.values()]
+    if len(shapes) == 1:
+        return shapes[0]
+    return {"oneOf": shapes, "discriminator": {"propertyName": "code", "mapping": mapping}}
+
+
+def problem_components(codes: Iterable[str]) -> dict[str, Schema]:
+    """The components of these codes, and `Problem`, which any of them is."""
+    known = {problem.code: problem for problem in catalogue()}
+    components: dict[str, Schema] = {
+        "Problem": _problem(
+            "Any problem (RFC 9457). Branch on `code`; treat one that you do not know by its `status`.",
+            {"type": "string", "format": "uri-reference", "description": "The address of a page about the problem."},
+            {"type": "integer", "minimum": 400, "maximum": 599},
+            # Clients that refuse what is not in a list must not refuse a code that is new, or not the shop's.
+            {"anyOf": [{"$ref": COMPONENTS + "ProblemCode"}, {"type": "string"}]},
+        ),
+        "ProblemCode": {
+            "type": "string",
+            "enum": sorted(codes),
+            "description": "New codes may be added. What a code means never changes.",
+        },
+    }
+    for code in sorted(codes):
+        problem = known[code]
+        own = own_fields(problem)
+        described = _problem(
+            " ".join([f"{problem.title}.", *map(str, problem.meanings), str(problem.advice)]),
+            {"type": "string", "const": f"/problems/{slug_of(code)}"},
+            {"type": "integer", "const": problem.status},
+            {"type": "string", "const": code},
+        )
+        described["properties"] |= own.pop("properties")
+        described["required"] += own.pop("required")
+        components[name_of(code)] = described
+        components |= own.pop("components")
+    return components
+
+
+def own_fields(problem: Problem) -> Schema:
+    """The fields beside the usual ones: `properties`, which of them are `required`, and the `components` they name."""
+    shapes, components = msgspec.json.schema_components(
+        [kind for kind in problem.kinds if kind is not object], ref_template=COMPONENTS + "{name}"
+    )
+    properties: Schema = {}
+    required: set[str] = set()
+    for shape in shapes:
+        described = components.pop(shape["$ref"].removeprefix(COMPONENTS))
+        properties |= described["properties"]
+        required.update(described["required"])
+    if object in problem.kinds:
+        # It has a cause without fields.
+        required.clear()
+    for component in components.values():
+        # It has a name already.
+        component.pop("title", None)
+    return {"properties": properties, "required": sorted(required), "components": components}
+
+
+def _problem(description: str, type_: Schema, status: Schema, code: Schema) -> Schema:
+    properties = {
+        "type": type_,
+        "title": _TITLE,
+        "status": status,
+        "code": code,
+        "detail": _DETAIL,
+        "instance": _INSTANCE,
+        "requestId": _REQUEST_ID,
+    }
+    return {"type": "object", "description": description, "properties": {**properties}, "required": list(properties)}

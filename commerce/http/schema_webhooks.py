@@ -1,0 +1,88 @@
+"""The calls to a partner in the OpenAPI schema: what the receiver of orders must understand and answer.
+
+Owns the description; the calls are made by `commerce.outbox.sinks.data_platform`.
+"""
+
+from commerce.http.schema_problems import COMPONENTS, Schema
+
+CLOUD_EVENT = "application/cloudevents+json"
+
+_EVENTS = {
+    "order-completed": ("OrderCompleted", "orderCompleted", "An order was completed"),
+    "order-cancelled": ("OrderCancelled", "orderCancelled", "An order was cancelled"),
+}
+
+
+def event_components() -> dict[str, Schema]:
+    """The bodies of the calls."""
+    return {f"{name}Event": _cloud_event(kind) for kind, (name, _operation, _summary) in _EVENTS.items()}
+
+
+def webhooks(examples: Schema) -> dict[str, Schema]:
+    """One for each type of event, with an example of it."""
+    return {kind: {"post": _call(kind, examples.get(kind))} for kind in _EVENTS}
+
+
+def _cloud_event(kind: str) -> Schema:
+    properties: Schema = {
+        "specversion": {"type": "string", "const": "1.0"},
+        "id": {
+            "type": "string",
+            "minLength": 1,
+            "description": "The same in every repeat of this event, and of no other event. Compare it as a whole.",
+        },
+        "source": {"type": "string", "format": "uri-reference", "minLength": 1},
+        "type": {"type": "string", "const": kind},
+        "subject": {"type": "string", "pattern": "^order/[0-9]+$"},
+        "time": {"type": "string", "format": "date-time", "description": "When it happened."},
+        "datacontenttype": {"type": "string", "const": "application/json"},
+        "data": {"$ref": COMPONENTS + "Order"},
+    }
+    return {
+        "type": "object",
+        "description": "A CloudEvent 1.0.",
+        "properties": properties,
+        "required": list(properties),
+    }
+
+
+def _call(kind: str, example: Schema | None) -> Schema:
+    name, operation, summary = _EVENTS[kind]
+    return {
+        "operationId": operation,
+        "summary": summary,
+        "description": "To the receiver of orders, if one is configured. It may come again with the same"
+        " `Idempotency-Key`, and `order-cancelled` may come before `order-completed`.",
+        "tags": ["orders"],
+        "security": [],
+        "parameters": [
+            {
+                "in": "header",
+                "name": "Idempotency-Key",
+                "required": True,
+                "schema": {"type": "string", "minLength": 1},
+                "description": "The `id` of the event. Drop a call whose key you have seen.",
+            },
+            {
+                "in": "header",
+                "name": "X-Signature",
+                "required": True,
+                "schema": {"type": "string", "pattern": "^t=[0-9]+(,v1=[0-9a-f]{64})+$"},
+                "description": "`t`, the time of sending in unix seconds, and `v1`, the HMAC-SHA256 of `t`, a dot and"
+                " the bytes of the body, in hexadecimal, with the shared secret as the key. There may be several"
+                " `v1`; one that fits is enough.",
+            },
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {CLOUD_EVENT: {"schema": {"$ref": f"{COMPONENTS}{name}Event"}, "example": example}},
+        },
+        "responses": {
+            "200": {"description": "Received, as with any other `2xx`. It is not sent again."},
+            "4XX": {
+                "description": "Not received. `400`, `409`, `413`, `415` and `422` are about this event only; with any"
+                " other status all calls wait. It is sent again later, after `Retry-After` where that is given."
+            },
+            "5XX": {"description": "Not received. All calls wait, and it is sent again later."},
+        },
+    }

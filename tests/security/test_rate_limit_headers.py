@@ -1,0 +1,108 @@
+"""`RateLimit-Policy` and `RateLimit`: a client sees how much it may do before it is refused."""
+
+import re
+from typing import NamedTuple
+
+import pytest
+from pytest_django import Settings
+
+from balances.models import User
+from commerce.core import rate_limit
+from commerce.embedded.redis import Redis
+from tests.breaking import kill
+from tests.factories import CouponFactory, UserFactory
+from tests.groups import round_trips
+from tests.shopper import Answer, Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+CHARGE = ("/api/balance/charge", {"amount": 1})
+
+
+class Left(NamedTuple):
+    name: str
+    uses: int
+    seconds: int
+
+
+def left(answer: Answer) -> Left:
+    """What `RateLimit` says."""
+    match = re.fullmatch(r'"([a-z-]+)";r=(\d+);t=(\d+)', answer.headers["RateLimit"])
+    assert match is not None, answer.headers["RateLimit"]
+    return Left(match[1], int(match[2]), int(match[3]))
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_each_use_is_one_less_and_a_refusal_says_that_nothing_is_left(user: User) -> None:
+    answers = [Shopper(user).post(*CHARGE) for _ in range(5)]
+    assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
+    assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"writes";q=3;w=10800'}
+    assert [left(answer).uses for answer in answers] == [2, 1, 0, 0, 0]
+    assert 3 * 3_590 < left(answers[-1]).seconds <= 3 * 3_600
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_what_another_process_has_taken_is_seen_once_redis_is_asked(user: User) -> None:
+    Shopper(user).post(*CHARGE)
+    Shopper(user).post(*CHARGE)
+    Shopper(user).post(*CHARGE)
+    # The start of another process, which knows nothing and asks nobody for its first uses.
+    rate_limit.forget_everything()
+    assert [left(Shopper(user).post(*CHARGE)).uses for _ in range(3)] == [2, 1, 0]
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_a_malformed_write_says_it_too_and_a_stranger_is_told_nothing(user: User) -> None:
+    assert left(Shopper(user).post("/api/balance/charge", {"amount": "x"})).uses == 2
+    assert "RateLimit" not in Shopper().post(*CHARGE).headers
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_coupons_have_their_own(user: User) -> None:
+    answer = Shopper(user).post(f"/api/coupons/{CouponFactory(total_quantity=5).pk}/issue")
+    assert left(answer) == Left("coupon-issues", 2, 3_600)
+
+
+@pytest.mark.usefixtures("few_writes")
+def test_reads_and_writes_without_a_limit_have_none(user: User, settings: Settings) -> None:
+    assert "RateLimit" not in Shopper(user).get(f"/api/balance/{user.pk}").headers
+    settings.WRITES_PER_SECOND = 0
+    assert "RateLimit" not in Shopper(user).post(*CHARGE).headers
+
+
+@pytest.mark.usefixtures("few_logins")
+def test_a_login_says_what_is_left_for_the_address_not_for_the_name(user: User) -> None:
+    wrong = {"username": user.username, "password": "wrong"}
+    answers = [Shopper().post("/api/auth/token", wrong) for _ in range(4)]
+    assert [answer.status for answer in answers] == [401, 401, 401, 429]
+    assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"logins";q=10;w=60'}
+    assert [left(answer).uses for answer in answers] == [9, 8, 7, 7]
+
+
+@pytest.mark.usefixtures("few_logins")
+def test_a_refresh_says_what_is_left(user: User) -> None:
+    answer = Shopper().post("/api/auth/token/refresh", {"refresh": "x"})
+    assert left(answer) == Left("refreshes", 9, 6)
+
+
+def test_it_costs_no_call_to_redis(user: User, settings: Settings) -> None:
+    """A limit that is reported asks once, as it did; the write itself asks once more, for the cached balance."""
+    settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 1_000.0, 1_000
+    shopper = Shopper(user)
+    for _ in range(3):
+        shopper.post(*CHARGE)
+    with round_trips() as trips:
+        answer = shopper.post(*CHARGE)
+    assert left(answer).name == "writes"
+    assert trips.cache == 2
+
+
+def test_with_redis_away_the_process_says_what_it_knows(own_redis: Redis, user: User, settings: Settings) -> None:
+    settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 0.001, 5
+    kill(own_redis)
+    assert [left(Shopper(user).post(*CHARGE)).uses for _ in range(4)] == [4, 3, 2, 1]
