@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,11 @@ def take_the_tour(web: str, environment: dict[str, str], folder: Path) -> None:
     assert answers[-2]["status"] == "CANCELLED"
 
 
+def counts(page: str, counter: str) -> bool:
+    """Whether a page of metrics has a counter."""
+    return counter in requests.get(page, timeout=10).text
+
+
 def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(stack: Stack, tmp_path: Path) -> None:
     run = stack.run()
     web = run["web"]
@@ -90,7 +96,7 @@ def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(s
         ("dispatcher", 'commerce_outbox_sent_total{destination="data-platform"}'),
         ("statistics", 'commerce_stats_events_total{outcome="counted"}'),
     ):
-        wait_for(lambda page=pages[process], name=counter: name in requests.get(page, timeout=10).text)
+        wait_for(partial(counts, pages[process], counter))
 
     # Another terminal, without settings; exit code 0 says that every invariant holds.
     invariants = [sys.executable, "manage.py", "check_invariants"]
