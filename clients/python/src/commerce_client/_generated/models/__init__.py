@@ -1,0 +1,141 @@
+"""Contains all the data models used in inputs/outputs"""
+
+from .access import Access
+from .account import Account
+from .balance import Balance
+from .balance_history_type import BalanceHistoryType
+from .balance_limit_exceeded_problem import BalanceLimitExceededProblem
+from .cancel_request import CancelRequest
+from .charge import Charge
+from .charge_request import ChargeRequest
+from .coupon import Coupon
+from .coupon_already_issued_problem import CouponAlreadyIssuedProblem
+from .coupon_not_found_problem import CouponNotFoundProblem
+from .coupon_not_open_problem import CouponNotOpenProblem
+from .coupon_not_usable_problem import CouponNotUsableProblem
+from .coupon_page import CouponPage
+from .coupon_sold_out_problem import CouponSoldOutProblem
+from .discount_type import DiscountType
+from .field_error import FieldError
+from .idempotency_key_reused_problem import IdempotencyKeyReusedProblem
+from .insufficient_balance_problem import InsufficientBalanceProblem
+from .internal_error_problem import InternalErrorProblem
+from .ledger_entry import LedgerEntry
+from .ledger_entry_page import LedgerEntryPage
+from .ledger_entry_type import LedgerEntryType
+from .lock_timeout_problem import LockTimeoutProblem
+from .malformed_json_problem import MalformedJsonProblem
+from .method_not_allowed_problem import MethodNotAllowedProblem
+from .not_acceptable_problem import NotAcceptableProblem
+from .not_authenticated_problem import NotAuthenticatedProblem
+from .not_found_problem import NotFoundProblem
+from .order import Order
+from .order_cancelled_event import OrderCancelledEvent
+from .order_completed_event import OrderCompletedEvent
+from .order_item import OrderItem
+from .order_item_request import OrderItemRequest
+from .order_not_cancellable_problem import OrderNotCancellableProblem
+from .order_not_found_problem import OrderNotFoundProblem
+from .order_page import OrderPage
+from .order_request import OrderRequest
+from .order_status import OrderStatus
+from .out_of_stock_problem import OutOfStockProblem
+from .payload_too_large_problem import PayloadTooLargeProblem
+from .permission_denied_problem import PermissionDeniedProblem
+from .popular_product import PopularProduct
+from .popular_products import PopularProducts
+from .precondition_failed_problem import PreconditionFailedProblem
+from .problem import Problem
+from .problem_code import ProblemCode
+from .product import Product
+from .product_not_found_problem import ProductNotFoundProblem
+from .product_page import ProductPage
+from .products_ordering import ProductsOrdering
+from .refresh_request import RefreshRequest
+from .request_in_progress_problem import RequestInProgressProblem
+from .service_unavailable_problem import ServiceUnavailableProblem
+from .short_item import ShortItem
+from .throttled_problem import ThrottledProblem
+from .token import Token
+from .token_not_valid_problem import TokenNotValidProblem
+from .token_request import TokenRequest
+from .unsupported_media_type_problem import UnsupportedMediaTypeProblem
+from .unusable import Unusable
+from .user_coupon import UserCoupon
+from .user_coupon_page import UserCouponPage
+from .user_coupon_status import UserCouponStatus
+from .user_coupons_status import UserCouponsStatus
+from .user_not_found_problem import UserNotFoundProblem
+from .user_orders_status import UserOrdersStatus
+from .validation_error_problem import ValidationErrorProblem
+
+__all__ = (
+    "Access",
+    "Account",
+    "Balance",
+    "BalanceHistoryType",
+    "BalanceLimitExceededProblem",
+    "CancelRequest",
+    "Charge",
+    "ChargeRequest",
+    "Coupon",
+    "CouponAlreadyIssuedProblem",
+    "CouponNotFoundProblem",
+    "CouponNotOpenProblem",
+    "CouponNotUsableProblem",
+    "CouponPage",
+    "CouponSoldOutProblem",
+    "DiscountType",
+    "FieldError",
+    "IdempotencyKeyReusedProblem",
+    "InsufficientBalanceProblem",
+    "InternalErrorProblem",
+    "LedgerEntry",
+    "LedgerEntryPage",
+    "LedgerEntryType",
+    "LockTimeoutProblem",
+    "MalformedJsonProblem",
+    "MethodNotAllowedProblem",
+    "NotAcceptableProblem",
+    "NotAuthenticatedProblem",
+    "NotFoundProblem",
+    "Order",
+    "OrderCancelledEvent",
+    "OrderCompletedEvent",
+    "OrderItem",
+    "OrderItemRequest",
+    "OrderNotCancellableProblem",
+    "OrderNotFoundProblem",
+    "OrderPage",
+    "OrderRequest",
+    "OrderStatus",
+    "OutOfStockProblem",
+    "PayloadTooLargeProblem",
+    "PermissionDeniedProblem",
+    "PopularProduct",
+    "PopularProducts",
+    "PreconditionFailedProblem",
+    "Problem",
+    "ProblemCode",
+    "Product",
+    "ProductNotFoundProblem",
+    "ProductPage",
+    "ProductsOrdering",
+    "RefreshRequest",
+    "RequestInProgressProblem",
+    "ServiceUnavailableProblem",
+    "ShortItem",
+    "ThrottledProblem",
+    "Token",
+    "TokenNotValidProblem",
+    "TokenRequest",
+    "UnsupportedMediaTypeProblem",
+    "Unusable",
+    "UserCoupon",
+    "UserCouponPage",
+    "UserCouponsStatus",
+    "UserCouponStatus",
+    "UserNotFoundProblem",
+    "UserOrdersStatus",
+    "ValidationErrorProblem",
+)

@@ -1,0 +1,11 @@
+from enum import StrEnum
+
+
+class BalanceHistoryType(StrEnum):
+    ADJUSTMENT = "ADJUSTMENT"
+    CHARGE = "CHARGE"
+    PAYMENT = "PAYMENT"
+    REFUND = "REFUND"
+
+    def __str__(self) -> str:
+        return str(self.value)

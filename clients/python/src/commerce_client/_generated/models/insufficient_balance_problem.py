@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import (
+    Any,
+    Literal,
+    TypeVar,
+    cast,
+)
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+T = TypeVar("T", bound="InsufficientBalanceProblem")
+
+
+@_attrs_define
+class InsufficientBalanceProblem:
+    """Insufficient balance. The account holds less than the payment needs. Sent again, the same request gets the same
+    answer. Change the request, or what it acts on, first.
+
+    """
+
+    type_: Literal["/problems/insufficient-balance"]
+    title: str
+    """ What kind of problem it is, for a person. """
+    status: Literal[400]
+    code: Literal["insufficient_balance"]
+    detail: str
+    """ What happened, for a person, in the language of the request. """
+    instance: str
+    """ The path of the request. """
+    request_id: str
+    """ Name it when you report a fault. """
+    balance: int
+    """ What the account holds, in won. """
+    required: int
+    """ What the payment needs, in won. """
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        type_ = self.type_
+
+        title = self.title
+
+        status = self.status
+
+        code = self.code
+
+        detail = self.detail
+
+        instance = self.instance
+
+        request_id = self.request_id
+
+        balance = self.balance
+
+        required = self.required
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "type": type_,
+                "title": title,
+                "status": status,
+                "code": code,
+                "detail": detail,
+                "instance": instance,
+                "requestId": request_id,
+                "balance": balance,
+                "required": required,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        type_ = cast(Literal["/problems/insufficient-balance"], d.pop("type"))
+        if type_ != "/problems/insufficient-balance":
+            raise ValueError(f"type must match const '/problems/insufficient-balance', got '{type_}'")
+
+        title = d.pop("title")
+
+        status = cast(Literal[400], d.pop("status"))
+        if status != 400:
+            raise ValueError(f"status must match const 400, got '{status}'")
+
+        code = cast(Literal["insufficient_balance"], d.pop("code"))
+        if code != "insufficient_balance":
+            raise ValueError(f"code must match const 'insufficient_balance', got '{code}'")
+
+        detail = d.pop("detail")
+
+        instance = d.pop("instance")
+
+        request_id = d.pop("requestId")
+
+        balance = d.pop("balance")
+
+        required = d.pop("required")
+
+        insufficient_balance_problem = cls(
+            type_=type_,
+            title=title,
+            status=status,
+            code=code,
+            detail=detail,
+            instance=instance,
+            request_id=request_id,
+            balance=balance,
+            required=required,
+        )
+
+        insufficient_balance_problem.additional_properties = d
+        return insufficient_balance_problem
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from attrs import define as _attrs_define
+
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.order_item_request import OrderItemRequest
+
+
+T = TypeVar("T", bound="OrderRequest")
+
+
+@_attrs_define
+class OrderRequest:
+    """What to buy, and the coupon to use, by the `id` among the coupons held."""
+
+    items: list[OrderItemRequest]
+    user_coupon_id: int | None | Unset = UNSET
+
+    def to_dict(self) -> dict[str, Any]:
+        items = []
+        for items_item_data in self.items:
+            items_item = items_item_data.to_dict()
+            items.append(items_item)
+
+        user_coupon_id: int | None | Unset
+        if isinstance(self.user_coupon_id, Unset):
+            user_coupon_id = UNSET
+        else:
+            user_coupon_id = self.user_coupon_id
+
+        field_dict: dict[str, Any] = {}
+
+        field_dict.update(
+            {
+                "items": items,
+            }
+        )
+        if user_coupon_id is not UNSET:
+            field_dict["userCouponId"] = user_coupon_id
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.order_item_request import OrderItemRequest  # noqa: PLC0415
+
+        d = dict(src_dict)
+        items = []
+        _items = d.pop("items")
+        for items_item_data in _items:
+            items_item = OrderItemRequest.from_dict(items_item_data)
+
+            items.append(items_item)
+
+        def _parse_user_coupon_id(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        user_coupon_id = _parse_user_coupon_id(d.pop("userCouponId", UNSET))
+
+        order_request = cls(
+            items=items,
+            user_coupon_id=user_coupon_id,
+        )
+
+        return order_request

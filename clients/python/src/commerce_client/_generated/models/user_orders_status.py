@@ -1,0 +1,10 @@
+from enum import StrEnum
+
+
+class UserOrdersStatus(StrEnum):
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+    PROCESSING = "PROCESSING"
+
+    def __str__(self) -> str:
+        return str(self.value)

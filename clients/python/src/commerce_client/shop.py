@@ -1,0 +1,256 @@
+"""The shop, as a program sees it: a method for each thing to do."""
+
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+
+from commerce_client._generated.api.account import me
+from commerce_client._generated.api.balance import balance, balance_charge, balance_history
+from commerce_client._generated.api.coupons import coupon_issue, coupons, user_coupons
+from commerce_client._generated.api.orders import order, order_cancel, order_place, user_orders
+from commerce_client._generated.api.products import product, products, products_popular
+from commerce_client._generated.client import AuthenticatedClient
+from commerce_client._generated.types import UNSET, Response, Unset
+from commerce_client.errors import NoAnswer, ProblemError, UnreadableAnswer
+from commerce_client.models import (
+    Account,
+    Balance,
+    BalanceHistoryType,
+    Charge,
+    ChargeRequest,
+    Coupon,
+    CouponPage,
+    LedgerEntry,
+    LedgerEntryPage,
+    Order,
+    OrderItemRequest,
+    OrderPage,
+    OrderRequest,
+    PopularProducts,
+    Product,
+    ProductPage,
+    ProductsOrdering,
+    UserCoupon,
+    UserCouponPage,
+    UserCouponsStatus,
+    UserOrdersStatus,
+)
+from commerce_client.transport import Login, Retries, retry_after_seconds
+
+T = TypeVar("T")
+_LARGEST_PAGE = 100
+
+
+class _Page(Protocol[T]):
+    next_: str | None
+    results: list[T]
+
+
+class Shop:
+    """A shop and the account that acts in it. Usable in a `with` statement; threads may share it.
+
+    Every method raises ProblemError where the shop refuses, NoAnswer where none came after all tries, and
+    UnreadableAnswer where something else than the shop answered.
+
+    A method that changes something sends a key of its own, so that what is sent twice happens once. Give it a `key`
+    (1 to 255 visible ASCII characters) to go on with a call that an earlier run of the program may have made.
+
+    Args:
+        base_url: such as `https://shop.example`.
+        username, password, otp: of an account; left out, only what needs none can be read.
+        tries: how often a request is sent at most, if its answer is lost or says that it may pass.
+        timeout_seconds: how long one try may take.
+        longest_wait_seconds: if the shop wants a longer pause, the problem is raised at once.
+        language: of titles and details, `en` or `ko`.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        username: str = "",
+        password: str = "",
+        *,
+        otp: str | None = None,
+        tries: int = 6,
+        timeout_seconds: float = 15.0,
+        longest_wait_seconds: float = 30.0,
+        language: str = "en",
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        base_url = base_url.rstrip("/")
+        retries = Retries(
+            transport or httpx.HTTPTransport(),
+            tries=tries,
+            longest_wait_seconds=longest_wait_seconds,
+            sleep=sleep,
+        )
+        self._user_id = 0
+        self._http = httpx.Client(
+            base_url=base_url,
+            auth=Login(base_url, username, password, otp) if username else None,
+            headers={"Accept-Language": language},
+            timeout=timeout_seconds,
+            transport=retries,
+            event_hooks={"response": [_require_json]},
+        )
+        # The login above says who is calling.
+        self._client = AuthenticatedClient(base_url=base_url, token="").set_httpx_client(self._http)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def me(self) -> Account:
+        """The account that acts."""
+        return self._answer(Account, me.sync_detailed)
+
+    def balance(self, user_id: int | None = None) -> Balance:
+        """What an account holds: one's own, or for staff with the right to it another's."""
+        return self._answer(Balance, balance.sync_detailed, user_id=user_id or self._own_id())
+
+    def charge(
+        self, amount: int, *, user_id: int | None = None, reason: str | None = None, key: str | None = None
+    ) -> Charge:
+        """Add won. Staff name another's account, and why."""
+        body = ChargeRequest(amount=amount, user_id=_given(user_id), reason=_given(reason))
+        return self._answer(Charge, balance_charge.sync_detailed, body=body, idempotency_key=_key(key))
+
+    def ledger(
+        self,
+        *,
+        entry_type: BalanceHistoryType | None = None,
+        first_day: date | None = None,
+        last_day: date | None = None,
+        user_id: int | None = None,
+    ) -> Iterator[LedgerEntry]:
+        """Every change of a balance, newest first. The days are the shop's, both inclusive."""
+        return self._all(
+            LedgerEntryPage,
+            balance_history.sync_detailed,
+            type_=_given(entry_type),
+            from_=_given(first_day),
+            to=_given(last_day),
+            user_id=_given(user_id),
+        )
+
+    def products(
+        self,
+        search: str = "",
+        *,
+        ordering: ProductsOrdering = ProductsOrdering.ID,
+        min_price: int | None = None,
+        max_price: int | None = None,
+        in_stock: bool = False,
+    ) -> Iterator[Product]:
+        """What is for sale."""
+        return self._all(
+            ProductPage,
+            products.sync_detailed,
+            search=search,
+            ordering=ordering,
+            min_price=_given(min_price),
+            max_price=_given(max_price),
+            in_stock=in_stock,
+        )
+
+    def product(self, product_id: int) -> Product:
+        """One product, as it is now."""
+        return self._answer(Product, product.sync_detailed, product_id=product_id)
+
+    def popular(self) -> PopularProducts:
+        """What sells best."""
+        return self._answer(PopularProducts, products_popular.sync_detailed)
+
+    def coupons(self) -> Iterator[Coupon]:
+        """Coupons that can be had now."""
+        return self._all(CouponPage, coupons.sync_detailed)
+
+    def issue(self, coupon_id: int, *, key: str | None = None) -> UserCoupon:
+        """Get one of a coupon."""
+        return self._answer(UserCoupon, coupon_issue.sync_detailed, coupon_id=coupon_id, idempotency_key=_key(key))
+
+    def held(
+        self, status: UserCouponsStatus = UserCouponsStatus.AVAILABLE, *, user_id: int | None = None
+    ) -> Iterator[UserCoupon]:
+        """Coupons that an account holds."""
+        return self._all(UserCouponPage, user_coupons.sync_detailed, status=status, user_id=_given(user_id))
+
+    def place_order(
+        self, quantities: Mapping[int, int], *, user_coupon_id: int | None = None, key: str | None = None
+    ) -> Order:
+        """Buy and pay: units by product id, and the id of a coupon that is held."""
+        items = [OrderItemRequest(product_id=each, quantity=units) for each, units in quantities.items()]
+        body = OrderRequest(items=items, user_coupon_id=user_coupon_id)
+        return self._answer(Order, order_place.sync_detailed, body=body, idempotency_key=_key(key))
+
+    def order(self, order_id: int) -> Order:
+        """One order."""
+        return self._answer(Order, order.sync_detailed, order_id=order_id)
+
+    def orders(self, status: UserOrdersStatus | None = None, *, user_id: int | None = None) -> Iterator[Order]:
+        """Orders, newest first."""
+        return self._all(OrderPage, user_orders.sync_detailed, status=_given(status), user_id=_given(user_id))
+
+    def cancel(self, order_id: int, *, key: str | None = None) -> Order:
+        """Take a whole order back."""
+        return self._answer(Order, order_cancel.sync_detailed, order_id=order_id, idempotency_key=_key(key))
+
+    def _own_id(self) -> int:
+        self._user_id = self._user_id or self.me().user_id
+        return self._user_id
+
+    def _answer(self, kind: type[T], operation: Callable[..., Response[Any]], **arguments: Any) -> T:
+        try:
+            response = operation(client=self._client, **arguments)
+        except httpx.TransportError as error:
+            raise NoAnswer(str(error)) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnreadableAnswer(f"Not as this client knows it: {error!r}") from error
+        if isinstance(response.parsed, kind):
+            return response.parsed
+        raise ProblemError(response.parsed, retry_after_seconds(response.headers))
+
+    def _all(self, kind: type[_Page[T]], operation: Callable[..., Response[Any]], **arguments: Any) -> Iterator[T]:
+        """The results of every page."""
+        where: dict[str, Any] = {}
+        while True:
+            page = self._answer(kind, operation, page_size=_LARGEST_PAGE, **arguments, **where)
+            yield from page.results
+            if not page.next_:
+                return
+            where = _place(page.next_)
+
+
+def _given(value: T | None) -> T | Unset:
+    return UNSET if value is None else value
+
+
+def _key(key: str | None) -> str:
+    return key or str(uuid.uuid4())
+
+
+def _place(address: str) -> dict[str, Any]:
+    """Where the page at this address begins, as the operations take it."""
+    query = parse_qs(urlsplit(address).query)
+    return {"cursor": query["cursor"][0]} if "cursor" in query else {"page": int(query["page"][0])}
+
+
+def _require_json(response: httpx.Response) -> None:
+    kind = response.headers.get("Content-Type", "")
+    if kind not in ("application/json", "application/problem+json"):
+        raise UnreadableAnswer(f"Status {response.status_code} with {kind or 'no content type'}")
