@@ -3,7 +3,7 @@
 import asyncio
 import resource
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
@@ -38,7 +38,7 @@ class Shop:
 
     servers: list[WebServer]
     gateway: Address
-    end: list[Callable[[], object]]
+    end: Sequence[Callable[[], object]]
 
 
 @pytest.fixture
