@@ -205,7 +205,7 @@ def test_the_command_line_of_redis_is_no_secret(own_redis: Redis) -> None:
     password = own_redis.url.split(":")[2].split("@")[0]
     assert own_redis.child.pid is not None
     line = subprocess.run(  # noqa: S603  # a fixed command
-        ["ps", "-o", "args=", "-p", str(own_redis.child.pid)],  # noqa: S607
+        ["ps", "-ww", "-o", "args=", "-p", str(own_redis.child.pid)],  # noqa: S607
         capture_output=True,
         text=True,
         check=True,
