@@ -36,6 +36,7 @@ class Recorder:
 
     def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings, self.monkeypatch = settings, monkeypatch
+        settings.ALLOWED_HOSTS = [HOST["Host"], "testserver"]
         self.answers: dict[str, Any] = {}
         self.problems: dict[str, Any] = {}
         self.mina = UserFactory(username="mina", password=PASSWORD)
