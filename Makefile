@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations client messages lock
+.PHONY: help install run test test-kafka test-gateway test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations client messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -28,6 +28,13 @@ test: $(INSTALLED) ## Run all tests on real servers (ARGS=… goes to pytest)
 test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (Java 17), or on KAFKA_BOOTSTRAP_SERVERS
 	@test -n "$$KAFKA_BOOTSTRAP_SERVERS" || $(PYTHON_BIN) -m tests.kafka.jars >/dev/null
 	$(PYTHON_BIN) -m pytest tests/kafka $(ARGS)
+
+test-gateway: $(INSTALLED) ## Run tests/gateway on Debian's nginx, installed where it is missing and one may
+	@$(PYTHON_BIN) -m tests.gateway.nginx >/dev/null
+	$(PYTEST) tests/gateway $(ARGS)
+
+test-clients: $(INSTALLED) ## Run tests/clients: generated clients in Python and TypeScript (npm), and clients/python
+	$(PYTHON_BIN) -m pytest tests/clients $(ARGS)
 
 test-faults: $(INSTALLED) ## Break everything on purpose, with controls (ARGS="--short", "--fault F1 --seeds 20": docs/faults.md)
 	$(PYTHON_BIN) -m tests.faults $(ARGS)

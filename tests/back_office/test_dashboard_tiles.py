@@ -191,7 +191,7 @@ class TestDeliveries:
         sql.execute("SET enable_seqscan = off")
         plan = "\n".join(
             str(row[0])
-            for row in sql.fetch_all(f"EXPLAIN {status.BACKLOG}", {"destinations": ["kafka"], "limit": 10_000})
+            for row in sql.fetch_all(f"EXPLAIN {status.BACKLOG}", [["kafka"], 10_000, 10_000])
         )
         sql.execute("RESET enable_seqscan")
         assert "outbox_message_waiting" in plan

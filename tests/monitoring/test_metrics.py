@@ -174,7 +174,9 @@ def test_the_verdict_on_the_books_and_its_time() -> None:
 def test_the_sessions_of_the_database_are_shown() -> None:
     health.ask_database()
     shown = page()
-    assert value(shown, "commerce_database_connections", application="commerce-probe", state="idle") == 1
+    probes = value(shown, "commerce_database_connections", application="commerce-probe", state="idle")
+    assert probes is not None
+    assert probes >= 1
     most = value(shown, "commerce_database_connections_most")
     assert most is not None
     assert most > 10
