@@ -189,10 +189,7 @@ class TestDeliveries:
         """Millions of them lie there; both counts live on indexes in which there are none."""
         busy_shop()
         sql.execute("SET enable_seqscan = off")
-        plan = "\n".join(
-            str(row[0])
-            for row in sql.fetch_all(f"EXPLAIN {status.BACKLOG}", [["kafka"], 10_000, 10_000])
-        )
+        plan = "\n".join(str(row[0]) for row in sql.fetch_all(f"EXPLAIN {status.BACKLOG}", [["kafka"], 10_000, 10_000]))
         sql.execute("RESET enable_seqscan")
         assert "outbox_message_waiting" in plan
         assert "outbox_message_parked" in plan
