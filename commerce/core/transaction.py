@@ -200,7 +200,9 @@ class Transaction:
         self._committed.append(then)
 
     def afterwards(self, then: Callable[[], object]) -> None:
-        """Run `then` for the write that is being decided, once the locks are released. It may block."""
+        """Run `then` for the write that is being decided, once the locks are released. It may block, in a thread of its
+        own: what it asks the database it asks within `borrowed_connections`.
+        """
         self._afterwards.append(then)
 
     def reads(self) -> list[tuple[Table, Statement]]:
