@@ -13,6 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from commerce.core.errors import DomainError
+from commerce.http import bodies  # noqa: F401  # defines a problem, which is only known once it is imported
 from commerce.http.problems import FIELDS_OF_OTHER_PROBLEMS, OTHER_PROBLEMS, slug_of, status_of
 
 _REPEAT = _(

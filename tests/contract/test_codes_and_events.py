@@ -2,6 +2,8 @@
 
 import ast
 import inspect
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -138,3 +140,23 @@ def test_orders_go_to_the_data_platform_and_nothing_else_does() -> None:
 
 def test_every_destination_has_a_sink() -> None:
     assert {destination for destinations in ROUTES.values() for destination in destinations} == SINKS.keys()
+
+
+def test_every_problem_is_known_before_the_first_request() -> None:
+    """A module with a problem that is imported later would change the schema and the pages of a running process."""
+    program = """
+import django, pkgutil, importlib
+django.setup()
+from commerce.http.problem_catalogue import catalogue
+import commerce.urls
+before = [(each.code, len(each.meanings)) for each in catalogue()]
+import commerce
+for package in ("commerce", "balances", "coupons", "orders", "products", "stats"):
+    for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
+        if ".tests" not in module.name and not module.name.endswith(("asgi", "wsgi", "__main__")):
+            importlib.import_module(module.name)
+assert before == [(each.code, len(each.meanings)) for each in catalogue()]
+"""
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # ours
+    assert done.returncode == 0, done.stderr
