@@ -34,7 +34,7 @@ def kafka_security(
         )
     if with_sasl and mechanism not in _MECHANISMS:
         raise ImproperlyConfigured(f"KAFKA_SASL_MECHANISM is none of {', '.join(_MECHANISMS)}.")
-    # Left unsaid, the connection would be less safe than whoever set them believes.
+    # Otherwise the connection would be less safe than the operator who set them believes.
     if not with_sasl and (username or password):
         raise ImproperlyConfigured(f"KAFKA_SASL_… is set, and KAFKA_SECURITY_PROTOCOL is {protocol}.")
     if not with_tls and (ca_location or certificate_location or key_location):

@@ -3,7 +3,7 @@
 Owns the mark that a browser has written; how old a replica may be is decided in `commerce.core.replica`.
 
 The mark is a cookie that lasts longer than a replica may be behind. While a browser sends it, its pages are read from
-the primary, so whoever has just done something sees it. Without the mark, all that it wrote is in the replica.
+the primary, so staff see what they have just done. Without the mark, all that it wrote is in the replica.
 """
 
 import math
