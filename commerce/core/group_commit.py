@@ -10,7 +10,7 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -21,6 +21,7 @@ from commerce.core import metrics
 from commerce.core.group import Group, Member, Write
 from commerce.core.locks import KeyTimeout, redis_locks
 from commerce.core.pipeline import Pipeline
+from commerce.core.postgresql.base import borrowed_connections
 from commerce.core.transaction import call_and_log
 from commerce.core.waiting import gather, in_thread, sleep
 
@@ -45,9 +46,15 @@ def commit(write: Write[T]) -> T:
     member = Member(write)
     _queue.run(member)
     for then in member.afterwards:
-        in_thread(partial(call_and_log, then))
+        in_thread(partial(call_and_log, partial(_with_borrowed_connections, then)))
     result: T = member.result
     return result
+
+
+def _with_borrowed_connections(then: Callable[[], object]) -> None:
+    # The thread serves other requests later: a connection that it kept would be lost to all of them.
+    with borrowed_connections():
+        then()
 
 
 def close_idle_connections() -> None:

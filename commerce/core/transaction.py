@@ -200,8 +200,8 @@ class Transaction:
         self._committed.append(then)
 
     def afterwards(self, then: Callable[[], object]) -> None:
-        """Run `then` for the write that is being decided, once the locks are released. It may block, in a thread of its
-        own: what it asks the database it asks within `borrowed_connections`.
+        """Run `then` for the write that is being decided, once the locks are released. It may block: it runs in a
+        thread of its own, with database connections that go back when it ends.
         """
         self._afterwards.append(then)
 

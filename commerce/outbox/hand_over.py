@@ -13,7 +13,6 @@ from collections.abc import Collection
 from django.conf import settings
 from django.db import Error as DatabaseFailure
 
-from commerce.core.postgresql.base import borrowed_connections
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.dispatcher_thread import DispatcherThread
 from commerce.outbox.routes import DATA_PLATFORM
@@ -48,8 +47,7 @@ def stop() -> None:
 
 def _delivered(event_id: str) -> bool:
     try:
-        with borrowed_connections():
-            return Dispatcher(DATA_PLATFORM).deliver_now(event_id)
+        return Dispatcher(DATA_PLATFORM).deliver_now(event_id)
     except DatabaseFailure:
         # The message stays in the outbox, and the order stands.
         logger.exception("%s could not be delivered at once", event_id)

@@ -22,6 +22,8 @@ from commerce.core.group import Group, Member, Write
 from commerce.core.group_commit import MOST_WRITES, Queue, commit
 from commerce.core.locks import KeyTimeout, coupon_lock, user_lock
 from commerce.core.pipeline import COMMIT, NoAnswer, Pipeline, Rows, Statement
+from commerce.core.postgresql.base import give_back_connections
+from commerce.core.postgresql.shared import SharedConnections, shared_by_requests
 from commerce.core.transaction import Table, Transaction
 from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
 from commerce.idempotency.models import IdempotencyKey
@@ -645,6 +647,29 @@ class TestTwins:
         user = UserFactory()
         assert in_one_group([charges(user)] * CROWD) == [DONE] * CROWD
         assert balances([user]) == [7 * CROWD]
+
+
+def test_what_a_write_does_afterwards_gives_its_connection_back(run: Callable[..., list[Any]]) -> None:
+    class AsksAfterwards:
+        def locks(self) -> list[str]:
+            return []
+
+        def load(self, transaction: Transaction) -> None:
+            pass
+
+        def decide(self, transaction: Transaction) -> None:
+            transaction.afterwards(lambda: asked.append(User.objects.exists()))
+
+    def request() -> None:
+        with shared_by_requests(only, give_back_connections):
+            commit(AsksAfterwards())
+
+    asked: list[bool] = []
+    only = SharedConnections(1, waiting=0, wait_seconds=0.0)
+    for _ in range(3):
+        run(request)
+    assert asked == [False] * 3
+    only.close()
 
 
 def test_each_answer_is_in_the_language_of_its_caller() -> None:

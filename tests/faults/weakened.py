@@ -7,7 +7,6 @@ import time
 from functools import partial
 
 from commerce.core import sql
-from commerce.core.postgresql.base import borrowed_connections
 from commerce.core.transaction import Transaction
 from commerce.idempotency.claims import Answer, Answers, Claim
 from commerce.idempotency.once import Once
@@ -31,10 +30,8 @@ def _keep_by_itself(claim: Claim, answer: Answer) -> None:
     time.sleep(WRITTEN_LATER_SECONDS)
     own = Transaction()
     own[Answers].add(claim, answer, own.now)
-    # It runs in a thread of the request's process, whose loan would otherwise never end.
-    with borrowed_connections():
-        for statement in own.writes():
-            sql.run(statement)
+    for statement in own.writes():
+        sql.run(statement)
 
 
 def kafka_believed_blindly() -> None:
