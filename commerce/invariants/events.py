@@ -8,6 +8,11 @@ from commerce.outbox.publish import event_id_sql, short_event_id_sql
 _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
 
+# Told to customers only, so that no message to Kafka is due.
+_TOLD = f"""
+    SELECT {event_id_sql("coupon-expiring", "user_coupon_id", "noticed_at")} FROM coupon_expiry_notice
+"""  # noqa: S608  # our own text
+
 # Every fact that makes an event, with the event's id, the id that such events once had, and the time.
 FACTS = f"""
     SELECT {event_id_sql("balance-changed", "id", "created_at")} AS event_id,
@@ -28,7 +33,8 @@ EVENTS_HAVE_FACTS = Invariant(
     "events_have_facts",
     gettext_noop("Every event that was sent or counted has its fact."),
     f"""
-    WITH fact AS ({FACTS}), known AS (SELECT event_id FROM fact UNION ALL SELECT short_id FROM fact)
+    WITH fact AS ({FACTS}), known AS (SELECT event_id FROM fact UNION ALL SELECT short_id FROM fact
+                               UNION ALL {_TOLD})
     SELECT 'outbox message ' || id, event_id || ' never happened' FROM outbox_message
     WHERE NOT EXISTS (SELECT FROM known WHERE known.event_id = outbox_message.event_id)
     UNION ALL
