@@ -28,6 +28,8 @@ from coupons import selectors as coupons
 from coupons.events import COUPON_EXPIRING
 
 BREAKER_FAILURES = 3
+REFUSED_FOR_NOW_SECONDS = 300.0
+"""After a 4xx about one letter. Servers that greylist want minutes, and people as long to empty a mailbox."""
 NO_ADDRESS = "not sent: the customer has no e-mail address"
 NO_ACCOUNT = "not sent: there is no such account"
 NOT_HELD = "not sent: the coupon was used, or its time is over"
@@ -41,7 +43,7 @@ class MailSink:
     keeps_order: ClassVar[bool] = False
     parks: ClassVar[bool] = True
     largest_batch: ClassVar[int] = 50
-    longest_wait_seconds: ClassVar[float] = 300.0
+    longest_wait_seconds: ClassVar[float] = 60.0
 
     def __init__(self) -> None:
         self._prepare()
@@ -155,7 +157,13 @@ class _Session:
     def _refused(self, what: str, code: int, text: bytes | str) -> Failure:
         """4xx: not now (a full mailbox, greylisting). 5xx: never, so the message is parked."""
         reason = f"The {what} was refused: {_code(code, text)}"
-        return Failure(reason, refused=500 <= code < 600, about_message=True, call=self._call(code))
+        return Failure(
+            reason,
+            refused=500 <= code < 600,
+            retry_after_seconds=REFUSED_FOR_NOW_SECONDS,
+            about_message=True,
+            call=self._call(code),
+        )
 
     def _fail(self, error: Exception, *, is_late: bool) -> None:
         """The session failed as a whole: counted for the message under way, the others were not tried."""

@@ -27,7 +27,8 @@ class Command(BaseCommand):
     help = (
         "Write a message for the holder of each unused coupon that ends within COUPON_EXPIRY_NOTICE_DAYS, once for "
         "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off. "
-        "Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; while the database is away, wait for the next turn."
+        "Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; while the database is away, wait for the "
+        "next turn."
     )
     requires_system_checks = ()
 
