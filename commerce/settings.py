@@ -397,6 +397,11 @@ OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=12)
 OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
 """How long delivered messages are kept, with the log of their calls, before relay_outbox purges them; 0: for ever."""
 
+PROCESSED_EVENT_RETENTION_HOURS = env.int("PROCESSED_EVENT_RETENTION_HOURS", default=720)
+"""How long it is kept which events were counted, before `archive` forgets it; 0: for ever."""
+if PROCESSED_EVENT_RETENTION_HOURS < 0:
+    raise ImproperlyConfigured("PROCESSED_EVENT_RETENTION_HOURS is 0 (for ever) or more.")
+
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
 """Where completed and cancelled orders are reported. Empty: nothing is reported, and no message waits."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")

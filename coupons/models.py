@@ -161,6 +161,8 @@ class ExpiryNotice(models.Model):
 
     class Meta:
         db_table = "coupon_expiry_notice"
+        # Nobody of the staff reads or writes it, so that there is nothing to give a role.
+        default_permissions = ()
 
     def __str__(self) -> str:
         return str(self.user_coupon_id)

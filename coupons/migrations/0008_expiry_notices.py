@@ -21,6 +21,6 @@ class Migration(migrations.Migration):
                 ),
                 ("noticed_at", models.DateTimeField()),
             ],
-            options={"db_table": "coupon_expiry_notice"},
+            options={"db_table": "coupon_expiry_notice", "default_permissions": ()},
         ),
     ]

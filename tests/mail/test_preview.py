@@ -29,6 +29,17 @@ def test_the_html_stands_in_a_frame_of_the_back_office_and_runs_nothing() -> Non
     assert "sandbox" in policy
 
 
-@pytest.mark.parametrize(("event_type", "language"), [("balance-changed", "en"), ("order-completed", "fr"), ("..", "en")])
+@pytest.mark.parametrize(
+    ("event_type", "language"), [("balance-changed", "en"), ("order-completed", "fr"), ("..", "en")]
+)
 def test_there_is_no_other_page(event_type: str, language: str) -> None:
     assert Staff(superuser=True).get("mail_letter", event_type, language).status_code == 404
+
+
+def test_the_pages_around_the_letters_are_korean_too() -> None:
+    staff = Staff(superuser=True)
+    staff.client.defaults["HTTP_ACCEPT_LANGUAGE"] = "ko"
+    assert "예시 데이터" in staff.get("mail_letters").content.decode()
+    page = staff.get("mail_letter", "order-cancelled", "ko").content.decode()
+    assert "제목" in page
+    assert "텍스트" in page

@@ -15,6 +15,7 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 from tqdm import tqdm
 
+from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from coupons.services import notice_expiring
 
 logger = logging.getLogger(__name__)
@@ -35,12 +36,21 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="End with one JSON line; with --every, one per turn.")
         parser.add_argument("--every", type=float, metavar="MINUTES", help="Do not end: again after so many minutes.")
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            help="With --every: serve this process's metrics on 127.0.0.1. 0: any free port.",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._json: bool = options["json"]
         minutes: float | None = options["every"]
         if minutes is not None:
-            self._keep_telling(minutes)
+            try:
+                with metrics_served(options["metrics_port"]):
+                    self._keep_telling(minutes)
+            except MetricsPortTaken as taken:
+                raise CommandError(str(taken)) from taken
             return
         # `disable=None`: progress is shown on a terminal only.
         with tqdm(unit="coupon", leave=False, disable=None) as progress:
