@@ -122,8 +122,8 @@ def forget_counted(
     consumer that lags) only what is older than it goes. In batches, each a transaction of its own; may run at the same
     time as itself and as everything that counts. Raises django.db.Error where the database fails.
     """
-    with transaction.atomic(durable=True):
-        sql.execute(WITHOUT_TIME_LIMITS)
+    with long_statements(), transaction.atomic(durable=True):
+        sql.fetch_one(WITHOUT_TIME_LIMITS)
         held_up_at = operations.oldest_uncounted(before=before)
     with transaction.atomic(durable=True):
         operations.move_counted_until(held_up_at or before)
