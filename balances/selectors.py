@@ -4,7 +4,7 @@ Owns the balance cache's key and its rule: newer over older, judged by the ledge
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 
@@ -80,6 +80,11 @@ def open_account(user_id: int) -> User:
     if user is None:
         raise UserNotFound(user_id)
     return user
+
+
+def addresses_of(user_ids: Collection[int]) -> dict[int, str]:
+    """The e-mail address of each of these accounts, empty where none is known, by id."""
+    return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "email"))
 
 
 def account_ids_called(text: str, *, most: int) -> list[int]:

@@ -3,18 +3,20 @@
 Owns the routes and the sink behind each destination; the events themselves are described by the apps that make them.
 """
 
-from commerce.outbox.routes import DATA_PLATFORM, KAFKA, PRODUCT_STATS
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA, MAIL, PRODUCT_STATS
 
 ROUTES = {
     "balance-changed": (KAFKA,),
     "coupon-issued": (KAFKA,),
-    "order-completed": (KAFKA, DATA_PLATFORM, PRODUCT_STATS),
-    "order-cancelled": (KAFKA, DATA_PLATFORM, PRODUCT_STATS),
+    "coupon-expiring": (MAIL,),
+    "order-completed": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
+    "order-cancelled": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
 }
 
 SINKS = {
     KAFKA: "commerce.outbox.sinks.kafka.KafkaSink",
     DATA_PLATFORM: "commerce.outbox.sinks.data_platform.DataPlatformSink",
+    MAIL: "commerce.mail.sink.MailSink",
     # PRODUCT_STATS_MODE=inline: counted without Kafka, right after the order.
     PRODUCT_STATS: "stats.consumers.InlineSink",
 }

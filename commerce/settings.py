@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "commerce.invariants",
     "commerce.outbox",
     "commerce.idempotency",
+    "commerce.mail",
     "balances",
     "products",
     "coupons",
@@ -396,6 +397,11 @@ OUTBOX_MAX_ATTEMPTS = env.int("OUTBOX_MAX_ATTEMPTS", default=12)
 OUTBOX_RETENTION_HOURS = env.int("OUTBOX_RETENTION_HOURS", default=168)
 """How long delivered messages are kept, with the log of their calls, before relay_outbox purges them; 0: for ever."""
 
+PROCESSED_EVENT_RETENTION_HOURS = env.int("PROCESSED_EVENT_RETENTION_HOURS", default=720)
+"""How long it is kept which events were counted, before `archive` forgets it; 0: for ever."""
+if PROCESSED_EVENT_RETENTION_HOURS < 0:
+    raise ImproperlyConfigured("PROCESSED_EVENT_RETENTION_HOURS is 0 (for ever) or more.")
+
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
 """Where completed and cancelled orders are reported. Empty: nothing is reported, and no message waits."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
@@ -424,6 +430,45 @@ if not DEBUG and DATA_PLATFORM_URL:
     refuse_weak("DATA_PLATFORM_SECRET", DATA_PLATFORM_SECRET, least=16)
     for _key in DATA_PLATFORM_SECRET_FALLBACKS:
         refuse_weak("DATA_PLATFORM_SECRET_FALLBACKS", _key, least=16)
+
+# --- E-mail to customers ----------------------------------------------------------------------------------------------
+
+EMAIL_HOST = env.str("EMAIL_HOST", default="")
+"""The mail server. Empty: customers are written nothing, and no message waits."""
+EMAIL_SECURITY = env.str("EMAIL_SECURITY", default="starttls")
+"""`starttls`, `tls` (from the first byte) or `none`; with the first two the server's certificate is checked."""
+EMAIL_PORT = env.int("EMAIL_PORT", default=0) or {"tls": 465, "none": 25}.get(EMAIL_SECURITY, 587)
+EMAIL_USE_TLS = EMAIL_SECURITY == "starttls"
+EMAIL_USE_SSL = EMAIL_SECURITY == "tls"
+EMAIL_CA_FILE = env.str("EMAIL_CA_FILE", default="")
+EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
+EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="")
+EMAIL_LANGUAGE = env.str("EMAIL_LANGUAGE", default="en")
+"""The language of all letters: the shop keeps no language for a customer."""
+EMAIL_SHOP_NAME = env.str("EMAIL_SHOP_NAME", default="Commerce")
+EMAIL_TIMEOUT = env.float("EMAIL_TIMEOUT_SECONDS", default=10.0)
+"""How long one session with the mail server may take, from the look-up of its name to the last of up to 50 letters."""
+EMAIL_BREAKER_SECONDS = env.float("EMAIL_BREAKER_SECONDS", default=30.0)
+"""How long the mail server is left alone after three failed sessions in a row."""
+COUPON_EXPIRY_NOTICE_DAYS = env.int("COUPON_EXPIRY_NOTICE_DAYS", default=3)
+"""So many days before an unused coupon ends its holder is told, once; 0: never."""
+
+if EMAIL_SECURITY not in ("starttls", "tls", "none"):
+    raise ImproperlyConfigured("EMAIL_SECURITY is none of `starttls`, `tls` and `none`.")
+if EMAIL_LANGUAGE not in dict(LANGUAGES):
+    raise ImproperlyConfigured("EMAIL_LANGUAGE is neither `en` nor `ko`.")
+if not 0 < EMAIL_TIMEOUT <= 30:
+    # A dispatcher that works for longer without a word to the database loses its lock.
+    raise ImproperlyConfigured("EMAIL_TIMEOUT_SECONDS is above 0 and 30 at most.")
+if EMAIL_BREAKER_SECONDS <= 0 or not 0 < EMAIL_PORT < 65_536:
+    raise ImproperlyConfigured("EMAIL_BREAKER_SECONDS is above 0, EMAIL_PORT a port.")
+if not 0 <= COUPON_EXPIRY_NOTICE_DAYS <= 365:
+    raise ImproperlyConfigured("COUPON_EXPIRY_NOTICE_DAYS is 0 (never) to 365.")
+if EMAIL_HOST and "@" not in DEFAULT_FROM_EMAIL:
+    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the address that letters to customers come from.")
+if EMAIL_HOST_PASSWORD and EMAIL_SECURITY == "none" and not DEBUG:
+    raise ImproperlyConfigured("EMAIL_SECURITY is `none`: EMAIL_HOST_PASSWORD would be sent in the clear.")
 
 # --- The shop ---------------------------------------------------------------------------------------------------------
 

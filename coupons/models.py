@@ -144,8 +144,25 @@ class UserCoupon(models.Model):
             # For staff who ask for a day. A few kilobytes for a million rows, and next to nothing for an issue: rows
             # stand about in the order in which they were issued. A use of a coupon does not touch it.
             BrinIndex(fields=["issued_at"], name="user_coupon_issued", autosummarize=True),
+            # For those that end soon. It leaves out the parts of the table where all have ended.
+            BrinIndex(fields=["expires_at"], name="user_coupon_expires", autosummarize=True),
         ]
         permissions = [("export_usercoupon", gettext_noop("Can export who holds coupons"))]
 
     def __str__(self) -> str:
         return f"{self.coupon_id} → {self.user_id}"
+
+
+class ExpiryNotice(models.Model):
+    """That the holder of a coupon has been told of its end. The primary key lets it happen once."""
+
+    user_coupon = models.OneToOneField(UserCoupon, models.PROTECT, primary_key=True, related_name="expiry_notice")
+    noticed_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "coupon_expiry_notice"
+        # Nobody of the staff reads or writes it, so that there is nothing to give a role.
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.user_coupon_id)

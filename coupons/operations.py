@@ -14,7 +14,7 @@ from commerce.core.pipeline import Rows, Statement
 from commerce.core.transaction import LockedRows, NewRows, Table, Transaction, as_json
 from commerce.outbox.publish import publish
 from coupons.errors import CouponNotFound, CouponNotRunning, CouponNotUsable, CouponTermsFixed, Unusable
-from coupons.events import coupon_issued
+from coupons.events import coupon_expiring, coupon_issued
 from coupons.models import TERMS, Coupon
 from coupons.rules import FIXED_ONCE_ISSUED, HeldCoupon, LimitedCoupon
 
@@ -30,6 +30,27 @@ EXTEND = """
         UPDATE user_coupon SET expires_at = %(until)s FROM held WHERE user_coupon.id = held.id
     )
     SELECT max(user_id) FROM held
+"""
+
+
+NOTICES_AT_ONCE = 500
+
+# A coupon that an order is using just now is left out; the next turn finds it, if the order fails. What another process
+# has noticed since this statement began is visible to the primary key only.
+NOTICE = """
+    WITH due AS MATERIALIZED (
+        SELECT id, user_id, coupon_id, status, issued_at, expires_at, used_at FROM user_coupon
+        WHERE expires_at > %(now)s AND expires_at <= %(until)s AND status = 'AVAILABLE' AND id > %(after)s
+          AND NOT EXISTS (SELECT FROM coupon_expiry_notice WHERE user_coupon_id = user_coupon.id)
+        ORDER BY id LIMIT %(most)s FOR NO KEY UPDATE SKIP LOCKED
+    ), noticed AS (
+        INSERT INTO coupon_expiry_notice (user_coupon_id, noticed_at) SELECT id, %(now)s FROM due
+        ON CONFLICT DO NOTHING RETURNING user_coupon_id
+    )
+    SELECT due.id, user_id, coupon_id, status, issued_at, expires_at, used_at,
+           name, discount_type, discount_value, max_discount, min_order_amount,
+           EXISTS (SELECT FROM noticed WHERE user_coupon_id = due.id)
+    FROM due JOIN coupon ON coupon.id = coupon_id ORDER BY due.id
 """
 
 
@@ -168,6 +189,19 @@ def release(transaction: Transaction, user_coupon_id: int) -> None:
     held = transaction[HeldCoupons].get(user_coupon_id)
     if held is not None:
         held.release()
+
+
+def notice_expiring(transaction: Transaction, *, now: datetime, until: datetime, after: int) -> tuple[int, int] | None:
+    """Tell the holders of the next unused coupons that end by `until`, each once, and return the last id and how many.
+
+    In the order of ids above `after`; None where there are no more.
+    """
+    values = {"now": now, "until": until, "after": after, "most": NOTICES_AT_ONCE}
+    rows = sql.fetch_all(NOTICE, values)
+    told = [HeldCoupon(*row[:-1]) for row in rows if row[-1]]
+    for held in told:
+        publish(transaction, coupon_expiring(held, noticed_at=now))
+    return (rows[-1][0], len(told)) if rows else None
 
 
 def terms_of(coupon: Coupon) -> dict[str, object]:

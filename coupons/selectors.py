@@ -95,6 +95,12 @@ def coupons_of(user_id: int, *, status: str, now: datetime) -> "QuerySet[UserCou
     return coupons if status == ALL else coupons.filter(status_conditions(now)[status])
 
 
+def still_held(user_coupon_ids: Collection[int], *, now: datetime) -> set[int]:
+    """Those of these issued coupons that can be used at `now`."""
+    usable = status_conditions(now)[UserCouponStatus.AVAILABLE.value]
+    return set(UserCoupon.objects.filter(usable, pk__in=user_coupon_ids).values_list("pk", flat=True))
+
+
 def held_coupon(user_coupon: UserCoupon) -> HeldCoupon:
     """The row as the rules know it; its coupon comes with it (`coupons_of`)."""
     coupon = user_coupon.coupon

@@ -3,8 +3,9 @@
 Owns the locks and the transaction of each use case; the statements are in `operations`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext_noop
@@ -13,7 +14,9 @@ from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.once import Once, commit_once
+from commerce.outbox.routes import destinations_of
 from coupons import operations
+from coupons.events import COUPON_EXPIRING
 from coupons.models import Coupon
 from coupons.rules import HeldCoupon
 
@@ -74,6 +77,29 @@ def save_coupon(coupon: Coupon, *, by: Staff, seen: Mapping[str, object] | None 
         before = operations.save_terms(coupon, seen=seen or {})
         record(by, CHANGED, coupon, before=operations.terms_of(before), after=operations.terms_of(coupon))
     return coupon
+
+
+def notice_expiring(
+    *, days: int, stopping: Callable[[], bool] = lambda: False, on_batch: Callable[[int], object] = lambda _count: None
+) -> int:
+    """Tell the holder of each unused coupon that ends within so many days, once; returns how many were told.
+
+    In batches, each a transaction with its messages: what dies in between is found by the next turn. Does nothing where
+    nobody is told of such events (`commerce.event_routes`), so that they are told once somebody is.
+    """
+    if not days or not destinations_of(COUPON_EXPIRING):
+        return 0
+    now = timezone.now()
+    told, after = 0, 0
+    while not stopping():
+        with locked_transaction() as transaction:
+            batch = operations.notice_expiring(transaction, now=now, until=now + timedelta(days=days), after=after)
+        if batch is None:
+            break
+        after, count = batch
+        told += count
+        on_batch(count)
+    return told
 
 
 def stop_coupon(*, coupon_id: int, by: Staff, once: Once) -> Coupon:

@@ -50,6 +50,25 @@ class ProcessedEvent(models.Model):
         return self.event_id
 
 
+class CountedUntil(models.Model):
+    """Every event of a fact before `moment` has been counted; their rows in `processed_event` may be gone.
+
+    One row at most. It moves forward only, once that is proved (`stats.services.forget_counted`).
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    moment = models.DateTimeField()
+
+    class Meta:
+        db_table = "counted_until"
+        # Nobody of the staff reads or writes it, so that there is nothing to give a role.
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="counted_until_is_one_row")]
+
+    def __str__(self) -> str:
+        return str(self.moment)
+
+
 class DeadLetter(models.Model):
     """A message from Kafka that could not be counted, as it came. Parked in the transaction that counts its batch.
 

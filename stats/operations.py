@@ -7,7 +7,7 @@ changes an order.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from django.db import DataError, IntegrityError, transaction
@@ -26,13 +26,47 @@ COUNTING = "product-stats:counting"
 COUNT_WITH_OTHERS = "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))"
 COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
+# Before it every event has been counted, with or without a row. A repeat of one, from Kafka or a dead letter, is known
+# by the time in its id.
+COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
+_TIME_OF = "timestamptz 'epoch' + split_part(event_id, ':', 3)::bigint * interval '1 microsecond'"
+
 # Sorted, so that two consumers with the same events wait for each other and never in a circle.
-RECORD_EVENTS = """
+RECORD_EVENTS = f"""
     INSERT INTO processed_event (event_id)
-    SELECT * FROM jsonb_array_elements_text(%s::jsonb) AS received (event_id) ORDER BY event_id
+    SELECT event_id FROM jsonb_array_elements_text(%s::jsonb) AS received (event_id)
+    WHERE CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$' THEN {_TIME_OF} >= {COUNTED_UNTIL} ELSE true END
+    ORDER BY event_id
     ON CONFLICT DO NOTHING
     RETURNING event_id
+"""  # noqa: S608  # our own text
+
+# The oldest fact since the last such moment whose event has no row. Such a fact can get a row at any time, and none can
+# lose it, so nobody has to be kept from counting meanwhile.
+OLDEST_UNCOUNTED = f"""
+    SELECT min(happened_at) FROM (
+        SELECT {{completed}} AS event_id, created_at AS happened_at FROM "order" WHERE completed_at IS NOT NULL
+        UNION ALL
+        SELECT {{cancelled}}, cancelled_at FROM "order" WHERE cancelled_at IS NOT NULL
+    ) AS fact
+    WHERE happened_at >= {COUNTED_UNTIL} AND happened_at < %s
+      AND NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = fact.event_id)
+"""  # noqa: S608  # our own text
+
+MOVE_COUNTED_UNTIL = """
+    INSERT INTO counted_until (id, moment) VALUES (1, %s)
+    ON CONFLICT (id) DO UPDATE SET moment = greatest(counted_until.moment, EXCLUDED.moment)
+    RETURNING moment
 """
+
+FORGET_COUNTED = f"""
+    DELETE FROM processed_event WHERE event_id = ANY(ARRAY(
+        SELECT event_id FROM processed_event
+        WHERE processed_at < {COUNTED_UNTIL}
+          AND CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$' THEN {_TIME_OF} < {COUNTED_UNTIL} ELSE false END
+        ORDER BY processed_at LIMIT %s FOR UPDATE SKIP LOCKED
+    ))
+"""  # noqa: S608  # our own text
 
 ADD_UNITS = """
     INSERT INTO product_stat (product_id, date, quantity_sold)
@@ -44,6 +78,7 @@ ADD_UNITS = """
 
 _COMPLETED = event_id_sql(ORDER_COMPLETED, "id", "created_at")
 _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
+OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED)
 
 # A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
 KNOWN_FACTS = f"""
@@ -77,9 +112,9 @@ _DAY = f"""
         FROM sold FULL JOIN stat USING (product_id)
         WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
     ), due AS (
-        SELECT {_COMPLETED} AS event_id FROM placed
+        SELECT {_COMPLETED} AS event_id FROM placed WHERE created_at >= {COUNTED_UNTIL}
         UNION ALL
-        SELECT {_CANCELLED} FROM placed WHERE status = 'CANCELLED'
+        SELECT {_CANCELLED} FROM placed WHERE status = 'CANCELLED' AND cancelled_at >= {COUNTED_UNTIL}
     ), unrecorded AS (
         SELECT event_id FROM due
         WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = due.event_id OFFSET 0)
@@ -191,6 +226,28 @@ def count_orders_that_fit(events: Sequence[tuple[str, OrderEvent]]) -> tuple[int
     first, first_misfits = count_orders_that_fit(events[:middle])
     second, second_misfits = count_orders_that_fit(events[middle:])
     return first + second, first_misfits | second_misfits
+
+
+def oldest_uncounted(*, before: datetime) -> datetime | None:
+    """When the oldest fact before that moment happened whose event is not counted; None where all are."""
+    row = sql.fetch_one(OLDEST_UNCOUNTED, [before])
+    moment: datetime | None = row[0] if row else None
+    return moment
+
+
+def move_counted_until(moment: datetime) -> datetime:
+    """Say that every event before `moment` has been counted, and return the moment that is then true.
+
+    Whoever counts meanwhile is waited for, so that nobody still goes by the moment before when rows are forgotten.
+    """
+    sql.execute(COUNT_ALONE, [COUNTING])
+    [(moved,)] = sql.fetch_all(MOVE_COUNTED_UNTIL, [moment])
+    return moved  # type: ignore[no-any-return]  # what the statement returns
+
+
+def forget_counted(*, most: int) -> int:
+    """Delete the rows of the oldest events before the moment of `move_counted_until`; returns how many those were."""
+    return sql.execute(FORGET_COUNTED, [most])
 
 
 def park(letters: Sequence[DeadLetter]) -> None:

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from django.db import DataError, IntegrityError, OperationalError, transaction
@@ -33,6 +33,7 @@ WITHOUT_TIME_LIMITS = "SELECT set_config('statement_timeout', '0', true), set_co
 REBUILT = gettext_noop("Rebuilt a day of the statistics")
 REPLAYED = gettext_noop("Replayed")
 
+FORGOTTEN_AT_ONCE = 1_000
 MOST_DAYS_COMPARED = 31
 """Of a million orders a year, about as many as a request can read again."""
 
@@ -99,6 +100,38 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
         counted = _count_what_fits(events, left_out, park)
     _report(counted)
     return counted
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows of counted events were deleted; `held_up_at`: when the fact happened whose event is not counted."""
+
+    events: int
+    held_up_at: datetime | None = None
+
+
+def forget_counted(
+    *,
+    before: datetime,
+    stopping: Callable[[], bool] = lambda: False,
+    on_batch: Callable[[int], object] = lambda _count: None,
+) -> Forgotten:
+    """Delete the rows of events before that moment, once all of them are proved to be counted.
+
+    From then on every such event counts as counted, by the time in its id. Where one is not counted (a dead letter, a
+    consumer that lags) only what is older than it goes. In batches, each a transaction of its own; may run at the same
+    time as itself and as everything that counts. Raises django.db.Error where the database fails.
+    """
+    with long_statements(), transaction.atomic(durable=True):
+        sql.fetch_one(WITHOUT_TIME_LIMITS)
+        held_up_at = operations.oldest_uncounted(before=before)
+    with transaction.atomic(durable=True):
+        operations.move_counted_until(held_up_at or before)
+    forgotten = 0
+    while not stopping() and (count := operations.forget_counted(most=FORGOTTEN_AT_ONCE)):
+        forgotten += count
+        on_batch(count)
+    return Forgotten(forgotten, held_up_at)
 
 
 def replay_dead_letter(*, letter_id: int, by: Staff | None = None) -> Replayed:

@@ -13,7 +13,7 @@ from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
@@ -27,6 +27,7 @@ from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, second_factor
 from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
+from commerce.mail import preview
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
@@ -40,7 +41,12 @@ admin.site.login = partial(kept_forms.login, admin.site.login)  # type: ignore[m
 admin.site.index_title = _("The shop")
 admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
 
-admin.site.extra_urls = second_factor.urls  # type: ignore[attr-defined]  # the theme looks for it
+
+def _extra_urls() -> list[URLPattern]:
+    return [*second_factor.urls(), *preview.urls()]
+
+
+admin.site.extra_urls = _extra_urls  # type: ignore[attr-defined]  # the theme looks for it
 
 
 def _in_words(right: Permission) -> str:

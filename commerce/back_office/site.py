@@ -56,6 +56,12 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             _list(_("Outbox"), "outbox", "outbox.outboxmessage"),
             _list(_("Deliveries"), "local_shipping", "outbox.deliveryattempt"),
+            {
+                "title": _("E-mails"),
+                "icon": "mail",
+                "link": reverse_lazy("admin:mail_letters"),
+                "permission": _may("outbox.view_outboxmessage"),
+            },
             _list(_("Dead letters"), "report", "stats.deadletter"),
             _list(_("Counted events"), "done_all", "stats.processedevent"),
             _list(_("Answered requests"), "key", "idempotency.idempotencykey"),

@@ -24,6 +24,7 @@ SECRETS = (
     "KAFKA_SSL_KEY_PASSWORD",
     "DATA_PLATFORM_SECRET",
     "DATA_PLATFORM_SECRET_FALLBACKS",
+    "EMAIL_HOST_PASSWORD",
 )
 """Settings that may be given as the content of a file: SECRET_KEY_FILE names the file with SECRET_KEY."""
 

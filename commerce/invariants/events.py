@@ -8,6 +8,15 @@ from commerce.outbox.publish import event_id_sql, short_event_id_sql
 _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
 
+# Before it every event has been counted, and its row may be gone (`stats.operations`). The orders are still there, so
+# the statistics are proved by them as before.
+_COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
+
+# Told to customers only, so that no message to Kafka is due.
+_TOLD = f"""
+    SELECT {event_id_sql("coupon-expiring", "user_coupon_id", "noticed_at")} FROM coupon_expiry_notice
+"""  # noqa: S608  # our own text
+
 # Every fact that makes an event, with the event's id, the id that such events once had, and the time.
 FACTS = f"""
     SELECT {event_id_sql("balance-changed", "id", "created_at")} AS event_id,
@@ -28,7 +37,8 @@ EVENTS_HAVE_FACTS = Invariant(
     "events_have_facts",
     gettext_noop("Every event that was sent or counted has its fact."),
     f"""
-    WITH fact AS ({FACTS}), known AS (SELECT event_id FROM fact UNION ALL SELECT short_id FROM fact)
+    WITH fact AS ({FACTS}), known AS (SELECT event_id FROM fact UNION ALL SELECT short_id FROM fact
+                               UNION ALL {_TOLD})
     SELECT 'outbox message ' || id, event_id || ' never happened' FROM outbox_message
     WHERE NOT EXISTS (SELECT FROM known WHERE known.event_id = outbox_message.event_id)
     UNION ALL
@@ -84,9 +94,11 @@ STATISTICS = Invariant(
     ),
     f"""
     WITH counted AS (
-        SELECT id, ordered_date, 1 AS sign FROM "order" JOIN processed_event ON event_id = {_COMPLETED}
+        SELECT id, ordered_date, 1 AS sign FROM "order" LEFT JOIN processed_event ON event_id = {_COMPLETED}
+        WHERE completed_at IS NOT NULL AND (event_id IS NOT NULL OR created_at < {_COUNTED_UNTIL})
         UNION ALL
-        SELECT id, ordered_date, -1 FROM "order" JOIN processed_event ON event_id = {_CANCELLED}
+        SELECT id, ordered_date, -1 FROM "order" LEFT JOIN processed_event ON event_id = {_CANCELLED}
+        WHERE cancelled_at IS NOT NULL AND (event_id IS NOT NULL OR cancelled_at < {_COUNTED_UNTIL})
     ), due AS (
         SELECT product_id, ordered_date AS date, sum(sign * quantity) AS quantity
         FROM counted JOIN order_item ON order_id = counted.id
@@ -105,9 +117,10 @@ ORDERS_ARE_COUNTED = Invariant(
     f"""
     SELECT 'event ' || event_id, 'not counted'
     FROM (
-        SELECT {_COMPLETED} AS event_id FROM "order" WHERE completed_at IS NOT NULL
+        SELECT {_COMPLETED} AS event_id FROM "order"
+        WHERE completed_at IS NOT NULL AND created_at >= {_COUNTED_UNTIL}
         UNION ALL
-        SELECT {_CANCELLED} FROM "order" WHERE cancelled_at IS NOT NULL
+        SELECT {_CANCELLED} FROM "order" WHERE cancelled_at IS NOT NULL AND cancelled_at >= {_COUNTED_UNTIL}
     ) AS due
     WHERE NOT EXISTS (SELECT FROM processed_event AS counted WHERE counted.event_id = due.event_id)
     """,  # noqa: S608  # our own text

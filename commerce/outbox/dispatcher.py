@@ -202,8 +202,8 @@ class Dispatcher:
 
     def _verdict(self, message: Message, outcome: Outcome) -> Verdict:
         if not isinstance(outcome, Failure):
-            return Verdict(message.id, call=outcome.call if outcome else None)
-        tried_enough = self.sink.parks and message.attempts + 1 >= settings.OUTBOX_MAX_ATTEMPTS
+            return Verdict(message.id, call=outcome.call, note=outcome.note) if outcome else Verdict(message.id)
+        tried_enough = self.sink.parks and outcome.parks and message.attempts + 1 >= settings.OUTBOX_MAX_ATTEMPTS
         parked = outcome.refused or tried_enough
         if parked:
             logger.error("%s for %s is parked: %s", message.event_id, self.destination, outcome.reason)

@@ -7,7 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
 from commerce.core.tracing import LONGEST_TRACEPARENT
-from commerce.outbox.routes import DATA_PLATFORM
+from commerce.outbox.routes import WITHOUT_ORDER
 
 
 class OutboxMessage(models.Model):
@@ -63,7 +63,7 @@ class OutboxMessage(models.Model):
     def may_go_again(self) -> bool:
         """What `commerce.outbox.resend` would take."""
         if self.sent_at is not None:
-            return self.destination == DATA_PLATFORM
+            return self.destination in WITHOUT_ORDER
         return self.parked_at is not None
 
 
@@ -76,7 +76,7 @@ class DeliveryOutcome(models.TextChoices):
 
 
 class DeliveryAttempt(models.Model):
-    """One call to the data platform with a message, written together with what became of the message.
+    """One call to a destination with a message, written together with what became of the message.
 
     It goes when its message is purged.
     """

@@ -48,6 +48,8 @@ class Verdict:
     wait_seconds: float = 0.0
     parked: bool = False
     call: Call | None = None
+    note: str = ""
+    """For the log of calls only."""
 
 
 def record(destination: str, verdicts: Sequence[Verdict]) -> None:
@@ -89,4 +91,4 @@ def _outcome(verdict: Verdict, call: Call) -> DeliveryOutcome:
 
 def _text(verdict: Verdict) -> str:
     # PostgreSQL's text holds every character but this one.
-    return (verdict.error or "").replace("\0", "")[:_LONGEST_ERROR]
+    return (verdict.error or verdict.note).replace("\0", "")[:_LONGEST_ERROR]

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.record import Staff, record
 from commerce.core import sql
 from commerce.outbox.models import OutboxMessage
-from commerce.outbox.routes import DATA_PLATFORM
+from commerce.outbox.routes import WITHOUT_ORDER
 
 BATCH_SIZE = 1_000
 
@@ -23,7 +23,8 @@ SEND_AGAIN = """
     WITH before AS MATERIALIZED (
         SELECT id, sent_at, parked_at, attempts FROM outbox_message
         WHERE id = ANY(%(message_ids)s::bigint[])
-          AND (sent_at IS NULL AND parked_at IS NOT NULL OR sent_at IS NOT NULL AND destination = %(without_order)s)
+          AND (sent_at IS NULL AND parked_at IS NOT NULL
+               OR sent_at IS NOT NULL AND destination = ANY(%(without_order)s::text[]))
         ORDER BY id
         FOR UPDATE
     )
@@ -54,11 +55,11 @@ RETRY_PARKED = """
 def send_again(message_ids: Collection[int], *, by: Staff | None) -> list[str]:
     """Let the dispatcher try these messages afresh, and return the destination of each that is tried.
 
-    Parked ones, and for the data platform sent ones too; all others are left as they are. The last error stays to be
-    read until the next attempt. What `by` does is recorded message by message; None stands for a program.
+    Parked ones, and for destinations without an order sent ones too; all others are left as they are. The last error
+    stays to be read until the next attempt. What `by` does is recorded message by message; None stands for a program.
     """
     with transaction.atomic():
-        rows = sql.fetch_all(SEND_AGAIN, {"message_ids": list(message_ids), "without_order": DATA_PLATFORM})
+        rows = sql.fetch_all(SEND_AGAIN, {"message_ids": list(message_ids), "without_order": list(WITHOUT_ORDER)})
         if by is not None:
             for message_id, _destination, sent_at, parked_at, attempts in rows:
                 record(

@@ -61,6 +61,9 @@ ACTION_PAGES = {
     "balances_user_adjust":            "FB",
     "auth_user_password_change":       "B",
     "second_factor_take_off":          "B",
+    "mail_letters":                    "SOB",
+    "mail_letter":                     "SOB",
+    "mail_letter_html":                "SOB",
 }  # fmt: skip
 TICKED = {
     ("orders_order_changelist", "cancel_and_refund"): "SFB",
@@ -109,6 +112,8 @@ def shop() -> dict[str, tuple[Any, ...]]:
         "balances_user_adjust": (customer,),
         "auth_user_password_change": (customer,),
         "second_factor_take_off": (staff.pk,),
+        "mail_letter": ("order-completed", "en"),
+        "mail_letter_html": ("order-completed", "ko"),
     }
 
 

@@ -8,6 +8,7 @@ from tests.browser.desk import PHONE, Desk
 from tests.browser.test_every_page import first_row
 
 FORMS = (
+    "/admin/mail/order-cancelled/en/",
     "/admin/products/product/add/",
     "/admin/products/product/import/",
     "/admin/products/product/1/adjust-stock/",

@@ -131,6 +131,7 @@ class TestStatus:
             "destinations": [
                 {"destination": "kafka", "switched_on": True, **nothing},
                 {"destination": "data-platform", "switched_on": True, **nothing},
+                {"destination": "mail", "switched_on": False, **nothing},
                 {"destination": "product-stats", "switched_on": False, **nothing},
             ]
         }
@@ -142,7 +143,7 @@ class TestStatus:
         kafka.update(created_at=now - timedelta(seconds=90))
         kafka.filter(event_id__in=event_ids[:3]).update(sent_at=now)
         kafka.filter(event_id=event_ids[3]).update(parked_at=now)
-        [kafka_row, platform_row, _] = json.loads(status("--json"))["destinations"]
+        [kafka_row, platform_row, *_] = json.loads(status("--json"))["destinations"]
         assert (kafka_row["waiting"], kafka_row["parked"], kafka_row["sent"]) == (2, 1, 3)
         assert 90 <= kafka_row["oldest_waiting_seconds"] < 120
         assert (platform_row["waiting"], platform_row["parked"], platform_row["sent"]) == (6, 0, 0)

@@ -97,6 +97,23 @@ def test_what_has_no_default_must_be_set(name: str) -> None:
     assert f"{name} is not set" in refusal(**{name: ""})
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"EMAIL_HOST": "smtp.example"}, "EMAIL_FROM is not set"),
+        ({"EMAIL_SECURITY": "ssl"}, "EMAIL_SECURITY is none of"),
+        ({"EMAIL_SECURITY": "none", "EMAIL_HOST_PASSWORD": "letters"}, "would be sent in the clear"),
+        ({"EMAIL_LANGUAGE": "fr"}, "EMAIL_LANGUAGE is neither"),
+        ({"EMAIL_TIMEOUT_SECONDS": "31"}, "EMAIL_TIMEOUT_SECONDS is above 0 and 30 at most"),
+        ({"EMAIL_PORT": "70000"}, "EMAIL_PORT a port"),
+        ({"COUPON_EXPIRY_NOTICE_DAYS": "-1"}, "COUPON_EXPIRY_NOTICE_DAYS is 0"),
+        ({"PROCESSED_EVENT_RETENTION_HOURS": "-1"}, "PROCESSED_EVENT_RETENTION_HOURS is 0"),
+    ],
+)
+def test_a_setting_of_letters_or_retention_that_cannot_be_is_refused(given: dict[str, str], said: str) -> None:
+    assert said in refusal(**given)
+
+
 def test_a_partner_without_a_secret_is_refused() -> None:
     assert "DATA_PLATFORM_SECRET is not set" in refusal(DATA_PLATFORM_URL="http://127.0.0.1:1/orders")
 

@@ -8,6 +8,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from tests.factories import CouponFactory, ProductFactory, UserFactory
 from tests.groups import round_trips
@@ -67,6 +68,21 @@ def test_an_order_of_two_items(application: Wsgi) -> None:
     caller, products = Caller(application, balance=1_000_000), ProductFactory.create_batch(2, stock=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in products]}
     assert fewest(application, lambda: caller.post("/api/orders", body)).total <= 1_200
+    with round_trips() as trips:
+        counted(application, caller.post("/api/orders", body))
+    assert (len(trips.postgresql), trips.locks, trips.cache) == (2, 2, 1)
+
+
+def test_an_order_that_is_written_about_costs_a_row_more_and_no_round_trip(
+    application: Wsgi, settings: Settings
+) -> None:
+    """E-mail is off in the tests above: what an order costs there, it costs a shop that writes to nobody."""
+    caller, products = Caller(application, balance=1_000_000), ProductFactory.create_batch(2, stock=100)
+    body = {"items": [{"productId": product.pk, "quantity": 1} for product in products]}
+    off = fewest(application, lambda: caller.post("/api/orders", body)).total
+    settings.EMAIL_HOST = "smtp.example"
+    on = fewest(application, lambda: caller.post("/api/orders", body)).total
+    assert on - off <= 12
     with round_trips() as trips:
         counted(application, caller.post("/api/orders", body))
     assert (len(trips.postgresql), trips.locks, trips.cache) == (2, 2, 1)

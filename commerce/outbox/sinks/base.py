@@ -48,6 +48,8 @@ class Acknowledged:
     """The destination has the message, and this is how it got it."""
 
     call: Call
+    note: str = ""
+    """What the delivery log says besides, such as why there was nothing to send."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,8 @@ class Failure:
     """How long the destination asked to be left alone."""
     about_message: bool = False
     """The destination works: it read the message and has something against this one only."""
+    parks: bool = True
+    """Whether the message is parked once it failed so often; not for a failure that all messages have in common."""
     call: Call | None = None
     """None where the message never left, and with destinations whose calls are not logged."""
 

@@ -1,0 +1,85 @@
+"""What a customer is written about an event: one template per event type and language.
+
+Owns the templates' context, the subject, the Message-ID and the e-mail itself; never sends one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+from django.utils import translation
+from django.utils.timezone import get_default_timezone
+
+from commerce.outbox.routes import MAIL, event_types_to
+
+
+@dataclass(frozen=True)
+class Letter:
+    """An e-mail as it is read, without an address."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def letter_types() -> list[str]:
+    """Every event type that a customer is written about."""
+    return event_types_to(MAIL)
+
+
+def languages() -> list[str]:
+    return [code for code, _name in settings.LANGUAGES]
+
+
+def letter_of(event: Mapping[str, Any], *, language: str) -> Letter:
+    """The letter about a CloudEvent. Raises TemplateDoesNotExist for a type or a language that has no template."""
+    shown = {
+        "data": {name: _moment(value) if name.endswith("At") else value for name, value in event["data"].items()},
+        "language": language,
+        "shop": settings.EMAIL_SHOP_NAME,
+    }
+    folder = f"mail/{language}/{event['type']}"
+    with translation.override(language):
+        subject, _blank, text = render_to_string(f"{folder}.txt", shown).strip().partition("\n")
+        html = render_to_string(f"{folder}.html", {**shown, "subject": subject})
+    return Letter(subject.strip(), text.strip() + "\n", html.strip() + "\n")
+
+
+def email_to(address: str, event: Mapping[str, Any], *, language: str) -> EmailMultiAlternatives:
+    """The letter as an e-mail to `address`."""
+    letter = letter_of(event, language=language)
+    email = EmailMultiAlternatives(
+        letter.subject,
+        letter.text,
+        settings.DEFAULT_FROM_EMAIL,
+        [address],
+        headers={
+            "Message-ID": message_id(event["id"]),
+            # Nobody's out-of-office note is to answer it (RFC 3834).
+            "Auto-Submitted": "auto-generated",
+            "Content-Language": language,
+        },
+    )
+    email.attach_alternative(letter.html, "text/html")
+    return email
+
+
+def message_id(event_id: str) -> str:
+    """The same for every send of an event, so that a repeat can be recognised."""
+    _name, _at, domain = settings.DEFAULT_FROM_EMAIL.rstrip(">").rpartition("@")
+    # A colon may not stand in a Message-ID (RFC 5322).
+    return f"<{event_id.replace(':', '.')}@{domain}>"
+
+
+def event_of(payload: bytes) -> dict[str, Any]:
+    event: dict[str, Any] = orjson.loads(payload)
+    return event
+
+
+def _moment(value: str | None) -> datetime | None:
+    return datetime.fromisoformat(value).astimezone(get_default_timezone()) if value else None

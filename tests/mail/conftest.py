@@ -1,0 +1,35 @@
+"""What the tests of e-mail have in common: a mail server that is up, and the settings that lead to it."""
+
+from collections.abc import Iterator
+
+import pytest
+from pytest_django import Settings
+
+from commerce.embedded.ports import LOOPBACK
+from commerce.outbox.sinks.base import sink_of
+from tests.mail.mailbox import Mailbox, mailbox_at_work
+from tests.together import PATIENCE_SECONDS
+
+
+@pytest.fixture(autouse=True)
+def own_sinks() -> Iterator[None]:
+    """No test finds the mail server left alone because another one's failed."""
+    sink_of.cache_clear()
+    yield
+    sink_of.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def switched_on(settings: Settings) -> None:
+    """E-mail is on; nobody listens unless a test asks for `mailbox`."""
+    settings.EMAIL_HOST, settings.EMAIL_PORT = LOOPBACK, 1
+    settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
+    settings.DEFAULT_FROM_EMAIL = "Shop <orders@shop.example>"
+    settings.EMAIL_TIMEOUT = PATIENCE_SECONDS
+
+
+@pytest.fixture
+def mailbox(settings: Settings) -> Iterator[Mailbox]:
+    with mailbox_at_work() as mailbox:
+        settings.EMAIL_PORT = mailbox.port
+        yield mailbox
