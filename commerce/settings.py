@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "commerce.invariants",
     "commerce.outbox",
     "commerce.idempotency",
+    "commerce.notes",
     "balances",
     "products",
     "coupons",
@@ -134,6 +135,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "corsheaders",
 ]
 

@@ -13,20 +13,22 @@ from django.contrib.auth.admin import GroupAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
-from django.urls import NoReverseMatch, reverse
+from django.urls import NoReverseMatch, URLPattern, reverse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_static.admin import StaticDevice
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.contrib.filters.admin import DropdownFilter
 
 from balances.selectors import account_ids_called
 from commerce.audit import search
 from commerce.audit.models import StaffAction
-from commerce.back_office import own_password, roles, second_factor
+from commerce.back_office import own_password, roles, search_page, second_factor, sessions
 from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
+from commerce.notes import panel as notes_panel
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
@@ -40,7 +42,13 @@ admin.site.login = partial(kept_forms.login, admin.site.login)  # type: ignore[m
 admin.site.index_title = _("The shop")
 admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
 
-admin.site.extra_urls = second_factor.urls  # type: ignore[attr-defined]  # the theme looks for it
+
+def _own_urls() -> list[URLPattern]:
+    return [*second_factor.urls(), *sessions.urls(), *notes_panel.urls()]
+
+
+admin.site.search = search_page.search  # type: ignore[attr-defined]  # the theme's
+admin.site.extra_urls = _own_urls  # type: ignore[attr-defined]  # the theme looks for it
 
 
 def _in_words(right: Permission) -> str:
@@ -53,6 +61,7 @@ Permission.__str__ = _in_words  # type: ignore[method-assign,assignment]
 admin.site.unregister(Group)
 # Its page would show the key, and could give a second factor to an account that may not have one.
 admin.site.unregister(TOTPDevice)
+admin.site.unregister(StaticDevice)
 
 
 @admin.register(Group)
