@@ -1,7 +1,7 @@
 """A second factor for staff who want one: a code that an app on their phone shows, asked for at every login.
 
-Owns its pages (set up, take off, take off for somebody who lost the phone, recovery codes); `commerce.http.staff_login` asks for
-the code, and the API asks for it before it gives tokens.
+Owns its pages (set up, take off, take off for somebody who lost the phone, recovery codes);
+`commerce.http.staff_login` asks for the code, and the API asks for it before it gives tokens.
 """
 
 import time

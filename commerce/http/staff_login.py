@@ -82,6 +82,7 @@ def require_code(user: Any, code: str) -> None:
 
 def _is_good(user: Any, device: TOTPDevice, code: str) -> bool:
     """A code of the app, or one on paper, whose use is recorded."""
+    code = "".join(code.split())
     if len(code) <= CODE_DIGITS:
         return bool(django_otp.verify_token(user, device.persistent_id, code))
     with transaction.atomic():

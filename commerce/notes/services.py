@@ -20,6 +20,7 @@ WRITTEN = gettext_noop("Note written")
 PINNED = gettext_noop("Note pinned")
 UNPINNED = gettext_noop("Note unpinned")
 HIDDEN = gettext_noop("Note hidden")
+_NAMES = {"orders.order": gettext_noop("order"), "balances.user": gettext_noop("customer")}
 
 
 def write_note(subject_type: str, subject_id: int, text: str, *, pinned: bool, by: Staff, once: Once) -> Note:
@@ -28,7 +29,7 @@ def write_note(subject_type: str, subject_id: int, text: str, *, pinned: bool, b
         note = Note.objects.create(
             subject_type=subject_type, subject_id=subject_id, author_id=by.id, text=text, pinned=pinned
         )
-        record(by, WRITTEN, note, after={"kind of row": subject_type, "number of the row": str(subject_id)})
+        record(by, WRITTEN, note, after={_NAMES.get(subject_type, subject_type): str(subject_id)})
         once.remember(shared, note)
     return note
 
