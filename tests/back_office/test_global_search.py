@@ -105,3 +105,8 @@ def test_a_search_takes_few_queries_and_goes_by_indexes(admin_user: Staff) -> No
                 continue
             plan = plan_of(statement.replace("%", "%%"), [])
             assert not any(f"Seq Scan on {table}" in plan for table in ('"order"', '"user"', "outbox_message")), plan
+
+
+def test_the_menu_is_searched_too() -> None:
+    assert links(Staff("orders.view_order"), "order") == ["/admin/orders/order/"]
+    assert links(Staff("products.view_product"), "order") == []

@@ -166,3 +166,64 @@ def test_the_pages_look_well(at_work: AtWork, window: str, bought: int) -> None:
     folder = Path(desk.screenshot(f"desk-search-{window}")).parent
     assert folder.is_dir()
     assert findings(desk.page) == []
+
+
+def test_an_order_is_refunded(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("support"))
+    at.find(str(bought))
+    at.press("Cancel and refund")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.desk.open(f"/admin/orders/order/{bought}/change/")
+    assert "Counted clicks" in at.desk.text()
+    assert at.clicks == promised("refund it")
+
+
+def test_a_stock_is_corrected(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    at.find("Celadon")
+    at.press("Adjust stock")
+    at.page.locator("#id_delta").fill("3")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.page.wait_for_url("**/change/")
+    assert "Counted clicks" in at.desk.text()
+    assert at.clicks == promised("correct a stock")
+
+
+def test_a_list_is_exported(at_work: AtWork) -> None:
+    at = Counted(at_work("finance"))
+    at.click(at.page.locator("#nav-sidebar a[href='/admin/orders/order/']").first)
+    with at.page.expect_download():
+        at.press("CSV")
+    assert at.clicks == promised("export a list")
+
+
+def test_what_happened_is_asked_by_number(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("viewer"))
+    at.page.locator("#content input[name=q]").fill(str(bought))
+    with at.page.expect_navigation():
+        at.page.locator("#content input[name=q]").press("Enter")
+    at.clicks += 1
+    assert "What happened to this order?" in at.desk.text()
+    assert at.clicks == promised("what happened to an order?") <= 2
+
+
+def test_a_customer_is_read(at_work: AtWork) -> None:
+    at = Counted(at_work("viewer"))
+    at.find("customer1@example.com")
+    assert "What happened with this customer?" in at.desk.text()
+    assert at.clicks == promised("what happened with a customer?")
+
+
+def test_an_issue_is_stopped(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    at.find("Nearly Gone")
+    at.press("Stop now")
+    reason = at.page.locator("#id_reason")
+    if reason.count():
+        reason.fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.page.wait_for_url("**/change/")
+    assert "Ended" in at.desk.text()
+    assert at.clicks == promised("end a coupon's issue now")

@@ -9,6 +9,7 @@ document.addEventListener("DOMContentLoaded", () => {
     return;
   }
   field.setAttribute("aria-label", field.placeholder);
+  document.getElementById("command-submit")?.setAttribute("aria-label", field.placeholder);
   field.addEventListener(
     "keydown",
     (event) => {
