@@ -3,12 +3,14 @@
 Owns the page and the rows behind it; how long a session lasts is `commerce.http.staff_sessions`'s.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
-from django.contrib.auth import get_user_model
+from django.contrib.auth import HASH_SESSION_KEY, get_user_model
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.models import Session
 from django.db import transaction
@@ -50,13 +52,17 @@ def urls() -> list[URLPattern]:
 
 def note_login(sender: Any, request: HttpRequest, user: Any, **_signal: Any) -> None:
     """Keep which session is whose; called at every login of the back-office."""
+    _tidy(user.pk)
+    _note(request, user.pk)
+
+
+def _note(request: HttpRequest, owner_id: int) -> None:
     if not request.session.session_key:
         return
-    _tidy(user.pk)
-    StaffSession.objects.update_or_create(
+    StaffSession.objects.get_or_create(
         session_key=request.session.session_key,
         defaults={
-            "owner": user,
+            "owner_id": owner_id,
             "address": client_address(request)[:64],
             "browser": request.META.get("HTTP_USER_AGENT", "")[:MOST_LETTERS_OF_A_BROWSER],
         },
@@ -69,10 +75,12 @@ def connect() -> None:
 
 def page(request: HttpRequest) -> HttpResponse:
     """Where one is logged in."""
+    # A changed password gives the session another key; and there were sessions before they were listed.
+    _note(request, staff_id(request))
     context = {
         **admin.site.each_context(request),
         "title": _("Sessions"),
-        "sessions": _open(staff_id(request), this=request.session.session_key),
+        "sessions": _open(request.user, this=request.session.session_key),
     }
     return TemplateResponse(request, "admin/sessions.html", context)
 
@@ -91,14 +99,23 @@ def end(request: HttpRequest, number: int) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:sessions"))
 
 
-def _open(owner_id: int, *, this: str | None) -> list[Open]:
-    rows = StaffSession.objects.filter(owner_id=owner_id).order_by("-pk")[:MOST_SHOWN]
+def _open(owner: Any, *, this: str | None) -> list[Open]:
+    rows = StaffSession.objects.filter(owner_id=owner.pk).order_by("-pk")[:MOST_SHOWN]
     keys = [row.session_key for row in rows]
     held = Session.objects.filter(session_key__in=keys, expire_date__gt=timezone.now())
-    seen = {session.session_key: session.get_decoded().get(SEEN_AT) for session in held}
+    values = {session.session_key: session.get_decoded() for session in held}
     return [
-        Open(row, _moment(seen[row.session_key]), row.session_key == this) for row in rows if row.session_key in seen
+        Open(row, _moment(values[row.session_key].get(SEEN_AT)), row.session_key == this)
+        for row in rows
+        if row.session_key in values and _holds(values[row.session_key], owner)
     ]
+
+
+def _holds(values: dict[str, Any], owner: Any) -> bool:
+    """Whether the next page would be shown: of the password of now, and not left alone for too long."""
+    hashes = {owner.get_session_auth_hash(), *owner.get_session_auth_fallback_hash()}
+    idle_seconds = time.time() - values.get(SEEN_AT, time.time())
+    return values.get(HASH_SESSION_KEY) in hashes and idle_seconds < settings.SESSION_IDLE_MINUTES * 60
 
 
 def _tidy(owner_id: int) -> None:

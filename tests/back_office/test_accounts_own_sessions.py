@@ -6,7 +6,7 @@ from django.test import Client
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.back_office.models import StaffSession
-from tests.back_office.staff import Staff
+from commerce.http.staff_sessions import SEEN_AT
 from tests.factories import StaffFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -72,7 +72,24 @@ def test_what_was_left_by_logging_out_is_listed_no_more(clerk: User) -> None:
     assert StaffSession.objects.count() == 1
 
 
-def test_a_session_of_before_there_was_a_list_has_a_sentence() -> None:
-    staff = Staff()
+def test_a_session_that_has_no_row_yet_gets_one(clerk: User) -> None:
+    desk = browser("Desk")
     StaffSession.objects.all().delete()
-    assert "before sessions were listed" in staff.get("sessions").content.decode()
+    assert listed(desk) == [("Desk", True)]
+
+
+def test_a_new_password_ends_the_others_and_keeps_this_one_in_the_list(clerk: User) -> None:
+    phone, desk = browser("Phone"), browser("Desk")
+    form = {"old_password": PASSWORD, "new_password1": "mandarin-9021", "new_password2": "mandarin-9021"}
+    assert desk.post("/admin/password_change/", form).status_code == 302
+    assert listed(desk) == [("Desk", True)]
+    assert phone.get("/admin/").status_code == 302
+
+
+def test_one_that_was_left_alone_for_too_long_is_not_listed(clerk: User) -> None:
+    phone, desk = browser("Phone"), browser("Desk")
+    phone.get("/admin/")
+    session = phone.session
+    session[SEEN_AT] -= 3_700
+    session.save()
+    assert listed(desk) == [("Desk", True)]
