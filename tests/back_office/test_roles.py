@@ -78,6 +78,7 @@ FOR_EVERYBODY_AT_WORK = {
 }
 FOR_EVERYBODY_AT_WORK |= {"recovery_codes"}
 WITHOUT_A_TABLE = {
+    "recovery_codes": "for those who have set up a second factor, and is tested with it",
     "session_end": "ends one's own, and is tested with the sessions",
     "note_write": "asks for the right to see what the note is about, and is tested with the notes",
     "note_change": "the same",
