@@ -76,7 +76,6 @@ FOR_EVERYBODY_AT_WORK = {
     "jsi18n",
     "sessions",
 }
-FOR_EVERYBODY_AT_WORK |= {"recovery_codes"}
 WITHOUT_A_TABLE = {
     "recovery_codes": "for those who have set up a second factor, and is tested with it",
     "session_end": "ends one's own, and is tested with the sessions",
