@@ -95,8 +95,9 @@ def codes_page(request: HttpRequest) -> HttpResponse:
             form.add_error("code", error)
         else:
             with transaction.atomic():
-                codes = recovery_codes.renew(request.user)
-                record(Staff(staff_id(request)), CODES_MADE, request.user)
+                owner = get_user_model()(pk=staff_id(request))
+                codes = recovery_codes.renew(owner)
+                record(Staff(owner.pk), CODES_MADE, owner)
             return _codes(request, codes)
     shown = {"title": _("New recovery codes"), "form": form, "button": _("Make new codes")}
     return _page(request, "admin/staff_form.html", shown, back=back)

@@ -35,7 +35,8 @@ def forget(user: Any) -> None:
 
 def left(user: Any) -> int:
     """How many codes of the account are still good."""
-    return StaticToken.objects.filter(device__user=user).count()
+    count: int = StaticToken.objects.filter(device__user=user).count()
+    return count
 
 
 def use_up(user: Any, code: str) -> bool:
@@ -44,7 +45,7 @@ def use_up(user: Any, code: str) -> bool:
     if len(plain) != LETTERS:
         return False
     deleted, _each = StaticToken.objects.filter(device__user=user, token=_digest(plain)).delete()
-    return deleted == 1
+    return bool(deleted == 1)
 
 
 def _digest(code: str) -> str:

@@ -90,7 +90,7 @@ class UserCouponAdmin(Exported, ReadOnly):
     @admin.display(description=_("orders"))
     def used_for(self, unit: UserCoupon) -> str:
         """The order that uses it, and those before that were cancelled; the newest first."""
-        numbers = unit.orders.order_by("-pk").values_list("pk", flat=True)[:MOST_ORDERS]  # type: ignore[attr-defined]  # from the app above
+        numbers = unit.orders.order_by("-pk").values_list("pk", flat=True)[:MOST_ORDERS]
         pages = [(reverse("admin:orders_order_change", args=[number]), number) for number in numbers]
         return format_html_join(", ", '<a class="text-link" href="{}">#{}</a>', pages) or "–"
 

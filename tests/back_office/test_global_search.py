@@ -26,8 +26,7 @@ def links(staff: Staff, term: str) -> list[str]:
 
 def test_each_thing_is_found_by_what_it_is_called(admin_user: Staff) -> None:
     shop = busy_shop()
-    UserFactory(username="kim7", first_name="철수", last_name="김", email="kim@example.com")
-    kim = UserFactory._meta.model.objects.get(username="kim7")
+    kim = UserFactory(username="kim7", first_name="철수", last_name="김", email="kim@example.com")
     customer = f"/admin/balances/user/{kim.pk}/change/"
     for term in ("kim7", "KIM", "김철수", "철수", "kim@example.com"):
         assert links(admin_user, term) == [customer], term
