@@ -105,7 +105,9 @@ class TokenRequestSerializer(BodySerializer):
     username = serializers.CharField(max_length=150, trim_whitespace=False)
     password = serializers.CharField(max_length=128, trim_whitespace=False)
     otp = serializers.CharField(
-        required=False, max_length=8, help_text="The code of the second factor, of staff who have set one up."
+        required=False,
+        max_length=32,
+        help_text="The code of the second factor, of staff who have set one up, or one of their recovery codes.",
     )
 
 

@@ -119,6 +119,7 @@ INSTALLED_APPS = [
     "commerce.outbox",
     "commerce.idempotency",
     "commerce.mail",
+    "commerce.notes",
     "balances",
     "products",
     "coupons",
@@ -135,6 +136,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "django_otp",
     "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
     "corsheaders",
 ]
 

@@ -4,9 +4,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, Exists, F, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
+from commerce.core.text import normal
 from coupons.models import Coupon, CouponState, UserCoupon, UserCouponStatus
 from coupons.rules import HeldCoupon
 
@@ -131,3 +133,21 @@ def latest_holders(coupon_id: int, *, most: int) -> list[UserCoupon]:
     """Who got this coupon last, with the user, the newest first."""
     units = UserCoupon.objects.filter(coupon_id=coupon_id).select_related("user").order_by("-id")
     return list(units.only("status", "issued_at", "expires_at", "used_at", "user__username")[:most])
+
+
+def coupons_called(text: str, number: int | None, *, most: int) -> "list[Coupon]":
+    """Up to `most` coupons with this number, or every word of `text` in their name, in any case. They are few."""
+    called = Q()
+    for word in dict.fromkeys(normal(text).split()):
+        called &= Q(name__icontains=word)
+    if number is not None:
+        called |= Q(pk=number)
+    return list(Coupon.objects.filter(called).order_by("-id")[:most])
+
+
+def sold_out_since(moment: datetime, *, most: int) -> "list[Coupon]":
+    """Up to `most` coupons that are running, have no unit left and gave one since `moment`; the newest first."""
+    now = timezone.now()
+    given = UserCoupon.objects.filter(coupon_id=OuterRef("pk"), issued_at__gte=moment)
+    sold_out = Coupon.objects.filter(state_conditions(now)[CouponState.SOLD_OUT])
+    return list(sold_out.filter(Exists(given)).order_by("-id")[:most])

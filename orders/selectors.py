@@ -51,6 +51,11 @@ def with_products(orders: "QuerySet[Order]", product_ids: Collection[int]) -> "Q
     return orders.filter(pk__in=_containing(product_ids))
 
 
+def order_exists(order_id: int) -> bool:
+    """Whether there is an order with this number."""
+    return Order.objects.filter(pk=order_id).exists()
+
+
 def is_owner(order_id: int, user_id: int) -> bool:
     """Whether the order exists and is this customer's."""
     return Order.objects.filter(pk=order_id, user_id=user_id).exists()

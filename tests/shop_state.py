@@ -26,6 +26,7 @@ TABLES = (
     "processed_event",
     "dead_letter",
     "staff_action",
+    "note",
 )
 
 Rows = dict[str, list[tuple[Any, ...]]]

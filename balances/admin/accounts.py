@@ -4,6 +4,7 @@ Owns the pages; rights are given by superusers only, and money moves in `balance
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
@@ -19,16 +20,17 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from balances import services
-from balances.admin.ledger import COLOURS
 from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
-from balances.models import LedgerEntry, User
-from balances.selectors import accounts_named, called, with_reasons
-from commerce.audit.record import Staff, actions_on
+from balances.models import User
+from balances.selectors import accounts_named, called
+from commerce.audit.record import Staff
 from commerce.core.numbers import whole_number
+from commerce.notes.panel import panel as notes_panel
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import OpenedForm
 from commerce.staff_pages.pages import staff_id
+from commerce.staff_pages.timeline import moment_in, told_of, totals_of
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -38,7 +40,9 @@ else:
     Accounts = UserAdmin
     ChangeForm = UserChangeForm
 
-ON_THE_PAGE = 20
+ON_THE_PAGE = 30
+BEFORE = "before"
+"""The part of the address that names the moment before which the line of time is told."""
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 LISTS = (
     (_("Orders"), "orders.order", "user", "receipt_long"),
@@ -154,15 +158,17 @@ class AccountAdmin(Accounts, Exported):
         return [path("<int:user_id>/adjust-balance/", adjust, name="balances_user_adjust"), *super().get_urls()]
 
     def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
-        """Below the form: the latest money and actions, and where to go from here."""
-        shown = {
+        """Beside the form: the figures, the notes, and everything that happened, the newest first."""
+        before = moment_in(request.GET.get(BEFORE, ""))
+        moments, older = told_of(row.pk, request.user.has_perm, before=before, most=ON_THE_PAGE)
+        return {
             "tools": self._tools(request, row.pk),
-            "actions": actions_on(self.opts.label_lower, row.pk)[:ON_THE_PAGE],
+            "totals": totals_of(row.pk, request.user.has_perm),
+            "moments": moments,
+            "before": before,
+            "older": f"?{urlencode({BEFORE: older.isoformat()})}#timeline" if older else "",
+            **notes_panel(request, self.opts.label_lower, row.pk),
         }
-        if request.user.has_perm("balances.view_ledgerentry"):
-            entries = with_reasons(LedgerEntry.objects.filter(user_id=row.pk).order_by("-id"))
-            shown["entries"] = [(entry, COLOURS[entry.type]) for entry in entries[:ON_THE_PAGE]]
-        return shown
 
     def _tools(self, request: HttpRequest, user_id: int) -> list[dict[str, Any]]:
         """Links to related pages that the user may open."""

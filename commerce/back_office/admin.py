@@ -18,16 +18,18 @@ from django.utils import timezone
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django_otp.plugins.otp_static.admin import StaticDevice
 from django_otp.plugins.otp_totp.admin import TOTPDevice
 from unfold.contrib.filters.admin import DropdownFilter
 
 from balances.selectors import account_ids_called
 from commerce.audit import search
 from commerce.audit.models import StaffAction
-from commerce.back_office import own_password, roles, second_factor
+from commerce.back_office import own_password, roles, search_page, second_factor, sessions
 from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
 from commerce.mail import preview
+from commerce.notes import panel as notes_panel
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
@@ -42,11 +44,12 @@ admin.site.index_title = _("The shop")
 admin.site.password_change = partial(own_password.page, admin.site)  # type: ignore[assignment]  # its own takes no form
 
 
-def _extra_urls() -> list[URLPattern]:
-    return [*second_factor.urls(), *preview.urls()]
+def _own_urls() -> list[URLPattern]:
+    return [*second_factor.urls(), *sessions.urls(), *notes_panel.urls(), *preview.urls()]
 
 
-admin.site.extra_urls = _extra_urls  # type: ignore[attr-defined]  # the theme looks for it
+admin.site.search = search_page.search  # type: ignore[attr-defined]  # the theme's
+admin.site.extra_urls = _own_urls  # type: ignore[attr-defined]  # the theme looks for it
 
 
 def _in_words(right: Permission) -> str:
@@ -59,6 +62,7 @@ Permission.__str__ = _in_words  # type: ignore[method-assign,assignment]
 admin.site.unregister(Group)
 # Its page would show the key, and could give a second factor to an account that may not have one.
 admin.site.unregister(TOTPDevice)
+admin.site.unregister(StaticDevice)
 
 
 @admin.register(Group)

@@ -6,3 +6,9 @@ class BackOfficeConfig(AppConfig):
     name = "commerce.back_office"
     label = "back_office"
     verbose_name = _("Back-office")
+
+    def ready(self) -> None:
+        # Not before: it needs the models of all apps.
+        from commerce.back_office import sessions
+
+        sessions.connect()

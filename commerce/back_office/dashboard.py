@@ -8,10 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
 
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.text import Truncator
@@ -20,6 +18,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from commerce.back_office import health
+from commerce.back_office.addresses import address, split
+from commerce.back_office.attention import attention, sold_out_today
 from commerce.back_office.figures import MOST_DAYS, Period, days_before, periods, same_time_before
 from commerce.invariants.findings import newest_verdict
 from commerce.outbox.status import MOST_COUNTED, Backlog, backlogs
@@ -54,7 +54,7 @@ class Tile:
     content: Callable[[datetime], Content]
 
     def is_for(self, request: HttpRequest) -> bool:
-        rights = [f"{app}.{may}_{name}" for app, name in map(_split, self.models) for may in ("view", "change")]
+        rights = [f"{app}.{may}_{name}" for app, name in map(split, self.models) for may in ("view", "change")]
         return any(request.user.has_perm(right) for right in rights)
 
 
@@ -62,13 +62,13 @@ def dashboard(request: HttpRequest, context: Content) -> Content:
     """What the template of the index page needs: `tiles` by name, none of those that the reader may not see."""
     now = timezone.now()
     tiles = {name: tile.content(now) for name, tile in TILES.items() if tile.is_for(request)}
-    return {**context, "title": _("Dashboard"), "tiles": tiles, "shown_at": now}
-
-
-def address(model: str, **filters: object) -> str:
-    """The list of a model, such as `orders.order`, narrowed by the parameters of its filters."""
-    page = reverse("admin:{}_{}_changelist".format(*_split(model)))
-    return f"{page}?{urlencode(filters)}" if filters else page
+    return {
+        **context,
+        "title": _("Dashboard"),
+        "tiles": tiles,
+        "attention": attention(tiles, now),
+        "shown_at": now,
+    }
 
 
 # --- What was sold ----------------------------------------------------------------------------------------------------
@@ -95,7 +95,12 @@ def _sales(now: datetime) -> Content:
             PeriodCard(TITLES[each.days], BEFORE[each.days], each, _orders_of(each.first, each.last)) for each in found
         ],
         "has_any": any(won),
-        "chart": _chart([f"{day:%m-%d}" for day in days], _("Sales (₩)"), won),
+        "chart": _chart([f"{day:%m-%d}" for day in days], _("Sales (₩)"), won, [_orders_of(day, day) for day in days]),
+        "chart_rows": [
+            {"name": f"{day:%Y-%m-%d}", "figure": f"₩{amount:,}", "address": _orders_of(day, day)}
+            for day, amount in zip(reversed(days), reversed(won), strict=True)
+            if amount
+        ],
         "chart_options": _chart_options(values_on="y", names_on="x", maxTicksLimit=10),
         "address": _orders_of(days[0], today),
     }
@@ -109,9 +114,14 @@ def _sold(now: datetime) -> Content:
     today = timezone.localdate(now)
     most = most_sold(today - timedelta(days=CHART_DAYS - 1), today, most=TOP_PRODUCTS)
     names = [Truncator(name).chars(LETTERS_OF_A_NAME) for _id, name, _units in most]
+    links = [address("orders.order", q=f"product:{product_id}") for product_id, _name, _units in most]
     return {
         "has_any": bool(most),
-        "chart": _chart(names, _("Units"), [units for _id, _name, units in most]),
+        "chart": _chart(names, _("Units"), [units for _id, _name, units in most], links),
+        "chart_rows": [
+            {"name": name, "figure": f"{units:,}", "address": link}
+            for (_id, name, units), link in zip(most, links, strict=True)
+        ],
         # Names of products have room beside bars that lie, not below bars that stand.
         "chart_options": _chart_options(values_on="x", names_on="y", autoSkip=False),
         "popular": popular_products(today),
@@ -120,9 +130,9 @@ def _sold(now: datetime) -> Content:
     }
 
 
-def _chart(labels: list[str], title: str, values: list[int]) -> str:
-    """As the library's charts read it."""
-    bars = {"label": title, "data": values, "backgroundColor": "var(--color-primary-600)"}
+def _chart(labels: list[str], title: str, values: list[int], links: list[str]) -> str:
+    """As the library's charts read it, with the page that each bar leads to (`charts.js`)."""
+    bars = {"label": title, "data": values, "backgroundColor": "var(--color-primary-600)", "links": links}
     return json.dumps({"labels": labels, "datasets": [bars]})
 
 
@@ -197,7 +207,12 @@ def _coupons(now: datetime) -> Content:
         )
         for coupon in shown
     ]
-    return {"bars": bars, "has_more": len(found) > len(shown), "address": address("coupons.coupon", state="OPEN")}
+    return {
+        "sold_out": sold_out_today(now),
+        "bars": bars,
+        "has_more": len(found) > len(shown),
+        "address": address("coupons.coupon", state="OPEN"),
+    }
 
 
 def _share(part: int, whole: int) -> int:
@@ -258,11 +273,6 @@ def _books(now: datetime) -> Content:
 
 def _health(_now: datetime) -> Content:
     return {"parts": health.parts()}
-
-
-def _split(model: str) -> tuple[str, str]:
-    app_label, _dot, name = model.partition(".")
-    return app_label, name
 
 
 TILES: dict[str, Tile] = {

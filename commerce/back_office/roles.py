@@ -34,15 +34,17 @@ _SEE_THE_SHOP = (
     | _rights("coupons", "view_coupon", "view_usercoupon")
     | _rights("stats", "view_productstat")
     | _rights("balances", "view_user", "view_ledgerentry")
+    | _rights("notes", "view_note")
 )
 _SEE_DELIVERIES = _rights("outbox", "view_outboxmessage", "view_deliveryattempt")
+_WRITE_NOTES = _rights("notes", "add_note")
 _SEE_STAFF = _rights("audit", "view_staffaction")
 
 VIEWER = Role("Viewer", _("Sees the shop, changes nothing, takes nothing along."), _SEE_THE_SHOP)
 SUPPORT = Role(
     "Support",
     _("Sees the shop and its deliveries; cancels and refunds orders."),
-    _SEE_THE_SHOP | _SEE_DELIVERIES | _rights("orders", "cancel_order"),
+    _SEE_THE_SHOP | _WRITE_NOTES | _SEE_DELIVERIES | _rights("orders", "cancel_order"),
 )
 MERCHANDISER = Role(
     "Merchandiser",
@@ -58,6 +60,7 @@ FINANCE = Role(
     "Finance",
     _("Sees the shop and what staff did; adjusts balances, refunds orders, takes lists along."),
     _SEE_THE_SHOP
+    | _WRITE_NOTES
     | _SEE_STAFF
     | _rights("balances", "adjust_balance", "export_user", "export_ledgerentry")
     | _rights("orders", "cancel_order", "export_order")
@@ -67,6 +70,7 @@ OPERATOR = Role(
     "Operator",
     _("Sees the shop and its machinery; sends again, replays and rebuilds."),
     _SEE_THE_SHOP
+    | _WRITE_NOTES
     | _SEE_STAFF
     | _SEE_DELIVERIES
     | _rights("outbox", "resend_outboxmessage")

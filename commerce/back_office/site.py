@@ -90,14 +90,19 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": True,
     "SHOW_BACK_BUTTON": True,
     "STYLES": [lambda _request: static("back_office/back_office.css")],
-    "SCRIPTS": [lambda _request: static("back_office/accessibility.js")],
+    "SCRIPTS": [
+        lambda _request: static("back_office/accessibility.js"),
+        lambda _request: static("back_office/search.js"),
+        lambda _request: static("back_office/charts.js"),
+    ],
     "DASHBOARD_CALLBACK": "commerce.back_office.dashboard.dashboard",
     "ACCOUNT": {
         "navigation": [
             {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
             {"title": _("Second factor"), "link": reverse_lazy("admin:second_factor")},
+            {"title": _("Sessions"), "link": reverse_lazy("admin:sessions")},
         ]
     },
     "COMMAND": {"search_models": False, "show_history": False},
-    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
+    "SIDEBAR": {"show_search": True, "command_search": True, "show_all_applications": False, "navigation": NAVIGATION},
 }

@@ -16,6 +16,7 @@ from balances.models import User
 from commerce.core import sql
 from commerce.core.redis import RedisAway
 from commerce.demo import bulk, large
+from commerce.demo.notes import write_notes
 from commerce.demo.rows import Rows, rows_of
 from commerce.demo.staff import hire_staff
 from commerce.demo.week import plan_week
@@ -74,6 +75,7 @@ def _load_once(insert: Callable[[], datetime]) -> Outcome:
             return Outcome.SHOP_NOT_EMPTY
         opened_at = insert()
         hire_staff()
+        write_notes()
         # These columns are set by Django at the time of the INSERT; the shop opened earlier than that.
         Product.objects.update(created_at=opened_at, updated_at=opened_at)
         Coupon.objects.update(created_at=opened_at)

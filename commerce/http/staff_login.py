@@ -18,20 +18,24 @@ from unfold.forms import AuthenticationForm
 from unfold.widgets import BASE_INPUT_CLASSES
 
 from commerce.audit.record import Staff, record
+from commerce.http import recovery_codes
 from commerce.http.throttling import client_address, login_attempt
 
-CODE_LETTERS = 6
+CODE_DIGITS = 6
+MOST_CODE_LETTERS = 32
+"""Of a recovery code with what stands between its groups."""
+RECOVERY_CODE_USED = gettext_noop("Recovery code used")
 LOGGED_IN = gettext_noop("Logged in")
 LOGIN_FAILED = gettext_noop("Login failed")
 User = get_user_model()
 
 
 class CodeField(forms.CharField):
-    """The six digits that the app shows now; people type them in two groups."""
+    """The six digits that the app shows now, which people type in two groups; or a recovery code."""
 
     def __init__(self, **kwargs: Any) -> None:
-        attrs = {"autocomplete": "one-time-code", "inputmode": "numeric", "class": " ".join(BASE_INPUT_CLASSES)}
-        super().__init__(label=_("Code"), max_length=CODE_LETTERS + 2, widget=forms.TextInput(attrs), **kwargs)
+        attrs = {"autocomplete": "one-time-code", "class": " ".join(BASE_INPUT_CLASSES)}
+        super().__init__(label=_("Code"), max_length=MOST_CODE_LETTERS, widget=forms.TextInput(attrs), **kwargs)
 
     def to_python(self, value: Any) -> str:
         return "".join(str(super().to_python(value)).split())
@@ -40,7 +44,9 @@ class CodeField(forms.CharField):
 class StaffLoginForm(AuthenticationForm):
     """Raises Throttled, which `commerce.http.back_office.Refusals` shows as a page."""
 
-    code = CodeField(required=False, help_text=_("Only if you have set up a second factor."))
+    code = CodeField(
+        required=False, help_text=_("Only if you have set up a second factor: of the app, or a recovery code.")
+    )
 
     def clean(self) -> Any:
         # Without both, no password is checked: neither a failure to be counted nor a success that would forgive some.
@@ -67,11 +73,23 @@ class StaffLoginForm(AuthenticationForm):
 def require_code(user: Any, code: str) -> None:
     """Hold the code against the account's second factor, if it has one. A code is good once.
 
-    To be called inside `login_attempt`. Raises ValidationError.
+    To be called inside `login_attempt`, which counts the wrong ones. Raises ValidationError.
     """
     device = second_factor_of(user)
-    if device is not None and not (code and django_otp.verify_token(user, device.persistent_id, code)):
+    if device is not None and not (code and _is_good(user, device, code)):
         raise ValidationError(_("The code of the second factor is missing or not right."), code="wrong_code")
+
+
+def _is_good(user: Any, device: TOTPDevice, code: str) -> bool:
+    """A code of the app, or one on paper, whose use is recorded."""
+    code = "".join(code.split())
+    if len(code) <= CODE_DIGITS:
+        return bool(django_otp.verify_token(user, device.persistent_id, code))
+    with transaction.atomic():
+        if not recovery_codes.use_up(user, code):
+            return False
+        record(Staff(user.pk), RECOVERY_CODE_USED, user, after={"codes left": recovery_codes.left(user)})
+    return True
 
 
 def second_factor_of(user: Any) -> TOTPDevice | None:

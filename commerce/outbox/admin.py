@@ -41,6 +41,8 @@ OUTCOME_COLOURS = {
     DeliveryOutcome.REFUSED.value: "danger",
     DeliveryOutcome.NO_ANSWER.value: "warning",
 }
+PAGES_OF_FACTS = {"order": "admin:orders_order_change", "balance": "admin:balances_ledgerentry_change"}
+"""Where what an event tells has its page, by the first word of its type."""
 MOST_AT_ONCE = 500
 ERROR_LETTERS = 200
 NONE_READY = _("None of them can be sent again: they are waiting, or were sent to Kafka.")
@@ -138,10 +140,10 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
     most_selected = MOST_AT_ONCE
     inlines = (DeliveryRows,)
     fields = (
-        *("event_id", "type", "destination", "aggregate_id", "state", "attempts"),
+        *("event_id", "about", "type", "destination", "aggregate_id", "state", "attempts"),
         *("created_at", "next_attempt", "sent_at", "parked_at", "whole_error", "readable_payload"),
     )
-    readonly_fields = ("state", "next_attempt", "whole_error", "readable_payload")
+    readonly_fields = ("about", "state", "next_attempt", "whole_error", "readable_payload")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboxMessage]":
         # A page of the list would carry every payload, and show none.
@@ -152,6 +154,15 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
     def state(self, message: OutboxMessage) -> str:
         name = SENT if message.sent_at else PARKED if message.parked_at else WAITING
         return label(dict(STATES)[name], STATE_COLOURS[name])
+
+    @admin.display(description=_("about"))
+    def about(self, message: OutboxMessage) -> str:
+        """The page of the fact, such as the order of an `order-completed`."""
+        number = message.event_id.split(":")[1] if ":" in message.event_id else ""
+        page = PAGES_OF_FACTS.get(message.type.partition("-")[0])
+        if page is None or not number.isascii() or not number.isdigit():
+            return "–"
+        return format_html('<a class="text-link" href="{}">#{}</a>', reverse(page, args=[number]), number)
 
     @admin.display(description=_("age"), ordering="-id")
     def age(self, message: OutboxMessage) -> str:

@@ -5,7 +5,7 @@ Owns the words for where a message stands; never changes one.
 
 from collections.abc import Collection
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 
@@ -27,3 +27,9 @@ def messages_of(event_ids: Collection[str]) -> "QuerySet[OutboxMessage]":
 def deliveries_of(message_ids: Collection[int]) -> "QuerySet[DeliveryAttempt]":
     """The calls that delivered these messages, or tried to, the newest first."""
     return DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("-id")
+
+
+def messages_called(event: str) -> "QuerySet[OutboxMessage]":
+    """The messages of the event with this id, or with this beginning of it such as `order-completed:1042`."""
+    called = Q(event_id=event) | Q(event_id__startswith=f"{event}:")
+    return OutboxMessage.objects.filter(called).defer("payload").order_by("id")

@@ -47,6 +47,7 @@ WORDS = (
     gettext_noop("refunded"),
     gettext_noop("address"),
     gettext_noop("events"),
+    gettext_noop("codes left"),
 )
 
 

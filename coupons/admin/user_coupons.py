@@ -8,7 +8,9 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, RadioFilter
 
@@ -26,6 +28,7 @@ STATUS_COLOURS = {
     EXPIRED: "",
 }
 
+MOST_ORDERS = 20
 FIELDS = ("user_id", "coupon_id", "status", "issued_at", "expires_at", "used_at")
 NAMES = ("user__username", "coupon__name")
 
@@ -58,8 +61,8 @@ class UserCouponAdmin(Exported, ReadOnly):
     search_fields = ("user__username__iexact",)
     search_help_text = _("A user name.")
     ordering = ("-id",)
-    fields = ("user", "coupon", "shown_status", "issued_at", "expires_at", "used_at")
-    readonly_fields = ("shown_status",)
+    fields = ("user", "coupon", "shown_status", "used_for", "issued_at", "expires_at", "used_at")
+    readonly_fields = ("shown_status", "used_for")
     export_columns = (
         Column(_("number"), lambda unit: unit.pk),
         Column(_("coupon number"), lambda unit: unit.coupon_id),
@@ -79,6 +82,17 @@ class UserCouponAdmin(Exported, ReadOnly):
         # Names in their row, not a user and a coupon of its own for each.
         rows: QuerySet[UserCoupon] = super().get_export_queryset(request).select_related(None).only(*FIELDS)
         return rows.annotate(user_name=F("user__username"), coupon_name=F("coupon__name"))
+
+    def get_fields(self, request: HttpRequest, obj: UserCoupon | None = None) -> Any:
+        """Without the orders for those who may not see any."""
+        return [name for name in self.fields if name != "used_for" or request.user.has_perm("orders.view_order")]
+
+    @admin.display(description=_("orders"))
+    def used_for(self, unit: UserCoupon) -> str:
+        """The order that uses it, and those before that were cancelled; the newest first."""
+        numbers = unit.orders.order_by("-pk").values_list("pk", flat=True)[:MOST_ORDERS]
+        pages = [(reverse("admin:orders_order_change", args=[number]), number) for number in numbers]
+        return format_html_join(", ", '<a class="text-link" href="{}">#{}</a>', pages) or "–"
 
     @admin.display(description=_("status"))
     def shown_status(self, unit: UserCoupon) -> str:

@@ -16,15 +16,15 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
+from commerce.notes.panel import panel as notes_panel
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.pages import ReadOnly
 from orders import selectors
 from orders.admin import cancelling, filters, searching
-from orders.admin.timeline import timeline_of
+from orders.admin.colours import COLOURS
+from orders.admin.timeline import sendable, timeline_of
 from orders.models import Order, OrderStatus
-
-COLOURS = {OrderStatus.COMPLETED.value: "success", OrderStatus.CANCELLED.value: "danger"}
 
 
 def _on_one_line(text: str) -> str:
@@ -152,6 +152,8 @@ class OrderAdmin(Exported, ReadOnly):
             "colour": COLOURS.get(row.status, ""),
             "timeline": timeline_of(row, request.user.has_perm),
             "may_cancel": row.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
+            "to_send_again": sendable(row, request.user.has_perm),
+            **notes_panel(request, self.opts.label_lower, row.pk),
         }
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:

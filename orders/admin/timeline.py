@@ -4,8 +4,7 @@ Owns which row becomes which sentence, and that a reader sees only what they may
 never a change.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessa
 from commerce.outbox.publish import event_id, short_event_id
 from commerce.outbox.selectors import PARKED, SENT, WAITING, deliveries_of, messages_of, state_of
 from commerce.staff_pages.display import won, won_moved
+from commerce.staff_pages.timeline import Mark, May, Moment
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
 from orders.models import Order
 from products.selectors import movements_of_order
@@ -34,32 +34,7 @@ if TYPE_CHECKING:
 MOST_DELIVERIES = 50
 MOST_ACTIONS = 50
 
-May = Callable[[str], bool]
-"""Whether the reader has a right, such as `outbox.view_outboxmessage`."""
-
 COLOURS = {WAITING: "warning", PARKED: "danger", SENT: "success"}
-
-
-@dataclass(frozen=True)
-class Mark:
-    """A coloured word beside a moment, such as one destination and where its message stands."""
-
-    text: str
-    colour: str
-    address: str = ""
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Something that happened, and the page that has all about it."""
-
-    at: datetime
-    icon: str
-    """A name of Material Symbols."""
-    title: str
-    detail: str = ""
-    address: str = ""
-    marks: Sequence[Mark] = ()
 
 
 def timeline_of(order: Order, may: May) -> list[Moment]:
@@ -75,6 +50,13 @@ def timeline_of(order: Order, may: May) -> list[Moment]:
     actions = actions_on(order._meta.label_lower, order.pk)[:MOST_ACTIONS]
     moments += (_action(action, may) for action in actions)
     return sorted(moments, key=lambda moment: moment.at)
+
+
+def sendable(order: Order, may: May) -> list[int]:
+    """The messages about an order, not about its money, that the reader may send again now."""
+    if not (may("outbox.view_outboxmessage") and may("outbox.resend_outboxmessage")):
+        return []
+    return [message.pk for message in messages_of(_event_ids(order, [])) if message.may_go_again]
 
 
 def _order_itself(order: Order) -> Iterator[Moment]:

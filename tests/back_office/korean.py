@@ -40,6 +40,7 @@ CODES = (
     r"[0-9a-f]{32,}",  # a hash
     r"[0-9A-Za-z]+\*+",  # a part of one
     r"[A-Z2-7]{32}",  # the key of a second factor
+    r"[A-Z2-7]{4}(-[A-Z2-7]{4}){3}",  # a recovery code
     r"[0-9a-f]{8}(-[0-9a-f]{4,12}){4}",  # the number of a request
     r"[\w.]+\.(csv|xlsx|pdf)",  # a file
 )

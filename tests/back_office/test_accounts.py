@@ -203,20 +203,6 @@ class TestThePage:
     def page(self, staff: Staff, customer: User) -> Page:
         return staff.get("balances_user_change", customer.pk)
 
-    def test_shows_the_latest_twenty_entries_with_type_amount_and_order(self, customer: User) -> None:
-        for amount in range(1, 21):
-            charge_balance(user_id=customer.pk, amount=amount, once=Once())
-        order = order_of(customer, {ProductFactory(price=1_500): 2})
-        opened = self.page(Staff(superuser=True), customer)
-        shown = [(entry.type, entry.amount, entry.balance_after) for entry, _colour in opened.context["entries"]]
-        assert shown[0] == ("PAYMENT", -3_000, 2_210)
-        assert shown[1:3] == [("CHARGE", 20, 5_210), ("CHARGE", 19, 5_190)]
-        assert len(shown) == 20
-        page = opened.content.decode()
-        assert "-₩3,000" in page
-        assert "₩2,210" in page
-        assert f'<a class="text-link" href="/admin/orders/order/{order.pk}/change/">#{order.pk}</a>' in page
-
     def test_leads_to_the_orders_and_the_coupons_of_this_customer_alone(self, customer: User) -> None:
         staff, other = Staff(superuser=True), UserFactory(balance=5_000)
         pen, coupon = ProductFactory(), CouponFactory()

@@ -27,6 +27,7 @@ from commerce.core import sql
 from commerce.http.staff_sessions import SEEN_AT
 from commerce.invariants.check import meanings
 from commerce.invariants.models import InvariantCheck
+from commerce.notes.models import Note
 from commerce.outbox.models import OutboxMessage
 from coupons.models import Coupon
 from products.models import ProductImport
@@ -163,6 +164,14 @@ def test_every_page_and_every_form_with_values_of_no_use(reader: Reader, shop: B
     reader.get("orders_order_cancel_many", ids=f"{shop.last.pk},{shop.with_coupon.pk}")
     reader.get("search", s="주문")
     reader.get("search", s="없는 이름")
+    reader.get("search", s="없는 이름", go="1")
+    reader.press("note_write", "balances.user", shop.mina.pk, text="오후에 전화 주세요", pinned="on")
+    for deed in ("unpin", "pin", "hide"):
+        reader.post("note_change", first(Note), deed)
+        reader.get("balances_user_change", shop.mina.pk)
+    reader.get("sessions")
+    reader.get("recovery_codes")
+    reader.post("session_end", 10**6)
     reader.visit("/admin/login/", Client(headers=KOREAN))
     reader.visit("/admin/logout/", post="yes")
     assert set(pages(admin.site.urls[0])) - reader.opened - FILES - ELSEWHERE == set()
@@ -302,6 +311,8 @@ def test_the_login_and_the_second_factor(reader: Reader, settings: Any) -> None:
     reader.press("second_factor", code=wrong_code(device))
     reader.press("second_factor", code=code_of(device))
     reader.get("second_factor")
+    reader.get("recovery_codes")
+    reader.press("recovery_codes", code=wrong_code(device))
     reader.press("second_factor", code=wrong_code(device))
     reader.press("second_factor", code=code_of(device, steps=1))
     TOTPDevice.objects.create(user=user, name="app")

@@ -25,6 +25,8 @@ FORMS = (
     "/admin/products/product/1/history/",
     "/admin/password_change/",
     "/admin/second-factor/",
+    "/admin/sessions/",
+    "/admin/notes/orders.order/1/write/",
 )
 """Pages that no menu and no first row leads to."""
 

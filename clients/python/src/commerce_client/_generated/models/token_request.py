@@ -17,7 +17,7 @@ class TokenRequest:
     username: str
     password: str
     otp: str | Unset = UNSET
-    """ The code of the second factor, of staff who have set one up. """
+    """ The code of the second factor, of staff who have set one up, or one of their recovery codes. """
 
     def to_dict(self) -> dict[str, Any]:
         username = self.username

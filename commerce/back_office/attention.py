@@ -1,0 +1,97 @@
+"""What needs somebody now: the first thing on the dashboard, a sentence and a link each.
+
+Owns from when on something is worth a sentence. It reads what the tiles have asked already, so it shows what the reader
+may see, and asks nothing itself.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from typing import Any
+
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from commerce.outbox.status import MOST_COUNTED
+from coupons.selectors import sold_out_since
+
+LATE = timedelta(minutes=5)
+"""How long a delivery may wait before somebody should look."""
+MOST_COUPONS = 5
+
+
+@dataclass(frozen=True)
+class Need:
+    """Something to look at, and the page that has it."""
+
+    sentence: str
+    address: str
+    is_urgent: bool = False
+
+
+def attention(tiles: Mapping[str, Any], now: datetime) -> list[Need]:
+    """What needs attention at `now`, by what `tiles` hold; the urgent first."""
+    found = [
+        *_books(tiles.get("books")),
+        *_deliveries(tiles.get("deliveries"), now),
+        *_stock(tiles.get("stock")),
+        *_coupons(tiles.get("coupons")),
+    ]
+    return sorted(found, key=lambda need: not need.is_urgent)
+
+
+def sold_out_today(now: datetime) -> list[Any]:
+    """Coupons that are running, gave a unit on the shop's day of `now`, and have none left."""
+    day = timezone.localdate(now)
+    midnight = timezone.make_aware(datetime.combine(day, time.min))
+    return sold_out_since(midnight, most=MOST_COUPONS)
+
+
+def _books(books: Any) -> Iterator[Need]:
+    verdict = books and books["verdict"]
+    if not verdict:
+        return
+    page = reverse("admin:invariants_invariantcheck_change", args=[verdict.pk])
+    if not verdict.holds:
+        count = len(verdict.violations)
+        sentence = ngettext("The books do not hold: %(count)d rule.", "The books do not hold: %(count)d rules.", count)
+        yield Need(sentence % {"count": count}, page, is_urgent=True)
+    elif books["is_old"]:
+        yield Need(_("The books were last checked %(age)s ago.") % {"age": books["age"]}, page)
+
+
+def _deliveries(deliveries: Any, now: datetime) -> Iterator[Need]:
+    for row in deliveries["rows"] if deliveries else ():
+        backlog = row.backlog
+        if backlog.parked:
+            sentence = ngettext(
+                "%(count)s message to %(destination)s is parked.",
+                "%(count)s messages to %(destination)s are parked.",
+                backlog.parked,
+            )
+            said = {"count": _counted(backlog.parked), "destination": backlog.destination}
+            yield Need(sentence % said, row.parked_address, is_urgent=True)
+        if backlog.waiting and now - backlog.waiting_since > LATE:
+            sentence = _("Deliveries to %(destination)s are late: the oldest has waited for %(age)s.")
+            age = timesince(backlog.waiting_since, now=now, depth=1)
+            yield Need(sentence % {"destination": backlog.destination, "age": age}, row.waiting_address, is_urgent=True)
+
+
+def _stock(stock: Any) -> Iterator[Need]:
+    out = stock["found"].out if stock else 0
+    if out:
+        sentence = ngettext("%(count)s product is out of stock.", "%(count)s products are out of stock.", out)
+        yield Need(sentence % {"count": f"{out:,}"}, stock["out_address"])
+
+
+def _coupons(coupons: Any) -> Iterator[Need]:
+    for coupon in coupons["sold_out"] if coupons else ():
+        sentence = _("The coupon “%(name)s” sold out today.") % {"name": coupon.name}
+        yield Need(sentence, reverse("admin:coupons_coupon_change", args=[coupon.pk]))
+
+
+def _counted(messages: int) -> str:
+    return f"{messages:,}+" if messages >= MOST_COUNTED else f"{messages:,}"

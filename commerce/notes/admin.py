@@ -1,0 +1,21 @@
+"""Notes in the line of time of a customer. They have no list of their own: they stand on the page of their row."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.utils.translation import gettext as _
+
+from commerce.notes.panel import notes_of
+from commerce.staff_pages.timeline import May, Moment, Teller, tells_of_customers
+
+
+def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+    notes = notes_of("balances.user", user_id)
+    if before is not None:
+        notes = notes.filter(written_at__lt=before)
+    for note in notes.order_by("-id")[:most]:
+        title = _("Note by %(author)s") % {"author": note.author.get_username()}
+        yield Moment(note.written_at, "sticky_note_2", title, note.text)
+
+
+tells_of_customers("notes", Teller("notes.view_note", _moments))

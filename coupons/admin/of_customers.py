@@ -1,0 +1,48 @@
+"""What the page of a customer says of their coupons."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from django.db.models import Count
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from commerce.staff_pages.paging import MOST_ROWS_COUNTED
+from commerce.staff_pages.timeline import Mark, May, Moment, Teller, Total, tells_of_customers
+from coupons.admin.user_coupons import STATUS_COLOURS, status_name
+from coupons.models import UserCoupon
+from coupons.selectors import USED, status_at
+
+
+def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+    units = UserCoupon.objects.filter(user_id=user_id).select_related("coupon")
+    if before is not None:
+        units = units.filter(issued_at__lt=before)
+    now = timezone.now()
+    for unit in units.order_by("-id")[:most]:
+        status = status_at(unit, now)
+        used = "" if unit.used_at is None else _("used at %(time)s") % {"time": _time(unit.used_at)}
+        yield Moment(
+            unit.issued_at,
+            "sell",
+            _("Coupon issued: %(coupon)s") % {"coupon": unit.coupon.name},
+            used or _("usable until %(time)s") % {"time": _time(unit.expires_at)},
+            reverse("admin:coupons_usercoupon_change", args=[unit.pk]),
+            [Mark(status_name(status), STATUS_COLOURS[status])],
+        )
+
+
+def _totals(user_id: int, _may: May) -> Iterator[Total]:
+    newest = UserCoupon.objects.filter(user_id=user_id).order_by("-id")[:MOST_ROWS_COUNTED]
+    found = newest.aggregate(issued=Count("pk"), used=Count("pk", filter=USED))
+    address = f"{reverse('admin:coupons_usercoupon_changelist')}?user__id__exact={user_id}"
+    yield Total(_("Coupons issued"), f"{found['issued']:,}", address)
+    yield Total(_("Coupons used"), f"{found['used']:,}", f"{address}&status=USED")
+
+
+def _time(at: datetime) -> str:
+    return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"
+
+
+tells_of_customers("coupons", Teller("coupons.view_usercoupon", _moments, _totals))

@@ -1,0 +1,55 @@
+"""What the page of a customer says of their orders.
+
+Owns the entries and the sums; nothing is read beyond the customer's newest 10,000 orders.
+"""
+
+from collections.abc import Iterator
+from datetime import datetime
+from urllib.parse import urlencode
+
+from django.db.models import Count, Q, Sum
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from commerce.staff_pages.display import won
+from commerce.staff_pages.paging import MOST_ROWS_COUNTED
+from commerce.staff_pages.timeline import Mark, May, Moment, Teller, Total, tells_of_customers
+from orders.admin.colours import COLOURS
+from orders.models import Order, OrderStatus
+
+
+def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+    orders = Order.objects.filter(user_id=user_id)
+    if before is not None:
+        orders = orders.filter(created_at__lt=before)
+    for order in orders.prefetch_related("items").order_by("-pk")[:most]:
+        units = sum(item.quantity for item in order.items.all())
+        said = ngettext("%(count)d unit for %(amount)s", "%(count)d units for %(amount)s", units)
+        yield Moment(
+            order.created_at,
+            "shopping_cart",
+            _("Order %(order)s") % {"order": order},
+            said % {"count": units, "amount": won(order.paid_amount)},
+            reverse("admin:orders_order_change", args=[order.pk]),
+            [Mark(order.get_status_display(), COLOURS.get(order.status, ""))],
+        )
+
+
+def _totals(user_id: int, _may: May) -> Iterator[Total]:
+    newest = Order.objects.filter(user_id=user_id).order_by("-pk")[:MOST_ROWS_COUNTED]
+    stands, taken_back = Q(status=OrderStatus.COMPLETED), Q(status=OrderStatus.CANCELLED)
+    found = newest.aggregate(
+        orders=Count("pk", filter=stands),
+        paid=Sum("paid_amount", filter=stands),
+        cancelled=Count("pk", filter=taken_back),
+        refunded=Sum("paid_amount", filter=taken_back),
+    )
+    address = f"{reverse('admin:orders_order_changelist')}?{urlencode({'user__id__exact': user_id})}"
+    yield Total(_("Orders that stand"), f"{found['orders']:,}", f"{address}&status__exact={OrderStatus.COMPLETED}")
+    yield Total(_("Paid for them"), won(found["paid"] or 0))
+    yield Total(_("Cancelled"), f"{found['cancelled']:,}", f"{address}&status__exact={OrderStatus.CANCELLED}")
+    yield Total(_("Refunded"), won(found["refunded"] or 0))
+
+
+tells_of_customers("orders", Teller("orders.view_order", _moments, _totals))

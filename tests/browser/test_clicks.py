@@ -1,0 +1,227 @@
+"""How many clicks the usual jobs take, counted: docs/back-office.md says the same numbers.
+
+A click is a press of the mouse or of Enter; typing is none, nor is Ctrl-K.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Locator
+
+from commerce.embedded.children import PROJECT_ROOT
+from tests.browser.axe import findings
+from tests.browser.conftest import AtWork
+from tests.browser.desk import Desk
+from tests.browser.test_every_page import WINDOWS, look_at
+from tests.browser.test_jobs import received
+from tests.embedded.processes import wait_for
+from tests.embedded.stack import Stack
+
+DOCUMENT = PROJECT_ROOT / "docs" / "back-office.md"
+
+
+class Counted:
+    """A desk at the dashboard, and how often its owner has clicked."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk, self.page, self.clicks = desk, desk.page, 0
+
+    def click(self, target: Locator) -> None:
+        target.click()
+        self.clicks += 1
+        self.page.wait_for_load_state()
+
+    def press(self, name: str) -> None:
+        named = re.compile(rf"^(\w+\s+)?{name}$")
+        main = self.page.locator("#main")
+        self.click(main.get_by_role("button", name=named).or_(main.get_by_role("link", name=named)).first)
+
+    def find(self, text: str, *, patiently: bool = False) -> None:
+        """Ctrl-K, the words, Enter."""
+        self.page.locator("body").press("Control+k")
+        field = self.page.locator("#search-input-command")
+        field.press_sequentially(text)
+        if patiently:
+            self.page.locator("#command-results-list a").first.wait_for()
+        with self.page.expect_navigation():
+            field.press("Enter")
+        self.clicks += 1
+
+
+def promised(job: str) -> int:
+    """The clicks that the document names for a job."""
+    [row] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| {job} |")]
+    return int(row.split("|")[3])
+
+
+@pytest.mark.parametrize("patiently", [False, True], ids=["at once", "after the list is there"])
+def test_an_order_is_found(at_work: AtWork, bought: int, patiently: bool) -> None:
+    at = Counted(at_work("support"))
+    at.find(str(bought), patiently=patiently)
+    at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
+    assert at.clicks == promised("find an order, a customer, a product, a coupon or an event") <= 2
+
+
+def test_a_wallet_is_credited(at_work: AtWork) -> None:
+    at = Counted(at_work("finance"))
+    at.find("customer8@example.com")
+    at.page.wait_for_url("**/admin/balances/user/8/change/")
+    at.press("Adjust balance")
+    at.click(at.page.get_by_label("Credit: the customer gets"))
+    at.page.locator("#id_amount_won").fill("700")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.press("Yes, credit")
+    at.page.wait_for_url("**/admin/balances/user/8/change/")
+    assert "Counted clicks" in at.desk.text()
+    assert at.clicks == promised("credit a wallet") <= 5
+
+
+def test_an_event_is_sent_again(at_work: AtWork, stack: Stack, bought: int) -> None:
+    key = f"order-completed:{bought}:"
+    wait_for(lambda: len(received(stack, key)) == 1)
+    at = Counted(at_work("operator"))
+    at.find(str(bought))
+    at.press("Send again")
+    at.page.locator("#id_reason").fill("The partner lost it.")
+    at.press("Send again")
+    at.page.get_by_text("queued.").wait_for()
+    wait_for(lambda: len(received(stack, key)) == 2)
+    assert at.clicks == promised("a partner did not get an order") <= 3
+
+
+def test_a_note_is_written(at_work: AtWork) -> None:
+    at = Counted(at_work("support"))
+    at.find("customer7@example.com")
+    at.page.locator("#id_text").fill("Rang twice.\nWill ring again.")
+    at.press("Write a note")
+    at.page.get_by_text("The note is written.").wait_for()
+    assert "Will ring again." in at.desk.text()
+    assert at.clicks == promised("write a note")
+
+
+def test_that_nothing_is_found_is_said(at_work: AtWork) -> None:
+    at = Counted(at_work("viewer"))
+    at.page.locator("body").press("Control+k")
+    at.page.locator("#search-input-command").press_sequentially("nobody-is-called-so")
+    at.page.get_by_text("Nothing is called “nobody-is-called-so”.").wait_for()
+    at.page.locator("#search-input-command").press("Enter")
+    at.page.wait_for_url("**/admin/")
+    assert "Nothing is called “nobody-is-called-so”." in at.desk.text()
+
+
+def test_the_list_is_walked_through_with_the_arrows(at_work: AtWork) -> None:
+    at = Counted(at_work("admin"))
+    at.page.locator("body").press("Control+k")
+    field = at.page.locator("#search-input-command")
+    field.press_sequentially("customer7")
+    links = at.page.locator("#command-results-list a")
+    links.first.wait_for()
+    assert findings(at.page) == []
+    field.press("ArrowDown")
+    address = links.first.get_attribute("href")
+    assert address is not None
+    with at.page.expect_navigation():
+        field.press("Enter")
+    assert at.page.url.endswith(address)
+
+
+def test_a_bar_leads_to_its_orders(at_work: AtWork) -> None:
+    desk = at_work("viewer")
+    chart = desk.page.locator("canvas.chart").first
+    chart.wait_for()
+    box = chart.bounding_box()
+    assert box is not None
+    with desk.page.expect_navigation():
+        chart.click(position={"x": box["width"] - 15, "y": box["height"] - 60})
+    assert "ordered_date_from=" in desk.page.url
+    desk.open("/admin/")
+    desk.page.get_by_text("As a list").first.press("Enter")
+    with desk.page.expect_navigation():
+        desk.page.locator("details[open] a").first.press("Enter")
+    assert "ordered_date_from=" in desk.page.url
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_the_pages_look_well(at_work: AtWork, window: str, bought: int) -> None:
+    desk = at_work("admin", **WINDOWS[window])
+    language = WINDOWS[window]["language"]
+    for name, path in {
+        "dashboard": "/admin/",
+        "customer": "/admin/balances/user/1/change/",
+        "order": f"/admin/orders/order/{bought}/change/",
+        "sessions": "/admin/sessions/",
+        "second-factor": "/admin/second-factor/",
+        "note": "/admin/notes/orders.order/1/write/",
+    }.items():
+        desk.open(path)
+        look_at(desk, f"desk-{name}-{window}", language=language)
+        assert findings(desk.page) == [], path
+    desk.open("/admin/")
+    desk.page.locator("body").press("Control+k")
+    desk.page.locator("#search-input-command").press_sequentially("customer7")
+    desk.page.locator("#command-results-list a").first.wait_for()
+    desk.page.wait_for_timeout(300)
+    folder = Path(desk.screenshot(f"desk-search-{window}")).parent
+    assert folder.is_dir()
+    assert findings(desk.page) == []
+
+
+def test_an_order_is_refunded(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("support"))
+    at.find(str(bought))
+    at.press("Cancel and refund")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.desk.open(f"/admin/orders/order/{bought}/change/")
+    assert "Counted clicks" in at.desk.text()
+    assert at.clicks == promised("refund it")
+
+
+def test_a_stock_is_corrected(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    at.find("Celadon")
+    at.press("Adjust stock")
+    at.page.locator("#id_delta").fill("3")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.page.wait_for_url("**/change/")
+    assert "Counted clicks" in at.desk.text()
+    assert at.clicks == promised("correct a stock")
+
+
+def test_a_list_is_exported(at_work: AtWork) -> None:
+    at = Counted(at_work("finance"))
+    at.click(at.page.locator("#nav-sidebar a[href='/admin/orders/order/']").first)
+    with at.page.expect_download():
+        at.press("CSV")
+    assert at.clicks == promised("export a list")
+
+
+def test_what_happened_is_asked_by_number(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("viewer"))
+    at.page.locator("#content input[name=q]").fill(str(bought))
+    with at.page.expect_navigation():
+        at.page.locator("#content input[name=q]").press("Enter")
+    at.clicks += 1
+    assert "What happened to this order?" in at.desk.text()
+    assert at.clicks == promised("what happened to an order?") <= 2
+
+
+def test_a_customer_is_read(at_work: AtWork) -> None:
+    at = Counted(at_work("viewer"))
+    at.find("customer1@example.com")
+    assert "What happened with this customer?" in at.desk.text()
+    assert at.clicks == promised("what happened with a customer?")
+
+
+def test_an_issue_is_stopped(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    at.find("Nearly Gone")
+    at.press("Stop now")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.page.wait_for_url("**/change/")
+    at.page.get_by_text("Nobody gets one any more.").wait_for()
+    assert at.clicks == promised("end a coupon's issue now")
