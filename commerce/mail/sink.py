@@ -24,6 +24,7 @@ from commerce.mail.letters import email_to, event_of
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.routes import MAIL
 from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
+from commerce.outbox.sinks.deadline import sockets_shut_after
 from coupons import selectors as coupons
 from coupons.events import COUPON_EXPIRING
 
@@ -117,21 +118,20 @@ class _Session:
         self._is_given_up = False
 
     def run(self) -> None:
-        deadline = smtp.current.deadline = smtp.Deadline(settings.EMAIL_TIMEOUT)
         backend = smtp.backend()
-        try:
-            backend.open()
-            for message, address in self._addressed:
-                if deadline.is_over or not self._begin(message):
-                    return
-                self._end(message, self._sent(backend, message, address))
-        except Exception as error:  # noqa: BLE001  # of the network, TLS and the library; all mean that nothing was taken
-            self._fail(error, is_late=deadline.is_over)
-        finally:
-            # QUIT is a courtesy, within the same deadline; without its answer the connection is closed all the same.
-            with suppress(Exception):
-                backend.close()
-            deadline.end()
+        with sockets_shut_after(settings.EMAIL_TIMEOUT) as deadline:
+            try:
+                backend.open()
+                for message, address in self._addressed:
+                    if deadline.is_over or not self._begin(message):
+                        return
+                    self._end(message, self._sent(backend, message, address))
+            except Exception as error:  # noqa: BLE001  # network, TLS, the library: all mean that nothing was taken
+                self._fail(error, is_late=deadline.is_over)
+            finally:
+                # QUIT is a courtesy, within the same deadline; the connection is closed without its answer, too.
+                with suppress(Exception):
+                    backend.close()
 
     def outcomes_so_far(self) -> Outcomes:
         """What is known when the time is over; the message under way has had no answer."""

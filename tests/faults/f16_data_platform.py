@@ -11,6 +11,7 @@ from commerce.core import sql
 from commerce.embedded.ports import LOOPBACK
 from commerce.outbox.sinks import data_platform
 from commerce.outbox.sinks.base import Acknowledged, Failure, Message, Outcome, Outcomes
+from commerce.outbox.sinks.deadline import SocketDeadline
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.partner import Partner
 from tests.faults.proxy import Proxy
@@ -190,16 +191,16 @@ def _believed(outcome: Outcome) -> Outcome:
 def only_bytes_have_a_deadline() -> None:
     """A report goes on for as long as something comes."""
 
-    class Patient(data_platform._Watch):
+    class Patient(SocketDeadline):
         def _shut(self) -> None:
             """Never."""
 
     @contextmanager
-    def watched(seconds: float) -> Iterator[data_platform._Watch]:
+    def watched(seconds: float) -> Iterator[SocketDeadline]:
         yield Patient(seconds)
 
     def wait(call: "Future[Outcome]", deadline: float, clock: object) -> Outcome:
         return call.result()
 
-    data_platform._shut_after = watched
+    data_platform.sockets_shut_after = watched  # type: ignore[attr-defined]  # imported there
     data_platform._result = wait

@@ -21,6 +21,7 @@ from pytest_django import Settings
 from commerce.outbox.sinks import data_platform
 from commerce.outbox.sinks.base import Acknowledged, Failure, Message, Outcome, Outcomes
 from commerce.outbox.sinks.data_platform import DataPlatformSink, signature
+from commerce.outbox.sinks.deadline import SocketDeadline
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -236,7 +237,7 @@ class TestDeadline:
     def test_without_the_watch_dripping_calls_would_keep_their_threads(
         self, sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(data_platform._Watch, "_shut", lambda watch: None)
+        monkeypatch.setattr(SocketDeadline, "_shut", lambda deadline: None)
         # A machine that stutters must not make a drip so late that the time-out between two bytes ends the call.
         monkeypatch.setattr(
             data_platform._Caller, "_answer_to", _with_patient_sockets(data_platform._Caller._answer_to)

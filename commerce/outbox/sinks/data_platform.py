@@ -10,9 +10,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, ClassVar
@@ -29,6 +29,7 @@ from commerce.core.tracing import TRACEPARENT
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.routes import DATA_PLATFORM
 from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
+from commerce.outbox.sinks.deadline import SocketDeadline, sockets_shut_after, watched
 
 CONTENT_TYPE = "application/cloudevents+json"
 _CALLS_AT_ONCE = 8
@@ -133,13 +134,13 @@ class _Caller:
             raise _NotTried
         clock = _Clock()
         try:
-            with _shut_after(seconds) as watch:
-                return self._answer_to(message, seconds, watch, clock)
+            with sockets_shut_after(seconds) as deadline:
+                return self._answer_to(message, seconds, deadline, clock)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # A shut socket looks like a lost connection; either way nobody acknowledged anything.
             return Failure(f"{type(error).__name__}: {error}", away=True, call=clock.call())
 
-    def _answer_to(self, message: Message, seconds: float, watch: "_Watch", clock: "_Clock") -> Outcome:
+    def _answer_to(self, message: Message, seconds: float, deadline: SocketDeadline, clock: "_Clock") -> Outcome:
         secrets = (settings.DATA_PLATFORM_SECRET, *settings.DATA_PLATFORM_SECRET_FALLBACKS)
         headers = {
             "Content-Type": CONTENT_TYPE,
@@ -157,7 +158,7 @@ class _Caller:
             stream=True,
         ) as answer:
             shown = ""
-            if watch.is_over:
+            if deadline.is_over:
                 # A socket that was shut looks like the end of the headers.
                 return Failure("No whole answer in time", away=True, call=clock.call())
             # Read to its end, the connection can be used again; a longer answer is not worth it.
@@ -184,73 +185,17 @@ class _Clock:
         return Call(self._started_at, round((time.monotonic() - self._started) * 1_000), http_status)
 
 
-class _Current(threading.local):
-    """What the call that runs on this thread may have to let go of."""
-
-    watch: "_Watch | None" = None
-
-
-class _Watch:
-    """Shuts one call's socket at its deadline: time-outs of a socket begin anew with every byte it drips."""
-
-    def __init__(self, seconds: float) -> None:
-        self._guard = threading.Lock()
-        self._sockets: list[socket.socket] = []
-        self.is_over = False
-        self._timer = threading.Timer(seconds, self._shut)
-        self._timer.daemon = True
-        self._timer.start()
-
-    def add(self, used: socket.socket) -> None:
-        # A descriptor of our own: the call may close its socket, and give it to TLS, whenever it likes.
-        ours = socket.socket(fileno=os.dup(used.fileno()))
-        with self._guard:
-            self._sockets.append(ours)
-            over = self.is_over
-        if over:
-            self._shut()
-
-    def end(self) -> None:
-        self._timer.cancel()
-        with self._guard:
-            for ours in self._sockets:
-                ours.close()
-            self._sockets.clear()
-
-    def _shut(self) -> None:
-        with self._guard:
-            self.is_over = True
-            for ours in self._sockets:
-                # The other side may have closed it already: then there is nothing left to wait for.
-                with suppress(OSError):
-                    ours.shutdown(socket.SHUT_RDWR)
-
-
-_current = _Current()
-
-
-@contextmanager
-def _shut_after(seconds: float) -> Iterator[_Watch]:
-    watch = _Watch(seconds)
-    _current.watch = watch
-    try:
-        yield watch
-    finally:
-        _current.watch = None
-        watch.end()
-
-
 class _WatchedConnection(HTTPConnection):
     """Says which socket a running call waits on."""
 
     def _new_conn(self) -> socket.socket:
         # Before a TLS handshake, which may drip as well.
-        return _watched(super()._new_conn())
+        return watched(super()._new_conn())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
-            # A kept connection was made under the watch of an earlier call.
-            _watched(self.sock)
+            # A kept connection was made within the deadline of an earlier call.
+            watched(self.sock)
         super().request(*args, **kwargs)
 
 
@@ -272,12 +217,6 @@ class _Adapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedHTTPSPool}
-
-
-def _watched(used: socket.socket) -> socket.socket:
-    if _current.watch is not None:
-        _current.watch.add(used)
-    return used
 
 
 def _result(call: "Future[Outcome]", deadline: float, clock: _Clock) -> Outcome:
