@@ -13,6 +13,7 @@ from balances.selectors import ledger_of_order
 from balances.services import adjust_balance
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
+from commerce.core import sql
 from commerce.idempotency.once import Once
 from orders.models import Order
 from orders.services import cancel_order
@@ -70,8 +71,14 @@ def test_an_order_number_finds_its_payment_and_its_refund(viewer: Staff, order: 
     assert shown(viewer, q="9" * 40) == []
 
 
-def test_the_entries_of_an_order_are_asked_of_the_indexes_that_hold_them() -> None:
-    """One index holds payments and one holds refunds; a list of types would be answered by reading the table."""
+@pytest.mark.parametrize("is_vacuumed", [False, True], ids=["new", "vacuumed"])
+def test_the_entries_of_an_order_are_asked_of_the_indexes_that_hold_them(*, is_vacuumed: bool) -> None:
+    """One index holds payments and one holds refunds; a list of types would be answered by reading the table.
+
+    Autovacuum comes at any time: what it has found out must not change the answer.
+    """
+    if is_vacuumed:
+        sql.execute("VACUUM (ANALYZE) user_balance_tx")
     plan = plan_of(*ledger_of_order(42).query.sql_with_params())
     assert "user_balance_tx_one_payment_per_order" in plan
     assert "user_balance_tx_one_refund_per_order" in plan
