@@ -238,7 +238,7 @@ def oldest_uncounted(*, before: datetime) -> datetime | None:
 def move_counted_until(moment: datetime) -> datetime:
     """Say that every event before `moment` has been counted, and return the moment that is then true.
 
-    Whoever counts meanwhile is waited for, so that nobody still goes by the moment before when rows are forgotten.
+    Waits for consumers that are counting: they use the previous moment, and rows may be deleted only after them.
     """
     sql.execute(COUNT_ALONE, [COUNTING])
     [(moved,)] = sql.fetch_all(MOVE_COUNTED_UNTIL, [moment])

@@ -80,7 +80,7 @@ def urls() -> list[URLPattern]:
 
     return [
         path("notes/<str:kind>/<int:row_id>/write/", for_staff(write), name="note_write"),
-        path("notes/<int:note_id>/<str:deed>/", for_staff(require_POST(change)), name="note_change"),
+        path("notes/<int:note_id>/<str:change_to>/", for_staff(require_POST(change)), name="note_change"),
     ]
 
 
@@ -105,16 +105,16 @@ def write(request: HttpRequest, kind: str, row_id: int) -> HttpResponse:
     return TemplateResponse(request, "admin/staff_form.html", {**admin.site.each_context(request), **shown})
 
 
-def change(request: HttpRequest, note_id: int, deed: str) -> HttpResponse:
+def change(request: HttpRequest, note_id: int, change_to: str) -> HttpResponse:
     """Pin, unpin or hide a note, and go back to the page that it is about."""
     note = get_object_or_404(Note, pk=note_id)
     back = _page_of(request, note.subject_type, note.subject_id)
     _require(request, "notes.view_note")
     _require(request, "notes.add_note")
     by = Staff(staff_id(request))
-    if deed in ("pin", "unpin"):
-        services.pin_note(note_id, pinned=deed == "pin", by=by)
-    elif deed == "hide":
+    if change_to in ("pin", "unpin"):
+        services.pin_note(note_id, pinned=change_to == "pin", by=by)
+    elif change_to == "hide":
         services.hide_note(note_id, by=by, is_superuser=request.user.is_superuser)
     else:
         raise Http404

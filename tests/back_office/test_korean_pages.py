@@ -166,8 +166,8 @@ def test_every_page_and_every_form_with_values_of_no_use(reader: Reader, shop: B
     reader.get("search", s="없는 이름")
     reader.get("search", s="없는 이름", go="1")
     reader.press("note_write", "balances.user", shop.mina.pk, text="오후에 전화 주세요", pinned="on")
-    for deed in ("unpin", "pin", "hide"):
-        reader.post("note_change", first(Note), deed)
+    for change_to in ("unpin", "pin", "hide"):
+        reader.post("note_change", first(Note), change_to)
         reader.get("balances_user_change", shop.mina.pk)
     reader.get("sessions")
     reader.get("recovery_codes")

@@ -1,4 +1,4 @@
-"""Staff look for what was done on a day, and for all deeds of a kind. Few rows, each with a deed of a person."""
+"""Staff look for what was done on a day, and for all actions of a kind. Few rows, each with an action of a person."""
 
 from django.db import migrations, models
 
