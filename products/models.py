@@ -66,6 +66,8 @@ class StockMovement(models.Model):
     quantity = models.IntegerField(_("quantity"))
     # Orders stand above products, so this is the order's number, not a foreign key.
     order_id = models.BigIntegerField(_("order"), null=True, blank=True)
+    # Of the returns of an order: the refund; None where the order was cancelled.
+    refund_id = models.BigIntegerField(_("refund"), null=True, blank=True)
     actor_id = models.BigIntegerField(_("staff member"), null=True, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True, db_default="")
     created_at = models.DateTimeField(_("created at"))
@@ -85,9 +87,13 @@ class StockMovement(models.Model):
                 name="stock_movement_fits_reason",
             ),
             models.UniqueConstraint(
-                fields=["order_id", "product", "reason"],
+                fields=["order_id", "product", "reason", "refund_id"],
                 condition=Q(order_id__isnull=False),
-                name="stock_movement_once_per_order",
+                nulls_distinct=False,
+                name="stock_movement_each_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_id__isnull=True) | Q(reason="RETURN"), name="stock_movement_refund_fits_reason"
             ),
         ]
         indexes = [

@@ -42,11 +42,11 @@ class StockMovements(NewRows):
     """A row for each change of a stock."""
 
     INSERT = """
-        INSERT INTO stock_movement (product_id, reason, quantity, order_id, actor_id, note, created_at)
-        SELECT product_id, reason, quantity, order_id, actor_id, coalesce(note, ''), created_at
+        INSERT INTO stock_movement (product_id, reason, quantity, order_id, refund_id, actor_id, note, created_at)
+        SELECT product_id, reason, quantity, order_id, refund_id, actor_id, coalesce(note, ''), created_at
         FROM jsonb_to_recordset(%s::jsonb) AS added (
-            product_id bigint, reason text, quantity integer, order_id bigint, actor_id bigint, note text,
-            created_at timestamptz
+            product_id bigint, reason text, quantity integer, order_id bigint, refund_id bigint, actor_id bigint,
+            note text, created_at timestamptz
         )
     """
 
@@ -69,11 +69,16 @@ def take_stock(transaction: Transaction, quantities: Mapping[int, int], *, order
     return taken
 
 
-def return_stock(transaction: Transaction, quantities: Mapping[int, int], *, order_id: int) -> None:
-    """Put an order's units back, once: a second return of it breaks a constraint."""
+def return_stock(
+    transaction: Transaction, quantities: Mapping[int, int], *, order_id: int, refund_id: int | None = None
+) -> None:
+    """Put units of an order back, once for a cancel of it and once for each of its refunds.
+
+    A second time breaks a constraint.
+    """
     for product_id, quantity in quantities.items():
         _product(transaction, product_id).put_back(quantity)
-    _record(transaction, MovementReason.RETURN, quantities, order_id)
+    _record(transaction, MovementReason.RETURN, quantities, order_id, refund_id)
 
 
 def adjust_stock(transaction: Transaction, *, product_id: int, delta: int, actor_id: int, note: str) -> int:
@@ -202,7 +207,13 @@ def _product(transaction: Transaction, product_id: int) -> StockedProduct:
     return product
 
 
-def _record(transaction: Transaction, reason: MovementReason, quantities: Mapping[int, int], order_id: int) -> None:
+def _record(
+    transaction: Transaction,
+    reason: MovementReason,
+    quantities: Mapping[int, int],
+    order_id: int,
+    refund_id: int | None = None,
+) -> None:
     movements = transaction[StockMovements]
     for product_id, quantity in quantities.items():
         movements.add(
@@ -211,6 +222,7 @@ def _record(transaction: Transaction, reason: MovementReason, quantities: Mappin
                 "reason": reason.value,
                 "quantity": quantity,
                 "order_id": order_id,
+                "refund_id": refund_id,
                 "created_at": transaction.now,
             }
         )

@@ -75,17 +75,33 @@ class IdField(StrictIntegerField):
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
 
 
-class ReasonField(serializers.CharField):
-    """Why staff act on another's account: kept with what they did."""
+class StrictBooleanField(serializers.BooleanField):
+    """`true` or `false`. `"true"`, `1` and `null` are refused with the code `invalid`, or `null`."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class GivenReasonField(serializers.CharField):
+    """Why staff do something: kept with what they did."""
 
     def __init__(self, **kwargs: Any) -> None:
-        text = "Why; with another's account only, which is for staff with the right to it."
-        super().__init__(required=False, max_length=200, help_text=text, **kwargs)
+        super().__init__(max_length=200, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
         return normal(super().to_internal_value(data))
+
+
+class ReasonField(GivenReasonField):
+    """Why staff act on another's account, which nobody else may do."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "Why; with another's account only, which is for staff with the right to it."
+        super().__init__(required=False, help_text=text, **kwargs)
 
 
 @extend_schema_field(OpenApiTypes.INT64)

@@ -41,8 +41,12 @@ OUTCOME_COLOURS = {
     DeliveryOutcome.REFUSED.value: "danger",
     DeliveryOutcome.NO_ANSWER.value: "warning",
 }
-PAGES_OF_FACTS = {"order": "admin:orders_order_change", "balance": "admin:balances_ledgerentry_change"}
-"""Where what an event tells has its page, by the first word of its type."""
+PAGES_OF_FACTS = {
+    "order-refunded": "admin:orders_order_of_refund",
+    "order": "admin:orders_order_change",
+    "balance": "admin:balances_ledgerentry_change",
+}
+"""Where what an event tells has its page, by its type or the first word of it."""
 MOST_AT_ONCE = 500
 ERROR_LETTERS = 200
 NONE_READY = _("None of them can be sent again: they are waiting, or were sent to Kafka.")
@@ -159,7 +163,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
     def about(self, message: OutboxMessage) -> str:
         """The page of the fact, such as the order of an `order-completed`."""
         number = message.event_id.split(":")[1] if ":" in message.event_id else ""
-        page = PAGES_OF_FACTS.get(message.type.partition("-")[0])
+        page = PAGES_OF_FACTS.get(message.type) or PAGES_OF_FACTS.get(message.type.partition("-")[0])
         if page is None or not number.isascii() or not number.isdigit():
             return "–"
         return format_html('<a class="text-link" href="{}">#{}</a>', reverse(page, args=[number]), number)

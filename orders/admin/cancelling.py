@@ -82,9 +82,9 @@ def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *
     if request.method == "POST" and form.is_valid():
         _report(request, _cancelled(request, form, orders))
         return HttpResponseRedirect(back)
-    if all(order.status == OrderStatus.CANCELLED for order in orders):
+    if not any(order.is_cancellable for order in orders):
         for order in orders:
-            messages.warning(request, _already(order.pk))
+            messages.warning(request, _already(order))
         return HttpResponseRedirect(back)
     consequences = consequences_of(orders, now=timezone.now())
     context: dict[str, Any] = {
@@ -125,8 +125,8 @@ def _cancelled(request: HttpRequest, form: CancelForm, orders: Sequence[Order]) 
             outcome.done.append(form.cancel(order, by=by, path=request.path))
             outcome.amount += order.paid_amount
             outcome.repeats += form.is_repeat
-        except OrderNotCancellable:
-            outcome.refused.append(_already(order.pk))
+        except OrderNotCancellable as refusal:
+            outcome.refused.append(_why_not(refusal))
         except DomainError as refusal:
             outcome.refused.append(f"{order}: {refusal}")
     return outcome
@@ -155,5 +155,15 @@ def _sentence(order: Order, customer: str) -> str:
     return str(sentence % {"number": order.pk, "amount": won(order.paid_amount), "customer": customer})
 
 
-def _already(order_id: int) -> str:
-    return str(_("Order #%(number)d was cancelled already.") % {"number": order_id})
+def _already(order: Order) -> str:
+    return _why_not(OrderNotCancellable(order.pk, order.status))
+
+
+def _why_not(refusal: OrderNotCancellable) -> str:
+    if refusal.status == OrderStatus.CANCELLED:
+        sentence = _("Order #%(number)d was cancelled already.")
+    elif refusal.status == OrderStatus.REFUNDED:
+        sentence = _("Order #%(number)d is refunded already.")
+    else:
+        sentence = _("A part of order #%(number)d is refunded already. Refund the rest of it by its items.")
+    return str(sentence % {"number": refusal.order_id})

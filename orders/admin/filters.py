@@ -24,6 +24,8 @@ from orders.models import Order, OrderItem, OrderStatus
 
 DAY = "ordered_date"
 WITH, WITHOUT = "with", "without"
+SEEN = (OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.REFUNDED)
+"""The states that anybody ever sees."""
 
 
 class StatusFilter(DropdownFilter):
@@ -33,7 +35,7 @@ class StatusFilter(DropdownFilter):
     parameter_name = "status__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [(status.value, status.label) for status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)]
+        return [(status.value, status.label) for status in SEEN]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
         return queryset.filter(status=self.value()) if self.value() else queryset
@@ -52,6 +54,19 @@ class CouponUseFilter(DropdownFilter):
         if self.value() not in (WITH, WITHOUT):
             return queryset
         return queryset.filter(user_coupon__isnull=self.value() == WITHOUT)
+
+
+class RefundFilter(DropdownFilter):
+    """Of what something was refunded by its lines."""
+
+    title = _("refunds")
+    parameter_name = "refunds"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [(WITH, _("with refunds"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
+        return queryset.filter(refunded_units__gt=0) if self.value() == WITH else queryset
 
 
 class CustomerFilter(AutocompleteSelectFilter):
@@ -113,6 +128,7 @@ ALL: tuple[tuple[Any, str], ...] = (
     (("user", CustomerFilter), "balances.view_user"),
     (ProductFilter, "products.view_product"),
     (CouponUseFilter, ""),
+    (RefundFilter, ""),
     (("user_coupon__coupon", AutocompleteSelectFilter), "coupons.view_coupon"),
 )
 """Every filter, and the right without which it could offer nothing."""

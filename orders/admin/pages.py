@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -21,7 +21,7 @@ from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.pages import ReadOnly
 from orders import selectors
-from orders.admin import cancelling, filters, searching
+from orders.admin import cancelling, filters, refunding, searching
 from orders.admin.colours import COLOURS
 from orders.admin.timeline import sendable, timeline_of
 from orders.models import Order, OrderStatus
@@ -63,6 +63,8 @@ class OrderAdmin(Exported, ReadOnly):
         Column(_("paid (won)"), lambda order: order.paid_amount),
         Column(_("coupon used"), _coupon_name),
         Column(_("cancelled at"), lambda order: order.cancelled_at),
+        Column(_("refunded (won)"), lambda order: order.refunded_amount),
+        Column(_("units refunded"), lambda order: order.refunded_units),
     )
 
     @admin.display(description=_("order"), ordering="pk")
@@ -151,7 +153,8 @@ class OrderAdmin(Exported, ReadOnly):
             "order": row,
             "colour": COLOURS.get(row.status, ""),
             "timeline": timeline_of(row, request.user.has_perm),
-            "may_cancel": row.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
+            "may_cancel": row.is_cancellable and self.has_cancel_permission(request),
+            "may_refund": row.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
             "to_send_again": sendable(row, request.user.has_perm),
             **notes_panel(request, self.opts.label_lower, row.pk),
         }
@@ -164,6 +167,8 @@ class OrderAdmin(Exported, ReadOnly):
         return [
             path("<int:order_id>/cancel/", staff_only(self.cancel_one), name="orders_order_cancel"),
             path("cancel/", staff_only(self.cancel_many), name="orders_order_cancel_many"),
+            path("<int:order_id>/refund/", staff_only(self.refund), name="orders_order_refund"),
+            path("of-refund/<int:refund_id>/", staff_only(self.of_refund), name="orders_order_of_refund"),
             *super().get_urls(),
         ]
 
@@ -176,6 +181,21 @@ class OrderAdmin(Exported, ReadOnly):
             raise PermissionDenied
         back = reverse("admin:orders_order_change", args=[order_id])
         return cancelling.ask_and_cancel(self, request, cancelling.ids_in(str(order_id)), back=back)
+
+    def refund(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """The page that refunds lines of an order. Raises PermissionDenied, Http404."""
+        if not self.has_cancel_permission(request):
+            raise PermissionDenied
+        return refunding.ask_and_refund(self, request, order_id)
+
+    def of_refund(self, request: HttpRequest, refund_id: int) -> HttpResponse:
+        """Leads to the order of a refund, for those who have only its number. Raises PermissionDenied, Http404."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        order_id = selectors.order_of_refund(refund_id)
+        if order_id is None:
+            raise Http404
+        return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order_id]))
 
     def cancel_many(self, request: HttpRequest) -> HttpResponse:
         """The same for the orders that the address names. Raises PermissionDenied, SuspiciousOperation, Http404."""
