@@ -18,3 +18,8 @@ def completed_id(order: Mapping[str, Any]) -> str:
 def cancelled_id(order: Mapping[str, Any]) -> str:
     """The id of the event that it was cancelled."""
     return event_id("order-cancelled", order["id"], datetime.fromisoformat(order["cancelledAt"]))
+
+
+def refunded_id(refund: Mapping[str, Any]) -> str:
+    """The id of the event of a refund, as the API shows it."""
+    return event_id("order-refunded", refund["id"], datetime.fromisoformat(refund["createdAt"]))

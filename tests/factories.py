@@ -16,12 +16,13 @@ from factory.django import DjangoModelFactory
 
 from balances.models import LedgerEntry, User
 from balances.rules import Account
+from commerce.audit.record import Staff
 from commerce.core import sql
 from commerce.idempotency.once import Once
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from coupons.services import issue_coupon
 from orders.models import Order
-from orders.services import place_order
+from orders.services import Refunded, place_order, refund_order
 from products.models import MovementReason, Product, StockMovement
 
 T = TypeVar("T")
@@ -169,3 +170,10 @@ def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon |
         once=Once(),
     )
     return Order.objects.get(pk=placed.id)
+
+
+def refunded(order: Order, quantities: Mapping[Product, int], *, restock: bool = True, by: int = 0) -> Refunded:
+    """Units of an order that a member of staff has given back."""
+    units = {product.pk: quantity for product, quantity in quantities.items()}
+    staff = Staff(by or _StaffRows().pk, "Sent back.")
+    return refund_order(order_id=order.pk, quantities=units, restock=restock, by=staff, once=Once())

@@ -17,12 +17,19 @@ from commerce.core.group_commit import Queue
 from commerce.core.locks import Held, RedisLocks
 from commerce.core.transaction import LockedRows, Transaction
 from coupons.operations import Coupons, HeldCoupons
-from orders.operations import Orders
+from orders.operations import Orders, ReturnableItems
 from products.operations import Products
 
 Protection = tuple["mock._patch[Any]", ...]
 
-LOCKED_TABLES: tuple[type[LockedRows[Any]], ...] = (Orders, Products, Coupons, HeldCoupons, Accounts)
+LOCKED_TABLES: tuple[type[LockedRows[Any]], ...] = (
+    Orders,
+    ReturnableItems,
+    Products,
+    Coupons,
+    HeldCoupons,
+    Accounts,
+)
 _ROW_LOCK = "FOR NO KEY UPDATE"
 
 

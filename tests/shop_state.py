@@ -20,6 +20,8 @@ TABLES = (
     "user_coupon",
     "order",
     "order_item",
+    "refund",
+    "refund_item",
     "outbox_message",
     "delivery_attempt",
     "idempotency_key",

@@ -23,7 +23,7 @@ TAGS = {
     "account": "Logging in, and who is calling.",
     "balance": "The wallet: what an account holds, charging it, and its history.",
     "coupons": "First-come coupons: which can be had, getting one, and those held.",
-    "orders": "Buying, looking at orders, and cancelling them.",
+    "orders": "Buying, looking at orders, cancelling and refunding them.",
     "products": "What is for sale, and what sells best.",
 }
 """The groups of operations, and what is in them; each takes the operations whose path has its name."""

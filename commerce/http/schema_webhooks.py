@@ -10,7 +10,10 @@ CLOUD_EVENT = "application/cloudevents+json"
 _EVENTS = {
     "order-completed": ("OrderCompleted", "orderCompleted", "An order was completed"),
     "order-cancelled": ("OrderCancelled", "orderCancelled", "An order was cancelled"),
+    "order-refunded": ("OrderRefunded", "orderRefunded", "Items of an order were refunded"),
 }
+_ABOUT = {"order-refunded": ("refund", "MadeRefund")}
+"""What an event is about, and the component of its data, where that is not the order."""
 
 
 def event_components() -> dict[str, Schema]:
@@ -24,6 +27,7 @@ def webhooks(examples: Schema) -> dict[str, Schema]:
 
 
 def _cloud_event(kind: str) -> Schema:
+    subject, component = _ABOUT.get(kind, ("order", "Order"))
     properties: Schema = {
         "specversion": {"type": "string", "const": "1.0"},
         "id": {
@@ -33,10 +37,10 @@ def _cloud_event(kind: str) -> Schema:
         },
         "source": {"type": "string", "format": "uri-reference", "minLength": 1},
         "type": {"type": "string", "const": kind},
-        "subject": {"type": "string", "pattern": "^order/[0-9]+$"},
+        "subject": {"type": "string", "pattern": f"^{subject}/[0-9]+$"},
         "time": {"type": "string", "format": "date-time", "description": "When it happened."},
         "datacontenttype": {"type": "string", "const": "application/json"},
-        "data": {"$ref": COMPONENTS + "Order"},
+        "data": {"$ref": COMPONENTS + component},
     }
     return {
         "type": "object",
@@ -52,7 +56,7 @@ def _call(kind: str, example: Schema | None) -> Schema:
         "operationId": operation,
         "summary": summary,
         "description": "To the receiver of orders, if one is configured. It may come again with the same"
-        " `Idempotency-Key`, and `order-cancelled` may come before `order-completed`.",
+        " `Idempotency-Key`, and `order-cancelled` or `order-refunded` may come before `order-completed`.",
         "tags": ["orders"],
         "security": [],
         "parameters": [

@@ -118,7 +118,7 @@ class TestTaking:
         assert stock(pen) == 10
         with nothing_changes(), pytest.raises(IntegrityError) as error:
             commit(returns({pen: 3}))
-        assert violated_constraint(error.value) == "stock_movement_once_per_order"
+        assert violated_constraint(error.value) == "stock_movement_each_once"
 
 
 @pytest.fixture

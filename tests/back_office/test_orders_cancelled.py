@@ -348,8 +348,8 @@ class TestAtOneMoment:
         with ExitStack() as without:
             without.enter_context(switched_off(LOCKS_OFF))
             without.enter_context(naive.unlocked_rows(Meeting().attend))
-            without.enter_context(constraint_dropped("user_balance_tx", "user_balance_tx_one_refund_per_order"))
-            without.enter_context(constraint_dropped("stock_movement", "stock_movement_once_per_order"))
+            without.enter_context(constraint_dropped("user_balance_tx", "user_balance_tx_each_refund_once"))
+            without.enter_context(constraint_dropped("stock_movement", "stock_movement_each_once"))
             together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
             mina.refresh_from_db()
             assert (mina.balance, StaffAction.objects.count()) == (26_000, 2)

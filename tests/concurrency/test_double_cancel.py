@@ -28,8 +28,8 @@ from tests.together import MEETING_SECONDS, Meeting, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 20
-ONE_REFUND = "user_balance_tx_one_refund_per_order"
-ONE_RETURN = "stock_movement_once_per_order"
+ONE_REFUND = "user_balance_tx_each_refund_once"
+ONE_RETURN = "stock_movement_each_once"
 
 
 @pytest.fixture

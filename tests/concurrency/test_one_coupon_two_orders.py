@@ -22,7 +22,7 @@ from tests.together import MEETING_SECONDS, Meeting, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 10
-ONE_LIVE_ORDER = "order_one_live_per_user_coupon"
+ONE_LIVE_ORDER = "order_one_standing_per_user_coupon"
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from tests.faults.scene import Scene
 LONGEST_REQUEST_SECONDS = 10.0
 SHOWN = 10
 _CHECKED_OF_A_KIND = 5
-_CHANGED_BY_A_CANCEL = ("status", "cancelledAt")
+_CHANGED_LATER = ("status", "cancelledAt", "refundedAmount", "items")
+"""Of an order, by a cancel or a refund; what was bought is among the effects that are looked for."""
 
 
 def judge(calls: Sequence[Call], scene: Scene) -> list[str]:
@@ -73,7 +74,7 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
         if there is None:
             yield f"{call} was acknowledged, and its {call.kind} {_answered_id(call)} does not exist"
             continue
-        ignored = _CHANGED_BY_A_CANCEL if call.kind == "order" else ()
+        ignored = _CHANGED_LATER if call.kind == "order" else ()
         differing = [name for name in there if name not in ignored and answer.get(name) != there[name]]
         if differing:
             fields = ", ".join(f"{name} {answer.get(name)!r} told, {there[name]!r} there" for name in differing)

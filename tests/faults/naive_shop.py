@@ -107,7 +107,7 @@ def cancels_that_look_first() -> None:
     _do_not_lock(Orders, Products, HeldCoupons, Accounts)
     _wait_before_writing()
     with connection.cursor() as cursor:
-        for index in ("user_balance_tx_one_refund_per_order", "stock_movement_once_per_order"):
+        for index in ("user_balance_tx_each_refund_once", "stock_movement_each_once"):
             cursor.execute(f"DROP INDEX IF EXISTS {index}")
     connection.close()
 

@@ -129,6 +129,13 @@ class Purchase:
     created_at: datetime
     cancelled_at: datetime | None = None
     id: int = 0
+    refunded: int = 0
+    """Won, by refunds."""
+
+    @property
+    def is_back(self) -> bool:
+        """Whether every unit was refunded."""
+        return all(line["refundedQuantity"] == line["quantity"] for line in self.lines)
 
     @property
     def paid(self) -> int:
@@ -314,4 +321,5 @@ def _line(ware: Ware, quantity: int) -> JSON:
         "unitPrice": ware.price,
         "quantity": quantity,
         "subtotal": ware.price * quantity,
+        "refundedQuantity": 0,
     }
