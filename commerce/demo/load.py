@@ -100,6 +100,8 @@ def _insert(rows: Rows) -> datetime:
         rows.user_coupons,
         rows.orders,
         rows.items,
+        rows.refunds,
+        rows.refund_items,
         rows.ledger,
         rows.movements,
         rows.stats,

@@ -4,7 +4,7 @@ Owns the plan, the same on every run; never knows the date, and writes nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from commerce.demo.catalogue import (
@@ -24,6 +24,10 @@ DAYS = 7
 ORDERS_PER_DAY = 60
 CHARGE_STEP_WON = 10_000
 SEED = 2024
+REFUNDED = 0.12
+"""Of the orders that are not cancelled, the share of which something may be refunded."""
+REASONS = ((True, "Sent back unused."), (True, "Ordered one too many."), (False, "Arrived broken."))
+"""Whether the units can be sold again, and why they came back."""
 
 # How many hold each coupon when the week begins. Nobody has the open FIXED one: its 100 units are left to try.
 HOLDERS = {OPEN_PERCENT: 300, PASSED: 150, NEARLY_SOLD_OUT: 98}
@@ -48,13 +52,24 @@ class Charge(Visit):
 
 
 @dataclass(frozen=True)
+class PartBack:
+    """What staff refund of an order, as units by product id, and after how many minutes."""
+
+    quantities: dict[int, int]
+    restock: bool
+    reason: str
+    after_minutes: int
+
+
+@dataclass(frozen=True)
 class Purchase(Visit):
-    """An order, and after how many minutes it is cancelled, if it is."""
+    """An order, and after how many minutes it is cancelled, if it is; or what of it is refunded."""
 
     lines: list[Line]
     discount_amount: int
     coupon_id: int | None
     cancelled_after_minutes: int | None
+    part_back: PartBack | None = None
 
     @property
     def total_amount(self) -> int:
@@ -95,7 +110,22 @@ def plan_week() -> Plan:
     for day in range(DAYS):
         for moment in sorted(random.random() for _ in range(ORDERS_PER_DAY)):
             plan.visits += _visit(random, wallet, day, moment)
+    plan.visits = [_with_refund(visit, random) for visit in plan.visits]
     return plan
+
+
+def _with_refund(visit: Charge | Purchase, random: Random) -> Charge | Purchase:
+    """The visit; of some orders that are kept, with units of one line refunded later."""
+    if not isinstance(visit, Purchase) or visit.cancelled_after_minutes or random.random() > REFUNDED:
+        return visit
+    # The sold-out product stays sold out, and what is left of the order keeps its coupon used.
+    lines = [line for line in visit.lines if line.product_id != SOLD_OUT_ID]
+    if not lines or sum(line.quantity for line in visit.lines) < 2:
+        return visit
+    line = random.choice(lines)
+    units = min(random.randint(1, line.quantity), sum(each.quantity for each in visit.lines) - 1)
+    restock, reason = random.choice(REASONS)
+    return replace(visit, part_back=PartBack({line.product_id: units}, restock, reason, random.randint(600, 4_000)))
 
 
 @dataclass

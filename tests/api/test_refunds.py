@@ -287,7 +287,7 @@ ONE = [{"productId": 1, "quantity": 1}]
     ids=str,
 )
 def test_a_body_that_does_not_fit_is_refused(
-    clerk: Shopper, user: User, pen: Product, body: dict[str, Any], field: str, code: str
+    clerk: Shopper, user: User, pen: Product, *, body: dict[str, Any], field: str, code: str
 ) -> None:
     order = order_of(user, {pen: 1})
     with nothing_changes():

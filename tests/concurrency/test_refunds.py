@@ -134,7 +134,7 @@ def test_the_row_lock_alone_is_enough(user: User, pen: Product, order: Order, cl
     ids=["units", "won"],
 )
 def test_either_constraint_alone_is_enough(
-    user: User, pen: Product, order: Order, clerk: User, table: str, dropped: str, kept: str
+    user: User, pen: Product, order: Order, clerk: User, *, table: str, dropped: str, kept: str
 ) -> None:
     meeting = Meeting()
     with ExitStack() as without:
