@@ -204,7 +204,7 @@ class RefundOrder:
         after = {
             "status": order.status,
             "refunded": order.refunded_amount,
-            "items": [f"{line.quantity} × {names[line.product_id]}" for line in refund.lines],
+            "items": ", ".join(f"{line.quantity} × {names[line.product_id]}" for line in refund.lines),
             "restock": self.restock,
         }
         add_record(transaction, self.by, REFUNDED, Order, order.pk, before=before, after=after)

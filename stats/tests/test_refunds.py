@@ -1,4 +1,4 @@
-"""Refunds in the statistics: exactly the units that came back, on the day of the order, in whatever way they are counted."""
+"""Refunds in the statistics: exactly the units that came back, on the day of the order, whoever counts them."""
 
 from datetime import date, timedelta
 

@@ -1,4 +1,4 @@
-"""Refunding lines in the back-office: which lines and how many, what it will do, then once, also of two at one moment."""
+"""Refunding lines in the back-office: which and how many, what it will do, then once, also of two at one moment."""
 
 from functools import partial
 from typing import Any
@@ -106,7 +106,7 @@ class TestTheForm:
         order = order_of(mina, {pen: 3, ink: 1})
         refunded(order, {pen: 1})
         with nothing_changes():
-            page = asks(clerk, order, {pen: count for count in units.values()}, **changes)
+            page = asks(clerk, order, {pen: units["pen"]} if units else {}, **changes)
         assert error in text_of(page)
         assert "Yes, refund" not in text_of(page)
 
