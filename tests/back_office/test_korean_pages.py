@@ -102,6 +102,8 @@ def rows_of_actions(shop: BusyShop) -> dict[str, tuple[Any, ...]]:
     return {
         "index": (),
         "orders_order_cancel": (shop.last.pk,),
+        "orders_order_refund": (shop.refunded.pk,),
+        "orders_order_of_refund": (10**6,),
         "products_product_adjust_stock": (shop.pen.pk,),
         "products_product_import": (),
         "products_product_import_empty": ("csv",),
@@ -201,6 +203,7 @@ def test_money_stock_and_orders(reader: Reader, shop: BusyShop) -> None:
     for _twice in range(2):
         reader.post("orders_order_cancel", shop.last.pk, **{**cancel, "reason": "고객 요청"})
     reader.get("orders_order_cancel", shop.last.pk)
+    _refund_lines(reader, shop)
     ticked = {"action": "cancel_and_refund", "_selected_action": [shop.with_coupon.pk, shop.cancelled.pk]}
     reader.post("orders_order_changelist", **ticked)
     ids = f"{shop.with_coupon.pk},{shop.cancelled.pk}"
@@ -211,6 +214,30 @@ def test_money_stock_and_orders(reader: Reader, shop: BusyShop) -> None:
         reader.get(f"{page}_change", row.pk)
         reader.get(f"{page}_history", row.pk)
     reader.get("audit_staffaction_changelist")
+
+
+def _refund_lines(reader: Reader, shop: BusyShop) -> None:
+    page, chair = ("orders_order_refund", shop.refunded.pk), shop.chair.pk
+    reader.get("orders_order_cancel", shop.refunded.pk)
+    opened = {**fields_of(reader.get(*page).content.decode()), "reason": "고객 요청"}
+    reader.post(*page, **opened)
+    ticked = {**opened, f"line_{chair}": "on"}
+    for units in ("", "0", "9"):
+        reader.post(*page, **{**ticked, f"units_{chair}": units})
+    question: dict[str, str] = {}
+    for restock in ("on", None):
+        reader.post(*page, **{**ticked, f"units_{chair}": "3", "restock": restock})
+        question = fields_of(
+            reader.post(*page, **{**ticked, f"units_{chair}": "1", "restock": restock}).content.decode()
+        )
+    for _twice in range(2):
+        reader.post(*page, **question)
+    rest = {**fields_of(reader.get(*page).content.decode()), "reason": "고객 요청", f"line_{shop.gift.pk}": "on"}
+    reader.post(*page, **fields_of(reader.post(*page, **rest).content.decode()))
+    for kind in ("change", "refund", "cancel"):
+        reader.get(f"orders_order_{kind}", shop.refunded.pk)
+    reader.get("balances_user_change", shop.refunded.user_id)
+    reader.get("orders_order_changelist", refunds="with", status__exact="REFUNDED")
 
 
 def test_rows_that_are_added_and_changed(reader: Reader, shop: BusyShop) -> None:

@@ -52,6 +52,8 @@ LISTS = {
 ACTION_PAGES = {
     "orders_order_cancel":             "SFB",
     "orders_order_cancel_many":        "SFB",
+    "orders_order_refund":             "SFB",
+    "orders_order_of_refund":          "VSMFOB",
     "products_product_adjust_stock":   "MB",
     "products_product_import":         "MB",
     "products_product_import_empty":   "MB",
@@ -117,6 +119,8 @@ def shop() -> dict[str, tuple[Any, ...]]:
     assert coupon is not None
     return {
         "orders_order_cancel": (order,),
+        "orders_order_refund": (order,),
+        "orders_order_of_refund": (busy.refunded.refunds.latest("pk").pk,),
         "products_product_adjust_stock": (product.pk,),
         "products_product_import_empty": ("csv",),
         "products_product_import_preview": (1,),

@@ -179,6 +179,39 @@ def test_an_order_is_refunded(at_work: AtWork, bought: int) -> None:
     assert at.clicks == promised("refund it")
 
 
+def test_a_line_is_refunded(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("support"))
+    at.desk.open(f"/admin/orders/order/{bought}/change/")
+    at.press("Refund items")
+    at.page.locator("#id_units_1").fill("1")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.press("Continue")
+    assert "will go back to customer1" in at.desk.text()
+    at.press("Yes, refund")
+    at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
+    assert "(1 refunded)" in at.desk.text()
+    # Of several lines one has to be ticked besides.
+    assert at.clicks + 1 == promised("refund a line") <= 4
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_the_pages_of_a_refund_look_well(at_work: AtWork, window: str, bought: int) -> None:
+    desk = at_work("admin", **WINDOWS[window])
+    desk.open(f"/admin/orders/order/{bought}/refund/")
+    look_at(desk, f"desk-refund-{window}", language=WINDOWS[window]["language"])
+    assert findings(desk.page) == []
+    desk.page.locator("#id_units_1").fill("1")
+    desk.page.locator("#id_reason").fill("Looked at")
+    desk.page.locator("#content form button[type=submit]").first.click()
+    desk.page.wait_for_load_state()
+    look_at(desk, f"desk-refund-question-{window}", language=WINDOWS[window]["language"])
+    assert findings(desk.page) == []
+    desk.page.locator("#content form button[type=submit]").first.click()
+    desk.page.wait_for_url("**/change/")
+    look_at(desk, f"desk-refund-done-{window}", language=WINDOWS[window]["language"])
+    assert findings(desk.page) == []
+
+
 def test_a_stock_is_corrected(at_work: AtWork) -> None:
     at = Counted(at_work("merchandiser"))
     at.find("Celadon")

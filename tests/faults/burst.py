@@ -62,6 +62,15 @@ def cancel(user_id: int, order_id: int, *, key: str, **more: Any) -> Ask:
     return Ask(kind="cancel", user_id=user_id, path=f"/api/orders/{order_id}/cancel", key=key, **more)
 
 
+def refund(
+    staff_id: int, order_id: int, quantities: dict[int, int], *, key: str, restock: bool = True, **more: Any
+) -> Ask:
+    """Units of an order given back by staff."""
+    items = [{"productId": each, "quantity": units} for each, units in quantities.items()]
+    body = {"items": items, "reason": "Sent back.", "restock": restock}
+    return Ask(kind="refund", user_id=staff_id, path=f"/api/orders/{order_id}/refunds", key=key, body=body, **more)
+
+
 def charge(user_id: int, amount: int, *, key: str, **more: Any) -> Ask:
     """Money (won) for a wallet."""
     return Ask(kind="charge", user_id=user_id, path="/api/balance/charge", key=key, body={"amount": amount}, **more)

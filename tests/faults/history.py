@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 READ = "read"
-WRITES = ("charge", "issue", "order", "cancel")
+WRITES = ("charge", "issue", "order", "cancel", "refund")
 _NOT_KEPT = {(503, "lock_timeout"), (429, "throttled"), (422, "idempotency_key_reused")}
 """Answers that promise that nothing was changed, and are not kept for the key."""
 _NO_WORD = {(409, "request_in_progress")}
@@ -33,7 +33,7 @@ class Call:
     """One request.
 
     Attributes:
-        kind: `charge`, `issue`, `order`, `cancel` or `read`.
+        kind: `charge`, `issue`, `order`, `cancel`, `refund` or `read`.
         never_sent: nobody listened, so the client knows that nothing can have happened.
         sent_at, answered_at: monotonic seconds; the latter also where the connection was cut.
         status: None where no whole answer came; `trouble` says why.

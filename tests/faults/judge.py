@@ -14,11 +14,11 @@ from balances.models import EntryType, LedgerEntry
 from commerce.idempotency.models import IdempotencyKey
 from commerce.invariants.check import invariants, snapshot, violation_of
 from coupons.models import UserCoupon
-from orders.events import order_as_json
-from orders.models import Order
+from orders.events import order_as_json, refund_as_json
+from orders.models import Order, Refund
 from orders.selectors import with_lines
 from tests import documented
-from tests.events import cancelled_id, completed_id
+from tests.events import cancelled_id, completed_id, refunded_id
 from tests.faults.history import READ, Call, Outcome, unresolved
 from tests.faults.scene import Scene
 
@@ -54,8 +54,8 @@ def broken_invariants(*, quiet_system: bool) -> list[str]:
 
 
 def not_reported(calls: Sequence[Call], reported: set[str]) -> list[str]:
-    """Acknowledged orders and cancels that the data platform has not got."""
-    ids = {"order": completed_id, "cancel": cancelled_id}
+    """Acknowledged orders, cancels and refunds that the data platform has not got."""
+    ids = {"order": completed_id, "cancel": cancelled_id, "refund": refunded_id}
     due = {ids[call.kind](call.json) for call in _acknowledged(calls) if call.kind in ids}
     return _shortened(f"{event} never reached the data platform" for event in sorted(due - reported))
 
@@ -153,6 +153,8 @@ class _Rows:
     def __init__(self, scene: Scene) -> None:
         users = list(scene.tokens)
         self.orders = {order.pk: order for order in with_lines(Order.objects.filter(user_id__in=users))}
+        refunds = Refund.objects.filter(order_id__in=self.orders).prefetch_related("items")
+        self.refunds = {refund.pk: refund for refund in refunds}
         charges = LedgerEntry.objects.filter(user_id__in=users, type=EntryType.CHARGE)
         self.charges = {entry.pk: entry for entry in charges if entry.pk not in scene.opening}
         self.coupons = {unit.pk: unit for unit in UserCoupon.objects.filter(user_id__in=users)}
@@ -165,6 +167,9 @@ class _Rows:
         if kind == "issue":
             unit = self.coupons.get(answer["id"])
             return {"couponId": unit.coupon_id} if unit else None
+        if kind == "refund":
+            refund = self.refunds.get(answer["id"])
+            return refund_as_json(refund) if refund else None
         order = self.orders.get(answer["id"])
         if order is None or (kind == "cancel" and order.status != "CANCELLED"):
             return None
@@ -177,6 +182,9 @@ class _Rows:
             yield "order", order.pk, (order.user_id, items, order.user_coupon_id)
             if order.status == "CANCELLED":
                 yield "cancel", order.pk, (order.user_id, order.pk)
+        for refund in self.refunds.values():
+            lines = frozenset((line.product_id, line.quantity) for line in refund.lines)
+            yield "refund", refund.pk, (refund.staff_id, refund.order_id, lines, refund.restock)
         for entry in self.charges.values():
             yield "charge", entry.pk, (entry.user_id, entry.amount)
         for unit in self.coupons.values():
@@ -187,6 +195,9 @@ def _asked_for(call: Call) -> Hashable:
     if call.kind == "order":
         items = frozenset((item["productId"], item["quantity"]) for item in call.body["items"])
         return call.user_id, items, call.body.get("userCouponId")
+    if call.kind == "refund":
+        lines = frozenset((item["productId"], item["quantity"]) for item in call.body["items"])
+        return call.user_id, int(call.path.split("/")[3]), lines, call.body["restock"]
     if call.kind == "charge":
         return call.user_id, call.body["amount"]
     return call.user_id, int(call.path.split("/")[3])

@@ -20,7 +20,7 @@ from commerce.core.transaction import LockedRows, Transaction
 from commerce.idempotency import once
 from commerce.staff_pages import forms as staff_forms
 from coupons.operations import Coupons, HeldCoupons
-from orders.operations import Orders
+from orders.operations import Orders, ReturnableItems
 from products import operations as products_operations
 from products.operations import Products
 
@@ -109,6 +109,16 @@ def cancels_that_look_first() -> None:
     with connection.cursor() as cursor:
         for index in ("user_balance_tx_each_refund_once", "stock_movement_each_once"):
             cursor.execute(f"DROP INDEX IF EXISTS {index}")
+    connection.close()
+
+
+def refunds_that_look_first() -> None:
+    """What can come back of an order is looked at, and given back a little later; the database holds no sums."""
+    _do_not_lock(Orders, ReturnableItems, Products, HeldCoupons, Accounts)
+    _wait_before_writing()
+    with connection.cursor() as cursor:
+        cursor.execute('ALTER TABLE "order" DROP CONSTRAINT IF EXISTS order_refunds_fit_status')
+        cursor.execute("ALTER TABLE order_item DROP CONSTRAINT IF EXISTS order_item_refunded_within_quantity")
     connection.close()
 
 

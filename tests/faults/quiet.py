@@ -14,12 +14,15 @@ _LOOK_SECONDS = 0.1
 
 _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
+_REFUNDED = event_id_sql("order-refunded", "id", "created_at")
 UNDER_WAY = f"""
     SELECT (SELECT count(*) FROM outbox_message WHERE sent_at IS NULL AND parked_at IS NULL),
            (SELECT count(*) FROM (
                 SELECT {_COMPLETED} AS event_id FROM "order" WHERE completed_at IS NOT NULL
                 UNION ALL
                 SELECT {_CANCELLED} FROM "order" WHERE cancelled_at IS NOT NULL
+                UNION ALL
+                SELECT {_REFUNDED} FROM refund
             ) AS due
             WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = due.event_id))
 """  # noqa: S608  # our own text

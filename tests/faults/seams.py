@@ -30,6 +30,7 @@ from tests.faults.points import reach
 _WRITES = (
     ("order", re.compile(r"/api/orders")),
     ("cancel", re.compile(r"/api/orders/\d+/cancel")),
+    ("refund", re.compile(r"/api/orders/\d+/refunds")),
     ("charge", re.compile(r"/api/balance/charge")),
     ("issue", re.compile(r"/api/coupons/\d+/issue")),
 )
@@ -49,8 +50,8 @@ members: with an order in the group `order.after-lock`, and so on. Another one, 
 transaction holds a row of the group.
 
 Between `after-read` and `before-commit` each write is decided. That has points of the one write: `after-stock` and
-`after-balance` for an order, `after-balance` for a charge, `after-effect` for a coupon's issue and an order's cancel.
-The last point of a request is `before-response`, on its own thread."""
+`after-balance` for an order, `after-balance` for a charge, `after-effect` for a coupon's issue, an order's cancel and a
+refund. The last point of a request is `before-response`, on its own thread."""
 
 GROUP = "group"
 """What the points of a group with at least `LARGE_GROUP` writes are called besides: `group.after-lock`, and so on; with
@@ -106,6 +107,7 @@ def install() -> None:
     _around(balances_operations, "deposit", after="after-balance")
     _around(coupons_operations, "issue", after="after-effect")
     _around(orders_operations, "cancel_order", after="after-effect")
+    _around(orders_operations, "refund_order", after="after-effect")
     _around(Group, "_write", before="before-commit")
     # PostgreSQL has answered COMMIT.
     _around(Transaction, "committed", before="after-commit")

@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from balances.errors import BalanceLimitExceeded, InsufficientBalance, UserNotFound
+from commerce.audit.record import Staff
 from coupons.errors import (
     CouponAlreadyIssued,
     CouponNotFound,
@@ -22,7 +23,7 @@ from coupons.errors import (
     CouponTermsFixed,
     Unusable,
 )
-from orders.errors import OrderNotCancellable, OrderNotFound
+from orders.errors import Excess, OrderNotCancellable, OrderNotFound, OrderNotRefundable, RefundExceedsOrder
 from products.errors import OutOfStock, ProductNotFound, Shortage
 from tests.properties.clock import Clock
 
@@ -40,6 +41,7 @@ class Entry:
     order_id: int | None
     created_at: datetime
     id: int = 0
+    refund_id: int | None = None
 
 
 @dataclass
@@ -133,9 +135,15 @@ class Purchase:
     """Won, by refunds."""
 
     @property
-    def is_back(self) -> bool:
-        """Whether every unit was refunded."""
-        return all(line["refundedQuantity"] == line["quantity"] for line in self.lines)
+    def status(self) -> str:
+        if self.cancelled_at:
+            return "CANCELLED"
+        is_back = all(line["refundedQuantity"] == line["quantity"] for line in self.lines)
+        return "REFUNDED" if is_back else "COMPLETED"
+
+    @property
+    def refunded_units(self) -> int:
+        return sum(line["refundedQuantity"] for line in self.lines)
 
     @property
     def paid(self) -> int:
@@ -143,11 +151,34 @@ class Purchase:
 
 
 @dataclass
+class GivenBack:
+    """Some units of an order that staff have refunded."""
+
+    purchase: Purchase
+    lines: list[JSON]
+    restock: bool
+    reason: str
+    staff_id: int
+    created_at: datetime
+    order_shown: JSON = field(default_factory=dict)
+    """The order as it was then."""
+    id: int = 0
+
+    @property
+    def user_id(self) -> int:
+        return self.purchase.user_id
+
+    @property
+    def amount(self) -> int:
+        return sum(line["amount"] for line in self.lines)
+
+
+@dataclass
 class Fact:
-    """Something the world is told of: an entry, a coupon issued, an order placed or taken back."""
+    """Something the world is told of: an entry, a coupon issued, an order placed, taken back or given back in part."""
 
     type: str
-    about: Entry | Held | Purchase
+    about: Entry | Held | Purchase | GivenBack
 
 
 @dataclass
@@ -162,6 +193,7 @@ class ModelShop:
     movements: list[JSON] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
+    refunds: list[GivenBack] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
     @property
@@ -224,8 +256,8 @@ class ModelShop:
         purchase = next((each for each in self.purchases if each.id == order_id), None)
         if purchase is None or owner_id not in (None, purchase.user_id):
             raise OrderNotFound(order_id)
-        if purchase.cancelled_at is not None:
-            raise OrderNotCancellable(order_id, "CANCELLED")
+        if purchase.status != "COMPLETED" or purchase.refunded_units:
+            raise OrderNotCancellable(order_id, purchase.status)
         purchase.cancelled_at = self.now
         for line in purchase.lines:
             self._move(line["productId"], "RETURN", line["quantity"], order_id=order_id)
@@ -234,6 +266,48 @@ class ModelShop:
         self._book(self.accounts[purchase.user_id], "REFUND", purchase.paid, order_id)
         self.facts.append(Fact("order-cancelled", purchase))
         return purchase
+
+    def refund(self, order_id: int, quantities: Mapping[int, int], *, restock: bool, by: Staff) -> GivenBack:
+        purchase = next((each for each in self.purchases if each.id == order_id), None)
+        if purchase is None:
+            raise OrderNotFound(order_id)
+        if purchase.status != "COMPLETED":
+            raise OrderNotRefundable(order_id, purchase.status)
+        left = {line["productId"]: line["quantity"] - line["refundedQuantity"] for line in purchase.lines}
+        excesses = [
+            Excess(product_id, units, left.get(product_id, 0))
+            for product_id, units in quantities.items()
+            if units > left.get(product_id, 0)
+        ]
+        if excesses:
+            raise RefundExceedsOrder(order_id, excesses)
+        lines = [self._give_back(purchase, product_id, units) for product_id, units in quantities.items()]
+        refund = GivenBack(purchase, lines, restock, by.reason, by.id, self.now)
+        self.refunds.append(refund)
+        return refund
+
+    def settle_refund(self, refund: GivenBack) -> None:
+        """The rest of `refund`, once it has its number."""
+        purchase = refund.purchase
+        if refund.restock:
+            for line in refund.lines:
+                self._move(line["productId"], "RETURN", line["quantity"], order_id=purchase.id, refund_id=refund.id)
+        if purchase.status == "REFUNDED" and purchase.held:
+            purchase.held.used_at = None
+        entry = self._book(self.accounts[purchase.user_id], "REFUND", refund.amount, purchase.id)
+        entry.refund_id = refund.id
+        self.facts.append(Fact("order-refunded", refund))
+
+    @staticmethod
+    def _give_back(purchase: Purchase, product_id: int, units: int) -> JSON:
+        """The share that all goods returned so far have of what was paid, less what was refunded before."""
+        line = next(line for line in purchase.lines if line["productId"] == product_id)
+        line["refundedQuantity"] += units
+        value = sum(each["unitPrice"] * each["refundedQuantity"] for each in purchase.lines)
+        share = Decimal(purchase.paid) * value / (purchase.total or 1)
+        amount = int(share.to_integral_value(ROUND_FLOOR)) - purchase.refunded
+        purchase.refunded += amount
+        return {"productId": product_id, "quantity": units, "amount": amount}
 
     def open_ware(self, ware: Ware, *, actor_id: int) -> None:
         self.wares[ware.id] = ware
@@ -259,11 +333,12 @@ class ModelShop:
         offer.terms = terms
 
     def units_sold(self) -> dict[tuple[int, date], int]:
-        """By product and day of the order, without the orders that were taken back."""
+        """By product and day of the order, without what was taken or given back."""
         units: Counter[tuple[int, date]] = Counter()
         for purchase in self.purchases:
             for line in purchase.lines:
-                units[line["productId"], purchase.day] += 0 if purchase.cancelled_at else line["quantity"]
+                kept = 0 if purchase.cancelled_at else line["quantity"] - line["refundedQuantity"]
+                units[line["productId"], purchase.day] += kept
         return {place: quantity for place, quantity in units.items() if quantity}
 
     def _open_account(self, user_id: int) -> Account:
@@ -297,6 +372,7 @@ class ModelShop:
         quantity: int,
         *,
         order_id: int | None = None,
+        refund_id: int | None = None,
         actor_id: int | None = None,
         note: str = "",
     ) -> None:
@@ -307,6 +383,7 @@ class ModelShop:
                 "reason": reason,
                 "quantity": quantity,
                 "order_id": order_id,
+                "refund_id": refund_id,
                 "actor_id": actor_id,
                 "note": note,
                 "created_at": self.now,

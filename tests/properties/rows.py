@@ -18,9 +18,9 @@ Rows = dict[str, list[JSON]]
 # Columns by table, and what the rows are sorted by.
 COLUMNS = {
     "user": ("id, balance, is_active", "id"),
-    "user_balance_tx": ("id, user_id, type, amount, balance_after, order_id, created_at", "id"),
+    "user_balance_tx": ("id, user_id, type, amount, balance_after, order_id, refund_id, created_at", "id"),
     "product": ("id, name, price, stock, is_active", "id"),
-    "stock_movement": ("product_id, reason, quantity, order_id, actor_id, note, created_at", "id"),
+    "stock_movement": ("product_id, reason, quantity, order_id, refund_id, actor_id, note, created_at", "id"),
     "coupon": (
         """id, name, discount_type, discount_value, max_discount, min_order_amount, total_quantity, issue_starts_at,
         issue_ends_at, valid_until, issued_count""",
@@ -29,10 +29,12 @@ COLUMNS = {
     "user_coupon": ("id, user_id, coupon_id, status, issued_at, expires_at, used_at", "id"),
     "order": (
         """id, user_id, status, total_amount, discount_amount, paid_amount, user_coupon_id, ordered_date, created_at,
-        completed_at, cancelled_at""",
+        completed_at, cancelled_at, refunded_amount, refunded_units""",
         "id",
     ),
-    "order_item": ("order_id, product_id, product_name, unit_price, quantity", "id"),
+    "order_item": ("order_id, product_id, product_name, unit_price, quantity, refunded_quantity", "id"),
+    "refund": ("id, order_id, amount, restock, reason, staff_id, created_at", "id"),
+    "refund_item": ("refund_id, product_id, quantity, amount", "id"),
     "idempotency_key": ("caller_id, key, status, created_at", "caller_id, key"),
     "outbox_message": (
         "event_id, type, aggregate_type, aggregate_id, destination, payload::json AS payload",
@@ -103,7 +105,7 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
             {
                 "id": each.id,
                 "user_id": each.user_id,
-                "status": "CANCELLED" if each.cancelled_at else "COMPLETED",
+                "status": each.status,
                 "total_amount": each.total,
                 "discount_amount": each.discount,
                 "paid_amount": each.paid,
@@ -112,6 +114,8 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
                 "created_at": each.created_at,
                 "completed_at": each.created_at,
                 "cancelled_at": each.cancelled_at,
+                "refunded_amount": each.refunded,
+                "refunded_units": each.refunded_units,
             }
             for each in shop.purchases
         ],
@@ -122,8 +126,31 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
                 "product_name": line["productName"],
                 "unit_price": line["unitPrice"],
                 "quantity": line["quantity"],
+                "refunded_quantity": line["refundedQuantity"],
             }
             for each in shop.purchases
+            for line in each.lines
+        ],
+        "refund": [
+            {
+                "id": each.id,
+                "order_id": each.purchase.id,
+                "amount": each.amount,
+                "restock": each.restock,
+                "reason": each.reason,
+                "staff_id": each.staff_id,
+                "created_at": each.created_at,
+            }
+            for each in shop.refunds
+        ],
+        "refund_item": [
+            {
+                "refund_id": each.id,
+                "product_id": line["productId"],
+                "quantity": line["quantity"],
+                "amount": line["amount"],
+            }
+            for each in shop.refunds
             for line in each.lines
         ],
         "idempotency_key": answers,

@@ -24,7 +24,7 @@ from products.services import adjust_stock, create_product, save_product
 from tests.properties.clock import INSTANT
 from tests.properties.model_shop import JSON, Offer, Terms, Ware
 from tests.properties.two_shops import API, BALANCE_LIMIT_WON, KEY, SERVICE, TwoShops
-from tests.properties.wishes import Buy, Charge, Issue, TakeBack
+from tests.properties.wishes import Buy, Charge, GiveBack, Issue, TakeBack
 
 T = TypeVar("T")
 Cart = dict[int | None, int]
@@ -75,6 +75,14 @@ EDGES = st.sampled_from(["issue_ends_at", "issue_starts_at"])
 AROUND = st.sampled_from([Around.THEN, Around.BEFORE, Around.AFTER])
 OFFERS, TODAY = "offers", "today"
 PAGES = st.sampled_from([OFFERS, TODAY, "AVAILABLE", "USED", "EXPIRED"])
+ONE, WHOLE, REST, TOO_MANY, ANOTHER = (
+    "one",
+    "all that was bought",
+    "all that is left",
+    "one too many",
+    "another product",
+)
+RETURNS = st.sampled_from([ONE, ONE, ONE, REST, REST, WHOLE, TOO_MANY, ANOTHER])
 DOORS = st.sampled_from([SERVICE, SERVICE, API, KEY])
 
 
@@ -167,6 +175,24 @@ class ShopMachine(TwoShops):
         caller_id = purchase.user_id if purchase and who is None else self.people[who or 0].pk
         order_id = NOBODY if purchase is None else purchase.id
         self.ask(TakeBack(caller_id, caller_id == self._staff_id, order_id), door)
+
+    @precondition(lambda self: self.shop.purchases)
+    @rule(which=WHICH, what=RETURNS, restock=st.sampled_from([True, True, False]), door=DOORS)
+    def give_back(self, which: int | None, what: str, restock: bool, door: str) -> None:
+        """Staff refund some of the lines."""
+        purchase = _newest(self.shop.purchases, which)
+        lines = purchase.lines if purchase else []
+        left = {line["productId"]: line["quantity"] - line["refundedQuantity"] for line in lines}
+        first = lines[-1]["productId"] if lines else NOBODY
+        units = {
+            ONE: {first: 1},
+            WHOLE: {line["productId"]: line["quantity"] for line in lines},
+            REST: {product_id: units for product_id, units in left.items() if units},
+            TOO_MANY: {first: left.get(first, 0) + 1},
+            ANOTHER: {first: 1, NOBODY: 1},
+        }[what] or {first: 1}
+        order_id = NOBODY if purchase is None else purchase.id
+        self.ask(GiveBack(self._staff_id, order_id, tuple(units.items()), restock), door)
 
     @rule(
         which=st.integers(0, 3),

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 EXAMPLES = settings().max_examples * 2 // 5
 """A whole shop and its books for each: fewer than of a pure rule."""
 
-SUCCESSES = {"Charge", "Issue", "Buy", "TakeBack", "by staff", "replayed"}
+SUCCESSES = {"Charge", "Issue", "Buy", "TakeBack", "GiveBack", "by staff", "replayed"}
 OUTCOMES = SUCCESSES | {"coupon_terms_fixed", *STATUS_OF}
 
 

@@ -12,8 +12,8 @@ from commerce.audit.record import Staff
 from commerce.idempotency.once import Once
 from coupons.serializers import held_as_json
 from coupons.services import issue_coupon
-from orders.events import order_as_json
-from orders.services import cancel_order, place_order
+from orders.events import order_as_json, refund_as_json
+from orders.services import cancel_order, place_order, refund_order
 from tests.properties.model_shop import JSON, ModelShop
 from tests.properties.wire import Wire
 from tests.shopper import NO_BODY
@@ -126,4 +126,36 @@ class TakeBack:
         return Wire(shop).order(purchase)
 
 
-Wish = Charge | Issue | Buy | TakeBack
+@dataclass(frozen=True)
+class GiveBack:
+    """Units of an order, by staff. `units` is products and quantities."""
+
+    caller_id: int
+    order_id: int
+    units: tuple[tuple[int, int], ...]
+    restock: bool
+
+    @property
+    def request(self) -> tuple[str, Any]:
+        items = [{"productId": product_id, "quantity": quantity} for product_id, quantity in self.units]
+        return f"/api/orders/{self.order_id}/refunds", {"items": items, "reason": REASON, "restock": self.restock}
+
+    def by_service(self) -> JSON:
+        by = Staff(self.caller_id, REASON)
+        done = refund_order(
+            order_id=self.order_id, quantities=dict(self.units), restock=self.restock, by=by, once=Once()
+        )
+        return {**refund_as_json(done.refund), "order": order_as_json(done.order)}
+
+    def in_model(self, shop: ModelShop) -> Any:
+        by = Staff(self.caller_id, REASON)
+        return shop.refund(self.order_id, dict(self.units), restock=self.restock, by=by)
+
+    def agreed(self, shop: ModelShop, refund: Any, answer: JSON) -> JSON:
+        refund.id = answer["id"]
+        refund.order_shown = Wire(shop).order(refund.purchase)
+        shop.settle_refund(refund)
+        return Wire(shop).refund(refund)
+
+
+Wish = Charge | Issue | Buy | TakeBack | GiveBack
