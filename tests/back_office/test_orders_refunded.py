@@ -200,7 +200,7 @@ class TestItIsDone:
         done = f"Of order #{order.pk} ₩3,000 went back to mina."
         assert messages_on(says_yes(clerk, question)) == [done]
         with nothing_changes():
-            assert messages_on(says_yes(clerk, question)) == [f"Done already, and not again. {done}"]
+            assert messages_on(says_yes(clerk, question))[-1] == f"Done already, and not again. {done}"
 
     def test_by_one_of_two_members_of_staff(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
