@@ -175,5 +175,5 @@ def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon |
 def refunded(order: Order, quantities: Mapping[Product, int], *, restock: bool = True, by: int = 0) -> Refunded:
     """Units of an order that a member of staff has given back."""
     units = {product.pk: quantity for product, quantity in quantities.items()}
-    staff = Staff(by or _StaffRows().pk, "Sent back.")
+    staff = Staff(by or StaffFactory().pk, "Sent back.")
     return refund_order(order_id=order.pk, quantities=units, restock=restock, by=staff, once=Once())

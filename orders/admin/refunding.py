@@ -41,7 +41,8 @@ class RefundForm(OnceForm, ReasonForm):
     def __init__(self, *args: Any, items: Sequence[OrderItem], **kwargs: Any) -> None:
         """`items` are all lines of the order, those that are back already too: the form may be sent a second time."""
         self.items = items
-        self.base_fields = {**self.base_fields, **dict(_fields_of(items))}
+        # A field for each line, before the library makes the form's own of them and they get their looks.
+        self.__dict__["base_fields"] = {**self.base_fields, **dict(_fields_of(items))}
         super().__init__(*args, **kwargs)
 
     def lines(self) -> Iterator[tuple[OrderItem, BoundField, BoundField]]:
@@ -95,7 +96,7 @@ def ask_and_refund(page: Page, request: HttpRequest, order_id: int) -> HttpRespo
     if order is None:
         raise Http404
     back = reverse("admin:orders_order_change", args=[order_id])
-    form = RefundForm(request.POST or None, items=order.items.all())
+    form = RefundForm(request.POST or None, items=list(order.items.all()))
     shown: dict[str, Any] = {"form": form, "button": _("Continue")}
     if "again" in request.POST:
         form.ask_again()

@@ -219,9 +219,9 @@ def test_money_stock_and_orders(reader: Reader, shop: BusyShop) -> None:
 def _refund_lines(reader: Reader, shop: BusyShop) -> None:
     page, chair = ("orders_order_refund", shop.refunded.pk), shop.chair.pk
     reader.get("orders_order_cancel", shop.refunded.pk)
-    opened = {**fields_of(reader.get(*page).content.decode()), "reason": "고객 요청"}
+    opened: dict[str, Any] = {**fields_of(reader.get(*page).content.decode()), "reason": "고객 요청"}
     reader.post(*page, **opened)
-    ticked = {**opened, f"line_{chair}": "on"}
+    ticked: dict[str, Any] = {**opened, f"line_{chair}": "on"}
     for units in ("", "0", "9"):
         reader.post(*page, **{**ticked, f"units_{chair}": units})
     question: dict[str, str] = {}

@@ -22,8 +22,8 @@ def test_the_shop_s_messages_are_read() -> None:
     order = shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 2}]}).json
     shopper.post(f"/api/orders/{order['id']}/cancel")
     second = shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 2}]}).json
-    body = {"items": [{"productId": pen.pk, "quantity": 1}], "reason": "Sent back."}
-    assert Shopper(StaffFactory()).post(f"/api/orders/{second['id']}/refunds", body).status == 200
+    refund = {"items": [{"productId": pen.pk, "quantity": 1}], "reason": "Sent back."}
+    assert Shopper(StaffFactory()).post(f"/api/orders/{second['id']}/refunds", refund).status == 200
     sent = OutboxMessage.objects.filter(destination="data-platform").order_by("id")
     read = []
     for message in sent:

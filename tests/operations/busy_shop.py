@@ -103,7 +103,8 @@ def _everything_arrived() -> None:
     sql.execute(
         """
         INSERT INTO processed_event (event_id)
-        SELECT DISTINCT event_id FROM outbox_message WHERE type IN ('order-completed', 'order-cancelled', 'order-refunded')
+        SELECT DISTINCT event_id FROM outbox_message
+        WHERE type IN ('order-completed', 'order-cancelled', 'order-refunded')
         ON CONFLICT DO NOTHING
         """
     )

@@ -138,7 +138,8 @@ DAMAGES = (
         "cancelled_order_has_its_one_refund",
         """
         ALTER TABLE user_balance_tx DISABLE TRIGGER user_balance_tx_is_append_only;
-        UPDATE user_balance_tx SET type = 'ADJUSTMENT', order_id = NULL WHERE type = 'REFUND'
+        UPDATE user_balance_tx SET type = 'ADJUSTMENT', order_id = NULL
+        WHERE type = 'REFUND' AND refund_id IS NULL
         """,
         "order {cancelled}: 0 refunds, 0 of 17000",
     ),
