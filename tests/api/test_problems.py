@@ -24,11 +24,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 HANGUL = re.compile("[가-힣]")
 
 
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
 UNKNOWN = ["/nothing", "/api/", "/api/nothing", "/api/orders/", "/api/orders/1/pay", "/api/balance",
            "/api/balance/1/charge", "/api/products/1/", "/api/orders/abc", "/api/balance/-1", "/API/products",
            "/api//products", "/livez/", "/api/users", "/../etc/passwd"]  # fmt: skip

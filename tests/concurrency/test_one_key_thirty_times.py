@@ -23,11 +23,6 @@ ONE_PER_CALLER = "idempotency_key_one_per_caller"
 
 
 @pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
 def pen() -> Product:
     return ProductFactory(price=1_200, stock=100)
 
