@@ -363,7 +363,7 @@ class TestLanguages:
         assert HANGUL.search(response.json()["title"]), response.content.decode()
 
 
-def test_private_answers_are_stored_nowhere_and_lists_may_be_asked_for_again(user: User) -> None:
+def test_private_answers_are_not_stored_and_lists_are_revalidated(user: User) -> None:
     shopper = Shopper(user)
     private = [
         shopper.get(f"/api/balance/{user.pk}"),

@@ -84,7 +84,7 @@ def test_a_weak_key_stops_the_process(name: str, weakness: str) -> None:
     assert WEAK[weakness] not in said
 
 
-def test_the_example_of_a_deployment_is_refused_until_its_values_are_replaced() -> None:
+def test_the_example_values_of_a_deployment_are_refused() -> None:
     lines = (Path(settings.BASE_DIR) / "deploy" / "env.example").read_text().splitlines()
     example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     assert "SECRET_KEY is too weak" in refusal(SECRET_KEY=example["SECRET_KEY"])
