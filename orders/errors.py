@@ -121,3 +121,33 @@ class RefundExceedsOrder(Refused):
                 for each in self.excesses
             ]
         }
+
+
+class LimitReached(TypedDict):
+    productId: int
+    limit: Annotated[int, Meta(description="Units of it that one customer may buy in all.")]
+    alreadyBought: Annotated[int, Meta(description="Units that the customer has bought and kept.")]
+
+
+class PurchaseLimitExceeded(Refused):
+    """The customer would have bought more units of a product than one customer may."""
+
+    code = "purchase_limit_exceeded"
+    title = _("Purchase limit exceeded")
+
+    def __init__(self, product_id: int, *, limit: int, already_bought: int) -> None:
+        self.product_id = product_id
+        self.limit = limit
+        self.already_bought = already_bought
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("One customer may buy %(limit)s of product %(product)d, and you have %(bought)s already.") % {
+            "limit": f"{self.limit:,}",
+            "product": self.product_id,
+            "bought": f"{self.already_bought:,}",
+        }
+
+    @property
+    def fields(self) -> LimitReached:
+        return {"productId": self.product_id, "limit": self.limit, "alreadyBought": self.already_bought}

@@ -3,15 +3,26 @@
 Owns the statements on `order` and `refund` and their items. Never opens a transaction, never moves stock or money.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.utils import timezone
 
 from commerce.audit.record import Staff
-from commerce.core.transaction import LockedRows, NewRows, Transaction
+from commerce.core.pipeline import Rows, Statement
+from commerce.core.transaction import AskAgain, LockedRows, NewRows, Table, Transaction, as_json
 from orders.errors import OrderNotFound
 from orders.models import Order
-from orders.rules import COMPLETED, REFUNDED, Line, MadeRefund, OrderState, PlacedOrder, RefundedLine, ReturnableItem
+from orders.rules import (
+    COMPLETED,
+    REFUNDED,
+    Line,
+    MadeRefund,
+    OrderState,
+    PlacedOrder,
+    RefundedLine,
+    ReturnableItem,
+    require_within_limit,
+)
 
 
 class Orders(LockedRows[OrderState]):
@@ -106,9 +117,92 @@ class OrderItems(NewRows):
     """
 
 
-def will_place(transaction: Transaction) -> None:
-    """Have what `next_order_id` needs."""
+class BoughtUnits(Table):
+    """How many units of products with a purchase limit customers have bought and kept."""
+
+    lock_order = 55
+    """Read once the customer's account is locked, which each order and each refund of theirs locks as well, so that
+    nothing can come between the two."""
+    READ = """
+        SELECT asked.user_id, asked.product_id, sum(quantity - refunded_quantity)
+        FROM jsonb_to_recordset(%s::jsonb) AS asked (user_id bigint, product_id bigint)
+        JOIN "order" AS purchase ON purchase.user_id = asked.user_id AND status = 'COMPLETED'
+        JOIN order_item ON order_id = purchase.id AND order_item.product_id = asked.product_id
+        GROUP BY asked.user_id, asked.product_id
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[int, int], None] = {}
+        self._units: dict[tuple[int, int], int] = {}
+        self._added: list[tuple[tuple[int, int], int]] = []
+
+    def ask(self, user_id: int, product_id: int) -> None:
+        self._asked[user_id, product_id] = None
+
+    def units(self, user_id: int, product_id: int) -> int:
+        """Those of before this write. Raises AskAgain where they were not asked for."""
+        if (user_id, product_id) not in self._asked:
+            _limited.add(product_id)
+            raise AskAgain
+        return self._units.get((user_id, product_id), 0)
+
+    def add(self, user_id: int, product_id: int, units: int) -> None:
+        """Count what this write buys or, below zero, takes back."""
+        key = (user_id, product_id)
+        self._units[key] = self._units.get(key, 0) + units
+        self._added.append((key, units))
+
+    def read(self) -> Statement | None:
+        if not self._asked:
+            return None
+        asked = [{"user_id": user_id, "product_id": product_id} for user_id, product_id in self._asked]
+        return Statement(self.READ, (as_json(asked),))
+
+    def accept(self, rows: Rows) -> None:
+        self._units = {(user_id, product_id): int(units) for user_id, product_id, units in rows}
+
+    def keep(self) -> None:
+        self._added.clear()
+
+    def undo(self) -> None:
+        for key, units in self._added:
+            self._units[key] -= units
+        self._added.clear()
+
+
+_limited: set[int] = set()
+"""Products that this process has seen with a purchase limit, so that their orders ask at once for what was bought. An
+order of another one costs nothing; one that turns out to have a limit asks again."""
+
+
+def will_place(transaction: Transaction, user_id: int, product_ids: Iterable[int]) -> None:
+    """Have what `next_order_id` and `require_within_limits` need."""
     transaction[NewOrders].reserve(1)
+    if _limited:
+        for product_id in _limited.intersection(product_ids):
+            transaction[BoughtUnits].ask(user_id, product_id)
+
+
+def require_within_limits(
+    transaction: Transaction, user_id: int, limits: Mapping[int, int], quantities: Mapping[int, int]
+) -> None:
+    """Hold an order against the purchase limits of its products (units by product id).
+
+    Raises PurchaseLimitExceeded.
+    """
+    bought = transaction[BoughtUnits]
+    for product_id, limit in limits.items():
+        quantity = quantities[product_id]
+        already_bought = bought.units(user_id, product_id)
+        require_within_limit(product_id, quantity, limit=limit, already_bought=already_bought)
+        bought.add(user_id, product_id, quantity)
+
+
+def took_back(transaction: Transaction, user_id: int, quantities: Mapping[int, int]) -> None:
+    """Let orders that share the transaction know what no longer counts as bought."""
+    if _limited:
+        for product_id in _limited.intersection(quantities):
+            transaction[BoughtUnits].add(user_id, product_id, -quantities[product_id])
 
 
 def next_order_id(transaction: Transaction) -> int:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from orders.errors import Excess, OrderNotCancellable, OrderNotRefundable, RefundExceedsOrder
+from orders.errors import (
+    Excess,
+    OrderNotCancellable,
+    OrderNotRefundable,
+    PurchaseLimitExceeded,
+    RefundExceedsOrder,
+)
 
 COMPLETED: Final = "COMPLETED"
 CANCELLED: Final = "CANCELLED"
@@ -176,3 +182,9 @@ def refunded_share(paid_amount: int, value_returned: int, total_amount: int) -> 
 def total_of(lines: Iterable[Line]) -> int:
     """Won, before any discount."""
     return sum(line.unit_price * line.quantity for line in lines)
+
+
+def require_within_limit(product_id: int, quantity: int, *, limit: int, already_bought: int) -> None:
+    """Raises PurchaseLimitExceeded where `quantity` more units of a product are more than one customer may buy."""
+    if already_bought + quantity > limit:
+        raise PurchaseLimitExceeded(product_id, limit=limit, already_bought=already_bought)

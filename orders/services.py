@@ -29,7 +29,8 @@ REFUNDED = gettext_noop("Refunded")
 def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once) -> PlacedOrder:
     """Buy units of products (quantity by product id) and pay them from the user's balance.
 
-    Raises ProductNotFound, OutOfStock, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout.
+    Raises ProductNotFound, OutOfStock, PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound,
+    LockTimeout.
     """
     return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), once)
 
@@ -87,11 +88,14 @@ class PlaceOrder:
         if self.user_coupon_id is not None:
             coupons.will_redeem(transaction, self.user_coupon_id)
         wallet.will_move(transaction, self.user_id)
-        operations.will_place(transaction)
+        operations.will_place(transaction, self.user_id, self.quantities)
 
     def decide(self, transaction: Transaction) -> PlacedOrder:
         order_id = operations.next_order_id(transaction)
         products = stock.take_stock(transaction, self.quantities, order_id=order_id)
+        limits = {each.id: each.purchase_limit for each in products.values() if each.purchase_limit is not None}
+        if limits:
+            operations.require_within_limits(transaction, self.user_id, limits, self.quantities)
         lines = [
             Line(product_id, products[product_id].name, products[product_id].price, quantity)
             for product_id, quantity in self.quantities.items()
@@ -139,6 +143,7 @@ class CancelOrder:
         operations.cancel_order(transaction, order.pk)
         quantities = {line.product_id: line.quantity for line in order.lines}
         stock.return_stock(transaction, quantities, order_id=order.pk)
+        operations.took_back(transaction, order.user_id, quantities)
         if order.user_coupon_id is not None:
             coupons.release(transaction, order.user_coupon_id)
         wallet.refund(transaction, user_id=order.user_id, amount=order.paid_amount, order_id=order.pk)
@@ -194,6 +199,7 @@ class RefundOrder:
         )
         if self.restock:
             stock.return_stock(transaction, self.quantities, order_id=order.pk, refund_id=refund.id)
+        operations.took_back(transaction, order.user_id, self.quantities)
         if refund.is_last and order.user_coupon_id is not None:
             coupons.release(transaction, order.user_coupon_id)
         wallet.refund(transaction, user_id=order.user_id, amount=refund.amount, order_id=order.pk, refund_id=refund.id)

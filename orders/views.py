@@ -18,7 +18,13 @@ from commerce.http.validation import body_if_any, body_of, query_of, reason_of, 
 from commerce.http.viewsets import ApiViewSet
 from coupons.errors import CouponNotUsable
 from orders import selectors, serializers, services
-from orders.errors import OrderNotCancellable, OrderNotFound, OrderNotRefundable, RefundExceedsOrder
+from orders.errors import (
+    OrderNotCancellable,
+    OrderNotFound,
+    OrderNotRefundable,
+    PurchaseLimitExceeded,
+    RefundExceedsOrder,
+)
 from orders.events import order_as_json, refund_as_json
 from products.errors import OutOfStock, ProductNotFound
 
@@ -35,7 +41,14 @@ class OrderViewSet(ApiViewSet):
         operation_id="orderPlace",
         request=serializers.OrderRequestSerializer,
         response=serializers.OrderSerializer,
-        refusals=[ProductNotFound, UserNotFound, OutOfStock, CouponNotUsable, InsufficientBalance],
+        refusals=[
+            ProductNotFound,
+            UserNotFound,
+            OutOfStock,
+            PurchaseLimitExceeded,
+            CouponNotUsable,
+            InsufficientBalance,
+        ],
         writes=True,
     )
     def create(self, request: Request) -> HttpResponse:

@@ -6,9 +6,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from products.rules import HIGHEST_PRICE_WON
+from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT
 
-EDITABLE = ("name", "description", "price", "is_active")
+EDITABLE = ("name", "description", "price", "is_active", "purchase_limit")
 """The fields of a product that staff fill in: in its form, in imports and exports, and in the record of changes."""
 
 
@@ -22,6 +22,13 @@ class Product(models.Model):
     )
     stock = models.IntegerField(_("stock"), default=0, editable=False)
     is_active = models.BooleanField(_("for sale"), default=True)
+    purchase_limit = models.IntegerField(
+        _("purchase limit"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(HIGHEST_PURCHASE_LIMIT)],
+        help_text=_("Units that one customer may buy in all, less what came back. Empty: no limit."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -40,6 +47,11 @@ class Product(models.Model):
                 condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
             ),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
+            models.CheckConstraint(
+                condition=Q(purchase_limit__isnull=True)
+                | Q(purchase_limit__gte=1, purchase_limit__lte=HIGHEST_PURCHASE_LIMIT),
+                name="product_purchase_limit_in_range",
+            ),
         ]
         indexes = [models.Index(fields=["price", "id"], name="product_active_price", condition=Q(is_active=True))]
 

@@ -26,7 +26,7 @@ class Products(LockedRows[StockedProduct]):
     lock_order = 20
     row = StockedProduct
     LOCK = """
-        SELECT id, name, price, stock, is_active FROM product
+        SELECT id, name, price, stock, is_active, purchase_limit FROM product
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = "SELECT id FROM product WHERE id = ANY(%s::bigint[])"

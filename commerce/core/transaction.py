@@ -27,6 +27,10 @@ class RowBusy(LockTimeout):
     """Another transaction holds a row that this write needs."""
 
 
+class AskAgain(RowBusy):
+    """The write needs rows that it did not ask for. Its turn comes again, and it asks for them."""
+
+
 class Table:
     """The part of one database table that a transaction reads and writes.
 

@@ -43,6 +43,7 @@ STATUS_OF_CODE = {
     "order_not_cancellable": 409,
     "order_not_refundable": 409,
     "refund_exceeds_order": 400,
+    "purchase_limit_exceeded": 400,
     "idempotency_key_reused": 422,
     "request_in_progress": 409,
     "lock_timeout": 503,

@@ -121,6 +121,10 @@ class Recorder:
         self.refused(shopper.get("/api/orders/999999"))
         self.refused(shopper.post("/api/orders", {"items": [{"productId": self.ink.pk, "quantity": 5}]}))
         self.refused(Shopper(self.juno).post("/api/orders", {"items": [{"productId": pen, "quantity": 1}]}))
+        rare = ProductFactory(name="Limited edition", price=100, purchase_limit=2)
+        one = {"items": [{"productId": rare.pk, "quantity": 1}]}
+        assert shopper.post("/api/orders", one).status == 200
+        self.refused(shopper.post("/api/orders", {"items": [{"productId": rare.pk, "quantity": 2}]}))
         self.settings.BALANCE_LIMIT_WON = 55_000
         self.refused(shopper.post("/api/balance/charge", {"amount": 10_000}))
         sold_out = CouponFactory(total_quantity=1)

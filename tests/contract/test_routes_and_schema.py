@@ -39,7 +39,7 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
     ("GET", "/api/users/coupons"): (TOKEN, {"validation_error", "permission_denied"}),
     ("POST", "/api/orders"): (
         TOKEN,
-        {"validation_error", "product_not_found", "user_not_found", "out_of_stock",
+        {"validation_error", "product_not_found", "user_not_found", "out_of_stock", "purchase_limit_exceeded",
          "coupon_not_usable", "insufficient_balance", "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/orders"): (TOKEN, {"validation_error", "permission_denied"}),
@@ -172,7 +172,7 @@ FIELDS = {
     "Balance": {"userId", "balance"},
     "Charge": {"userId", "balance", "transaction"},
     "LedgerEntry": {"id", "type", "amount", "balanceAfter", "orderId", "createdAt"},
-    "Product": {"id", "name", "description", "price", "stock"},
+    "Product": {"id", "name", "description", "price", "stock", "purchaseLimit"},
     "Coupon": {"id", "name", "discountType", "discountValue", "maxDiscount", "minOrderAmount", "totalQuantity",
                "remaining", "issueStartsAt", "issueEndsAt", "validUntil"},
     "UserCoupon": {"id", "couponId", "name", "discountType", "discountValue", "maxDiscount", "minOrderAmount",

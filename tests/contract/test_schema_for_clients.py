@@ -106,6 +106,7 @@ OWN_FIELDS = {
     "order_not_cancellable": {"orderStatus"},
     "order_not_refundable": {"orderStatus"},
     "out_of_stock": {"items"},
+    "purchase_limit_exceeded": {"productId", "limit", "alreadyBought"},
     "refund_exceeds_order": {"items"},
     "validation_error": {"errors"},
 }
