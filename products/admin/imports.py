@@ -48,8 +48,8 @@ MEANINGS = (
     _("Any text."),
     _("Whole won: 12300 or 12,300. A new product needs one."),
     _("Whether it is for sale: yes or no. A new product is, unless the file says no."),
-    _("Units that one customer may buy in all, such as 2; none takes a limit off."),
     _("Units to add, or with a minus to take away; of a new product, the units on the shelf. No file sets a stock."),
+    _("Units that one customer may buy in all, such as 2; none takes a limit off."),
 )
 """What to write into the columns of an empty file."""
 

@@ -24,8 +24,8 @@ COLUMNS = (
     UploadColumn("description", ("description", "설명", "상품 설명")),
     UploadColumn("price", ("price", "price (won)", "가격", "가격(원)", "가격 (원)")),
     UploadColumn("is_active", ("is_active", "for sale", "판매 여부", "판매 중")),
-    UploadColumn("purchase_limit", ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도")),
     UploadColumn("stock_change", ("stock_change", "units to add", "재고 증감", "재고 변경")),
+    UploadColumn("purchase_limit", ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도")),
     # The list of products as it is exported has these too.
     UploadColumn(None, ("stock", "created at", "updated at", "재고", "생성 시각", "수정 시각")),
 )

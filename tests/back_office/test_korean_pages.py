@@ -269,11 +269,11 @@ def test_rows_that_are_added_and_changed(reader: Reader, shop: BusyShop) -> None
 
 
 def test_a_file_of_products(reader: Reader, shop: BusyShop) -> None:
-    head = "id,name,description,price,is_active,stock_change"
+    head = "id,name,description,price,is_active,stock_change,purchase_limit"
     good = f"{shop.pen.pk},만년필,,3500,아니오,-4\n,먹,,0,예,25\n,큰 먹,,99000000,예,1"
     bad = (
         "가,나,다,라,마,바\n-1,,,,,\n999999,없음,,1,,\n,,,,,\n,=1+1,,-5,?,1.5\n"
-        f"{shop.pen.pk},,,,,-9999\n{shop.pen.pk},,,,,1"
+        f"{shop.pen.pk},,,,,-9999\n{shop.pen.pk},,,,,1\n,한정판,,100,,,0\n,한정판,,100,,,없음"
     )
     files = {
         "봄.csv": f"{head}\n{good}\n{bad}",

@@ -241,8 +241,15 @@ class TestTheImport:
         assert messages_on(answer) == ["2 rows are imported."]
         ink = Product.objects.get(name="먹")
         assert shopper.get("/api/products").json["results"] == [
-            {"id": pen.pk, "name": "Fountain pen", "description": "Blue.", "price": 3_500, "stock": 6},
-            {"id": ink.pk, "name": "먹", "description": "검은색", "price": 12_300, "stock": 25},
+            {
+                "id": pen.pk,
+                "name": "Fountain pen",
+                "description": "Blue.",
+                "price": 3_500,
+                "stock": 6,
+                "purchaseLimit": None,
+            },
+            {"id": ink.pk, "name": "먹", "description": "검은색", "price": 12_300, "stock": 25, "purchaseLimit": None},
         ]
         moved = (
             StockMovement.objects.exclude(actor_id=None)
@@ -260,6 +267,20 @@ class TestTheImport:
         ]
         assert broken_rules() == set()
 
+    def test_sets_and_takes_off_purchase_limits(self, clerk: Staff, pen: Product) -> None:
+        head = "id,name,price,purchase limit"
+        for cell, limit in (("3", 3), ("", 3), ("none", None), ("없음", None), ("1,000", 1_000)):
+            import_id = sent(clerk, f'{pen.pk},,,"{cell}"', ",Ink,1,2", head=head)
+            press(clerk, import_id)
+            pen.refresh_from_db()
+            assert pen.purchase_limit == limit, cell
+        assert Product.objects.filter(name="Ink", purchase_limit=2).count() == 5
+        for cell in ("0", "-1", "1.5", "many", "1000001"):
+            import_id = sent(clerk, f"{pen.pk},,,{cell}", head=head)
+            assert "is not a purchase limit" in looked_at(clerk, import_id).content.decode()
+        pen.refresh_from_db()
+        assert pen.purchase_limit == 1_000
+
     def test_is_written_down_on_every_product(self, clerk: Staff, pen: Product) -> None:
         press(clerk, sent(clerk, f"{pen.pk},,,3500,,-4", ",Ink,,7000,no,25"))
         changed, added = StaffAction.objects.order_by("id")
@@ -267,7 +288,8 @@ class TestTheImport:
         assert changed.before == {"price": 3_000, "stock": 10}
         assert changed.after == {"price": 3_500, "stock": 6, "file": "spring.csv"}
         assert (added.action, added.subject_id, added.reason) == ("Added", str(Product.objects.latest("id").pk), REASON)
-        assert added.after == {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
+        told = {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
+        assert added.after == {**told, "purchase_limit": None}
         assert {changed.actor_id, added.actor_id} == {clerk.user.pk}
 
     def test_does_nothing_the_second_time(self, clerk: Staff, pen: Product) -> None:
