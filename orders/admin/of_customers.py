@@ -55,7 +55,12 @@ def _totals(user_id: int, _may: May) -> Iterator[Total]:
 
 
 def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
-    refunds = Refund.objects.filter(order__user_id=user_id)
+    # By the customer's orders: a walk through all refunds would take the longer the fewer of them are theirs.
+    orders = Order.objects.filter(user_id=user_id, refunded_units__gt=0).order_by("-pk")
+    numbers = list(orders.values_list("pk", flat=True)[:MOST_ROWS_COUNTED])
+    if not numbers:
+        return
+    refunds = Refund.objects.filter(order_id__in=numbers)
     if before is not None:
         refunds = refunds.filter(created_at__lt=before)
     for refund in refunds.prefetch_related("items").order_by("-pk")[:most]:
