@@ -115,6 +115,18 @@ class Order(models.Model):
         """Whether nothing of it has gone back."""
         return self.status == OrderStatus.COMPLETED and not self.refunded_units
 
+    @property
+    def amount_back(self) -> int:
+        """Won that have gone back, by refunds or by the cancel."""
+        return self.paid_amount if self.status == OrderStatus.CANCELLED else self.refunded_amount
+
+    @property
+    def units_back(self) -> int:
+        """Units that have gone back, by refunds or by the cancel; asks for the items of a cancelled order."""
+        if self.status == OrderStatus.CANCELLED:
+            return sum(item.quantity for item in self.items.all())
+        return self.refunded_units
+
     @cached_property
     def lines(self) -> list[Line]:
         """The items as they were bought, in the order of the request.

@@ -63,8 +63,8 @@ class OrderAdmin(Exported, ReadOnly):
         Column(_("paid (won)"), lambda order: order.paid_amount),
         Column(_("coupon used"), _coupon_name),
         Column(_("cancelled at"), lambda order: order.cancelled_at),
-        Column(_("refunded (won)"), lambda order: order.refunded_amount),
-        Column(_("units refunded"), lambda order: order.refunded_units),
+        Column(_("refunded (won)"), lambda order: order.amount_back),
+        Column(_("units refunded"), lambda order: order.units_back),
     )
 
     @admin.display(description=_("order"), ordering="pk")
