@@ -24,6 +24,7 @@ from commerce.staff_pages.pages import LongList, ReadOnly
 from orders import selectors
 from orders.admin import cancelling, filters, searching
 from orders.admin.colours import COLOURS
+from orders.admin.printing import PrintPages
 from orders.admin.timeline import sendable, timeline_of
 from orders.models import Order, OrderStatus
 
@@ -48,7 +49,7 @@ class OrderList(LongList):
 
 
 @admin.register(Order)
-class OrderAdmin(Exported, ReadOnly):
+class OrderAdmin(PrintPages, Exported, ReadOnly):
     """Paid purchases."""
 
     list_display = (
