@@ -5,7 +5,10 @@ Owns the statements that lock, read and write stock, each change with its moveme
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
+from django.db.models import F
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
@@ -13,7 +16,7 @@ from commerce.audit.record import Staff, record
 from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
-from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product
+from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product, ProductImport
 from products.rules import StockedProduct, take_all
 
 ADDED = gettext_noop("Added")
@@ -159,9 +162,22 @@ def import_line(
         line.outcome = LineOutcome.IMPORTED
 
 
-def save_outcomes(lines: Sequence[ImportLine]) -> None:
-    """Keep what came of locked lines, in the transaction in which it came of them."""
+def save_outcomes(import_id: int, lines: Sequence[ImportLine]) -> None:
+    """Keep what came of locked lines of a file, in the transaction in which it came of them."""
     ImportLine.objects.bulk_update(lines, ["outcome", "message", "product_id"])
+    imported = sum(line.outcome == LineOutcome.IMPORTED for line in lines)
+    ProductImport.objects.filter(pk=import_id).update(
+        imported_count=F("imported_count") + imported,
+        refused_count=F("refused_count") + len(lines) - imported,
+        imported_at=Now(),
+    )
+
+
+def forget_imports(*, before: datetime) -> None:
+    """Delete the lines of files that were sent before this time, and the files of which nothing was tried."""
+    old = ProductImport.objects.filter(uploaded_at__lt=before)
+    ImportLine.objects.filter(product_import__in=old).delete()
+    old.filter(imported_at__isnull=True).delete()
 
 
 def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str, object]) -> Product:

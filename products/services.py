@@ -87,11 +87,12 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
 def keep_import(*, file_name: str, lines: Sequence[ImportLine], by: Staff) -> ProductImport:
     """Keep what a file would do until somebody has looked at it; nothing of it is done.
 
-    Files of more than `IMPORT_KEPT_HOURS` ago are forgotten.
+    Files of more than `IMPORT_KEPT_HOURS` ago are forgotten; of those that were imported it stays written how many
+    rows were.
     """
     now = timezone.now()
     with locked_transaction():
-        ProductImport.objects.filter(uploaded_at__lt=now - timedelta(hours=IMPORT_KEPT_HOURS)).delete()
+        operations.forget_imports(before=now - timedelta(hours=IMPORT_KEPT_HOURS))
         kept = ProductImport.objects.create(staff_id=by.id, file_name=file_name[:200], uploaded_at=now)
         for line in lines:
             line.product_import = kept
@@ -127,5 +128,5 @@ def _import_lines(product_import: ProductImport, lines: Sequence[ImportLine], by
         load(transaction)
         for line in waiting:
             operations.import_line(transaction, line, products, file_name=product_import.file_name, by=by)
-        operations.save_outcomes(waiting)
+        operations.save_outcomes(product_import.pk, waiting)
         transaction.on_committed(PRODUCT_LIST.renew)
