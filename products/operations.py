@@ -5,6 +5,7 @@ Owns the statements that lock, read and write stock, each change with its moveme
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from django.db.models import F
@@ -12,14 +13,15 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from commerce.audit.record import Staff, record
+from commerce.audit.record import Staff, add_record, record
 from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
 from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product, ProductImport
-from products.rules import StockedProduct, take_all
+from products.rules import OfferChange, StockedProduct, take_all
 
 ADDED = gettext_noop("Added")
+CHANGED = gettext_noop("Changed")
 IMPORTED = gettext_noop("Imported")
 
 
@@ -113,6 +115,23 @@ def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, 
     stored = _unchanged(lock_products([product.pk]), product.pk, seen)
     product.save(update_fields=fields)
     return stored
+
+
+def save_offers(transaction: Transaction, changes: Sequence[OfferChange], *, by: Staff) -> None:
+    """Write what products are sold for, and that `by` did so.
+
+    Raises ProductNotFound, ChangedMeanwhile where one is not any more what was `seen`.
+    """
+    locked = lock_products([change.product_id for change in changes])
+    for change in changes:
+        seen, offer = asdict(change.seen), asdict(change.offer)
+        product = _unchanged(locked, change.product_id, seen)
+        for name, value in offer.items():
+            setattr(product, name, value)
+        product.updated_at = transaction.now
+        add_record(transaction, by, CHANGED, Product, product.pk, before=seen, after=offer)
+    changed = [locked[change.product_id] for change in changes]
+    Product.objects.bulk_update(changed, ["price", "is_active", "updated_at"])
 
 
 def add_product(transaction: Transaction, product: Product, *, opening_stock: int, by: Staff) -> None:

@@ -17,11 +17,10 @@ from commerce.core.transaction import Transaction
 from commerce.idempotency.once import Once, commit_once
 from products import operations, selectors
 from products.models import EDITABLE, ImportLine, Product, ProductImport
-from products.rules import IMPORT_KEPT_HOURS
+from products.rules import IMPORT_KEPT_HOURS, OfferChange
 from products.selectors import PRODUCT_LIST
 
 STOCK_ADJUSTED = gettext_noop("Stock adjusted")
-CHANGED = gettext_noop("Changed")
 
 LINES_AT_ONCE = 50
 """So that nobody who buys one of the products waits long for its lock."""
@@ -79,9 +78,21 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
         stored = operations.save_product(product, fields=(*EDITABLE, "updated_at"), seen=seen or {})
         before, after = ({name: getattr(row, name) for name in EDITABLE} for row in (stored, product))
         if before != after:
-            record(by, CHANGED, product, before=before, after=after)
+            record(by, operations.CHANGED, product, before=before, after=after)
         transaction.on_committed(PRODUCT_LIST.renew)
     return product
+
+
+def save_offers(changes: Sequence[OfferChange], *, by: Staff, once: Once) -> int:
+    """Change what products are sold for, and whether they are, all of them or none; returns how many. Each is recorded.
+
+    The public list shows it at once. Raises ProductNotFound, ChangedMeanwhile.
+    """
+    with locked_transaction(*once.locks) as transaction:
+        operations.save_offers(transaction, changes, by=by)
+        once.remember(transaction, len(changes))
+        transaction.on_committed(PRODUCT_LIST.renew)
+    return len(changes)
 
 
 def keep_import(*, file_name: str, lines: Sequence[ImportLine], by: Staff) -> ProductImport:

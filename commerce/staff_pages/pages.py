@@ -116,7 +116,7 @@ class NoDeleteAdmin(Page):
             return page
         self._say_what_is_not_filtered(request, page)
         if page.context_data and "cl" in page.context_data:
-            page.context_data |= list_head(page.context_data["cl"], request)
+            page.context_data |= self.shown_above(request, page.context_data["cl"])
         # Some filters ask the database only when they are drawn.
         return page.render()
 
@@ -142,6 +142,10 @@ class NoDeleteAdmin(Page):
         if field is not None and isinstance(db_field, CharField | TextField):
             field.validators.append(validate_visible)
         return field
+
+    def shown_above(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
+        """What the page of a list shows above its rows, by the names that its templates have for it."""
+        return list_head(changelist, request)
 
     def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page of a row shows beside its form, by the names that its template has for it."""

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commerce.notes.panel import panel as notes_panel
+from commerce.staff_pages.actions import numbers_in
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import asks_for_days
@@ -191,14 +192,15 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = reverse("admin:orders_order_change", args=[order_id])
-        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(str(order_id)), back=back)
+        return cancelling.ask_and_cancel(self, request, numbers_in(str(order_id), most=1), back=back)
 
     def cancel_many(self, request: HttpRequest) -> HttpResponse:
         """The same for the orders that the address names. Raises PermissionDenied, SuspiciousOperation, Http404."""
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = cancelling.list_address(request.GET.get(cancelling.FILTERS, ""))
-        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(request.GET.get("ids", "")), back=back)
+        order_ids = numbers_in(request.GET.get("ids", ""), most=cancelling.MOST_AT_ONCE)
+        return cancelling.ask_and_cancel(self, request, order_ids, back=back)
 
     @admin.action(description=_("Cancel and refund"), permissions=["cancel"])
     def cancel_and_refund(self, request: HttpRequest, queryset: "QuerySet[Order]") -> HttpResponse | None:
