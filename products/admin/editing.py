@@ -45,19 +45,19 @@ class OffersForm(StaffForm):
     all_prices = forms.ChoiceField(
         label=_("all prices"),
         required=False,
-        choices=[("", _("stay")), (PERCENT, _("change by percent")), (WON, _("become (won)"))],
+        choices=[("", _("leave as they are")), (PERCENT, _("change by percent")), (WON, _("set to (won)"))],
     )
     number = forms.IntegerField(
         label=_("percent or won"),
         required=False,
         min_value=-100,
         max_value=HIGHEST_PRICE_WON,
-        help_text=_("Negative percent: cheaper. A price that is written below counts more."),
+        help_text=_("A negative percentage lowers prices. A price that is changed below takes precedence."),
     )
     all_sales = forms.ChoiceField(
-        label=_("all of them"),
+        label=_("all products"),
         required=False,
-        choices=[("", _("stay")), ("yes", _("for sale")), ("no", _("not for sale"))],
+        choices=[("", _("leave as they are")), ("yes", _("for sale")), ("no", _("not for sale"))],
     )
     seen = forms.CharField(widget=forms.HiddenInput)
 
