@@ -183,7 +183,7 @@ def test_a_chip_takes_its_filter_away(at_work: AtWork) -> None:
     at.desk.open("/admin/orders/order/?status__exact=CANCELLED&q=customer")
     at.click(at.page.locator("a.bo-active", has_text="Cancelled"))
     assert at.page.url.endswith("/admin/orders/order/?q=customer")
-    assert at.clicks == promised("see all again")
+    assert at.clicks == promised("take a filter away")
 
 
 def test_a_view_is_kept_and_opened_and_deleted(at_work: AtWork) -> None:
