@@ -64,6 +64,12 @@ class DateRangeFilter(Days):
 
     template = "admin/filters/days.html"
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Django keeps all values that an address gives a parameter; of days the last one counts.
+        given = ((name, values[-1]) for name, values in self.used_parameters.items())
+        self.used_parameters = {name: value for name, value in given if value}
+
     def expected_parameters(self) -> list[str | None]:
         return [f"{self.field_path}_{end}" for end in _ENDS]
 

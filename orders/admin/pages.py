@@ -43,10 +43,8 @@ class OrderList(LongList):
 
     def get_ordering(self, request: HttpRequest, queryset: "QuerySet[Order]") -> list[Any]:
         """Orders of one amount by their number, in the direction of the amount: an index is read one way at a time."""
-        ordering: list[Any] = super().get_ordering(request, queryset)
-        if ordering == ["paid_amount", "-pk"]:
-            return ["paid_amount", "pk"]
-        return ordering
+        first, *rest = super().get_ordering(request, queryset)
+        return [first, "pk"] if first == "paid_amount" and set(rest) == {"-pk"} else [first, *rest]
 
 
 @admin.register(Order)

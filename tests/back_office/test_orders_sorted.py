@@ -46,29 +46,46 @@ def test_by_amount_and_by_day_both_ways(clerk: Staff) -> None:
     assert sorted_by("number") == [two, five, also_two]
 
 
+@pytest.fixture
+def many_orders() -> None:
+    """Enough for PostgreSQL to care how it reads them: a hundred days, and amounts that many orders share."""
+    buyer = UserFactory()
+    sql.execute(
+        """
+        INSERT INTO "order" (user_id, status, total_amount, discount_amount, paid_amount,
+                             ordered_date, created_at, completed_at)
+        SELECT %s, 'COMPLETED', won, 0, won, date '2026-01-01' + number / 100, now(), now()
+        FROM (SELECT number, (number * 7919 %% 300 + 1) * 1000 AS won FROM generate_series(0, 9999) AS number) AS made
+        """,
+        [buyer.pk],
+    )
+    sql.execute("ANALYZE")
+
+
+@pytest.mark.usefixtures("many_orders")
 @pytest.mark.parametrize("query", [{}, {"status__exact": "COMPLETED"}], ids=["all", "completed"])
 @pytest.mark.parametrize(("name", "index"), [("paid", "order_paid"), ("ordered_at", "order_day")])
 @pytest.mark.parametrize("way", ["", "-"], ids=["rising", "falling"])
 def test_an_index_carries_the_order(clerk: Staff, name: str, index: str, way: str, query: dict[str, Any]) -> None:
-    busy_shop()
     with statements() as ran:
         clerk.get(LIST, o=f"{way}{column(name)}", **query)
     [listed] = [each for each in ran if 'FROM "order"' in each and "ORDER BY" in each and "LIMIT 50" in each]
-    sql.execute("ANALYZE")
     plan = plan_of(listed.replace("%", "%%"), [])
     assert f"using {index}" in plan, plan
     # A day is sorted by number at most, never the table.
-    sorts = [line.strip() for line in plan.splitlines() if "Sort" in line and "Sort Key" not in line]
-    assert all(line.startswith(("Incremental Sort", "->  Incremental Sort")) for line in sorts), plan
+    sorts = [line for line in plan.splitlines() if " Sort " in line and "Key:" not in line]
+    assert all("Incremental Sort" in line for line in sorts), plan
 
 
+@pytest.mark.usefixtures("many_orders")
 def test_amounts_are_found_by_the_same_index(clerk: Staff) -> None:
-    busy_shop()
-    plan = plan_of('SELECT id FROM "order" WHERE paid_amount BETWEEN 5 AND 6 ORDER BY paid_amount, id LIMIT 50', [])
-    assert "using order_paid" in plan, plan
+    with statements() as ran:
+        assert len(clerk.get(LIST, paid_amount_from="300000").context["cl"].result_list) == 33
+    [listed] = [each for each in ran if 'FROM "order"' in each and "ORDER BY" in each]
+    assert "order_paid" in (plan := plan_of(listed.replace("%", "%%"), [])), plan
 
 
 def test_nothing_else_is_sorted_by(clerk: Staff) -> None:
     busy_shop()
     for name in ("customer", "state", "bought", "total", "discount", "coupon"):
-        assert clerk.get(LIST, o=str(column(name))).context["cl"].queryset.query.order_by == ("-pk",), name
+        assert set(clerk.get(LIST, o=str(column(name))).context["cl"].queryset.query.order_by) == {"-pk"}, name

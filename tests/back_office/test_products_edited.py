@@ -276,9 +276,13 @@ class TestSomebodyElse:
         assert StaffAction.objects.count() == 4
 
     def test_deleted_one_of_them(self, pen: Product) -> None:
-        change = OfferChange(pen.pk + 1, Offer(1, True), Offer(2, True))
+        changes = [
+            OfferChange(pen.pk, Offer(3_000, True), Offer(2_000, True)),
+            OfferChange(pen.pk + 1, Offer(1, True), Offer(2, True)),
+        ]
+        by = By(StaffFactory().pk, REASON)
         with nothing_changes(), pytest.raises(ProductNotFound):
-            services.save_offers([change], by=By(StaffFactory().pk, REASON), once=Once())
+            services.save_offers(changes, by=by, once=Once())
 
 
 class TestAForgedForm:
