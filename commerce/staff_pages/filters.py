@@ -67,8 +67,8 @@ class DateRangeFilter(Days):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # Django keeps all values that an address gives a parameter; of days the last one counts.
-        given = ((name, values[-1]) for name, values in self.used_parameters.items())
-        self.used_parameters = {name: value for name, value in given if value}
+        given: dict[str, Any] = {**self.used_parameters}
+        self.used_parameters = {name: values[-1] for name, values in given.items() if values[-1]}
 
     def expected_parameters(self) -> list[str | None]:
         return [f"{self.field_path}_{end}" for end in _ENDS]
@@ -105,7 +105,7 @@ class DateRangeFilter(Days):
 
     def periods(self) -> list[tuple[Any, str, bool]]:
         """Name, address of the list narrowed to it, and whether it is the one that is shown."""
-        query = self.request.GET  # type: ignore[attr-defined]  # the library keeps it
+        query = self.request.GET
         names = [str(name) for name in self.expected_parameters()]
         return [
             (title, address_of(query, without=names, given={f"{self.field_path}_days": name}), name == self.period)

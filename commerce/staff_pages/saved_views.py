@@ -18,12 +18,10 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
-from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
-from commerce.core.errors import Refused
 from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.forms import StaffForm
 from commerce.staff_pages.models import MOST_LETTERS_OF_A_NAME, MOST_LETTERS_OF_A_QUERY, SavedView
@@ -32,15 +30,8 @@ MOST_OF_A_LIST = 20
 _NO_FILTER = {PAGE_VAR, ERROR_FLAG, ALL_VAR, IS_POPUP_VAR, TO_FIELD_VAR}
 
 
-class TooManyViews(Refused):
+class TooManyViews(Exception):
     """The member of staff has as many views of the list as are shown."""
-
-    code = "too_many_views"
-    title = gettext_lazy("Too many saved views")
-
-    @property
-    def detail(self) -> str | Promise:
-        return _("At most %(count)d views of a list are kept. Delete one first.") % {"count": MOST_OF_A_LIST}
 
 
 class ViewForm(StaffForm):
@@ -104,8 +95,9 @@ def save(request: HttpRequest, list_of: str) -> HttpResponse:
     query, name = form.cleaned_data["query"], form.cleaned_data["name"]
     try:
         view = save_view(owner_id=request.user.pk or 0, list_of=list_of, name=name, query=query)
-    except TooManyViews as refusal:
-        messages.error(request, str(refusal))
+    except TooManyViews:
+        sentence = _("At most %(count)d views of a list are kept. Delete one first.")
+        messages.error(request, sentence % {"count": MOST_OF_A_LIST})
     else:
         messages.success(request, _("The view “%(name)s” is saved.") % {"name": view.name})
     return HttpResponseRedirect(f"{page}?{query}")

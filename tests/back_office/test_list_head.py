@@ -13,7 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from balances.models import User
-from commerce.staff_pages import filters, saved_views
+from commerce.staff_pages import saved_views
 from commerce.staff_pages.models import SavedView
 from orders.models import Order
 from tests.back_office.staff import Page, Staff, messages_on
@@ -136,7 +136,7 @@ class TestAPeriod:
     def today(self, monkeypatch: pytest.MonkeyPatch) -> date:
         """In the middle of a month, whatever the day is."""
         day = date(2026, 3, 15)
-        monkeypatch.setattr(filters.timezone, "localdate", lambda *_at: day)
+        monkeypatch.setattr("commerce.staff_pages.filters.timezone.localdate", lambda *_at: day)
         return day
 
     def test_is_offered_beside_each_range_of_days(self, clerk: Staff) -> None:
