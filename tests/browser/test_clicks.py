@@ -271,7 +271,7 @@ def test_two_orders_are_refunded_at_once(at_work: AtWork, bought: int) -> None:
 
 def test_a_coupon_is_duplicated(at_work: AtWork) -> None:
     at = Counted(at_work("merchandiser"))
-    at.find("Welcome")
+    at.find("Nearly Gone")
     at.press("Duplicate")
     name = at.page.locator("#id_name").input_value()
     assert name.endswith("(copy)")
