@@ -55,7 +55,7 @@ class OffersForm(StaffForm):
         help_text=_("A negative percentage lowers prices. A price that is changed below takes precedence."),
     )
     all_sales = forms.ChoiceField(
-        label=_("all products"),
+        label=_("for sale"),
         required=False,
         choices=[("", _("leave as they are")), ("yes", _("for sale")), ("no", _("not for sale"))],
     )
