@@ -101,6 +101,8 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], name="order_history"),
             models.Index(fields=["ordered_date", "status"], name="order_day"),
+            # The back-office sorts by it and looks for amounts.
+            models.Index(fields=["paid_amount", "id"], name="order_paid"),
             # Which orders used a coupon, cancelled ones too. An order without one has no entry, and costs nothing.
             models.Index(fields=["user_coupon"], name="order_user_coupon", condition=Q(user_coupon__isnull=False)),
             # Few among a million, and the others cost nothing.

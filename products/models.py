@@ -121,15 +121,20 @@ class StockMovement(models.Model):
 
 
 class ProductImport(models.Model):
-    """A file of products that somebody has sent, between its preview and its import.
+    """A file of products that somebody has sent, between its preview and its import, and what came of it.
 
-    Kept in the database because the next request may come to another process, and for a day.
+    Kept in the database because the next request may come to another process. Its lines are kept for a day; the row
+    stays where anything was imported.
     """
 
     staff_id = models.BigIntegerField(_("staff member"))
     file_name = models.CharField(_("file"), max_length=200)
     uploaded_at = models.DateTimeField(_("uploaded at"))
     reason = models.CharField(_("reason"), max_length=200, blank=True)
+    imported_count = models.IntegerField(_("rows imported"), db_default=0)
+    refused_count = models.IntegerField(_("rows refused"), db_default=0)
+    imported_at = models.DateTimeField(_("imported at"), null=True, blank=True)
+    """When the newest of its rows was tried."""
 
     class Meta:
         db_table = "product_import"

@@ -5,18 +5,23 @@ Owns the statements that lock, read and write stock, each change with its moveme
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
 
+from django.db.models import F
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from commerce.audit.record import Staff, record
+from commerce.audit.record import Staff, add_record, record
 from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
-from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product
-from products.rules import StockedProduct, take_all
+from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product, ProductImport
+from products.rules import OfferChange, StockedProduct, take_all
 
 ADDED = gettext_noop("Added")
+CHANGED = gettext_noop("Changed")
 IMPORTED = gettext_noop("Imported")
 
 
@@ -117,6 +122,23 @@ def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, 
     return stored
 
 
+def save_offers(transaction: Transaction, changes: Sequence[OfferChange], *, by: Staff) -> None:
+    """Write what products are sold for, and that `by` did so.
+
+    Raises ProductNotFound, ChangedMeanwhile where one is not any more what was `seen`.
+    """
+    locked = lock_products([change.product_id for change in changes])
+    for change in changes:
+        seen, offer = asdict(change.seen), asdict(change.offer)
+        product = _unchanged(locked, change.product_id, seen)
+        for name, value in offer.items():
+            setattr(product, name, value)
+        product.updated_at = transaction.now
+        add_record(transaction, by, CHANGED, Product, product.pk, before=seen, after=offer)
+    changed = [locked[change.product_id] for change in changes]
+    Product.objects.bulk_update(changed, ["price", "is_active", "updated_at"])
+
+
 def add_product(transaction: Transaction, product: Product, *, opening_stock: int, by: Staff) -> None:
     """Put a new product on the shelf with `opening_stock` units (zero or more), and write down who did."""
     product.stock = opening_stock
@@ -164,9 +186,22 @@ def import_line(
         line.outcome = LineOutcome.IMPORTED
 
 
-def save_outcomes(lines: Sequence[ImportLine]) -> None:
-    """Keep what came of locked lines, in the transaction in which it came of them."""
+def save_outcomes(import_id: int, lines: Sequence[ImportLine]) -> None:
+    """Keep what came of locked lines of a file, in the transaction in which it came of them."""
     ImportLine.objects.bulk_update(lines, ["outcome", "message", "product_id"])
+    imported = sum(line.outcome == LineOutcome.IMPORTED for line in lines)
+    ProductImport.objects.filter(pk=import_id).update(
+        imported_count=F("imported_count") + imported,
+        refused_count=F("refused_count") + len(lines) - imported,
+        imported_at=Now(),
+    )
+
+
+def forget_imports(*, before: datetime) -> None:
+    """Delete the lines of files that were sent before this time, and the files of which nothing was tried."""
+    old = ProductImport.objects.filter(uploaded_at__lt=before)
+    ImportLine.objects.filter(product_import__in=old).delete()
+    old.filter(imported_at__isnull=True).delete()
 
 
 def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str, object]) -> Product:

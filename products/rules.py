@@ -57,6 +57,28 @@ def stock_level(stock: int) -> str:
     return "low" if stock <= LOW_STOCK_UNITS else "ok"
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a product is sold for, in won, and whether it is."""
+
+    price: int
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfferChange:
+    """Another offer for a product, decided on what it was then."""
+
+    product_id: int
+    seen: Offer
+    offer: Offer
+
+
+def changed_by_percent(price: int, percent: int) -> int:
+    """A price in won raised by so many percent, or lowered where negative; half a won is rounded up."""
+    return (price * (100 + percent) * 2 + 100) // 200
+
+
 @dataclass(slots=True)
 class StockedProduct:
     """A product and what is left of it. `price` is won."""

@@ -135,6 +135,12 @@ def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
     return ProductImport.objects.filter(staff_id=staff_id, uploaded_at__gt=oldest).order_by("-id")
 
 
+def past_imports() -> "QuerySet[ProductImport]":
+    """The files of which anything was tried, the newest first, each with its `sender`: a user name."""
+    users = get_user_model().objects.filter(pk=OuterRef("staff_id")).values("username")
+    return ProductImport.objects.filter(imported_at__isnull=False).annotate(sender=Subquery(users)).order_by("-id")
+
+
 def sender_of_import(import_id: int) -> str:
     """The user name of the member of staff who sent a file that is still kept; empty where none is."""
     oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)

@@ -29,6 +29,7 @@ TABLES = (
     "dead_letter",
     "staff_action",
     "note",
+    "saved_view",
 )
 
 Rows = dict[str, list[tuple[Any, ...]]]

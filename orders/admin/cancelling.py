@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid5
 
 from django.contrib import messages
-from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,7 +19,6 @@ from django.utils.translation import ngettext
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
-from commerce.core.numbers import whole_number
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.forms import ReasonForm
@@ -62,15 +60,6 @@ class Outcome:
     repeats: int = 0
     """How many of them had been done by an earlier press of the button."""
     refused: list[str] = field(default_factory=list)
-
-
-def ids_in(text: str) -> list[int]:
-    """The numbers of an address such as `?ids=1,2,3`. Raises SuspiciousOperation for what no page made."""
-    numbers = [whole_number(part) for part in text.split(",")]
-    ids = [number for number in numbers if number is not None]
-    if len(numbers) > MOST_AT_ONCE or len(ids) < len(numbers):
-        raise SuspiciousOperation("These are not the numbers of orders.")
-    return ids
 
 
 def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *, back: str) -> HttpResponse:

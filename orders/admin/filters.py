@@ -10,15 +10,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    DropdownFilter,
-    RangeDateFilter,
-    RangeNumericFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RangeNumericFilter
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
 from commerce.core.numbers import whole_number
+from commerce.staff_pages.filters import DateRangeFilter
 from orders import selectors
 from orders.models import Order, OrderItem, OrderStatus
 
@@ -87,6 +83,8 @@ class ProductFilter(admin.SimpleListFilter):
     parameter_name = "product"
     template = "unfold/filters/filters_field.html"
     form_class = AutocompleteDropdownForm
+    field = OrderItem._meta.get_field("product")
+    """What its value is the number of."""
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -109,7 +107,7 @@ class ProductFilter(admin.SimpleListFilter):
                 label=_(" By %(filter_title)s ") % {"filter_title": self.title},
                 name=self.parameter_name,
                 choices=(),
-                field=OrderItem._meta.get_field("product"),
+                field=self.field,
                 model_admin=self._page,
                 data={self.parameter_name: self._product_id},
             )
@@ -123,7 +121,7 @@ class ProductFilter(admin.SimpleListFilter):
 
 ALL: tuple[tuple[Any, str], ...] = (
     (StatusFilter, ""),
-    ((DAY, RangeDateFilter), ""),
+    ((DAY, DateRangeFilter), ""),
     (("paid_amount", RangeNumericFilter), ""),
     (("user", CustomerFilter), "balances.view_user"),
     (ProductFilter, "products.view_product"),

@@ -17,12 +17,15 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commerce.notes.panel import panel as notes_panel
+from commerce.staff_pages.actions import numbers_in
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
-from commerce.staff_pages.pages import ReadOnly
+from commerce.staff_pages.filters import asks_for_days
+from commerce.staff_pages.pages import LongList, ReadOnly
 from orders import selectors
 from orders.admin import cancelling, filters, refunding, searching
 from orders.admin.colours import COLOURS
+from orders.admin.printing import PrintPages
 from orders.admin.timeline import sendable, timeline_of
 from orders.models import Order, OrderStatus
 
@@ -35,8 +38,17 @@ def _coupon_name(order: Order) -> str:
     return order.user_coupon.coupon.name if order.user_coupon else ""
 
 
+class OrderList(LongList):
+    """The list, in an order that one index carries to its end."""
+
+    def get_ordering(self, request: HttpRequest, queryset: "QuerySet[Order]") -> list[Any]:
+        """Orders of one amount by their number, in the direction of the amount: an index is read one way at a time."""
+        first, *rest = super().get_ordering(request, queryset)
+        return [first, "pk"] if first == "paid_amount" and set(rest) == {"-pk"} else [first, *rest]
+
+
 @admin.register(Order)
-class OrderAdmin(Exported, ReadOnly):
+class OrderAdmin(PrintPages, Exported, ReadOnly):
     """Paid purchases."""
 
     list_display = (
@@ -44,7 +56,8 @@ class OrderAdmin(Exported, ReadOnly):
         *("total", "discount", "paid", "coupon"),
     )
     list_display_links = ("number",)
-    sortable_by = ("number",)
+    # Each has an index that carries it; by anything else a list would have to read millions of orders.
+    sortable_by = ("number", "ordered_at", "paid")
     search_fields = ("pk",)
     search_help_text = _("Number, customer, email or product")
     actions = ("cancel_and_refund",)
@@ -71,7 +84,7 @@ class OrderAdmin(Exported, ReadOnly):
     def number(self, order: Order) -> str:
         return str(order)
 
-    @admin.display(description=_("when"))
+    @admin.display(description=_("when"), ordering=filters.DAY)
     def ordered_at(self, order: Order) -> str:
         return _on_one_line(f"{timezone.localtime(order.created_at):%Y-%m-%d %H:%M}")
 
@@ -103,7 +116,7 @@ class OrderAdmin(Exported, ReadOnly):
     def discount(self, order: Order) -> str:
         return _on_one_line(won(-order.discount_amount)) if order.discount_amount else ""
 
-    @admin.display(description=_("paid"))
+    @admin.display(description=_("paid"), ordering="paid_amount")
     def paid(self, order: Order) -> str:
         return won(order.paid_amount)
 
@@ -118,14 +131,16 @@ class OrderAdmin(Exported, ReadOnly):
             return columns
         return tuple("customer_name" if column == "customer" else column for column in columns)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OrderList]:
+        return OrderList
+
     def get_list_filter(self, request: HttpRequest) -> Any:
         return [each for each, right in filters.ALL if not right or request.user.has_perm(right)]
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Newest first. Within days the day leads, as its index does: walking back from the newest order would take
         longer the older the days are."""
-        by_day = any(request.GET.get(f"{filters.DAY}_{end}") for end in ("from", "to"))
-        return ("-ordered_date", "-pk") if by_day else ("-pk",)
+        return (f"-{filters.DAY}", "-pk") if asks_for_days(request, filters.DAY) else ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Order]":
         return selectors.for_staff(super().get_queryset(request))
@@ -180,7 +195,7 @@ class OrderAdmin(Exported, ReadOnly):
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = reverse("admin:orders_order_change", args=[order_id])
-        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(str(order_id)), back=back)
+        return cancelling.ask_and_cancel(self, request, numbers_in(str(order_id), most=1), back=back)
 
     def refund(self, request: HttpRequest, order_id: int) -> HttpResponse:
         """The page that refunds lines of an order. Raises PermissionDenied, Http404."""
@@ -202,7 +217,8 @@ class OrderAdmin(Exported, ReadOnly):
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = cancelling.list_address(request.GET.get(cancelling.FILTERS, ""))
-        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(request.GET.get("ids", "")), back=back)
+        order_ids = numbers_in(request.GET.get("ids", ""), most=cancelling.MOST_AT_ONCE)
+        return cancelling.ask_and_cancel(self, request, order_ids, back=back)
 
     @admin.action(description=_("Cancel and refund"), permissions=["cancel"])
     def cancel_and_refund(self, request: HttpRequest, queryset: "QuerySet[Order]") -> HttpResponse | None:

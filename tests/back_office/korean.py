@@ -7,6 +7,7 @@ import json
 import re
 from typing import Any
 
+from django.conf import settings
 from django.test import Client
 
 from commerce.back_office.roles import ROLES
@@ -34,6 +35,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "types of events": tuple(ROUTES),
     "destinations": tuple(SINKS),
     "rules, as check_invariants prints them": tuple(meanings()),
+    "the name of the shop, which it gives itself": (settings.EMAIL_SHOP_NAME,),
     "names of roles, which a shop gives and changes": tuple(role.name for role in ROLES),
 }  # fmt: skip
 CODES = (

@@ -82,6 +82,14 @@ def press(clerk: Staff, import_id: int, **values: Any) -> Page:
     return clerk.post(PREVIEW, import_id, **{"reason": REASON, **values})
 
 
+def past(clerk: Staff) -> list[tuple[str, str, int, int, str, bool]]:
+    """File, sender, rows imported and refused, reason, and whether the reader may open it."""
+    return [
+        (each.file_name, each.sender, each.imported_count, each.refused_count, each.reason, is_open)
+        for each, is_open in clerk.get("products_product_imports").context["imports"]
+    ]
+
+
 def messages_about(clerk: Staff, *lines: str, head: str = HEAD) -> list[str]:
     return [line[3] for line in shown(looked_at(clerk, sent(clerk, *lines, head=head)))]
 
@@ -450,6 +458,27 @@ class TestTheFile:
         new = sent(clerk, ",Ink,,1,,")
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
         assert list(ImportLine.objects.values_list("product_import_id", flat=True)) == [new]
+
+    def test_that_was_imported_stays_in_the_list_of_past_imports(self, clerk: Staff, pen: Product) -> None:
+        ink = ProductFactory(name="Ink", price=7_000)
+        waiting, done = sent(clerk, ",Never,,1,,"), sent(clerk, f"{pen.pk},,,3500,,", f"{ink.pk},,,7500,,", ",Cup,,1,,")
+        assert past(clerk) == []
+        Product.objects.filter(pk=ink.pk).update(price=7_100)
+        press(clerk, done, confirmed="on")
+        assert past(clerk) == [("spring.csv", clerk.user.username, 2, 1, REASON, True)]
+        colleague = Staff(*RIGHTS)
+        assert past(colleague) == [("spring.csv", clerk.user.username, 2, 1, REASON, False)]
+        # Once more, it does nothing more.
+        press(clerk, done, confirmed="on")
+        ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
+        new = sent(clerk, ",Ink,,1,,")
+        assert past(clerk) == [("spring.csv", clerk.user.username, 2, 1, REASON, False)]
+        assert set(ProductImport.objects.values_list("pk", flat=True)) == {done, new}
+        assert waiting not in ImportLine.objects.values_list("product_import_id", flat=True)
+        assert done not in ImportLine.objects.values_list("product_import_id", flat=True)
+
+    def test_is_listed_for_those_who_may_import(self) -> None:
+        assert Staff("products.view_product").get("products_product_imports").status_code == 403
 
     def test_is_shown_only_to_its_sender(self, clerk: Staff) -> None:
         import_id = sent(clerk, ",Ink,,1,,")
