@@ -1,7 +1,4 @@
-"""Operations of migrations that run beside a shop at work.
-
-Owns how an index is built and removed; what is indexed stands in the migrations.
-"""
+"""Migration operations that build and remove indexes while the shop is running."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +8,11 @@ from django.contrib.postgres import operations
 
 
 class _WithoutLimits:
-    """The statement waits for every older transaction, and reads the whole table, for as long as that takes."""
+    """Disables timeouts: the statement waits for all older transactions and reads the whole table."""
 
     @contextmanager
     def unlimited(self, schema_editor: Any) -> Iterator[None]:
-        """`lock_timeout` too: it would end the wait, and leave an index behind that is not valid."""
+        """Also disables `lock_timeout`, which would end the wait and leave an invalid index behind."""
         schema_editor.execute("SET statement_timeout = 0")
         schema_editor.execute("SET lock_timeout = 0")
         try:
@@ -26,7 +23,7 @@ class _WithoutLimits:
 
 
 class AddIndexConcurrently(_WithoutLimits, operations.AddIndexConcurrently):
-    """Django's, which may be repeated: what an attempt that broke off has left is replaced.
+    """Django's operation, made repeatable: it replaces the invalid index of an interrupted attempt.
 
     The migration needs `atomic = False`.
     """
@@ -38,7 +35,7 @@ class AddIndexConcurrently(_WithoutLimits, operations.AddIndexConcurrently):
 
 
 class RemoveIndexConcurrently(_WithoutLimits, operations.RemoveIndexConcurrently):
-    """Django's, which may be repeated. The migration needs `atomic = False`."""
+    """Django's operation, made repeatable. The migration needs `atomic = False`."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         with self.unlimited(schema_editor):
