@@ -1,4 +1,4 @@
-"""`/metrics`: the numbers of a web server's processes and of the whole shop, for Prometheus."""
+"""`/metrics`: the metrics of the web server's processes and of the whole shop, for Prometheus."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ SHOP_REGISTRY.register(ShopFigures())
 
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
-    """What all worker processes have counted, and the figures of the shop."""
+    """The metrics of all worker processes, and those of the shop."""
     add_noted()
     registry = PROCESS_REGISTRY
     if settings.PROMETHEUS_MULTIPROC_DIR:
@@ -29,10 +29,10 @@ def metrics(request: HttpRequest) -> HttpResponse:
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """A worker that was killed says nothing any more: what it counted stays, what it found to be so does not."""
+    """Remove the gauges of workers that have died. Their counters are kept."""
     for kept in folder.glob("gauge_live*_*.db"):
         try:
             os.kill(int(kept.stem.rpartition("_")[2]), 0)
         except (ProcessLookupError, PermissionError):
-            # Nobody has its number, or somebody else's process. Another worker may be asked at the same moment.
+            # No process has this id, or one of another user. Another worker may be doing the same at this time.
             kept.unlink(missing_ok=True)
