@@ -148,7 +148,7 @@ class NewRows(Table):
         self._kept = 0
 
     def reserve(self, count: int) -> None:
-        """Reserve `count` ids. They are drawn after the locks are acquired, so ids ascend in the order of the changes."""
+        """Reserve `count` ids. They are drawn after the locks are acquired, so they ascend in order of the changes."""
         self._reserved += count
 
     def next_id(self) -> int:
