@@ -281,7 +281,7 @@ class Bench:
             raise WrongAnswer(line, f"the invariants do not hold:\n{violations}")
 
     def check_everything(self) -> None:
-        """Check at the end, in the idle system, that messages have arrived and hashes are correct. Raises WrongAnswer."""
+        """Check at the end, in the idle system, that messages have arrived and hashes match. Raises WrongAnswer."""
         self.books.wait_until_delivered({"order": 0}, seconds=_DELIVERY_SECONDS)
         self.check_invariants("all lines", "--deep", "--quiet-system")
 
