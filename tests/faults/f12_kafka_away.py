@@ -1,4 +1,4 @@
-"""F12: Kafka neither answers nor refuses, or is dead, for as long as the shot lasts."""
+"""F12: Kafka does not answer, or is dead, for the duration of a shot."""
 
 from tests.faults.deliveries import sells_and_sends
 from tests.faults.fault import Fault, NotFired, Run
@@ -9,7 +9,7 @@ _BACKLOG_SECONDS = 10.0
 
 
 class _KafkaAway(Fault):
-    """Orders go on as if nothing were wrong, and everything is told afterwards."""
+    """Orders are not affected, and all events are delivered afterwards."""
 
     protection = "a message is done only when the broker has acknowledged it"
     control_shows = "has no balance-changed in Kafka"
@@ -42,7 +42,7 @@ class KafkaPaused(_KafkaAway):
 
 
 class KafkaKilled(_KafkaAway):
-    """The broker is killed under load, and comes back with what it had written."""
+    """The broker is killed under load, and restarted with its data."""
 
     number = "F12b"
     title = "Kafka kill -9"

@@ -1,4 +1,4 @@
-"""F13: a dispatcher dies between a broker's word and the record of it, at every other step, and where there are two."""
+"""F13: a dispatcher dies between a broker's acknowledgement and its record, at every other step, and beside others."""
 
 from collections.abc import Sequence
 
@@ -29,7 +29,7 @@ _MARK_BEFORE = "UPDATE outbox_message SET sent_at = now() WHERE id = ANY(%s::big
 
 
 class DispatcherKilled(Fault):
-    """The only dispatcher dies at a step of its work. Another one starts, and sends again what has no record."""
+    """The only dispatcher dies at a step of its work. Another one starts, and resends messages without a record."""
 
     number = "F13a"
     title = "dispatcher kill -9, at each step"
@@ -62,7 +62,7 @@ class DispatcherKilled(Fault):
 
 
 class ManyDispatchers(Fault):
-    """One of several dispatchers is slow with its turn in hand. The others neither send its batch nor overtake it."""
+    """One of several dispatchers is slow while it holds the lock. The others neither send its batch nor overtake it."""
 
     number = "F13b"
     in_short = False
@@ -116,6 +116,6 @@ def mark_before_sending() -> None:
 
 
 def everybody_has_the_turn() -> None:
-    """Nobody asks whether another dispatcher is at work."""
+    """Dispatchers do not check whether another one is working."""
 
     sole.TRY_LOCK = "SELECT %s <> ''"
