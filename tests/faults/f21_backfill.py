@@ -145,14 +145,14 @@ def _killed(run: Run) -> int:
 
 
 def record_nothing() -> None:
-    """A backfill corrects the numbers and leaves the events uncounted."""
+    """A backfill corrects the statistics without recording the events as counted."""
     operations.RECOMPUTE_DAY = operations.RECOMPUTE_DAY.replace(
         "SELECT event_id FROM unrecorded", "SELECT event_id FROM unrecorded WHERE false", 1
     )
 
 
 def lock_orders() -> None:
-    """A backfill keeps everybody from ordering while it counts."""
+    """A backfill blocks all orders while it counts."""
     recompute = operations.recompute_day
 
     def alone(day: date) -> DayComparison:

@@ -1,6 +1,6 @@
-"""What a fault is, and the run in which it happens.
+"""The base class of a fault, and the run in which it happens.
 
-Owns the shape that every fault fills in; the faults stand beside it, one file each (`f01_….py`).
+The faults are in the modules beside it, one file each (`f01_….py`).
 """
 
 import time
@@ -17,14 +17,14 @@ from tests.faults.servers import Servers
 from tests.faults.shop import Shop, Variant
 
 HEALTHY_SECONDS = 10.0
-"""How soon after a fault ends the shop must be well again, by itself."""
+"""How soon after the end of a fault the shop must have recovered automatically."""
 _WAIT_FOR_HEALTH_SECONDS = 40.0
 _PROBE_PAUSE_SECONDS = 0.05
 _LOOK_SECONDS = 0.02
 
 
 class NotFired(Exception):
-    """The fault was to happen and did not: such a run proves nothing."""
+    """The fault was injected but did not happen: such a run proves nothing."""
 
 
 @dataclass
@@ -64,14 +64,14 @@ class Run:
     wrong: list[str] = field(default_factory=list)
 
     def pause(self, seconds: float) -> None:
-        """Let the crowd shop on for so long; what ends by itself meanwhile is started again."""
+        """Wait while the load runs. Processes that end meanwhile are restarted."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self.shop.look_after()
             time.sleep(min(left, _LOOK_SECONDS))
 
     def wait_until(self, true: Callable[[], bool], *, seconds: float) -> bool:
-        """Whether it became true in time, while the crowd shops on."""
+        """Whether it became true in time. The load runs meanwhile."""
         until = time.monotonic() + seconds
         while not true():
             if time.monotonic() > until:
@@ -80,7 +80,7 @@ class Run:
         return True
 
     def fired(self, point: str) -> int:
-        """How often `point` has happened to somebody so far."""
+        """How often `point` has been reached so far."""
         return sum(firing.point == point for firing in self.shop.points.fired())
 
     def wait_for_point(self, point: str, *, fired_before: int = 0, seconds: float = 10.0) -> int:
@@ -112,7 +112,7 @@ class Run:
 
 
 class Fault(ABC):
-    """One row of the list of faults. A subclass says how it strikes and how it ends.
+    """A fault. A subclass defines how it is injected and how it ends.
 
     `strike` and `heal` are called in turn while the crowd shops, in the main thread, until the run's time or
     `most_shots` is over. Both may use `run.shop`, `run.servers` and `run.random`.
@@ -153,7 +153,7 @@ class Fault(ABC):
     needs_apache_kafka: ClassVar[bool] = False
 
     def variant(self) -> Variant:
-        """The shop as it is in production, or with the settings that make the fault likely."""
+        """The shop as in production, or with settings that make the fault likely."""
         return Variant()
 
     @abstractmethod
@@ -162,22 +162,22 @@ class Fault(ABC):
 
     @abstractmethod
     def strike(self, run: Run) -> str:
-        """Let it happen once; return the evidence that it did. Raises NotFired."""
+        """Inject the fault once; returns the evidence that it happened. Raises NotFired."""
 
     def heal(self, run: Run) -> None:  # noqa: B027 - many faults end by themselves
-        """End it, where it does not end by itself."""
+        """End the fault, if it does not end by itself."""
 
     def is_well(self, run: Run) -> bool:
-        """Whether the shop works again; the default is that an order succeeds."""
+        """Whether the shop works again; by default, whether an order succeeds."""
         return run.probe().status == 200
 
     def judge(self, run: Run) -> list[str]:
-        """What this fault must be judged by besides, as sentences; asked when everything is quiet."""
+        """Additional violations of this fault; called when all events are processed."""
         return []
 
 
 def seconds_until_well(fault: Fault, run: Run) -> float | None:
-    """Ask until the shop is well; None when it still was not after forty seconds."""
+    """Poll until the shop works; None if it does not after forty seconds."""
     began = time.monotonic()
     while not fault.is_well(run):
         if time.monotonic() - began > _WAIT_FOR_HEALTH_SECONDS:
