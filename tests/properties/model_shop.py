@@ -1,7 +1,7 @@
-"""The shop as one would keep it with pencil and paper: numbers, lists and a clock.
+"""A model of the shop in memory: numbers, lists and a clock.
 
-Owns what each request should do and how it is refused, said in another way than the shop's own code says it; never
-asks the database, and shares with the shop nothing but the names of its refusals.
+Contains the expected effect or refusal of each request, implemented independently of the shop. It does not use the
+database, and shares only the classes of the refusals with the shop.
 """
 
 from collections import Counter
@@ -60,7 +60,7 @@ class Ware:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a coupon promises, and until when."""
+    """The terms of a coupon, and its expiry."""
 
     name: str
     discount_type: str
@@ -73,14 +73,14 @@ class Terms:
     valid_until: datetime
 
     def off(self, total: int) -> int:
-        """Won. Decimal, not integer, division: the shop rounds with `//`."""
+        """In won. Uses Decimal instead of integer division: the shop rounds with `//`."""
         if self.discount_type == "FIXED":
             return min(self.discount_value, total)
         share = (Decimal(total) * self.discount_value / 100).to_integral_value(ROUND_FLOOR)
         return min(int(share), total, *([] if self.max_discount is None else [self.max_discount]))
 
     def still_keeps(self, promised: "Terms") -> bool:
-        """Whether those who got a coupon on the terms `promised` lose nothing by these."""
+        """Whether these terms are at least as good for customers who got the coupon with the terms `promised`."""
         kept = replace(
             promised,
             name=self.name,
@@ -93,7 +93,7 @@ class Terms:
 
 @dataclass
 class Offer:
-    """A coupon and how many have it."""
+    """A coupon and its number of issued units."""
 
     id: int
     terms: Terms
@@ -102,7 +102,7 @@ class Offer:
 
 @dataclass
 class Held:
-    """A coupon in a customer's hands."""
+    """A user coupon."""
 
     user_id: int
     offer: Offer
@@ -112,7 +112,7 @@ class Held:
     id: int = 0
 
     def status(self, now: datetime) -> str:
-        """As customers are shown it."""
+        """As shown to customers."""
         if self.used_at is not None:
             return "USED"
         return "AVAILABLE" if now < self.expires_at else "EXPIRED"
@@ -137,7 +137,7 @@ class Purchase:
 
 @dataclass
 class Fact:
-    """Something the world is told of: an entry, a coupon issued, an order placed or taken back."""
+    """An event: an entry, an issued coupon, a placed or cancelled order."""
 
     type: str
     about: Entry | Held | Purchase
@@ -207,7 +207,7 @@ class ModelShop:
         return purchase
 
     def settle(self, purchase: Purchase) -> None:
-        """The rest of `place_order`, once the order has its number."""
+        """The rest of `place_order`, after the order has its id."""
         for line in purchase.lines:
             self._move(line["productId"], "SALE", -line["quantity"], order_id=purchase.id)
         self._book(self.accounts[purchase.user_id], "PAYMENT", -purchase.paid, purchase.id)
@@ -252,7 +252,7 @@ class ModelShop:
         offer.terms = terms
 
     def units_sold(self) -> dict[tuple[int, date], int]:
-        """By product and day of the order, without the orders that were taken back."""
+        """By product and day of the order, without cancelled orders."""
         units: Counter[tuple[int, date]] = Counter()
         for purchase in self.purchases:
             for line in purchase.lines:
