@@ -71,9 +71,9 @@ class Meeting:
             return
         self.took_place = True
 
-    def wait_for_somebody(self) -> None:
+    def wait_for_first(self) -> None:
         """Wait until a thread waits at this point."""
-        wait_until(lambda: self._barrier.n_waiting > 0, "somebody at the meeting")
+        wait_until(lambda: self._barrier.n_waiting > 0, "a thread at the meeting")
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def test_the_queue_alone_is_not_enough_once_a_group_is_slow(pen: Product) -> Non
     first, second = buyers(2)
 
     def comes_later() -> str:
-        meeting.wait_for_somebody()
+        meeting.wait_for_first()
         return wants(second, pen)()
 
     with ExitStack() as without:

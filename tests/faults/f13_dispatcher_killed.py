@@ -78,7 +78,7 @@ class ManyDispatchers(Fault):
         return Variant(settings=_SEVERAL)
 
     def control(self) -> Variant:
-        return Variant(settings=_SEVERAL, patches=("tests.faults.f13_dispatcher_killed.everybody_has_the_turn",))
+        return Variant(settings=_SEVERAL, patches=("tests.faults.f13_dispatcher_killed.every_dispatcher_has_the_lock",))
 
     def strike(self, run: Run) -> str:
         points = ("relay.before-kafka", "web.before-kafka")
@@ -115,7 +115,7 @@ def mark_before_sending() -> None:
     Dispatcher._due = read_and_mark  # type: ignore[method-assign,assignment]  # that is the point
 
 
-def everybody_has_the_turn() -> None:
+def every_dispatcher_has_the_lock() -> None:
     """Dispatchers do not check whether another one is working."""
 
     sole.TRY_LOCK = "SELECT %s <> ''"

@@ -1,6 +1,6 @@
-"""The customers, products and coupons of one run: enough for all of it, and a little of what is to run out.
+"""The customers, products and coupons of one run: enough of most, and few of those that must run out.
 
-Owns those rows and the tokens; every run has rows of its own, so a database can serve many.
+Contains those rows and the tokens. Every run has its own rows, so that many runs can share a database.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ BALANCE_WON = 50_000_000
 
 @dataclass(frozen=True)
 class Scene:
-    """Who may act, and on what; ids as the API uses them.
+    """The customers and the rows that they act on, by their ids in the API.
 
     Attributes:
         tokens: access tokens by user.
@@ -45,7 +45,7 @@ class Scene:
     users: Sequence[int]
 
     def newcomer(self, *, balance: int) -> int:
-        """A customer with `balance` won whom only the fault uses."""
+        """A customer with `balance` won who is only used by the fault."""
         user: User = UserFactory()
         if balance:
             self.opening.add(charge_balance(user_id=user.pk, amount=balance, once=Once()).id)
@@ -54,7 +54,7 @@ class Scene:
 
 
 def set_scene() -> Scene:
-    """Write the rows into the current database. The money is charged as customers do it, so its events are told."""
+    """Write the rows into the current database. The money is charged by the use case, so its events exist."""
     users: list[User] = UserFactory.create_batch(USERS + 1)
     opening = [charge_balance(user_id=user.pk, amount=BALANCE_WON, once=Once()) for user in users]
     products = ProductFactory.create_batch(PRODUCTS, stock=PLENTY)
