@@ -26,13 +26,13 @@ _WRITTEN = {
 _MIX = ("issue", "order", "issue", "charge", "order", "read", "issue", "order", "charge", "issue")
 
 
-def everybody_issues(bench: Bench, coupon: int) -> list[Request]:
+def coupon_requests(bench: Bench, coupon: int) -> list[Request]:
     mint = TokenMint(bench.servers.signing_key)
     key = bench.new_key()
     return [_issue(mint.token(buyer), coupon, f"{key}-{buyer}") for buyer in range(1, BUYERS + 1)]
 
 
-def everybody_does_something(bench: Bench, coupon: int) -> list[Request]:
+def mixed_requests(bench: Bench, coupon: int) -> list[Request]:
     mint = TokenMint(bench.servers.signing_key)
     key = bench.new_key()
     return [
@@ -124,8 +124,8 @@ def lines() -> Sequence[Line]:
             goal=Goal(value_at_most=3_000 if state == "cold" else 1_500),
         )
         for name, title, ask in (
-            ("coupon", "100 coupons", everybody_issues),
-            ("mixed", "mixed", everybody_does_something),
+            ("coupon", "100 coupons", coupon_requests),
+            ("mixed", "mixed", mixed_requests),
         )
         for state in ("cold", "warm")
     ]

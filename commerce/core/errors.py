@@ -47,7 +47,7 @@ class Forbidden(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """The caller is not who they say they are, or is nobody at all."""
+    """The caller is not authenticated."""
 
 
 class Conflict(DomainError):

@@ -42,7 +42,7 @@ def complete(result: Schema, *_context: Any, **_more: Any) -> Schema:
             code: {"summary": body["title"], "value": body} for code, body in _examples()["problems"].items()
         }
         result["components"]["schemas"] = dict(sorted(schemas.items()))
-    _say_types(result)
+    _add_types(result)
     return result
 
 
@@ -105,11 +105,11 @@ def _close(fragment: Schema, components: Schema) -> None:
         _close(inner.get("items", inner), components)
 
 
-def _say_types(fragment: Any) -> None:
+def _add_types(fragment: Any) -> None:
     """Add the format to every integer and the type to every enum."""
     if isinstance(fragment, list):
         for inner in fragment:
-            _say_types(inner)
+            _add_types(inner)
     elif isinstance(fragment, dict):
         kinds = fragment.get("type")
         if kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds):
@@ -122,4 +122,4 @@ def _say_types(fragment: Any) -> None:
                 fragment["const"] = fragment.pop("enum")[0]
         for name, inner in fragment.items():
             if name not in ("example", "examples"):
-                _say_types(inner)
+                _add_types(inner)

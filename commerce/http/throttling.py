@@ -49,11 +49,11 @@ class _Throttle(BaseThrottle):
         self._wait_seconds = wait_seconds
         if wait_seconds:
             metrics.THROTTLED.labels(self.what).inc()
-        _tell(request, limit, busy_seconds)
+        _store_headers(request, limit, busy_seconds)
         return not wait_seconds
 
 
-def _tell(request: HttpRequest, limit: Limit, busy_seconds: float) -> None:
+def _store_headers(request: HttpRequest, limit: Limit, busy_seconds: float) -> None:
     """Store the headers for the response: the limit, and its remaining uses while `busy_seconds` are to be paid off."""
     # Times are rounded up to microseconds, which must not reduce the result by a whole use or second.
     left = max(0, int(limit.at_once - busy_seconds * limit.per_second + 0.01))
@@ -134,7 +134,7 @@ def login_attempt(request: HttpRequest, username: str) -> Iterator[None]:
     wait_seconds, busy_seconds = take(Counter(limit, address), pair, anywhere)
     if limit.per_second > 0:
         # The headers describe the limit of the address only; the remaining attempts for a name are not revealed.
-        _tell(request, limit, busy_seconds)
+        _store_headers(request, limit, busy_seconds)
     if wait_seconds:
         metrics.THROTTLED.labels("logins").inc()
         raise Throttled(wait_seconds)

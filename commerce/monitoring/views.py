@@ -22,13 +22,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
     add_noted()
     registry = PROCESS_REGISTRY
     if settings.PROMETHEUS_MULTIPROC_DIR:
-        _forget_the_dead(Path(settings.PROMETHEUS_MULTIPROC_DIR))
+        _remove_dead_workers(Path(settings.PROMETHEUS_MULTIPROC_DIR))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
     return HttpResponse(generate_latest(registry) + generate_latest(SHOP_REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
-def _forget_the_dead(folder: Path) -> None:
+def _remove_dead_workers(folder: Path) -> None:
     """Remove the gauges of workers that have died. Their counters are kept."""
     for kept in folder.glob("gauge_live*_*.db"):
         try:
