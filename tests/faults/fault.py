@@ -29,12 +29,12 @@ class NotFired(Exception):
 
 @dataclass
 class Shot:
-    """One time that the fault happened.
+    """One injection of the fault.
 
     Attributes:
-        what: the evidence that it fired, in a few words.
+        what: the evidence that it happened, in a few words.
         struck_at, healed_at: monotonic seconds.
-        recovery_seconds: from `healed_at` until the shop was well; None: it was not.
+        recovery_seconds: from `healed_at` until the shop had recovered; None if it had not.
     """
 
     what: str
@@ -45,12 +45,12 @@ class Shot:
 
 @dataclass
 class Run:
-    """Everything a fault may use while it happens.
+    """The objects that a fault may use.
 
     Attributes:
-        random: the schedule's own random numbers: one seed, one schedule.
-        caller: a connection of the main thread; its calls are part of the history and judged like all others.
-        wrong: what a strike has seen that must not be, as sentences; part of the run's violations.
+        random: random numbers of the schedule, which only depends on the seed.
+        caller: a connection of the main thread; its calls are part of the history and checked like all others.
+        wrong: violations found by the fault itself, as messages; part of the run's violations.
     """
 
     servers: Servers
@@ -114,25 +114,25 @@ class Run:
 class Fault(ABC):
     """A fault. A subclass defines how it is injected and how it ends.
 
-    `strike` and `heal` are called in turn while the crowd shops, in the main thread, until the run's time or
-    `most_shots` is over. Both may use `run.shop`, `run.servers` and `run.random`.
+    `strike` and `heal` are called in turn under load, in the main thread, until the time of the run is over or there were
+    `most_shots`. Both may use `run.shop`, `run.servers` and `run.random`.
 
     Attributes:
-        number: `F12`; with a letter where one number has several faults.
+        number: `F12`, with a letter if one number has several faults.
         title: what happens, in a few words.
-        protection: what the control takes away.
-        control_shows: words of the violation that the control must lead to, or of each where there are several. Another
-            violation does not count.
-        gap_seconds: between two shots, chosen at random. `hold_seconds`: how long a shot lasts.
-        fewest_shots, most_shots: of one run; the fewest whatever time they take.
-        sells_on: whether orders are acknowledged, and none fails, while the shot lasts.
-        slowest_order_seconds: the longest that an order may take while the shot lasts; None: as long as any request.
-        healthy_seconds: how soon after it ends the shop must be well again, by itself.
-        patience_seconds: how long nothing may move before what is left is called lost.
-        reads_topics: whether the judge reads every event back from Kafka as well: none missing, in order per user.
-        in_short, control_in_short: whether it, and its control, are worth their seconds when all of them together
-            may take minutes only. Asked for by name they always run.
-        needs_apache_kafka: whether the broker must keep what it has when it is killed, as the embedded one does not.
+        protection: what the control removes.
+        control_shows: part of the violation that the control must lead to, or of each if there are several. Other
+            violations do not count.
+        gap_seconds: between two shots, chosen at random. `hold_seconds`: the duration of a shot.
+        fewest_shots, most_shots: of one run; the minimum applies however long it takes.
+        sells_on: whether orders are acknowledged, and none fails, during the shot.
+        slowest_order_seconds: the longest duration of an order during the shot; None: the same as for any request.
+        healthy_seconds: how soon after its end the shop must have recovered automatically.
+        patience_seconds: how long there may be no progress before the remaining events count as lost.
+        reads_topics: whether the judge also reads all events from Kafka: none missing, in order per user.
+        in_short, control_in_short: whether it, and its control, are part of the short run. If selected by name they always
+            run.
+        needs_apache_kafka: whether the broker must persist its data when it is killed, unlike the embedded one.
     """
 
     number: ClassVar[str]
