@@ -86,7 +86,7 @@ def ask(run: Run, asked: Ask) -> Call:
 
 
 def acknowledged(run: Run, asked: Ask) -> Call:
-    """Send one request that must succeed for the strike to go on, again while it is told to come back.
+    """Send one request that must succeed for the strike to continue; retry it while it gets 503.
 
     What an earlier strike killed holds its locks for seconds. Raises NotFired.
     """

@@ -38,7 +38,7 @@ class Caller:
     ) -> Call:
         """Send one request and return what is known afterwards; a lost connection is an unknown outcome.
 
-        `points`: the request's failpoints are called so, instead of after what it does; nobody else has them then.
+        `points`: the prefix of the request's failpoints, instead of its kind; no other request has this prefix.
         """
         call = self._history.begin(
             client=self.name, kind=kind, user_id=user_id, method=method, path=path, body=body, key=key

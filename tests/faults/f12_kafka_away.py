@@ -57,7 +57,7 @@ class KafkaKilled(_KafkaAway):
 
 
 def _backlog(run: Run) -> int:
-    """How many messages wait. What was on its way when the broker went cannot be told from what comes later; they can.
+    """The number of waiting messages. Those in flight when the outage began cannot be distinguished from later ones.
 
     Raises NotFired.
     """

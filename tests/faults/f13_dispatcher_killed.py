@@ -22,7 +22,7 @@ _STEPS = (
     *("relay.after-read", "relay.after-acknowledged", "relay.after-record"),
 )
 _ALONE = {"OUTBOX_DISPATCH_IN_WEB": "false"}
-# The web workers dispatch as well, so there are several. Nobody dies in this shop, so nothing may come twice.
+# The web workers dispatch too, so there are several dispatchers. None is killed here, so no message may be duplicated.
 _SEVERAL = {"OUTBOX_DISPATCH_IN_WEB": "true", "OUTBOX_POLL_SECONDS": "0.1"}
 _TURN_SECONDS = 1.5
 _MARK_BEFORE = "UPDATE outbox_message SET sent_at = now() WHERE id = ANY(%s::bigint[])"

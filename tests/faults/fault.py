@@ -114,8 +114,8 @@ class Run:
 class Fault(ABC):
     """A fault. A subclass defines how it is injected and how it ends.
 
-    `strike` and `heal` are called in turn under load, in the main thread, until the time of the run is over or there were
-    `most_shots`. Both may use `run.shop`, `run.servers` and `run.random`.
+    `strike` and `heal` are called in turn under load, in the main thread, until the time of the run is over or there
+    were `most_shots`. Both may use `run.shop`, `run.servers` and `run.random`.
 
     Attributes:
         number: `F12`, with a letter if one number has several faults.
@@ -130,8 +130,8 @@ class Fault(ABC):
         healthy_seconds: how soon after its end the shop must have recovered automatically.
         patience_seconds: how long there may be no progress before the remaining events count as lost.
         reads_topics: whether the judge also reads all events from Kafka: none missing, in order per user.
-        in_short, control_in_short: whether it, and its control, are part of the short run. If selected by name they always
-            run.
+        in_short, control_in_short: whether it, and its control, are part of the short run. If selected by name they
+            always run.
         needs_apache_kafka: whether the broker must persist its data when it is killed, unlike the embedded one.
     """
 

@@ -34,7 +34,7 @@ class Call:
 
     Attributes:
         kind: `charge`, `issue`, `order`, `cancel` or `read`.
-        never_sent: nobody listened, so the client knows that nothing can have happened.
+        never_sent: the connection was refused, so the request cannot have been executed.
         sent_at, answered_at: monotonic seconds; the latter also where the connection was cut.
         status: None where no whole answer came; `trouble` says why.
         from_port: the client's end of its connection.

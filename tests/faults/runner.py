@@ -38,8 +38,8 @@ class Plan:
     """How much of everything.
 
     Attributes:
-        seconds: how long the fault goes on striking; it strikes once at least.
-        mix, pause_seconds: what the crowd does, and how fast.
+        seconds: how long the fault is injected repeatedly; at least once.
+        mix, pause_seconds: the requests of the load, and their rate.
         histories: where the histories of runs with violations are kept.
     """
 

@@ -28,11 +28,11 @@ class Scene:
 
     Attributes:
         tokens: access tokens by user.
-        products: with stock for everybody. `scarce`: with a few dozen units.
+        products: with enough stock. `scarce`: with a few dozen units.
         coupons: with a few units each.
         probe_user: a customer whom only the probes use.
-        opening: the ledger entries that gave everybody their money, before anyone asked for anything.
-        users: everybody in the crowd.
+        opening: the ledger entries of the opening charges, before any request.
+        users: all customers of the load.
     """
 
     tokens: dict[int, str]

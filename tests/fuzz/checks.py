@@ -64,7 +64,7 @@ def the_status_is_documented_by_its_number(
 
 
 def _at(path: list[str], body: Any) -> Any:
-    """What stands there in a body; None where nothing does.
+    """The value at this position in a body, or None.
 
     A float that fits the schema is a whole number such as `1.0`: an integer to JSON Schema, and none to the shop.
     """

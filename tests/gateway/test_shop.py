@@ -62,7 +62,7 @@ def bearer(user: User) -> dict[str, str]:
 
 @dataclass
 class Load:
-    """Customers who charge, read their balance and look at the list, until they are told to stop.
+    """Customers who charge, read their balance and read the list, until they are stopped.
 
     A charge that is answered 503, or is under way still, is sent again, with its key.
 

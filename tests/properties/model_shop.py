@@ -31,7 +31,7 @@ JSON = dict[str, Any]
 
 @dataclass
 class Entry:
-    """A line of somebody's ledger. The database gives the number, here and below; until then it is 0."""
+    """A ledger entry. The database assigns the id, here and below; until then it is 0."""
 
     user_id: int
     type: str

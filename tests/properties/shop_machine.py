@@ -132,7 +132,7 @@ class ShopMachine(TwoShops):
     @rule(who=SOMEBODY, which=COUPONS, at=EDGES, around=st.none() | AROUND, door=DOORS)
     def issue(self, who: int | None, which: int | None, at: str, around: Around | None, door: str) -> None:
         """Now, or when the coupon's issue period starts or ends."""
-        # Nobody has no token, and comes by the other door.
+        # An unknown account has no token, so the service is called.
         door = SERVICE if who is None else door
         if which is None:
             self.ask(Issue(self._user_id(who), NOBODY), door)
