@@ -1,7 +1,6 @@
-"""The demo shop as database rows, dated back from the moment of loading.
+"""The demo shop as database rows, dated relative to the time of loading.
 
-Owns the clock of the demo and the arithmetic of its books: each balance, stock and count is what its history says.
-Never writes.
+Each balance, stock and count is consistent with its history. Writes nothing.
 """
 
 from collections import Counter
@@ -36,7 +35,7 @@ GIVEN_NAMES = ("서연", "민준", "지우", "서준", "하은", "도윤", "수�
 
 @dataclass
 class Rows:
-    """What is to be inserted, table by table; every row has its id."""
+    """The rows to insert, by table. Every row has its id."""
 
     users: list[User] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
@@ -53,7 +52,7 @@ class Rows:
 
 
 def rows_of(plan: Plan, now: datetime) -> Rows:
-    """The whole demo shop as it stands at `now`."""
+    """The whole demo shop at the time `now`."""
     rows = Rows()
     rows.users = list(_users(now))
     rows.products = list(_products(plan))
@@ -71,8 +70,8 @@ def _users(now: datetime) -> Iterator[User]:
 
 
 def customers(joined_at: Mapping[int, datetime]) -> Iterator[User]:
-    """The accounts of customers, by their ids. All of them have the demo's password."""
-    # One hash for all of them: a thousand would take minutes, and there is nothing to protect here.
+    """The accounts of customers, by id. All have the demo's password."""
+    # One hash for all: a thousand hashes would take minutes, and these accounts need no protection.
     password = make_password(CUSTOMER_PASSWORD)
     for number, moment in joined_at.items():
         yield User(
@@ -87,7 +86,7 @@ def customers(joined_at: Mapping[int, datetime]) -> Iterator[User]:
 
 
 def admin(user_id: int, *, joined_at: datetime) -> User:
-    """The account that may do everything."""
+    """The superuser."""
     return User(
         id=user_id,
         username="admin",
@@ -118,7 +117,7 @@ def _coupons(plan: Plan, now: datetime) -> Iterator[Coupon]:
 
 
 def coupon_of(coupon: DemoCoupon, coupon_id: int, *, issued: int, now: datetime) -> Coupon:
-    """A coupon of a shop that is loaded at `now`."""
+    """A coupon, relative to the time of loading `now`."""
     return Coupon(
         id=coupon_id,
         name=coupon.name,
@@ -135,7 +134,7 @@ def coupon_of(coupon: DemoCoupon, coupon_id: int, *, issued: int, now: datetime)
 
 
 def _user_coupons(plan: Plan, coupons: list[Coupon], now: datetime) -> Iterator[UserCoupon]:
-    """All were given out before the week began, evenly over the part of the window that lies before it."""
+    """All were issued before the week, evenly over the part of their period that is before it."""
     issued = []
     for coupon in coupons:
         holders = plan.holders.get(coupon.id, [])
@@ -149,7 +148,7 @@ def _user_coupons(plan: Plan, coupons: list[Coupon], now: datetime) -> Iterator[
 
 
 def _open_books(rows: Rows, plan: Plan, now: datetime) -> None:
-    """The shelves are filled, and every customer charges the account once."""
+    """Set the initial stock, and charge every account once."""
     for product in rows.products:
         rows.movements.append(
             StockMovement(
@@ -188,7 +187,7 @@ def _live_the_week(rows: Rows, plan: Plan, now: datetime) -> None:
         elif user_coupon:
             user_coupon.status = UserCouponStatus.USED
             user_coupon.used_at = at
-    # A stable sort: at one instant an order still comes before its cancellation.
+    # A stable sort: an order precedes its cancellation even if both have the same time.
     for _, happen in sorted(happenings, key=lambda happening: happening[0]):
         happen()
 
@@ -336,7 +335,8 @@ def _move_money(
 
 
 def _count_sales(rows: Rows) -> None:
-    """What the consumer would have counted: what came back leaves the day of its order as it was."""
+    """The statistics as the consumer would have counted them: cancelled and refunded units are subtracted from the day of
+    their order."""
     day_of = {order.id: (order.ordered_date, order.status) for order in rows.orders}
     sold: Counter[tuple[date, int]] = Counter()
     for item in rows.items:
@@ -352,7 +352,7 @@ def _units(visit: Purchase) -> dict[int, int]:
 
 
 def _joined(user_id: int, now: datetime) -> datetime:
-    """Customers came one after the other, the last of them two weeks ago."""
+    """Customers joined one after the other; the last one two weeks ago."""
     return _shop_opened(now) + timedelta(days=SHOP_OPENED_DAYS_AGO - 14) * (user_id / CUSTOMERS)
 
 

@@ -1,6 +1,6 @@
-"""The calls to a partner in the OpenAPI schema: what the receiver of orders must understand and answer.
+"""The webhooks in the OpenAPI schema: requests to a partner who receives orders.
 
-Owns the description; the calls are made by `commerce.outbox.sinks.data_platform`.
+The requests are sent by `commerce.outbox.sinks.data_platform`.
 """
 
 from commerce.http.schema_problems import COMPONENTS, Schema
@@ -17,12 +17,12 @@ _ABOUT = {"order-refunded": ("refund", "MadeRefund")}
 
 
 def event_components() -> dict[str, Schema]:
-    """The bodies of the calls."""
+    """The bodies of the webhooks."""
     return {f"{name}Event": _cloud_event(kind) for kind, (name, _operation, _summary) in _EVENTS.items()}
 
 
 def webhooks(examples: Schema) -> dict[str, Schema]:
-    """One for each type of event, with an example of it."""
+    """One webhook for each type of event, with an example."""
     return {kind: {"post": _call(kind, examples.get(kind))} for kind in _EVENTS}
 
 

@@ -1,4 +1,4 @@
-"""Coupons, who holds them, and which orders used them."""
+"""Invariants of coupons, their holders, and the orders that used them."""
 
 from django.utils.translation import gettext_noop
 

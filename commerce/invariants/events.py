@@ -1,4 +1,4 @@
-"""Events and the statistics counted from them, against the facts."""
+"""Invariants of events and of the statistics that are counted from them."""
 
 from django.utils.translation import gettext_noop
 
@@ -9,16 +9,16 @@ _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
 _REFUNDED = event_id_sql("order-refunded", "refund.id", "refund.created_at")
 
-# Before it every event has been counted, and its row may be gone (`stats.operations`). The orders are still there, so
-# the statistics are proved by them as before.
+# All earlier events have been counted, and their rows may be purged (`stats.operations`). The orders still exist, so
+# the statistics can be checked against them.
 _COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
 
-# Told to customers only, so that no message to Kafka is due.
+# These events only notify customers, so there is no message to Kafka.
 _TOLD = f"""
     SELECT {event_id_sql("coupon-expiring", "user_coupon_id", "noticed_at")} FROM coupon_expiry_notice
 """  # noqa: S608  # our own text
 
-# Every fact that makes an event, with the event's id, the id that such events once had, and the time.
+# Every fact that causes an event, with the event's id, its id in the previous format, and the time.
 FACTS = f"""
     SELECT {event_id_sql("balance-changed", "id", "created_at")} AS event_id,
            {short_event_id_sql("balance-changed", "id")} AS short_id, created_at AS happened_at
@@ -50,8 +50,8 @@ EVENTS_HAVE_FACTS = Invariant(
     """,  # noqa: S608  # our own text
 )
 
-# Delivered messages may be purged, the oldest first. A fact that is younger than the oldest delivery still kept was
-# delivered after it, or waits: either way its message must be there. The minute allows for clocks that differ.
+# Delivered messages may be purged, oldest first. A fact that is younger than the oldest stored delivery was delivered
+# after it or is waiting, so its message must exist. The minute allows for clock differences.
 FACTS_HAVE_MESSAGES = Invariant(
     "facts_have_messages",
     gettext_noop("Every fact since the oldest kept delivery has its message to Kafka."),
@@ -140,7 +140,7 @@ ORDERS_ARE_COUNTED = Invariant(
     only_when_quiet=True,
 )
 
-# Longer than any request may take: such a transaction holds its locks for nobody.
+# Longer than any request may take: such a transaction was abandoned, but still holds its locks.
 NOTHING_IDLES = Invariant(
     "nothing_idles_in_a_transaction",
     gettext_noop("No connection sits idle in a transaction for longer than a request may take."),

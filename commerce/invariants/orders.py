@@ -1,4 +1,4 @@
-"""Orders, their payments and refunds, and the answers that their buyers got."""
+"""Invariants of orders, their payments and refunds, and the stored responses of their buyers."""
 
 from django.utils.translation import gettext_noop
 

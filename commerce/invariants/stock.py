@@ -1,4 +1,4 @@
-"""Stock and the movements that explain it."""
+"""Invariants of stock and stock movements."""
 
 from django.utils.translation import gettext_noop
 

@@ -1,4 +1,4 @@
-"""The same order cancelled several times at once: money, stock and coupon come back once."""
+"""The same order is cancelled several times simultaneously: money, stock and coupon are returned once."""
 
 from contextlib import ExitStack
 
@@ -108,7 +108,7 @@ def test_a_lock_alone_is_enough(user: User, pen: Product, order: Order, off: Pro
 
 
 def test_without_any_protection_the_refund_comes_twice(user: User, pen: Product, order: Order) -> None:
-    """The control of all of the above."""
+    """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
         without.enter_context(naive.unlocked_rows(Meeting().attend))

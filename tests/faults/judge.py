@@ -1,6 +1,6 @@
-"""What clients were told, held against what is in the database: every difference is a sentence that names its ids.
+"""Compares the responses of clients with the database: each difference is a message with the ids.
 
-Owns the comparison; never asks the shop anything, and never repairs a row.
+Does not call the shop, and does not change rows.
 """
 
 import re
@@ -43,7 +43,7 @@ def judge(calls: Sequence[Call], scene: Scene) -> list[str]:
 
 
 def broken_invariants(*, quiet_system: bool) -> list[str]:
-    """What `check_invariants` would say."""
+    """The violations that `check_invariants` finds."""
     with snapshot():
         violations = [violation_of(invariant) for invariant in invariants(quiet_system=quiet_system)]
     return [
@@ -54,17 +54,17 @@ def broken_invariants(*, quiet_system: bool) -> list[str]:
 
 
 def not_reported(calls: Sequence[Call], reported: set[str]) -> list[str]:
-    """Acknowledged orders, cancels and refunds that the data platform has not got."""
+    """Acknowledged orders, cancellations and refunds that the data platform has not received."""
     ids = {"order": completed_id, "cancel": cancelled_id, "refund": refunded_id}
     due = {ids[call.kind](call.json) for call in _acknowledged(calls) if call.kind in ids}
     return _shortened(f"{event} never reached the data platform" for event in sorted(due - reported))
 
 
-# --- What was told and what is there ---------------------------------------------------------------------------------
+# --- Responses and rows ----------------------------------------------------------------------------------------------
 
 
 def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """Every acknowledged write is there, with the body that was told."""
+    """Every acknowledged write exists, with the body of its response."""
     rows = _Rows(scene)
     for call in _acknowledged(calls):
         if call.kind == READ:
@@ -87,7 +87,7 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
 
 
 def _there_and_unasked(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """Nothing is there but what was acknowledged, or what an unknown call may have left: a refusal left nothing."""
+    """There are no other effects than acknowledged ones and those of unknown calls: a refusal has no effect."""
     rows = _Rows(scene)
     acknowledged = defaultdict(set)
     for call in _acknowledged(calls):
@@ -104,7 +104,7 @@ def _there_and_unasked(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 def _answered_twice(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """No two requests were acknowledged with one effect."""
+    """No two requests were acknowledged with the same effect."""
     keys = defaultdict(set)
     for call in _acknowledged(calls):
         if call.kind != READ:
@@ -115,7 +115,7 @@ def _answered_twice(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 def _answers_that_differ(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """One key, one answer, byte for byte; the later ones say that they are repeats."""
+    """One key has one response, byte for byte; later ones are marked as replays."""
     by_key = defaultdict(list)
     for call in calls:
         if call.is_write and call.key and call.is_final:
@@ -130,7 +130,7 @@ def _answers_that_differ(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 def _not_kept(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """What was answered to a key is kept under it; what was only put off is not."""
+    """The final response to a key is stored; a temporary refusal is not."""
     kept = {
         (row.caller_id, row.key): (row.status, bytes(row.body))
         for row in IdempotencyKey.objects.filter(caller_id__in=scene.tokens)
@@ -148,7 +148,7 @@ def _not_kept(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 class _Rows:
-    """What the scene's customers have in the database."""
+    """The rows of the scene's customers in the database."""
 
     def __init__(self, scene: Scene) -> None:
         users = list(scene.tokens)
@@ -160,7 +160,7 @@ class _Rows:
         self.coupons = {unit.pk: unit for unit in UserCoupon.objects.filter(user_id__in=users)}
 
     def as_answered(self, kind: str, answer: Any) -> dict[str, Any] | None:
-        """What an answer should have said, in its own words; None where the row is not there."""
+        """The expected content of a response, from the row; None if the row does not exist."""
         if kind == "charge":
             entry = self.charges.get(answer["transaction"]["id"])
             return {"userId": entry.user_id, "balance": entry.balance_after} if entry else None
@@ -176,7 +176,7 @@ class _Rows:
         return order_as_json(order)
 
     def effects(self) -> Iterable[tuple[str, int, Hashable]]:
-        """Kind, id and what a call must have asked for to be its cause."""
+        """Kind, id and the request that could have caused it."""
         for order in self.orders.values():
             items = frozenset((line.product_id, line.quantity) for line in order.lines)
             yield "order", order.pk, (order.user_id, items, order.user_coupon_id)
@@ -212,11 +212,11 @@ def _acknowledged(calls: Iterable[Call]) -> list[Call]:
     return [call for call in calls if call.outcome is Outcome.ACKNOWLEDGED]
 
 
-# --- What may be said at all -----------------------------------------------------------------------------------------
+# --- Conformance to the schema ---------------------------------------------------------------------------------------
 
 
 class _AsResponse:
-    """A call with the attributes that the schema's checker reads of a response."""
+    """A call with the attributes of a response that the schema checker reads."""
 
     def __init__(self, call: Call) -> None:
         assert call.status is not None
@@ -229,7 +229,7 @@ class _AsResponse:
 
 
 def _undocumented(calls: Sequence[Call]) -> Iterable[str]:
-    """Only the statuses, codes and bodies of the schema, and 503 only with `Retry-After`."""
+    """Only the statuses, codes and bodies of the schema, and `Retry-After` with every 503."""
     seen: Counter[Hashable] = Counter()
     for call in calls:
         if call.status is None:

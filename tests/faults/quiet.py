@@ -1,6 +1,6 @@
-"""Waiting until nothing is under way: every message delivered, every order counted.
+"""Waits until the system is idle: every message delivered, every order counted.
 
-Owns when to stop waiting; whether what is there is right, the judge says.
+The judge checks whether the result is correct.
 """
 
 import time
@@ -29,7 +29,7 @@ UNDER_WAY = f"""
 
 
 def under_way() -> tuple[int, int]:
-    """How many messages wait to be delivered, and how many order events to be counted."""
+    """The number of undelivered messages and of uncounted order events."""
     row = sql.fetch_one(UNDER_WAY)
     assert row is not None
     return row[0], row[1]

@@ -1,7 +1,7 @@
-"""The shop as one would keep it with pencil and paper: numbers, lists and a clock.
+"""A model of the shop in memory: numbers, lists and a clock.
 
-Owns what each request should do and how it is refused, said in another way than the shop's own code says it; never
-asks the database, and shares with the shop nothing but the names of its refusals.
+Contains the expected effect or refusal of each request, implemented independently of the shop. It does not use the
+database, and shares only the classes of the refusals with the shop.
 """
 
 from collections import Counter
@@ -32,7 +32,7 @@ JSON = dict[str, Any]
 
 @dataclass
 class Entry:
-    """A line of somebody's ledger. The database gives the number, here and below; until then it is 0."""
+    """A ledger entry. The database assigns the id, here and below; until then it is 0."""
 
     user_id: int
     type: str
@@ -62,7 +62,7 @@ class Ware:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a coupon promises, and until when."""
+    """The terms of a coupon, and its expiry."""
 
     name: str
     discount_type: str
@@ -75,14 +75,14 @@ class Terms:
     valid_until: datetime
 
     def off(self, total: int) -> int:
-        """Won. Decimal, not integer, division: the shop rounds with `//`."""
+        """In won. Uses Decimal instead of integer division: the shop rounds with `//`."""
         if self.discount_type == "FIXED":
             return min(self.discount_value, total)
         share = (Decimal(total) * self.discount_value / 100).to_integral_value(ROUND_FLOOR)
         return min(int(share), total, *([] if self.max_discount is None else [self.max_discount]))
 
     def still_keeps(self, promised: "Terms") -> bool:
-        """Whether those who got a coupon on the terms `promised` lose nothing by these."""
+        """Whether these terms are at least as good for customers who got the coupon with the terms `promised`."""
         kept = replace(
             promised,
             name=self.name,
@@ -95,7 +95,7 @@ class Terms:
 
 @dataclass
 class Offer:
-    """A coupon and how many have it."""
+    """A coupon and its number of issued units."""
 
     id: int
     terms: Terms
@@ -104,7 +104,7 @@ class Offer:
 
 @dataclass
 class Held:
-    """A coupon in a customer's hands."""
+    """A user coupon."""
 
     user_id: int
     offer: Offer
@@ -114,7 +114,7 @@ class Held:
     id: int = 0
 
     def status(self, now: datetime) -> str:
-        """As customers are shown it."""
+        """As shown to customers."""
         if self.used_at is not None:
             return "USED"
         return "AVAILABLE" if now < self.expires_at else "EXPIRED"
@@ -175,7 +175,7 @@ class GivenBack:
 
 @dataclass
 class Fact:
-    """Something the world is told of: an entry, a coupon issued, an order placed, taken back or given back in part."""
+    """An event: an entry, an issued coupon, a placed, cancelled or refunded order."""
 
     type: str
     about: Entry | Held | Purchase | GivenBack
@@ -246,7 +246,7 @@ class ModelShop:
         return purchase
 
     def settle(self, purchase: Purchase) -> None:
-        """The rest of `place_order`, once the order has its number."""
+        """The rest of `place_order`, after the order has its id."""
         for line in purchase.lines:
             self._move(line["productId"], "SALE", -line["quantity"], order_id=purchase.id)
         self._book(self.accounts[purchase.user_id], "PAYMENT", -purchase.paid, purchase.id)
@@ -333,7 +333,7 @@ class ModelShop:
         offer.terms = terms
 
     def units_sold(self) -> dict[tuple[int, date], int]:
-        """By product and day of the order, without what was taken or given back."""
+        """By product and day of the order, without cancelled and refunded units."""
         units: Counter[tuple[int, date]] = Counter()
         for purchase in self.purchases:
             for line in purchase.lines:

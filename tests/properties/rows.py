@@ -1,6 +1,6 @@
-"""Every row of the shop: as it should be by the model, and as it is.
+"""All rows of the shop: the expected ones of the model, and the actual ones.
 
-Owns which columns count; never changes a row, apart from clearing all of them between two examples.
+Contains the compared columns. Rows are not changed, except that all are deleted between two examples.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.shop_state import TABLES
 
 Rows = dict[str, list[JSON]]
 
-# Columns by table, and what the rows are sorted by.
+# Columns by table, and the sort order of the rows.
 COLUMNS = {
     "user": ("id, balance, is_active", "id"),
     "user_balance_tx": ("id, user_id, type, amount, balance_after, order_id, refund_id, created_at", "id"),
@@ -45,7 +45,7 @@ TIMES = {"created_at", "issue_starts_at", "issue_ends_at", "valid_until", "issue
     "completed_at",
     "cancelled_at",
 }
-# One statement, because it is asked after every step.
+# One statement, because it is executed after every step.
 READ_ALL = "SELECT json_build_object({})".format(  # our own text
     ", ".join(
         f"""'{table}', coalesce((SELECT json_agg(row_to_json(one)) FROM
@@ -57,7 +57,7 @@ CLEAR = "TRUNCATE {} RESTART IDENTITY CASCADE".format(", ".join(f'"{table}"' for
 
 
 def clear_all() -> None:
-    """An empty shop whose numbers begin at 1 again, so that an example does not depend on those before it."""
+    """An empty shop whose ids start at 1, so that an example does not depend on earlier ones."""
     with connection.cursor() as cursor:
         cursor.execute(CLEAR)
 
@@ -75,7 +75,7 @@ def rows_that_are() -> Rows:
 
 
 def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
-    """`answers` are the rows of the idempotency keys. Raises nothing: what differs is the caller's to see."""
+    """`answers` are the rows of the idempotency keys. The caller compares the rows."""
     wire = Wire(shop)
     return {
         "user": [
@@ -93,7 +93,7 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
                 "id": each.id,
                 "user_id": each.user_id,
                 "coupon_id": each.offer.id,
-                # Expiry is not written down anywhere: it follows from the time.
+                # Expiry is not stored: it follows from the time.
                 "status": "USED" if each.used_at else "AVAILABLE",
                 "issued_at": each.issued_at,
                 "expires_at": each.expires_at,
@@ -159,7 +159,7 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
 
 
 def difference(are: Rows, should_be: Rows) -> str:
-    """Which rows are there and should not be, and the other way round; empty where there are none."""
+    """Unexpected and missing rows; empty if there are none."""
     differences = []
     for table, expected in should_be.items():
         if are[table] != expected:
@@ -170,7 +170,7 @@ def difference(are: Rows, should_be: Rows) -> str:
 
 
 def _by_key(messages: list[JSON]) -> list[JSON]:
-    # Within a destination, a topic and a user's key messages keep their order; no other order is promised.
+    # Messages are ordered within a destination, a topic and a user's key; no other order is guaranteed.
     return sorted(messages, key=lambda each: (each["destination"], each["type"], each["aggregate_id"]))
 
 

@@ -1,6 +1,6 @@
-"""What customers and the world should be told of the model shop's things, as the contract words it.
+"""The expected responses and events for the model shop, in the format of the API contract.
 
-Owns that wording for the tests; never uses the shop's own serializers or events.
+Does not use the shop's own serializers or events.
 """
 
 from datetime import datetime
@@ -37,7 +37,7 @@ _KIND = {"balance-changed": "ledger-entry", "coupon-issued": "user-coupon", "ord
 
 
 class Wire:
-    """Renders for one shop: times are in its zone."""
+    """Renders for one shop: times are in its time zone."""
 
     def __init__(self, shop: ModelShop) -> None:
         self._shop = shop
@@ -78,7 +78,7 @@ class Wire:
         }
 
     def order(self, purchase: Purchase, *, at_first: bool = False) -> JSON:
-        """`at_first`: as it was before anything of it was taken or given back."""
+        """`at_first`: as it was before its cancellation or refunds."""
         cancelled_at = None if at_first else purchase.cancelled_at
         return {
             "id": purchase.id,

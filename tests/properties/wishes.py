@@ -1,6 +1,6 @@
-"""What somebody asks of the shop: the same request for the service, for the API and for the model.
+"""Requests to the shop: each for the service, for the API and for the model.
 
-Owns the three ways to say each; never decides whether it may be had.
+Contains the three forms of each request.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ REASON = "Asked on the phone."
 
 @dataclass(frozen=True)
 class Charge:
-    """Of the caller's balance, or by staff of another's."""
+    """A charge of the caller's balance, or of another account by staff."""
 
     caller_id: int
     user_id: int
@@ -50,7 +50,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Issue:
-    """A coupon for the caller."""
+    """The issue of a coupon to the caller."""
 
     caller_id: int
     coupon_id: int
@@ -73,7 +73,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class Buy:
-    """`cart` is products and quantities, in the customer's order."""
+    """`cart` contains products and quantities, in the customer's order."""
 
     caller_id: int
     cart: tuple[tuple[int, int], ...]
@@ -102,7 +102,7 @@ class Buy:
 
 @dataclass(frozen=True)
 class TakeBack:
-    """An order, by its customer or by staff."""
+    """The cancellation of an order, by its customer or by staff."""
 
     caller_id: int
     is_staff: bool

@@ -13,11 +13,11 @@ from django.db.models import UniqueConstraint
 
 
 class _WithoutLimits:
-    """The statement waits for every older transaction, and reads the whole table, for as long as that takes."""
+    """Disables timeouts: the statement waits for all older transactions and reads the whole table."""
 
     @contextmanager
     def unlimited(self, schema_editor: Any) -> Iterator[None]:
-        """`lock_timeout` too: it would end the wait, and leave an index behind that is not valid."""
+        """Also disables `lock_timeout`, which would end the wait and leave an invalid index behind."""
         schema_editor.execute("SET statement_timeout = 0")
         schema_editor.execute("SET lock_timeout = 0")
         try:
@@ -28,7 +28,7 @@ class _WithoutLimits:
 
 
 class AddIndexConcurrently(_WithoutLimits, operations.AddIndexConcurrently):
-    """Django's, which may be repeated: what an attempt that broke off has left is replaced.
+    """Django's operation, made repeatable: it replaces the invalid index of an interrupted attempt.
 
     The migration needs `atomic = False`.
     """
@@ -40,7 +40,7 @@ class AddIndexConcurrently(_WithoutLimits, operations.AddIndexConcurrently):
 
 
 class RemoveIndexConcurrently(_WithoutLimits, operations.RemoveIndexConcurrently):
-    """Django's, which may be repeated. The migration needs `atomic = False`."""
+    """Django's operation, made repeatable. The migration needs `atomic = False`."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         with self.unlimited(schema_editor):
