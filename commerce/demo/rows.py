@@ -335,8 +335,10 @@ def _move_money(
 
 
 def _count_sales(rows: Rows) -> None:
-    """The statistics as the consumer would have counted them: cancelled and refunded units are subtracted from the day of
-    their order."""
+    """The statistics as the consumer would have counted them.
+
+    Cancelled and refunded units are subtracted from the day of their order.
+    """
     day_of = {order.id: (order.ordered_date, order.status) for order in rows.orders}
     sold: Counter[tuple[date, int]] = Counter()
     for item in rows.items:
