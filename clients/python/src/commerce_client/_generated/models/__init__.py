@@ -55,6 +55,7 @@ from .product import Product
 from .product_not_found_problem import ProductNotFoundProblem
 from .product_page import ProductPage
 from .products_ordering import ProductsOrdering
+from .purchase_limit_exceeded_problem import PurchaseLimitExceededProblem
 from .refresh_request import RefreshRequest
 from .refund import Refund
 from .refund_exceeds_order_problem import RefundExceedsOrderProblem
@@ -134,6 +135,7 @@ __all__ = (
     "ProductNotFoundProblem",
     "ProductPage",
     "ProductsOrdering",
+    "PurchaseLimitExceededProblem",
     "RefreshRequest",
     "Refund",
     "RefundedItem",

@@ -25,6 +25,7 @@ class ProblemCode(StrEnum):
     PERMISSION_DENIED = "permission_denied"
     PRECONDITION_FAILED = "precondition_failed"
     PRODUCT_NOT_FOUND = "product_not_found"
+    PURCHASE_LIMIT_EXCEEDED = "purchase_limit_exceeded"
     REFUND_EXCEEDS_ORDER = "refund_exceeds_order"
     REQUEST_IN_PROGRESS = "request_in_progress"
     SERVICE_UNAVAILABLE = "service_unavailable"
