@@ -116,6 +116,7 @@ INSTALLED_APPS = [
     "commerce",
     "commerce.audit",
     "commerce.invariants",
+    "commerce.archive",
     "commerce.outbox",
     "commerce.idempotency",
     "commerce.mail",
@@ -480,6 +481,34 @@ PRODUCT_LIST_CACHE_SECONDS = env.int("PRODUCT_LIST_CACHE_SECONDS", default=60)
 POPULAR_CACHE_SECONDS = env.int("POPULAR_CACHE_SECONDS", default=1_800)
 PRODUCT_STATS_MODE = env.str("PRODUCT_STATS_MODE", default="kafka")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
+
+# Days after which rows leave the database for files (docs/retention.md); 0: they are kept for ever.
+LEDGER_RETENTION_DAYS = env.int("LEDGER_RETENTION_DAYS", default=0)
+STOCK_MOVEMENT_RETENTION_DAYS = env.int("STOCK_MOVEMENT_RETENTION_DAYS", default=0)
+ORDER_RETENTION_DAYS = env.int("ORDER_RETENTION_DAYS", default=0)
+ARCHIVE_DIR = env.str("ARCHIVE_DIR", default="")
+"""The folder of these files."""
+_ARCHIVED = {
+    "LEDGER_RETENTION_DAYS": LEDGER_RETENTION_DAYS,
+    "STOCK_MOVEMENT_RETENTION_DAYS": STOCK_MOVEMENT_RETENTION_DAYS,
+    "ORDER_RETENTION_DAYS": ORDER_RETENTION_DAYS,
+}
+for _name, _days in _ARCHIVED.items():
+    if _days < 0:
+        raise ImproperlyConfigured(f"{_name} is 0 (for ever) or more.")
+    if _days and not ARCHIVE_DIR:
+        raise ImproperlyConfigured(f"{_name} is {_days}, and ARCHIVE_DIR names no folder for what leaves.")
+    # A repeat is given an answer that names the row, and a message names its fact.
+    if _days and (not OUTBOX_RETENTION_HOURS or _days * 24 <= max(OUTBOX_RETENTION_HOURS, IDEMPOTENCY_HOURS)):
+        raise ImproperlyConfigured(f"{_name} is longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
+if ORDER_RETENTION_DAYS:
+    # Orders leave last, after all that is held against them.
+    if not 0 < min(LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS):
+        raise ImproperlyConfigured("ORDER_RETENTION_DAYS needs LEDGER_… and STOCK_MOVEMENT_RETENTION_DAYS above 0.")
+    if ORDER_RETENTION_DAYS < max(LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS):
+        raise ImproperlyConfigured("ORDER_RETENTION_DAYS is not less than LEDGER_… and STOCK_MOVEMENT_RETENTION_DAYS.")
+    if not 0 < PROCESSED_EVENT_RETENTION_HOURS < ORDER_RETENTION_DAYS * 24:
+        raise ImproperlyConfigured("ORDER_RETENTION_DAYS is longer than PROCESSED_EVENT_RETENTION_HOURS, above 0.")
 
 if BALANCE_READ not in ("database", "cache"):
     raise ImproperlyConfigured("BALANCE_READ is neither `database` nor `cache`.")

@@ -17,6 +17,7 @@ from commerce.core import sql
 from commerce.core.transaction import as_json
 from commerce.outbox.publish import event_id_sql
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
+from stats.errors import DayIsFinal
 from stats.events import OrderEvent
 from stats.models import DeadLetter
 
@@ -68,6 +69,13 @@ FORGET_COUNTED = f"""
     ))
 """  # noqa: S608  # our own text
 
+# Orders of these days may have left: statistics of then are not held against orders any more.
+MAKE_FINAL = """
+    INSERT INTO final_until (id, day, moment) VALUES (1, %s, %s)
+    ON CONFLICT (id) DO UPDATE SET day = greatest(final_until.day, EXCLUDED.day),
+                                   moment = greatest(final_until.moment, EXCLUDED.moment)
+"""
+
 ADD_UNITS = """
     INSERT INTO product_stat (product_id, date, quantity_sold)
     SELECT product_id, date, quantity
@@ -80,10 +88,15 @@ _COMPLETED = event_id_sql(ORDER_COMPLETED, "id", "created_at")
 _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED)
 
-# A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
+# A database that was restored from a backup does not know the orders since then, whose events Kafka still has. Those
+# that are as old as the orders that were archived have been counted.
 KNOWN_FACTS = f"""
     SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, order_id bigint)
     JOIN "order" ON id = order_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
+    UNION ALL
+    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text)
+    WHERE CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$'
+               THEN {_TIME_OF} <= (SELECT moment FROM final_until) ELSE false END
 """  # noqa: S608  # our own text
 
 # Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
@@ -175,11 +188,12 @@ class DayComparison:
 
 
 def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
-    """The names of events whose order, or whose cancellation, this database does not have."""
+    """The names of events whose order, or whose cancellation, this database never had."""
     if not events:
         return []
     rows = [{"event_id": event.event_id, "order_id": event.order_id} for event in events.values()]
-    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
+    received = _as_json(rows)
+    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [received, received])}
     return [name for name, event in events.items() if event.event_id not in known]
 
 
@@ -250,6 +264,21 @@ def forget_counted(*, most: int) -> int:
     return sql.execute(FORGET_COUNTED, [most])
 
 
+def make_final(*, day: date, moment: datetime) -> None:
+    """Say that orders of the days up to `day`, placed up to `moment`, may have left.
+
+    Who recomputes a day meanwhile must be waited for: the caller holds `COUNTING`, shared.
+    """
+    sql.execute(MAKE_FINAL, [day, moment])
+
+
+def require_not_final(first: date) -> None:
+    """Raises DayIsFinal where orders of `first`, or of later days, may have left."""
+    row = sql.fetch_one("SELECT day FROM final_until")
+    if row and first <= row[0]:
+        raise DayIsFinal(row[0])
+
+
 def park(letters: Sequence[DeadLetter]) -> None:
     """Keep messages that cannot be counted. One that is kept already, from the same place, stays as it is."""
     for letter in letters:
@@ -270,19 +299,22 @@ def recompute_day(day: date) -> DayComparison:
     """Set every product's units of `day` to what the orders say.
 
     The events of exactly these orders are recorded as counted, so those that are still on their way add nothing. Waits
-    for everyone who is counting, and lets nobody count until the transaction ends.
+    for everyone who is counting, and lets nobody count until the transaction ends. Raises DayIsFinal.
     """
     sql.execute(COUNT_ALONE, [COUNTING])
+    require_not_final(day)
     return _comparison(day, RECOMPUTE_DAY)
 
 
 def compare_day(day: date) -> DayComparison:
-    """What `recompute_day` would change now; changes nothing."""
+    """What `recompute_day` would change now; changes nothing. Raises DayIsFinal."""
+    require_not_final(day)
     return _comparison(day, COMPARE_DAY)
 
 
 def compare_days(first: date, last: date) -> dict[date, DayComparison]:
     """`compare_day` for each day from `first` to `last`, both inclusive, in one statement; changes nothing."""
+    require_not_final(first)
     rows_of: dict[date, list[tuple[Any, ...]]] = defaultdict(list)
     for day, *row in sql.fetch_all(COMPARE_DAYS, {"first": first, "last": last}):
         rows_of[day].append(tuple(row))

@@ -9,7 +9,7 @@ _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
 
 # Before it every event has been counted, and its row may be gone (`stats.operations`). The orders are still there, so
-# the statistics are proved by them as before.
+# the statistics are proved by them as before, but for days of which orders have been archived.
 _COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
 
 # Told to customers only, so that no message to Kafka is due.
@@ -108,6 +108,7 @@ STATISTICS = Invariant(
            format('%%s counted, %%s sold', coalesce(quantity_sold, 0), coalesce(quantity, 0))
     FROM due FULL JOIN product_stat AS stat ON stat.product_id = due.product_id AND stat.date = due.date
     WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
+      AND coalesce(due.date, stat.date) > coalesce((SELECT day FROM final_until), '-infinity')
     """,  # noqa: S608  # our own text
 )
 

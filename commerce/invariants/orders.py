@@ -1,4 +1,8 @@
-"""Orders, their payments and refunds, and the answers that their buyers got."""
+"""Orders, their payments and refunds, and the answers that their buyers got.
+
+An order outlives its ledger entries (`commerce.archive`): one of a time of which its owner's entries have been archived
+needs none. So whatever is kept of a payment or a refund has its order.
+"""
 
 from django.utils.translation import gettext_noop
 
@@ -66,8 +70,10 @@ ORDER_PAYMENT = Invariant(
         SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS payer, min(id) AS first_id
         FROM user_balance_tx WHERE type = 'PAYMENT' GROUP BY order_id
     ) AS payment ON payment.order_id = purchase.id
-    WHERE entries IS DISTINCT FROM 1 OR -amount IS DISTINCT FROM paid_amount
-       OR payer IS DISTINCT FROM purchase.user_id
+    LEFT JOIN ledger_checkpoint AS archived ON archived.user_id = purchase.user_id
+    WHERE (entries IS DISTINCT FROM 1 OR -amount IS DISTINCT FROM paid_amount
+           OR payer IS DISTINCT FROM purchase.user_id)
+      AND NOT (entries IS NULL AND purchase.created_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 
@@ -86,8 +92,10 @@ ORDER_REFUND = Invariant(
         SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS receiver, min(id) AS first_id
         FROM user_balance_tx WHERE type = 'REFUND' GROUP BY order_id
     ) AS refund ON refund.order_id = purchase.id
-    WHERE entries IS DISTINCT FROM 1 OR amount IS DISTINCT FROM paid_amount
-       OR receiver IS DISTINCT FROM purchase.user_id
+    LEFT JOIN ledger_checkpoint AS archived ON archived.user_id = purchase.user_id
+    WHERE (entries IS DISTINCT FROM 1 OR amount IS DISTINCT FROM paid_amount
+           OR receiver IS DISTINCT FROM purchase.user_id)
+      AND NOT (entries IS NULL AND purchase.cancelled_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 

@@ -1,0 +1,73 @@
+"""Orders leave whole, with their items, and last: when their ledger entries and stock movements have left.
+
+Owns the statements on `order` and `order_item` that take rows out; the days whose statistics are final are
+`stats.operations`'s.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from commerce.archive.pages import Choice
+from commerce.core import sql
+from commerce.outbox.publish import event_id_sql, short_event_id_sql
+from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
+from stats.operations import COUNT_WITH_OTHERS, COUNTED_UNTIL, COUNTING, make_final
+
+_COMPLETED = event_id_sql(ORDER_COMPLETED, "purchase.id", "purchase.created_at")
+_CANCELLED = event_id_sql(ORDER_CANCELLED, "purchase.id", "purchase.cancelled_at")
+_EVENTS = (
+    f"ARRAY[{_COMPLETED}, {_CANCELLED}, {short_event_id_sql(ORDER_COMPLETED, 'purchase.id')}, "
+    f"{short_event_id_sql(ORDER_CANCELLED, 'purchase.id')}]"
+)
+
+# Orders are looked through by number, which rises with time: the first young one is the end. One that stays, such as an
+# order that was cancelled lately, does not hold up the others. A row that somebody cancels at this moment is left to
+# them; whoever comes later finds that there is no such order.
+CHOOSE = f"""
+    WITH page AS MATERIALIZED (
+        SELECT id, created_at < %(before)s AS is_old FROM "order" WHERE id > %(after)s ORDER BY id LIMIT %(most)s
+    ), leaving AS MATERIALIZED (
+        SELECT purchase.id FROM "order" AS purchase
+        WHERE id IN (SELECT id FROM page WHERE is_old)
+          AND status <> 'PROCESSING'
+          AND greatest(created_at, cancelled_at) < least(%(before)s, {COUNTED_UNTIL})
+          AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'PAYMENT')
+          AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'REFUND')
+          AND NOT EXISTS (SELECT FROM stock_movement WHERE order_id = purchase.id)
+          AND NOT EXISTS (SELECT FROM outbox_message WHERE event_id = ANY({_EVENTS}))
+          AND NOT EXISTS (SELECT FROM processed_event WHERE event_id = ANY({_EVENTS}))
+        ORDER BY id FOR UPDATE SKIP LOCKED
+    )
+    SELECT (SELECT max(id) FROM page), (SELECT count(*) FILTER (WHERE is_old) FROM page),
+           ARRAY(SELECT id FROM leaving ORDER BY id)
+"""  # noqa: S608  # our own text
+
+LINES = """
+    SELECT (to_jsonb(purchase) || jsonb_build_object('items', (
+               SELECT jsonb_agg(to_jsonb(item) ORDER BY item.id) FROM order_item AS item WHERE order_id = purchase.id
+           )))::text
+    FROM "order" AS purchase WHERE id = ANY(%s::bigint[]) ORDER BY id
+"""
+LAST_OF = 'SELECT max(ordered_date), max(created_at) FROM "order" WHERE id = ANY(%s::bigint[])'
+DELETE_ITEMS = "DELETE FROM order_item WHERE order_id = ANY(%s::bigint[])"
+DELETE_ORDERS = 'DELETE FROM "order" WHERE id = ANY(%s::bigint[])'
+
+
+class LeavingOrders:
+    """Orders and their items, as a table whose rows leave."""
+
+    name = "order"
+
+    def choose(self, *, before: datetime, after: int, most: int) -> Choice:
+        # Before any row: who recomputes a day waits for us, and then sees that the day is final.
+        sql.fetch_one(COUNT_WITH_OTHERS, [COUNTING])
+        [(last, old, ids)] = sql.fetch_all(CHOOSE, {"before": before, "after": after, "most": most})
+        return Choice(ids, last if old == most else None)
+
+    def take_out(self, ids: Sequence[int]) -> list[str]:
+        lines = [row[0] for row in sql.fetch_all(LINES, [list(ids)])]
+        [(day, moment)] = sql.fetch_all(LAST_OF, [list(ids)])
+        make_final(day=day, moment=moment)
+        sql.execute(DELETE_ITEMS, [list(ids)])
+        sql.execute(DELETE_ORDERS, [list(ids)])
+        return lines
