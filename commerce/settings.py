@@ -503,10 +503,9 @@ for _name, _days in _ARCHIVED.items():
         raise ImproperlyConfigured(f"{_name} is longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
 if ORDER_RETENTION_DAYS:
     # Orders leave last, after all that is held against them.
-    if not 0 < min(LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS):
-        raise ImproperlyConfigured("ORDER_RETENTION_DAYS needs LEDGER_… and STOCK_MOVEMENT_RETENTION_DAYS above 0.")
-    if ORDER_RETENTION_DAYS < max(LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS):
-        raise ImproperlyConfigured("ORDER_RETENTION_DAYS is not less than LEDGER_… and STOCK_MOVEMENT_RETENTION_DAYS.")
+    for _name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS"):
+        if not 0 < _ARCHIVED[_name] <= ORDER_RETENTION_DAYS:
+            raise ImproperlyConfigured(f"With ORDER_RETENTION_DAYS, {_name} is above 0 and not more.")
     if not 0 < PROCESSED_EVENT_RETENTION_HOURS < ORDER_RETENTION_DAYS * 24:
         raise ImproperlyConfigured("ORDER_RETENTION_DAYS is longer than PROCESSED_EVENT_RETENTION_HOURS, above 0.")
 

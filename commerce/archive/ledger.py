@@ -58,3 +58,9 @@ class LeavingEntries:
     def take_out(self, ids: Sequence[int]) -> list[str]:
         sql.execute(MOVE_CHECKPOINTS, [list(ids)])
         return [row[0] for row in sql.fetch_all(TAKE_OUT, [list(ids)])]
+
+
+def oldest_entry() -> datetime | None:
+    """When the oldest entry that is kept was written; None where there is none."""
+    [(moment,)] = sql.fetch_all("SELECT min(created_at) FROM user_balance_tx")
+    return moment  # type: ignore[no-any-return]  # what the statement returns

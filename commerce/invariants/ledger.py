@@ -38,7 +38,7 @@ LEDGER_UNALTERED = Invariant(
     UNION ALL
     SELECT 'user ' || account.id,
            'the head is not that of '
-               || coalesce('ledger entry ' || coalesce(newest.id, archived.entry_id) || ', the newest', 'an empty ledger')
+               || coalesce('ledger entry ' || coalesce(newest.id, entry_id) || ', the newest', 'an empty ledger')
     FROM "user" AS account
     LEFT JOIN ledger_checkpoint AS archived ON archived.user_id = account.id
     LEFT JOIN LATERAL (

@@ -31,7 +31,8 @@ class Command(BaseCommand):
         "Set product_stat of some days to what the orders say. Safe to repeat, and while orders flow. Each day is done "
         "or untouched: a run that was stopped is finished by the next. Ends with one JSON line. Exit code 0, also when "
         "something had to be corrected; 1 when a dry run finds that something differs; 2 for days that make no sense, "
-        "or whose orders have been archived; 3 when it stopped half-way, at the day it names: the database failed, or SIGTERM or Ctrl-C came."
+        "or whose orders have been archived; "
+        "3 when it stopped half-way, at the day it names: the database failed, or SIGTERM or Ctrl-C came."
     )
     requires_system_checks = ()
 
