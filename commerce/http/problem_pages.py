@@ -1,6 +1,6 @@
 """`/problems`: a page for each kind of problem, to which its `type` leads.
 
-Owns the pages; what they say is in `problem_catalogue`.
+Owns the pages; what they say is in `problem_catalogue`, and of the fields in `schema_problems`.
 """
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -8,6 +8,7 @@ from django.shortcuts import render
 
 from commerce.http.health import read_only
 from commerce.http.problem_catalogue import catalogue
+from commerce.http.schema_problems import shown_fields
 
 
 @read_only
@@ -22,4 +23,4 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     problem = next((problem for problem in catalogue() if problem.slug == slug), None)
     if problem is None:
         raise Http404
-    return render(request, "problems/problem.html", {"problem": problem})
+    return render(request, "problems/problem.html", {"problem": problem, "fields": shown_fields(problem)})
