@@ -91,10 +91,10 @@ OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANC
 # A database that was restored from a backup does not know the orders since then, whose events Kafka still has. Those
 # that are as old as the orders that were archived have been counted.
 KNOWN_FACTS = f"""
-    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, order_id bigint)
-    JOIN "order" ON id = order_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
+    WITH received AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, order_id bigint))
+    SELECT event_id FROM received JOIN "order" ON id = order_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
     UNION ALL
-    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text)
+    SELECT event_id FROM received
     WHERE CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$'
                THEN {_TIME_OF} <= (SELECT moment FROM final_until) ELSE false END
 """  # noqa: S608  # our own text
@@ -192,8 +192,7 @@ def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
     if not events:
         return []
     rows = [{"event_id": event.event_id, "order_id": event.order_id} for event in events.values()]
-    received = _as_json(rows)
-    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [received, received])}
+    known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
     return [name for name, event in events.items() if event.event_id not in known]
 
 
