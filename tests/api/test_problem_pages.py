@@ -32,10 +32,11 @@ def test_every_code_of_the_contract_has_a_page_in_both_languages(code: str) -> N
 
 def test_a_page_shows_the_fields_of_its_own_with_their_types() -> None:
     english, korean = (page_of("out-of-stock", language) for language in ("en", "ko"))
-    items = '[{"productId": integer, "requested": integer, "available": integer}]'
+    items = '[{"available": integer, "productId": integer, "requested": integer}]'
     assert f"<dd><code>items</code>: <code>{items}</code></dd>" in english
     assert f"<dd><code>items</code>: <code>{items}</code></dd>" in korean
     assert '<code>reason</code>: <code>"below_minimum" | "expired"' in page_of("coupon-not-usable", "en")
+    assert "<code>true</code> (not always there)" in page_of("not-authenticated", "en")
     assert "Fields of its own" in english
     assert "Fields of its own" not in page_of("not-found", "en")
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -257,8 +258,10 @@ class TestBesideCharges:
         def charge(user: User) -> None:
             charge_balance(user_id=user.pk, amount=1_000, once=Once())
 
-        charges = [lambda user=user: charge(user) for user in users * 3]
-        together([lambda: archived(folder, LeavingEntries()), *charges, lambda: archived(folder, LeavingEntries())])
+        def leave() -> None:
+            archived(folder, LeavingEntries())
+
+        together([leave, *[partial(charge, user) for user in users * 3], leave])
         assert archived_ids(folder) == old
         assert len(kept_ids()) == 30
         assert set(User.objects.values_list("balance", flat=True)) == {3_300}

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.core.management import call_command
@@ -60,7 +60,7 @@ def pen() -> Product:
     return ProductFactory(price=1_000, stock=100)
 
 
-def lines_of(folder: Path, table: str) -> list[dict[str, object]]:
+def lines_of(folder: Path, table: str) -> list[dict[str, Any]]:
     names = ArchivedPage.objects.filter(table_name=table).order_by("id").values_list("file_name", flat=True)
     return [json.loads(line) for name in names for line in gzip.open(folder / name, "rt")]
 
@@ -107,8 +107,14 @@ class TestMovements:
 
     def test_beside_sales(self, folder: Path, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("commerce.archive.pages.PAGE_SIZE", 2)
-        leave = partial(archived, folder, LeavingMovements())
-        together([leave, *[lambda: order_of(user, {pen: 1})] * 12, leave])
+
+        def leave() -> None:
+            archived(folder, LeavingMovements())
+
+        def buy() -> None:
+            order_of(user, {pen: 1})
+
+        together([leave, *[buy] * 12, leave])
         assert Product.objects.get().stock == 88
         assert holds(folder)
 
@@ -158,7 +164,7 @@ class TestOrders:
         assert holds(folder)
         lines = lines_of(folder, "order")
         assert [line["id"] for line in lines] == [shop.with_coupon.pk, shop.cancelled.pk, shop.last.pk]
-        assert sum(len(line["items"]) for line in lines) == items_were  # type: ignore[arg-type]  # a list
+        assert sum(len(line["items"]) for line in lines) == items_were
         shop.held.refresh_from_db()
         assert shop.held.status == "USED"
         order_of(shop.mina, {shop.pen: 1})
