@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
@@ -261,7 +261,8 @@ class TestBesideCharges:
         def leave() -> None:
             archived(folder, LeavingEntries())
 
-        together([leave, *[partial(charge, user) for user in users * 3], leave])
+        charges: list[Callable[[], None]] = [partial(charge, user) for user in users * 3]
+        together([leave, *charges, leave])
         assert archived_ids(folder) == old
         assert len(kept_ids()) == 30
         assert set(User.objects.values_list("balance", flat=True)) == {3_300}
