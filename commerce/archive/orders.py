@@ -20,9 +20,9 @@ _EVENTS = (
     f"{short_event_id_sql(ORDER_CANCELLED, 'purchase.id')}]"
 )
 
-# Orders are looked through by number, which rises with time: the first young one is the end. One that stays, such as an
-# order that was cancelled lately, does not hold up the others. A row that somebody cancels at this moment is left to
-# them; whoever comes later finds that there is no such order.
+# Orders are read in the order of their ids, which ascend with time, up to the first young one. An order that stays, such
+# as one that was cancelled lately, or one with refunds, which are never deleted, does not hold up the others. A row that
+# is being cancelled at this moment is skipped; a later cancellation does not find the order.
 CHOOSE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, created_at < %(before)s AS is_old FROM "order" WHERE id > %(after)s ORDER BY id LIMIT %(most)s
@@ -31,6 +31,7 @@ CHOOSE = f"""
         WHERE id IN (SELECT id FROM page WHERE is_old)
           AND status <> 'PROCESSING'
           AND greatest(created_at, cancelled_at) < least(%(before)s, {COUNTED_UNTIL})
+          AND NOT EXISTS (SELECT FROM refund WHERE order_id = purchase.id)
           AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'PAYMENT')
           AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'REFUND')
           AND NOT EXISTS (SELECT FROM stock_movement WHERE order_id = purchase.id)

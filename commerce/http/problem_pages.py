@@ -1,6 +1,6 @@
-"""`/problems`: a page for each kind of problem, to which its `type` leads.
+"""`/problems`: a page for each kind of problem, the target of its `type`.
 
-Owns the pages; what they say is in `problem_catalogue`, and of the fields in `schema_problems`.
+The text is in `problem_catalogue`, the fields are in `schema_problems`.
 """
 
 from django.http import Http404, HttpRequest, HttpResponse
@@ -13,13 +13,13 @@ from commerce.http.schema_problems import shown_fields
 
 @read_only
 def index(request: HttpRequest) -> HttpResponse:
-    """All problems."""
+    """The list of all problems."""
     return render(request, "problems/index.html", {"problems": catalogue()})
 
 
 @read_only
 def page(request: HttpRequest, slug: str) -> HttpResponse:
-    """One problem. Raises Http404 for one that the shop does not know."""
+    """One problem. Raises Http404 for an unknown one."""
     problem = next((problem for problem in catalogue() if problem.slug == slug), None)
     if problem is None:
         raise Http404

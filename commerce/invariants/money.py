@@ -1,7 +1,4 @@
-"""Balances and the ledger that explains them.
-
-What has been archived of an account counts with the balance of its checkpoint (`commerce.archive`).
-"""
+"""Invariants of balances and the ledger. Archived entries count with the balance of their account's checkpoint."""
 
 from django.utils.translation import gettext_noop
 

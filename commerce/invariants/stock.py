@@ -1,7 +1,6 @@
-"""Stock and the movements that explain it.
+"""Invariants of stock and stock movements. Archived movements count with the stock of their product's checkpoint.
 
-What has been archived of a product counts with the stock of its checkpoint (`commerce.archive`); an order outlives its
-movements.
+As with the ledger, an order is kept longer than its movements.
 """
 
 from django.utils.translation import gettext_noop
@@ -54,7 +53,7 @@ SALES_ARE_ORDERS = Invariant(
 
 RETURNS_ARE_CANCELS = Invariant(
     "returns_are_cancelled_items",
-    gettext_noop("Each item of a cancelled order came back once, and nothing else was returned."),
+    gettext_noop("Each item of a cancelled order came back once, and nothing else came back without a refund."),
     """
     SELECT format('order %%s, product %%s', coalesce(item.order_id, returned.order_id),
                   coalesce(item.product_id, returned.product_id)),
@@ -66,7 +65,7 @@ RETURNS_ARE_CANCELS = Invariant(
     ) AS item
     FULL JOIN (
         SELECT order_id, product_id, sum(quantity) AS quantity
-        FROM stock_movement WHERE reason = 'RETURN' GROUP BY order_id, product_id
+        FROM stock_movement WHERE reason = 'RETURN' AND refund_id IS NULL GROUP BY order_id, product_id
     ) AS returned ON returned.order_id = item.order_id AND returned.product_id = item.product_id
     LEFT JOIN stock_checkpoint AS archived ON archived.product_id = item.product_id
     WHERE returned.quantity IS DISTINCT FROM item.quantity
@@ -74,4 +73,26 @@ RETURNS_ARE_CANCELS = Invariant(
     """,
 )
 
-STOCK = (STOCK_NOT_NEGATIVE, STOCK_IS_MOVEMENTS, SALES_ARE_ORDERS, RETURNS_ARE_CANCELS)
+RETURNS_ARE_REFUNDS = Invariant(
+    "returns_are_restocked_refunds",
+    gettext_noop("Each item of a refund that puts its units in stock came back once, and of no other refund any."),
+    """
+    SELECT format('refund %%s, product %%s', coalesce(item.refund_id, returned.refund_id),
+                  coalesce(item.product_id, returned.product_id)),
+           format('%%s returned, %%s refunded', coalesce(returned.quantity, 0), coalesce(item.quantity, 0))
+    FROM (
+        SELECT order_id, refund_id, product_id, quantity, created_at AS returned_at
+        FROM refund_item JOIN refund ON refund.id = refund_id WHERE restock
+    ) AS item
+    FULL JOIN (
+        SELECT order_id, refund_id, product_id, sum(quantity) AS quantity
+        FROM stock_movement WHERE reason = 'RETURN' AND refund_id IS NOT NULL GROUP BY order_id, refund_id, product_id
+    ) AS returned ON returned.refund_id = item.refund_id AND returned.product_id = item.product_id
+                 AND returned.order_id = item.order_id
+    LEFT JOIN stock_checkpoint AS archived ON archived.product_id = item.product_id
+    WHERE returned.quantity IS DISTINCT FROM item.quantity
+      AND NOT (returned.quantity IS NULL AND returned_at <= coalesce(covers_until, '-infinity'))
+    """,
+)
+
+STOCK = (STOCK_NOT_NEGATIVE, STOCK_IS_MOVEMENTS, SALES_ARE_ORDERS, RETURNS_ARE_CANCELS, RETURNS_ARE_REFUNDS)
