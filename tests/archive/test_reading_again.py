@@ -55,14 +55,17 @@ def rows(query: str) -> list[tuple[object, ...]]:
 
 
 def test_every_row_is_what_it_was(folder: Path, tmp_path: Path) -> None:
-    busy_shop()
+    kept = busy_shop().refunded.pk
     sql.execute(
         "UPDATE order_item SET product_name = %s WHERE id = (SELECT min(id) FROM order_item)", ['10" \\ 펜,\t"x"']
     )
     all_is_delivered()
     before = {table: rows(f'SELECT * FROM "{table}" ORDER BY id') for table in (*INTO, "order_item")}  # noqa: S608  # ours
     archived(folder, LeavingEntries(), LeavingMovements(), LeavingOrders())
-    assert rows('SELECT * FROM "order"') == []
+    assert rows('SELECT id FROM "order"') == [(kept,)]
+    before["order"] = [row for row in before["order"] if row[0] != kept]
+    of_kept = {row[0] for row in rows("SELECT id FROM order_item")}
+    before["order_item"] = [row for row in before["order_item"] if row[0] not in of_kept]
     for table in INTO:
         try:
             loaded_by_the_page(table, folder, tmp_path / f"read-{table}")
