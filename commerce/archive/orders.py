@@ -20,9 +20,9 @@ _EVENTS = (
     f"{short_event_id_sql(ORDER_CANCELLED, 'purchase.id')}]"
 )
 
-# Orders are read in the order of their ids, which ascend with time, up to the first young one. An order that stays,
-# such as one that was cancelled lately, or one with refunds, which are never deleted, does not hold up the others. A row
-# that is being cancelled at this moment is skipped; a later cancellation does not find the order.
+# Orders are read in the order of their ids, which ascend with time, up to the first young one. An order that stays does
+# not hold up the others: one that was cancelled lately, or one with refunds, which are never deleted. A row that is
+# being cancelled at this moment is skipped; a later cancellation does not find the order.
 CHOOSE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, created_at < %(before)s AS is_old FROM "order" WHERE id > %(after)s ORDER BY id LIMIT %(most)s
