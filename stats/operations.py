@@ -91,18 +91,21 @@ _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED, refunded=_REFUNDED)
 
-# A database that was restored from a backup does not know the orders since then, whose events Kafka still has. Those
-# that are as old as the orders that were archived have been counted.
+# A database that was restored from a backup lacks the orders since then, whose events are still in Kafka. An order of a
+# final day may have been archived with its refunds: each of its events was counted before, also the event of a cancel or
+# a refund on a much later day.
 KNOWN_FACTS = f"""
-    WITH received AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint))
+    WITH received AS (
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint, day date)
+    )
     SELECT event_id FROM received
     JOIN "order" ON id = source_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
     UNION ALL
     SELECT event_id FROM received JOIN refund ON refund.id = source_id AND event_id = {_REFUNDED}
     UNION ALL
     SELECT event_id FROM received
-    WHERE CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$'
-               THEN {_TIME_OF} <= (SELECT moment FROM final_until) ELSE false END
+    WHERE day <= (SELECT day FROM final_until)
+      AND CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$' THEN {_TIME_OF} < {COUNTED_UNTIL} ELSE false END
 """  # noqa: S608  # our own text
 
 # Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
@@ -201,7 +204,7 @@ def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
     """The names of events whose order, cancellation or refund this database never had."""
     if not events:
         return []
-    rows = [{"event_id": event.event_id, "source_id": event.source_id} for event in events.values()]
+    rows = [{"event_id": event.event_id, "source_id": event.source_id, "day": event.day} for event in events.values()]
     known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
     return [name for name, event in events.items() if event.event_id not in known]
 

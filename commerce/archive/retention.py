@@ -34,9 +34,9 @@ class Kept:
     deleted: Mapping[str, int]
     """Rows by table."""
     archived: Mapping[str, int]
-    """Rows by table; with `order`, their items."""
+    """Rows by table; `order`: orders, without their items and refunds."""
     held_up_at: datetime | None
-    """When the oldest order or cancellation happened that is not counted, though it is old enough to be forgotten."""
+    """When the oldest order, cancellation or refund happened that is old enough to be forgotten, but not counted."""
     ledger_held_up_at: datetime | None
     """When the oldest ledger entry was written that stays, though it is old enough, because its message waits."""
 
