@@ -59,6 +59,7 @@ NOT_IN_THE_CONTRACT = {
     "coupon_terms_fixed": "said to staff in the back-office only",
     "coupon_not_running": "said to staff in the back-office only",
     "too_much_to_recount": "said to staff in the back-office only",
+    "day_is_final": "said to staff in the back-office only",
 }
 EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
 WITHIN_THE_SHOP = {"coupon-expiring"}
