@@ -1,21 +1,13 @@
 """Forgetting answers whose repeats are over.
 
-Owns the size of the steps and the wait between two turns; never forgets an answer that a repeat would still be given.
+Owns the size of the steps; never forgets an answer that a repeat would still be given.
 """
 
-import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import Error as DatabaseFailure
-from django.db import connection
-from django.utils import timezone
-
 from commerce.core import sql
 from commerce.idempotency.claims import oldest_kept
-
-logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 1_000
 
@@ -49,18 +41,3 @@ def purge_keys(
         purged += count
         on_batch(count)
     return purged
-
-
-def keep_purging(*, every_seconds: float, stopping: threading.Event, on_turn: Callable[[int], object]) -> None:
-    """Purge now and every so many seconds until `stopping` is set; a batch in hand is finished.
-
-    `on_turn` gets how many answers were deleted. A turn without the database is left out: nothing depends on it.
-    """
-    while not stopping.is_set():
-        try:
-            on_turn(purge_keys(now=timezone.now(), stopping=stopping.is_set))
-        except DatabaseFailure as error:
-            logger.warning("Idempotency keys could not be purged, next try in %.0f s: %s", every_seconds, error)
-        # Until the next turn it would only take up one of the database's connections.
-        connection.close()
-        stopping.wait(every_seconds)
