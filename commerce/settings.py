@@ -123,6 +123,7 @@ INSTALLED_APPS = [
     "balances",
     "products",
     "coupons",
+    "reservations",
     "orders",
     "stats",
     "rest_framework",
@@ -480,7 +481,15 @@ PRODUCT_LIST_CACHE_SECONDS = env.int("PRODUCT_LIST_CACHE_SECONDS", default=60)
 POPULAR_CACHE_SECONDS = env.int("POPULAR_CACHE_SECONDS", default=1_800)
 PRODUCT_STATS_MODE = env.str("PRODUCT_STATS_MODE", default="kafka")
 IDEMPOTENCY_HOURS = env.int("IDEMPOTENCY_HOURS", default=24)
+RESERVATION_MINUTES = env.int("RESERVATION_MINUTES", default=10)
+"""How long units are held for a cart."""
+RESERVATION_RETENTION_HOURS = env.int("RESERVATION_RETENTION_HOURS", default=720)
+"""How long a reservation is kept after its end, before `archive` forgets it; 0: for ever."""
 
+if not 1 <= RESERVATION_MINUTES <= 1_440:
+    raise ImproperlyConfigured("RESERVATION_MINUTES is 1 to 1440.")
+if RESERVATION_RETENTION_HOURS < 0:
+    raise ImproperlyConfigured("RESERVATION_RETENTION_HOURS is 0 (for ever) or more.")
 if BALANCE_READ not in ("database", "cache"):
     raise ImproperlyConfigured("BALANCE_READ is neither `database` nor `cache`.")
 if PRODUCT_STATS_MODE not in ("kafka", "inline"):
@@ -567,6 +576,7 @@ SPECTACULAR_SETTINGS = {
         "DiscountType": "coupons.models.DiscountType",
         "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
         "OrderStatus": "orders.models.OrderStatus",
+        "ReservationStatus": "reservations.models.ReservationStatus",
     },
 }
 

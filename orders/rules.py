@@ -13,9 +13,6 @@ from orders.errors import OrderNotCancellable
 COMPLETED: Final = "COMPLETED"
 CANCELLED: Final = "CANCELLED"
 
-MOST_ITEMS = 100
-LARGEST_QUANTITY = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -14,14 +14,16 @@ from tqdm import tqdm
 
 from commerce.idempotency.purge import purge_keys
 from commerce.outbox.purge import Purged, purge_outbox
+from reservations.services import purge_reservations
 from stats.services import Forgotten, forget_counted
 
 
 class Command(BaseCommand):
     help = (
-        "Delete messages and their calls after OUTBOX_RETENTION_HOURS, answers after IDEMPOTENCY_HOURS, and which "
-        "events were counted after PROCESSED_EVENT_RETENTION_HOURS, as long as all older ones are counted. In batches "
-        "of 1,000, beside sales. Safe to repeat, to end at any time, and at the same time as itself. Exit code 0."
+        "Delete messages and their calls after OUTBOX_RETENTION_HOURS, answers after IDEMPOTENCY_HOURS, which events "
+        "were counted after PROCESSED_EVENT_RETENTION_HOURS, as long as all older ones are counted, and reservations "
+        "RESERVATION_RETENTION_HOURS after their end. In batches of 1,000, beside sales. Safe to repeat, to end at any "
+        "time, and at the same time as itself. Exit code 0."
     )
     requires_system_checks = ()
 
@@ -41,12 +43,17 @@ class Command(BaseCommand):
             if settings.PROCESSED_EVENT_RETENTION_HOURS:
                 before = now - timedelta(hours=settings.PROCESSED_EVENT_RETENTION_HOURS)
                 counted = forget_counted(before=before, on_batch=progress.update)
+            reservations = 0
+            if settings.RESERVATION_RETENTION_HOURS:
+                before = now - timedelta(hours=settings.RESERVATION_RETENTION_HOURS)
+                reservations = purge_reservations(before=before, on_batch=progress.update)
         held_up_at = counted.held_up_at.isoformat() if counted.held_up_at else None
         rows = {
             "outbox_message": outbox.messages,
             "delivery_attempt": outbox.attempts,
             "idempotency_key": keys,
             "processed_event": counted.events,
+            "reservation": reservations,
         }
         if options["json"]:
             self.stdout.write(json.dumps({**rows, "held_up_at": held_up_at}))
