@@ -25,11 +25,10 @@ from products import operations as stock
 from products.errors import OutOfStock
 from products.rules import StockedProduct
 from reservations import operations as holds
-from reservations import selectors as reservations_read
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
 from reservations.operations import UnitsHeld
-from reservations.selectors import Expired
+from reservations.selectors import Expired, expired_on, reservation_for
 
 CANCELLED = gettext_noop("Cancelled and refunded")
 MOST_TRIES = 10
@@ -52,7 +51,7 @@ def _place_with_expired(
 ) -> PlacedOrder:
     """`place_order` where units are held, and some of them maybe by reservations whose time is over."""
     for _try in range(MOST_TRIES):
-        expired = reservations_read.expired_on(quantities)
+        expired = expired_on(quantities)
         try:
             return commit_once(PlaceOrder(user_id, quantities, user_coupon_id, expired=expired), once)
         except UnitsHeld:
@@ -67,7 +66,7 @@ def pay_reservation(*, user_id: int, reservation_id: int, user_coupon_id: int | 
     CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. The reservation stays as it was then.
     """
     try:
-        reservation = reservations_read.reservation_for(reservation_id, owner_id=user_id)
+        reservation = reservation_for(reservation_id, owner_id=user_id)
     except ReservationNotFound as refusal:
         refuse_once(refusal, once)
     return commit_once(PlaceOrder(user_id, reservation.quantities, user_coupon_id, reservation=reservation), once)

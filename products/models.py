@@ -44,7 +44,10 @@ class Product(models.Model):
                 condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
             ),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
-            models.CheckConstraint(condition=Q(held__gte=0, held__lte=F("stock")), name="product_held_within_stock"),
+            # Where nothing is held, a wrong stock is the business of the constraint above.
+            models.CheckConstraint(
+                condition=Q(held=0) | Q(held__gt=0, held__lte=F("stock")), name="product_held_within_stock"
+            ),
         ]
         indexes = [models.Index(fields=["price", "id"], name="product_active_price", condition=Q(is_active=True))]
 

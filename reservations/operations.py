@@ -11,8 +11,8 @@ from django.conf import settings
 
 from balances.operations import OpenAccounts
 from commerce.core import sql
-from commerce.core.pipeline import Statement
-from commerce.core.transaction import LockedRows, NewRows, Transaction
+from commerce.core.pipeline import Rows, Statement
+from commerce.core.transaction import LockedRows, NewRows, Table, Transaction, array, as_json
 from products import operations as stock
 from products.errors import OutOfStock
 from products.rules import StockedProduct
@@ -68,9 +68,39 @@ class Reservations(LockedRows[ReservationState]):
         """In `clear`: a customer's reservation must have ended before the next one is added."""
 
     def clear(self) -> Statement | None:
-        # Who ends a reservation changes its products as well, so there is something to write after it.
-        changed = super().write()
-        return changed and Statement(changed[0], changed[1:])
+        # Who ends a reservation changes its products as well, so there is something to write after it. One that had
+        # ended before was only looked at.
+        ended = [state for state in self.changed if state.ends_now]
+        return Statement(self.SAVE, (as_json(ended),)) if ended else None
+
+
+class LiveReservations(Table):
+    """Which reservation of a customer holds units, for writes that replace it."""
+
+    lock_order = 25
+    """Read after the products' locks: what holds units of them is known then, also what was made a moment ago."""
+
+    def __init__(self) -> None:
+        self._wanted: dict[int, None] = {}
+        self._live: dict[int, int] = {}
+
+    def want(self, user_id: int) -> None:
+        self._wanted[user_id] = None
+
+    def of(self, user_id: int) -> int | None:
+        """Its id; None where nothing is held for the customer."""
+        return self._live.get(user_id)
+
+    def read(self) -> Statement | None:
+        if not self._wanted:
+            return None
+        return Statement(
+            "SELECT user_id, id FROM reservation WHERE user_id = ANY(%s::bigint[]) AND status = 'HELD'",
+            (array(self._wanted),),
+        )
+
+    def accept(self, rows: Rows) -> None:
+        self._live = dict(rows)  # type: ignore[arg-type]  # of two columns
 
 
 class NewReservations(NewRows):
@@ -111,6 +141,7 @@ def will_hold(transaction: Transaction, user_id: int, product_ids: Iterable[int]
     """Have what `hold` needs."""
     stock.will_move(transaction, product_ids)
     transaction[OpenAccounts].want((user_id,))
+    transaction[LiveReservations].want(user_id)
     transaction[NewReservations].reserve(1)
 
 
@@ -127,7 +158,9 @@ def hold(
     Raises UserNotFound, ProductNotFound, OutOfStock; HeldMeanwhile, UnitsHeld.
     """
     transaction[OpenAccounts].require(user_id)
-    if transaction[NewReservations].is_of(user_id):
+    live = transaction[LiveReservations].of(user_id)
+    if live not in (None, replaced and replaced.pk) or transaction[NewReservations].is_of(user_id):
+        # Its units may be just those that are wanted.
         raise HeldMeanwhile
     if replaced is not None and _state(transaction, replaced.pk).replace(transaction.now):
         stock.release_stock(transaction, replaced.quantities)

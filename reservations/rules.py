@@ -30,6 +30,8 @@ class ReservationState:
     expires_at: datetime
     ended_at: datetime | None
     order_id: int | None
+    ends_now: bool = False
+    """Whether it has ended since it was read."""
 
     def status_at(self, now: datetime) -> str:
         """As its customer sees it: EXPIRED from `expires_at` on, whether its units are back or not."""
@@ -69,6 +71,7 @@ class ReservationState:
     def _end(self, status: str, now: datetime) -> None:
         self.status = status
         self.ended_at = now
+        self.ends_now = True
 
 
 def shown_status(status: str, expires_at: datetime, now: datetime) -> str:

@@ -9,7 +9,7 @@ from balances.errors import UserNotFound
 from commerce.http.answers import answer_once
 from commerce.http.authentication import caller_of
 from commerce.http.schema import documented
-from commerce.http.validation import body_if_any, body_of, require_known_parameters
+from commerce.http.validation import body_if_any, body_of
 from commerce.http.viewsets import ApiViewSet
 from products.errors import OutOfStock, ProductNotFound
 from reservations import selectors, serializers, services
@@ -51,7 +51,6 @@ class ReservationViewSet(ApiViewSet):
         response=serializers.LiveReservationSerializer,
     )
     def list(self, request: Request) -> Response:
-        require_known_parameters(request, ())
         found = selectors.live_of(caller_of(request).id, now=timezone.now())
         return Response({"results": [reservation_as_json(each) for each in found]})
 

@@ -7,7 +7,8 @@ from commerce.invariants.rule import Invariant
 HELD_IS_IN_STOCK = Invariant(
     "held_units_are_in_stock",
     gettext_noop("Of no product more is held than there is, nor less than nothing."),
-    "SELECT 'product ' || id, format('held %%s, stock %%s', held, stock) FROM product WHERE held < 0 OR held > stock",
+    "SELECT 'product ' || id, format('held %%s, stock %%s', held, stock) FROM product"
+    " WHERE held < 0 OR (held > 0 AND held > stock)",
 )
 
 HELD_IS_RESERVED = Invariant(

@@ -16,7 +16,9 @@ class Migration(migrations.Migration):
         AddConstraintNotValid(
             model_name="product",
             constraint=models.CheckConstraint(
-                condition=models.Q(("held__gte", 0), ("held__lte", models.F("stock"))),
+                condition=models.Q(
+                    ("held", 0), models.Q(("held__gt", 0), ("held__lte", models.F("stock"))), _connector="OR"
+                ),
                 name="product_held_within_stock",
             ),
         ),
