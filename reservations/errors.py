@@ -1,6 +1,6 @@
 """The refusals around reservations."""
 
-from typing import Annotated, TypedDict
+from typing import Annotated, NotRequired, TypedDict
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -25,7 +25,7 @@ class ReservationNotFound(NotFound):
 
 class EndedReservation(TypedDict):
     reservationStatus: Annotated[str, Meta(description="Why: `EXPIRED`, `RELEASED`, `REPLACED` or `PAID`.")]
-    orderId: Annotated[int | None, Meta(description="The order that paid it; null where none has.")]
+    orderId: NotRequired[Annotated[int, Meta(description="With PAID: the order that has paid it.")]]
 
 
 class ReservationExpired(Refused):
@@ -48,4 +48,6 @@ class ReservationExpired(Refused):
 
     @property
     def fields(self) -> EndedReservation:
+        if self.order_id is None:
+            return {"reservationStatus": self.status}
         return {"reservationStatus": self.status, "orderId": self.order_id}

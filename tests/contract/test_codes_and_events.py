@@ -32,6 +32,8 @@ STATUS_OF_CODE = {
     "product_not_found": 404,
     "coupon_not_found": 404,
     "order_not_found": 404,
+    "reservation_not_found": 404,
+    "reservation_expired": 400,
     "throttled": 429,
     "insufficient_balance": 400,
     "balance_limit_exceeded": 400,

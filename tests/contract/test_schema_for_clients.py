@@ -106,6 +106,7 @@ OWN_FIELDS = {
     "order_not_cancellable": {"orderStatus"},
     "out_of_stock": {"items"},
     "validation_error": {"errors"},
+    "reservation_expired": {"reservationStatus", "orderId"},
 }
 
 
