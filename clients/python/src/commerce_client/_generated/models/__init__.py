@@ -23,6 +23,7 @@ from .internal_error_problem import InternalErrorProblem
 from .ledger_entry import LedgerEntry
 from .ledger_entry_page import LedgerEntryPage
 from .ledger_entry_type import LedgerEntryType
+from .live_reservation import LiveReservation
 from .lock_timeout_problem import LockTimeoutProblem
 from .malformed_json_problem import MalformedJsonProblem
 from .method_not_allowed_problem import MethodNotAllowedProblem
@@ -53,6 +54,12 @@ from .product_page import ProductPage
 from .products_ordering import ProductsOrdering
 from .refresh_request import RefreshRequest
 from .request_in_progress_problem import RequestInProgressProblem
+from .reservation import Reservation
+from .reservation_expired_problem import ReservationExpiredProblem
+from .reservation_not_found_problem import ReservationNotFoundProblem
+from .reservation_request import ReservationRequest
+from .reservation_status import ReservationStatus
+from .reserved_item import ReservedItem
 from .service_unavailable_problem import ServiceUnavailableProblem
 from .short_item import ShortItem
 from .throttled_problem import ThrottledProblem
@@ -93,6 +100,7 @@ __all__ = (
     "LedgerEntry",
     "LedgerEntryPage",
     "LedgerEntryType",
+    "LiveReservation",
     "LockTimeoutProblem",
     "MalformedJsonProblem",
     "MethodNotAllowedProblem",
@@ -123,6 +131,12 @@ __all__ = (
     "ProductsOrdering",
     "RefreshRequest",
     "RequestInProgressProblem",
+    "Reservation",
+    "ReservationExpiredProblem",
+    "ReservationNotFoundProblem",
+    "ReservationRequest",
+    "ReservationStatus",
+    "ReservedItem",
     "ServiceUnavailableProblem",
     "ShortItem",
     "ThrottledProblem",

@@ -25,6 +25,8 @@ class ProblemCode(StrEnum):
     PRECONDITION_FAILED = "precondition_failed"
     PRODUCT_NOT_FOUND = "product_not_found"
     REQUEST_IN_PROGRESS = "request_in_progress"
+    RESERVATION_EXPIRED = "reservation_expired"
+    RESERVATION_NOT_FOUND = "reservation_not_found"
     SERVICE_UNAVAILABLE = "service_unavailable"
     THROTTLED = "throttled"
     TOKEN_NOT_VALID = "token_not_valid"

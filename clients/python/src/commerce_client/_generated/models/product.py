@@ -17,7 +17,7 @@ class Product:
     price: int
     """ Won. """
     stock: int
-    """ Units left; up to a minute old in the list. """
+    """ Units that can be had: those held for carts are not counted. Up to a minute old in the list. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,8 @@ from ...models.payload_too_large_problem import PayloadTooLargeProblem
 from ...models.problem import Problem
 from ...models.product_not_found_problem import ProductNotFoundProblem
 from ...models.request_in_progress_problem import RequestInProgressProblem
+from ...models.reservation_expired_problem import ReservationExpiredProblem
+from ...models.reservation_not_found_problem import ReservationNotFoundProblem
 from ...models.service_unavailable_problem import ServiceUnavailableProblem
 from ...models.throttled_problem import ThrottledProblem
 from ...models.token_not_valid_problem import TokenNotValidProblem
@@ -32,7 +34,7 @@ from ...types import UNSET, Response, Unset
 
 def _get_kwargs(
     *,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
@@ -44,7 +46,8 @@ def _get_kwargs(
         "url": "/api/orders",
     }
 
-    _kwargs["json"] = body.to_dict()
+    if not isinstance(body, Unset):
+        _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
 
@@ -59,6 +62,7 @@ def _parse_response(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -73,6 +77,7 @@ def _parse_response(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -92,6 +97,7 @@ def _parse_response(
             | InsufficientBalanceProblem
             | MalformedJsonProblem
             | OutOfStockProblem
+            | ReservationExpiredProblem
             | ValidationErrorProblem
         ):
             try:
@@ -121,16 +127,24 @@ def _parse_response(
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_400_type_3 = CouponNotUsableProblem.from_dict(data)
+                response_400_type_3 = ReservationExpiredProblem.from_dict(data)
 
                 return response_400_type_3
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_400_type_4 = CouponNotUsableProblem.from_dict(data)
+
+                return response_400_type_4
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_400_type_4 = InsufficientBalanceProblem.from_dict(data)
+            response_400_type_5 = InsufficientBalanceProblem.from_dict(data)
 
-            return response_400_type_4
+            return response_400_type_5
 
         response_400 = _parse_response_400(response.json())
 
@@ -159,7 +173,9 @@ def _parse_response(
 
     if response.status_code == 404:
 
-        def _parse_response_404(data: object) -> ProductNotFoundProblem | UserNotFoundProblem:
+        def _parse_response_404(
+            data: object,
+        ) -> ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem:
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
@@ -168,11 +184,19 @@ def _parse_response(
                 return response_404_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_404_type_1 = UserNotFoundProblem.from_dict(data)
+
+                return response_404_type_1
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_404_type_1 = UserNotFoundProblem.from_dict(data)
+            response_404_type_2 = ReservationNotFoundProblem.from_dict(data)
 
-            return response_404_type_1
+            return response_404_type_2
 
         response_404 = _parse_response_404(response.json())
 
@@ -274,6 +298,7 @@ def _build_response(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -288,6 +313,7 @@ def _build_response(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -304,13 +330,14 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[
     CouponNotUsableProblem
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -325,6 +352,7 @@ def sync_detailed(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -332,12 +360,13 @@ def sync_detailed(
 ]:
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -345,7 +374,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -363,13 +392,14 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> (
     CouponNotUsableProblem
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -384,6 +414,7 @@ def sync(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -392,12 +423,13 @@ def sync(
 ):
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -405,7 +437,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return sync_detailed(
@@ -418,13 +450,14 @@ def sync(
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[
     CouponNotUsableProblem
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -439,6 +472,7 @@ async def asyncio_detailed(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -446,12 +480,13 @@ async def asyncio_detailed(
 ]:
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -459,7 +494,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -475,13 +510,14 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> (
     CouponNotUsableProblem
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -496,6 +532,7 @@ async def asyncio(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -504,12 +541,13 @@ async def asyncio(
 ):
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -517,7 +555,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return (
