@@ -29,10 +29,12 @@ PRODUCT_LIST = PageCache("products")
 
 AVAILABLE = F("stock") - F("held")
 """The units of a product that can be had."""
-SHOWN = ("id", "name", "description", "price", "stock")
+SHOWN = ("id", "name", "description", "price", "stock", "purchaseLimit")
 """What customers see of a product: as its `stock`, what can be had. `products.serializers.ProductSerializer` documents
-each."""
-_FOR_SALE = GroupRead("SELECT id, name, description, price, stock - held FROM product WHERE id = ANY(%s) AND is_active")
+each field."""
+_FOR_SALE = GroupRead(
+    "SELECT id, name, description, price, stock - held, purchase_limit FROM product WHERE id = ANY(%s) AND is_active"
+)
 
 
 def products_for_sale(
@@ -57,7 +59,7 @@ def products_for_sale(
     if in_stock:
         products = products.filter(stock__gt=F("held"))
     shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(
-        "id", "name", "description", "price", AVAILABLE
+        "id", "name", "description", "price", AVAILABLE, "purchase_limit"
     )
     return shown
 
@@ -136,6 +138,12 @@ def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
     """The files that this member of staff has sent within `IMPORT_KEPT_HOURS`, the newest first."""
     oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
     return ProductImport.objects.filter(staff_id=staff_id, uploaded_at__gt=oldest).order_by("-id")
+
+
+def past_imports() -> "QuerySet[ProductImport]":
+    """The files of which anything was tried, the newest first, each with its `sender`: a user name."""
+    users = get_user_model().objects.filter(pk=OuterRef("staff_id")).values("username")
+    return ProductImport.objects.filter(imported_at__isnull=False).annotate(sender=Subquery(users)).order_by("-id")
 
 
 def sender_of_import(import_id: int) -> str:

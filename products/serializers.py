@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from commerce.http.fields import FlagParameter, WholeNumberParameter
-from products.rules import MOST_UNITS
+from products.rules import HIGHEST_PURCHASE_LIMIT, MOST_UNITS
 from products.selectors import ORDERINGS
 
 
@@ -18,6 +18,12 @@ class ProductSerializer(serializers.Serializer[Any]):
         min_value=0,
         max_value=MOST_UNITS,
         help_text="Units that can be had: those held for carts are not counted. Up to a minute old in the list.",
+    )
+    purchaseLimit = serializers.IntegerField(
+        allow_null=True,
+        min_value=1,
+        max_value=HIGHEST_PURCHASE_LIMIT,
+        help_text="Units that one customer may buy in all, less what came back; `null`: no limit.",
     )
 
 

@@ -1,15 +1,17 @@
-"""Reading settings from environment variables, and secrets from files that variables name.
+"""Reads settings from environment variables, and secrets from the files that variables name.
 
-Owns how a value is read and refused; which settings there are, commerce/settings.py says.
+The settings themselves are defined in commerce/settings.py.
 """
 
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+Number = TypeVar("Number", int, float)
 
 SECRETS = (
     "SECRET_KEY",
@@ -26,16 +28,16 @@ SECRETS = (
     "DATA_PLATFORM_SECRET_FALLBACKS",
     "EMAIL_HOST_PASSWORD",
 )
-"""Settings that may be given as the content of a file: SECRET_KEY_FILE names the file with SECRET_KEY."""
+"""Settings that can be read from a file: SECRET_KEY_FILE names the file that contains SECRET_KEY."""
 
 
 def file_variable(name: str) -> str:
-    """The variable that names the file with a secret."""
+    """The name of the variable that contains the path of the secret's file."""
     return f"{name}_FILE"
 
 
 class Environment(environ.Env):
-    """The environment. No error shows a value, which may be a secret in the wrong place."""
+    """The environment. Error messages never contain a value, because it may be a secret in the wrong variable."""
 
     def get_value(
         self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
@@ -45,19 +47,44 @@ class Environment(environ.Env):
             return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
         if cast in (int, float):
             return _number(var, text, cast)
-        # Without the library's own reading, which takes a value with a leading `$` for the name of another variable.
+        # Does not call the library's own method, which treats a value with a leading `$` as the name of a variable.
         return self.parse_value(text, cast)
 
+    def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
+        """An integer within the bounds. Raises ImproperlyConfigured for any other value."""
+        number: int = self.int(name, default=default)
+        return _bounded(name, number, least=least, most=most)
+
+    def number(
+        self,
+        name: str,
+        default: float,
+        *,
+        least: float | None = None,
+        above: float | None = None,
+        most: float | None = None,
+    ) -> float:
+        """A finite number >= `least` or > `above`. Raises ImproperlyConfigured for any other value."""
+        number: float = self.float(name, default=default)
+        return _bounded(name, number, least=least, above=above, most=most)
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        """One of the given values. Raises ImproperlyConfigured for any other value."""
+        word: str = self.str(name, default=default)
+        if word not in (default, *others):
+            raise ImproperlyConfigured(f"{name} is one of {', '.join(f'`{each}`' for each in (default, *others))}.")
+        return word
+
     def secrets(self, name: str) -> list[str]:
-        """The values of a comma-separated list of secrets; none where it is not set."""
+        """The values of a comma-separated list of secrets; an empty list if it is not set."""
         return [value for value in map(str.strip, self.str(name, default="").split(",")) if value]
 
 
 def given_text(name: str) -> str | None:
-    """The value of a variable, or for a secret the content of its file; None where neither is set.
+    """The value of a variable, or for a secret the content of its file; None if neither is set.
 
-    Whitespace at the ends of a file, such as its last line break, is not part of the secret. Raises
-    ImproperlyConfigured for a secret with two sources, and for a file that cannot be read.
+    Leading and trailing whitespace of the file is stripped. Raises ImproperlyConfigured if both sources are set, or if
+    the file cannot be read.
     """
     text = os.environ.get(name)
     variable = file_variable(name)
@@ -70,6 +97,17 @@ def given_text(name: str) -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"{variable} names a file that cannot be read as text.") from error
+
+
+def _bounded(
+    name: str, number: Number, *, least: float | None = None, above: float | None = None, most: float | None = None
+) -> Number:
+    fits = (least is None or number >= least) and (above is None or number > above) and (most is None or number <= most)
+    if not fits:
+        bounds = [f"{least} or more" if least is not None else f"above {above}"]
+        bounds += [f"{most} at most"] if most is not None else []
+        raise ImproperlyConfigured(f"{name} is {', '.join(bounds)}.")
+    return number
 
 
 def _number(name: str, text: str, cast: Any) -> Any:

@@ -1,7 +1,4 @@
-"""Forgetting answers whose repeats are over.
-
-Owns the size of the steps; never forgets an answer that a repeat would still be given.
-"""
+"""Deletes expired responses, in batches."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -11,7 +8,7 @@ from commerce.idempotency.claims import oldest_kept
 
 BATCH_SIZE = 1_000
 
-# What another purge, or a request that takes the key for something new, has in hand is left to it.
+# Rows that another purge, or a request that uses the key again, has locked are skipped.
 PURGE = """
     DELETE FROM idempotency_key
     WHERE id = ANY(ARRAY(
@@ -30,10 +27,10 @@ def purge_keys(
     stopping: Callable[[], bool] = lambda: False,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> int:
-    """Delete every answer given more than `IDEMPOTENCY_HOURS` before `now`, and return how many those were.
+    """Delete all responses stored more than `IDEMPOTENCY_HOURS` before `now`, and return their number.
 
-    In batches, each a statement of its own; `on_batch` gets how many each had, and `stopping` is asked between
-    them. Raises django.db.Error where the database fails; the batches before are gone then.
+    Runs in batches, one statement each. `on_batch` is called with the size of each batch, and `stopping` is checked
+    between them. Raises django.db.Error if the database fails; the batches before that are deleted.
     """
     before = oldest_kept(now)
     purged = 0

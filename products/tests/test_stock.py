@@ -36,11 +36,6 @@ ORDER = 7
 
 
 @pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200, stock=10)
-
-
-@pytest.fixture
 def chair() -> Product:
     return ProductFactory(name="Chair", price=45_000, stock=2)
 
@@ -118,7 +113,7 @@ class TestTaking:
         assert stock(pen) == 10
         with nothing_changes(), pytest.raises(IntegrityError) as error:
             commit(returns({pen: 3}))
-        assert violated_constraint(error.value) == "stock_movement_once_per_order"
+        assert violated_constraint(error.value) == "stock_movement_each_once"
 
 
 @pytest.fixture
@@ -188,7 +183,14 @@ class TestCatalogue:
         assert StockMovement.objects.get().reason == "OPENING"
         action = StaffAction.objects.get()
         assert (action.action, action.subject_id, action.before) == ("Added", str(product.pk), {})
-        told = {"name": "Lamp", "description": "", "price": 30_000, "is_active": True, "stock": 4}
+        told = {
+            "name": "Lamp",
+            "description": "",
+            "price": 30_000,
+            "is_active": True,
+            "stock": 4,
+            "purchase_limit": None,
+        }
         assert action.after == told
 
     def test_an_edit_from_a_stale_form_leaves_the_stock_alone(self, pen: Product, clerk: Staff) -> None:

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('products', '0009_held_stock_is_checked'),
+        ('products', '0014_held_stock_is_checked'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -35,21 +35,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ORDERS = "/api/orders"
 
 
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200, stock=10)
-
-
-@pytest.fixture
-def chair() -> Product:
-    return ProductFactory(name="Chair", price=15_000, stock=5)
-
-
 def items(*lines: tuple[Product, int]) -> list[dict[str, int]]:
     return [{"productId": product.pk, "quantity": quantity} for product, quantity in lines]
 
@@ -74,12 +59,21 @@ class TestPlacing:
                     "unitPrice": 15_000,
                     "quantity": 1,
                     "subtotal": 15_000,
+                    "refundedQuantity": 0,
                 },
-                {"productId": pen.pk, "productName": "Pen", "unitPrice": 1_200, "quantity": 3, "subtotal": 3_600},
+                {
+                    "productId": pen.pk,
+                    "productName": "Pen",
+                    "unitPrice": 1_200,
+                    "quantity": 3,
+                    "subtotal": 3_600,
+                    "refundedQuantity": 0,
+                },
             ],
             "totalAmount": 18_600,
             "discountAmount": 0,
             "paidAmount": 18_600,
+            "refundedAmount": 0,
             "userCouponId": None,
             "createdAt": placed_at,
             "completedAt": placed_at,

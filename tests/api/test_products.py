@@ -45,6 +45,7 @@ def test_the_list_shows_what_is_for_sale(stranger: Shopper, catalogue: dict[str,
         "description": "Sweet, 1 L.",
         "price": 4_500,
         "stock": 20,
+        "purchaseLimit": None,
     }
     assert len(ran) == 2  # the count and the page
 
@@ -165,7 +166,8 @@ def test_a_product_is_read_with_one_query(stranger: Shopper) -> None:
     with statements() as ran:
         answer = stranger.get(f"{PRODUCTS}/{product.pk}")
     assert answer.status == 200
-    assert answer.json == {"id": product.pk, "name": "Pen", "description": "Writes.", "price": 1_200, "stock": 3}
+    shown = {"id": product.pk, "name": "Pen", "description": "Writes.", "price": 1_200, "stock": 3}
+    assert answer.json == {**shown, "purchaseLimit": None}
     assert len(ran) == 1
 
 

@@ -1,4 +1,4 @@
-"""The same order cancelled several times at once: money, stock and coupon come back once."""
+"""The same order is cancelled several times simultaneously: money, stock and coupon are returned once."""
 
 from contextlib import ExitStack
 
@@ -12,7 +12,7 @@ from products.models import Product, StockMovement
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
-from tests.factories import ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.factories import UserCouponFactory, order_of
 from tests.layers import (
     LOCKS_OFF,
     QUEUE_ALONE,
@@ -28,18 +28,8 @@ from tests.together import MEETING_SECONDS, Meeting, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 20
-ONE_REFUND = "user_balance_tx_one_refund_per_order"
-ONE_RETURN = "stock_movement_once_per_order"
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200, stock=10)
+ONE_REFUND = "user_balance_tx_each_refund_once"
+ONE_RETURN = "stock_movement_each_once"
 
 
 @pytest.fixture
@@ -118,7 +108,7 @@ def test_a_lock_alone_is_enough(user: User, pen: Product, order: Order, off: Pro
 
 
 def test_without_any_protection_the_refund_comes_twice(user: User, pen: Product, order: Order) -> None:
-    """The control of all of the above."""
+    """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
         without.enter_context(naive.unlocked_rows(Meeting().attend))

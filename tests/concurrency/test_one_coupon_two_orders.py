@@ -1,4 +1,4 @@
-"""One coupon in two orders at once: it takes its discount off one of them."""
+"""One coupon in two simultaneous orders: it reduces the price of one of them."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -14,7 +14,7 @@ from products.models import Product
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
-from tests.factories import ProductFactory, UserCouponFactory, UserFactory
+from tests.factories import ProductFactory, UserCouponFactory
 from tests.layers import LOCKS_OFF, QUEUE_ALONE, QUEUE_OFF, REDIS_LOCKS_OFF, constraint_dropped, switched_off
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, Meeting, together
@@ -22,12 +22,7 @@ from tests.together import MEETING_SECONDS, Meeting, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 10
-ONE_LIVE_ORDER = "order_one_live_per_user_coupon"
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
+ONE_LIVE_ORDER = "order_one_standing_per_user_coupon"
 
 
 @pytest.fixture
@@ -36,7 +31,7 @@ def unit(user: User) -> UserCoupon:
 
 
 def products(count: int) -> list[Product]:
-    """Different ones, so that no product's lock keeps two orders apart."""
+    """Different products, so that no product lock separates two orders."""
     return ProductFactory.create_batch(count, price=2_000)
 
 

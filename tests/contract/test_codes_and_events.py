@@ -43,6 +43,9 @@ STATUS_OF_CODE = {
     "coupon_not_open": 400,
     "coupon_not_usable": 400,
     "order_not_cancellable": 409,
+    "order_not_refundable": 409,
+    "refund_exceeds_order": 400,
+    "purchase_limit_exceeded": 400,
     "idempotency_key_reused": 422,
     "request_in_progress": 409,
     "lock_timeout": 503,
@@ -59,7 +62,7 @@ NOT_IN_THE_CONTRACT = {
     "coupon_not_running": "said to staff in the back-office only",
     "too_much_to_recount": "said to staff in the back-office only",
 }
-EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled"}
+EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
 WITHIN_THE_SHOP = {"coupon-expiring"}
 """Told to the customer only, by e-mail."""
 
@@ -88,7 +91,7 @@ def status_of(refusal: type[DomainError]) -> int:
     return next(int(status) for kind, status in STATUS_OF_KIND if issubclass(refusal, kind))
 
 
-def test_every_code_of_the_contract_exists_with_its_status_and_no_other_does() -> None:
+def test_the_codes_are_those_of_the_contract_with_their_statuses() -> None:
     found = {refusal.code: status_of(refusal) for refusal in refusals()} | known_codes()
     assert {code: status for code, status in found.items() if code not in NOT_IN_THE_CONTRACT} == STATUS_OF_CODE
     assert found.keys() - STATUS_OF_CODE.keys() == NOT_IN_THE_CONTRACT.keys()
@@ -140,7 +143,8 @@ def test_every_event_goes_to_kafka() -> None:
 
 
 def test_orders_go_to_the_data_platform_and_nothing_else_does() -> None:
-    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == {"order-completed", "order-cancelled"}
+    told = {"order-completed", "order-cancelled", "order-refunded"}
+    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == told
 
 
 def test_every_destination_has_a_sink() -> None:

@@ -1,4 +1,4 @@
-"""What a request may carry: money, numbers and keys, for any JSON and any header."""
+"""Fields of requests: money, ids and keys, for any JSON and any header."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ IDS = st.integers(1, 6) | st.integers(2**63 - 2, 2**63 + 1)
 
 
 def is_number(value: object, least: int, most: int) -> bool:
-    """Of JSON: `true` is none, and neither is 5.0."""
+    """A JSON integer: neither `true` nor 5.0."""
     return type(value) is int and least <= value <= most
 
 
@@ -55,7 +55,7 @@ class TestCarts:
     LINES = st.fixed_dictionaries({"productId": IDS, "quantity": st.integers(-1, 3) | st.integers(998, 1_002)})
 
     @given(items=st.lists(LINES, max_size=4), coupon=st.none() | IDS)
-    def test_a_cart_fits_exactly_if_its_numbers_do_and_no_product_is_named_twice(
+    def test_a_cart_is_valid_exactly_if_its_numbers_are_and_products_differ(
         self, items: list[Any], coupon: int | None
     ) -> None:
         names = [item["productId"] for item in items]

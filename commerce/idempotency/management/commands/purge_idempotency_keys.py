@@ -1,6 +1,6 @@
-"""`manage.py purge_idempotency_keys`: answers that are too old to be repeated, forgotten.
+"""`manage.py purge_idempotency_keys`: deletes expired responses.
 
-Owns the report; what may go is `commerce.idempotency.purge`'s.
+Contains the report. The deletion itself is in `commerce.idempotency.purge`.
 """
 
 from collections.abc import Callable

@@ -20,6 +20,7 @@ from ...models.out_of_stock_problem import OutOfStockProblem
 from ...models.payload_too_large_problem import PayloadTooLargeProblem
 from ...models.problem import Problem
 from ...models.product_not_found_problem import ProductNotFoundProblem
+from ...models.purchase_limit_exceeded_problem import PurchaseLimitExceededProblem
 from ...models.request_in_progress_problem import RequestInProgressProblem
 from ...models.reservation_expired_problem import ReservationExpiredProblem
 from ...models.reservation_not_found_problem import ReservationNotFoundProblem
@@ -62,6 +63,7 @@ def _parse_response(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
@@ -97,6 +99,7 @@ def _parse_response(
             | InsufficientBalanceProblem
             | MalformedJsonProblem
             | OutOfStockProblem
+            | PurchaseLimitExceededProblem
             | ReservationExpiredProblem
             | ValidationErrorProblem
         ):
@@ -135,16 +138,24 @@ def _parse_response(
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_400_type_4 = CouponNotUsableProblem.from_dict(data)
+                response_400_type_4 = PurchaseLimitExceededProblem.from_dict(data)
 
                 return response_400_type_4
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_400_type_5 = CouponNotUsableProblem.from_dict(data)
+
+                return response_400_type_5
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_400_type_5 = InsufficientBalanceProblem.from_dict(data)
+            response_400_type_6 = InsufficientBalanceProblem.from_dict(data)
 
-            return response_400_type_5
+            return response_400_type_6
 
         response_400 = _parse_response_400(response.json())
 
@@ -298,6 +309,7 @@ def _build_response(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
@@ -337,6 +349,7 @@ def sync_detailed(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
@@ -374,7 +387,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -399,6 +412,7 @@ def sync(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
@@ -437,7 +451,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return sync_detailed(
@@ -457,6 +471,7 @@ async def asyncio_detailed(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
@@ -494,7 +509,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -517,6 +532,7 @@ async def asyncio(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
@@ -555,7 +571,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return (

@@ -3,6 +3,6 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("products", "0008_held_stock")]
+    dependencies = [("products", "0013_held_stock")]
 
     operations = [ValidateConstraint("product", "product_held_within_stock")]

@@ -3,9 +3,9 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """The code of before writes no `held`, so nothing is held by it; 0009 checks the rows that exist."""
+    """The code of before writes no `held`, so nothing is held by it; 0014 checks the rows that exist."""
 
-    dependencies = [("products", "0007_import_line_message")]
+    dependencies = [("products", "0012_past_imports")]
 
     operations = [
         migrations.AddField(
