@@ -266,11 +266,10 @@ class RefundOrder:
         operations.show_refunds(transaction, order, self._item_ids)
         publish(transaction, order_refunded(refund, order))
         before = {"status": OrderStatus.COMPLETED.value, "refunded": order.refunded_amount - refund.amount}
-        names = {line.product_id: line.product_name for line in order.lines}
         after = {
             "status": order.status,
             "refunded": order.refunded_amount,
-            "items": ", ".join(f"{line.quantity} × {names[line.product_id]}" for line in refund.lines),
+            "units": sum(line.quantity for line in refund.lines),
             "restock": self.restock,
         }
         add_record(transaction, self.by, REFUNDED, Order, order.pk, before=before, after=after)
