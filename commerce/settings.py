@@ -5,6 +5,7 @@ Nothing else reads the environment. Unsafe or missing values stop the process wi
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,14 @@ def refuse_weak(name: str, value: str, *, least: int) -> None:
     """Stop for a secret that others could guess: short, of few different characters, or out of somebody's example."""
     if len(value) < least or len(set(value)) < 10 or value.lower().startswith(_PLACEHOLDERS):
         raise ImproperlyConfigured(f"{name} is too weak. Set it to at least 50 random characters.")
+
+
+def networks(name: str, texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Networks such as 10.0.0.0/8."""
+    try:
+        return [ip_network(text.strip()) for text in texts]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} names something that is no network, such as 10.20.0.0/16.") from error
 
 
 if not DEBUG:
@@ -117,6 +126,7 @@ INSTALLED_APPS = [
     "commerce.audit",
     "commerce.invariants",
     "commerce.outbox",
+    "commerce.webhooks",
     "commerce.idempotency",
     "commerce.mail",
     "commerce.notes",
@@ -432,6 +442,30 @@ if not DEBUG and DATA_PLATFORM_URL:
     refuse_weak("DATA_PLATFORM_SECRET", DATA_PLATFORM_SECRET, least=16)
     for _key in DATA_PLATFORM_SECRET_FALLBACKS:
         refuse_weak("DATA_PLATFORM_SECRET_FALLBACKS", _key, least=16)
+
+# --- Webhooks ---------------------------------------------------------------------------------------------------------
+
+WEBHOOK_TIMEOUT_SECONDS = env.float("WEBHOOK_TIMEOUT_SECONDS", default=10.0)
+"""How long a call to a subscriber may take, from the connection to the end of the answer."""
+WEBHOOK_RETRY_HOURS = env.float("WEBHOOK_RETRY_HOURS", default=72.0)
+"""How long an event is tried again before it is parked."""
+WEBHOOK_END_HOURS = env.float("WEBHOOK_END_HOURS", default=120.0)
+"""A subscription all of whose calls have failed for so long is switched off."""
+WEBHOOK_PARKED_DAYS = env.int("WEBHOOK_PARKED_DAYS", default=30)
+"""How long parked events of subscriptions are kept to be sent again, with the log of their calls; 0: for ever."""
+WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", default=False)
+"""Whether subscriptions may have http:// URLs, whose events can be read on the way."""
+WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))
+"""Private networks that subscriptions may lead to all the same, such as 10.20.0.0/16. Empty: public addresses only."""
+WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
+"""The authorities that subscribers' certificates are checked with. Empty: the system's."""
+
+if not 0 < WEBHOOK_TIMEOUT_SECONDS <= 30:
+    raise ImproperlyConfigured("WEBHOOK_TIMEOUT_SECONDS is above 0 and 30 at most.")
+if min(WEBHOOK_RETRY_HOURS, WEBHOOK_END_HOURS) <= 0 or WEBHOOK_PARKED_DAYS < 0:
+    raise ImproperlyConfigured(
+        "WEBHOOK_RETRY_HOURS and WEBHOOK_END_HOURS are above 0, WEBHOOK_PARKED_DAYS is 0 (for ever) or more."
+    )
 
 # --- E-mail to customers ----------------------------------------------------------------------------------------------
 

@@ -71,8 +71,32 @@ ONE_MESSAGE = Invariant(
     gettext_noop("An event has at most one message for each destination."),
     """
     SELECT 'event ' || event_id, format('%%s messages for %%s', count(*), destination)
-    FROM outbox_message GROUP BY event_id, destination HAVING count(*) > 1
+    FROM outbox_message GROUP BY event_id, destination, subscription_id HAVING count(*) > 1
     """,
+)
+
+WEBHOOKS_HAVE_SUBSCRIPTIONS = Invariant(
+    "webhooks_have_subscriptions",
+    gettext_noop("A message to a webhook names a subscription that there is; no other message names one."),
+    """
+    SELECT 'outbox message ' || message.id, format('%%s to %%s names subscription %%s', event_id, destination,
+                                                  coalesce(subscription_id::text, 'none'))
+    FROM outbox_message AS message LEFT JOIN webhook_subscription AS subscription ON subscription.id = subscription_id
+    WHERE (destination = 'webhooks') <> (subscription_id IS NOT NULL)
+       OR subscription_id IS NOT NULL AND subscription.id IS NULL
+    """,
+)
+
+# In a live system the dispatcher parks them within seconds.
+NOTHING_WAITS_FOR_NOBODY = Invariant(
+    "nothing_waits_for_an_ended_subscription",
+    gettext_noop("In a quiet system no message waits for a subscription that is switched off."),
+    """
+    SELECT 'outbox message ' || message.id, format('waits for subscription %%s, which is off', subscription.id)
+    FROM outbox_message AS message JOIN webhook_subscription AS subscription ON subscription.id = subscription_id
+    WHERE sent_at IS NULL AND parked_at IS NULL AND NOT subscription.is_active
+    """,
+    only_when_quiet=True,
 )
 
 NOTHING_PENDING = Invariant(
@@ -143,6 +167,8 @@ EVENTS = (
     EVENTS_HAVE_FACTS,
     FACTS_HAVE_MESSAGES,
     ONE_MESSAGE,
+    WEBHOOKS_HAVE_SUBSCRIPTIONS,
+    NOTHING_WAITS_FOR_NOBODY,
     NOTHING_PENDING,
     STATISTICS,
     ORDERS_ARE_COUNTED,
