@@ -25,6 +25,7 @@ urlpatterns = [
                 path("", include("products.urls")),
                 path("", include("coupons.urls")),
                 path("", include("orders.urls")),
+                path("", include("commerce.webhooks.urls")),
                 path("schema", SchemaPage.as_view(), name="schema"),
                 path(
                     "docs",

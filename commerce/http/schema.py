@@ -25,6 +25,7 @@ TAGS = {
     "coupons": "First-come coupons: which can be had, getting one, and those held.",
     "orders": "Buying, looking at orders, and cancelling them.",
     "products": "What is for sale, and what sells best.",
+    "webhooks": "For staff: third parties that are told of events, and how their calls went.",
 }
 """The groups of operations, and what is in them; each takes the operations whose path has its name."""
 

@@ -10,7 +10,6 @@ from django.utils.translation import gettext_noop
 from commerce.core.tracing import LONGEST_TRACEPARENT
 from commerce.outbox.routes import WITHOUT_ORDER
 
-
 MOST_NAME_LETTERS = 100
 MOST_URL_LETTERS = 500
 

@@ -1,4 +1,4 @@
-"""Emptying the outbox for the subscriptions of third parties, all at once, so that a slow one delays none of the others.
+"""Emptying the outbox for the subscriptions of third parties, all at once: a slow one delays none of the others.
 
 Owns which subscription is called next, by how many calls at a time, and when one that fails is left alone or switched
 off. All statements are made by the thread that drains; the calls run on threads of their own, without a connection to
@@ -250,9 +250,7 @@ def _batch(rows: Sequence[tuple[Any, ...]]) -> Batch:
     endpoint = Endpoint(url, (secret, previous_secret) if previous_secret else (secret,))
     messages = tuple(
         Message(message_id, event_id, event_type, key, payload.encode(), attempts, traceparent, endpoint)
-        for message_id, event_id, event_type, key, payload, attempts, traceparent, _is_last in (
-            row[5:] for row in rows
-        )
+        for message_id, event_id, event_type, key, payload, attempts, traceparent, _is_last in (row[5:] for row in rows)
     )
     return Batch(subscription_id, endpoint, failures, messages, frozenset(row[5] for row in rows if row[12]))
 

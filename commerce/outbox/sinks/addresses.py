@@ -97,4 +97,3 @@ def _address(text: str) -> Address | None:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
         return None
-
