@@ -55,6 +55,7 @@ def _user_id(request: Any) -> str:
 
 _CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_WEBHOOK_SECRET = re.compile(r"\bwhsec_[\w+/=-]+")
 _PASSWORD_HASH = re.compile(r"\bpbkdf2_sha256\$[^\s\"']+")
 _PASSWORD_OF_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
 # As in JSON, in a form, in a dictionary of Python's, and in a header.

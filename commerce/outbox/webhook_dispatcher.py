@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
@@ -94,7 +94,7 @@ NOTE_CALLS = """
         ended_for = CASE WHEN is_gone THEN 'gone' WHEN ends THEN 'failing' ELSE '' END
     FROM (
         SELECT noted.*, is_gone OR has_failed AND NOT has_worked
-               AND current.failing_since < now() - %(end_hours)s * interval '1 hour' AS ends
+               AND coalesce(current.failing_since, now()) < now() - %(end_hours)s * interval '1 hour' AS ends
         FROM (SELECT %(id)s::bigint AS id, %(url)s::text AS url, %(has_worked)s::boolean AS has_worked,
                      %(has_failed)s::boolean AS has_failed, %(away)s::integer AS away, %(is_gone)s::boolean AS is_gone,
                      %(wait_seconds)s::float8 AS wait_seconds) AS noted
@@ -225,7 +225,13 @@ class WebhookDispatcher:
         sent = failed = 0
         while self._done:
             batch, outcomes = self._done[0]
-            _write_down(batch, outcomes)
+            try:
+                _write_down(batch, outcomes)
+            except (OperationalError, InterfaceError):
+                raise
+            except DatabaseError:
+                # Asked again it would fail again, and nobody else's calls would be marked.
+                logger.exception("The calls of webhook subscription %d cannot be marked", batch.subscription_id)
             self._done.pop(0)
             failed_now = sum(isinstance(outcome, Failure) for outcome in outcomes.values())
             sent, failed = sent + len(outcomes) - failed_now, failed + failed_now
@@ -256,15 +262,15 @@ def _batch(rows: Sequence[tuple[Any, ...]]) -> Batch:
 
 
 def _write_down(batch: Batch, outcomes: Outcomes) -> None:
-    """Mark the messages first: where the process dies in between, the next call finds out again how the receiver is."""
     if not outcomes:
         return
     verdicts = [_verdict(message, batch, outcomes) for message in batch.messages if message.id in outcomes]
-    record(WEBHOOKS, verdicts)
     failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
+    with transaction.atomic():
+        record(WEBHOOKS, verdicts)
+        _note_calls(batch, len(outcomes) - len(failures), failures)
     metrics.OUTBOX_SENT.labels(WEBHOOKS).inc(len(outcomes) - len(failures))
     metrics.OUTBOX_FAILURES.labels(WEBHOOKS).inc(len(failures))
-    _note_calls(batch, len(outcomes) - len(failures), failures)
 
 
 def _verdict(message: Message, batch: Batch, outcomes: Outcomes) -> Verdict:

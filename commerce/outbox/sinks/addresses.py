@@ -11,8 +11,7 @@ from typing import TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
-from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -36,7 +35,7 @@ class ForbiddenAddress(Exception):
     """The name leads to an address that no call may go to."""
 
 
-def why_not(url: str) -> str | Promise | None:
+def why_not(url: str) -> str | None:
     """Why `url` may not be called, as far as that can be said without a look-up; None where it may."""
     if not _VISIBLE_ASCII.fullmatch(url):
         return _("A URL is visible ASCII characters; write a name with other letters in Punycode (xn--…).")
@@ -48,7 +47,7 @@ def why_not(url: str) -> str | Promise | None:
     return _why_not(parts, host, port)
 
 
-def _why_not(parts: SplitResult, host: str, port: int | None) -> str | Promise | None:
+def _why_not(parts: SplitResult, host: str, port: int | None) -> str | None:
     if parts.scheme not in ("https", "http") or not host or port == 0:
         return _("Write the whole URL, such as https://partner.example/webhooks.")
     if parts.scheme == "http" and not settings.WEBHOOK_ALLOW_HTTP:
