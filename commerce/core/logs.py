@@ -76,7 +76,7 @@ class Secrets:
         for value in self._values:
             text = text.replace(value, HIDDEN)
         text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
-        for pattern in (_TOKEN, _PASSWORD_HASH):
+        for pattern in (_TOKEN, _PASSWORD_HASH, _WEBHOOK_SECRET):
             text = pattern.sub(HIDDEN, text)
         for named in (_PASSWORD_OF_URL, _NAMED):
             text = named.sub(rf"\1{HIDDEN}", text)

@@ -19,6 +19,7 @@ from commerce.demo import bulk, large
 from commerce.demo.notes import write_notes
 from commerce.demo.rows import Rows, rows_of
 from commerce.demo.staff import hire_staff
+from commerce.demo.webhooks import write_webhooks
 from commerce.demo.week import plan_week
 from coupons.models import Coupon
 from orders.models import Order
@@ -76,6 +77,7 @@ def _load_once(insert: Callable[[], datetime]) -> Outcome:
         opened_at = insert()
         hire_staff()
         write_notes()
+        write_webhooks()
         # These columns are set by Django at the time of the INSERT; the shop opened earlier than that.
         Product.objects.update(created_at=opened_at, updated_at=opened_at)
         Coupon.objects.update(created_at=opened_at)

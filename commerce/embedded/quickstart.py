@@ -148,6 +148,9 @@ class Quickstart:
             "STATIC_ROOT": str(self._directory / "static"),
             # A deployment keeps the popular list for half an hour; here one wants to see one's own order in it.
             "POPULAR_CACHE_SECONDS": "2",
+            # Receivers of webhooks on this machine.
+            "WEBHOOK_ALLOW_HTTP": "true",
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
             # Somebody reads the log here.
             "LOG_FORMAT": "text",
             **({"BEHIND_PROXY": "true", "NUM_PROXIES": "1"} if self._has_gateway else {}),

@@ -41,6 +41,8 @@ STATUS_OF_CODE = {
     "coupon_not_open": 400,
     "coupon_not_usable": 400,
     "order_not_cancellable": 409,
+    "webhook_not_found": 404,
+    "webhook_limit_reached": 409,
     "idempotency_key_reused": 422,
     "request_in_progress": 409,
     "lock_timeout": 503,
