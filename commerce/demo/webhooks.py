@@ -1,7 +1,7 @@
 """The demo's third parties: one whose server is not there, so that a log of attempts can be seen.
 
-Owns their names and what has become of their events; they are written through the tables, because the shop that they are
-about is loaded in one transaction.
+Owns their names and what has become of their events; they are written through the tables, because the shop that they
+are about is loaded in one transaction.
 """
 
 from datetime import timedelta

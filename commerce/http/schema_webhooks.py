@@ -77,8 +77,8 @@ def _subscribed_call(example: Schema | None) -> Schema:
     return {
         "operationId": "subscribedEvent",
         "summary": "An event that a webhook has subscribed to",
-        "description": "To the URL of a webhook, as Standard Webhooks says. It may come again with the same `webhook-id`,"
-        " and in any order. Redirects are not followed.",
+        "description": "To the URL of a webhook, as Standard Webhooks says. It may come again with the same"
+        " `webhook-id`, and in any order. Redirects are not followed.",
         "tags": ["webhooks"],
         "security": [],
         "parameters": [
@@ -87,8 +87,8 @@ def _subscribed_call(example: Schema | None) -> Schema:
             header(
                 "webhook-signature",
                 "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)*$",
-                "`v1,` and the HMAC-SHA256, in Base64, of id, timestamp and body with dots between them; the key is what"
-                " follows `whsec_` in the secret, decoded. There may be several; one that fits is enough.",
+                "`v1,` and the HMAC-SHA256, in Base64, of id, timestamp and body with dots between them; the key is"
+                " what follows `whsec_` in the secret, decoded. There may be several; one that fits is enough.",
             ),
         ],
         "requestBody": {

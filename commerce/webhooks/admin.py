@@ -14,9 +14,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.cache import add_never_cache_headers
 from django.utils.functional import Promise
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
@@ -195,7 +194,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
             button=_("Remove"),
             is_danger=True,
             act=lambda once, _form, by: services.remove_webhook(webhook_id, by=by, once=once),
-            sentence=lambda _webhook: _t("It is removed."),
+            sentence=lambda _webhook: gettext("It is removed."),
             back=reverse("admin:outbox_webhooksubscription_changelist"),
         )
 

@@ -47,7 +47,7 @@ _SAID_TO_BE_SENT = """
 
 @cache
 def _receivers() -> tuple[Receiver, Proxy, Receiver]:
-    """The troubled one, what stands before it, and the healthy one. One of each for all runs; they end with the process."""
+    """The troubled one, what stands before it, and the healthy one, for all runs of this process."""
     troubled, healthy = receiver_at_work(), receiver_at_work()
     _kept.extend([troubled, healthy])
     first, second = troubled.__enter__(), healthy.__enter__()
