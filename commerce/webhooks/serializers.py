@@ -175,7 +175,7 @@ class WebhookCallSerializer(serializers.Serializer[DeliveryAttempt]):
     durationMs = serializers.IntegerField(source="duration_ms")
     httpStatus = serializers.IntegerField(source="http_status", allow_null=True)
     outcome = serializers.ChoiceField(choices=DeliveryOutcome.choices)
-    error = serializers.CharField(help_text="Empty where the call was acknowledged.")
+    error = serializers.CharField(allow_blank=True, help_text="Empty where the call was acknowledged.")
 
 
 def webhook_as_json(webhook: WebhookSubscription) -> dict[str, Any]:

@@ -159,7 +159,8 @@ def opened(staff: Staff, shop: dict[str, tuple[Any, ...]]) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for label, (_sees, _adds, _changes, takes) in LISTS.items():
         page = label.replace(".", "_")
-        row = apps.get_model(label)._default_manager.exclude(pk=staff.user.pk).order_by("pk").first()
+        own = {"pk": staff.user.pk} if label == "balances.user" else {"pk__isnull": True}
+        row = apps.get_model(label)._default_manager.exclude(**own).order_by("pk").first()
         assert row is not None, label
         found[label] = is_open(staff.get(f"{page}_changelist"))
         found[f"{label} change"] = is_open(staff.get(f"{page}_change", row.pk))

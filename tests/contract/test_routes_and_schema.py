@@ -49,6 +49,32 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
         {"order_not_found", "order_not_cancellable", "permission_denied", "validation_error", "idempotency_key_reused",
          "request_in_progress"},
     ),
+    ("GET", "/api/webhooks"): (TOKEN, {"validation_error", "permission_denied"}),
+    ("POST", "/api/webhooks"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_limit_reached", "idempotency_key_reused",
+         "request_in_progress"},
+    ),
+    ("GET", "/api/webhooks/{webhookId}"): (TOKEN, {"permission_denied", "webhook_not_found"}),
+    ("PATCH", "/api/webhooks/{webhookId}"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
+    ("DELETE", "/api/webhooks/{webhookId}"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
+    ("POST", "/api/webhooks/{webhookId}/secret"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
+    ("GET", "/api/webhooks/{webhookId}/calls"): (
+        TOKEN, {"validation_error", "permission_denied", "webhook_not_found"},
+    ),
+    ("POST", "/api/webhooks/{webhookId}/resend"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
 }  # fmt: skip
 OPERATIONS = {
     "/",

@@ -99,6 +99,7 @@ def test_every_problem_has_a_shape_of_its_own() -> None:
 
 
 OWN_FIELDS = {
+    "webhook_limit_reached": {"most"},
     "balance_limit_exceeded": {"balance", "limit"},
     "coupon_not_usable": {"reason"},
     "insufficient_balance": {"balance", "required"},
