@@ -601,6 +601,9 @@ SPECTACULAR_SETTINGS = {
         "DiscountType": "coupons.models.DiscountType",
         "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
         "OrderStatus": "orders.models.OrderStatus",
+        "WebhookEventType": "commerce.webhooks.serializers.EVENT_TYPES",
+        "WebhookOffBecause": "commerce.webhooks.serializers.OFF_BECAUSE",
+        "WebhookCallOutcome": "commerce.outbox.models.DeliveryOutcome",
     },
 }
 

@@ -82,27 +82,25 @@ PARK = """
     ) AND sent_at IS NULL AND parked_at IS NULL
 """
 
+_ENDS = """(is_gone OR has_failed AND NOT has_worked
+               AND coalesce(subscription.failing_since, now()) < now() - %(end_hours)s * interval '1 hour')"""
+
 # What an address of before answered says nothing about the one that staff have set meanwhile.
-NOTE_CALLS = """
+NOTE_CALLS = f"""
     UPDATE webhook_subscription AS subscription
     SET failures = CASE WHEN has_worked THEN 0 ELSE failures END + away,
         failing_since = CASE WHEN NOT has_failed THEN NULL WHEN has_worked THEN now()
                              ELSE coalesce(failing_since, now()) END,
         next_call_at = now() + wait_seconds * interval '1 second',
-        is_active = NOT ends,
-        ended_at = CASE WHEN ends THEN now() END,
-        ended_for = CASE WHEN is_gone THEN 'gone' WHEN ends THEN 'failing' ELSE '' END
-    FROM (
-        SELECT noted.*, is_gone OR has_failed AND NOT has_worked
-               AND coalesce(current.failing_since, now()) < now() - %(end_hours)s * interval '1 hour' AS ends
-        FROM (SELECT %(id)s::bigint AS id, %(url)s::text AS url, %(has_worked)s::boolean AS has_worked,
-                     %(has_failed)s::boolean AS has_failed, %(away)s::integer AS away, %(is_gone)s::boolean AS is_gone,
-                     %(wait_seconds)s::float8 AS wait_seconds) AS noted
-        JOIN webhook_subscription AS current ON current.id = noted.id
-    ) AS noted
+        is_active = NOT {_ENDS},
+        ended_at = CASE WHEN {_ENDS} THEN now() END,
+        ended_for = CASE WHEN is_gone THEN 'gone' WHEN {_ENDS} THEN 'failing' ELSE '' END
+    FROM (SELECT %(id)s::bigint AS id, %(url)s::text AS url, %(has_worked)s::boolean AS has_worked,
+                 %(has_failed)s::boolean AS has_failed, %(away)s::integer AS away, %(is_gone)s::boolean AS is_gone,
+                 %(wait_seconds)s::float8 AS wait_seconds) AS noted
     WHERE subscription.id = noted.id AND subscription.url = noted.url AND subscription.is_active
     RETURNING subscription.ended_for, subscription.name
-"""
+"""  # noqa: S608  # our own text
 
 # What waits for its next attempt only because the receiver was away.
 MAKE_DUE = """
@@ -267,8 +265,9 @@ def _write_down(batch: Batch, outcomes: Outcomes) -> None:
     verdicts = [_verdict(message, batch, outcomes) for message in batch.messages if message.id in outcomes]
     failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
     with transaction.atomic():
-        record(WEBHOOKS, verdicts)
+        # The subscription before its messages, as staff lock them who send some again.
         _note_calls(batch, len(outcomes) - len(failures), failures)
+        record(WEBHOOKS, verdicts)
     metrics.OUTBOX_SENT.labels(WEBHOOKS).inc(len(outcomes) - len(failures))
     metrics.OUTBOX_FAILURES.labels(WEBHOOKS).inc(len(failures))
 

@@ -23,6 +23,7 @@ from commerce.outbox.sinks.addresses import why_not
 from commerce.webhooks.services import LONGEST_OVERLAP_HOURS
 
 EVENT_TYPES = event_types_to(WEBHOOKS)
+OFF_BECAUSE = [EndReason.STAFF.value, EndReason.FAILING.value, EndReason.GONE.value]
 MOST_SENT_AGAIN = 100
 
 
@@ -131,7 +132,7 @@ class WebhookSerializer(serializers.Serializer[WebhookSubscription]):
     eventTypes = serializers.ListField(source="event_types", child=serializers.ChoiceField(choices=EVENT_TYPES))
     active = serializers.BooleanField(source="is_active")
     offBecause = serializers.ChoiceField(
-        choices=[EndReason.STAFF, EndReason.FAILING, EndReason.GONE],
+        choices=OFF_BECAUSE,
         allow_null=True,
         help_text="`gone`: it answered `410`; `failing`: all its calls failed for days.",
     )

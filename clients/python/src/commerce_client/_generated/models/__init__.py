@@ -26,6 +26,7 @@ from .ledger_entry_type import LedgerEntryType
 from .lock_timeout_problem import LockTimeoutProblem
 from .malformed_json_problem import MalformedJsonProblem
 from .method_not_allowed_problem import MethodNotAllowedProblem
+from .new_webhook import NewWebhook
 from .not_acceptable_problem import NotAcceptableProblem
 from .not_authenticated_problem import NotAuthenticatedProblem
 from .not_found_problem import NotFoundProblem
@@ -40,6 +41,7 @@ from .order_page import OrderPage
 from .order_request import OrderRequest
 from .order_status import OrderStatus
 from .out_of_stock_problem import OutOfStockProblem
+from .patched_webhook_changes import PatchedWebhookChanges
 from .payload_too_large_problem import PayloadTooLargeProblem
 from .permission_denied_problem import PermissionDeniedProblem
 from .popular_product import PopularProduct
@@ -52,9 +54,16 @@ from .product_not_found_problem import ProductNotFoundProblem
 from .product_page import ProductPage
 from .products_ordering import ProductsOrdering
 from .refresh_request import RefreshRequest
+from .removed_webhook import RemovedWebhook
 from .request_in_progress_problem import RequestInProgressProblem
+from .rotation import Rotation
+from .send_again import SendAgain
+from .sent_again import SentAgain
 from .service_unavailable_problem import ServiceUnavailableProblem
 from .short_item import ShortItem
+from .subscribed_event import SubscribedEvent
+from .subscribed_event_data import SubscribedEventData
+from .subscribed_event_type import SubscribedEventType
 from .throttled_problem import ThrottledProblem
 from .token import Token
 from .token_not_valid_problem import TokenNotValidProblem
@@ -68,6 +77,16 @@ from .user_coupons_status import UserCouponsStatus
 from .user_not_found_problem import UserNotFoundProblem
 from .user_orders_status import UserOrdersStatus
 from .validation_error_problem import ValidationErrorProblem
+from .webhook import Webhook
+from .webhook_call import WebhookCall
+from .webhook_call_outcome import WebhookCallOutcome
+from .webhook_call_page import WebhookCallPage
+from .webhook_event_type import WebhookEventType
+from .webhook_limit_reached_problem import WebhookLimitReachedProblem
+from .webhook_not_found_problem import WebhookNotFoundProblem
+from .webhook_off_because import WebhookOffBecause
+from .webhook_page import WebhookPage
+from .webhook_secret import WebhookSecret
 
 __all__ = (
     "Access",
@@ -96,6 +115,7 @@ __all__ = (
     "LockTimeoutProblem",
     "MalformedJsonProblem",
     "MethodNotAllowedProblem",
+    "NewWebhook",
     "NotAcceptableProblem",
     "NotAuthenticatedProblem",
     "NotFoundProblem",
@@ -110,6 +130,7 @@ __all__ = (
     "OrderRequest",
     "OrderStatus",
     "OutOfStockProblem",
+    "PatchedWebhookChanges",
     "PayloadTooLargeProblem",
     "PermissionDeniedProblem",
     "PopularProduct",
@@ -122,9 +143,16 @@ __all__ = (
     "ProductPage",
     "ProductsOrdering",
     "RefreshRequest",
+    "RemovedWebhook",
     "RequestInProgressProblem",
+    "Rotation",
+    "SendAgain",
+    "SentAgain",
     "ServiceUnavailableProblem",
     "ShortItem",
+    "SubscribedEvent",
+    "SubscribedEventData",
+    "SubscribedEventType",
     "ThrottledProblem",
     "Token",
     "TokenNotValidProblem",
@@ -138,4 +166,14 @@ __all__ = (
     "UserNotFoundProblem",
     "UserOrdersStatus",
     "ValidationErrorProblem",
+    "Webhook",
+    "WebhookCall",
+    "WebhookCallOutcome",
+    "WebhookCallPage",
+    "WebhookEventType",
+    "WebhookLimitReachedProblem",
+    "WebhookNotFoundProblem",
+    "WebhookOffBecause",
+    "WebhookPage",
+    "WebhookSecret",
 )
