@@ -136,7 +136,7 @@ class Holders(Table):
         )
 
     def accept(self, rows: Rows) -> None:
-        self._holders = {(row[0], row[1]) for row in rows}
+        self._holders = {(user_id, coupon_id) for user_id, coupon_id in rows}
 
 
 def will_issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> None:

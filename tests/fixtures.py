@@ -18,6 +18,7 @@ from django_redis import get_redis_connection
 from pytest_django import DjangoDbBlocker, Settings
 from redis import exceptions as redis_errors
 
+from balances.models import User
 from commerce.core import rate_limit, redis
 from commerce.core.group_commit import close_idle_connections
 from commerce.core.passwords import PBKDF2InThread
@@ -26,10 +27,12 @@ from commerce.http import health, ready_pages
 from commerce.http.handler import ShopHandler
 from commerce.http.ready_pages import ReadyPages
 from commerce.outbox import sole
+from products.models import Product
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
 from tests.breaking import resume
 from tests.emptying import emptied_by_deleting
+from tests.factories import ProductFactory, UserFactory
 from tests.servers import OWN_POSTGRES
 from tests.shopper import Shopper
 from tests.together import wait_until
@@ -112,6 +115,24 @@ def closed_port() -> Iterator[int]:
 def api() -> Callable[..., Shopper]:
     """Makes clients: `api(user)`, `api(user, language="ko")`, or `api()` for a stranger."""
     return Shopper
+
+
+@pytest.fixture
+def user() -> User:
+    """A customer with 50,000 won. A test that needs another one has a fixture of the same name."""
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def pen() -> Product:
+    """For 1,200 won; ten in stock."""
+    return ProductFactory(name="Pen", price=1_200, stock=10)
+
+
+@pytest.fixture
+def chair() -> Product:
+    """For 15,000 won; five in stock."""
+    return ProductFactory(name="Chair", price=15_000, stock=5)
 
 
 @pytest.fixture

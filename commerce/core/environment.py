@@ -6,10 +6,12 @@ Owns how a value is read and refused; which settings there are, commerce/setting
 import math
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+
+Number = TypeVar("Number", int, float)
 
 SECRETS = (
     "SECRET_KEY",
@@ -48,6 +50,31 @@ class Environment(environ.Env):
         # Without the library's own reading, which takes a value with a leading `$` for the name of another variable.
         return self.parse_value(text, cast)
 
+    def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
+        """A whole number in these bounds. Raises ImproperlyConfigured for any other value."""
+        number: int = self.int(name, default=default)
+        return _bounded(name, number, least=least, most=most)
+
+    def number(
+        self,
+        name: str,
+        default: float,
+        *,
+        least: float | None = None,
+        above: float | None = None,
+        most: float | None = None,
+    ) -> float:
+        """A number of at least `least` or greater than `above`. Raises ImproperlyConfigured for any other value."""
+        number: float = self.float(name, default=default)
+        return _bounded(name, number, least=least, above=above, most=most)
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        """One of these words. Raises ImproperlyConfigured for any other value."""
+        word: str = self.str(name, default=default)
+        if word not in (default, *others):
+            raise ImproperlyConfigured(f"{name} is one of {', '.join(f'`{each}`' for each in (default, *others))}.")
+        return word
+
     def secrets(self, name: str) -> list[str]:
         """The values of a comma-separated list of secrets; none where it is not set."""
         return [value for value in map(str.strip, self.str(name, default="").split(",")) if value]
@@ -70,6 +97,17 @@ def given_text(name: str) -> str | None:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ImproperlyConfigured(f"{variable} names a file that cannot be read as text.") from error
+
+
+def _bounded(
+    name: str, number: Number, *, least: float | None = None, above: float | None = None, most: float | None = None
+) -> Number:
+    fits = (least is None or number >= least) and (above is None or number > above) and (most is None or number <= most)
+    if not fits:
+        bounds = [f"{least} or more" if least is not None else f"above {above}"]
+        bounds += [f"{most} at most"] if most is not None else []
+        raise ImproperlyConfigured(f"{name} is {', '.join(bounds)}.")
+    return number
 
 
 def _number(name: str, text: str, cast: Any) -> Any:

@@ -11,6 +11,7 @@ import orjson
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from rest_framework.exceptions import ParseError, UnsupportedMediaType
@@ -25,8 +26,17 @@ _LONGEST_MEDIA_TYPE = 256
 
 
 def dump(value: Any) -> bytes:
-    """JSON bytes of plain values; times are ISO 8601 already, so that they keep the shop's time zone."""
-    return orjson.dumps(value, default=str)
+    """JSON bytes of plain values and translated text. Times are ISO 8601 text already, in the shop's time zone.
+
+    Raises TypeError for anything else, such as a model or a Decimal.
+    """
+    return orjson.dumps(value, default=_translated)
+
+
+def _translated(value: Any) -> str:
+    if isinstance(value, Promise):
+        return str(value)
+    raise TypeError(f"A {type(value).__name__} is not a value of JSON.")
 
 
 def json_response(body: bytes, *, status: int = 200, content_type: str = JSON) -> HttpResponse:

@@ -139,9 +139,11 @@ def earlier_answer(claim: Claim) -> Answer | None:
         " WHERE caller_id = %s AND key = %s",
         [claim.caller_id, claim.key],
     )
-    if row is None or row[5] <= oldest_kept(timezone.now()):
+    if row is None:
         return None
-    fingerprint, status, content_type, body, language, _ = row
+    fingerprint, status, content_type, body, language, created_at = row
+    if created_at <= oldest_kept(timezone.now()):
+        return None
     if bytes(fingerprint) != claim.fingerprint:
         raise IdempotencyKeyReused
     return Answer(status, content_type, bytes(body), language)

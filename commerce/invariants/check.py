@@ -75,7 +75,9 @@ def violation_of(
     )
     if not rows:
         return None
-    return Violation(invariant, rows[0][2], [f"{subject}: {finding}" for subject, finding, _ in rows])
+    # Every row has the count of all of them.
+    (_, _, count), *_ = rows
+    return Violation(invariant, count, [f"{subject}: {finding}" for subject, finding, _ in rows])
 
 
 def altered_ledgers(

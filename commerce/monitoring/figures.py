@@ -168,9 +168,12 @@ def _books(rows: Rows) -> Iterator[GaugeMetricFamily]:
 
 def _database(rows: Rows, most: int) -> Iterator[GaugeMetricFamily]:
     _, connections, limit, waiting, oldest = _database_families()
-    for application, state, count, _, _ in rows:
+    wait_for_locks, oldest_seconds = 0, 0.0
+    for application, state, count, waiting_count, transaction_seconds in rows:
         connections.add_metric([application, state], count)
+        wait_for_locks += waiting_count
+        oldest_seconds = max(oldest_seconds, transaction_seconds)
     limit.add_metric([], most)
-    waiting.add_metric([], sum(row[3] for row in rows))
-    oldest.add_metric([], max((row[4] for row in rows), default=0.0))
+    waiting.add_metric([], wait_for_locks)
+    oldest.add_metric([], oldest_seconds)
     yield from (connections, limit, waiting, oldest)

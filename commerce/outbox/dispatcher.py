@@ -154,10 +154,8 @@ class Dispatcher:
 
     def seconds_to_next_attempt(self) -> float | None:
         """When to look after the failed messages again; None where there are none."""
-        row = sql.fetch_one(SECONDS_TO_NEXT_ATTEMPT, [self.destination])
-        if row is None or row[0] == 0:
-            return None
-        return max(row[1] or 0.0, self.pause_seconds())
+        failed, seconds = sql.fetch_one(SECONDS_TO_NEXT_ATTEMPT, [self.destination]) or (0, None)
+        return max(seconds or 0.0, self.pause_seconds()) if failed else None
 
     def _due(self) -> list[Message]:
         statement = DUE_IN_ORDER if self.sink.keeps_order else DUE

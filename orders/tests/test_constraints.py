@@ -12,19 +12,9 @@ from commerce.core.sql import violated_constraint
 from coupons.models import UserCoupon
 from orders.models import Order, OrderItem
 from products.models import Product
-from tests.factories import ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.factories import UserCouponFactory, order_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200)
 
 
 def refused_by(model: type[Order] | type[OrderItem], **changes: Any) -> str | None:

@@ -36,11 +36,6 @@ ORDER = 7
 
 
 @pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200, stock=10)
-
-
-@pytest.fixture
 def chair() -> Product:
     return ProductFactory(name="Chair", price=45_000, stock=2)
 

@@ -90,7 +90,7 @@ def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, ca
     assert all(complaint.startswith(topic) and "]@" in complaint for complaint in complaints)
 
 
-def test_a_consumer_that_died_before_its_offsets_were_committed_counts_nothing_twice(user: User, pen: Product) -> None:
+def test_a_consumer_that_died_before_its_commit_counts_nothing_twice(user: User, pen: Product) -> None:
     for _ in range(4):
         order_of(user, {pen: 1})
     send(*sent_payloads())

@@ -8,7 +8,7 @@ import pytest
 
 from balances.models import User
 from products.models import Product
-from tests.factories import ProductFactory, UserCouponFactory, UserFactory
+from tests.factories import UserCouponFactory, UserFactory
 from tests.shop_state import nothing_changes
 from tests.shopper import Shopper
 
@@ -31,16 +31,6 @@ REFUSALS = {
     (404, "product_not_found"),
     (400, "coupon_not_usable"),
 }
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200)
 
 
 @pytest.mark.parametrize(

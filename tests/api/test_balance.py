@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LIMIT_WON = 1_000_000_000
 
 
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
 def test_the_balance_is_read_with_one_query(user: User) -> None:
     shopper = Shopper(user)
     with statements() as ran:

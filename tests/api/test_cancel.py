@@ -23,16 +23,6 @@ from tests.shopper import NO_BODY, Shopper
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200, stock=10)
-
-
 def test_the_whole_order_comes_back(user: User, pen: Product) -> None:
     chair = ProductFactory(name="Chair", price=15_000, stock=5)
     unit = UserCouponFactory(user=user)

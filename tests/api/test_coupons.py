@@ -29,11 +29,6 @@ WALLET = "/api/users/coupons"
 
 
 @pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
 def coupon() -> Coupon:
     return CouponFactory(
         name="Spring",

@@ -4,28 +4,13 @@ import pytest
 
 from balances.models import User
 from products.models import Product
-from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
+from tests.factories import StaffFactory, UserFactory, order_of
 from tests.shop_state import statements
 from tests.shopper import Shopper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ORDERS = "/api/orders"
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200, stock=10)
-
-
-@pytest.fixture
-def chair() -> Product:
-    return ProductFactory(name="Chair", price=15_000, stock=5)
 
 
 def test_someone_elses_order_is_not_found(user: User, pen: Product) -> None:

@@ -35,21 +35,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ORDERS = "/api/orders"
 
 
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200, stock=10)
-
-
-@pytest.fixture
-def chair() -> Product:
-    return ProductFactory(name="Chair", price=15_000, stock=5)
-
-
 def items(*lines: tuple[Product, int]) -> list[dict[str, int]]:
     return [{"productId": product.pk, "quantity": quantity} for product, quantity in lines]
 

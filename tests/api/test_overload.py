@@ -182,7 +182,7 @@ def test_a_request_that_dies_gives_its_connection_back(shared: SharedConnections
     assert len(shared._free) == 1
 
 
-def test_a_connection_that_the_server_has_ended_is_replaced_at_the_next_request(shared: SharedConnections) -> None:
+def test_a_connection_that_the_server_ended_is_replaced(shared: SharedConnections) -> None:
     application = SharingConnections(WSGIHandler(), shared)
     assert called(application, "/api/products")[0] == "200 OK"
     ended = shared._free[0].connection.info.backend_pid

@@ -24,11 +24,6 @@ CROWD = 20
 
 
 @pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200)
-
-
-@pytest.fixture
 def clerk() -> Staff:
     return Staff(StaffFactory().pk, "Counted.")
 

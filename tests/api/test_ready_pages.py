@@ -15,7 +15,7 @@ from products import services
 from products.models import Product
 from products.selectors import PRODUCT_LIST
 from tests.breaking import growth_of
-from tests.factories import ProductFactory, StaffFactory
+from tests.factories import StaffFactory
 from tests.shop_state import statements
 from tests.speed.calls import Counted, counted, environ_of
 
@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 Wsgi = Callable[..., Iterable[bytes]]
 PRODUCTS, POPULAR = "/api/products", "/api/products/popular"
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(name="Pen", price=1_200)
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from commerce.core import locks, redis
 from commerce.embedded.redis import Redis
 from products.models import Product
 from tests.breaking import as_text, growth_of, kill, pause, resume
-from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
+from tests.factories import CouponFactory, ProductFactory, order_of
 from tests.groups import before_writing, stopped_before_writing
 from tests.shopper import NO_BODY, Answer, Shopper
 from tests.together import another_session, meanwhile, wait_until
@@ -26,16 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 BUDGET_SECONDS = 3.0
 FAULTS: dict[str, Callable[[Redis], None]] = {"killed": kill, "paused": pause}
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200)
 
 
 @pytest.fixture(params=list(FAULTS))

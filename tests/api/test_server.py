@@ -125,7 +125,7 @@ def test_a_body_in_chunks_is_read_as_far_as_it_may_be() -> None:
     assert (read, len(chunks)) == (["16"], 1)
 
 
-def test_an_application_that_fails_is_a_500_and_the_next_request_is_answered() -> None:
+def test_after_a_500_the_next_request_is_answered() -> None:
     def fail_first(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         if environ["PATH_INFO"] == "/api/fail":
             raise RuntimeError("the application itself is broken")

@@ -35,7 +35,7 @@ def test_a_balance_is_shown_and_cannot_be_sent(customer: User) -> None:
     assert (customer.email, customer.balance) == ("a@b.kr", 5_000)
 
 
-def test_saving_an_account_that_was_read_earlier_keeps_what_was_charged_meanwhile(customer: User) -> None:
+def test_saving_an_account_keeps_what_was_charged_meanwhile(customer: User) -> None:
     read_earlier = User.objects.get(pk=customer.pk)
     charge_balance(user_id=customer.pk, amount=700, once=Once())
     assert read_earlier.balance == 5_000

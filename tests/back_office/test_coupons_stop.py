@@ -142,7 +142,7 @@ def test_a_coupon_that_is_not_there_is_not_found(clerk: Staff) -> None:
     assert clerk.get(PAGE, 777).status_code == 404
 
 
-def test_units_that_are_asked_for_at_the_same_moment_are_issued_before_the_end_or_not_at_all(coupon: Coupon) -> None:
+def test_a_rush_at_the_stop_issues_before_it_or_not_at_all(coupon: Coupon) -> None:
     by = Actor(StaffFactory().pk, "Enough.")
 
     def is_issued(user_id: int) -> bool:

@@ -141,7 +141,7 @@ class TestDeliveries:
             for row in tiles(staff)["deliveries"]["rows"]
         }
 
-    def test_what_waits_and_what_is_parked_is_counted_with_the_age_of_the_oldest(self) -> None:
+    def test_counts_what_waits_and_is_parked_with_the_oldest_age(self) -> None:
         busy_shop()
         staff = Staff(superuser=True)
         assert self.backlogs(staff) == {"kafka": ("0", "", "0", ""), "data-platform": ("0", "", "0", "")}

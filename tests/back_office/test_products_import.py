@@ -386,9 +386,7 @@ class TestMeanwhile:
         pen.refresh_from_db()
         assert (pen.price, pen.stock) == (3_500, 4)
 
-    def test_more_than_is_left_is_not_taken_and_nothing_else_of_the_line_is_done(
-        self, clerk: Staff, pen: Product
-    ) -> None:
+    def test_more_than_is_left_is_not_taken_and_the_line_changes_nothing(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},,,3500,,-9")
         order_of(UserFactory(balance=10_000), {pen: 2})
         with nothing_changes():

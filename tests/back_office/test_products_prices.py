@@ -69,7 +69,7 @@ def test_what_stays_as_it_is_is_not_asked_about(clerk: Staff) -> None:
     assert clerk.press("products_product_change", gift.pk, name="Gift").status_code == 302
 
 
-def test_a_gift_that_goes_on_sale_and_a_new_product_for_nothing_are_asked_about(clerk: Staff) -> None:
+def test_a_free_product_for_sale_needs_a_confirmation(clerk: Staff) -> None:
     gift = ProductFactory(price=0, is_active=False)
     asked = clerk.press("products_product_change", gift.pk, is_active="on")
     assert errors_of(asked)["__all__"] == ["It is for sale for ₩0.", AGAIN]

@@ -63,7 +63,7 @@ def test_staff_send_no_large_body_to_any_other_page(address: str) -> None:
     assert "What you sent is too large." in answer.content.decode()
 
 
-def test_staff_send_nothing_much_larger_than_the_page_takes_and_are_told_there() -> None:
+def test_an_upload_that_is_too_large_is_refused_on_its_page() -> None:
     answer = sends(Staff(*RIGHTS).client, page(), 3_000_000)
     assert (answer.status_code, answer.headers["Location"]) == (302, page())
     assert messages_on(answer) == ["The file is too large."]

@@ -51,7 +51,7 @@ def test_support_finds_an_order_in_two_steps_and_refunds_it(at_work: AtWork, bou
     assert "Arrived broken" in text
 
 
-def test_a_merchandiser_adjusts_the_stock_once_however_fast_the_button_is_pressed(at_work: AtWork) -> None:
+def test_a_double_click_adjusts_the_stock_once(at_work: AtWork) -> None:
     desk = at_work("merchandiser")
     before = stock_of(desk, 3)
     desk.open("/admin/products/product/3/change/")

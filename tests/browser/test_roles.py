@@ -7,13 +7,13 @@ from tests.browser.conftest import AtWork
 SHOP = ["Orders", "Users", "Ledger", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
 MENUS = {
     "viewer": SHOP,
-    "support": [*SHOP, "Outbox", "Deliveries"],
+    "support": [*SHOP, "Outbox", "Deliveries", "E-mails"],
     "merchandiser": ["Orders", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"],
     "finance": [*SHOP, "Staff actions"],
     "operator": [
         *SHOP,
-        *("Outbox", "Deliveries", "Dead letters", "Counted events", "Answered requests", "Checks of the books"),
-        "Staff actions",
+        *("Outbox", "Deliveries", "E-mails", "Dead letters", "Counted events", "Answered requests"),
+        *("Checks of the books", "Staff actions"),
     ],
 }
 

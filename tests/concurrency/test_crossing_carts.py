@@ -118,7 +118,7 @@ def test_a_deadlock_would_be_told_as_a_busy_shop(pair: list[Product]) -> None:
     assert set(outcomes) == {(200, None), (503, "lock_timeout")}
 
 
-def test_orders_and_cancels_of_crossing_carts_do_not_wait_in_a_circle_either(pair: list[Product]) -> None:
+def test_orders_and_cancels_of_crossing_carts_do_not_deadlock(pair: list[Product]) -> None:
     users = UserFactory.create_batch(8, balance=10_000)
     placed = [(user, order_of(user, dict.fromkeys(pair, 1))) for user in users]
     cancels: list[Attempt] = [partial(_cancel, user, order.pk) for user, order in placed]

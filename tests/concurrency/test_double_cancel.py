@@ -12,7 +12,7 @@ from products.models import Product, StockMovement
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
-from tests.factories import ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.factories import UserCouponFactory, order_of
 from tests.layers import (
     LOCKS_OFF,
     QUEUE_ALONE,
@@ -30,16 +30,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 AT_ONCE = 20
 ONE_REFUND = "user_balance_tx_one_refund_per_order"
 ONE_RETURN = "stock_movement_once_per_order"
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200, stock=10)
 
 
 @pytest.fixture

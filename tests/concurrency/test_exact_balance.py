@@ -143,7 +143,7 @@ class TestChargesAmongPayments:
         assert user.balance == 5_000
         assert broken_rules() == set()
 
-    def test_with_relative_writes_alone_the_money_is_right_and_the_ledger_is_not(self) -> None:
+    def test_control_relative_writes_alone_break_the_ledger(self) -> None:
         """Both start from the same balance and the same entry, so the ledger needs the row lock.
 
         The balance does not: each write adds its amount to what the row then holds.

@@ -14,7 +14,7 @@ from products.models import Product
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
-from tests.factories import ProductFactory, UserCouponFactory, UserFactory
+from tests.factories import ProductFactory, UserCouponFactory
 from tests.layers import LOCKS_OFF, QUEUE_ALONE, QUEUE_OFF, REDIS_LOCKS_OFF, constraint_dropped, switched_off
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, Meeting, together
@@ -23,11 +23,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 10
 ONE_LIVE_ORDER = "order_one_live_per_user_coupon"
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
 
 
 @pytest.fixture

@@ -23,11 +23,6 @@ ONE_PER_CALLER = "idempotency_key_one_per_caller"
 
 
 @pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
 def pen() -> Product:
     return ProductFactory(price=1_200, stock=100)
 
@@ -83,7 +78,7 @@ def test_one_effect_even_where_there_is_enough_for_one_only(balance: int, stock:
     assert Order.objects.count() == 1
 
 
-def test_thirty_bodies_under_one_key_have_one_effect_and_the_others_are_told(user: User) -> None:
+def test_thirty_bodies_under_one_key_have_one_effect(user: User) -> None:
     answers = together(
         [
             partial(Shopper(user).post, "/api/balance/charge", {"amount": amount}, key="one")

@@ -199,7 +199,7 @@ def test_new_code_waits_for_its_migrations() -> None:
     assert "migrate" in of_kind("Job")
 
 
-def test_the_kustomization_names_every_manifest_and_every_file_of_the_gateway() -> None:
+def test_the_kustomization_names_every_manifest_and_gateway_file() -> None:
     import yaml
 
     named = yaml.safe_load(KUSTOMIZATION.read_text())

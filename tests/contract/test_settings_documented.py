@@ -35,7 +35,11 @@ def settings_read() -> Iterator[tuple[str, object]]:
             and function.attr != "db_url_config"
         )
         if is_read or ast.unparse(function) == "required":
-            default = next((each.value for each in call.keywords if each.arg == "default"), None)
+            # The bounded ones take it by its place.
+            given = [each.value for each in call.keywords if each.arg == "default"]
+            if isinstance(function, ast.Attribute) and function.attr in {"integer", "number", "choice"}:
+                given = [call.args[1]]
+            default = given[0] if given else None
             yield str(call.args[0].value), default.value if isinstance(default, ast.Constant) else None
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
         ("data_corrupted", None),
     ],
 )
-def test_a_server_that_cannot_is_unavailable_and_a_wrong_statement_is_a_defect(
+def test_a_server_error_is_unavailable_and_a_wrong_statement_is_a_defect(
     code: str, refusal: type[Unavailable] | None
 ) -> None:
     with pytest.raises(DatabaseError) as failure:

@@ -76,7 +76,7 @@ def groups_seen() -> Iterator[list[tuple[list[Member], int]]]:
 
 class TestSharing:
     @pytest.mark.parametrize("size", [1, 2, CROWD, MOST_WRITES])
-    def test_a_group_takes_two_round_trips_and_two_calls_of_redis_whatever_its_size(self, size: int) -> None:
+    def test_a_group_of_any_size_takes_two_round_trips_and_two_redis_calls(self, size: int) -> None:
         users = UserFactory.create_batch(size)
         with arrived([charges(user) for user in users]) as (gate, outcomes), round_trips() as trips:
             gate.open()
@@ -362,7 +362,7 @@ class TestLostConnection:
         assert balances(users) == [7] * CROWD
         assert broken_rules() == set()
 
-    def test_after_commit_was_sent_no_replay_is_given_of_an_answer_that_may_not_exist(self) -> None:
+    def test_after_commit_was_sent_no_uncertain_answer_is_replayed(self) -> None:
         """The second of two equal requests has found the first one's answer in memory only."""
         user = UserFactory()
 
@@ -376,7 +376,7 @@ class TestLostConnection:
         assert balances([user]) == [0]
         assert charge().replayed is False
 
-    def test_after_commit_was_sent_nobody_is_refused_for_what_may_not_have_happened(self) -> None:
+    def test_after_commit_was_sent_no_uncertain_refusal_is_given(self) -> None:
         pen = ProductFactory(price=1_000, stock=1)
         body = {"items": [{"productId": pen.pk, "quantity": 1}]}
         buyers = UserFactory.create_batch(2, balance=5_000)
@@ -444,7 +444,7 @@ class TestWaiting:
         with row_held("user", user.pk), nothing_changes(), pytest.raises(KeyTimeout):
             charge_balance(user_id=user.pk, amount=7, once=Once())
 
-    def test_for_a_turn_ends_with_a_timeout_too_and_the_write_is_not_made_later(self, settings: Settings) -> None:
+    def test_for_a_turn_ends_with_a_timeout_and_the_write_is_never_made(self, settings: Settings) -> None:
         user = UserFactory()
         with switched_off(ONE_LEADER), nothing_changes(), busy_queue():
             settings.LOCK_WAIT_SECONDS = 0.05
@@ -508,7 +508,7 @@ class TestTheLead:
         assert other.leads
         assert list(queue._waiting) == [other]
 
-    def test_passes_on_when_the_time_is_over_while_another_leader_runs_the_leaders_write(self) -> None:
+    def test_passes_on_when_time_ends_while_another_leader_runs_its_write(self) -> None:
         queue, leader = Queue(), Member(Parts())
 
         def end(_seconds: float) -> None:

@@ -67,7 +67,7 @@ def test_tasks_of_one_moment_share_a_statement(
     assert asked == [ids]
 
 
-def test_a_task_that_comes_after_the_statement_was_sent_sees_what_was_committed_since(
+def test_a_task_after_the_statement_was_sent_sees_later_commits(
     run: Run, names: GroupRead, products: list[Product], asked: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It joins no statement that may have read already."""

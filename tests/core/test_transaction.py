@@ -211,7 +211,7 @@ class TestOnRows:
         yield connected
         connected.close()
 
-    def test_a_row_that_is_held_is_left_out_and_one_that_does_not_exist_is_no_row(self, pipeline: Pipeline) -> None:
+    def test_a_locked_row_and_a_missing_row_are_left_out(self, pipeline: Pipeline) -> None:
         free, held = ProductFactory(), ProductFactory()
         shared = Transaction()
         shared[Products].want([free.pk, held.pk, 999_999_999])

@@ -61,7 +61,7 @@ def page_has(address: str, text: str) -> bool:
     return text in requests.get(address, timeout=10).text
 
 
-def test_a_first_order_is_placed_reported_and_counted_and_nothing_stays_behind(stack: Stack, tmp_path: Path) -> None:
+def test_a_first_order_is_reported_and_counted_and_all_is_stopped(stack: Stack, tmp_path: Path) -> None:
     run = stack.run()
     web = run["web"]
     assert requests.get(f"{web}/readyz", timeout=10).json() == {

@@ -80,9 +80,7 @@ def test_both_servers_get_their_turn(balancer: Balancer, servers: list[Server]) 
     assert {asked_anew(balancer) for _ in range(4)} == {server.port for server in servers}
 
 
-def test_a_server_that_is_not_ready_gets_no_new_connection_and_keeps_its_old_ones(
-    balancer: Balancer, servers: list[Server]
-) -> None:
+def test_a_server_that_is_not_ready_gets_no_new_connection(balancer: Balancer, servers: list[Server]) -> None:
     with closing(connect(balancer)) as one, closing(connect(balancer)) as other:
         first, second = asked(one), asked(other)
         leaving = next(server for server in servers if server.port == first)

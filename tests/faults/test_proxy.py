@@ -106,7 +106,7 @@ def test_stall_takes_everything_and_passes_it_on_afterwards(proxy: Proxy, echo: 
         assert client.recv(1_000) == b"second"
 
 
-def test_the_answer_to_a_marked_request_is_lost_once_and_the_server_has_acted(proxy: Proxy, echo: Echo) -> None:
+def test_the_answer_to_a_marked_request_is_lost_once(proxy: Proxy, echo: Echo) -> None:
     proxy.lose_answer_to(b"COMMIT")
     with connected(proxy) as client:
         assert asked(client, b"BEGIN") == b"BEGIN"
@@ -120,7 +120,7 @@ def test_the_answer_to_a_marked_request_is_lost_once_and_the_server_has_acted(pr
     assert proxy.answers_lost == 1
 
 
-def test_the_answer_to_a_statement_that_was_prepared_before_is_lost_as_well(proxy: Proxy) -> None:
+def test_the_answer_to_a_prepared_statement_is_lost_as_well(proxy: Proxy) -> None:
     prepare = b"P\0\0\0\x12s7\0COMMIT\0\0\0S\0\0\0\x04"
     run = b"B\0\0\0\x0f\0s7\0\0\0\0\0\0\0E\0\0\0\x09\0\0\0\0\0S\0\0\0\x04"
     with connected(proxy) as client, connected(proxy) as another:
@@ -168,7 +168,7 @@ def test_leads_new_connections_to_another_server_until_it_passes_on(proxy: Proxy
         assert echo.heard == [b"first", b"third"]
 
 
-def test_a_reset_that_meets_the_end_of_its_connection_still_reaches_the_server() -> None:
+def test_a_reset_at_the_end_of_its_connection_reaches_the_server() -> None:
     """One thread resets the pair while another one closes it, and a third one reads from the server."""
     listener = socket.create_server(("127.0.0.1", 0))
     with closing(listener), socket.create_connection(listener.getsockname()) as to_server:

@@ -130,9 +130,7 @@ def test_a_client_that_ends_its_side_after_the_request_gets_its_answer(web: WebS
     assert answer.headers["connection"] == "close"
 
 
-def test_what_follows_a_request_and_is_none_does_not_cost_the_request_its_answer(
-    web: WebServer, user: User, token: str
-) -> None:
+def test_garbage_after_a_request_does_not_cost_its_answer(web: WebServer, user: User, token: str) -> None:
     answer = exchange(web, request_bytes("POST", CHARGE, token=token, body=BODY) + b"neither HTTP\r\n nor JSON")
     assert (answer.status, answer.json["balance"]) == (200, 1_005)
     assert answer.headers["connection"] == "close"
@@ -248,7 +246,7 @@ def test_a_key_sent_twice_is_one_key_and_its_effect_happens_once(web: WebServer,
     assert LedgerEntry.objects.filter(user=user).count() == 2
 
 
-def test_requests_on_one_connection_are_answered_in_turn_each_for_its_own_caller(web: WebServer) -> None:
+def test_pipelined_requests_are_answered_in_turn_for_their_callers(web: WebServer) -> None:
     mina, juno = UserFactory(balance=1), UserFactory(balance=2)
     asked = [
         request_bytes("GET", f"/api/balance/{each.pk}", token=tokens_for(user_id=each.pk, is_staff=False).access)

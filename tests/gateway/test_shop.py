@@ -204,7 +204,7 @@ async def crowd(port: int, requests_of_each: list[bytes], while_all_are_there: C
     return statuses
 
 
-def test_three_thousand_connections_are_served_and_a_customer_buys_beside_them(shop: Shop) -> None:
+def test_a_customer_buys_beside_three_thousand_connections(shop: Shop) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2 * CROWD:
         pytest.skip(f"THE CROWD IS NOT TESTED: a process may have {hard} open files here, and needs {2 * CROWD}.")

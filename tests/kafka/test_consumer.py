@@ -130,9 +130,7 @@ def test_a_consumer_killed_with_a_batch_in_hand_is_replaced_by_the_other(shop: S
     assert_exact()
 
 
-def test_a_consumer_killed_between_the_statistics_and_its_offsets_counts_nothing_twice(
-    shop: Shop, group: Group, node: Node
-) -> None:
+def test_a_consumer_killed_before_its_offsets_counts_nothing_twice(shop: Shop, group: Group, node: Node) -> None:
     with consumer() as killed:
         wait_until(lambda: group.shares() == [6], "the consumer to read")
         with nobody_counts() as session:
@@ -155,7 +153,7 @@ def test_a_consumer_killed_between_the_statistics_and_its_offsets_counts_nothing
     assert_exact()
 
 
-def test_control_offsets_committed_before_the_statistics_lose_what_was_in_hand(shop: Shop, group: Group) -> None:
+def test_control_offsets_committed_before_the_statistics_lose_orders(shop: Shop, group: Group) -> None:
     shop.sell(100)
     dying = KafkaSource(group=group.name, event_types=ORDER_EVENTS)
     taken: list[Received] = []

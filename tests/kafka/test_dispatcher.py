@@ -273,7 +273,7 @@ class TestMessageTooLarge:
 class TestProcesses:
     """Relays that die, are told to stop, or meet."""
 
-    def test_a_relay_killed_after_the_acknowledgement_and_before_its_mark_costs_a_repeat(self) -> None:
+    def test_a_relay_killed_after_the_acknowledgement_costs_a_repeat(self) -> None:
         add_messages(1, 500)
         with another_session() as session, relay(batch=50) as killed:
             # The dispatcher waits before it marks the second batch as sent.

@@ -184,7 +184,7 @@ def test_the_sessions_of_the_database_are_shown() -> None:
     assert value(shown, "commerce_database_oldest_transaction_seconds") is not None
 
 
-def test_without_the_database_the_page_says_so_and_leaves_out_what_it_does_not_know(
+def test_without_the_database_the_page_leaves_out_what_is_unknown(
     closed_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     health.close_connection()

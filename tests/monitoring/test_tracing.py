@@ -82,7 +82,7 @@ def only(spans: list[Span], **expected: str) -> Span:
     return found[0]
 
 
-def test_a_trace_leads_from_the_request_to_the_consumer_and_the_data_platform(
+def test_a_trace_leads_from_request_to_consumer_and_data_platform(
     collector: Collector, partner: Partner, environment: dict[str, str]
 ) -> None:
     with (

@@ -96,7 +96,7 @@ def session_of(zone: str) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Seoul", "America/St_Johns"])
-def test_the_database_finds_the_hashes_that_python_made_in_whatever_session(zone: str) -> None:
+def test_the_database_computes_the_hashes_of_python_in_any_session(zone: str) -> None:
     user = UserFactory()
     moments = [datetime(2026, 3, 1, 23, 59, 59, 999_999, tzinfo=UTC), datetime(1969, 12, 31, 1, 2, 3, 4, tzinfo=UTC)]
     for moment in moments:

@@ -155,7 +155,7 @@ class TestGauge:
         assert one.pause_seconds() == 0.0
         assert self.shown(request) == 0
 
-    def test_one_worker_that_leaves_it_alone_is_enough_and_a_dead_one_does_not_count(
+    def test_one_open_breaker_is_enough_and_a_dead_one_does_not_count(
         self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings.PROMETHEUS_MULTIPROC_DIR = str(tmp_path)

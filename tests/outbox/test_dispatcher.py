@@ -265,7 +265,7 @@ class TestFailures:
         assert row.attempts == 1_001
         assert timedelta(0) < row.next_attempt_at - timezone.now() < timedelta(seconds=5)
 
-    def test_a_dispatcher_that_found_the_broker_away_leaves_it_alone_for_a_while(self) -> None:
+    def test_a_dispatcher_leaves_a_broker_that_is_away_alone_for_a_while(self) -> None:
         publish_events(user_id=1)
         away = Dispatcher(KAFKA)
         with kafka_away():

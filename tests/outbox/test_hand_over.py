@@ -83,7 +83,7 @@ class TestOwnDispatcher:
         wait_until(lambda: not waiting(DATA_PLATFORM), "the second try")
         assert partner.keys == [event_id, event_id]
 
-    def test_a_message_committed_while_another_process_drains_does_not_wait_for_a_poll(self) -> None:
+    def test_a_message_committed_during_a_drain_does_not_wait_for_a_poll(self) -> None:
         with sole_dispatcher(KAFKA) as lock:
             assert lock
             publish_events()

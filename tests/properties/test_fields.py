@@ -55,7 +55,7 @@ class TestCarts:
     LINES = st.fixed_dictionaries({"productId": IDS, "quantity": st.integers(-1, 3) | st.integers(998, 1_002)})
 
     @given(items=st.lists(LINES, max_size=4), coupon=st.none() | IDS)
-    def test_a_cart_fits_exactly_if_its_numbers_do_and_no_product_is_named_twice(
+    def test_a_cart_is_valid_exactly_if_its_numbers_are_and_products_differ(
         self, items: list[Any], coupon: int | None
     ) -> None:
         names = [item["productId"] for item in items]

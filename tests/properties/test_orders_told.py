@@ -59,7 +59,7 @@ def test_what_is_paid_and_what_is_taken_off_are_the_total_to_the_won(
 
 
 @given(lines=LINES, placed_at=MOMENTS, cancelled_at=MOMENTS, zone=ZONES)
-def test_statistics_read_from_an_event_what_was_bought_on_the_day_of_the_order(
+def test_statistics_read_the_units_and_the_day_from_an_event(
     lines: list[Line], placed_at: datetime, cancelled_at: datetime, zone: ZoneInfo
 ) -> None:
     total = total_of(lines)

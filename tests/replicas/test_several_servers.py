@@ -90,9 +90,7 @@ def test_writes_and_deliveries_go_on_after_a_failover(pair: tuple[Standby, Stand
         assert relay.stop() == 0
 
 
-def test_a_server_that_became_read_only_is_left_for_the_one_that_takes_writes(
-    pair: tuple[Standby, Standby], user: User
-) -> None:
+def test_a_read_only_server_is_left_for_the_one_that_takes_writes(pair: tuple[Standby, Standby], user: User) -> None:
     """It keeps its connections, so only what PostgreSQL says tells that they are of no use (25006)."""
     one, two = pair
     with web_server(DATABASE_URL=address_of(one, two)) as web:
@@ -108,7 +106,7 @@ def test_a_server_that_became_read_only_is_left_for_the_one_that_takes_writes(
         assert (balance_on(one, user), balance_on(two, user)) == (5, 10)
 
 
-def test_a_threads_own_connection_is_replaced_after_a_write_was_refused_as_read_only() -> None:
+def test_a_threads_connection_is_replaced_after_a_read_only_refusal() -> None:
     """The dispatcher, the consumer and commands keep one for as long as they run."""
 
     def backend() -> int:

@@ -156,7 +156,7 @@ def is_in(client: Client) -> bool:
     return bool(client.get("/admin/").status_code == 200)
 
 
-def test_the_data_platform_may_change_its_secret_at_any_time_between_the_steps(
+def test_the_data_platform_may_change_its_secret_between_the_steps(
     restart: Callable[[Mapping[str, str]], None],
     partner: Partner,  # noqa: F811  # a fixture
 ) -> None:

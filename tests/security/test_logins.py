@@ -249,7 +249,7 @@ class TestClientAddress:
         assert self._guesses(lambda number: f"198.51.100.{number}") == ["wrong"] * 3 + ["wait"] * 2
 
     @pytest.mark.usefixtures("clerk")
-    def test_behind_one_proxy_its_own_entry_counts_and_the_forged_ones_before_do_not(self, settings: Settings) -> None:
+    def test_behind_one_proxy_only_its_own_entry_counts(self, settings: Settings) -> None:
         settings.NUM_PROXIES = 1
         assert self._guesses(lambda number: f"198.51.100.{number}, {HERE}") == ["wrong"] * 3 + ["wait"] * 2
 

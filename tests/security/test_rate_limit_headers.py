@@ -10,7 +10,7 @@ from balances.models import User
 from commerce.core import rate_limit
 from commerce.embedded.redis import Redis
 from tests.breaking import kill
-from tests.factories import CouponFactory, UserFactory
+from tests.factories import CouponFactory
 from tests.groups import round_trips
 from tests.shopper import Answer, Shopper
 
@@ -30,11 +30,6 @@ def left(answer: Answer) -> Left:
     match = re.fullmatch(r'"([a-z-]+)";r=(\d+);t=(\d+)', answer.headers["RateLimit"])
     assert match is not None, answer.headers["RateLimit"]
     return Left(match[1], int(match[2]), int(match[3]))
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
 
 
 @pytest.mark.usefixtures("few_writes")

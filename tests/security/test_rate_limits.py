@@ -29,11 +29,6 @@ SLOW = Limit("slow", HOURLY, 5)
 
 
 @pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
 def pen() -> Product:
     return ProductFactory(price=100)
 

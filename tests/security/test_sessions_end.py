@@ -11,7 +11,7 @@ from balances.models import User
 from commerce.http import authentication
 from commerce.http.authentication import tokens_for
 from products.models import Product
-from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserFactory, order_of
+from tests.factories import CouponFactory, StaffFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Answer, Shopper
 
@@ -23,11 +23,6 @@ PASSWORD = "right horse"
 @pytest.fixture
 def customer() -> User:
     return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200)
 
 
 def close(user: User) -> None:

@@ -13,7 +13,6 @@ from balances import selectors, views
 from balances.models import User
 from commerce.http.json import json_response
 from products.models import Product
-from tests.factories import ProductFactory, UserFactory
 from tests.shop_state import statements
 from tests.speed.calls import Counted, counted, environ_of
 
@@ -24,16 +23,6 @@ ATTEMPTS = 5
 REDIS = "commerce.core.redis.RedisService._ask"
 
 Wsgi = Callable[..., Iterable[bytes]]
-
-
-@pytest.fixture
-def user() -> User:
-    return UserFactory(balance=50_000)
-
-
-@pytest.fixture
-def pen() -> Product:
-    return ProductFactory(price=1_200)
 
 
 def fewest(application: Wsgi, make: Callable[[], dict[str, Any]], *, status: int = 200) -> Counted:
