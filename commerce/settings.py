@@ -421,13 +421,13 @@ if not DEBUG and DATA_PLATFORM_URL:
 
 # --- Webhooks ---------------------------------------------------------------------------------------------------------
 
-WEBHOOK_TIMEOUT_SECONDS = env.float("WEBHOOK_TIMEOUT_SECONDS", default=10.0)
+WEBHOOK_TIMEOUT_SECONDS = env.number("WEBHOOK_TIMEOUT_SECONDS", 10.0, above=0, most=30)
 """How long a call to a subscriber may take, from the connection to the end of the answer."""
-WEBHOOK_RETRY_HOURS = env.float("WEBHOOK_RETRY_HOURS", default=72.0)
+WEBHOOK_RETRY_HOURS = env.number("WEBHOOK_RETRY_HOURS", 72.0, above=0, most=87_600)
 """How long an event is tried again before it is parked."""
-WEBHOOK_END_HOURS = env.float("WEBHOOK_END_HOURS", default=120.0)
+WEBHOOK_END_HOURS = env.number("WEBHOOK_END_HOURS", 120.0, above=0, most=87_600)
 """A subscription all of whose calls have failed for so long is switched off."""
-WEBHOOK_PARKED_DAYS = env.int("WEBHOOK_PARKED_DAYS", default=30)
+WEBHOOK_PARKED_DAYS = env.integer("WEBHOOK_PARKED_DAYS", 30, least=0, most=3_650)
 """How long parked events of subscriptions are kept to be sent again, with the log of their calls; 0: for ever."""
 WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", default=False)
 """Whether subscriptions may have http:// URLs, whose events can be read on the way."""
@@ -435,13 +435,6 @@ WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOO
 """Private networks that subscriptions may lead to all the same, such as 10.20.0.0/16. Empty: public addresses only."""
 WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
 """The authorities that subscribers' certificates are checked with. Empty: the system's."""
-
-if not 0 < WEBHOOK_TIMEOUT_SECONDS <= 30:
-    raise ImproperlyConfigured("WEBHOOK_TIMEOUT_SECONDS is above 0 and 30 at most.")
-if min(WEBHOOK_RETRY_HOURS, WEBHOOK_END_HOURS) <= 0 or WEBHOOK_PARKED_DAYS < 0:
-    raise ImproperlyConfigured(
-        "WEBHOOK_RETRY_HOURS and WEBHOOK_END_HOURS are above 0, WEBHOOK_PARKED_DAYS is 0 (for ever) or more."
-    )
 
 # --- E-mail to customers ----------------------------------------------------------------------------------------------
 

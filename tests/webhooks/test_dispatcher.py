@@ -294,7 +294,7 @@ class TestFailures:
 class TestEnd:
     """A subscription that is switched off, by itself or by staff."""
 
-    def test_one_that_failed_for_five_days_is_switched_off_and_what_waits_is_parked(self, receiver: Receiver) -> None:
+    def test_one_that_failed_for_five_days_is_off_and_what_waits_is_parked(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=121))
         publish_events(times=3)
         receiver.answer = says(500)
