@@ -87,18 +87,6 @@ WEBHOOKS_HAVE_SUBSCRIPTIONS = Invariant(
     """,
 )
 
-# In a live system the dispatcher parks them within seconds.
-NOTHING_WAITS_FOR_NOBODY = Invariant(
-    "nothing_waits_for_an_ended_subscription",
-    gettext_noop("In a quiet system no message waits for a subscription that is switched off."),
-    """
-    SELECT 'outbox message ' || message.id, format('waits for subscription %%s, which is off', subscription.id)
-    FROM outbox_message AS message JOIN webhook_subscription AS subscription ON subscription.id = subscription_id
-    WHERE sent_at IS NULL AND parked_at IS NULL AND NOT subscription.is_active
-    """,
-    only_when_quiet=True,
-)
-
 NOTHING_PENDING = Invariant(
     "nothing_is_pending",
     gettext_noop("In a quiet system every message has arrived."),
@@ -168,7 +156,6 @@ EVENTS = (
     FACTS_HAVE_MESSAGES,
     ONE_MESSAGE,
     WEBHOOKS_HAVE_SUBSCRIPTIONS,
-    NOTHING_WAITS_FOR_NOBODY,
     NOTHING_PENDING,
     STATISTICS,
     ORDERS_ARE_COUNTED,

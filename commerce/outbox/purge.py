@@ -81,13 +81,13 @@ def purge_outbox(
     if settings.WEBHOOK_PARKED_DAYS:
         steps.append((PURGE_PARKED, now - timedelta(days=settings.WEBHOOK_PARKED_DAYS)))
     purged = Purged()
-    for statement, before in steps:
-        while not stopping():
-            messages, attempts = _purge_batch(statement, before)
-            if not messages:
-                break
-            purged = Purged(purged.messages + messages, purged.attempts + attempts)
-            on_batch(messages)
+    while steps and not stopping():
+        messages, attempts = _purge_batch(*steps[0])
+        if not messages:
+            del steps[0]
+            continue
+        purged = Purged(purged.messages + messages, purged.attempts + attempts)
+        on_batch(messages)
     return purged
 
 

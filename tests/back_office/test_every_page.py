@@ -12,7 +12,7 @@ from commerce.audit.models import StaffAction
 from commerce.idempotency.models import IdempotencyKey
 from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
-from commerce.outbox.models import DeliveryAttempt, OutboxMessage
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage, WebhookSubscription
 from coupons.models import Coupon, UserCoupon
 from orders.models import Order
 from products.models import Product, StockMovement
@@ -37,7 +37,7 @@ HISTORY: list[type[models.Model]] = [
     DeadLetter,
     StaffAction,
 ]
-EDITABLE: list[type[models.Model]] = [User, Product, Coupon]
+EDITABLE: list[type[models.Model]] = [User, Product, Coupon, WebhookSubscription]
 
 
 def page(model: type[models.Model], kind: str) -> str:

@@ -191,7 +191,7 @@ class TestTheCancelling:
             REASON,
         )
         assert (action.before, action.after) == ({"status": "COMPLETED"}, {"status": "CANCELLED", "refunded": 5_000})
-        assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * 25
+        assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * 26
 
     def test_needs_a_reason(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})

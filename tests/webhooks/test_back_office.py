@@ -1,6 +1,5 @@
 """Subscriptions in the back-office: made, changed, rotated, removed; their calls; what needs attention."""
 
-import re
 from datetime import timedelta
 
 import pytest
@@ -61,8 +60,8 @@ def test_the_change_page_is_shown_and_saves(operator: Staff) -> None:
     webhook = subscribe("https://partner.example/", "order-completed", "coupon-issued")
     page = operator.get(f"{PAGE}_change", webhook.pk)
     assert page.status_code == 200
-    checked = re.findall(r'<input[^>]*value="([a-z-]+)"[^>]*\schecked', text(page))
-    assert sorted(checked) == ["coupon-issued", "order-completed"]
+    form = page.context["adminform"].form
+    assert form["event_types"].value() == ["coupon-issued", "order-completed"]
     assert fields_of(text(page))["is_active"] == "on"
     saved = operator.press(f"{PAGE}_change", webhook.pk, name="Other", event_types=["order-cancelled", "coupon-issued"])
     assert saved.status_code == 302, errors_of(saved)
