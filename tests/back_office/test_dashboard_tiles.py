@@ -32,6 +32,7 @@ ASKS = {
     "stock": r'"product"\."stock"',
     "coupons": r'FROM "coupon"',
     "deliveries": r"FROM outbox_message",
+    "webhooks": r'FROM "webhook_subscription"',
     "books": r'FROM "invariant_check"',
 }
 """What only this tile asks the database."""
