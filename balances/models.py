@@ -16,7 +16,7 @@ from balances.rules import START_OF_CHAIN, entry_hash
 from commerce.core.text import normal
 
 ONE_PAYMENT_PER_ORDER = "user_balance_tx_one_payment_per_order"
-ONE_REFUND_PER_ORDER = "user_balance_tx_one_refund_per_order"
+EACH_REFUND_ONCE = "user_balance_tx_each_refund_once"
 
 
 class WithoutSpaces(Func):
@@ -98,6 +98,8 @@ class LedgerEntry(models.Model):
     # Orders stand above balances, so this is the order's number, not a foreign key.
     order_id = models.BigIntegerField(_("order"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
+    # Of the refunds of an order: which one; None where the order was cancelled.
+    refund_id = models.BigIntegerField(_("refund"), null=True, blank=True)
     # Chained over the owner's entry before this one, so that what is rewritten behind the trigger's back shows.
     entry_hash = models.BinaryField()
 
@@ -121,7 +123,15 @@ class LedgerEntry(models.Model):
                 name="user_balance_tx_order_fits_type",
             ),
             models.UniqueConstraint(fields=["order_id"], condition=Q(type="PAYMENT"), name=ONE_PAYMENT_PER_ORDER),
-            models.UniqueConstraint(fields=["order_id"], condition=Q(type="REFUND"), name=ONE_REFUND_PER_ORDER),
+            models.UniqueConstraint(
+                fields=["order_id", "refund_id"],
+                condition=Q(type="REFUND"),
+                nulls_distinct=False,
+                name=EACH_REFUND_ONCE,
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_id__isnull=True) | Q(type="REFUND"), name="user_balance_tx_refund_fits_type"
+            ),
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="user_balance_tx_history"),

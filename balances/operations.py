@@ -41,10 +41,12 @@ class Ledger(NewRows):
 
     SEQUENCE = "user_balance_tx_id_seq"
     INSERT = """
-        INSERT INTO user_balance_tx (id, user_id, type, amount, balance_after, order_id, created_at, entry_hash)
+        INSERT INTO user_balance_tx (
+            id, user_id, type, amount, balance_after, order_id, created_at, entry_hash, refund_id
+        )
         SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
             id bigint, user_id bigint, type text, amount bigint, balance_after bigint, order_id bigint,
-            created_at timestamptz, entry_hash bytea
+            created_at timestamptz, entry_hash bytea, refund_id bigint
         )
     """
 
@@ -96,10 +98,16 @@ def withdraw(transaction: Transaction, *, user_id: int, amount: int, order_id: i
     return _record(transaction, account.withdraw(amount, order_id=order_id, entry_id=entry_id, now=transaction.now))
 
 
-def refund(transaction: Transaction, *, user_id: int, amount: int, order_id: int) -> Entry:
-    """Give back `amount` won (zero or more) of an order; a second refund of it breaks a constraint."""
+def refund(
+    transaction: Transaction, *, user_id: int, amount: int, order_id: int, refund_id: int | None = None
+) -> Entry:
+    """Give back `amount` won (zero or more) of an order, once for a cancel of it and once for each of its refunds.
+
+    A second time breaks a constraint.
+    """
     account, entry_id = _account(transaction, user_id)
-    return _record(transaction, account.refund(amount, order_id=order_id, entry_id=entry_id, now=transaction.now))
+    entry = account.refund(amount, order_id=order_id, entry_id=entry_id, now=transaction.now, refund_id=refund_id)
+    return _record(transaction, entry)
 
 
 def adjust(transaction: Transaction, *, user_id: int, amount: int) -> Entry:

@@ -4,7 +4,7 @@ Plain objects: no database, no clock.
 """
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -38,6 +38,8 @@ class Entry:
     order_id: int | None
     created_at: datetime
     entry_hash: bytes
+    refund_id: int | None = None
+    """The refund of a part of the order, where it is one. Not hashed: the order's refunds prove it."""
 
 
 @dataclass(slots=True)
@@ -70,9 +72,14 @@ class Account:
         self._require_money(amount)
         return self._move(PAYMENT, -amount, entry_id, order_id, now)
 
-    def refund(self, amount: int, *, order_id: int, entry_id: int, now: datetime) -> Entry:
-        """Give back `amount` won (zero or more) of an order, to a closed account as well."""
-        return self._move(REFUND, amount, entry_id, order_id, now)
+    def refund(
+        self, amount: int, *, order_id: int, entry_id: int, now: datetime, refund_id: int | None = None
+    ) -> Entry:
+        """Give back `amount` won (zero or more) of an order, to a closed account as well.
+
+        `refund_id`: the refund of a part of it; None where all of it was cancelled.
+        """
+        return replace(self._move(REFUND, amount, entry_id, order_id, now), refund_id=refund_id)
 
     def adjust(self, amount: int, *, limit: int, entry_id: int, now: datetime) -> Entry:
         """Credit (`amount` won above zero) or debit (below) what a member of staff has decided.

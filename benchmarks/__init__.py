@@ -1,4 +1,4 @@
-"""The benchmark of `make bench`: the shop over HTTP, with its limit and a usual implementation measured beside it.
+"""The benchmark of `make bench`: measures the shop over HTTP and compares it with a limit and a usual implementation.
 
-Drives the shop from outside only, by HTTP, SQL and its commands; the shop never imports it.
+It uses the shop only by HTTP, SQL and commands. The shop does not import it.
 """

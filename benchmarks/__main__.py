@@ -66,7 +66,7 @@ def options_of(asked: argparse.Namespace) -> Options:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """0 when every answer was right; 1 otherwise."""
+    """0 if every response was correct; 1 otherwise."""
     asked = parsed(arguments)
     if not (asked.quick or asked.line):
         asked.json = asked.json or results.FOLDER / "latest.json"
@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
                 say(f"Not in a quick run: {line.title}")
             lines = [line for line in lines if not line.full_only]
         if any(line.family == lines_of_gateway.FAMILY for line in lines):
-            # Said now, not when its turn comes.
+            # Checked now, not when its turn comes.
             gateway.program()
         about = {**results.surroundings(), "options": _as_json(options)}
         bench = Bench(options)

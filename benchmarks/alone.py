@@ -1,4 +1,4 @@
-"""One client alone: how long a single charge and a single order take, beside the usual implementation."""
+"""A single client: the duration of one charge and one order, compared with the usual implementation."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,13 +10,13 @@ from benchmarks.line import Goal, Line, Sample
 
 
 def median_wait(bench: Bench, *, side: Callable[[Bench], Sample]) -> Sample:
-    """The same measurement, with the median time of an answer as its figure."""
+    """The same measurement, with the median response time as its value."""
     sample = side(bench)
     return replace(sample, value=sample.p50_ms, notes={**sample.notes, "per_second": round(sample.value, 1)})
 
 
 def lines() -> Sequence[Line]:
-    """No worse than what does less."""
+    """Must not be slower than an implementation that does less."""
     sides = {
         "charge": (partial(writes.charge_shop, connections=1), partial(writes.charge_naive, connections=1)),
         "order": (

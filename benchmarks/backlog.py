@@ -1,6 +1,6 @@
-"""Orders written in one set, with all that the shop writes beside an order: a backlog for dispatcher and consumer.
+"""Writes orders in one set, with all related rows: a backlog for dispatcher and consumer.
 
-Owns the statement; each order is of one unit by a customer of its own, so that each ledger grows by one entry.
+Each order has one unit and a different customer, so that each ledger grows by one entry.
 """
 
 import psycopg
@@ -8,7 +8,7 @@ import psycopg
 from benchmarks.books import number
 from benchmarks.dataset import PRICE_WON
 
-# The ids are drawn first, because every later row names them. docs/ledger.md has the text of the hash.
+# The ids are drawn first, because later rows refer to them. docs/ledger.md describes the text of the hash.
 _DRAW = """
     CREATE TEMPORARY TABLE drawn AS
     SELECT nextval('order_id_seq') AS order_id, nextval('user_balance_tx_id_seq') AS entry_id, customer AS user_id,
@@ -75,9 +75,9 @@ _MESSAGES = """
 
 
 def write_orders(connection: psycopg.Connection, *, orders: int, products: int, zone: str) -> int:
-    """Write so many orders with two messages each, by the first so many customers. Returns the lowest order's id.
+    """Write `orders` orders with two messages each, one for each of the first customers. Returns the lowest order id.
 
-    All of it is there at one instant. Whole hours east of UTC only: `zone` is 9 hours ahead.
+    All rows have the same time. Only for time zones that are whole hours east of UTC: `zone` is 9 hours ahead.
     """
     values = {
         "orders": orders,

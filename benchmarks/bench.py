@@ -1,6 +1,6 @@
-"""One run: its servers, applications and data set, started when a line first needs them, and the measuring itself.
+"""One run: starts servers, applications and data set when a line first needs them, and measures.
 
-Owns what is alive and how a load becomes a sample; which loads there are is the lines' business.
+The loads are defined by the lines.
 """
 
 import sys
@@ -27,15 +27,15 @@ from benchmarks.tokens import TokenMint
 from benchmarks.wrk import Load, Report
 
 BARE_THREADS = 4
-"""Of each of the two workers: more of them make it slower."""
+"""Of each of the two workers. More threads are slower."""
 NAIVE_THREADS = 16
-"""Of each of its two workers: a usual number. Each has a kept database connection."""
+"""Of each of its two workers: a usual number. Each thread has a persistent database connection."""
 _DELIVERY_SECONDS = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How the run measures."""
+    """The options of a run."""
 
     quick: bool
     rounds: int
@@ -84,13 +84,13 @@ class Bench:
             self._place_first_orders()
 
     def stop(self) -> None:
-        """Stop all of it."""
+        """Stop all servers and applications."""
         self._stack.close()
 
     def _place_first_orders(self) -> None:
-        """An order of each of five products, counted: without them the popular list would be empty.
+        """Place one order for each of five products and wait until it is counted: the popular list must not be empty.
 
-        The page lives for half an hour once it is read, so nobody may have read it before.
+        The page is cached for half an hour, so it must not have been read before.
         """
         marks = self.books.marks()
         mint = TokenMint(self.servers.signing_key)
@@ -106,7 +106,7 @@ class Bench:
 
     @cached_property
     def bare(self) -> WebServer:
-        """The bare views. Their bodies are those of `keep_body`, so keep them first."""
+        """The bare views. They serve the bodies of `keep_body`, so call that first."""
         environment = {"DJANGO_SETTINGS_MODULE": "benchmarks.bare.settings", "BENCH_BODIES": str(self.bodies)}
         server = WebServer(
             self.servers,
@@ -121,7 +121,7 @@ class Bench:
         return server
 
     def keep_body(self, name: str, body: bytes) -> None:
-        """What the bare view of this name shall answer. A server that runs already is started again."""
+        """Set the response of the bare view of this name. A running server is restarted."""
         self.bodies.mkdir(exist_ok=True)
         path = self.bodies / name
         if path.exists() and path.read_bytes() == body:
@@ -150,7 +150,7 @@ class Bench:
 
     @cached_property
     def gateway(self) -> GatewayBefore:
-        """The gateway before the shop's web server."""
+        """The gateway in front of the shop's web server."""
         gateway = GatewayBefore(self.servers, self.shop.web.port)
         self._stack.callback(gateway.stop)
         gateway.start()
@@ -176,13 +176,13 @@ class Bench:
     # --- Customers and keys -------------------------------------------------------------------------------------------
 
     def new_key(self) -> str:
-        """What the idempotency keys of one measurement begin with."""
+        """The prefix of the idempotency keys of one measurement."""
         self._runs += 1
         return f"run{self._runs}"
 
     @property
     def runs(self) -> int:
-        """How many measurements there have been."""
+        """The number of measurements so far."""
         return self._runs
 
     def load(self, port: int, script: str, connections: int, settings: Mapping[str, str] | None = None) -> Load:
@@ -199,7 +199,7 @@ class Bench:
         )
 
     def tokens_of(self, customers: int) -> Path:
-        """Tokens of the first so many ids; those of the data set, where they are enough."""
+        """A file with tokens of the first `customers` ids; that of the data set, if it has enough."""
         if customers <= self.sizes.customers:
             return self.tokens
         path = self.servers.folder / f"tokens-{customers}"
@@ -208,7 +208,7 @@ class Bench:
         return path
 
     def coupon_holders(self, load: Load) -> Load:
-        """The same load by those customers whose coupon of the data set is not used yet. Raises BenchmarkFailed."""
+        """The same load by customers whose coupon of the data set is unused. Raises BenchmarkFailed."""
         left = self.sizes.customers - self._next_holder + 1
         if left < 1:
             raise BenchmarkFailed(
@@ -217,13 +217,13 @@ class Bench:
         return replace(load, first=self._next_holder, customers=left, once=True)
 
     def spend_coupons(self, requests: int, connections: int) -> None:
-        """Note that so many holders have used theirs, and those under way when the load ended as well."""
+        """Record that so many holders have used their coupons, plus those of requests that ran when the load ended."""
         self._next_holder += requests + connections + 1
 
     # --- Measuring ----------------------------------------------------------------------------------------------------
 
     def measure_shop(self, line: str, load: Load, expected: Expected | None = None) -> Sample:
-        """Load the shop. With `expected`, what it wrote is verified; processor time runs until all is delivered.
+        """Load the shop. With `expected`, verify its writes and measure processor time until all events are delivered.
 
         Raises WrongAnswer, BenchmarkFailed.
         """
@@ -245,13 +245,13 @@ class Bench:
         return sample(report, used, answered, right=right, notes={"settled_seconds": round(settled, 2)})
 
     def warm(self, server: WebServer, load: Load) -> None:
-        """Put this load of reads on the server for a second, the first time: its threads open their connections."""
+        """Load a server with reads for a second, once, so that its threads open their connections."""
         if server.name not in self._warm:
             self._warm.add(server.name)
             wrk.run(replace(load, seconds=1))
 
     def measure_beside(self, line: str, server: WebServer, load: Load) -> Sample:
-        """Load the bare or the usual application, whose answers are all 200. Raises WrongAnswer."""
+        """Load the bare or the usual application, whose responses must all be 200. Raises WrongAnswer."""
         before = self._cpu({"app": server.pids})
         report = wrk.run(load)
         used = self._cpu({"app": server.pids}).since(before)
@@ -275,18 +275,18 @@ class Bench:
         return sample(report, self._cpu({}).since(before), report.requests, right=report.requests)
 
     def check_invariants(self, line: str, *arguments: str) -> None:
-        """The shop's own check of its books, live. Raises WrongAnswer."""
+        """Run the shop's check of invariants while it is running. Raises WrongAnswer."""
         violations = invariants.check(self.servers.environment, *arguments)
         if violations:
             raise WrongAnswer(line, f"the invariants do not hold:\n{violations}")
 
     def check_everything(self) -> None:
-        """At the end, when nothing is under way: every message has arrived, every hash is right. Raises WrongAnswer."""
+        """Check at the end, in the idle system, that messages have arrived and hashes match. Raises WrongAnswer."""
         self.books.wait_until_delivered({"order": 0}, seconds=_DELIVERY_SECONDS)
         self.check_invariants("all lines", "--deep", "--quiet-system")
 
     def new_hot_coupon(self, *, units: int) -> int:
-        """A coupon of the shop that nobody holds."""
+        """A new coupon of the shop without holders."""
         return dataset.new_coupon(self.connection, units=units)
 
     def cpu_of_shop(self) -> CpuReading:
@@ -303,7 +303,7 @@ class Bench:
 
 
 class step:  # noqa: N801 - reads as a statement
-    """Names a part of the start while it runs, and its time afterwards."""
+    """Prints the name of a step while it runs, and its duration afterwards."""
 
     def __init__(self, title: str) -> None:
         self._title = title
@@ -317,13 +317,13 @@ class step:  # noqa: N801 - reads as a statement
 
 
 def say(text: str, end: str = "\n") -> None:
-    """Tell the person at the terminal."""
+    """Print for the person at the terminal."""
     sys.stdout.write(text + end)
     sys.stdout.flush()
 
 
 def require_all(line: str, report: Report, status: int) -> None:
-    """Raises WrongAnswer where a request failed or was answered differently."""
+    """Raise WrongAnswer if a request failed or got another status."""
     right = report.with_status(status)
     if report.failed or right != report.requests or not right:
         raise WrongAnswer(
@@ -341,9 +341,10 @@ def sample(
     right: int,
     notes: Mapping[str, float] | None = None,
 ) -> Sample:
-    """A report as the sample of a line that counts requests per second, of which `right` were answered as expected.
+    """The sample of a line that counts requests per second; `right` requests got the expected response.
 
-    `answered`: how many the processor time was spent on; the generator did not wait for all of them.
+    `answered`: the number of requests that the processor time was used for, including those the generator did not wait
+    for.
     """
     return Sample(
         value=right / report.seconds,
@@ -358,7 +359,7 @@ def sample(
 
 
 def postgres_settings(connection: psycopg.Connection) -> dict[str, str]:
-    """What makes a commit durable, as the server has it, and its version."""
+    """The server's version and its settings for durability."""
     names = ("server_version", "fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "max_wal_size")
     rows = connection.execute("SELECT name, setting FROM pg_settings WHERE name = ANY(%s)", [list(names)]).fetchall()
     return {str(name): str(setting) for name, setting in rows}

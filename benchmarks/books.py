@@ -1,6 +1,6 @@
-"""The shop's tables, asked by SQL: whether what was answered is what was written, and whether all of it was delivered.
+"""Verifies the shop's tables by SQL: the writes match the responses, and all messages are delivered.
 
-Reads only; a difference is a WrongAnswer, which fails the run.
+Reads only. A difference raises WrongAnswer, which fails the run.
 """
 
 import time
@@ -14,7 +14,7 @@ from benchmarks.errors import BenchmarkFailed, WrongAnswer
 from benchmarks.wrk import Report
 
 BUSY = 503
-"""The answer of a shop that has more to do than it can: an error of the line, whose goal is missed, but not wrong."""
+"""The response of an overloaded shop: an error of the line, whose goal is then missed, but not a wrong answer."""
 _QUIET_SECONDS = 0.3
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 120.0
@@ -39,8 +39,8 @@ _AT_WORK = """
         AND backend_type = 'client backend' AND state <> 'idle'
 """
 REFUSAL = "refusal"
-"""What writes nothing but its answer."""
-# How many rows each answered request must have written, by the kind of the request.
+"""A request that only writes its stored response."""
+# Number of rows that each successful request must have written, by kind of request.
 EFFECTS: Mapping[str, Mapping[str, LiteralString]] = {
     "charge": {
         "ledger entries": "SELECT count(*) FROM user_balance_tx WHERE id > %(user_balance_tx)s AND type = 'CHARGE'",
@@ -70,14 +70,14 @@ EFFECTS: Mapping[str, Mapping[str, LiteralString]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """What a load on the shop must have done.
+    """The expected effect of a load on the shop.
 
     Attributes:
         effect: one of EFFECTS.
-        key: what the idempotency keys of its requests begin with.
-        status: how every one of them must have been answered.
-        connections: so many requests may have been under way when the generator stopped; their answers it never saw.
-        code: of the problem, where they must be refused.
+        key: the prefix of the idempotency keys of its requests.
+        status: the expected status of all requests.
+        connections: the largest number of requests that were running when the generator stopped and got no response.
+        code: of the problem, if they must be refused.
         items: of each order. coupon: the one that was issued.
     """
 
@@ -91,7 +91,7 @@ class Expected:
 
 
 def number(connection: psycopg.Connection, statement: str, values: Mapping[str, object] | None = None) -> int:
-    """What a statement that counts, or returns an id, answers."""
+    """The number that a statement returns."""
     rows = connection.execute(statement.encode(), values).fetchall()
     return int(rows[0][0])
 
@@ -103,11 +103,11 @@ class Books:
         self._connection = connection
 
     def marks(self) -> dict[str, int]:
-        """The highest id of each table: what is above it was written later."""
+        """The highest id of each table. Rows with a higher id were written later."""
         return {table: self._number(f'SELECT coalesce(max(id), 0) FROM "{table}"') for table in _TABLES}  # noqa: S608
 
     def wait_until_answered(self) -> None:
-        """Return when no request is under way any more: nothing was answered for 0.3 s, and no session was at work.
+        """Wait until no request is running: no response was stored for 0.3 s, and no session was active.
 
         Raises BenchmarkFailed after two minutes.
         """
@@ -122,9 +122,9 @@ class Books:
             time.sleep(_POLL_SECONDS / 2)
 
     def wait_until_delivered(self, marks: Mapping[str, int], *, seconds: float) -> float:
-        """Return when every message has left and every order is counted: how long it took, in seconds.
+        """Wait until all messages are delivered and all orders are counted; returns the duration in seconds.
 
-        Raises BenchmarkFailed where dispatcher or consumer need longer than `seconds`.
+        Raises BenchmarkFailed if dispatcher or consumer need longer than `seconds`.
         """
         began = time.monotonic()
         while (waiting := self.waiting()) or (uncounted := self.uncounted(marks)):
@@ -135,15 +135,15 @@ class Books:
         return time.monotonic() - began
 
     def waiting(self) -> int:
-        """Messages that have not left."""
+        """The number of undelivered messages."""
         return self._number(_WAITING)
 
     def uncounted(self, marks: Mapping[str, int]) -> int:
-        """Orders since the marks that are not in the statistics."""
+        """The number of orders since the marks that are not in the statistics."""
         return self._number(_UNCOUNTED, marks)
 
     def verify(self, line: str, expected: Expected, report: Report, marks: Mapping[str, int]) -> int:
-        """Compare what the clients were answered with what is written. Returns how many requests were answered.
+        """Compare the responses of the clients with the rows. Returns the number of answered requests.
 
         Raises WrongAnswer.
         """
@@ -167,7 +167,7 @@ class Books:
         return answered
 
     def _counts(self, expected: Expected, marks: Mapping[str, int]) -> dict[str, int]:
-        """Kept answers and what they have written, in one statement: one moment, whatever is still under way."""
+        """Count stored responses and their writes in one statement, so that running requests cause no difference."""
         values = {
             **marks,
             "key": f"{expected.key}-%",

@@ -1,7 +1,4 @@
-"""The chart of the README: each line's share of its limit, as SVG.
-
-Owns the drawing; reads nothing but the entries of the results file.
-"""
+"""The chart of the README: each line's share of its limit, as SVG. It is drawn from the entries of the results file."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -10,12 +7,12 @@ from typing import Any
 WIDTH, LABELS, RIGHT = 900, 290, 150
 ROW, TOP, BOTTOM = 34, 66, 30
 MOST = 2.0
-"""The share at which bars are cut off; the figure beside the bar is whole."""
+"""The share at which bars are cut off; the number beside the bar is exact."""
 _OURS, _USUAL, _GOAL, _TEXT, _QUIET, _GRID = "#2563eb", "#b6bcc6", "#dc2626", "#1f2937", "#6b7280", "#e5e7eb"
 
 
 def drawn(lines: Sequence[Mapping[str, Any]], *, subtitle: str) -> str:
-    """The chart of those lines that count requests per second and have a limit."""
+    """The chart of the lines that count requests per second and have a limit."""
     shown = [line for line in lines if line["limit"] and line["ratio"] is not None and line["unit"] == "/s"]
     height = TOP + ROW * len(shown) + BOTTOM
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
@@ -77,7 +74,7 @@ def _x(share: float) -> float:
 
 
 def _goal(text: str | None) -> float | None:
-    """The bound on the ratio, out of the goal's words; None where there is none."""
+    """The bound of the ratio in a goal's text, or None."""
     first = (text or "").split(",")[0]
     return float(first[2:]) if first.startswith("≥ ") else None
 

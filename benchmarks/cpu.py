@@ -1,6 +1,6 @@
 """Processor time of process trees, from /proc.
 
-Reads only; a tree that has ended counts with what its parent has collected of it.
+A process that has ended is included in the time of the parent that has waited for it.
 """
 
 import os
@@ -15,32 +15,32 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True)
 class ProcessTime:
-    """One process: its parent, and the clock ticks that it and the children it has waited for have used."""
+    """One process: its parent, and the clock ticks used by it and by the children that it has waited for."""
 
     parent: int
     ticks: int
 
 
 def parse_stat(text: str) -> ProcessTime:
-    """One line of /proc/<pid>/stat. The command in brackets may hold spaces and brackets itself."""
+    """Parse /proc/<pid>/stat. The command in brackets may contain spaces and brackets."""
     fields = text.rpartition(")")[2].split()
     # Counted from the state, which is field 3 of proc(5): ppid is 4, utime 14, stime 15, cutime 16, cstime 17.
     return ProcessTime(parent=int(fields[1]), ticks=sum(int(field) for field in fields[11:15]))
 
 
 def processes(proc: Path = PROC) -> dict[int, ProcessTime]:
-    """All processes of this moment, by id."""
+    """All current processes by id."""
     found = {}
     for entry in proc.glob("[0-9]*"):
         try:
             found[int(entry.name)] = parse_stat((entry / "stat").read_text())
         except (OSError, ValueError, IndexError):
-            continue  # it ended while we looked
+            continue  # the process has ended meanwhile
     return found
 
 
 def tree_seconds(roots: Iterable[int], snapshot: Mapping[int, ProcessTime]) -> float:
-    """Processor seconds of these processes and everything below them."""
+    """Processor seconds of these processes and all their descendants."""
     children: dict[int, list[int]] = defaultdict(list)
     for pid, process in snapshot.items():
         children[process.parent].append(pid)
@@ -57,17 +57,17 @@ def tree_seconds(roots: Iterable[int], snapshot: Mapping[int, ProcessTime]) -> f
 
 @dataclass(frozen=True)
 class CpuReading:
-    """Processor seconds used so far, by the name of the part."""
+    """Processor seconds so far, by part."""
 
     seconds: Mapping[str, float]
 
     def since(self, earlier: "CpuReading") -> dict[str, float]:
-        """What each part has used between the two readings."""
+        """The time that each part has used between two readings."""
         return {name: max(0.0, now - earlier.seconds.get(name, 0.0)) for name, now in self.seconds.items()}
 
 
 def read_cpu(roots: Mapping[str, Iterable[int]]) -> CpuReading:
-    """Read the processor time of several parts at one moment. A part without processes here is left out."""
+    """Read the processor time of several parts at the same time. Parts without local processes are omitted."""
     snapshot = processes()
     return CpuReading({name: tree_seconds(pids, snapshot) for name, pids in roots.items() if pids})
 

@@ -1,6 +1,6 @@
-"""Many clients at one instant: each request is sent but for its last byte, then the last bytes all at once.
+"""Simultaneous requests: sends all but the last byte of each request, then the last bytes of all.
 
-Owns the connections and the clock; what is asked, and what the answers should be, is the caller's.
+The caller defines the requests and checks the responses.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ _ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One request. `kind`: by which its answers are counted."""
+    """One request. `kind`: the key by which responses are counted."""
 
     kind: str
     method: str
@@ -25,7 +25,7 @@ class Request:
     body: bytes = b""
 
     def message(self, port: int) -> bytes:
-        """The bytes on the wire; the server closes the connection afterwards."""
+        """The bytes to send; the server closes the connection afterwards."""
         lines = [
             f"{self.method} {self.path} HTTP/1.1",
             f"Host: 127.0.0.1:{port}",
@@ -40,7 +40,7 @@ class Request:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """How a request was answered: status 0 where it was not."""
+    """The response to a request; status 0 if there was none."""
 
     kind: str
     status: int
@@ -49,9 +49,9 @@ class Reply:
 
 
 def all_at_once(port: int, requests: Sequence[Request]) -> list[Reply]:
-    """Send all of them at one instant and return the replies in their order.
+    """Send all requests simultaneously and return the replies in the same order.
 
-    The wait counts from the moment before the first last byte is sent. Raises BenchmarkFailed where not everybody can
+    The wait is measured from the time before the first last byte is sent. Raises BenchmarkFailed if a client cannot
     connect.
     """
     return asyncio.run(_all_at_once(port, requests))
@@ -62,7 +62,7 @@ async def _all_at_once(port: int, requests: Sequence[Request]) -> list[Reply]:
         connections = await asyncio.gather(*(_held_back(port, request) for request in requests))
     except OSError as error:
         raise BenchmarkFailed(f"{len(requests)} clients cannot connect at one time: {error}") from error
-    # A server that reads what is there has done so by now.
+    # The server has read the data that was sent so far.
     await asyncio.sleep(0.5)
     began = time.perf_counter()
     for (_reader, writer), request in zip(connections, requests, strict=True):

@@ -1,6 +1,6 @@
-"""The data set: customers with money, products with stock, coupons, written in sets and fit for every invariant.
+"""The data set: customers with money, products with stock, coupons. It satisfies every invariant.
 
-Owns the sizes, the ids and the statements; all ids begin at 1, so that a customer's number is its id.
+It is written in sets. All ids start at 1, so that a customer's number is its id.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ HOLDERS_PER_COUPON = 100
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything there is."""
+    """The number of rows of each kind."""
 
     customers: int
     products: int
@@ -28,7 +28,7 @@ class Sizes:
 
     @property
     def hot_product(self) -> int:
-        """The product that everybody orders."""
+        """The product that all customers order."""
         return self.products + 1
 
     @property
@@ -39,7 +39,7 @@ class Sizes:
 FULL = Sizes(customers=200_000, products=10_000, coupons=2_000)
 QUICK = Sizes(customers=30_000, products=1_000, coupons=300)
 
-# Yesterday, so that no invariant expects an event of it.
+# Yesterday, so that the invariants expect no events for it.
 _CUSTOMERS = """
     INSERT INTO "user" (id, username, password, email, first_name, last_name, is_staff, is_superuser, is_active,
                         date_joined, balance, ledger_head)
@@ -49,7 +49,7 @@ _CUSTOMERS = """
                    || trunc(extract(epoch FROM now() - interval '1 day') * 1000000), 'UTF8'))
     FROM generate_series(1, %(customers)s) AS number
 """
-# The hash is the account's head: docs/ledger.md says what it covers. One transaction, so that now() is one moment.
+# The hash is the account's head: docs/ledger.md describes it. One transaction, so that now() is always the same.
 _LEDGER = """
     INSERT INTO user_balance_tx (id, user_id, type, amount, balance_after, order_id, created_at, entry_hash)
     SELECT id, id, 'CHARGE', balance, balance, NULL, now() - interval '1 day', ledger_head FROM "user"
@@ -72,7 +72,7 @@ _COUPONS = """
            now() + interval '30 days', now() + interval '60 days', now() - interval '1 day'
     FROM generate_series(1, %(coupons)s) AS number
 """
-# Each customer holds one, and the id of what is held is the customer's.
+# Each customer holds one coupon, and the id of the user coupon is that of the customer.
 _HELD_COUPONS = """
     INSERT INTO user_coupon (id, user_id, coupon_id, status, issued_at, expires_at, used_at)
     SELECT id, id, (id - 1) %% %(coupons)s + 1, 'AVAILABLE', now() - interval '1 day', now() + interval '60 days', NULL
@@ -99,9 +99,9 @@ _COUNT_HELD = "UPDATE coupon SET issued_count = %(customers)s WHERE id = %(coupo
 
 
 def load(connection: psycopg.Connection, sizes: Sizes) -> Iterator[str]:
-    """Write the data set into empty tables, naming each part before it is written.
+    """Write the data set into empty tables; yields the name of each part before it is written.
 
-    Raises BenchmarkFailed where the shop in the database is not empty: its rows are somebody's.
+    Raises BenchmarkFailed if the database contains a shop.
     """
     for table in _TABLES:
         if connection.execute(f'SELECT 1 FROM "{table}" LIMIT 1').fetchone():  # noqa: S608
@@ -135,12 +135,12 @@ def load(connection: psycopg.Connection, sizes: Sizes) -> Iterator[str]:
 
 
 def new_coupon(connection: psycopg.Connection, *, units: int) -> int:
-    """A coupon open for issue with so many units, none of them issued. Returns its id."""
+    """A coupon open for issue with `units` units, none of them issued. Returns its id."""
     return number(connection, _NEW_COUPON, {"units": units})
 
 
 def held_coupon(connection: psycopg.Connection, *, customers: int, units: int) -> int:
-    """A coupon that the first `customers` customers hold; with `units` equal to them it is sold out."""
+    """A coupon held by the first `customers` customers. If `units` is the same number, it is sold out."""
     with connection.transaction():
         coupon = new_coupon(connection, units=units)
         values = {"coupon": coupon, "customers": customers}

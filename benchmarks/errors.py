@@ -2,18 +2,18 @@
 
 
 class BenchmarkFailed(Exception):
-    """The run cannot go on, or what was measured is wrong; the message says why."""
+    """The run cannot continue, or a result is wrong; the message explains why."""
 
 
 class ProgramMissing(BenchmarkFailed):
-    """A program that the benchmark needs is not installed and cannot be installed from here."""
+    """A required program is not installed and cannot be installed from here."""
 
     def __init__(self, program: str, how: str) -> None:
         super().__init__(f"{program} is not installed. {how}")
 
 
 class WrongAnswer(BenchmarkFailed):
-    """The shop's answers, or the rows behind them, are not what the line expects."""
+    """The shop's responses, or the rows that they refer to, are not those that the line expects."""
 
     def __init__(self, line: str, reason: str) -> None:
         self.line = line

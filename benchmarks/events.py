@@ -1,6 +1,6 @@
-"""The lines of events: from an order to its statistic, and how quickly backlogs go.
+"""The lines of events: the time from an order to its statistic, and the rates for backlogs.
 
-Owns the probes and the clocks; the backlog itself is written by `backlog`.
+The backlog itself is written by `backlog`.
 """
 
 import http.client
@@ -25,12 +25,12 @@ _LEAST_SECONDS = 2.0
 _PROBE_SECONDS = 0.05
 _POLL_SECONDS = 0.005
 _PATIENCE_SECONDS = 60.0
-# As many as the embedded broker keeps in memory.
+# As many as the embedded broker stores in memory.
 _BACKLOG, _QUICK_BACKLOG = 15_000, 3_000
 _COUNTED = """
     SELECT coalesce(sum(quantity_sold), 0) FROM product_stat WHERE product_id = %(product)s
 """
-# The first batch's messages bear the same time as its end, so the rest is counted from there.
+# All messages of the first batch have the time of its end, so the rate is computed from there.
 _DRAINED = """
     WITH sent AS (SELECT sent_at, count(*) AS messages FROM outbox_message WHERE id > %(message)s GROUP BY sent_at)
     SELECT (sum(messages) - (SELECT messages FROM sent ORDER BY sent_at LIMIT 1)) * 1000
@@ -51,7 +51,7 @@ _CONSUMED = """
 
 
 class Probes:
-    """Orders of the hot product, one at a time and rarely, and when each of them is in the statistics."""
+    """Places single orders of the hot product at an interval, and measures when each is in the statistics."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
@@ -63,7 +63,7 @@ class Probes:
         self._before = number(bench.connection, _COUNTED, {"product": self._product})
 
     def place(self, until: float) -> None:
-        """Place orders until then, each when the one before has been answered."""
+        """Place orders one after the other until this time."""
         connection = http.client.HTTPConnection("127.0.0.1", self._bench.shop.web.port, timeout=10)
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
         body = f'{{"items":[{{"productId":{self._product},"quantity":1}}]}}'
@@ -83,7 +83,7 @@ class Probes:
             connection.close()
 
     def watch(self, placing: threading.Thread) -> None:
-        """Look at the statistics until all that were placed are in them. Raises BenchmarkFailed after a minute."""
+        """Poll the statistics until all placed orders are included. Raises BenchmarkFailed after a minute."""
         deadline = None
         with self._bench.servers.connect() as connection:
             while placing.is_alive() or len(self.waits_ms) < len(self._answered_at):
@@ -99,11 +99,11 @@ class Probes:
 
 
 def order_to_statistic(bench: Bench) -> Sample:
-    """The 95th percentile of the wait, in ms, while orders come at half of the rate that the shop can take."""
+    """The 95th percentile of the delay in ms, while orders are placed at half of the maximum rate."""
     key = "events:latency"
     top = writes.order_shop(bench, key=key, connections=_CONNECTIONS)
     seconds = max(bench.options.seconds, _LEAST_SECONDS)
-    # Each connection waits before every request, so that it sends half as many as it could.
+    # Each connection waits before every request, so that it sends half of its maximum.
     settings = {
         "BENCH_PRODUCTS": str(bench.sizes.products),
         "BENCH_DELAY_MS": f"{_CONNECTIONS / top.value * 1_000:.3f}",

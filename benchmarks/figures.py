@@ -1,7 +1,4 @@
-"""The arithmetic of the table: percentiles, medians, spreads, ratios.
-
-Never measures.
-"""
+"""Percentiles, medians, spreads and ratios."""
 
 import math
 import statistics
@@ -9,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 
 def percentile(values: Iterable[float], percent: float) -> float:
-    """The nearest-rank percentile; 0 of nothing."""
+    """The nearest-rank percentile; 0 for no values."""
     ordered = sorted(values)
     if not ordered:
         return 0.0
@@ -17,16 +14,16 @@ def percentile(values: Iterable[float], percent: float) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """The median; 0 of nothing."""
+    """The median; 0 for no values."""
     return statistics.median(values) if values else 0.0
 
 
 def spread(values: Sequence[float]) -> float:
-    """Highest less lowest, as a share of the median: 0.1 is ±5 %. 0 of fewer than two."""
+    """Highest minus lowest value as a share of the median: 0.1 is ±5 %. 0 for fewer than two values."""
     middle = median(values)
     return (max(values) - min(values)) / middle if len(values) > 1 and middle else 0.0
 
 
 def ratio(ours: float, limit: float) -> float | None:
-    """Ours by the limit's; None where there is no limit."""
+    """Ours divided by the limit; None without a limit."""
     return ours / limit if limit else None

@@ -1,6 +1,6 @@
-"""The gateway that is measured: nginx with the configuration of a deployment, before one web server.
+"""The measured gateway: nginx with the configuration of a deployment, in front of one web server.
 
-Owns its program and its process; never measures. Its limits are wider than any load, and are counted all the same.
+Its limits are higher than any load, but are still counted.
 """
 
 import os
@@ -16,7 +16,7 @@ from commerce.embedded.ports import LOOPBACK, free_port
 
 
 def program() -> str:
-    """nginx; installed from Debian's packages where it is missing and this user may. Raises ProgramMissing."""
+    """The path of nginx, which is installed from Debian's packages if possible. Raises ProgramMissing."""
     try:
         return nginx()
     except NginxNotInstalled as missing:
@@ -31,7 +31,7 @@ def program() -> str:
 
 
 class GatewayBefore:
-    """The gateway before the web server at a port of this machine."""
+    """The gateway in front of the web server at a port of this machine."""
 
     def __init__(self, servers: Servers, web_port: int) -> None:
         self.port = free_port()
@@ -50,7 +50,7 @@ class GatewayBefore:
         return [] if pid is None else [pid]
 
     def start(self) -> None:
-        """Start it; return when it answers. Raises ChildFailed."""
+        """Start it and wait until it answers. Raises ChildFailed."""
         self._gateway.start()
 
     def stop(self) -> None:

@@ -1,6 +1,6 @@
-"""What the load generator costs by itself: wrk against a function that does nothing.
+"""The cost of the load generator itself: wrk against a function that does nothing.
 
-Owns the two loads; the figures stand in the results file and above the table.
+The values are in the results file and above the table.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ _CUSTOMERS = 1_000
 
 
 def cost(bench: Bench) -> dict[str, dict[str, float]]:
-    """Requests per second at most, and microseconds of processor time per request, of a read and of a write."""
+    """The maximum of requests per second, and microseconds of processor time per request, for a read and a write."""
     server = WebServer(
         bench.servers, "raw", application="benchmarks.bare.raw:application", ready_path="/", threads=BARE_THREADS
     )
@@ -27,7 +27,7 @@ def cost(bench: Bench) -> dict[str, dict[str, float]]:
 
 def _cost(bench: Bench, server: WebServer, script: str) -> dict[str, float]:
     load = bench.load(server.port, script, 16, {"BENCH_PATH": "/"})
-    # Few tokens: to read those of all customers is not the cost of a request.
+    # Few tokens, because reading the tokens of all customers is not part of the cost of a request.
     report = wrk.run(replace(load, seconds=_SECONDS, customers=_CUSTOMERS))
     require_all("load generator", report, 200)
     used_us = report.cpu_seconds * 1e6 / report.requests

@@ -1,6 +1,6 @@
-"""The lines of growth: lists and writes in a large shop beside a small one, and all statistics recounted beside SQL.
+"""The lines of growth: a large shop compared with a small one, and a recount of all statistics compared with SQL.
 
-Owns what is compared; full runs only, since the large shop takes minutes to make.
+Only in full runs, because the large shop takes minutes to create.
 """
 
 import time
@@ -15,7 +15,7 @@ from benchmarks.line import Goal, Line, Sample
 from benchmarks.wrk import Report, run
 
 _CONNECTIONS = 4
-# The same rows for the same orders, into tables of the same shape.
+# The same rows for the same orders, in tables with the same structure.
 _BARE_TABLES = """
     DROP TABLE IF EXISTS bare_stat, bare_event;
     CREATE TABLE bare_stat (LIKE product_stat INCLUDING ALL);
@@ -43,7 +43,7 @@ _DIFFERENCES = """
 
 
 def list_at_any_depth(bench: Bench, *, name: str, large: bool) -> Sample:
-    """The 95th percentile, in ms, over pages of all depths."""
+    """The 95th percentile in ms, over pages at all depths."""
     shop = bench.large_shop if large else bench.small_shop
     pages = shop.pages(name)
     load = replace(
@@ -51,7 +51,7 @@ def list_at_any_depth(bench: Bench, *, name: str, large: bool) -> Sample:
         tokens=bench.tokens_of(pages.highest_customer),
         customers=pages.highest_customer,
     )
-    # Unmeasured, so that every thread of the web server has its database connection.
+    # Not measured: every thread of the web server opens its database connection.
     run(replace(load, seconds=1))
     report = run(load)
     require_all(f"growth:{name}", report, 200)
@@ -70,7 +70,7 @@ def _waits(report: Report, **notes: int) -> Sample:
 
 
 def write_at_size(bench: Bench, *, script: str, large: bool) -> Sample:
-    """The 95th percentile, in ms, of charges or of orders by the first customers of the shop."""
+    """The 95th percentile in ms of charges or orders by the first customers of the shop."""
     shop = bench.large_shop if large else bench.small_shop
     shop.make_room()
     load = replace(
@@ -85,7 +85,7 @@ def write_at_size(bench: Bench, *, script: str, large: bool) -> Sample:
 
 
 def backfill(bench: Bench) -> Sample:
-    """Seconds of `backfill_product_stats` over all days, from nothing counted to everything."""
+    """Seconds of `backfill_product_stats` for all days, with no day counted before."""
     shop = bench.large_shop
     days = shop.connection.execute('SELECT min(ordered_date)::text, max(ordered_date)::text FROM "order"').fetchone()
     first, last = days or ("", "")
@@ -96,7 +96,7 @@ def backfill(bench: Bench) -> Sample:
 
 
 def bare_sql(bench: Bench) -> Sample:
-    """Seconds of the two statements that write the same rows. Raises WrongAnswer where they are not the same."""
+    """Seconds of the two statements that write the same rows. Raises WrongAnswer if the rows differ."""
     connection = bench.large_shop.connection
     connection.execute(_BARE_TABLES.encode())
     began = time.monotonic()

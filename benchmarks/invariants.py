@@ -1,6 +1,6 @@
-"""`manage.py check_invariants`, run in this process: its own start would be most of its time.
+"""Runs `manage.py check_invariants` in this process, because the start of a process would take most of the time.
 
-Owns the one place where the benchmark loads Django; imports nothing of the shop.
+This is the only module of the benchmark that loads Django. It does not import the shop.
 """
 
 import io
@@ -12,7 +12,7 @@ from benchmarks.errors import BenchmarkFailed
 
 
 def check(environment: Mapping[str, str], *arguments: str) -> str:
-    """Run the command with these arguments; what it found, empty where everything holds. Raises BenchmarkFailed."""
+    """Run the command; returns the violations, empty if there are none. Raises BenchmarkFailed."""
     _load_django(tuple(environment.items()))
     from django.core.management import CommandError, call_command
     from django.db import Error
@@ -29,7 +29,7 @@ def check(environment: Mapping[str, str], *arguments: str) -> str:
 
 @cache
 def _load_django(environment: tuple[tuple[str, str], ...]) -> None:
-    # Settings read the environment once, when they are first imported.
+    # The settings read the environment when they are first imported.
     os.environ.update(environment)
     import django
 

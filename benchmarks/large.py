@@ -1,6 +1,6 @@
-"""Two more shops beside the first: one with a year of many orders, one with few, each in a database of its own.
+"""Two more shops: one with a year of many orders, one with few, each in a separate database with its own web server.
 
-Owns their making, by `manage.py load_demo`, and their web servers; made when a line first needs them.
+They are created by `manage.py load_demo` when a line first needs them.
 """
 
 import json
@@ -27,12 +27,12 @@ LISTS = {
     "coupons": "/api/users/coupons?pageSize=20",
 }
 ROOMY_CUSTOMERS, ROOMY_PRODUCTS = 100, 20
-"""How many customers have money for any load after `make_room`, and how many products have the stock; ids from 1."""
-# Both demo shops have so many; what these statements change has no ledger entry and no movement behind it, which is why
-# nobody asks for the invariants of these shops afterwards.
+"""How many customers have enough money, and how many products enough stock, for any load after `make_room`."""
+# Both demo shops have so many. These statements write no ledger entries and no movements, so the invariants of these
+# shops are not checked afterwards.
 _MONEY = 'UPDATE "user" SET balance = 100000000 WHERE id <= %(customers)s'
 _STOCK = "UPDATE product SET stock = 100000000, is_active = true, price = 1000 WHERE id <= %(products)s"
-# The customers with the longest histories: theirs are the deepest pages.
+# The customers with the longest histories, which have the deepest pages.
 _DEEPEST = """
     SELECT user_id FROM user_balance_tx JOIN "user" AS account ON account.id = user_id AND NOT is_staff
     GROUP BY user_id ORDER BY count(*) DESC, user_id LIMIT %(customers)s
@@ -41,7 +41,7 @@ _DEEPEST = """
 
 @dataclass(frozen=True)
 class Pages:
-    """The pages of one list, at all depths: lines of customer and path, in a file."""
+    """The pages of one list at all depths: lines of customer and path in a file."""
 
     path: Path
     count: int
@@ -49,10 +49,10 @@ class Pages:
 
 
 class DemoShop:
-    """A shop with so many orders behind a web server of its own; and nobody beside it."""
+    """A shop with `orders` orders and its own web server, without other processes."""
 
     def __init__(self, servers: Servers, name: str, *, orders: int, place: int) -> None:
-        """`place`: the number of its Redis database, so that it has pages and locks of its own."""
+        """`place`: the number of its Redis database, so that its pages and locks are separate."""
         self._servers = servers
         self._name = name
         self.orders = orders
@@ -63,7 +63,7 @@ class DemoShop:
             "DATABASE_URL": self.database_url,
             "REDIS_URL": servers.redis_url_of(place),
             "LOCK_REDIS_URL": servers.redis_url_of(place),
-            # Nothing is delivered there.
+            # Events are not delivered there.
             "OUTBOX_DISPATCH_IN_WEB": "false",
         }
         self.web = WebServer(
@@ -71,7 +71,7 @@ class DemoShop:
         )
 
     def start(self) -> None:
-        """Make the database and start the web server: minutes, where there are many orders. Raises EmbeddedError."""
+        """Create the database and start the web server, which takes minutes for many orders. Raises EmbeddedError."""
         self._on_server(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._name)))
         self._stack.callback(
             self._on_server, sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self._name))
@@ -88,16 +88,16 @@ class DemoShop:
         self._stack.close()
 
     def backfill(self, first: str, last: str) -> str:
-        """Recompute the statistics of these days by the shop's command."""
+        """Recompute the statistics of these days with the shop's command."""
         return self._manage("backfill_product_stats", "--from", first, "--to", last)
 
     def make_room(self) -> None:
-        """Money for the first customers and stock of the first products, as much as any load needs."""
+        """Give the first customers enough money and the first products enough stock for any load."""
         self.connection.execute(_MONEY, {"customers": ROOMY_CUSTOMERS})
         self.connection.execute(_STOCK, {"products": ROOMY_PRODUCTS})
 
     def pages(self, name: str) -> Pages:
-        """The pages of a list, the first time by following `next` to the last, or to the 400th of each customer."""
+        """The pages of a list. The first call follows `next` to the last page, or to the 400th of each customer."""
         if name not in self._pages:
             self._pages[name] = self._followed(name)
         return self._pages[name]

@@ -1,7 +1,4 @@
-"""What one line of the table is: three things to measure, a goal, and what came of it.
-
-Owns the shapes; never starts or measures anything.
-"""
+"""The types of a line of the table, of its goal and of its results."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,10 +15,10 @@ class Sample:
     """One measurement.
 
     Attributes:
-        value: the figure of the line, in its unit.
-        errors: connections that failed, and answers that the line does not expect.
+        value: the value of the line, in its unit.
+        errors: failed connections and unexpected responses.
         cpu_us: processor time per request in microseconds, by part.
-        notes: further figures, for the results file.
+        notes: additional values for the results file.
     """
 
     value: float
@@ -36,9 +33,9 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True)
 class Goal:
-    """What a line has to reach. Each bound that is given must hold, and nobody may have been turned away.
+    """The goal of a line. All given bounds must hold, and no request may have been refused because of overload.
 
-    `ratio_*` bound the line's figure by the limit's, `value_*` the figure itself, `p99_ms` the 99th percentile.
+    `ratio_*` bounds the ratio to the limit, `value_*` the value itself, `p99_ms` the 99th percentile.
     """
 
     ratio_at_least: float | None = None
@@ -58,7 +55,7 @@ class Goal:
         return ", ".join(form.format(bound) for form, bound in bounds if bound is not None)
 
     def reached(self, outcome: "Outcome") -> bool:
-        """Whether every bound holds. A bound on the ratio does not hold where there is no limit."""
+        """Whether all bounds hold. A bound of the ratio does not hold without a limit."""
         value, share = outcome.ours_value, outcome.ratio
         checks = (
             (self.ratio_at_least, share is not None and share >= (self.ratio_at_least or 0)),
@@ -79,7 +76,7 @@ class Line:
 
     Attributes:
         key: its name in the results file and for `--line`; the part before the first `:` is the family.
-        limit_title: what the limit is.
+        limit_title: a description of the limit.
         against_naive: the ratio is to the usual implementation, not to the limit.
         writes: whether the invariants are checked after it.
         rounds_at_most: how often it can be measured in one run.
@@ -127,9 +124,9 @@ class Outcome:
 
     @property
     def ratio(self) -> float | None:
-        """Ours by the limit's, or by the usual implementation's; the median of the rounds' own ratios.
+        """Ours divided by the limit, or by the usual implementation; the median of the ratios of the rounds.
 
-        Both halves of a round are measured in the same minute, so a machine that slows down meanwhile slows both.
+        Both parts of a round are measured in the same minute, so other load on the machine slows both.
         """
         beside = self.naive if self.line.against_naive else self.limit
         shares = [ratio(ours.value, other.value) for ours, other in zip(self.ours, beside, strict=False)]
@@ -138,7 +135,7 @@ class Outcome:
 
     @property
     def errors(self) -> int:
-        """Requests of ours that were not answered as they should, in all rounds."""
+        """The number of our requests with an unexpected response, in all rounds."""
         return sum(sample.errors for sample in self.ours)
 
     @property
@@ -147,7 +144,7 @@ class Outcome:
 
     @property
     def reached(self) -> bool | None:
-        """None where the line has no goal."""
+        """None if the line has no goal."""
         return self.line.goal.reached(self) if self.line.goal else None
 
     def as_json(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The lines of the table, in its order."""
+"""The lines of the table, in order."""
 
 from collections.abc import Sequence
 

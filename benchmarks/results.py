@@ -1,7 +1,4 @@
-"""What a run leaves behind: a file with every figure, the machine and the versions.
-
-Owns the shape of benchmarks/results/latest.json.
-"""
+"""The results file benchmarks/results/latest.json: all values, the machine and the versions."""
 
 import json
 import os
@@ -32,12 +29,12 @@ _PACKAGES = (
 
 
 def as_json(outcomes: Sequence[Outcome], about: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole file."""
+    """The content of the file."""
     return {**about, "lines": [outcome.as_json() for outcome in outcomes]}
 
 
 def write(path: Path, content: Mapping[str, Any]) -> None:
-    """Write it whole or not at all."""
+    """Write the file atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
     unfinished.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
@@ -45,7 +42,7 @@ def write(path: Path, content: Mapping[str, Any]) -> None:
 
 
 def surroundings() -> dict[str, Any]:
-    """When, on what and with which code."""
+    """The time, the machine and the version of the code."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {
@@ -70,7 +67,7 @@ def _processor() -> str:
 
 
 def _git(*arguments: str) -> str:
-    """What git says; nothing where there is no git, or no repository."""
+    """The output of git; empty if there is no git or no repository."""
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program
             ["git", *arguments],  # noqa: S607 - whichever git is installed

@@ -1,7 +1,4 @@
-"""The run: each line in rounds of shop, limit and usual implementation, then the checks.
-
-Owns the order of things; what is measured stands in the lines.
-"""
+"""The run: each line in rounds of shop, limit and usual implementation, then the checks."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +11,7 @@ from benchmarks.table import figure
 
 
 def chosen(lines: Sequence[Line], names: Sequence[str]) -> list[Line]:
-    """The lines of these families or keys, all without names. Raises BenchmarkFailed for a name of none."""
+    """The lines of these families or keys; all lines without names. Raises BenchmarkFailed for an unknown name."""
     for name in names:
         if not any(name in (line.key, line.family) for line in lines):
             known = ", ".join(dict.fromkeys(line.family for line in lines))
@@ -48,7 +45,7 @@ def summary(outcome: Outcome, seconds: float) -> str:
 
 
 def run(bench: Bench, lines: Sequence[Line], outcomes: list[Outcome]) -> None:
-    """Measure all lines. `outcomes` grows as they come, so that a run that fails has what came before.
+    """Measure all lines. `outcomes` is filled during the run, so that a failed run has the results before the failure.
 
     The invariants are checked after each line that writes. A quick run checks them after each family of lines, and
     measures the usual implementation once in each.

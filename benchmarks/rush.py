@@ -1,7 +1,4 @@
-"""The lines of the rush: a thousand buyers at one instant, for one hundred units of a coupon, and for a mix of things.
-
-Owns who asks for what, and what must come of it.
-"""
+"""The lines of the rush: a thousand simultaneous buyers, for one hundred units of a coupon or for a mix of requests."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -25,17 +22,17 @@ _WRITTEN = {
     "order": 'SELECT count(*) FROM "order" WHERE id > %(order)s',
     "charge": "SELECT count(*) FROM user_balance_tx WHERE id > %(user_balance_tx)s AND type = 'CHARGE'",
 }
-# Of ten buyers: what each does.
+# The request of each of ten buyers.
 _MIX = ("issue", "order", "issue", "charge", "order", "read", "issue", "order", "charge", "issue")
 
 
-def everybody_issues(bench: Bench, coupon: int) -> list[Request]:
+def coupon_requests(bench: Bench, coupon: int) -> list[Request]:
     mint = TokenMint(bench.servers.signing_key)
     key = bench.new_key()
     return [_issue(mint.token(buyer), coupon, f"{key}-{buyer}") for buyer in range(1, BUYERS + 1)]
 
 
-def everybody_does_something(bench: Bench, coupon: int) -> list[Request]:
+def mixed_requests(bench: Bench, coupon: int) -> list[Request]:
     mint = TokenMint(bench.servers.signing_key)
     key = bench.new_key()
     return [
@@ -47,7 +44,7 @@ def everybody_does_something(bench: Bench, coupon: int) -> list[Request]:
 
 
 def rush(bench: Bench, *, key: str, ask: Callable[[Bench, int], list[Request]], cold: bool) -> Sample:
-    """Everybody at once; the figure is the 99th percentile of the wait, in ms. Raises WrongAnswer."""
+    """All buyers at the same time; the value is the 99th percentile of the wait in ms. Raises WrongAnswer."""
     coupon = bench.new_hot_coupon(units=UNITS)
     requests = ask(bench, coupon)
     if cold:
@@ -103,7 +100,7 @@ def _verify(bench: Bench, key: str, replies: Sequence[Reply], coupon: int, marks
         raise WrongAnswer(key, f"{len(refused)} refusals are not coupon_sold_out: {refused[0].body.decode()}")
     issued = answers["issue", 200]
     held, counted = (number(bench.connection, statement, {"coupon": coupon}) for statement in (_HELD, _COUNTED))
-    # Where many were turned away as the shop was busy, fewer than all units may be gone.
+    # If many requests were refused because of overload, not all units may be issued.
     all_gone = issued == UNITS or (not answers["issue", 400] and answers["issue", BUSY] > 0)
     if not all_gone or (held, counted) != (issued, issued):
         raise WrongAnswer(key, f"{issued} of {UNITS} units answered, {held} held, {counted} counted as issued")
@@ -127,8 +124,8 @@ def lines() -> Sequence[Line]:
             goal=Goal(value_at_most=3_000 if state == "cold" else 1_500),
         )
         for name, title, ask in (
-            ("coupon", "100 coupons", everybody_issues),
-            ("mixed", "mixed", everybody_does_something),
+            ("coupon", "100 coupons", coupon_requests),
+            ("mixed", "mixed", mixed_requests),
         )
         for state in ("cold", "warm")
     ]

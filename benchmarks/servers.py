@@ -1,6 +1,6 @@
 """PostgreSQL, Redis and the broker of a run: embedded ones, or those that the caller's variables name.
 
-Owns their start, the settings that all processes share and the folder of the run; never starts the shop.
+Contains the settings that all processes share, and the folder of the run.
 """
 
 import os
@@ -27,7 +27,7 @@ LIMITS_OFF = {
     "COUPON_ISSUES_PER_SECOND": "0",
     "LOGINS_PER_MINUTE": "0",
 }
-"""The limits per account and per address: the benchmark's few customers would meet them, the shop's many do not."""
+"""The limits per account and address: the few customers of the benchmark would exceed them."""
 
 
 TIME_ZONE = "Asia/Seoul"
@@ -38,8 +38,8 @@ class Servers:
 
     Attributes:
         folder: data, logs and token files; removed at the end.
-        environment: what every process of the run gets.
-        pids: process ids by part, for processor time; a server that was given is not among them.
+        environment: the variables of every process of the run.
+        pids: process ids by part, for processor time; without servers that the caller has provided.
     """
 
     def __init__(self, *, keep: bool = False) -> None:
@@ -53,7 +53,7 @@ class Servers:
         self.environment: dict[str, str] = {}
 
     def start(self) -> None:
-        """Start what was not given, and make the tables. Raises EmbeddedError, BenchmarkFailed."""
+        """Start the servers that were not provided, and create the tables. Raises EmbeddedError, BenchmarkFailed."""
         self.database_url = given("DATABASE_URL") or self._start_postgres()
         redis_url = given("REDIS_URL") or self._start_redis()
         brokers = given("KAFKA_BOOTSTRAP_SERVERS") or self._start_broker()
@@ -63,7 +63,7 @@ class Servers:
             self.manage("create_topics")
 
     def stop(self) -> None:
-        """Stop what was started and remove the folder."""
+        """Stop the started servers and remove the folder."""
         self._stack.close()
 
     def connect(self) -> psycopg.Connection:
@@ -71,11 +71,11 @@ class Servers:
         return psycopg.connect(self.database_url, autocommit=True, connect_timeout=5)
 
     def redis_url_of(self, place: int) -> str:
-        """Another of the Redis server's numbered databases."""
+        """The URL of another numbered database of the Redis server."""
         return self.environment["REDIS_URL"].rsplit("/", 1)[0] + f"/{place}"
 
     def manage(self, *arguments: str, environment: Mapping[str, str] | None = None) -> str:
-        """Run a manage.py command and return what it printed. Raises BenchmarkFailed where it fails."""
+        """Run a manage.py command and return its output. Raises BenchmarkFailed if it fails."""
         done = self.run(manage(*arguments), environment=environment)
         if done.returncode:
             raise BenchmarkFailed(
@@ -86,7 +86,7 @@ class Servers:
     def run(
         self, command: list[str], *, environment: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command of our own with the run's settings."""
+        """Run one of our commands with the settings of the run."""
         return subprocess.run(  # noqa: S603 - our own command, no shell
             command,
             env={**self.environment, **(environment or {})},
@@ -119,13 +119,13 @@ class Servers:
         return broker.bootstrap_servers
 
     def _environment(self, redis_url: str, brokers: str) -> dict[str, str]:
-        # Kept from run to run, beside the sources where those shall stay clean of it.
+        # Kept between runs, outside of the source folders if these must not contain it.
         compiled = {
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(PROJECT_ROOT / ".local-bench" / "compiled"),
         }
         run = self.folder.name.rpartition("-")[2]
-        # Topics and group of its own, where the broker is one that others use.
+        # A separate prefix of topics and a separate group, in case the broker is shared.
         own_topics = {"KAFKA_TOPIC_PREFIX": f"bench-{run}-", "KAFKA_CONSUMER_GROUP": f"bench-{run}"}
         static = self.folder / "static"
         static.mkdir(exist_ok=True)
@@ -135,7 +135,7 @@ class Servers:
             **(own_topics if given("KAFKA_BOOTSTRAP_SERVERS") else {}),
             **LIMITS_OFF,
             "DJANGO_SETTINGS_MODULE": "commerce.settings",
-            # No stack lives there, so the settings take nothing from one that runs beside the benchmark.
+            # No stack runs there, so the settings do not use one that runs on the same machine.
             "LOCAL_DIR": str(self.folder),
             "PYTHONUNBUFFERED": "1",
             "SECRET_KEY": self.signing_key,

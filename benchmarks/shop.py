@@ -1,7 +1,4 @@
-"""The processes that are measured: the shop as production starts it, and the bare and the usual application.
-
-Owns their start, readiness and end; never measures.
-"""
+"""The measured processes: the shop as in production, and the bare and the usual application."""
 
 import http.client
 import sys
@@ -21,7 +18,7 @@ _CALL_SECONDS = 10.0
 
 
 class WebServer:
-    """One application behind the production web server's command line, on a port of its own."""
+    """One application with the production web server's command line, on its own port."""
 
     def __init__(
         self,
@@ -33,7 +30,7 @@ class WebServer:
         environment: Mapping[str, str] | None = None,
         threads: int | None = None,
     ) -> None:
-        """`threads`: of each worker of a WSGI application, which granian serves; None: it is the shop's."""
+        """`threads`: of each worker of a WSGI application, which granian serves; None for the shop."""
         self.name = name
         self.port = free_port()
         self._ready_path = ready_path
@@ -43,7 +40,7 @@ class WebServer:
         else:
             command = _granian(self.port, application, threads)
         self.command: Sequence[str] = command
-        # Its workers end with it only where it is asked to end, not where it is killed.
+        # Its workers only end with it if it is stopped gracefully, not if it is killed.
         self.child = _child(servers, name, command, orphan_signal=SIGTERM)
 
     @property
@@ -51,7 +48,7 @@ class WebServer:
         return [] if self.child.pid is None else [self.child.pid]
 
     def start(self) -> None:
-        """Start it; return when it answers. Raises ChildFailed."""
+        """Start it and wait until it answers. Raises ChildFailed."""
         self.child.start(self._environment)
         self.child.wait_until_ready(self._ready, timeout_seconds=_START_SECONDS)
 
@@ -61,7 +58,7 @@ class WebServer:
     def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
     ) -> "Answer":
-        """One request on a connection of its own."""
+        """One request on a new connection."""
         return call(self.port, method, path, headers=headers, body=body)
 
     def _ready(self) -> bool:
@@ -74,7 +71,7 @@ class WebServer:
 def call(
     port: int, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
 ) -> "Answer":
-    """One request to a port of this machine, on a connection of its own."""
+    """One request to a port of this machine, on a new connection."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=_CALL_SECONDS)
     try:
         connection.request(method, path, body=body, headers=dict(headers or {}))
@@ -94,7 +91,7 @@ def _granian(port: int, application: str, threads: int) -> list[str]:
 
 
 class Answer:
-    """What a request was answered."""
+    """The response to a request."""
 
     def __init__(self, status: int, content_type: str, body: bytes) -> None:
         self.status = status
@@ -121,7 +118,7 @@ class Shop:
         self.consumer = _child(servers, f"{name}-consumer", manage("consume_orders"))
 
     def start(self) -> None:
-        """Start all of them; return when the web server is ready. Raises ChildFailed."""
+        """Start all processes and wait until the web server is ready. Raises ChildFailed."""
         for child in (self.consumer, self.relay):
             self._stack.callback(child.stop)
             child.start(self._environment)
@@ -138,7 +135,7 @@ class Shop:
         self.consumer.start(self._environment)
 
     def restart_web(self) -> None:
-        """End the web server and start it again, with nothing in the memory of its processes."""
+        """Restart the web server, so that nothing is cached in its processes."""
         self.web.stop()
         self.web.start()
 

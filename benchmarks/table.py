@@ -1,7 +1,4 @@
-"""The table at the end of a run.
-
-Owns how figures look; never decides what they mean.
-"""
+"""Formats the table at the end of a run."""
 
 from collections.abc import Sequence
 
@@ -43,13 +40,13 @@ def table(outcomes: Sequence[Outcome]) -> str:
 
 
 def figure(value: float, unit: str) -> str:
-    """A figure with its unit: digits where they mean something."""
+    """A number with its unit, and with significant digits only."""
     text = f"{value:,.0f}" if value >= 100 else f"{value:,.1f}"
     return f"{text}{unit}" if unit.startswith("/") else f"{text} {unit}"
 
 
 def _aligned(cells: Sequence[str], widths: Sequence[int]) -> str:
-    # The title to the left, figures to the right.
+    # The title is left-aligned, numbers are right-aligned.
     first, *others = (
         cell.ljust(width) if column in (0, 4, 5) else cell.rjust(width)
         for column, (cell, width) in enumerate(zip(cells, widths, strict=True))

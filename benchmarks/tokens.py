@@ -1,7 +1,4 @@
-"""Access tokens of the data set's customers, in a file that the load generator reads.
-
-Signs as the shop does, with its key; never asks the shop.
-"""
+"""Access tokens of the data set's customers, in a file for the load generator. They are signed with the shop's key."""
 
 import base64
 import hashlib
@@ -14,7 +11,7 @@ _HEADER = b'{"alg":"HS256","typ":"JWT"}'
 
 
 class TokenMint:
-    """Signs access tokens; they are valid for 20 hours from now."""
+    """Signs access tokens that are valid for 20 hours from now."""
 
     def __init__(self, signing_key: str) -> None:
         self._key = hmac.new(signing_key.encode(), digestmod=hashlib.sha256)
@@ -22,7 +19,7 @@ class TokenMint:
         self._header = _encoded(_HEADER)
 
     def token(self, user_id: int) -> str:
-        """The token of one customer, in the form of the shop's own (`manage.py mint_tokens`)."""
+        """The token of one customer, in the format of the shop's own (`manage.py mint_tokens`)."""
         claims = (
             f'{{"token_type":"access","exp":{self._now + _HOURS * 3600},"iat":{self._now},'
             f'"jti":"{user_id:032x}","userId":{user_id}}}'
@@ -33,7 +30,7 @@ class TokenMint:
         return (content + b"." + _encoded(signer.digest())).decode()
 
     def write(self, path: Path, *, customers: int) -> None:
-        """One line per customer, from id 1: line n is customer n's."""
+        """Write one line per customer from id 1: line n contains the token of customer n."""
         with path.open("w") as file:
             for user_id in range(1, customers + 1):
                 file.write(self.token(user_id) + "\n")

@@ -1,7 +1,4 @@
-"""The load generator, wrk: its command line, its report, its own cost.
-
-Owns how a load is started and read; what is asked stands in benchmarks/load.
-"""
+"""The load generator wrk: its command line, its report and its cost. The requests are defined in benchmarks/load."""
 
 import json
 import os
@@ -23,14 +20,14 @@ _MORE_TIME = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What wrk shall do.
+    """The options of a load.
 
     Attributes:
         script: a file of benchmarks/load, without `.lua`.
-        first, customers: whose tokens are used: ids `first` to `first + customers - 1`, in turn.
-        once: no customer may ask twice, because the second answer would be another.
-        key: what the idempotency keys begin with.
-        settings: what the script reads besides, by the names it has there.
+        first, customers: the customers whose tokens are used: ids `first` to `first + customers - 1`, in turn.
+        once: no customer may send two requests, because the second one would get another response.
+        key: the prefix of the idempotency keys.
+        settings: additional variables of the script, by name.
     """
 
     port: int
@@ -45,16 +42,16 @@ class Load:
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def by(self, *, customers: int) -> "Load":
-        """The same load by the first so many customers only."""
+        """The same load by the first `customers` customers only."""
         return replace(self, customers=customers)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What wrk saw. `statuses` holds counts by status; empty where the script does not count them one by one.
+    """The result of wrk. `statuses` are counts by status; empty if the script does not count them.
 
-    `failed`: connections refused or lost, answers that did not come in time. `refused`: answers above 399.
-    `sent`: the most that one of its threads sent.
+    `failed`: connections refused or lost, and responses that did not arrive in time. `refused`: statuses above 399.
+    `sent`: the largest number of requests by one thread.
     """
 
     requests: int
@@ -73,14 +70,16 @@ class Report:
         return self.requests / self.seconds if self.seconds else 0.0
 
     def with_status(self, status: int) -> int:
-        """How many were answered with it. Where they were not counted one by one, 200 is what was not refused."""
+        """The number of responses with this status. Without counts by status, 200 is the number of requests not
+        refused.
+        """
         if not self.statuses and status == 200:
             return self.requests - self.refused
         return self.statuses.get(status, 0)
 
 
 def command(program: str, load: Load) -> list[str]:
-    """wrk's command line. One thread keeps up with any server here, and leaves the others the processors."""
+    """wrk's command line. One thread is sufficient for all servers here, and leaves the processors to them."""
     return [
         *(program, "--threads", "1", "--connections", str(load.connections)),
         *("--duration", f"{max(1, round(load.seconds))}s", "--timeout", _TIMEOUT),
@@ -89,7 +88,7 @@ def command(program: str, load: Load) -> list[str]:
 
 
 def environment(load: Load) -> dict[str, str]:
-    """What the scripts read."""
+    """The variables of the scripts."""
     return {
         "BENCH_SCRIPTS": str(SCRIPTS),
         "BENCH_HOST": f"127.0.0.1:{load.port}",
@@ -103,13 +102,13 @@ def environment(load: Load) -> dict[str, str]:
 
 
 def run(load: Load) -> Report:
-    """Put the load on the server; where nothing was answered in its time, once more for longer.
+    """Run the load; if there was no response in its time, again and for longer.
 
-    Raises BenchmarkFailed where wrk did not do it.
+    Raises BenchmarkFailed if wrk failed.
     """
     report = _run(load)
     if not report.requests and not report.failed:
-        # A machine that is busy with other things needs more than a second for the first connections.
+        # A busy machine needs more than a second for the first connections.
         report = _run(replace(load, seconds=load.seconds * _MORE_TIME))
     require_customers(load, report)
     return report
@@ -133,7 +132,7 @@ def _run(load: Load) -> Report:
 
 
 def require_customers(load: Load, report: Report) -> None:
-    """Raises BenchmarkFailed where more was asked than there are customers to ask once each."""
+    """Raise BenchmarkFailed if there were more requests than customers who may send one each."""
     if load.once and report.sent > load.customers:
         raise BenchmarkFailed(
             f"{report.sent} requests, and {load.customers} customers who may ask once. Measure for fewer --seconds."
@@ -141,7 +140,7 @@ def require_customers(load: Load, report: Report) -> None:
 
 
 def parsed(output: str, complaints: str = "", *, cpu_seconds: float = 0.0) -> Report:
-    """The report that the scripts print last. Raises BenchmarkFailed where there is none."""
+    """Parse the report that the scripts print last. Raises BenchmarkFailed if there is none."""
     lines = [line for line in output.splitlines() if line.startswith("{")]
     if not lines:
         raise BenchmarkFailed(f"wrk printed no report:\n{output}{complaints}")
@@ -164,7 +163,7 @@ def parsed(output: str, complaints: str = "", *, cpu_seconds: float = 0.0) -> Re
 
 
 def program() -> str:
-    """wrk on PATH; installed from Debian's packages where it is missing and this user may. Raises ProgramMissing."""
+    """The path of wrk, which is installed from Debian's packages if possible. Raises ProgramMissing."""
     found = shutil.which("wrk")
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
         for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "wrk"]):

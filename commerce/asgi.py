@@ -1,9 +1,9 @@
-"""The web process: `commerce.wsgi`, whose requests to the API run as tasks of one thread."""
+"""The web process: runs `commerce.wsgi`; API requests run as tasks of one thread."""
 
 import gc
 import os
 
-# Django refuses to use a database in the thread of an event loop, where it would block it. A task does not.
+# Django refuses database access in the thread of an event loop, because it would block. Tasks do not block it.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
 
 from django.conf import settings  # after the line above
@@ -17,7 +17,7 @@ from commerce.wsgi import application as shop  # the same
 
 
 def as_tasks(application: Wsgi) -> Server:
-    """The ASGI application that answers what `application` answers."""
+    """The ASGI application for a WSGI application."""
     return Server(
         application,
         may_block=may_block,
@@ -31,6 +31,6 @@ separate_connections_of_tasks()
 keep_adding()
 Connection.request_seconds = settings.WEB_REQUEST_SECONDS
 application = as_tasks(shop)
-# What is there now stays: a full collection need not look at it again.
+# Objects that exist now are permanent, so the garbage collector skips them.
 gc.collect()
 gc.freeze()

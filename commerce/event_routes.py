@@ -11,6 +11,7 @@ ROUTES = {
     "coupon-expiring": (MAIL,),
     "order-completed": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
     "order-cancelled": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
+    "order-refunded": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
 }
 
 SINKS = {

@@ -1,6 +1,6 @@
 """`python -m commerce.healthy http://127.0.0.1:8000/readyz`: the health check of a container.
 
-Exit code 0 where the address answers with 200 within `ANSWER_SECONDS`, else 1 with the reason. Reads no settings.
+Exit code 0 if the address answers with 200 within `ANSWER_SECONDS`, otherwise 1 and the reason. Reads no settings.
 """
 
 import sys
@@ -11,7 +11,7 @@ ANSWER_SECONDS = 3.0
 
 
 def reason_against(address: str) -> str:
-    """Why the process at this address is not healthy; empty where it is."""
+    """Why the process at this address is not healthy; empty if it is healthy."""
     try:
         with urlopen(address, timeout=ANSWER_SECONDS) as answer:  # noqa: S310  # the address of a container's own process
             return "" if answer.status == 200 else f"HTTP {answer.status}"

@@ -1,7 +1,8 @@
-"""`python -m commerce.serve`: the web server, uvicorn with worker processes, that says that it will end before it does.
+"""`python -m commerce.serve`: the web server, uvicorn with worker processes and a graceful shutdown.
 
-Asked to end, it serves on for `WEB_ENDING_SECONDS` while its answers close their connections and `/readyz` says that
-it is not ready (`commerce.http.ending`). Then it finishes what is being answered. Asked again, it does so at once.
+On the first signal it continues to serve for `WEB_ENDING_SECONDS`. During that time its responses close their
+connections, and `/readyz` reports that it is not ready (`commerce.http.ending`). Then it completes the running requests
+and stops. A second signal skips the waiting time.
 """
 
 import argparse
@@ -23,19 +24,19 @@ from commerce import settings
 from commerce.http.connections import Connection
 
 BACKLOG = 2_048
-"""Connections that wait to be accepted: enough for a thousand buyers at one instant."""
+"""Connections that wait to be accepted: enough for a thousand simultaneous clients."""
 MOST_DEATHS = 20
 DEATHS_WITHIN_SECONDS = 60.0
-"""More workers that died within this time are a fault that new workers do not mend: a supervisor should see it."""
+"""If more workers die within this time, the server stops, so that a supervisor notices the fault."""
 _IDLE_SECONDS = 75
-"""How long a connection may stay without a request: longer than a proxy in front keeps one (60 s in nginx)."""
+"""Timeout of idle connections, longer than that of a proxy in front (60 s in nginx)."""
 _FINISH_SECONDS = 10
 _HUNG_SECONDS = 10
-"""A worker in which no thread runs for so long is replaced."""
+"""A worker in which no thread runs for this long is replaced."""
 
 
 class Workers(Multiprocess):
-    """The worker processes. One that dies is replaced."""
+    """The worker processes. A worker that dies is replaced."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:
         super().__init__(*arguments, **keywords)
@@ -55,7 +56,7 @@ class Workers(Multiprocess):
         self._deaths.extend(now for old, new in zip(before, self.processes, strict=True) if old is not new)
         while self._deaths and self._deaths[0] < now - DEATHS_WITHIN_SECONDS:
             self._deaths.popleft()
-        # uvicorn ends the server itself where a worker could not start.
+        # uvicorn itself stops the server if a worker cannot start.
         self.has_failed = len(self._deaths) > MOST_DEATHS or any(old.exitcode == STARTUP_FAILURE for old in before)
         if self.has_failed:
             self.should_exit.set()
@@ -72,7 +73,7 @@ class Workers(Multiprocess):
 
 
 def serve(application: str, *, host: str, port: int, workers: int) -> int:
-    """Serve until asked to end, and return the exit code."""
+    """Serve until asked to stop, and return the exit code."""
     config = Config(
         application,
         host=host,
@@ -106,7 +107,7 @@ def main() -> int:
     chosen = parser.parse_args()
     logging.config.dictConfig(settings.LOGGING)
     with TemporaryDirectory(prefix="commerce-web-") as folder:
-        # Each server has a file of its own; its workers inherit the name.
+        # Each server has its own file, whose name the workers inherit.
         os.environ["WEB_ENDING_FILE"] = settings.WEB_ENDING_FILE = str(Path(folder, "ending"))
         return serve(chosen.application, host=chosen.host, port=chosen.port, workers=chosen.workers)
 

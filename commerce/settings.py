@@ -399,7 +399,7 @@ PROCESSED_EVENT_RETENTION_HOURS = env.integer("PROCESSED_EVENT_RETENTION_HOURS",
 """How long it is kept which events were counted, before `archive` forgets it; 0: for ever."""
 
 DATA_PLATFORM_URL = env.str("DATA_PLATFORM_URL", default="")
-"""Where completed and cancelled orders are reported. Empty: nothing is reported, and no message waits."""
+"""Where completed, cancelled and refunded orders are reported. Empty: nothing is reported, and no message waits."""
 DATA_PLATFORM_SECRET = env.str("DATA_PLATFORM_SECRET", default="")
 DATA_PLATFORM_SECRET_FALLBACKS = env.secrets("DATA_PLATFORM_SECRET_FALLBACKS")
 """Secrets of before, with which every call is signed as well, until the data platform has the new one."""
@@ -478,7 +478,7 @@ IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24, least=1)
 
 WRITES_PER_SECOND = env.number("WRITES_PER_SECOND", 20.0, least=0)
 WRITES_AT_ONCE = env.integer("WRITES_AT_ONCE", 40, least=1)
-"""What one account may charge, order and cancel: so many in one go, and so many more with every second."""
+"""What one account may charge, order, cancel and refund: so many in one go, and so many more with every second."""
 COUPON_ISSUES_PER_SECOND = env.number("COUPON_ISSUES_PER_SECOND", 10.0, least=0)
 COUPON_ISSUES_AT_ONCE = env.integer("COUPON_ISSUES_AT_ONCE", 20, least=1)
 LOGINS_PER_MINUTE = env.integer("LOGINS_PER_MINUTE", 60, least=0)

@@ -1,6 +1,6 @@
-"""The API's table of contents: which app answers which path.
+"""The URL configuration: which app handles which path.
 
-Owns composition only. A path does not decide who owns it: `products/popular` is answered by `stats`.
+The path does not always show the app: `products/popular` is handled by `stats`.
 """
 
 from django.contrib import admin

@@ -1,6 +1,6 @@
-"""What answers requests: Django, the back-office's static files beside it, and cached pages before both.
+"""The WSGI application: cached pages, static files of the back-office, and Django.
 
-A web process runs it in `commerce.asgi`.
+A web process runs it through `commerce.asgi`.
 """
 
 import os
@@ -12,7 +12,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "commerce.settings")
 
 django.setup(set_prefix=False)
 
-from django.conf import settings  # noqa: E402  # settings exist once Django is set up
+from django.conf import settings  # noqa: E402  # settings are available after Django's setup
 
 from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # the same
 from commerce.http.admission import SharingConnections  # noqa: E402  # the same

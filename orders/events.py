@@ -5,11 +5,12 @@ from typing import Any
 
 from commerce.core.times import local_time
 from commerce.outbox.publish import Event
-from orders.models import Order
-from orders.rules import PlacedOrder
+from orders.models import Order, Refund
+from orders.rules import CANCELLED, MadeRefund, PlacedOrder
 
 ORDER_COMPLETED = "order-completed"
 ORDER_CANCELLED = "order-cancelled"
+ORDER_REFUNDED = "order-refunded"
 
 
 def order_completed(order: Order | PlacedOrder) -> Event:
@@ -20,8 +21,33 @@ def order_cancelled(order: Order) -> Event:
     return _event(ORDER_CANCELLED, order, order.cancelled_at or order.created_at)
 
 
+def order_refunded(refund: MadeRefund, order: Order) -> Event:
+    """`order` as it is after the refund."""
+    data = {**refund_as_json(refund), "order": order_as_json(order)}
+    return Event(ORDER_REFUNDED, refund.id, "refund", order.user_id, refund.created_at, data)
+
+
+def refund_as_json(refund: Refund | MadeRefund) -> dict[str, Any]:
+    """The refund as the contract shows it, without its order."""
+    return {
+        "id": refund.id,
+        "orderId": refund.order_id,
+        "items": [
+            {"productId": line.product_id, "quantity": line.quantity, "amount": line.amount} for line in refund.lines
+        ],
+        "amount": refund.amount,
+        "restock": refund.restock,
+        "reason": refund.reason,
+        "createdAt": local_time(refund.created_at),
+    }
+
+
 def order_as_json(order: Order | PlacedOrder) -> dict[str, Any]:
-    """The order as the contract shows it, times in the shop's zone."""
+    """The order as the contract shows it, times in the shop's zone.
+
+    All of a cancelled order has gone back, though not by refunds.
+    """
+    all_is_back = order.status == CANCELLED
     return {
         "id": order.id,
         "userId": order.user_id,
@@ -33,12 +59,14 @@ def order_as_json(order: Order | PlacedOrder) -> dict[str, Any]:
                 "unitPrice": line.unit_price,
                 "quantity": line.quantity,
                 "subtotal": line.subtotal,
+                "refundedQuantity": line.quantity if all_is_back else line.refunded_quantity,
             }
             for line in order.lines
         ],
         "totalAmount": order.total_amount,
         "discountAmount": order.discount_amount,
         "paidAmount": order.paid_amount,
+        "refundedAmount": order.paid_amount if all_is_back else order.refunded_amount,
         "userCouponId": order.user_coupon_id,
         "createdAt": local_time(order.created_at),
         "completedAt": local_time(order.completed_at),

@@ -1,4 +1,7 @@
-"""Orders: what was bought, at which price, and how it was paid."""
+"""Orders: what was bought, at which price, how it was paid, and what of it was refunded."""
+
+from collections.abc import Iterable
+from dataclasses import replace
 
 from django.conf import settings
 from django.db import models
@@ -7,10 +10,10 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from orders.rules import Line
+from orders.rules import Line, OrderState, RefundedLine, ReturnableItem
 
-LINE_FIELDS = ("product_id", "product_name", "unit_price", "quantity")
-ONE_LIVE_ORDER_PER_COUPON = "order_one_live_per_user_coupon"
+LINE_FIELDS = ("product_id", "product_name", "unit_price", "quantity", "refunded_quantity")
+ONE_LIVE_ORDER_PER_COUPON = "order_one_standing_per_user_coupon"
 
 
 class OrderStatus(models.TextChoices):
@@ -19,10 +22,11 @@ class OrderStatus(models.TextChoices):
     PROCESSING = "PROCESSING", _("Processing")
     COMPLETED = "COMPLETED", _("Completed")
     CANCELLED = "CANCELLED", _("Cancelled")
+    REFUNDED = "REFUNDED", _("Refunded")
 
 
 class Order(models.Model):
-    """A paid purchase. Amounts are won; they never change after the order is placed."""
+    """A paid purchase. Amounts are won; but for what is refunded they never change after the order is placed."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -35,6 +39,9 @@ class Order(models.Model):
     total_amount = models.BigIntegerField(_("total (won)"))
     discount_amount = models.BigIntegerField(_("discount (won)"))
     paid_amount = models.BigIntegerField(_("paid (won)"))
+    # Of refunds alone: a cancelled order has gone back as a whole, and both are 0.
+    refunded_amount = models.BigIntegerField(_("refunded (won)"), default=0, db_default=0)
+    refunded_units = models.IntegerField(_("units refunded"), default=0, db_default=0)
     user_coupon = models.ForeignKey(
         "coupons.UserCoupon",
         models.PROTECT,
@@ -70,25 +77,57 @@ class Order(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(status="PROCESSING", completed_at__isnull=True, cancelled_at__isnull=True)
-                | Q(status="COMPLETED", completed_at__isnull=False, cancelled_at__isnull=True)
+                | Q(status__in=["COMPLETED", "REFUNDED"], completed_at__isnull=False, cancelled_at__isnull=True)
                 | Q(status="CANCELLED", completed_at__isnull=False, cancelled_at__isnull=False),
-                name="order_times_fit_status",
+                name="order_moments_fit_status",
+            ),
+            models.CheckConstraint(
+                condition=Q(refunded_units=0, refunded_amount=0, status__in=["PROCESSING", "COMPLETED", "CANCELLED"])
+                | Q(
+                    refunded_units__gt=0,
+                    refunded_amount__gte=0,
+                    refunded_amount__lte=F("paid_amount"),
+                    status="COMPLETED",
+                )
+                | Q(refunded_units__gt=0, refunded_amount=F("paid_amount"), status="REFUNDED"),
+                name="order_refunds_fit_status",
             ),
             models.UniqueConstraint(
                 fields=["user_coupon"],
-                condition=Q(user_coupon__isnull=False) & ~Q(status="CANCELLED"),
+                condition=Q(user_coupon__isnull=False, status__in=["PROCESSING", "COMPLETED"]),
                 name=ONE_LIVE_ORDER_PER_COUPON,
             ),
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="order_history"),
             models.Index(fields=["ordered_date", "status"], name="order_day"),
+            # The back-office sorts by it and looks for amounts.
+            models.Index(fields=["paid_amount", "id"], name="order_paid"),
             # Which orders used a coupon, cancelled ones too. An order without one has no entry, and costs nothing.
             models.Index(fields=["user_coupon"], name="order_user_coupon", condition=Q(user_coupon__isnull=False)),
+            # Few among a million, and the others cost nothing.
+            models.Index(fields=["-id"], name="order_refunded", condition=Q(refunded_units__gt=0)),
         ]
 
     def __str__(self) -> str:
         return f"#{self.pk}"
+
+    @property
+    def is_cancellable(self) -> bool:
+        """Whether nothing of it has gone back."""
+        return self.status == OrderStatus.COMPLETED and not self.refunded_units
+
+    @property
+    def amount_back(self) -> int:
+        """Won that have gone back, by refunds or by the cancel."""
+        return self.paid_amount if self.status == OrderStatus.CANCELLED else self.refunded_amount
+
+    @property
+    def units_back(self) -> int:
+        """Units that have gone back, by refunds or by the cancel; asks for the items of a cancelled order."""
+        if self.status == OrderStatus.CANCELLED:
+            return sum(item.quantity for item in self.items.all())
+        return self.refunded_units
 
     @cached_property
     def lines(self) -> list[Line]:
@@ -100,6 +139,16 @@ class Order(models.Model):
         if rows is None:
             rows = self.items.order_by("id").values(*LINE_FIELDS)
         return [Line(**row) for row in rows]
+
+    def show_refunds(self, state: OrderState, items: Iterable[ReturnableItem]) -> None:
+        """Take over what a refund has changed of the order and of its lines; nothing is saved."""
+        self.status, self.refunded_amount, self.refunded_units = (
+            state.status,
+            state.refunded_amount,
+            state.refunded_units,
+        )
+        returned = {item.product_id: item.refunded_quantity for item in items}
+        self.__dict__["lines"] = [replace(line, refunded_quantity=returned[line.product_id]) for line in self.lines]
 
 
 class OrderItem(models.Model):
@@ -116,6 +165,7 @@ class OrderItem(models.Model):
     product_name = models.CharField(_("product name"), max_length=200)
     unit_price = models.BigIntegerField(_("unit price (won)"))
     quantity = models.IntegerField(_("quantity"))
+    refunded_quantity = models.IntegerField(_("units refunded"), default=0, db_default=0)
 
     class Meta:
         db_table = "order_item"
@@ -126,6 +176,10 @@ class OrderItem(models.Model):
             models.UniqueConstraint(fields=["order", "product"], name="order_item_one_line_per_product"),
             models.CheckConstraint(condition=Q(quantity__gte=1), name="order_item_quantity_positive"),
             models.CheckConstraint(condition=Q(unit_price__gte=0), name="order_item_price_not_negative"),
+            models.CheckConstraint(
+                condition=Q(refunded_quantity__gte=0, refunded_quantity__lte=F("quantity")),
+                name="order_item_refunded_within_quantity",
+            ),
         ]
         indexes = [models.Index(fields=["product", "order"], name="order_item_product")]
 
@@ -136,3 +190,63 @@ class OrderItem(models.Model):
     def subtotal(self) -> int:
         """Won."""
         return self.unit_price * self.quantity
+
+    @property
+    def refundable(self) -> int:
+        """Units that can still be refunded, unless the order was cancelled."""
+        return self.quantity - self.refunded_quantity
+
+
+class Refund(models.Model):
+    """Units of an order that staff have given back. Written once: the database refuses to change it (a trigger)."""
+
+    order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name=_("order"), db_index=False)
+    amount = models.BigIntegerField(_("amount (won)"))
+    restock = models.BooleanField(_("back in stock"), help_text=_("Whether the units can be sold again."))
+    reason = models.CharField(_("reason"), max_length=200)
+    staff_id = models.BigIntegerField(_("staff member"))
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        db_table = "refund"
+        verbose_name = _("refund")
+        verbose_name_plural = _("refunds")
+        ordering = ["-id"]
+        # They are seen with their order, and made with the right to refund it.
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(amount__gte=0), name="refund_amount_not_negative")]
+        indexes = [models.Index(fields=["order", "-id"], name="refund_of_order")]
+
+    def __str__(self) -> str:
+        return f"#{self.order_id}: {self.amount:,}"
+
+    @property
+    def lines(self) -> list[RefundedLine]:
+        """What was given back, in the order of the request."""
+        return [RefundedLine(item.product_id, item.quantity, item.amount) for item in self.items.all()]
+
+
+class RefundItem(models.Model):
+    """Units of one product that a refund gave back, and the won for them. Written once, like the refund."""
+
+    refund = models.ForeignKey(Refund, models.PROTECT, related_name="items", verbose_name=_("refund"), db_index=False)
+    product = models.ForeignKey(
+        "products.Product", models.PROTECT, related_name="refund_items", verbose_name=_("product"), db_index=False
+    )
+    quantity = models.IntegerField(_("quantity"))
+    amount = models.BigIntegerField(_("amount (won)"))
+
+    class Meta:
+        db_table = "refund_item"
+        verbose_name = _("refunded item")
+        verbose_name_plural = _("refunded items")
+        ordering = ["id"]
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["refund", "product"], name="refund_item_one_line_per_product"),
+            models.CheckConstraint(condition=Q(quantity__gte=1), name="refund_item_quantity_positive"),
+            models.CheckConstraint(condition=Q(amount__gte=0), name="refund_item_amount_not_negative"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} × {self.product_id}"

@@ -1,30 +1,94 @@
 """Writing orders, inside a transaction that other writes share.
 
-Owns the statements on `order` and `order_item`. Never opens a transaction, never moves stock or money.
+Owns the statements on `order` and `refund` and their items. Never opens a transaction, never moves stock or money.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.utils import timezone
 
-from commerce.core.transaction import LockedRows, NewRows, Transaction
+from commerce.audit.record import Staff
+from commerce.core.pipeline import Rows, Statement
+from commerce.core.transaction import AskAgain, LockedRows, NewRows, Table, Transaction, as_json
 from orders.errors import OrderNotFound
-from orders.rules import COMPLETED, Line, OrderState, PlacedOrder
+from orders.models import Order
+from orders.rules import (
+    COMPLETED,
+    REFUNDED,
+    Line,
+    MadeRefund,
+    OrderState,
+    PlacedOrder,
+    RefundedLine,
+    ReturnableItem,
+    require_within_limit,
+)
 
 
 class Orders(LockedRows[OrderState]):
-    """The orders that are cancelled."""
+    """The orders that are cancelled or refunded."""
 
     lock_order = 10
     row = OrderState
     LOCK = """
-        SELECT id, status, cancelled_at FROM "order" WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
+        SELECT id, status, cancelled_at, total_amount, paid_amount, refunded_amount, refunded_units FROM "order"
+        WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = 'SELECT id FROM "order" WHERE id = ANY(%s::bigint[])'
+    # Refunds are added to what is there, and a cancelled order stays one: with the row lock lost, a constraint refuses
+    # a refund of it, a cancel of what is refunded, and more won than were paid.
     SAVE = """
-        UPDATE "order" SET status = saved.status, cancelled_at = saved.cancelled_at
-        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, status text, cancelled_at timestamptz)
+        UPDATE "order" SET
+            status = CASE "order".status WHEN 'CANCELLED' THEN 'CANCELLED' ELSE saved.status END,
+            cancelled_at = coalesce(saved.cancelled_at, "order".cancelled_at),
+            refunded_amount = refunded_amount + amount_moved,
+            refunded_units = refunded_units + units_moved
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (
+            id bigint, status text, cancelled_at timestamptz, amount_moved bigint, units_moved integer
+        )
         WHERE "order".id = saved.id
+    """
+
+
+class ReturnableItems(LockedRows[ReturnableItem]):
+    """The items of the orders that are refunded."""
+
+    lock_order = 12
+    row = ReturnableItem
+    LOCK = """
+        SELECT id, product_id, unit_price, quantity, refunded_quantity FROM order_item
+        WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
+    """
+    EXIST = "SELECT id FROM order_item WHERE id = ANY(%s::bigint[])"
+    # Added to what is there: with the row lock lost, no more units than were bought could come back.
+    SAVE = """
+        UPDATE order_item SET refunded_quantity = refunded_quantity + units_moved
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, units_moved integer)
+        WHERE order_item.id = saved.id
+    """
+
+
+class Refunds(NewRows):
+    """The refunds that are made."""
+
+    SEQUENCE = "refund_id_seq"
+    INSERT = """
+        INSERT INTO refund (id, order_id, amount, restock, reason, staff_id, created_at)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+            id bigint, order_id bigint, amount bigint, restock boolean, reason text, staff_id bigint,
+            created_at timestamptz
+        )
+    """
+
+
+class RefundItems(NewRows):
+    """Their items, in the order of the request."""
+
+    INSERT = """
+        INSERT INTO refund_item (refund_id, product_id, quantity, amount)
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+            refund_id bigint, product_id bigint, quantity integer, amount bigint
+        )
     """
 
 
@@ -53,9 +117,92 @@ class OrderItems(NewRows):
     """
 
 
-def will_place(transaction: Transaction) -> None:
-    """Have what `next_order_id` needs."""
+class BoughtUnits(Table):
+    """How many units of products with a purchase limit customers have bought and kept."""
+
+    lock_order = 55
+    """Read once the customer's account is locked, which each order and each refund of theirs locks as well, so that
+    nothing can come between the two."""
+    READ = """
+        SELECT asked.user_id, asked.product_id, sum(quantity - refunded_quantity)
+        FROM jsonb_to_recordset(%s::jsonb) AS asked (user_id bigint, product_id bigint)
+        JOIN "order" AS purchase ON purchase.user_id = asked.user_id AND status = 'COMPLETED'
+        JOIN order_item ON order_id = purchase.id AND order_item.product_id = asked.product_id
+        GROUP BY asked.user_id, asked.product_id
+    """
+
+    def __init__(self) -> None:
+        self._asked: dict[tuple[int, int], None] = {}
+        self._units: dict[tuple[int, int], int] = {}
+        self._added: list[tuple[tuple[int, int], int]] = []
+
+    def ask(self, user_id: int, product_id: int) -> None:
+        self._asked[user_id, product_id] = None
+
+    def units(self, user_id: int, product_id: int) -> int:
+        """Those of before this write. Raises AskAgain where they were not asked for."""
+        if (user_id, product_id) not in self._asked:
+            _limited.add(product_id)
+            raise AskAgain
+        return self._units.get((user_id, product_id), 0)
+
+    def add(self, user_id: int, product_id: int, units: int) -> None:
+        """Count what this write buys or, below zero, takes back."""
+        key = (user_id, product_id)
+        self._units[key] = self._units.get(key, 0) + units
+        self._added.append((key, units))
+
+    def read(self) -> Statement | None:
+        if not self._asked:
+            return None
+        asked = [{"user_id": user_id, "product_id": product_id} for user_id, product_id in self._asked]
+        return Statement(self.READ, (as_json(asked),))
+
+    def accept(self, rows: Rows) -> None:
+        self._units = {(user_id, product_id): int(units) for user_id, product_id, units in rows}
+
+    def keep(self) -> None:
+        self._added.clear()
+
+    def undo(self) -> None:
+        for key, units in self._added:
+            self._units[key] -= units
+        self._added.clear()
+
+
+_limited: set[int] = set()
+"""Products that this process has seen with a purchase limit, so that their orders ask at once for what was bought. An
+order of another one costs nothing; one that turns out to have a limit asks again."""
+
+
+def will_place(transaction: Transaction, user_id: int, product_ids: Iterable[int]) -> None:
+    """Have what `next_order_id` and `require_within_limits` need."""
     transaction[NewOrders].reserve(1)
+    if _limited:
+        for product_id in _limited.intersection(product_ids):
+            transaction[BoughtUnits].ask(user_id, product_id)
+
+
+def require_within_limits(
+    transaction: Transaction, user_id: int, limits: Mapping[int, int], quantities: Mapping[int, int]
+) -> None:
+    """Hold an order against the purchase limits of its products (units by product id).
+
+    Raises PurchaseLimitExceeded.
+    """
+    bought = transaction[BoughtUnits]
+    for product_id, limit in limits.items():
+        quantity = quantities[product_id]
+        already_bought = bought.units(user_id, product_id)
+        require_within_limit(product_id, quantity, limit=limit, already_bought=already_bought)
+        bought.add(user_id, product_id, quantity)
+
+
+def took_back(transaction: Transaction, user_id: int, quantities: Mapping[int, int]) -> None:
+    """Let orders that share the transaction know what no longer counts as bought."""
+    if _limited:
+        for product_id in _limited.intersection(quantities):
+            transaction[BoughtUnits].add(user_id, product_id, -quantities[product_id])
 
 
 def next_order_id(transaction: Transaction) -> int:
@@ -111,7 +258,70 @@ def will_cancel(transaction: Transaction, order_id: int) -> None:
 
 def cancel_order(transaction: Transaction, order_id: int) -> None:
     """Take a completed order back. Raises OrderNotFound, OrderNotCancellable."""
+    _order(transaction, order_id).cancel(transaction.now)
+
+
+def will_refund(transaction: Transaction, order_id: int, item_ids: Sequence[int]) -> None:
+    """Have what `refund_order` needs; `item_ids` are all items of the order."""
+    transaction[Orders].want((order_id,))
+    transaction[ReturnableItems].want(item_ids)
+    transaction[Refunds].reserve(1)
+
+
+def refund_order(
+    transaction: Transaction,
+    *,
+    order_id: int,
+    item_ids: Sequence[int],
+    quantities: Mapping[int, int],
+    restock: bool,
+    by: Staff,
+) -> MadeRefund:
+    """Write down that units (quantity by product id) are given back, and what they were worth; no money or stock moves.
+
+    Raises OrderNotFound, OrderNotRefundable, RefundExceedsOrder.
+    """
+    order = _order(transaction, order_id)
+    rows = transaction[ReturnableItems]
+    items = [item for item in map(rows.get, item_ids) if item is not None]
+    lines = order.refund(items, quantities)
+    refund = MadeRefund(
+        id=transaction[Refunds].next_id(),
+        order_id=order_id,
+        amount=sum(line.amount for line in lines),
+        restock=restock,
+        reason=by.reason,
+        staff_id=by.id,
+        created_at=transaction.now,
+        lines=lines,
+        is_last=order.status == REFUNDED,
+    )
+    transaction[Refunds].add(refund)
+    _add_items(transaction, refund.id, lines)
+    return refund
+
+
+def show_refunds(transaction: Transaction, order: Order, item_ids: Sequence[int]) -> None:
+    """Let an order that was read before the transaction show what its refunds have changed since."""
+    rows = transaction[ReturnableItems]
+    order.show_refunds(_order(transaction, order.pk), [row for row in map(rows.get, item_ids) if row is not None])
+
+
+def _add_items(transaction: Transaction, refund_id: int, lines: Sequence[RefundedLine]) -> None:
+    items = transaction[RefundItems]
+    for line in lines:
+        items.add(
+            {
+                "refund_id": refund_id,
+                "product_id": line.product_id,
+                "quantity": line.quantity,
+                "amount": line.amount,
+            }
+        )
+
+
+def _order(transaction: Transaction, order_id: int) -> OrderState:
     order = transaction[Orders].get(order_id)
     if order is None:
         raise OrderNotFound(order_id)
-    order.cancel(transaction.now)
+    return order

@@ -3,15 +3,22 @@
 Plain objects: no database, no clock.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
-from orders.errors import OrderNotCancellable
+from orders.errors import (
+    Excess,
+    OrderNotCancellable,
+    OrderNotRefundable,
+    PurchaseLimitExceeded,
+    RefundExceedsOrder,
+)
 
 COMPLETED: Final = "COMPLETED"
 CANCELLED: Final = "CANCELLED"
+REFUNDED: Final = "REFUNDED"
 
 MOST_ITEMS = 100
 LARGEST_QUANTITY = 1000
@@ -25,6 +32,8 @@ class Line:
     product_name: str
     unit_price: int
     quantity: int
+    refunded_quantity: int = 0
+    """How many of them refunds have given back."""
 
     @property
     def subtotal(self) -> int:
@@ -48,24 +57,134 @@ class PlacedOrder:
     completed_at: datetime
     cancelled_at: datetime | None
     lines: Sequence[Line]
+    refunded_amount: int = 0
+
+
+@dataclass(slots=True)
+class ReturnableItem:
+    """A line of an order, and how many of its units refunds have given back."""
+
+    id: int
+    product_id: int
+    unit_price: int
+    """Won."""
+    quantity: int
+    refunded_quantity: int
+    units_moved: int = 0
+    """How many have been given back since it was read."""
+
+    @property
+    def refundable(self) -> int:
+        """Units that can still be given back."""
+        return self.quantity - self.refunded_quantity
+
+    @property
+    def value_returned(self) -> int:
+        """Won, before any discount."""
+        return self.unit_price * self.refunded_quantity
+
+    def give_back(self, quantity: int) -> None:
+        """Give units back, of which so many are refundable."""
+        self.refunded_quantity += quantity
+        self.units_moved += quantity
+
+
+@dataclass(frozen=True, slots=True)
+class RefundedLine:
+    """Units of one product that a refund gives back, and the won for them."""
+
+    product_id: int
+    quantity: int
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class MadeRefund:
+    """A refund that has just been made. `amount` is the won of all its lines."""
+
+    id: int
+    order_id: int
+    amount: int
+    restock: bool
+    reason: str
+    staff_id: int
+    created_at: datetime
+    lines: Sequence[RefundedLine]
+    is_last: bool
+    """Whether all of the order is back now."""
 
 
 @dataclass(slots=True)
 class OrderState:
-    """What changes of an order after it was placed."""
+    """What changes of an order after it was placed, and the amounts (won) that a refund depends on."""
 
     id: int
     status: str
     cancelled_at: datetime | None
+    total_amount: int
+    paid_amount: int
+    refunded_amount: int
+    refunded_units: int
+    amount_moved: int = 0
+    """Won refunded since it was read."""
+    units_moved: int = 0
+    """Units refunded since it was read."""
 
     def cancel(self, now: datetime) -> None:
-        """Take it back. Raises OrderNotCancellable for one that has been already."""
-        if self.status != COMPLETED:
+        """Take it back. Raises OrderNotCancellable for one that has been already, or of which a part is refunded."""
+        if self.status != COMPLETED or self.refunded_units:
             raise OrderNotCancellable(self.id, self.status)
         self.status = CANCELLED
         self.cancelled_at = now
+
+    def refund(self, items: Sequence[ReturnableItem], quantities: Mapping[int, int]) -> list[RefundedLine]:
+        """Give units back (quantity by product id), all or none; `items` are all lines of the order.
+
+        What has been refunded in all is `refunded_share` of what has come back in all, so that it does not matter in
+        how many steps it came, and the last step gives the rest. With the last unit the order is REFUNDED.
+
+        Raises OrderNotRefundable, RefundExceedsOrder with every product of which fewer units are left.
+        """
+        if self.status != COMPLETED:
+            raise OrderNotRefundable(self.id, self.status)
+        by_product = {item.product_id: item for item in items}
+        left = {each: by_product[each].refundable if each in by_product else 0 for each in quantities}
+        excesses = [
+            Excess(each, quantity, left[each]) for each, quantity in quantities.items() if quantity > left[each]
+        ]
+        if excesses:
+            raise RefundExceedsOrder(self.id, excesses)
+        value = sum(item.value_returned for item in items)
+        lines = []
+        for product_id, quantity in quantities.items():
+            item = by_product[product_id]
+            item.give_back(quantity)
+            value += item.unit_price * quantity
+            amount = refunded_share(self.paid_amount, value, self.total_amount) - self.refunded_amount
+            self._move(amount, quantity)
+            lines.append(RefundedLine(product_id, quantity, amount))
+        if not any(item.refundable for item in items):
+            self.status = REFUNDED
+        return lines
+
+    def _move(self, amount: int, units: int) -> None:
+        self.refunded_amount += amount
+        self.amount_moved += amount
+        self.refunded_units += units
+        self.units_moved += units
+
+
+def refunded_share(paid_amount: int, value_returned: int, total_amount: int) -> int:
+    """Of the won that were paid, those for goods of `value_returned` won out of `total_amount`, rounded down."""
+    return paid_amount * value_returned // total_amount if total_amount else 0
 
 
 def total_of(lines: Iterable[Line]) -> int:
     """Won, before any discount."""
     return sum(line.unit_price * line.quantity for line in lines)
+
+
+def require_within_limit(product_id: int, quantity: int, *, limit: int, already_bought: int) -> None:
+    """Raises PurchaseLimitExceeded where `quantity` more units of a product are more than one customer may buy."""
+    if already_bought + quantity > limit:
+        raise PurchaseLimitExceeded(product_id, limit=limit, already_bought=already_bought)

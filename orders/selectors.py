@@ -6,11 +6,11 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BigIntegerField, Count, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Q, QuerySet, Sum
 from django.db.models.functions import Cast, JSONObject
 
 from orders.errors import OrderNotFound
-from orders.models import LINE_FIELDS, Order, OrderItem, OrderStatus
+from orders.models import LINE_FIELDS, Order, OrderItem, OrderStatus, Refund
 
 
 def with_lines(orders: "QuerySet[Order]") -> "QuerySet[Order]":
@@ -78,13 +78,39 @@ def orders_to_cancel(order_ids: Collection[int]) -> list[Order]:
     return list(found.prefetch_related("items__product").order_by("id"))
 
 
+def order_to_refund(order_id: int) -> Order:
+    """One order with its items. Raises OrderNotFound."""
+    order = with_lines(Order.objects.filter(id=order_id)).prefetch_related("items").first()
+    if order is None:
+        raise OrderNotFound(order_id)
+    return order
+
+
+def refunds_of(order_id: int, *, owner_id: int | None) -> "QuerySet[Refund]":
+    """The refunds of an order with their items; of an order of `owner_id` only, where given. Raises OrderNotFound."""
+    orders = Order.objects.filter(pk=order_id)
+    if not (orders if owner_id is None else orders.filter(user_id=owner_id)).exists():
+        raise OrderNotFound(order_id)
+    return Refund.objects.filter(order_id=order_id).prefetch_related("items")
+
+
+def newest_refunds(order: Order, *, most: int) -> list[Refund]:
+    """Up to `most` refunds of an order with their items, the newest first. Asks nothing where there are none."""
+    return list(order.refunds.prefetch_related("items")[:most]) if order.refunded_units else []
+
+
+def order_of_refund(refund_id: int) -> int | None:
+    """The number of the order that a refund is of; None where there is no such refund."""
+    return Refund.objects.filter(pk=refund_id).values_list("order_id", flat=True).first()
+
+
 def _containing(product_ids: Collection[int]) -> "QuerySet[OrderItem, Any]":
     return OrderItem.objects.order_by().filter(product_id__in=product_ids).values("order_id")
 
 
 @dataclass(frozen=True)
 class Sales:
-    """Orders that stand, cancelled ones left out, and what was paid for them, in won."""
+    """Orders that stand, those that are back left out, and what was paid for them less what was refunded, in won."""
 
     orders: int = 0
     paid_won: int = 0
@@ -119,6 +145,6 @@ def _sales(days: Q) -> dict[date, Sales]:
         Order.objects.filter(days, status=OrderStatus.COMPLETED)
         .order_by()
         .values_list("ordered_date")
-        .annotate(orders=Count("id"), paid_won=Cast(Sum("paid_amount"), BigIntegerField()))
+        .annotate(orders=Count("id"), paid_won=Cast(Sum(F("paid_amount") - F("refunded_amount")), BigIntegerField()))
     )
     return {day: Sales(orders, paid_won) for day, orders, paid_won in standing}

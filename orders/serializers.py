@@ -6,9 +6,17 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from commerce.http.fields import BodySerializer, IdField, IdParameter, ReasonField, StrictIntegerField
-from orders.events import order_as_json
-from orders.models import Order, OrderStatus
+from commerce.http.fields import (
+    BodySerializer,
+    GivenReasonField,
+    IdField,
+    IdParameter,
+    ReasonField,
+    StrictBooleanField,
+    StrictIntegerField,
+)
+from orders.events import order_as_json, refund_as_json
+from orders.models import Order, OrderStatus, Refund
 from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 
 
@@ -17,6 +25,19 @@ class OrderItemRequestSerializer(BodySerializer):
 
     productId = IdField()
     quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
+
+
+def each_product_once(items: list[dict[str, int]]) -> list[dict[str, int]]:
+    """The items of a body. Raises ValidationError where a product is named twice."""
+    seen: set[int] = set()
+    problems: list[dict[str, list[Any]]] = []
+    for item in items:
+        twice = item["productId"] in seen
+        seen.add(item["productId"])
+        problems.append({"productId": [_("This product is named twice.")]} if twice else {})
+    if any(problems):
+        raise serializers.ValidationError(problems, code="unique")
+    return items
 
 
 @extend_schema_serializer(
@@ -29,15 +50,7 @@ class OrderRequestSerializer(BodySerializer):
     userCouponId = IdField(required=False, allow_null=True, default=None)
 
     def validate_items(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
-        seen: set[int] = set()
-        problems: list[dict[str, list[Any]]] = []
-        for item in items:
-            twice = item["productId"] in seen
-            seen.add(item["productId"])
-            problems.append({"productId": [_("This product is named twice.")]} if twice else {})
-        if any(problems):
-            raise serializers.ValidationError(problems, code="unique")
-        return items
+        return each_product_once(items)
 
 
 class CancelRequestSerializer(BodySerializer):
@@ -46,12 +59,28 @@ class CancelRequestSerializer(BodySerializer):
     reason = ReasonField()
 
 
+class RefundRequestSerializer(BodySerializer):
+    """What staff give back of an order, and why: units of its products, each product named once."""
+
+    items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
+    reason = GivenReasonField(help_text="Why. Kept with the refund, which the customer can read.")
+    restock = StrictBooleanField(
+        required=False, default=True, help_text="Whether the units can be sold again; `false` for damaged goods."
+    )
+
+    def validate_items(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
+        return each_product_once(items)
+
+
 class OrderItemSerializer(serializers.Serializer[Any]):
     productId = serializers.IntegerField()
     productName = serializers.CharField()
     unitPrice = serializers.IntegerField(help_text="Won, as it was.")
     quantity = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
     subtotal = serializers.IntegerField(help_text="Won.")
+    refundedQuantity = serializers.IntegerField(
+        min_value=0, max_value=LARGEST_QUANTITY, help_text="Of `quantity`, what has been given back."
+    )
 
 
 class OrderSerializer(serializers.Serializer[Order]):
@@ -66,6 +95,7 @@ class OrderSerializer(serializers.Serializer[Order]):
     totalAmount = serializers.IntegerField(help_text="Won.")
     discountAmount = serializers.IntegerField(help_text="Won.")
     paidAmount = serializers.IntegerField(help_text="Won.")
+    refundedAmount = serializers.IntegerField(help_text="Of `paidAmount`, what has been given back, in won.")
     userCouponId = serializers.IntegerField(allow_null=True)
     createdAt = serializers.DateTimeField()
     completedAt = serializers.DateTimeField(allow_null=True)
@@ -73,6 +103,35 @@ class OrderSerializer(serializers.Serializer[Order]):
 
     def to_representation(self, instance: Order) -> dict[str, Any]:
         return order_as_json(instance)
+
+
+class RefundedItemSerializer(serializers.Serializer[Any]):
+    productId = serializers.IntegerField()
+    quantity = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
+    amount = serializers.IntegerField(help_text="Won.")
+
+
+class RefundSerializer(serializers.Serializer[Refund]):
+    """Units of an order that were given back, and the won for them."""
+
+    # As with `OrderSerializer`, the values are those of `refund_as_json`.
+
+    id = serializers.IntegerField()
+    orderId = serializers.IntegerField()
+    items = RefundedItemSerializer(many=True)
+    amount = serializers.IntegerField(help_text="Won, of all items.")
+    restock = serializers.BooleanField(help_text="Whether the units are in stock again.")
+    reason = serializers.CharField()
+    createdAt = serializers.DateTimeField()
+
+    def to_representation(self, instance: Refund) -> dict[str, Any]:
+        return refund_as_json(instance)
+
+
+class MadeRefundSerializer(RefundSerializer):
+    """A refund that has just been made, with its order as it is now."""
+
+    order = OrderSerializer()
 
 
 class OrdersQuerySerializer(serializers.Serializer[Any]):

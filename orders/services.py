@@ -1,4 +1,4 @@
-"""What a customer does with an order.
+"""What a customer does with an order, and staff with what comes back of it.
 
 Owns the locks and the transaction of each use case and the order of its steps; each step belongs to its app.
 """
@@ -17,18 +17,20 @@ from commerce.outbox.publish import publish
 from coupons import operations as coupons
 from orders import operations, selectors
 from orders.errors import OrderNotFound
-from orders.events import order_cancelled, order_completed
+from orders.events import order_cancelled, order_completed, order_refunded
 from orders.models import Order, OrderStatus
-from orders.rules import Line, PlacedOrder, total_of
+from orders.rules import Line, MadeRefund, PlacedOrder, total_of
 from products import operations as stock
 
 CANCELLED = gettext_noop("Cancelled and refunded")
+REFUNDED = gettext_noop("Refunded")
 
 
 def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once) -> PlacedOrder:
     """Buy units of products (quantity by product id) and pay them from the user's balance.
 
-    Raises ProductNotFound, OutOfStock, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout.
+    Raises ProductNotFound, OutOfStock, PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound,
+    LockTimeout.
     """
     return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), once)
 
@@ -48,6 +50,29 @@ def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff |
 
 
 @dataclass(frozen=True, slots=True)
+class Refunded:
+    """A refund, and its order as it is afterwards."""
+
+    refund: MadeRefund
+    order: Order
+
+
+def refund_order(*, order_id: int, quantities: Mapping[int, int], restock: bool, by: Staff, once: Once) -> Refunded:
+    """Give units of an order back (quantity by product id) and the won for them, for the reason that `by` gives.
+
+    `restock`: whether the units are in stock again. With the last unit the order is REFUNDED, and its coupon is its
+    owner's again.
+
+    Raises OrderNotFound, OrderNotRefundable, RefundExceedsOrder, LockTimeout.
+    """
+    try:
+        order = selectors.order_to_refund(order_id)
+    except OrderNotFound as refusal:
+        refuse_once(refusal, once)
+    return commit_once(RefundOrder(order, quantities, restock, by), once)
+
+
+@dataclass(frozen=True, slots=True)
 class PlaceOrder:
     """See `place_order`."""
 
@@ -63,11 +88,14 @@ class PlaceOrder:
         if self.user_coupon_id is not None:
             coupons.will_redeem(transaction, self.user_coupon_id)
         wallet.will_move(transaction, self.user_id)
-        operations.will_place(transaction)
+        operations.will_place(transaction, self.user_id, self.quantities)
 
     def decide(self, transaction: Transaction) -> PlacedOrder:
         order_id = operations.next_order_id(transaction)
         products = stock.take_stock(transaction, self.quantities, order_id=order_id)
+        limits = {each.id: each.purchase_limit for each in products.values() if each.purchase_limit is not None}
+        if limits:
+            operations.require_within_limits(transaction, self.user_id, limits, self.quantities)
         lines = [
             Line(product_id, products[product_id].name, products[product_id].price, quantity)
             for product_id, quantity in self.quantities.items()
@@ -115,6 +143,7 @@ class CancelOrder:
         operations.cancel_order(transaction, order.pk)
         quantities = {line.product_id: line.quantity for line in order.lines}
         stock.return_stock(transaction, quantities, order_id=order.pk)
+        operations.took_back(transaction, order.user_id, quantities)
         if order.user_coupon_id is not None:
             coupons.release(transaction, order.user_coupon_id)
         wallet.refund(transaction, user_id=order.user_id, amount=order.paid_amount, order_id=order.pk)
@@ -126,3 +155,63 @@ class CancelOrder:
             after = {"status": OrderStatus.CANCELLED.value, "refunded": order.paid_amount}
             add_record(transaction, self.by, CANCELLED, Order, order.pk, before=before, after=after)
         return order
+
+
+@dataclass(frozen=True, slots=True)
+class RefundOrder:
+    """See `refund_order`. `order` comes with its items."""
+
+    order: Order
+    quantities: Mapping[int, int]
+    restock: bool
+    by: Staff
+
+    @property
+    def _item_ids(self) -> list[int]:
+        return [item.pk for item in self.order.items.all()]
+
+    @property
+    def _restocked(self) -> list[int]:
+        """The products whose stock moves, unless the refund is refused."""
+        return [
+            item.product_id for item in self.order.items.all() if self.restock and item.product_id in self.quantities
+        ]
+
+    def locks(self) -> list[str]:
+        return [product_lock(product_id) for product_id in self._restocked]
+
+    def load(self, transaction: Transaction) -> None:
+        operations.will_refund(transaction, self.order.pk, self._item_ids)
+        stock.will_move(transaction, self._restocked)
+        if self.order.user_coupon_id is not None:
+            coupons.will_redeem(transaction, self.order.user_coupon_id)
+        wallet.will_move(transaction, self.order.user_id)
+
+    def decide(self, transaction: Transaction) -> Refunded:
+        order = self.order
+        refund = operations.refund_order(
+            transaction,
+            order_id=order.pk,
+            item_ids=self._item_ids,
+            quantities=self.quantities,
+            restock=self.restock,
+            by=self.by,
+        )
+        if self.restock:
+            stock.return_stock(transaction, self.quantities, order_id=order.pk, refund_id=refund.id)
+        operations.took_back(transaction, order.user_id, self.quantities)
+        if refund.is_last and order.user_coupon_id is not None:
+            coupons.release(transaction, order.user_coupon_id)
+        wallet.refund(transaction, user_id=order.user_id, amount=refund.amount, order_id=order.pk, refund_id=refund.id)
+        operations.show_refunds(transaction, order, self._item_ids)
+        publish(transaction, order_refunded(refund, order))
+        before = {"status": OrderStatus.COMPLETED.value, "refunded": order.refunded_amount - refund.amount}
+        names = {line.product_id: line.product_name for line in order.lines}
+        after = {
+            "status": order.status,
+            "refunded": order.refunded_amount,
+            "items": ", ".join(f"{line.quantity} × {names[line.product_id]}" for line in refund.lines),
+            "restock": self.restock,
+        }
+        add_record(transaction, self.by, REFUNDED, Order, order.pk, before=before, after=after)
+        return Refunded(refund, order)

@@ -14,17 +14,23 @@ from commerce.http.answers import answer_once
 from commerce.http.authentication import account_of, caller_of, has_right, require_right
 from commerce.http.paging import HistoryPages
 from commerce.http.schema import documented, paged
-from commerce.http.validation import body_if_any, body_of, query_of, reason_of
+from commerce.http.validation import body_if_any, body_of, query_of, reason_of, require_known_parameters
 from commerce.http.viewsets import ApiViewSet
 from coupons.errors import CouponNotUsable
 from orders import selectors, serializers, services
-from orders.errors import OrderNotCancellable, OrderNotFound
-from orders.events import order_as_json
+from orders.errors import (
+    OrderNotCancellable,
+    OrderNotFound,
+    OrderNotRefundable,
+    PurchaseLimitExceeded,
+    RefundExceedsOrder,
+)
+from orders.events import order_as_json, refund_as_json
 from products.errors import OutOfStock, ProductNotFound
 
 
 class OrderViewSet(ApiViewSet):
-    """Placing, seeing and cancelling an order."""
+    """Placing, seeing, cancelling and refunding an order."""
 
     lookup_url_kwarg = "orderId"
     lookup_value_regex = r"[0-9]{1,18}"
@@ -35,7 +41,14 @@ class OrderViewSet(ApiViewSet):
         operation_id="orderPlace",
         request=serializers.OrderRequestSerializer,
         response=serializers.OrderSerializer,
-        refusals=[ProductNotFound, UserNotFound, OutOfStock, CouponNotUsable, InsufficientBalance],
+        refusals=[
+            ProductNotFound,
+            UserNotFound,
+            OutOfStock,
+            PurchaseLimitExceeded,
+            CouponNotUsable,
+            InsufficientBalance,
+        ],
         writes=True,
     )
     def create(self, request: Request) -> HttpResponse:
@@ -84,6 +97,51 @@ class OrderViewSet(ApiViewSet):
             lambda once: services.cancel_order(order_id=int(orderId), owner_id=owner_id, once=once, by=by),
             order_as_json,
             body=body or None,
+        )
+
+    @documented(
+        "Refunds of an order",
+        "What was given back of the order, the newest first.",
+        operation_id="orderRefunds",
+        path_id="orderId",
+        response=paged(serializers.RefundSerializer),
+        parameters=[*HistoryPages.parameters],
+        refusals=[OrderNotFound],
+    )
+    @action(detail=True, methods=["get"])
+    def refunds(self, request: Request, orderId: str) -> Response:  # noqa: N803  # the contract's name
+        require_known_parameters(request, HistoryPages.names)
+        caller = caller_of(request)
+        owner_id = None if has_right(caller, "orders.view_order") else caller.id
+        refunds = selectors.refunds_of(int(orderId), owner_id=owner_id)
+        return HistoryPages.respond(request, refunds, serializers.RefundSerializer)
+
+    @documented(
+        "Refund a part of an order",
+        "For staff with the right to cancel orders: gives back units of its lines and the won that were paid for them."
+        " With the last unit the order is `REFUNDED`, and its coupon is the customer's again.",
+        operation_id="orderRefund",
+        path_id="orderId",
+        request=serializers.RefundRequestSerializer,
+        response=serializers.MadeRefundSerializer,
+        refusals=[OrderNotFound, RefundExceedsOrder, OrderNotRefundable],
+        acts_on_account=True,
+        writes=True,
+    )
+    @refunds.mapping.post
+    def refund(self, request: Request, orderId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        body = body_of(request, serializers.RefundRequestSerializer)
+        caller = caller_of(request)
+        require_right(caller, "orders.cancel_order")
+        quantities = {item["productId"]: item["quantity"] for item in body["items"]}
+        by = Staff(caller.id, body["reason"])
+        return answer_once(
+            request,
+            lambda once: services.refund_order(
+                order_id=int(orderId), quantities=quantities, restock=body["restock"], by=by, once=once
+            ),
+            lambda done: {**refund_as_json(done.refund), "order": order_as_json(done.order)},
+            body=request.data,
         )
 
 

@@ -6,9 +6,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from products.rules import HIGHEST_PRICE_WON
+from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT
 
-EDITABLE = ("name", "description", "price", "is_active")
+EDITABLE = ("name", "description", "price", "is_active", "purchase_limit")
 """The fields of a product that staff fill in: in its form, in imports and exports, and in the record of changes."""
 
 
@@ -22,6 +22,13 @@ class Product(models.Model):
     )
     stock = models.IntegerField(_("stock"), default=0, editable=False)
     is_active = models.BooleanField(_("for sale"), default=True)
+    purchase_limit = models.IntegerField(
+        _("purchase limit"),
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(HIGHEST_PURCHASE_LIMIT)],
+        help_text=_("Units that one customer may buy in all, less what came back. Empty: no limit."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
@@ -40,6 +47,11 @@ class Product(models.Model):
                 condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
             ),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
+            models.CheckConstraint(
+                condition=Q(purchase_limit__isnull=True)
+                | Q(purchase_limit__gte=1, purchase_limit__lte=HIGHEST_PURCHASE_LIMIT),
+                name="product_purchase_limit_in_range",
+            ),
         ]
         indexes = [models.Index(fields=["price", "id"], name="product_active_price", condition=Q(is_active=True))]
 
@@ -66,6 +78,8 @@ class StockMovement(models.Model):
     quantity = models.IntegerField(_("quantity"))
     # Orders stand above products, so this is the order's number, not a foreign key.
     order_id = models.BigIntegerField(_("order"), null=True, blank=True)
+    # Of the returns of an order: the refund; None where the order was cancelled.
+    refund_id = models.BigIntegerField(_("refund"), null=True, blank=True)
     actor_id = models.BigIntegerField(_("staff member"), null=True, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True, db_default="")
     created_at = models.DateTimeField(_("created at"))
@@ -85,9 +99,13 @@ class StockMovement(models.Model):
                 name="stock_movement_fits_reason",
             ),
             models.UniqueConstraint(
-                fields=["order_id", "product", "reason"],
+                fields=["order_id", "product", "reason", "refund_id"],
                 condition=Q(order_id__isnull=False),
-                name="stock_movement_once_per_order",
+                nulls_distinct=False,
+                name="stock_movement_each_once",
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_id__isnull=True) | Q(reason="RETURN"), name="stock_movement_refund_fits_reason"
             ),
         ]
         indexes = [
@@ -103,15 +121,20 @@ class StockMovement(models.Model):
 
 
 class ProductImport(models.Model):
-    """A file of products that somebody has sent, between its preview and its import.
+    """A file of products that somebody has sent, between its preview and its import, and what came of it.
 
-    Kept in the database because the next request may come to another process, and for a day.
+    Kept in the database because the next request may come to another process. Its lines are kept for a day; the row
+    stays where anything was imported.
     """
 
     staff_id = models.BigIntegerField(_("staff member"))
     file_name = models.CharField(_("file"), max_length=200)
     uploaded_at = models.DateTimeField(_("uploaded at"))
     reason = models.CharField(_("reason"), max_length=200, blank=True)
+    imported_count = models.IntegerField(_("rows imported"), db_default=0)
+    refused_count = models.IntegerField(_("rows refused"), db_default=0)
+    imported_at = models.DateTimeField(_("imported at"), null=True, blank=True)
+    """When the newest of its rows was tried."""
 
     class Meta:
         db_table = "product_import"

@@ -5,18 +5,23 @@ Owns the statements that lock, read and write stock, each change with its moveme
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
 
+from django.db.models import F
+from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
-from commerce.audit.record import Staff, record
+from commerce.audit.record import Staff, add_record, record
 from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchanged
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
-from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product
-from products.rules import StockedProduct, take_all
+from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product, ProductImport
+from products.rules import OfferChange, StockedProduct, take_all
 
 ADDED = gettext_noop("Added")
+CHANGED = gettext_noop("Changed")
 IMPORTED = gettext_noop("Imported")
 
 
@@ -26,7 +31,7 @@ class Products(LockedRows[StockedProduct]):
     lock_order = 20
     row = StockedProduct
     LOCK = """
-        SELECT id, name, price, stock, is_active FROM product
+        SELECT id, name, price, stock, is_active, purchase_limit FROM product
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = "SELECT id FROM product WHERE id = ANY(%s::bigint[])"
@@ -42,11 +47,11 @@ class StockMovements(NewRows):
     """A row for each change of a stock."""
 
     INSERT = """
-        INSERT INTO stock_movement (product_id, reason, quantity, order_id, actor_id, note, created_at)
-        SELECT product_id, reason, quantity, order_id, actor_id, coalesce(note, ''), created_at
+        INSERT INTO stock_movement (product_id, reason, quantity, order_id, refund_id, actor_id, note, created_at)
+        SELECT product_id, reason, quantity, order_id, refund_id, actor_id, coalesce(note, ''), created_at
         FROM jsonb_to_recordset(%s::jsonb) AS added (
-            product_id bigint, reason text, quantity integer, order_id bigint, actor_id bigint, note text,
-            created_at timestamptz
+            product_id bigint, reason text, quantity integer, order_id bigint, refund_id bigint, actor_id bigint,
+            note text, created_at timestamptz
         )
     """
 
@@ -69,11 +74,16 @@ def take_stock(transaction: Transaction, quantities: Mapping[int, int], *, order
     return taken
 
 
-def return_stock(transaction: Transaction, quantities: Mapping[int, int], *, order_id: int) -> None:
-    """Put an order's units back, once: a second return of it breaks a constraint."""
+def return_stock(
+    transaction: Transaction, quantities: Mapping[int, int], *, order_id: int, refund_id: int | None = None
+) -> None:
+    """Put units of an order back, once for a cancel of it and once for each of its refunds.
+
+    A second time breaks a constraint.
+    """
     for product_id, quantity in quantities.items():
         _product(transaction, product_id).put_back(quantity)
-    _record(transaction, MovementReason.RETURN, quantities, order_id)
+    _record(transaction, MovementReason.RETURN, quantities, order_id, refund_id)
 
 
 def adjust_stock(transaction: Transaction, *, product_id: int, delta: int, actor_id: int, note: str) -> int:
@@ -110,6 +120,23 @@ def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, 
     stored = _unchanged(lock_products([product.pk]), product.pk, seen)
     product.save(update_fields=fields)
     return stored
+
+
+def save_offers(transaction: Transaction, changes: Sequence[OfferChange], *, by: Staff) -> None:
+    """Write what products are sold for, and that `by` did so.
+
+    Raises ProductNotFound, ChangedMeanwhile where one is not any more what was `seen`.
+    """
+    locked = lock_products([change.product_id for change in changes])
+    for change in changes:
+        seen, offer = asdict(change.seen), asdict(change.offer)
+        product = _unchanged(locked, change.product_id, seen)
+        for name, value in offer.items():
+            setattr(product, name, value)
+        product.updated_at = transaction.now
+        add_record(transaction, by, CHANGED, Product, product.pk, before=seen, after=offer)
+    changed = [locked[change.product_id] for change in changes]
+    Product.objects.bulk_update(changed, ["price", "is_active", "updated_at"])
 
 
 def add_product(transaction: Transaction, product: Product, *, opening_stock: int, by: Staff) -> None:
@@ -159,9 +186,22 @@ def import_line(
         line.outcome = LineOutcome.IMPORTED
 
 
-def save_outcomes(lines: Sequence[ImportLine]) -> None:
-    """Keep what came of locked lines, in the transaction in which it came of them."""
+def save_outcomes(import_id: int, lines: Sequence[ImportLine]) -> None:
+    """Keep what came of locked lines of a file, in the transaction in which it came of them."""
     ImportLine.objects.bulk_update(lines, ["outcome", "message", "product_id"])
+    imported = sum(line.outcome == LineOutcome.IMPORTED for line in lines)
+    ProductImport.objects.filter(pk=import_id).update(
+        imported_count=F("imported_count") + imported,
+        refused_count=F("refused_count") + len(lines) - imported,
+        imported_at=Now(),
+    )
+
+
+def forget_imports(*, before: datetime) -> None:
+    """Delete the lines of files that were sent before this time, and the files of which nothing was tried."""
+    old = ProductImport.objects.filter(uploaded_at__lt=before)
+    ImportLine.objects.filter(product_import__in=old).delete()
+    old.filter(imported_at__isnull=True).delete()
 
 
 def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str, object]) -> Product:
@@ -202,7 +242,13 @@ def _product(transaction: Transaction, product_id: int) -> StockedProduct:
     return product
 
 
-def _record(transaction: Transaction, reason: MovementReason, quantities: Mapping[int, int], order_id: int) -> None:
+def _record(
+    transaction: Transaction,
+    reason: MovementReason,
+    quantities: Mapping[int, int],
+    order_id: int,
+    refund_id: int | None = None,
+) -> None:
     movements = transaction[StockMovements]
     for product_id, quantity in quantities.items():
         movements.add(
@@ -211,6 +257,7 @@ def _record(transaction: Transaction, reason: MovementReason, quantities: Mappin
                 "reason": reason.value,
                 "quantity": quantity,
                 "order_id": order_id,
+                "refund_id": refund_id,
                 "created_at": transaction.now,
             }
         )

@@ -13,6 +13,8 @@ HIGHEST_PRICE_WON = 1_000_000_000_000
 """So that the largest order, a hundred products a thousand times each, still fits in a bigint."""
 MOST_UNITS_AT_ONCE = 1_000_000
 """What one correction of a stock may add or take away; more is a slip of the finger."""
+HIGHEST_PURCHASE_LIMIT = 1_000_000
+"""What one customer may at most be allowed to buy of a product with a limit."""
 MOST_UNITS = 1_000_000_000
 """What may be in stock of one product, so that no correction leaves the range of its column."""
 VERY_HIGH_PRICE_WON = 10_000_000
@@ -55,6 +57,28 @@ def stock_level(stock: int) -> str:
     return "low" if stock <= LOW_STOCK_UNITS else "ok"
 
 
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a product is sold for, in won, and whether it is."""
+
+    price: int
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OfferChange:
+    """Another offer for a product, decided on what it was then."""
+
+    product_id: int
+    seen: Offer
+    offer: Offer
+
+
+def changed_by_percent(price: int, percent: int) -> int:
+    """A price in won raised by so many percent, or lowered where negative; half a won is rounded up."""
+    return (price * (100 + percent) * 2 + 100) // 200
+
+
 @dataclass(slots=True)
 class StockedProduct:
     """A product and what is left of it. `price` is won."""
@@ -64,6 +88,8 @@ class StockedProduct:
     price: int
     stock: int
     is_active: bool
+    purchase_limit: int | None = None
+    """Units that one customer may buy in all; None: as many as there are."""
     moved: int = 0
     """By how many units the stock has changed since it was read."""
 

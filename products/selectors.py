@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.contrib.auth import get_user_model
-from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery
 from django.utils import timezone
 
 from commerce.core.group_read import GroupRead
@@ -27,9 +27,16 @@ ORDERINGS: dict[str, tuple[str, ...]] = {
 PRODUCT_LIST = PageCache("products")
 """The rendered product lists. Staff edits renew it; sales do not: the stock shown may be a minute old."""
 
-SHOWN = ("id", "name", "description", "price", "stock")
-"""The fields of a product that customers see; `products.serializers.ProductSerializer` documents each."""
-_FOR_SALE = GroupRead(f"SELECT {', '.join(SHOWN)} FROM product WHERE id = ANY(%s) AND is_active")  # noqa: S608  # our own names
+SHOWN = {
+    "id": "id",
+    "name": "name",
+    "description": "description",
+    "price": "price",
+    "stock": "stock",
+    "purchaseLimit": "purchase_limit",
+}
+"""What customers see of a product, by field; `products.serializers.ProductSerializer` documents each."""
+_FOR_SALE = GroupRead(f"SELECT {', '.join(SHOWN.values())} FROM product WHERE id = ANY(%s) AND is_active")  # noqa: S608  # our own names
 
 
 def products_for_sale(
@@ -53,7 +60,10 @@ def products_for_sale(
         products = products.filter(price__lte=max_price)
     if in_stock:
         products = products.filter(stock__gt=0)
-    shown: QuerySet[Product, dict[str, Any]] = products.order_by(*ORDERINGS[ordering]).values(*SHOWN)
+    shown: QuerySet[Product, dict[str, Any]] = products.order_by(*ORDERINGS[ordering]).values(
+        *(name for name, field in SHOWN.items() if name == field),
+        **{name: F(field) for name, field in SHOWN.items() if name != field},
+    )
     return shown
 
 
@@ -123,6 +133,12 @@ def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
     """The files that this member of staff has sent within `IMPORT_KEPT_HOURS`, the newest first."""
     oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
     return ProductImport.objects.filter(staff_id=staff_id, uploaded_at__gt=oldest).order_by("-id")
+
+
+def past_imports() -> "QuerySet[ProductImport]":
+    """The files of which anything was tried, the newest first, each with its `sender`: a user name."""
+    users = get_user_model().objects.filter(pk=OuterRef("staff_id")).values("username")
+    return ProductImport.objects.filter(imported_at__isnull=False).annotate(sender=Subquery(users)).order_by("-id")
 
 
 def sender_of_import(import_id: int) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers
 
 from commerce.http.fields import FlagParameter, WholeNumberParameter
-from products.rules import MOST_UNITS
+from products.rules import HIGHEST_PURCHASE_LIMIT, MOST_UNITS
 from products.selectors import ORDERINGS
 
 
@@ -16,6 +16,12 @@ class ProductSerializer(serializers.Serializer[Any]):
     price = serializers.IntegerField(help_text="Won.")
     stock = serializers.IntegerField(
         min_value=0, max_value=MOST_UNITS, help_text="Units left; up to a minute old in the list."
+    )
+    purchaseLimit = serializers.IntegerField(
+        allow_null=True,
+        min_value=1,
+        max_value=HIGHEST_PURCHASE_LIMIT,
+        help_text="Units that one customer may buy in all, less what came back; `null`: no limit.",
     )
 
 

@@ -17,11 +17,10 @@ from commerce.core.transaction import Transaction
 from commerce.idempotency.once import Once, commit_once
 from products import operations, selectors
 from products.models import EDITABLE, ImportLine, Product, ProductImport
-from products.rules import IMPORT_KEPT_HOURS
+from products.rules import IMPORT_KEPT_HOURS, OfferChange
 from products.selectors import PRODUCT_LIST
 
 STOCK_ADJUSTED = gettext_noop("Stock adjusted")
-CHANGED = gettext_noop("Changed")
 
 LINES_AT_ONCE = 50
 """So that nobody who buys one of the products waits long for its lock."""
@@ -79,19 +78,32 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
         stored = operations.save_product(product, fields=(*EDITABLE, "updated_at"), seen=seen or {})
         before, after = ({name: getattr(row, name) for name in EDITABLE} for row in (stored, product))
         if before != after:
-            record(by, CHANGED, product, before=before, after=after)
+            record(by, operations.CHANGED, product, before=before, after=after)
         transaction.on_committed(PRODUCT_LIST.renew)
     return product
+
+
+def save_offers(changes: Sequence[OfferChange], *, by: Staff, once: Once) -> int:
+    """Change what products are sold for, and whether they are, all of them or none; returns how many. Each is recorded.
+
+    The public list shows it at once. Raises ProductNotFound, ChangedMeanwhile.
+    """
+    with locked_transaction(*once.locks) as transaction:
+        operations.save_offers(transaction, changes, by=by)
+        once.remember(transaction, len(changes))
+        transaction.on_committed(PRODUCT_LIST.renew)
+    return len(changes)
 
 
 def keep_import(*, file_name: str, lines: Sequence[ImportLine], by: Staff) -> ProductImport:
     """Keep what a file would do until somebody has looked at it; nothing of it is done.
 
-    Files of more than `IMPORT_KEPT_HOURS` ago are forgotten.
+    Files of more than `IMPORT_KEPT_HOURS` ago are forgotten; of those that were imported it stays written how many
+    rows were.
     """
     now = timezone.now()
     with locked_transaction():
-        ProductImport.objects.filter(uploaded_at__lt=now - timedelta(hours=IMPORT_KEPT_HOURS)).delete()
+        operations.forget_imports(before=now - timedelta(hours=IMPORT_KEPT_HOURS))
         kept = ProductImport.objects.create(staff_id=by.id, file_name=file_name[:200], uploaded_at=now)
         for line in lines:
             line.product_import = kept
@@ -127,5 +139,5 @@ def _import_lines(product_import: ProductImport, lines: Sequence[ImportLine], by
         load(transaction)
         for line in waiting:
             operations.import_line(transaction, line, products, file_name=product_import.file_name, by=by)
-        operations.save_outcomes(waiting)
+        operations.save_outcomes(product_import.pk, waiting)
         transaction.on_committed(PRODUCT_LIST.renew)

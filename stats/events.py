@@ -12,23 +12,24 @@ import orjson
 
 from commerce.core.numbers import LARGEST_ID
 from commerce.outbox.publish import event_id, short_event_id
-from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
+from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
 from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 from stats.errors import UnreadableEvent
 
-ORDER_EVENTS = (ORDER_COMPLETED, ORDER_CANCELLED)
-_SIGNS = {ORDER_COMPLETED: 1, ORDER_CANCELLED: -1}
+ORDER_EVENTS = (ORDER_COMPLETED, ORDER_CANCELLED, ORDER_REFUNDED)
+_SIGNS = {ORDER_COMPLETED: 1, ORDER_CANCELLED: -1, ORDER_REFUNDED: -1}
 
 
 @dataclass(frozen=True)
 class OrderEvent:
-    """What one event changes: units by product id, on the day of the order. A cancel takes units away."""
+    """What one event changes: units by product id, on the day of the order. A cancel or a refund takes units away."""
 
     event_id: str
     """`commerce.outbox.publish.event_id` of the fact, also where the event came with the short id of older ones."""
     day: date
     units: Mapping[int, int]
-    order_id: int
+    source_id: int
+    """The number of the order, or of the refund."""
 
 
 def read_order_event(payload: bytes) -> OrderEvent:
@@ -40,16 +41,16 @@ def read_order_event(payload: bytes) -> OrderEvent:
     try:
         kind = event["type"]
         sign = _SIGNS[kind]
-        order = event["data"]
-        units = _units(order["items"], sign)
-        created_at = datetime.fromisoformat(order["createdAt"])
-        order_id = _whole(order["id"], LARGEST_ID)
-        occurred_at = created_at if kind == ORDER_COMPLETED else datetime.fromisoformat(order["cancelledAt"])
-        known_as = event_id(kind, order_id, occurred_at)
-        if event["id"] not in (known_as, short_event_id(kind, order_id)):
-            raise ValueError(f"{event['id']!r} is not the event of order {order_id}")
+        fact = event["data"]
+        units = _units(fact["items"], sign)
+        order = fact["order"] if kind == ORDER_REFUNDED else fact
+        source_id = _whole(fact["id"], LARGEST_ID)
+        occurred_at = datetime.fromisoformat(fact["cancelledAt" if kind == ORDER_CANCELLED else "createdAt"])
+        known_as = event_id(kind, source_id, occurred_at)
+        if event["id"] not in (known_as, short_event_id(kind, source_id)):
+            raise ValueError(f"{event['id']!r} is not the event of {source_id}")
         # As it stands there: the order's time is in the shop's zone, whatever zone this process has.
-        return OrderEvent(known_as, created_at.date(), units, order_id)
+        return OrderEvent(known_as, datetime.fromisoformat(order["createdAt"]).date(), units, source_id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableEvent(f"Not an order event: {type(error).__name__}: {error}") from error
 

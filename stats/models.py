@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 
 
 class ProductStat(models.Model):
-    """What one product sold on one of the shop's days: completed orders of that day, less the cancelled ones."""
+    """What one product sold on one of the shop's days: completed orders of that day, less what came back of them."""
 
     product = models.ForeignKey(
         "products.Product", models.PROTECT, related_name="stats", verbose_name=_("product"), db_index=False

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from commerce.core import sql
 from commerce.core.transaction import as_json
 from commerce.outbox.publish import event_id_sql
-from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
+from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
 from stats.events import OrderEvent
 from stats.models import DeadLetter
 
@@ -48,6 +48,8 @@ OLDEST_UNCOUNTED = f"""
         SELECT {{completed}} AS event_id, created_at AS happened_at FROM "order" WHERE completed_at IS NOT NULL
         UNION ALL
         SELECT {{cancelled}}, cancelled_at FROM "order" WHERE cancelled_at IS NOT NULL
+        UNION ALL
+        SELECT {{refunded}}, created_at FROM refund
     ) AS fact
     WHERE happened_at >= {COUNTED_UNTIL} AND happened_at < %s
       AND NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = fact.event_id)
@@ -78,12 +80,16 @@ ADD_UNITS = """
 
 _COMPLETED = event_id_sql(ORDER_COMPLETED, "id", "created_at")
 _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
-OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED)
+_REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
+OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED, refunded=_REFUNDED)
 
 # A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
 KNOWN_FACTS = f"""
-    SELECT event_id FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, order_id bigint)
-    JOIN "order" ON id = order_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
+    WITH received AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint))
+    SELECT event_id FROM received
+    JOIN "order" ON id = source_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
+    UNION ALL
+    SELECT event_id FROM received JOIN refund ON refund.id = source_id AND event_id = {_REFUNDED}
 """  # noqa: S608  # our own text
 
 # Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
@@ -98,11 +104,11 @@ _LETTERS_AT_ONCE = 100
 _DAY = f"""
     WITH placed AS (
         SELECT id, status, created_at, cancelled_at FROM "order"
-        WHERE ordered_date = %(day)s AND status IN ('COMPLETED', 'CANCELLED')
+        WHERE ordered_date = %(day)s AND status IN ('COMPLETED', 'CANCELLED', 'REFUNDED')
     ), sold AS (
-        SELECT product_id, sum(quantity) AS quantity
+        SELECT product_id, sum(quantity - refunded_quantity) AS quantity
         FROM order_item JOIN placed ON placed.id = order_item.order_id
-        WHERE placed.status = 'COMPLETED'
+        WHERE placed.status <> 'CANCELLED'
           AND order_item.order_id BETWEEN (SELECT min(id) FROM placed) AND (SELECT max(id) FROM placed)
         GROUP BY product_id
     ), stat AS (
@@ -115,6 +121,10 @@ _DAY = f"""
         SELECT {_COMPLETED} AS event_id FROM placed WHERE created_at >= {COUNTED_UNTIL}
         UNION ALL
         SELECT {_CANCELLED} FROM placed WHERE status = 'CANCELLED' AND cancelled_at >= {COUNTED_UNTIL}
+        UNION ALL
+        SELECT {_REFUNDED} FROM refund JOIN placed ON placed.id = refund.order_id
+        WHERE refund.created_at >= {COUNTED_UNTIL}
+          AND refund.order_id BETWEEN (SELECT min(id) FROM placed) AND (SELECT max(id) FROM placed)
     ), unrecorded AS (
         SELECT event_id FROM due
         WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = due.event_id OFFSET 0)
@@ -175,10 +185,10 @@ class DayComparison:
 
 
 def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
-    """The names of events whose order, or whose cancellation, this database does not have."""
+    """The names of events whose order, cancellation or refund this database does not have."""
     if not events:
         return []
-    rows = [{"event_id": event.event_id, "order_id": event.order_id} for event in events.values()]
+    rows = [{"event_id": event.event_id, "source_id": event.source_id} for event in events.values()]
     known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
     return [name for name, event in events.items() if event.event_id not in known]
 

@@ -11,7 +11,9 @@ class PopularProductSerializer(serializers.Serializer[Any]):
     productId = serializers.IntegerField()
     name = serializers.CharField()
     price = serializers.IntegerField(help_text="Won.")
-    quantitySold = serializers.IntegerField(help_text="Units from `from` on, less the cancelled ones.")
+    quantitySold = serializers.IntegerField(
+        help_text="Units from `from` on, less those that were cancelled or refunded."
+    )
 
 
 def popular_products() -> serializers.Serializer[Any]:

@@ -1,1 +1,1 @@
-"""Tests of the whole system, and the servers every test runs on."""
+"""Tests of the whole system, and the servers that all tests use."""

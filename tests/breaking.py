@@ -1,7 +1,4 @@
-"""Breaking the servers a test runs on, and counting what the shop says about it.
-
-Owns the signals; never touches a server that the test did not start itself.
-"""
+"""Faults of servers by signals, and growth of metrics. Only for servers that the test has started itself."""
 
 import os
 import signal
@@ -16,17 +13,17 @@ from commerce.embedded.redis import Redis
 
 
 def pause(server: Redis) -> None:
-    """The server neither answers nor refuses, as behind a network that swallows packets."""
+    """The server neither answers nor refuses connections, like behind a network that drops packets."""
     os.kill(_pid(server), signal.SIGSTOP)
 
 
 def resume(server: Redis) -> None:
-    """The server goes on where it was, with whatever was sent to it meanwhile."""
+    """The server continues, including the commands that were sent meanwhile."""
     os.kill(_pid(server), signal.SIGCONT)
 
 
 def kill(server: Redis) -> None:
-    """The server is gone and its port refuses connections."""
+    """The server is dead and its port refuses connections."""
     os.kill(_pid(server), signal.SIGKILL)
     server.child.stop()
 
@@ -38,20 +35,20 @@ def _pid(server: Redis) -> int:
 
 
 def as_text(key: bytes | str) -> str:
-    """A key as Redis names it, whichever way the client hands it out."""
+    """The name of a key as text, whether the client returns bytes or text."""
     return key.decode() if isinstance(key, bytes) else key
 
 
 @dataclass
 class Growth:
-    """By how much a counter has grown since the block began."""
+    """The growth of a counter since the start of the block."""
 
     by: float = 0.0
 
 
 @contextmanager
 def growth_of(counter: str, **labels: str) -> Iterator[Growth]:
-    """Watches one Prometheus counter; read `by` after the block."""
+    """Watch one Prometheus counter; read `by` after the block."""
     growth = Growth()
     add_noted()
     before = REGISTRY.get_sample_value(counter, labels) or 0.0

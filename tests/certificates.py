@@ -1,7 +1,4 @@
-"""Certificates of one test run, made by `openssl`: an authority, what it has signed, and an authority nobody knows.
-
-Owns files in a folder of the test; its keys open nothing but servers of a test.
-"""
+"""Certificates for a test, made by `openssl`: an authority, certificates signed by it, and an untrusted authority."""
 
 import shutil
 import subprocess
@@ -16,7 +13,7 @@ AUTHORITY, STRANGER = "authority.pem", "stranger.pem"
 
 
 class Certificates:
-    """An authority (`authority.pem`) and another one (`stranger.pem`), which has signed nothing."""
+    """An authority (`authority.pem`) and another one (`stranger.pem`) that has signed nothing."""
 
     def __init__(self, folder: Path) -> None:
         if shutil.which("openssl") is None:

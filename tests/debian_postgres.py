@@ -1,6 +1,6 @@
-"""`python -m tests.debian_postgres tests/operations …`: pytest on the PostgreSQL of Debian's packages.
+"""`python -m tests.debian_postgres tests/operations …`: pytest with the PostgreSQL of Debian's packages.
 
-Owns a throwaway cluster of the oldest supported version, installed where it is missing; what is tested is pytest's.
+Starts a throwaway cluster of the oldest supported version, which is installed if it is missing.
 """
 
 import os
@@ -24,7 +24,7 @@ _SETTINGS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max
 
 
 def install() -> None:
-    """Install the server where it is missing; no cluster is made and no service started."""
+    """Install the server if it is missing, without creating a cluster or starting a service."""
     if (PROGRAMS / "postgres").exists():
         return
     apt = shutil.which("apt-get")
@@ -38,7 +38,7 @@ def install() -> None:
 
 @contextmanager
 def cluster(directory: Path, account: Account | None) -> Iterator[str]:
-    """A server on a fresh cluster in `directory`; its URL."""
+    """Start a server on a new cluster in `directory`; yields its URL."""
     port, folder = free_port(), directory / "cluster"
     identity = {} if account is None else {"user": account.uid, "group": account.gid, "extra_groups": []}
     subprocess.run(  # noqa: S603 - ours

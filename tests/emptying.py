@@ -1,7 +1,7 @@
-"""Emptying the database between tests.
+"""Empties the database between tests by deleting rows, which takes some milliseconds.
 
-Django's `flush` truncates all tables, which makes new files for each of them and their indexes, and then makes the
-permissions anew: a fifth of a second after every test. Here the few rows of a test are deleted, in some milliseconds.
+Django's `flush` truncates all tables, which creates new files for each of them and their indexes, and recreates the
+permissions: a fifth of a second after every test.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from django.db import Error, connection
 from django.test import TransactionTestCase
 
-# Migrations and their signals fill these. A test that changes them is followed by a `flush`.
+# Filled by migrations and their signals. After a test that changes them, `flush` is used.
 _GIVEN = """
     SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM auth_permission AS t
     UNION ALL SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM auth_group AS t
     UNION ALL SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM auth_group_permissions AS t
     UNION ALL SELECT md5(string_agg(t::text, ',' ORDER BY id)) FROM django_content_type AS t
 """
-# Triggers that keep the ledger and the record from being changed, and foreign keys, do not count here. A table of more
-# than 2 MB is better truncated.
+# Triggers that protect append-only tables, and foreign keys, are disabled here. Tables of more than 2 MB are truncated
+# instead.
 _EMPTY = """
     DO $$ DECLARE name regclass;
     BEGIN
@@ -32,7 +32,7 @@ _EMPTY = """
         END LOOP;
     END $$
 """
-# Rows that stay keep their ids, so the next ones must come after them.
+# Remaining rows keep their ids, so the sequences continue after them.
 _AFTER_THOSE_GIVEN = "; ".join(
     f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), (SELECT max(id) FROM {table}))"  # noqa: S608 - ours
     for table in ("auth_permission", "auth_group", "auth_group_permissions", "django_content_type")
@@ -41,7 +41,9 @@ _AFTER_THOSE_GIVEN = "; ".join(
 
 @contextmanager
 def emptied_by_deleting() -> Iterator[None]:
-    """Within the block, Django's tests with transactions empty the database so. It has no rows of a test yet."""
+    """Replace `flush` of Django's transactional tests during the block. The database must not contain rows of tests
+    yet.
+    """
     flush: Callable[[TransactionTestCase], None] = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
     given = [_state()]
 
@@ -61,7 +63,7 @@ def emptied_by_deleting() -> Iterator[None]:
 
 
 def _emptied() -> bool:
-    """Whether it could be done so: not with large tables, nor for a role that may not switch triggers off."""
+    """Whether it was possible: not with large tables, nor for a role that may not disable triggers."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(_EMPTY)

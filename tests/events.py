@@ -1,7 +1,4 @@
-"""The ids of order events, from what the API answered.
-
-Owns nothing but the way there.
-"""
+"""The ids of order events, computed from responses of the API."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -11,10 +8,15 @@ from commerce.outbox.publish import event_id
 
 
 def completed_id(order: Mapping[str, Any]) -> str:
-    """The id of the event that an order, as the API shows it, was completed."""
+    """The id of the event for a completed order, from the order in the API."""
     return event_id("order-completed", order["id"], datetime.fromisoformat(order["createdAt"]))
 
 
 def cancelled_id(order: Mapping[str, Any]) -> str:
-    """The id of the event that it was cancelled."""
+    """The id of the event for its cancellation."""
     return event_id("order-cancelled", order["id"], datetime.fromisoformat(order["cancelledAt"]))
+
+
+def refunded_id(refund: Mapping[str, Any]) -> str:
+    """The id of the event of a refund, as the API shows it."""
+    return event_id("order-refunded", refund["id"], datetime.fromisoformat(refund["createdAt"]))

@@ -1,7 +1,7 @@
-"""Rows to test with, as the shop itself would have left them.
+"""Factories for rows, as the shop itself would have written them.
 
-Owns the ledger row behind a balance and the movement behind a stock, so that every invariant holds before a test
-begins; never writes what a use case would refuse.
+They also create the ledger entry of a balance and the movement of a stock, so that every invariant holds at the start
+of a test.
 """
 
 from collections.abc import Mapping
@@ -16,19 +16,20 @@ from factory.django import DjangoModelFactory
 
 from balances.models import LedgerEntry, User
 from balances.rules import Account
+from commerce.audit.record import Staff
 from commerce.core import sql
 from commerce.idempotency.once import Once
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from coupons.services import issue_coupon
 from orders.models import Order
-from orders.services import place_order
+from orders.services import Refunded, place_order, refund_order
 from products.models import MovementReason, Product, StockMovement
 
 T = TypeVar("T")
 
 
 class Maker(Protocol[T]):
-    """What a factory does when it is called: to a type checker the call of a class makes that class."""
+    """The type of a factory call. To a type checker, the call of a factory class creates that class."""
 
     def __call__(self, **values: Any) -> T: ...
 
@@ -36,7 +37,7 @@ class Maker(Protocol[T]):
 
 
 class _UserRows(DjangoModelFactory[User]):
-    """A customer; `balance` won are charged, and `password` is needed only to log in."""
+    """A customer. `balance` won are charged; `password` is only needed to log in."""
 
     class Meta:
         model = User
@@ -57,7 +58,7 @@ class _UserRows(DjangoModelFactory[User]):
 
 
 class _StaffRows(_UserRows):
-    """A member of staff, who may do everything."""
+    """A staff member with all permissions."""
 
     username = Sequence(lambda number: f"clerk{number}")
     is_staff = True
@@ -65,7 +66,7 @@ class _StaffRows(_UserRows):
 
 
 class _ProductRows(DjangoModelFactory[Product]):
-    """A product for sale; `stock` units were there at its opening."""
+    """A product for sale; `stock` is its opening stock."""
 
     class Meta:
         model = Product
@@ -103,7 +104,7 @@ class _CouponRows(DjangoModelFactory[Coupon]):
 
 
 class _UserCouponRows(DjangoModelFactory[UserCoupon]):
-    """One unit of a coupon in a customer's hands, counted on the coupon."""
+    """One issued unit of a coupon, counted on the coupon."""
 
     class Meta:
         model = UserCoupon
@@ -130,7 +131,7 @@ UserCouponFactory = cast("Maker[UserCoupon]", _UserCouponRows)
 
 
 def charged(user: User, amount: int = 1, *, at: datetime | None = None) -> LedgerEntry:
-    """A charge of `amount` won, now or at another moment, without the event that would tell of it."""
+    """A charge of `amount` won, now or at another time, without its event."""
     with transaction.atomic():
         row = User.objects.select_for_update().get(pk=user.pk)
         account = Account(row.pk, row.balance, bytes(row.ledger_head), row.is_active)
@@ -143,13 +144,13 @@ def charged(user: User, amount: int = 1, *, at: datetime | None = None) -> Ledge
 
 
 def issued(user: User, coupon: Coupon) -> UserCoupon:
-    """One of the coupon, which the customer has asked for and got."""
+    """A unit of the coupon that was issued to the customer."""
     held = issue_coupon(user_id=user.pk, coupon_id=coupon.pk, once=Once())
     return UserCoupon.objects.get(pk=held.id)
 
 
 def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:
-    """A coupon the customer holds, whose time was over an hour ago."""
+    """A coupon of the customer that expired an hour ago."""
     now = timezone.now()
     coupon = CouponFactory(
         issue_starts_at=now - timedelta(days=3),
@@ -161,7 +162,7 @@ def expired_coupon_of(user: User, **terms: Any) -> UserCoupon:
 
 
 def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon | None = None) -> Order:
-    """An order that the customer has placed and paid."""
+    """A placed and paid order of the customer."""
     placed = place_order(
         user_id=user.pk,
         quantities={product.pk: quantity for product, quantity in quantities.items()},
@@ -169,3 +170,10 @@ def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon |
         once=Once(),
     )
     return Order.objects.get(pk=placed.id)
+
+
+def refunded(order: Order, quantities: Mapping[Product, int], *, restock: bool = True, by: int = 0) -> Refunded:
+    """Units of an order that a member of staff has given back."""
+    units = {product.pk: quantity for product, quantity in quantities.items()}
+    staff = Staff(by or StaffFactory().pk, "Sent back.")
+    return refund_order(order_id=order.pk, quantities=units, restock=restock, by=staff, once=Once())

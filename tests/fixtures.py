@@ -1,7 +1,7 @@
-"""What any test may ask for: clients of the API, clean Redis databases, settings fit for a test.
+"""Common fixtures: clients of the API, empty Redis databases, settings for tests.
 
-Owns the state that outlives a database transaction (Redis, pauses, caches in the process); never touches a Redis
-database of another worker.
+They reset the state that outlives a database transaction (Redis, pauses, caches in the process). Each worker uses its
+own Redis databases.
 """
 
 import os
@@ -40,13 +40,13 @@ from tests.together import wait_until
 
 @pytest.fixture(scope="session")
 def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
-    """Where PostgreSQL goes with the run, its databases do too: to drop them takes seconds, and may take too many."""
+    """If PostgreSQL is stopped after the run, the databases need not be dropped, which can take long."""
     return OWN_POSTGRES in os.environ or bool(request.config.getvalue("reuse_db"))
 
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Connections of writes and dispatchers are kept from test to test, and closed before the database is dropped."""
+    """Connections of writes and dispatchers are kept between tests, and closed before the database is dropped."""
     with ExitStack() as stack:
         with django_db_blocker.unblock():
             stack.enter_context(emptied_by_deleting())
@@ -58,7 +58,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
 
 @pytest.fixture(autouse=True, scope="session")
 def quick_passwords() -> Iterator[None]:
-    """One round of the shop's own hash: with all of them, a login or a new password costs a third of a second."""
+    """One iteration of the shop's password hash: otherwise a login or a new password takes a third of a second."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PBKDF2InThread, "iterations", 1)
         yield
@@ -66,7 +66,7 @@ def quick_passwords() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def clean_redis() -> Iterator[None]:
-    """An empty cache and no lock, and Redis is asked again at once after a test that lost it."""
+    """An empty cache and no locks; the pause after a failure of Redis is reset."""
     _clean()
     yield
     _clean()
@@ -74,23 +74,23 @@ def clean_redis() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def probes_connect_anew() -> Iterator[None]:
-    """A probe's own connection does not outlive a test that takes the database away."""
+    """The connections of probes are closed after a test that makes the database unavailable."""
     yield
     health.close_connection()
 
 
 @pytest.fixture(autouse=True)
 def quiet_outbox(clean_redis: None, settings: Settings) -> None:
-    """Messages stay where the transaction wrote them, for the test to read; tests of the outbox switch this on.
+    """Messages are not delivered, so that tests can read them. Tests of the outbox enable the delivery.
 
-    Asks for `clean_redis` first, so that the settings of a test are undone before Redis is cleaned after it.
+    Depends on `clean_redis`, so that the settings of a test are restored before Redis is cleaned.
     """
     settings.OUTBOX_DISPATCH_IN_WEB = False
 
 
 @pytest.fixture
 def own_redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
-    """A Redis server for this test alone, used for cache and locks, that may be killed or paused."""
+    """A Redis server for one test, used for cache and locks, which the test may kill or pause."""
     server = Redis(tmp_path / "redis", logs=tmp_path, durable=False)
     server.start()
     locations = {"default": server.database_url(0), "locks": server.database_url(1)}
@@ -105,7 +105,7 @@ def own_redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port of this machine that refuses connections and that nobody else takes meanwhile."""
+    """A port of this machine that refuses connections and is not used by others meanwhile."""
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
@@ -113,25 +113,25 @@ def closed_port() -> Iterator[int]:
 
 @pytest.fixture
 def api() -> Callable[..., Shopper]:
-    """Makes clients: `api(user)`, `api(user, language="ko")`, or `api()` for a stranger."""
+    """Creates clients: `api(user)`, `api(user, language="ko")`, or `api()` for an anonymous one."""
     return Shopper
 
 
 @pytest.fixture
 def user() -> User:
-    """A customer with 50,000 won. A test that needs another one has a fixture of the same name."""
+    """A customer with 50,000 won. Tests that need another one define a fixture of the same name."""
     return UserFactory(balance=50_000)
 
 
 @pytest.fixture
 def pen() -> Product:
-    """For 1,200 won; ten in stock."""
+    """Price 1,200 won; stock 10."""
     return ProductFactory(name="Pen", price=1_200, stock=10)
 
 
 @pytest.fixture
 def chair() -> Product:
-    """For 15,000 won; five in stock."""
+    """Price 15,000 won; stock 5."""
     return ProductFactory(name="Chair", price=15_000, stock=5)
 
 
@@ -143,9 +143,9 @@ def stranger() -> Shopper:
 
 @pytest.fixture
 def application() -> Iterator[Callable[..., Iterable[bytes]]]:
-    """The web process as WSGI sees it, but on the test's database connection.
+    """The WSGI application of the web process, on the test's database connection.
 
-    Django remembers the prefix of a thread's last request, and the test client does not set one.
+    Django stores the script prefix of a thread's last request, and the test client does not set one.
     """
     yield ReadyPages(ShopHandler())
     clear_script_prefix()
@@ -165,6 +165,6 @@ def _flushed(alias: str) -> bool:
     try:
         get_redis_connection(alias).flushdb()
     except redis_errors.TimeoutError:
-        # On a machine that stutters. A server that is gone is another matter.
+        # Tolerates a slow machine. A server that is down is not tolerated.
         return False
     return True

@@ -1,7 +1,4 @@
-"""Looking into the transactions that writes share: their round trips, and a stop in the middle of one.
-
-Owns the counting and the stop; never changes what a write does.
-"""
+"""Observes group commits: counts their round trips, and pauses a transaction between reads and writes."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +15,8 @@ from tests.together import PATIENCE_SECONDS
 
 @dataclass
 class Trips:
-    """What went over the wire for the writes of a block: the statements of each round trip to PostgreSQL, and how many
-    calls went to each Redis."""
+    """The calls of the writes in a block: the statements of each round trip to PostgreSQL, and the number of calls to
+    each Redis."""
 
     postgresql: list[list[str]] = field(default_factory=list)
     locks: int = 0
@@ -28,7 +25,7 @@ class Trips:
 
 @contextmanager
 def round_trips() -> Iterator[Trips]:
-    """Watches the writes of all threads of this process."""
+    """Record the writes of all threads of this process."""
     trips = Trips()
     run, run_script = Pipeline.run, redis.RedisService.run_script
 
@@ -52,13 +49,13 @@ def round_trips() -> Iterator[Trips]:
 
 
 class Stopped:
-    """A transaction that stands still between its reads and its writes."""
+    """A transaction that is paused between its reads and its writes."""
 
     def __init__(self) -> None:
         self._reached, self._go_on = threading.Event(), threading.Event()
 
     def wait(self) -> None:
-        """Return once the transaction is there."""
+        """Wait until the transaction is paused."""
         assert self._reached.wait(timeout=PATIENCE_SECONDS)
 
     def go_on(self) -> None:
@@ -71,7 +68,7 @@ class Stopped:
 
 @contextmanager
 def stopped_before_writing() -> Iterator[Stopped]:
-    """The next transaction stops once its writes are decided; those after it do not."""
+    """Pause the next transaction when its writes are decided; later transactions are not paused."""
     stopped = Stopped()
     first = threading.Lock()
     decide = Group._decide
@@ -91,7 +88,7 @@ def stopped_before_writing() -> Iterator[Stopped]:
 
 @contextmanager
 def before_writing(act: Callable[[], object]) -> Iterator[None]:
-    """`act` is called once, between the reads and the writes of the next transaction."""
+    """Call `act` once, between the reads and the writes of the next transaction."""
     first = threading.Lock()
     decide = Group._decide
 

@@ -1,6 +1,6 @@
-"""Switches that take one protection of a write away, so that a race test can show what the others are worth.
+"""Switches that disable one protection of writes, so that a race test can show the effect of the others.
 
-Owns the switches. They work in this worker's process and database only, and are undone at the end of their block.
+They only affect the process and database of this worker, and are undone at the end of their block.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,17 +17,24 @@ from commerce.core.group_commit import Queue
 from commerce.core.locks import Held, RedisLocks
 from commerce.core.transaction import LockedRows, Transaction
 from coupons.operations import Coupons, HeldCoupons
-from orders.operations import Orders
+from orders.operations import Orders, ReturnableItems
 from products.operations import Products
 
 Protection = tuple["mock._patch[Any]", ...]
 
-LOCKED_TABLES: tuple[type[LockedRows[Any]], ...] = (Orders, Products, Coupons, HeldCoupons, Accounts)
+LOCKED_TABLES: tuple[type[LockedRows[Any]], ...] = (
+    Orders,
+    ReturnableItems,
+    Products,
+    Coupons,
+    HeldCoupons,
+    Accounts,
+)
 _ROW_LOCK = "FOR NO KEY UPDATE"
 
 
 class _QueueForEachWrite:
-    """Runs every write in a queue of its own, with a leader and a connection of its own: as in separate processes."""
+    """Runs every write in a separate queue with its own leader and connection, as in separate processes."""
 
     def run(self, member: Member) -> None:
         queue = Queue()
@@ -37,31 +44,31 @@ class _QueueForEachWrite:
             queue.close_idle_connections()
 
     def close_idle_connections(self) -> None:
-        """None is kept."""
+        """There are no idle connections."""
 
 
 def _acquire_nothing(locks: RedisLocks, token: str, writes: Sequence[Sequence[str]]) -> Held:
-    # Not a fallback, so that PostgreSQL's advisory locks do not step in either.
+    # Not marked as a fallback, so that PostgreSQL's advisory locks are not used either.
     return Held([None] * len(writes))
 
 
 QUEUE_OFF: Protection = (mock.patch.object(group_commit, "_queue", _QueueForEachWrite()),)
-"""Writes of one process no longer share groups, as if each thread were a process."""
+"""Writes of one process do not share groups, as if each thread were a process."""
 
 REDIS_LOCKS_OFF: Protection = (
     mock.patch.object(RedisLocks, "_acquire", _acquire_nothing),
     mock.patch.object(RedisLocks, "_release"),
 )
-"""As if every Redis lock had expired at once."""
+"""As if every Redis lock had expired."""
 
 ROW_LOCKS_OFF: Protection = (
     *(mock.patch.object(table, "LOCK", table.LOCK.partition(_ROW_LOCK)[0]) for table in LOCKED_TABLES),
     mock.patch.object(Transaction, "reads_without_waiting", Transaction.reads),
 )
-"""Rows are read without a lock: another transaction can change them before this one writes."""
+"""Rows are read without a lock, so another transaction can change them before this one writes."""
 
 ONE_LEADER: Protection = (mock.patch.object(group_commit, "_MOST_LEADERS", 1),)
-"""A slow group holds up the writes behind it, so that no two groups of the process run beside each other."""
+"""A slow group blocks the writes behind it, so that groups of the process never run concurrently."""
 
 RELATIVE_WRITES_OFF: Protection = (
     mock.patch.object(Products, "SAVE", Products.SAVE.replace("stock + moved", "saved.stock").replace(
@@ -71,21 +78,21 @@ RELATIVE_WRITES_OFF: Protection = (
     mock.patch.object(Accounts, "SAVE", Accounts.SAVE.replace("balance + moved", "saved.balance").replace(
         "moved bigint", "balance bigint")),
 )  # fmt: skip
-"""Stocks, counts and balances are written as they were computed in memory, not added to what the row holds."""
+"""Stocks, counts and balances are overwritten with the values computed in memory, instead of adding to the row."""
 
 LOCKS_OFF: Protection = (*QUEUE_OFF, *REDIS_LOCKS_OFF)
-"""Without everything that keeps writes out of the database. Row locks and constraints are left."""
+"""Disables everything that keeps writes out of the database. Row locks and constraints remain."""
 
 QUEUE_ALONE: Protection = (*REDIS_LOCKS_OFF, *ONE_LEADER)
-"""Without Redis locks. That no two groups run beside each other is otherwise true of quick groups only."""
+"""Without Redis locks. Groups never run concurrently, which is otherwise only true of fast groups."""
 
 ALL_LOCKS_OFF: Protection = (*LOCKS_OFF, *ROW_LOCKS_OFF)
-"""Only constraints and relative writes are left."""
+"""Only constraints and relative updates remain."""
 
 
 @contextmanager
 def switched_off(protection: Protection) -> Iterator[None]:
-    """Without this protection."""
+    """Disable this protection during the block."""
     with ExitStack() as stack:
         for patch in protection:
             stack.enter_context(patch)
@@ -94,7 +101,9 @@ def switched_off(protection: Protection) -> Iterator[None]:
 
 @contextmanager
 def constraint_dropped(table: str, name: str) -> Iterator[None]:
-    """Without one constraint or unique index of the test's database. What it would have refused is removed after."""
+    """Drop one constraint or unique index of the test database during the block. Rows that violate it are removed
+    after.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [name])
         row = cursor.fetchone()

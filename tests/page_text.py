@@ -1,6 +1,6 @@
-"""What a person reads or hears of a page: its text, and the words in its attributes.
+"""The text of a page for a person: visible text, and text in attributes.
 
-Owns the reading of HTML. What is typed into a field, and what is never shown, is no text of the page.
+Values of input fields and hidden text are not included.
 """
 
 import re
@@ -14,7 +14,7 @@ WITHOUT_END = ("area", "base", "br", "col", "embed", "hr", "img", "input", "link
 
 
 def texts_of(page: str) -> Iterator[str]:
-    """Every text, with single spaces; neither the names of icons nor the labels of hidden fields."""
+    """All texts, with single spaces, without names of icons and labels of hidden fields."""
     reader = _Texts()
     reader.feed(page)
     reader.close()
@@ -24,7 +24,7 @@ def texts_of(page: str) -> Iterator[str]:
 
 
 class _Texts(HTMLParser):
-    """Collects texts; an element that nobody reads is left out with all that it holds."""
+    """Collects texts. Elements that are not read are skipped with their content."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,5 +55,5 @@ class _Texts(HTMLParser):
 
 
 def _is_hidden(classes: Sequence[str]) -> bool:
-    """An icon, whose text is its name in the font, or a row of a form with nothing but hidden fields."""
+    """An icon, whose text is its name in the font, or a form row that only contains hidden fields."""
     return "material-symbols-outlined" in classes or {"form-row", "hidden"} <= set(classes)

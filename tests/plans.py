@@ -1,6 +1,6 @@
-"""How PostgreSQL would answer a query of a large table, asked of a small one.
+"""Query plans as for large tables, requested for small ones.
 
-Owns the question; a plan that could use an index and does not for lack of rows is made to.
+A plan that could use an index, but does not because the table is small, is forced to use it.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from django.db import transaction
 
 from commerce.core import sql
 
-# A table that autovacuum has seen empty costs nothing to read in any order, so that any index will do. Without its
-# figures PostgreSQL assumes ten pages, as it does for a table that is new.
+# If autovacuum has seen an empty table, reading it in any order costs nothing, so that any index is chosen. Without
+# statistics PostgreSQL assumes ten pages, as for a new table.
 _FORGET_EMPTINESS = """
     UPDATE pg_class SET reltuples = -1
     WHERE relkind = 'r' AND relpages = 0 AND reltuples = 0 AND relnamespace = 'public'::regnamespace
@@ -19,7 +19,7 @@ _FORGET_EMPTINESS = """
 
 
 def plan_of(query: str, params: Sequence[Any]) -> str:
-    """The plan with reading whole tables ruled out: where it still says `Seq Scan`, no index answers the query."""
+    """The plan without sequential scans: if it still contains `Seq Scan`, no index supports the query."""
     with transaction.atomic():
         sql.execute(_FORGET_EMPTINESS)
         sql.execute("SET LOCAL enable_seqscan = off")

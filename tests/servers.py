@@ -1,6 +1,7 @@
 """The servers of a test run: PostgreSQL, Redis and a Kafka-protocol broker, started before Django reads its settings.
 
-A pytest plugin (`-p tests.servers`); never touches a stack that `make run` keeps, nor a server whose address was given.
+A pytest plugin (`-p tests.servers`). It does not touch a stack of `make run`, nor servers whose addresses were given.
+its own.
 """
 
 import os
@@ -20,9 +21,9 @@ from commerce.embedded.postgres import Postgres
 from commerce.embedded.redis import Redis
 
 OWN_POSTGRES = "TEST_OWN_POSTGRES"
-"""Set where the run has started its own PostgreSQL, for its workers too."""
+"""Set if the run has started its own PostgreSQL, also for its workers."""
 _KAFKA_GIVEN = "TEST_KAFKA_GIVEN"
-"""Set for the workers of a run whose Kafka address was given: the address they see may be another worker's broker."""
+"""Set for the workers if a Kafka address was given: otherwise the address may be another worker's broker."""
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -32,9 +33,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     early_config.add_cleanup(servers.close)
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker is None:
-        # A run that is told to end (a time limit, a closed pipeline) cleans up as it does after Ctrl-C.
+        # On SIGTERM (a timeout, a cancelled pipeline) the run cleans up as after Ctrl-C.
         signal.signal(signal.SIGTERM, signal.default_int_handler)
-        # A shell that starts a run in the background has it ignore Ctrl-C, and all that it starts would too.
+        # A background process of a shell ignores Ctrl-C, and its child processes would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         start_shared_servers(servers)
     else:
@@ -50,19 +51,19 @@ def kafka_was_given() -> bool:
 
 
 def start_shared_servers(servers: ExitStack) -> None:
-    """What all processes of the run share: a folder, PostgreSQL and Redis, and the settings of a test."""
+    """Start the servers shared by all processes of the run, and set the folder and the settings."""
     directory = Path(tempfile.mkdtemp(prefix="commerce-tests-")).resolve()
     servers.callback(shutil.rmtree, directory, ignore_errors=True)
-    # No stack lives there, so the settings take nothing from one that runs beside the tests.
+    # No stack runs there, so the settings do not use one that runs on the same machine.
     os.environ["LOCAL_DIR"] = str(directory)
-    # Tests start many processes, and without bytecode files each compiles the project anew: a third of its start.
+    # Tests start many processes. Without bytecode files each would compile the project: a third of its start time.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     os.environ["SECRET_KEY"] = secrets.token_urlsafe(48)
     os.environ["HTTPS"] = "false"
     os.environ["ALLOWED_HOSTS"] = "localhost,127.0.0.1,testserver"
-    # On a busy machine a transaction of a test may stand still for long; those of the limit set their own.
+    # On a busy machine a transaction of a test may be paused for long. Tests of the timeout set their own.
     os.environ["DATABASE_IDLE_TIMEOUT_MS"] = "60000"
-    # Tests are in a hurry; those of the limits switch theirs on.
+    # The limits are off; their tests enable them.
     for limit in ("WRITES_PER_SECOND", "COUPON_ISSUES_PER_SECOND", "LOGINS_PER_MINUTE", "LOGIN_FAILURES_PER_MINUTE",
                   "LOGIN_FAILURES_PER_HOUR"):  # fmt: skip
         os.environ[limit] = "0"
@@ -83,9 +84,9 @@ def start_shared_servers(servers: ExitStack) -> None:
 
 
 def choose_redis_databases(worker: int) -> None:
-    """Give a parallel worker two Redis databases of its own, for cache and locks, on the shared server.
+    """Give a parallel worker its own two Redis databases on the shared server, for cache and locks.
 
-    A server that was given must have as many databases: two, and two more for each worker.
+    A given server must have enough databases: two, plus two for each worker.
     """
     server = os.environ["REDIS_URL"].rsplit("/", 1)[0]
     os.environ["REDIS_URL"] = f"{server}/{2 * worker + 2}"
@@ -93,7 +94,7 @@ def choose_redis_databases(worker: int) -> None:
 
 
 def start_broker(servers: ExitStack, *, name: str) -> None:
-    """A broker per process, so that parallel tests do not read each other's events; a given one is shared."""
+    """Start a broker per process, so that parallel tests do not read each other's events; a given one is shared."""
     if kafka_was_given():
         return
     directory = Path(os.environ["LOCAL_DIR"]) / name
@@ -104,7 +105,7 @@ def start_broker(servers: ExitStack, *, name: str) -> None:
 
 
 def refuse_data_platform_calls(servers: ExitStack) -> None:
-    """Point the data platform at an address that refuses connections and that nobody else can take meanwhile."""
+    """Set the address of the data platform to one that refuses connections and is not used by others meanwhile."""
     holder = servers.enter_context(reserve(LOOPBACK, 0))
     os.environ["DATA_PLATFORM_URL"] = f"http://{LOOPBACK}:{holder.getsockname()[1]}/orders"
     os.environ["DATA_PLATFORM_SECRET"] = secrets.token_urlsafe(48)

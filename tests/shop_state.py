@@ -1,7 +1,4 @@
-"""What the shop's tables hold, to show that a refusal left nothing behind.
-
-Owns the list of tables that count; never changes a row.
-"""
+"""The content of the shop's tables, to show that a refusal has changed nothing."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +17,8 @@ TABLES = (
     "user_coupon",
     "order",
     "order_item",
+    "refund",
+    "refund_item",
     "outbox_message",
     "delivery_attempt",
     "idempotency_key",
@@ -27,13 +26,14 @@ TABLES = (
     "dead_letter",
     "staff_action",
     "note",
+    "saved_view",
 )
 
 Rows = dict[str, list[tuple[Any, ...]]]
 
 
 def shop_state(*, apart_from: tuple[str, ...] = ()) -> Rows:
-    """Every row of every table that a request could change."""
+    """All rows of all tables that a request could change."""
     rows: Rows = {}
     with connection.cursor() as cursor:
         for table in TABLES:
@@ -45,7 +45,7 @@ def shop_state(*, apart_from: tuple[str, ...] = ()) -> Rows:
 
 @contextmanager
 def nothing_changes(*, apart_from: tuple[str, ...] = ()) -> Iterator[None]:
-    """Fails when a row of the shop is not after the block what it was before."""
+    """Fail if a row of the shop has changed during the block."""
     before = shop_state(apart_from=apart_from)
     yield
     assert shop_state(apart_from=apart_from) == before
@@ -53,7 +53,7 @@ def nothing_changes(*, apart_from: tuple[str, ...] = ()) -> Iterator[None]:
 
 @contextmanager
 def statements() -> Iterator[list[str]]:
-    """The SQL that the block runs on this thread's connection, BEGIN and COMMIT included."""
+    """The SQL of the block on this thread's connection, including BEGIN and COMMIT."""
     ran: list[str] = []
     with CaptureQueriesContext(connection) as captured:
         yield ran

@@ -1,7 +1,7 @@
-"""A client of the API, as an application that holds a token would be.
+"""A client of the API with a token.
 
-Owns JSON, the token and the idempotency key of a request, and holds every answer against the schema; never shares a
-cookie or a connection with another shopper.
+It sends JSON, the token and the idempotency key, and validates every response against the schema. Clients share neither
+cookies nor connections.
 """
 
 import json
@@ -19,7 +19,7 @@ NO_BODY: Any = object()
 
 
 class Answer:
-    """What came back."""
+    """A response."""
 
     def __init__(self, response: HttpResponse) -> None:
         self.status = response.status_code
@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def outcome(self) -> tuple[int, str | None]:
-        """Status and, of a refusal, its code."""
+        """The status and, for a refusal, its code."""
         return self.status, self.json.get("code") if self.status >= 400 else None
 
     def __repr__(self) -> str:
@@ -44,7 +44,7 @@ class Answer:
 
 
 class Shopper:
-    """Sends requests with one caller's token, or with none."""
+    """Sends requests with the token of one caller, or without one."""
 
     def __init__(self, user: User | None = None, *, access: str | None = None, language: str | None = None) -> None:
         if user is not None:
@@ -62,7 +62,7 @@ class Shopper:
         headers: Mapping[str, str] | None = None,
         **more: Any,
     ) -> Answer:
-        """GET with query parameters, from the mapping or by name; `from_` stands for `from`."""
+        """GET with query parameters, from a mapping or as keywords; `from_` stands for `from`."""
         parameters = {name.rstrip("_"): value for name, value in {**(query or {}), **more}.items()}
         response = self._client.get(path, parameters, headers={**self.headers, **(headers or {})})
         return self._checked("GET", path.partition("?")[0], response)
@@ -70,7 +70,7 @@ class Shopper:
     def post(
         self, path: str, body: Any = NO_BODY, *, key: str | None = None, headers: Mapping[str, str] | None = None
     ) -> Answer:
-        """POST `body` as JSON, or nothing at all; `key` is the Idempotency-Key."""
+        """POST `body` as JSON, or without a body; `key` is the Idempotency-Key."""
         content = b"" if body is NO_BODY else json.dumps(body).encode()
         return self.send(
             "POST", path, content, headers={**({"Idempotency-Key": key} if key else {}), **(headers or {})}
@@ -85,7 +85,7 @@ class Shopper:
         content_type: str = "application/json",
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """Any method with any bytes."""
+        """Any method with any body."""
         given = {**self.headers, **(headers or {})}
         response = self._client.generic(method, path, content, content_type, headers=given)
         return self._checked(method, path.partition("?")[0], response)

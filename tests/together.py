@@ -1,6 +1,6 @@
-"""Several things at one moment, each on a thread and a database connection of its own.
+"""Concurrency in tests: several actions at the same time, each on its own thread and database connection.
 
-Owns the threads and their end; never waits for time to pass, only for what is about to happen.
+Waits for events, not for fixed times.
 """
 
 import threading
@@ -19,13 +19,13 @@ from commerce.core.locks import locked_transaction
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0
-"""How long a test waits for something that must happen before it fails."""
+"""How long a test waits for an expected event before it fails."""
 
 
 def together(actions: Sequence[Callable[[], T]], *, at_once: int | None = None) -> list[T]:
-    """Run the actions on `at_once` threads (default: one each) that start together; their results in order.
+    """Run the actions on `at_once` threads (default: one each) that start together; returns their results in order.
 
-    What an action raises is raised here.
+    Exceptions of an action are raised here.
     """
     threads = min(at_once or len(actions), len(actions))
     start = threading.Barrier(threads)
@@ -44,17 +44,17 @@ def together(actions: Sequence[Callable[[], T]], *, at_once: int | None = None) 
 
 @contextmanager
 def meanwhile(action: Callable[[], T]) -> Iterator["Future[T]"]:
-    """Run `action` on another thread while the block goes on; the block may ask for its result."""
+    """Run `action` on another thread during the block, which may use its result."""
     with _connections_closed(ThreadPoolExecutor(1)) as pool:
         yield pool.submit(action)
 
 
 MEETING_SECONDS = 0.3
-"""How long one waits for a rival. Where a lock keeps rivals apart nobody comes, and this time is spent in vain."""
+"""How long to wait for a second thread. If a lock prevents the meeting, this time always passes."""
 
 
 class Meeting:
-    """A place where two wait for each other: did they ever come to be there at once?"""
+    """A point where two threads wait for each other, to find out whether both reach it at the same time."""
 
     def __init__(self, seconds: float = PATIENCE_SECONDS) -> None:
         self._barrier = threading.Barrier(2)
@@ -62,7 +62,7 @@ class Meeting:
         self.took_place = False
 
     def attend(self) -> None:
-        """Wait for the other. Who comes once the meeting is over goes on at once."""
+        """Wait for the other thread. Threads that arrive after the meeting continue at once."""
         if self.took_place:
             return
         try:
@@ -71,17 +71,17 @@ class Meeting:
             return
         self.took_place = True
 
-    def wait_for_somebody(self) -> None:
-        """Return once somebody waits there."""
-        wait_until(lambda: self._barrier.n_waiting > 0, "somebody at the meeting")
+    def wait_for_first(self) -> None:
+        """Wait until a thread waits at this point."""
+        wait_until(lambda: self._barrier.n_waiting > 0, "a thread at the meeting")
 
 
 @contextmanager
 def another_session() -> Iterator["psycopg.Connection[Any]"]:
-    """A connection to the test's database that Django knows nothing of; what it did not commit is undone."""
+    """A connection to the test database outside of Django; uncommitted changes are rolled back."""
     session = psycopg.connect(**connection.get_connection_params())
     try:
-        # The shop's limit for a transaction that idles is shorter than the start of a process on a busy machine.
+        # The shop's idle-in-transaction timeout is shorter than the start of a process on a busy machine.
         session.execute("SET idle_in_transaction_session_timeout = 0")
         session.commit()
         yield session
@@ -91,7 +91,7 @@ def another_session() -> Iterator["psycopg.Connection[Any]"]:
 
 @contextmanager
 def row_held(table: str, row_id: int) -> Iterator[None]:
-    """Other transactions that change this row wait until the end of the block."""
+    """Lock this row until the end of the block, so that other transactions wait for it."""
     with another_session() as session:
         session.execute(f'SELECT FROM "{table}" WHERE id = %s FOR UPDATE', [row_id])
         yield
@@ -99,7 +99,7 @@ def row_held(table: str, row_id: int) -> Iterator[None]:
 
 @contextmanager
 def lock_held(key: str) -> Iterator[None]:
-    """Requests for this lock wait, as for another process."""
+    """Hold this lock like another process."""
     redis.locks.client.set(key, "another process", px=60_000)
     try:
         yield
@@ -109,7 +109,7 @@ def lock_held(key: str) -> Iterator[None]:
 
 @contextmanager
 def turn_held(key: str) -> Iterator[None]:
-    """Requests for this lock wait, as for another thread of this process."""
+    """Hold this lock like another thread of this process."""
     held, done = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -127,7 +127,7 @@ def turn_held(key: str) -> Iterator[None]:
 
 
 def wait_until(true: Callable[[], Any], what: str) -> None:
-    """Return as soon as `true()` is. Fails after `PATIENCE_SECONDS`."""
+    """Wait until `true()` is true. Fails after `PATIENCE_SECONDS`."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not true():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
@@ -135,11 +135,11 @@ def wait_until(true: Callable[[], Any], what: str) -> None:
 
 
 def wait_until_blocked(count: int = 1) -> None:
-    """Return as soon as `count` connections to this database wait for a lock of another transaction."""
+    """Wait until `count` connections to this database wait for a lock of another transaction."""
 
     def waiting() -> bool:
         with connection.cursor() as cursor:
-            # Inside a transaction the view would go on showing what it showed first.
+            # Within a transaction the view would return the same snapshot again.
             cursor.execute("SELECT pg_stat_clear_snapshot()")
             cursor.execute(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -151,7 +151,7 @@ def wait_until_blocked(count: int = 1) -> None:
 
 @contextmanager
 def _connections_closed(pool: ThreadPoolExecutor) -> Iterator[ThreadPoolExecutor]:
-    """Each thread of the pool closes its connections as its last act, or the test database cannot be dropped."""
+    """Each thread of the pool closes its connections at its end; otherwise the test database cannot be dropped."""
     with pool:
         try:
             yield pool

@@ -1,7 +1,4 @@
-"""The fields of a page's forms, as a browser would send them untouched.
-
-Owns the reading of HTML; never sends anything.
-"""
+"""The fields of a page's forms, as a browser would submit them unchanged."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,14 +6,14 @@ from html.parser import HTMLParser
 
 
 def fields_of(page: str) -> dict[str, str]:
-    """Every field that has a name, with its value; of choices with several, the last one."""
+    """All named fields with their values; for choices with several values, the last one."""
     reader = _Fields()
     reader.feed(page)
     return reader.found
 
 
 class _Fields(HTMLParser):
-    """Reads the fields of all forms of a page."""
+    """Collects the fields of all forms of a page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,7 +36,7 @@ class _Fields(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self._text_of:
-            # A browser drops the line break that HTML puts after the opening tag.
+            # A browser ignores the line break that HTML puts after the opening tag.
             self.found[self._text_of] += re.sub(r"^\r?\n", "", data)
 
     def handle_endtag(self, tag: str) -> None:

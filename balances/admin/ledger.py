@@ -21,7 +21,7 @@ from balances.selectors import accounts_named, of_order, with_reasons
 from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.exports import Column, Exported
-from commerce.staff_pages.filters import DayRangeFilter
+from commerce.staff_pages.filters import DayRangeFilter, asks_for_days
 from commerce.staff_pages.pages import ReadOnly
 
 # Known to the type checker only; the library's own are untyped.
@@ -58,7 +58,7 @@ class AmountFilter(Range):
             queryset = queryset.filter(amount__gte=least)
         if most is not None:
             queryset = queryset.filter(amount__lte=most)
-        if any(request.GET.get(name) for name in ("created_at_from", "created_at_to", "user__id__exact", "q")):
+        if asks_for_days(request, "created_at") or any(request.GET.get(name) for name in ("user__id__exact", "q")):
             return queryset
         return queryset.filter(created_at__gte=timezone.now() - timedelta(days=LATELY_DAYS))
 

@@ -81,7 +81,7 @@ def test_an_entry_fits_its_type(user: User, entry: tuple[str, int, int, int | No
     ("entry_type", "amount", "constraint"),
     [
         ("PAYMENT", -5, "user_balance_tx_one_payment_per_order"),
-        ("REFUND", 5, "user_balance_tx_one_refund_per_order"),
+        ("REFUND", 5, "user_balance_tx_each_refund_once"),
     ],
 )
 def test_an_order_is_paid_and_refunded_once(user: User, entry_type: str, amount: int, constraint: str) -> None:

@@ -94,7 +94,7 @@ def test_a_second_refund_breaks_a_constraint_and_undoes_everything(user: User) -
     commit(Move(user, lambda shared: refund(shared, user_id=user.pk, amount=5, order_id=ORDER)))
     with nothing_changes(), pytest.raises(IntegrityError) as error:
         commit(Move(user, lambda shared: refund(shared, user_id=user.pk, amount=5, order_id=ORDER)))
-    assert violated_constraint(error.value) == "user_balance_tx_one_refund_per_order"
+    assert violated_constraint(error.value) == "user_balance_tx_each_refund_once"
 
 
 class TestAClosedAccount:

@@ -1,4 +1,4 @@
-"""As little of Django as a view needs: no middleware, no apps, one kept database connection per thread."""
+"""The minimal settings for a Django view: no middleware, no apps, one persistent database connection per thread."""
 
 import os
 

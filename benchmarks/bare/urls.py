@@ -1,4 +1,4 @@
-"""Which bare view stands beside which line."""
+"""The bare view of each line."""
 
 from django.urls import path
 

@@ -1,4 +1,4 @@
-"""Bytes that are there already, and one row by its primary key."""
+"""Prepared bytes, and one row by its primary key."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ _BODIES = {file.name: file.read_bytes() for file in Path(os.environ["BENCH_BODIE
 
 
 def fixed(request: HttpRequest, name: str) -> HttpResponse:
-    """The bytes that the shop answers on the line of this name."""
+    """The bytes of the shop's response for the line of this name."""
     return HttpResponse(_BODIES[name], content_type="application/json")
 
 

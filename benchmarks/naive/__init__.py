@@ -1,4 +1,4 @@
-"""The usual implementation, as a third column: Django REST framework the way most tutorials write it.
+"""The usual implementation for the third column: Django REST framework as in most tutorials.
 
-Does less than the shop: no idempotency keys, no hashes, no stock movements, no dispatcher for its outbox.
+It does less than the shop: no idempotency keys, no hashes, no stock movements, no dispatcher for its outbox.
 """

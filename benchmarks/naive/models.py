@@ -51,7 +51,7 @@ class Coupon(models.Model):
 
 
 class UserCoupon(models.Model):
-    """One unit of a coupon in a customer's hands."""
+    """One unit of a coupon that a customer holds."""
 
     user = models.ForeignKey(Customer, models.PROTECT)
     coupon = models.ForeignKey(Coupon, models.PROTECT)

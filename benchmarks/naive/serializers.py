@@ -1,4 +1,4 @@
-"""The usual implementation on the wire."""
+"""The serializers of the usual implementation."""
 
 from rest_framework import serializers
 

@@ -1,4 +1,4 @@
-"""A new project's settings with REST framework, tokens and kept connections; its tables live in the schema `naive`."""
+"""The settings of a new project with REST framework, tokens and persistent connections; its schema is `naive`."""
 
 import os
 

@@ -29,7 +29,7 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE": "benchmarks.naive.settings"}
 
 
 def make_tables(servers: Servers, connection: psycopg.Connection) -> None:
-    """Make the schema `naive` and fill it. Raises BenchmarkFailed."""
+    """Create the schema `naive` and fill it. Raises BenchmarkFailed."""
     connection.execute("DROP SCHEMA IF EXISTS naive CASCADE")
     connection.execute("CREATE SCHEMA naive")
     command = [sys.executable, "-m", "django", "migrate", "--noinput", "--skip-checks", "--run-syncdb"]
@@ -40,5 +40,5 @@ def make_tables(servers: Servers, connection: psycopg.Connection) -> None:
 
 
 def new_coupon(connection: psycopg.Connection, *, units: int) -> int:
-    """A coupon with so many units. Returns its id."""
+    """A coupon with `units` units. Returns its id."""
     return number(connection, _NEW_COUPON, {"units": units})

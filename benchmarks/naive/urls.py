@@ -1,4 +1,4 @@
-"""The shop's addresses, so that the same load scripts drive it."""
+"""The same URLs as those of the shop, so that the same load scripts can be used."""
 
 from django.http import HttpRequest, HttpResponse
 from django.urls import path

@@ -29,7 +29,7 @@ _redis = Redis.from_url(settings.REDIS_URL)
 
 
 def _locked(keys: Sequence[str]) -> ExitStack:
-    """The locks of these keys, in their order, for the length of the block."""
+    """Hold the locks of these keys, acquired in this order, during the block."""
     stack = ExitStack()
     for key in sorted(keys):
         stack.enter_context(_redis.lock(f"naive:{key}:lock", timeout=10, blocking_timeout=30))

@@ -1,6 +1,6 @@
-"""What members of staff did: who, what, to which row, before and after, and why.
+"""The table of staff actions: who did what to which row, the values before and after, and the reason.
 
-Owns the table; who may read it is for the back-office to say.
+The back-office decides who may read it.
 """
 
 from django.apps import apps
@@ -12,9 +12,9 @@ from django.utils.translation import gettext_lazy as _
 
 
 class StaffAction(models.Model):
-    """What one member of staff has done, written in the transaction of its effect.
+    """One action of a staff member, written in the same transaction as its effect.
 
-    Written once: the database refuses UPDATE and DELETE (a trigger).
+    Append-only: a trigger in the database refuses UPDATE and DELETE.
     """
 
     actor = models.ForeignKey(
@@ -51,11 +51,11 @@ class StaffAction(models.Model):
 
     @property
     def in_words(self) -> str:
-        """The action in the reader's language."""
+        """The action in the language of the request."""
         return gettext(self.action)
 
     @property
     def changes(self) -> list[tuple[str, object, object]]:
-        """What changed: name, value before, value after; None where there was or is none."""
+        """The changes: name, value before, value after. None for a value that did not or does not exist."""
         names = dict.fromkeys([*self.before, *self.after])
         return [(name, self.before.get(name), self.after.get(name)) for name in names]

@@ -1,6 +1,6 @@
-"""Writing down what a member of staff does, in the transaction that does it.
+"""Records the actions of staff in the transaction that performs them.
 
-Owns the one INSERT. An action without its record, or a record without its action, cannot be.
+Neither an action without its record nor a record without its action can be committed.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ from commerce.core.transaction import NewRows, Transaction
 
 @dataclass(frozen=True)
 class Staff:
-    """A member of staff who acts: the number of the account, and the reason given."""
+    """The staff member who acts: the id of the account, and the given reason."""
 
     id: int
     reason: str = ""
 
 
 class StaffActions(NewRows):
-    """What staff do in a transaction that other writes share."""
+    """Staff actions in a transaction that several writes share."""
 
     INSERT = """
         INSERT INTO staff_action (actor_id, action, subject_type, subject_id, before, after, reason)
@@ -42,10 +42,10 @@ def record(
     before: Mapping[str, object] | None = None,
     after: Mapping[str, object] | None = None,
 ) -> StaffAction:
-    """Write down that `by` did `action` (English, marked with `gettext_noop`) to `subject`, a row or a whole table.
+    """Record that `by` did `action` (English, marked with `gettext_noop`) to `subject`, a row or a whole table.
 
-    Of `before` and `after` only what differs is kept. Must be called inside the transaction of the action; raises
-    TransactionManagementError outside of any.
+    Only the differences between `before` and `after` are stored. Must be called inside the transaction of the action.
+    Raises TransactionManagementError outside of a transaction.
     """
     if not transaction.get_connection().in_atomic_block:
         raise transaction.TransactionManagementError("A staff action is recorded in the transaction of its effect.")
@@ -63,11 +63,11 @@ def add_record(
     before: Mapping[str, object],
     after: Mapping[str, object],
 ) -> None:
-    """`record`, in a transaction that other writes share."""
+    """Like `record`, in a transaction that several writes share."""
     shared[StaffActions].add(_columns(by, action, model, subject_id, before, after))
 
 
-def _columns(  # noqa: PLR0917  # what `record` is given
+def _columns(  # noqa: PLR0917  # the arguments of `record`
     by: Staff,
     action: str,
     subject: models.Model | type[models.Model],
@@ -89,7 +89,7 @@ def _columns(  # noqa: PLR0917  # what `record` is given
 
 
 def actions_on(subject_type: str, subject_id: object) -> "models.QuerySet[StaffAction]":
-    """What staff did to one row, the newest first. `subject_type` is such as `orders.order`."""
+    """The actions of staff on one row, newest first. `subject_type` is for example `orders.order`."""
     found = StaffAction.objects.filter(subject_type=subject_type, subject_id=str(subject_id))
     return found.select_related("actor").order_by("-id")
 
@@ -99,9 +99,9 @@ def _as_stored(values: Mapping[str, object]) -> dict[str, object]:
 
 
 def _plain(value: object) -> object:
-    """As JSON can keep it."""
+    """The value as JSON can store it."""
     if isinstance(value, datetime) and timezone.is_aware(value):
-        # The same moment has one text, in whatever zone it came.
+        # Times are converted to one time zone, so that equal times have equal text.
         return timezone.localtime(value).isoformat()
     if isinstance(value, datetime | date):
         return value.isoformat()

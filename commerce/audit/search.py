@@ -1,7 +1,7 @@
-"""What staff actions can be looked for by: who has ever acted, and what was ever done.
+"""The values of the filters of staff actions: all actors and all actions.
 
-Owns two statements that step from one value to the next by an index, so that they take as long as there are values,
-whatever the size of the table; never writes.
+Both statements step from one value to the next in an index (a loose index scan), so their cost depends on the number of
+values and not on the size of the table.
 """
 
 from commerce.core import sql
@@ -29,10 +29,10 @@ ACTIONS = """
 
 
 def actors() -> list[tuple[int, str]]:
-    """Everybody who ever did something as staff: number and user name, by name."""
+    """All staff members who have acted: id and user name, ordered by name."""
     return [(actor_id, username) for actor_id, username in sql.fetch_all(ACTORS)]
 
 
 def actions() -> list[str]:
-    """Everything that staff ever did, in English; pages translate it."""
+    """All recorded actions, in English; pages translate them."""
     return [action for (action,) in sql.fetch_all(ACTIONS)]

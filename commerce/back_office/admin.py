@@ -30,6 +30,7 @@ from commerce.http import kept_forms
 from commerce.http.staff_login import StaffLoginForm
 from commerce.mail import preview
 from commerce.notes import panel as notes_panel
+from commerce.staff_pages import saved_views
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter
 from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
@@ -45,7 +46,7 @@ admin.site.password_change = partial(own_password.page, admin.site)  # type: ign
 
 
 def _own_urls() -> list[URLPattern]:
-    return [*second_factor.urls(), *sessions.urls(), *notes_panel.urls(), *preview.urls()]
+    return [*second_factor.urls(), *sessions.urls(), *saved_views.urls(), *notes_panel.urls(), *preview.urls()]
 
 
 admin.site.search = search_page.search  # type: ignore[attr-defined]  # the theme's

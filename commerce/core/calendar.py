@@ -1,7 +1,7 @@
-"""The days that the shop accepts, and the moments that its tables may hold.
+"""The range of days and times that the shop accepts and stores.
 
-Owns the range: from 1970-01-01 to 2199-12-31 in the shop's time zone, both inclusive. In it every zone has whole-minute
-offsets, and a moment fits 64 bits of nanoseconds since 1970, as receivers of events count.
+The range goes from 1970-01-01 to 2199-12-31 in the shop's time zone, both inclusive. Within it every zone has an offset
+of whole minutes, and a time fits in 64 bits of nanoseconds since 1970, the format that receivers of events use.
 """
 
 from datetime import UTC, date, datetime
@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 FIRST_DAY = date(1970, 1, 1)
 LAST_DAY = date(2199, 12, 31)
 
-# A day more at either end than the forms: a constraint knows no time zone.
+# One day wider at both ends than the validators, because a constraint has no time zone.
 _STORED_FROM = datetime(1969, 12, 31, tzinfo=UTC)
 _STORED_BEFORE = datetime(2200, 1, 2, tzinfo=UTC)
 

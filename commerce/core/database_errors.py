@@ -1,7 +1,4 @@
-"""What a failed statement means for the request that sent it.
-
-Owns the reading of PostgreSQL's error codes; never decides how a refusal looks on the wire.
-"""
+"""Translates PostgreSQL's error codes into refusals. Does not render responses."""
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
@@ -12,14 +9,14 @@ LOCK_NOT_AVAILABLE = "55P03"
 DEADLOCK_DETECTED = "40P01"
 SERIALIZATION_FAILURE = "40001"
 READ_ONLY = "25006"
-"""The server is a standby, or was made read-only. psycopg calls that an internal error as well."""
+"""The server is a standby or read-only. psycopg raises an InternalError for it."""
 IDLED_IN_TRANSACTION = "25P03"
-"""PostgreSQL has ended a transaction whose process was stopped for longer than it may idle. psycopg calls that an
-internal error, not an operational one."""
+"""PostgreSQL ended a transaction that was idle for too long, such as one of a paused process. psycopg raises an
+InternalError for it, not an OperationalError."""
 
 
 def unavailable(error: Exception) -> Unavailable | None:
-    """The temporary refusal behind a database error, or None where the error is a defect of ours."""
+    """The temporary refusal for a database error, or None if the error is a bug in our code."""
     if not isinstance(error, DatabaseError | InterfaceError):
         return None
     if isinstance(error, DatabaseError) and sqlstate(error) in (

@@ -1,6 +1,6 @@
-"""Reading settings from environment variables, and secrets from files that variables name.
+"""Reads settings from environment variables, and secrets from the files that variables name.
 
-Owns how a value is read and refused; which settings there are, commerce/settings.py says.
+The settings themselves are defined in commerce/settings.py.
 """
 
 import math
@@ -28,16 +28,16 @@ SECRETS = (
     "DATA_PLATFORM_SECRET_FALLBACKS",
     "EMAIL_HOST_PASSWORD",
 )
-"""Settings that may be given as the content of a file: SECRET_KEY_FILE names the file with SECRET_KEY."""
+"""Settings that can be read from a file: SECRET_KEY_FILE names the file that contains SECRET_KEY."""
 
 
 def file_variable(name: str) -> str:
-    """The variable that names the file with a secret."""
+    """The name of the variable that contains the path of the secret's file."""
     return f"{name}_FILE"
 
 
 class Environment(environ.Env):
-    """The environment. No error shows a value, which may be a secret in the wrong place."""
+    """The environment. Error messages never contain a value, because it may be a secret in the wrong variable."""
 
     def get_value(
         self, var: str, cast: Any = None, default: Any = environ.Env.NOTSET, parse_default: bool = False
@@ -47,11 +47,11 @@ class Environment(environ.Env):
             return super().get_value(var, cast=cast, default=default, parse_default=parse_default)
         if cast in (int, float):
             return _number(var, text, cast)
-        # Without the library's own reading, which takes a value with a leading `$` for the name of another variable.
+        # Does not call the library's own method, which treats a value with a leading `$` as the name of a variable.
         return self.parse_value(text, cast)
 
     def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
-        """A whole number in these bounds. Raises ImproperlyConfigured for any other value."""
+        """An integer within the bounds. Raises ImproperlyConfigured for any other value."""
         number: int = self.int(name, default=default)
         return _bounded(name, number, least=least, most=most)
 
@@ -64,27 +64,27 @@ class Environment(environ.Env):
         above: float | None = None,
         most: float | None = None,
     ) -> float:
-        """A number of at least `least` or greater than `above`. Raises ImproperlyConfigured for any other value."""
+        """A finite number >= `least` or > `above`. Raises ImproperlyConfigured for any other value."""
         number: float = self.float(name, default=default)
         return _bounded(name, number, least=least, above=above, most=most)
 
     def choice(self, name: str, default: str, *others: str) -> str:
-        """One of these words. Raises ImproperlyConfigured for any other value."""
+        """One of the given values. Raises ImproperlyConfigured for any other value."""
         word: str = self.str(name, default=default)
         if word not in (default, *others):
             raise ImproperlyConfigured(f"{name} is one of {', '.join(f'`{each}`' for each in (default, *others))}.")
         return word
 
     def secrets(self, name: str) -> list[str]:
-        """The values of a comma-separated list of secrets; none where it is not set."""
+        """The values of a comma-separated list of secrets; an empty list if it is not set."""
         return [value for value in map(str.strip, self.str(name, default="").split(",")) if value]
 
 
 def given_text(name: str) -> str | None:
-    """The value of a variable, or for a secret the content of its file; None where neither is set.
+    """The value of a variable, or for a secret the content of its file; None if neither is set.
 
-    Whitespace at the ends of a file, such as its last line break, is not part of the secret. Raises
-    ImproperlyConfigured for a secret with two sources, and for a file that cannot be read.
+    Leading and trailing whitespace of the file is stripped. Raises ImproperlyConfigured if both sources are set, or if
+    the file cannot be read.
     """
     text = os.environ.get(name)
     variable = file_variable(name)

@@ -1,6 +1,6 @@
-"""The kinds of refusal the shop knows; each app's `errors.py` names its own.
+"""Base classes of the shop's refusals. Each app's `errors.py` defines its own subclasses.
 
-Owns what a refusal carries (code, title, detail, fields); never knows that HTTP exists.
+A refusal has a code, a title, a detail and fields. This module does not depend on HTTP.
 """
 
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DomainError(Exception):
-    """A use case was refused; nothing of it remains.
+    """A use case was refused and changed nothing.
 
-    A subclass gives a stable `code` (clients branch on it), a translated `title`, and says in `detail` and `fields`
-    what a person and a program need to know to do better.
+    A subclass defines a stable `code` (clients branch on it) and a translated `title`. `detail` explains the refusal to
+    a person, `fields` to a program.
     """
 
     code: ClassVar[str]
@@ -27,7 +27,7 @@ class DomainError(Exception):
 
     @property
     def fields(self) -> Mapping[str, Any]:
-        """What a program needs to react: JSON values by camelCase name."""
+        """Details for programs: JSON values by camelCase name."""
         return {}
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class DomainError(Exception):
 
 
 class Refused(DomainError):
-    """The request is understood, but the shop's rules say no. Asking again changes nothing by itself."""
+    """The request is valid, but a business rule forbids it. A retry alone does not help."""
 
 
 class NotFound(DomainError):
@@ -47,7 +47,7 @@ class Forbidden(DomainError):
 
 
 class Unauthenticated(DomainError):
-    """The caller is not who they say they are, or is nobody at all."""
+    """The caller is not authenticated."""
 
 
 class Conflict(DomainError):
@@ -66,7 +66,7 @@ class ChangedMeanwhile(Conflict):
 
 
 def require_unchanged(row: object, seen: Mapping[str, object]) -> None:
-    """Hold a row that is locked by now against what its fields were when the change was decided.
+    """Check that the fields of a locked row still have the values that the change was based on.
 
     Raises ChangedMeanwhile.
     """

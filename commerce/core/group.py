@@ -1,7 +1,7 @@
 """A group: writes that share one transaction.
 
-Owns the two round trips of that transaction and what becomes of each write in it. Who is in the group, and when it
-runs, is decided in `group_commit`.
+Runs the two round trips of the transaction and sets the outcome of each write. `group_commit` chooses the members of a
+group and the time when it runs.
 """
 
 import time
@@ -25,31 +25,31 @@ class Write(Protocol[T_co]):
     """A use case that changes the database."""
 
     def locks(self) -> Sequence[str]:
-        """The Redis locks that it needs, all or none."""
+        """The Redis locks that the write needs; it gets all of them or none."""
         ...
 
     def load(self, transaction: Transaction) -> None:
-        """Say which rows and ids it needs."""
+        """Register the rows and ids that the write needs."""
         ...
 
     def decide(self, transaction: Transaction) -> T_co:
-        """Change the rows in memory and return the result. What it raises undoes what it changed, and nothing else."""
+        """Change the rows in memory and return the result. An exception undoes the changes of this write only."""
         ...
 
 
 class Member:
-    """A write, from its arrival until it is done.
+    """A write in the queue, from its arrival until it is done.
 
     Attributes:
-        deadline: as `time.monotonic()`: how long it may wait for its group.
-        woken: set when it is done or shall lead.
-        result, error: one of them is there once it is done.
-        afterwards: what its own thread does then.
-        blocked_by: the lock that it waits for; empty where it waits for a row, or for its turn.
-        runs_alone: its group has failed, maybe because of it.
-        has_lost_connection: its group has lost its connection before COMMIT, so it may run once more.
-        waits_for_row: another transaction holds a row that it needs.
-        watches: nothing waited before it, so it is to see that the group that runs is slow.
+        deadline: how long it may wait for its group, as `time.monotonic()`.
+        woken: set when the write is done, or when its thread has to lead.
+        result, error: one of them is set once the write is done.
+        afterwards: functions that its own thread runs after that.
+        blocked_by: the lock that it waits for; empty if it waits for a row or only in the queue.
+        runs_alone: its group failed, possibly because of this write.
+        has_lost_connection: its group lost its connection before COMMIT, so it may run once more.
+        waits_for_row: another transaction has locked a row that it needs.
+        watches: it is first in the queue, so it has to detect that the running group is slow.
     """
 
     __slots__ = (
@@ -86,7 +86,7 @@ class Member:
         self.watches = False
 
     def held_elsewhere(self) -> Sequence[str]:
-        """The locks that it could not have. A row that is held is one that some of its locks stand for."""
+        """The locks that another process holds. For a row locked elsewhere these are all locks of the write."""
         if self.blocked_by:
             return (self.blocked_by,)
         return self.keys if self.waits_for_row else ()
@@ -96,14 +96,14 @@ class Member:
         self.done = True
 
     def raise_error(self) -> None:
-        """Raise the error that it ended with, if any; psycopg's as Django's, as a cursor does."""
+        """Raise the error of the write, if any. Errors of psycopg are converted to Django's, as a cursor does."""
         if self.error is not None:
             with connection.wrap_database_errors:
                 raise self.error
 
 
 class Group:
-    """Members in the order of their arrival, with their locks taken."""
+    """Members in order of arrival. Their locks are already acquired."""
 
     def __init__(self, members: Sequence[Member]) -> None:
         self._members = members
@@ -112,7 +112,7 @@ class Group:
     def run(self, connect: Callable[[], Pipeline], give_back: Callable[[Pipeline], object], *, advisory: bool) -> None:
         """Run the transaction. Members that are not `done` afterwards have to run again.
 
-        With `advisory` their locks are taken from PostgreSQL.
+        With `advisory` their locks are PostgreSQL advisory locks, acquired in the transaction.
         """
         deadline = time.monotonic() + settings.TRANSACTION_SECONDS
         pipeline: Pipeline | None = None
@@ -130,7 +130,7 @@ class Group:
         give_back(pipeline)
 
     def after_release(self) -> None:
-        """The locks are released."""
+        """Run what has to happen once the locks are released."""
         for then in self._transaction.released():
             call_and_log(then)
 
@@ -163,7 +163,7 @@ class Group:
         self._members = kept
 
     def _decide(self) -> list[Member]:
-        """Let each member decide; return those that have, one way or the other."""
+        """Let each member decide; return the members that were accepted or refused."""
         transaction = self._transaction
         transaction.now = timezone.now()
         decided = []
@@ -191,11 +191,10 @@ class Group:
         except psycopg.Error as error:
             refused = error.sqlstate is not None and pipeline.answered < len(writes)
             if not writes or refused or not _connection_failed(error):
-                # PostgreSQL has refused a statement, or COMMIT for a constraint that is checked then. Nothing was
-                # changed.
+                # PostgreSQL rejected a statement, or the COMMIT because of a deferred constraint. Nothing was changed.
                 self._run_again(error)
             else:
-                # Refusals and replays too: they may follow from a change of the same transaction.
+                # Refusals and replays too: they may be based on a change of the same transaction.
                 for member in decided:
                     member.fail(error)
             return
@@ -205,7 +204,7 @@ class Group:
             member.done = True
 
     def _run_again(self, error: Exception) -> None:
-        """Nothing was changed. Each member may try once more: alone where one of them may be the cause."""
+        """Schedule one retry for each member after a rollback; alone if one of the members may be the cause."""
         connection_failed = _connection_failed(error)
         for member in self._members:
             member.error = None

@@ -1,9 +1,10 @@
 """Group commit: writes that wait at the same time share one transaction of two round trips.
 
-Owns the queue of a process, its leader and its connections; the transaction itself is in `group`.
+Contains the queue of a process, the election of its leader and its connections. The transaction itself is in `group`.
 
-The thread that finds no leader leads: it takes what waits, 64 writes at most, and runs it as one group. Then it passes
-the lead on and wakes the others. A write that arrives alone is a group of one, so there is one way to write.
+A thread that finds no leader becomes the leader: it takes the waiting writes, 64 at most, and runs them as one group.
+Then it passes the lead to another thread and wakes the members. A single write is a group of one, so there is only one
+write path.
 """
 
 import random
@@ -28,20 +29,20 @@ from commerce.core.waiting import gather, in_thread, sleep
 T = TypeVar("T")
 
 MOST_WRITES = 64
-"""In one transaction."""
+"""Largest number of writes in one transaction."""
 _MOST_LEADERS = 4
 _SLOW_SECONDS = 0.1
-"""A group that takes longer does not hold up the queue: another leader takes what waits behind it."""
+"""If a group takes longer, another leader runs the writes that wait behind it."""
 _RETRY_SECONDS = 0.002
-"""Until locks or rows are asked for again that another process holds. It holds them for a few milliseconds."""
+"""Delay before a retry for locks or rows held by another process, which holds them for a few milliseconds."""
 
 
 def commit(write: Write[T]) -> T:
-    """Run `write` together with others that wait, and return its result once that is durable.
+    """Run `write` in one transaction with other waiting writes, and return its result once it is durable.
 
-    Raises what `decide` raises, and LockTimeout where its locks or rows could not be had within `LOCK_WAIT_SECONDS`;
-    nothing was changed then. Raises django.db.Error where the database fails; where that is an OperationalError the
-    connection may have been lost after COMMIT was sent, and the change may have been made.
+    Raises the errors of `decide`, and LockTimeout if its locks or rows were not available within `LOCK_WAIT_SECONDS`;
+    nothing was changed then. Raises django.db.Error if the database fails. After an OperationalError the outcome is
+    unknown: the connection may have been lost after COMMIT was sent.
     """
     member = Member(write)
     _queue.run(member)
@@ -52,18 +53,18 @@ def commit(write: Write[T]) -> T:
 
 
 def _with_borrowed_connections(then: Callable[[], object]) -> None:
-    # The thread serves other requests later: a connection that it kept would be lost to all of them.
+    # The thread serves other requests later. A connection that stayed with it would be missing from the shared ones.
     with borrowed_connections():
         then()
 
 
 def close_idle_connections() -> None:
-    """Close the connections that no group is using."""
+    """Close the idle connections."""
     _queue.close_idle_connections()
 
 
 class Queue:
-    """The writes of one process that wait for their group, in the order of arrival."""
+    """The waiting writes of one process, in order of arrival."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -72,11 +73,11 @@ class Queue:
         self._last_group_began = 0.0
         self._last_group_was_shared = False
         self._held_elsewhere: dict[str, float] = {}
-        """Locks that another process was seen to hold, and when they are asked for again."""
+        """Locks that another process holds, and the time of the next attempt for each."""
         self._idle: list[Pipeline] = []
 
     def run(self, member: Member) -> None:
-        """Return when the member is done. Raises its error."""
+        """Wait until the member is done. Raises its error."""
         if self._join(member) or self._wait(member):
             self._lead(member)
         member.raise_error()
@@ -102,27 +103,27 @@ class Queue:
         return member.leads
 
     def _wait(self, member: Member) -> bool:
-        """Return when the member is done or shall lead; returns whether it leads."""
+        """Wait until the member is done or has to lead; returns whether it leads."""
         while True:
             left = max(0.0, member.deadline - time.monotonic())
             if member.woken.wait(min(left, _SLOW_SECONDS) if member.watches else left):
                 return member.leads
             with self._guard:
                 if member.leads:
-                    # It is being woken at this moment.
+                    # Another thread is about to set `woken`.
                     continue
                 if member in self._waiting:
-                    if self._ends_late(member):
+                    if self._fail_if_late(member):
                         return False
                     if self._takes_the_lead(member):
                         return True
                     continue
-            # Its group is running, and may put it back.
+            # Its group is running, and may put it back into the queue.
             if member.woken.wait(_SLOW_SECONDS):
                 return member.leads
 
-    def _ends_late(self, member: Member) -> bool:
-        """Fail a member that waits and has no time left; returns whether it had none. The caller holds the guard."""
+    def _fail_if_late(self, member: Member) -> bool:
+        """Fail a waiting member whose deadline is over; returns whether it is over. The caller holds the guard."""
         if time.monotonic() < member.deadline:
             return False
         self._waiting.remove(member)
@@ -132,41 +133,41 @@ class Queue:
     def _lead(self, leader: Member) -> None:
         """Run groups until the leader's own write is done, then pass the lead on."""
         try:
-            # A group that begins later would hold the leader up for longer than a request may take.
+            # A group that starts after the deadline would delay the leader's own response for too long.
             while not leader.done and time.monotonic() < leader.deadline:
                 self._gather()
                 members = self._next_members()
                 if members:
                     self._run(members)
                 else:
-                    # Others hold what all of them need, or another leader runs them.
+                    # Other processes hold the locks of all waiting writes, or another leader runs the writes.
                     _pause()
         finally:
             self._pass_on()
         while not leader.done:
             with self._guard:
-                if leader in self._waiting and self._ends_late(leader):
+                if leader in self._waiting and self._fail_if_late(leader):
                     return
             _pause()
 
     def _pass_on(self) -> None:
         with self._guard:
-            heir = next((member for member in self._waiting if not member.leads), None)
-            if heir is None:
+            successor = next((member for member in self._waiting if not member.leads), None)
+            if successor is None:
                 self._leaders -= 1
                 return
-            heir.leads = True
-        heir.woken.set()
+            successor.leads = True
+        successor.woken.set()
 
     def _gather(self) -> None:
-        """Let those join whose requests have arrived, or are about to: clients that the last group has answered."""
+        """Let requests join that have arrived or are about to: clients that just got a response often send the next."""
         gather(self._waiting, most=MOST_WRITES, patiently=self._last_group_was_shared)
 
     def _next_members(self) -> list[Member]:
-        """Those who have waited longest. One that has to run alone is by itself.
+        """The members that have waited longest. A member that has to run alone is returned alone.
 
-        Writes that want a lock that is held elsewhere stay, also those that have arrived since, so that none of them
-        overtakes another; writes behind them that want other locks go.
+        Writes that need a lock held by another process stay in the queue, later arrivals included, so that their order
+        is kept. Writes behind them that need other locks are taken.
         """
         now = time.monotonic()
         members: list[Member] = []
@@ -196,7 +197,7 @@ class Queue:
         return members
 
     def _run(self, members: Sequence[Member]) -> None:
-        """Run one group. Members that are not done then are put back to the front of the queue."""
+        """Run one group. Members that are not done afterwards go back to the front of the queue."""
         waited_seconds = time.monotonic() - members[0].deadline + settings.LOCK_WAIT_SECONDS
         metrics.noted.extend(
             ((metrics.GROUP_WRITES.observe, len(members)), (metrics.GROUP_WAIT_SECONDS.observe, waited_seconds))
@@ -210,7 +211,7 @@ class Queue:
                 if admitted:
                     group.run(self._connection, self._give_back, advisory=held.is_fallback)
         except BaseException as error:
-            # Each member's own thread raises it. What happened to their writes is not known, so none runs again.
+            # Each member's own thread raises the error. The outcome of their writes is unknown, so none is retried.
             for member in (each for each in members if not each.done):
                 member.fail(error if isinstance(error, Exception) else OperationalError("The leader was interrupted."))
             if not isinstance(error, Exception):
@@ -227,7 +228,7 @@ class Queue:
         group.after_release()
 
     def _connection(self) -> Pipeline:
-        """A connection to run a group on. Raises psycopg.OperationalError."""
+        """A connection for a group. Raises psycopg.OperationalError."""
         while True:
             with self._guard:
                 pipeline = self._idle.pop() if self._idle else None
@@ -249,7 +250,7 @@ def _pause() -> None:
 
 def _wake(members: Sequence[Member]) -> None:
     for member in members:
-        # One that leads is awake, or has been woken to lead.
+        # A member that leads is awake, or was woken by `_pass_on`.
         if not member.leads:
             member.woken.set()
 

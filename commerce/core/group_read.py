@@ -1,7 +1,7 @@
 """Group read: requests that look up one row each at the same time share one statement.
 
-Owns who waits and who reads for the others; the statements themselves stand in the apps. The reader begins after the
-last of its group has arrived, so nobody sees a row that is older than the request.
+One request of a group runs the statement and the others wait for its result. It starts after the last request of the
+group has arrived, so no request sees a row that is older than itself. The statements are defined in the apps.
 """
 
 import threading
@@ -13,11 +13,11 @@ from commerce.core.waiting import Signal, current_task, gather
 Row = tuple[Any, ...]
 
 _MOST_LOOKUPS = 64
-"""In one statement, and a few more that arrive in the same pass of the event loop."""
+"""Lookups in one statement; a few more can join in the same pass of the event loop."""
 
 
 class _Lookup:
-    """One request's share: what it looks for, and what it got."""
+    """The lookup of one request: its key and its result."""
 
     __slots__ = ("error", "key", "row", "woken")
 
@@ -38,7 +38,7 @@ class GroupRead:
         self._last_was_shared = False
 
     def row(self, key: int) -> Row | None:
-        """The row with this id; None where there is none. Raises django.db.Error, as `sql.fetch_one` does."""
+        """The row with this id, or None. Raises django.db.Error, as `sql.fetch_one` does."""
         if current_task() is None:
             return self._rows([key]).get(key)
         group: list[_Lookup] | None = getattr(self._waiting, "group", None)
@@ -52,7 +52,7 @@ class GroupRead:
         return lookup.row
 
     def _lead(self, key: int) -> Row | None:
-        """Read for all who join before the statement is sent."""
+        """Read for all lookups that join before the statement is sent."""
         group: list[_Lookup] = []
         try:
             self._gather(group)

@@ -1,7 +1,4 @@
-"""How clients of Kafka prove who they are and whom they talk to: TLS and SASL.
-
-Owns what goes together; never opens a connection.
-"""
+"""TLS and SASL settings of Kafka clients: validates their combination. Does not open connections."""
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -20,10 +17,10 @@ def kafka_security(
     key_location: str,
     key_password: str,
 ) -> dict[str, str]:
-    """The part of a Kafka client's configuration (librdkafka's names) that is about security.
+    """The security options of a Kafka client, by librdkafka's names.
 
-    Without `ca_location` brokers are checked against the certificates of the operating system; the name of the broker
-    always has to be in its certificate. Raises ImproperlyConfigured, without a value, for what does not go together.
+    Without `ca_location` the certificates of the operating system are trusted. The certificate of a broker must always
+    contain its host name. Raises ImproperlyConfigured for an invalid combination; the message contains no value.
     """
     if protocol not in _PROTOCOLS:
         raise ImproperlyConfigured(f"KAFKA_SECURITY_PROTOCOL is none of {', '.join(_PROTOCOLS)}.")
@@ -34,7 +31,7 @@ def kafka_security(
         )
     if with_sasl and mechanism not in _MECHANISMS:
         raise ImproperlyConfigured(f"KAFKA_SASL_MECHANISM is none of {', '.join(_MECHANISMS)}.")
-    # Otherwise the connection would be less safe than the operator who set them believes.
+    # Otherwise the connection would be less secure than its operator expects.
     if not with_sasl and (username or password):
         raise ImproperlyConfigured(f"KAFKA_SASL_… is set, and KAFKA_SECURITY_PROTOCOL is {protocol}.")
     if not with_tls and (ca_location or certificate_location or key_location):

@@ -1,7 +1,7 @@
-"""The shop's locks: their names, how they are taken, and `locked_transaction` for staff edits.
+"""The shop's Redis locks: their names, how they are acquired, and `locked_transaction` for staff edits.
 
-Owns who waits for whom and for how long. Never the last line of defence: row locks and the database's constraints hold
-with every lock here expired, lost, evicted or switched off.
+These locks only reduce contention. Row locks and database constraints keep the data correct even if every lock here has
+expired, was lost or evicted, or is switched off.
 """
 
 import logging
@@ -26,7 +26,7 @@ from commerce.core.waiting import Signal, sleep
 
 logger = logging.getLogger(__name__)
 
-# The closed list of what can be locked. The names are part of the documented flows: operators see them in redis-cli.
+# The complete list of lock names. They are documented, because operators see them in redis-cli.
 
 
 def user_lock(user_id: int) -> str:
@@ -50,7 +50,7 @@ def request_lock(caller_id: int, idempotency_key: str) -> str:
 
 
 class KeyTimeout(LockTimeout):
-    """A LockTimeout that knows which key could not be had."""
+    """A LockTimeout with the key of the lock that was not available."""
 
     def __init__(self, key: str) -> None:
         super().__init__(key)
@@ -64,20 +64,20 @@ WAIT_FOR_ADVISORY_LOCKS = f"{_ADVISORY} pg_advisory_xact_lock(hashtextextended(k
 
 
 def try_advisory_locks(keys: Sequence[str]) -> Statement:
-    """Locks these keys until the transaction ends; returns those that another transaction holds."""
+    """A statement that locks the keys until the end of the transaction and returns those held by other transactions."""
     metrics.LOCK_FALLBACKS.inc()
     return Statement(TRY_ADVISORY_LOCKS, (orjson.dumps(keys),))
 
 
 @contextmanager
 def locked_transaction(*keys: str) -> Iterator[Transaction]:
-    """Hold `keys` around one durable transaction on Django's connection: for staff edits, which save models.
+    """Hold `keys` around one durable transaction on Django's connection, for staff edits that save models.
 
-    In this order: the Redis locks, BEGIN, the body, the rows that it added to tables of the transaction, COMMIT, the
-    `committed` moment, the locks released, the `released` moment. With Redis away the same keys become PostgreSQL
-    advisory locks, taken in their sorted order.
+    The order is: acquire the Redis locks, BEGIN, run the body, insert the rows that it added to tables of the
+    transaction, COMMIT, run the `committed` functions, release the locks, run the `released` functions. While Redis is
+    unavailable, PostgreSQL advisory locks with the same keys are acquired in sorted order.
 
-    Raises LockTimeout when a lock cannot be had within `LOCK_WAIT_SECONDS`; nothing was changed then.
+    Raises LockTimeout if a lock is not available within `LOCK_WAIT_SECONDS`; nothing was changed then.
     """
     shared = Transaction()
     keys = tuple(sorted(set(keys)))
@@ -96,16 +96,16 @@ def locked_transaction(*keys: str) -> Iterator[Transaction]:
 
 
 def load(shared: Transaction) -> None:
-    """Lock and read what the tables of a `locked_transaction` want, waiting for rows that others hold."""
+    """Lock and read the rows that the tables of a `locked_transaction` need. Waits for locked rows."""
     for table, statement in shared.reads():
         table.accept(sql.run(statement))
 
 
 @contextmanager
 def single_flight(key: str) -> Iterator[None]:
-    """Hold `key` without a transaction, as well as it can be had: for work that is wasteful, not wrong, to do twice.
+    """Hold `key` without a transaction, on a best-effort basis: for work that is wasteful, but not wrong, to do twice.
 
-    Raises LockTimeout after `LOCK_WAIT_SECONDS`; with Redis away only this process takes turns.
+    Raises LockTimeout after `LOCK_WAIT_SECONDS`. While Redis is unavailable, the lock only works within this process.
     """
     deadline = time.monotonic() + settings.LOCK_WAIT_SECONDS
     with _turns.held(key, deadline), redis_locks.held_in_time((key,), deadline):
@@ -113,12 +113,12 @@ def single_flight(key: str) -> Iterator[None]:
 
 
 class _Turns:
-    """One request per key at a time within this process: woken at once, where a wait on Redis ends at the next poll."""
+    """A lock per key within this process. It wakes the next request at once; Redis has to be polled."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._lines: dict[str, deque[Signal]] = {}
-        """Those who wait, for each key that somebody holds."""
+        """The waiting requests of each key that is locked."""
 
     @contextmanager
     def held(self, key: str, deadline: float) -> Iterator[None]:
@@ -150,19 +150,19 @@ class _Turns:
 
 
 class Held(NamedTuple):
-    """What came of asking for the locks of several writes."""
+    """The result of acquiring the locks of several writes."""
 
     blocked_by: Sequence[str | None]
-    """For each write the key that another process holds; None where the write has all of its keys."""
+    """For each write the key that another process holds; None if the write has acquired all of its keys."""
     is_fallback: bool = False
-    """Redis is away: the keys have to be locked in PostgreSQL."""
+    """Redis is unavailable: the keys have to be locked in PostgreSQL."""
 
 
 class RedisLocks:
-    """The locks of several writes in one Lua call, each write's all together or none: no partial hold, no deadlock.
+    """Acquires the locks of several writes in one Lua call. Each write gets all of its locks or none, so no deadlock.
 
-    Writes of one call share their locks. Two processes that want the same key take turns: the one that found it
-    taken is next (`{key}:next`), and the other does not get it again before.
+    Writes of one call share their locks. Processes take turns: a process that found a key locked is recorded as the
+    next one (`{key}:next`), and no other process gets the key before it.
     """
 
     _ACQUIRE = """
@@ -199,21 +199,21 @@ class RedisLocks:
         end
         return released
     """
-    # Only another process can be in the way here, and it holds its lock for a few milliseconds.
+    # Only other processes can hold these locks, and they hold them for a few milliseconds.
     _FIRST_WAIT_SECONDS = 0.001
     _LONGEST_WAIT_SECONDS = 0.02
     _TURN_MS = 500
-    """How long a key is kept for the process that is next: longer than a group takes on a busy machine."""
+    """How long a key is reserved for the next process: longer than a group takes on a busy machine."""
 
     def __init__(self) -> None:
         self._process = secrets.token_hex(8)
-        # A command without an answer may have happened: its keys are freed as soon as Redis answers again, or they
-        # would block their users for a whole TTL.
+        # A command without a reply may have been executed. Its keys are released as soon as Redis replies again;
+        # otherwise they would stay locked for a whole TTL.
         self._doubtful: deque[tuple[str, Sequence[str]]] = deque(maxlen=10_000)
 
     @contextmanager
     def held(self, writes: Sequence[Sequence[str]]) -> Iterator[Held]:
-        """Ask once for the keys of each write, and hold those that are free."""
+        """Try once to acquire the keys of each write, and hold the acquired ones during the block."""
         token = secrets.token_hex(12)
         held = self._acquire(token, writes)
         if any(held.blocked_by):
@@ -229,7 +229,7 @@ class RedisLocks:
 
     @contextmanager
     def held_in_time(self, keys: Sequence[str], deadline: float | None = None) -> Iterator[bool]:
-        """Hold `keys`, waiting for them; yields whether Redis is away. Raises KeyTimeout."""
+        """Wait for `keys` and hold them; yields whether Redis is unavailable. Raises KeyTimeout."""
         until = deadline or time.monotonic() + settings.LOCK_WAIT_SECONDS
         token = secrets.token_hex(12)
         wait = self._FIRST_WAIT_SECONDS
@@ -269,7 +269,7 @@ class RedisLocks:
             self._doubtful.append((token, keys))
             return
         if released < len(keys):
-            # The writes are committed by now, and the database judged them: worth knowing, not worth failing.
+            # Not an error: the writes are committed, and row locks and constraints have kept them correct.
             metrics.LOCKS_LOST.inc(len(keys) - released)
             logger.warning("%d of the locks %s were gone before their release", len(keys) - released, keys)
 

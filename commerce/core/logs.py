@@ -1,6 +1,6 @@
-"""Log lines: of which request and account they are, and without secrets.
+"""Formats of log lines: JSON for machines, text for a terminal.
 
-Owns the two forms, JSON for machines and text for a terminal; where the lines go is in the settings.
+Adds the ids of the request, account and trace, and removes secrets. The settings choose the destination of the lines.
 """
 
 import logging
@@ -19,18 +19,18 @@ from commerce.core import tracing
 from commerce.core.process import process_name
 
 current_request: ContextVar[Any] = ContextVar("current_request", default=None)
-"""The request that is being answered here, with its `request_id`; None outside one."""
+"""The request that is being processed here, with its `request_id`; None outside of requests."""
 NOBODY = "-"
 HIDDEN = "[hidden]"
 _SHORTEST_SECRET = 8
-"""Shorter values of settings are words of log lines as well, and no secret."""
+"""Shorter values of settings also occur as ordinary words in log lines. They are not treated as secrets."""
 
 
 class RequestFilter(logging.Filter):
-    """Gives every line the ids of its request, its account and its trace; `-` where there is none."""
+    """Adds the ids of the request, the account and the trace to each record; `-` if there is none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # Django logs a failed request once it has left the middleware, and brings the request along.
+        # Django logs a failed request after the middleware has finished, and passes the request with the record.
         request = getattr(record, "request", None) or current_request.get()
         record.request_id = getattr(request, "request_id", NOBODY)
         record.user_id = NOBODY if request is None else _user_id(request)
@@ -39,14 +39,14 @@ class RequestFilter(logging.Filter):
 
 
 class UnavailableFilter(logging.Filter):
-    """Leaves out answers with 503: in a rush there would be a line for each. The metrics count them."""
+    """Drops the lines of responses with status 503. Under overload there would be one for each; metrics count them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return getattr(record, "status_code", None) != HTTPStatus.SERVICE_UNAVAILABLE
 
 
 def _user_id(request: Any) -> str:
-    """The account of a request, if it is known already: a log line asks the database nothing."""
+    """The account of a request if it is already loaded. A log line never causes a query."""
     known = getattr(request, "__dict__", {})
     user = known.get("_cached_user") or known.get("user")
     identifier = None if type(user) is SimpleLazyObject else getattr(user, "pk", None)
@@ -58,7 +58,7 @@ _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
 _WEBHOOK_SECRET = re.compile(r"\bwhsec_[\w+/=-]+")
 _PASSWORD_HASH = re.compile(r"\bpbkdf2_sha256\$[^\s\"']+")
 _PASSWORD_OF_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
-# As in JSON, in a form, in a dictionary of Python's, and in a header.
+# As it appears in JSON, in a form, in a Python dictionary and in a header.
 _NAMED = re.compile(
     r"((?:password|passwd|secret|token|api[_-]?key|signing[_-]?key|authorization|cookie|otp)[\"']?\s*[:=]\s*)"
     r"(?:\"[^\"]*\"?|'[^']*'?|[^\s,;&})\]]+)",
@@ -67,7 +67,7 @@ _NAMED = re.compile(
 
 
 class Secrets:
-    """Replaces secrets in a text: the values of some settings, and what looks like a credential."""
+    """Replaces secrets in a text: the values of some settings, and text that looks like a credential."""
 
     def __init__(self, values: Collection[str]) -> None:
         self._values = sorted((value for value in values if len(value) >= _SHORTEST_SECRET), key=len, reverse=True)
@@ -84,7 +84,7 @@ class Secrets:
 
 
 class TextLines(logging.Formatter):
-    """A line for people."""
+    """Formats a record as a line of text."""
 
     def __init__(self, *, secrets: Collection[str]) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s [%(request_id)s %(user_id)s] %(message)s")
@@ -95,7 +95,7 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(JsonFormatter):
-    """A JSON object on one line. What else a record carries, such as the request itself, stays out."""
+    """Formats a record as a JSON object on one line. Other attributes, such as the request itself, are left out."""
 
     _NAMES: ClassVar[Mapping[str, str]] = {
         "asctime": "time",

@@ -1,9 +1,7 @@
-"""The numbers the shop counts about itself, for Prometheus.
+"""The shop's Prometheus metrics.
 
-Owns their names and meaning; never acts on them.
-
-On the way of a write nothing is added to a metric at once, which would be a dozen calls: `noted` takes what was counted
-or measured, and a thread adds it once a second. An append is one call in C, and safe among threads.
+The write path does not update metrics directly, which would take a dozen calls. It appends values to `noted`, and a
+thread adds them to the metrics once a second. An append is one call in C and is thread-safe.
 """
 
 import logging
@@ -37,7 +35,7 @@ OUTBOX_BREAKER_OPEN = Gauge(
     "commerce_outbox_breaker_open",
     "1 while a process leaves the destination alone because its calls failed, 0 while it may call it",
     ["destination"],
-    # Each process finds out for itself: one that stays away is worth a look. One that is gone says nothing.
+    # Each process has its own circuit breaker, so the largest value is reported. Dead processes do not count.
     multiprocess_mode="livemax",
 )
 STATS_EVENTS = Counter("commerce_stats_events_total", "Order events seen by the statistics consumer", ["outcome"])
@@ -78,7 +76,7 @@ MONEY_WON = Counter("commerce_money_won_total", "Won that committed ledger entri
 
 
 class ByLabel(dict[str, Callable[[float], None]]):
-    """How to add to the counters of one label, by its value: to find a counter takes longer than to count."""
+    """The `inc` functions of one counter by label value. They are cached, because a lookup is slower than `inc`."""
 
     def __init__(self, counter: Counter) -> None:
         super().__init__()
@@ -94,20 +92,20 @@ add_refusals = ByLabel(REFUSALS)
 add_money = ByLabel(MONEY_WON)
 
 MOST_NOTED = 65_536
-"""More than a process can note in `_ADD_SECONDS`. What would be too many drops the oldest."""
+"""More values than a process can append in `_ADD_SECONDS`. Beyond that the oldest are dropped."""
 _ADD_SECONDS = 1.0
 noted: deque[tuple[Callable[[float], None], float]] = deque(maxlen=MOST_NOTED)
-"""What is still to be added: how (`inc` or `observe` of a metric), and the number."""
+"""Values that are not added yet: the method to call (`inc` or `observe` of a metric) and the number."""
 
 
 def add_noted() -> None:
-    """Add what has been noted so far to its metrics."""
+    """Add the values in `noted` to their metrics."""
     sums: dict[Callable[[float], None], float] = {}
     for _ in range(len(noted)):
         try:
             add, number = noted.popleft()
         except IndexError:
-            # Another thread adds it.
+            # Another thread has taken the last value.
             break
         if add.__name__ == "inc":
             sums[add] = sums.get(add, 0) + number
@@ -118,7 +116,7 @@ def add_noted() -> None:
 
 
 def keep_adding() -> None:
-    """From now on, add what is noted once a second. What a process has noted in its last second may be lost."""
+    """Start the thread that adds `noted` once a second. The values of a process's last second may be lost."""
     threading.Thread(target=_add_for_ever, name="metrics", daemon=True).start()
 
 
@@ -128,5 +126,5 @@ def _add_for_ever() -> None:
         try:
             add_noted()
         except Exception:
-            # Such as a full disk below PROMETHEUS_MULTIPROC_DIR. The thread is the only one that adds.
+            # For example a full disk below PROMETHEUS_MULTIPROC_DIR. The thread has to survive that: there is no other.
             logger.exception("The metrics could not be added")

@@ -1,6 +1,6 @@
-"""One process's numbers at a port of its own, for processes that answer no requests.
+"""An HTTP server for the metrics of one process that is not a web server.
 
-Owns the small server; never adds up several processes, which is what the web server's `/metrics` does.
+It does not aggregate several processes; `/metrics` of the web server does.
 """
 
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from commerce.core import metrics
 
 
 class MetricsPortTaken(Exception):
-    """The metrics cannot be served where they should."""
+    """The metrics cannot be served on the configured address and port."""
 
 
 @contextmanager
 def metrics_served(port: int | None, *, host: str = "127.0.0.1") -> Iterator[str]:
-    """Serve this process's metrics during the block, which is given their address.
+    """Serve the metrics of this process during the block; yields their URL.
 
-    `port`: 0 takes any free one; None serves nothing, and the address is empty. `host`: on which address of this
-    machine. Raises MetricsPortTaken.
+    `port`: 0 for any free port; None to serve nothing, and the URL is empty. `host`: the address to listen on. Raises
+    MetricsPortTaken.
     """
     if port is None:
         yield ""

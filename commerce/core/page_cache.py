@@ -1,6 +1,6 @@
-"""Rendered pages in Redis: bytes that go out as they are.
+"""A cache of rendered pages in Redis. Pages are bytes that are sent unchanged.
 
-Owns freshness (`generation`) and the stampede guard; never decides what a page shows, nor how it is sent.
+Contains the invalidation (`generation`) and the protection against cache stampedes.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from commerce.core.waiting import sleep
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 0.01
-"""How long a process may take a generation for the current one without asking Redis again."""
+"""How long a process may treat a generation as current without asking Redis again."""
 _GENERATION_LENGTH = 32
 _TIMED = b"t"
-"""What a generation begins with that says when it began: milliseconds of Redis's clock, in thirteen digits. None other
-does. Only needed with a replica."""
+"""Prefix of a generation that contains its start: milliseconds of Redis's clock, in thirteen digits. Other generations
+do not have this prefix. Only needed with a replica."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A rendered page, and the generation that it is stored under; None for one that is not stored."""
+    """A rendered page and the generation under which it is stored; None if it is not stored."""
 
     body: bytes
     generation: bytes | None = None
@@ -40,25 +40,26 @@ class Page:
 class PageCache:
     """The cached pages of one kind, such as the product list with all its filters.
 
-    A page is stored under the generation that was current when it was asked for. `renew` starts the next generation,
-    so pages rendered from older data, even by a request that is still running, are never served again.
+    A page is stored under the generation that was current when it was requested. `renew` starts the next generation, so
+    pages rendered from older data, even by a request that is still running, are never served again.
 
-    That holds for pages in the memory of other processes, too: each of them shows a page only while it has a lease of
-    that page's generation, which ends `LEASE_SECONDS` after Redis was asked for it, and `renew` returns when all leases
-    of the last generation have ended. Once an edit has succeeded, every list shows it.
+    This also applies to pages in the memory of other processes. A process serves such a page only while it has a lease
+    for the page's generation. A lease ends `LEASE_SECONDS` after the process asked Redis for it. `renew` returns after
+    all leases of the previous generation have ended. Once an edit has succeeded, every list shows it.
     """
 
     def __init__(self, name: str, *, shows_edits: bool = True) -> None:
-        """`shows_edits`: an edit must show at once, so for a while after it pages are read from the primary."""
+        """`shows_edits`: edits must be visible at once, so for a while after one, pages are read from the primary."""
         self.name = name
         self._shows_edits = shows_edits
         self.hits = metrics.CACHE_LOOKUPS.labels(name, "hit")
         self._leased: tuple[bytes, float] = (b"", 0.0)
 
     def page(self, *, variant: str, ttl_seconds: int, render: Callable[[], bytes]) -> Page:
-        """The page, rendered at most once per `ttl_seconds` however many ask at once.
+        """The page, rendered at most once per `ttl_seconds` regardless of the number of concurrent requests.
 
-        `variant` names the page among its kind. With `ttl_seconds` 0 or Redis away it is rendered every time.
+        `variant` identifies the page within its kind. If `ttl_seconds` is 0 or Redis is unavailable, the page is
+        rendered every time.
         """
         if ttl_seconds <= 0:
             return Page(render())
@@ -70,16 +71,16 @@ class PageCache:
             with single_flight(page_lock(self._key(variant))):
                 return self._fill(variant, ttl_seconds, render)
         except (RedisAway, LockTimeout) as reason:
-            logger.info("Page %s is rendered past the cache: %s", self.name, type(reason).__name__)
+            logger.info("Page %s is rendered without the cache: %s", self.name, type(reason).__name__)
             metrics.CACHE_LOOKUPS.labels(self.name, "bypass").inc()
             return Page(render())
 
     def generation(self) -> bytes:
-        """The current generation, asked of Redis once per lease by each process. Raises RedisAway."""
+        """The current generation. Each process asks Redis once per lease. Raises RedisAway."""
         generation, until = self._leased
         if monotonic() < until:
             return generation
-        # It begins before Redis is asked: what is changed while the answer is on its way, ends it in time.
+        # The lease begins before the call to Redis, so that it also ends in time if a change happens during the call.
         began = monotonic()
         [known] = cache.read(self._generation_key)
         generation = _of_full_length(known)
@@ -87,15 +88,15 @@ class PageCache:
         return generation
 
     def renew(self) -> None:
-        """Make every stored page stale, in all processes by the time this returns.
+        """Invalidate every stored page. When this returns, no process serves them any more.
 
-        Raises RedisAway when Redis cannot be reached; pages then stay until they expire.
+        Raises RedisAway if Redis cannot be reached; pages then remain until they expire.
         """
         cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
         sleep(LEASE_SECONDS)
 
     def forget_lease(self) -> None:
-        """Ask Redis at the next request: for tests, which empty it."""
+        """Ask Redis again at the next request. For tests, which flush Redis."""
         self._leased = (b"", 0.0)
 
     @property
@@ -116,13 +117,13 @@ class PageCache:
         return Page(rendered, generation)
 
     def _may_be_old(self, generation: bytes) -> bool:
-        """Whether a replica that is as far behind as it may be has every edit of this generation. Raises RedisAway."""
+        """Whether a replica with the largest allowed lag has every edit of this generation. Raises RedisAway."""
         if not settings.DATABASE_REPLICA_URL:
             return False
         if not self._shows_edits:
             return True
         if not generation.startswith(_TIMED):
-            # Redis has lost it, or there was no replica then. The last edit was at an unknown time before now.
+            # Redis has lost the generation, or it was made without a replica. The time of the last edit is unknown.
             cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
             return False
         began_ms = int(generation[1:14])

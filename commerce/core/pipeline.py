@@ -1,9 +1,7 @@
 """A PostgreSQL connection whose statements are sent together, so that a transaction takes two round trips.
 
-Owns how statements are sent and how long an answer may take; the statements themselves stand in the apps.
-
-Uses `psycopg.pq`, psycopg's documented wrapper of libpq: a statement costs a call or two in Python there, on a cursor
-about fifty.
+Uses `psycopg.pq`, psycopg's documented wrapper of libpq. A statement takes one or two Python calls there, and about
+fifty on a cursor. The statements are defined in the apps.
 """
 
 import time
@@ -24,14 +22,14 @@ from commerce.core.waiting import READABLE, WRITABLE, in_thread, wait_for
 Rows = list[tuple[Any, ...]]
 
 APPLICATION_NAME = "commerce-writes"
-"""As which PostgreSQL lists the connections on which writes share their transactions."""
+"""`application_name` of the connections for group commits, as PostgreSQL lists them."""
 
-# All statements here look up a few rows by a key. PostgreSQL cannot know how few: it takes the JSON of a group for a
-# hundred rows, and would then read small tables as a whole, with all the dead rows that many updates leave in them.
+# All statements here look up a few rows by key. The planner cannot estimate how few: it assumes a hundred rows for the
+# JSON of a group, and would scan small tables completely, including the dead rows that frequent updates leave there.
 _BY_INDEX = " -c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
-# Left to itself PostgreSQL plans some of them anew each time, for the exact number of rows: the plan stays the same.
+# By default PostgreSQL plans some statements again on each call, for the exact number of rows. The plan stays the same.
 _PLANNED_ONCE = " -c plan_cache_mode=force_generic_plan"
-# As `_BY_INDEX`, for one transaction, where a pooler keeps the options of a connection from the server.
+# As `_BY_INDEX`, for one transaction: a pooler does not pass connection options to the server.
 _BY_INDEX_IN_TRANSACTION = (
     b"SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),"
     b" set_config('enable_mergejoin', 'off', true)"
@@ -52,7 +50,7 @@ COMMIT = Statement("COMMIT")
 
 
 class NoAnswer(psycopg.OperationalError):
-    """The connection was lost, or the server did not answer in time. What was sent may have been done."""
+    """The connection was lost or the server did not answer in time. The statements may have been executed."""
 
 
 class Pipeline:
@@ -76,7 +74,7 @@ class Pipeline:
         self._names: dict[str, bytes] = {}
         self._numbers = count(1)
         self.answered = 0
-        """How many statements of the last `run` PostgreSQL has answered."""
+        """Number of statements of the last `run` that PostgreSQL has answered."""
 
     def run(self, statements: Iterable[Statement], *, deadline: float) -> list[Rows]:
         """Send all statements in one round trip and return the rows of each.
@@ -86,7 +84,7 @@ class Pipeline:
 
         Raises:
             psycopg.Error: the first statement that failed. PostgreSQL undoes the transaction.
-            NoAnswer: no answer by `deadline`. The transaction may have ended either way, if COMMIT was sent.
+            NoAnswer: no answer by `deadline`. If COMMIT was sent, the outcome of the transaction is unknown.
 
         After an error the connection is closed.
         """
@@ -94,7 +92,7 @@ class Pipeline:
         rows: list[Rows] = []
         try:
             results = [self._send(statement) for statement in statements]
-            # Between two round trips the server then knows that it waits for us, and ends the wait if it is too long.
+            # The server then counts the time between two round trips as idle in transaction, which has a timeout.
             self._libpq.pipeline_sync()
             self._flush(deadline)
             for expected in results:
@@ -108,7 +106,7 @@ class Pipeline:
 
     @property
     def is_usable(self) -> bool:
-        """Whether statements can be sent. An idle server has nothing to say, unless it has closed the connection."""
+        """Whether statements can be sent. An idle connection is only readable if the server has closed it."""
         return not self._connection.closed and not wait_for(self._libpq.socket, READABLE, 0)
 
     def close(self) -> None:
@@ -128,7 +126,7 @@ class Pipeline:
         return 2
 
     def _send_unnamed(self, statement: Statement) -> int:
-        """Queue a statement that leaves nothing behind in the session, which the next transaction may not get again."""
+        """Queue an unnamed statement. Behind a pooler the next transaction may use another session."""
         self._libpq.send_query_params(_numbered(statement.sql), statement.parameters)
         if statement is not BEGIN:
             return 1
@@ -137,7 +135,7 @@ class Pipeline:
 
     def _flush(self, deadline: float) -> None:
         while self._libpq.flush():
-            # The server may be waiting for us to read before it reads on.
+            # The server may stop reading until we have read its results.
             self._wait(READABLE | WRITABLE, deadline)
             self._libpq.consume_input()
 
@@ -149,7 +147,7 @@ class Pipeline:
                 self._libpq.consume_input()
             received: pq.abc.PGresult | None = self._libpq.get_result()
             if received is None:
-                # What separates the results of two statements.
+                # NULL separates the results of two statements.
                 continue
             if received.status in _FAILED:
                 raise error_from_result(received, self._encoding)

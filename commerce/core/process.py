@@ -1,4 +1,4 @@
-"""What this process is called where several are seen together: log, database sessions, traces."""
+"""The name of this process in logs, database sessions and traces."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ _LONGEST = 40
 
 
 def process_name() -> str:
-    """`web` for a web server, the command for `manage.py`, else `shop`."""
+    """`web` for a web server, the command's name for `manage.py`, otherwise `shop`."""
     program = Path(sys.argv[0] if sys.argv else "").parts[-2:]
     if program == ("commerce", "serve.py"):
         return "web"

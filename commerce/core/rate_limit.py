@@ -1,6 +1,6 @@
-"""How often somebody may do something: counters in Redis that all processes share.
+"""Rate limiting with counters in Redis that all processes share.
 
-Owns the arithmetic and what happens without Redis; never knows who is counted, nor how a refusal is answered.
+Contains the algorithm and the fallback for times without Redis. Callers choose the keys and render the refusals.
 """
 
 import threading
@@ -16,12 +16,12 @@ from commerce.core import redis
 T = TypeVar("T")
 
 UNASKED = 2
-"""After a quiet spell, so many uses per process are allowed without asking Redis; the next one reports them."""
+"""Uses per process that are allowed without asking Redis after a period without uses. The next use reports them."""
 _MOST_KNOWN = 20_000
 
-# A counter is one time: when everything taken so far will have been paid off, an interval per use. All counters of a
-# use are taken together or none is, and in one step, so that a crowd at one instant cannot take more than there is.
-# The clock is that of Redis, one for all processes. A clock set back must not lock anybody out, hence the `min`.
+# A counter is one time (GCRA): the time at which all uses so far are paid off, one interval per use. All counters of a
+# use are changed together or not at all, in one step, so that simultaneous requests cannot exceed the limit. The clock
+# is that of Redis, the same for all processes. The `min` keeps a clock that is set back from blocking callers.
 TAKE = """
     local clock = redis.call('time')
     local now = clock[1] * 1000000 + clock[2]
@@ -51,7 +51,7 @@ FORGIVE = """
 
 @dataclass(frozen=True)
 class Limit:
-    """`at_once` uses in one go, and `per_second` more as time passes; 0 per second is no limit at all."""
+    """A burst of `at_once` uses, and `per_second` more as time passes; 0 per second means no limit."""
 
     name: str
     per_second: float
@@ -59,23 +59,23 @@ class Limit:
 
     @property
     def interval_us(self) -> int:
-        """Microseconds that pay off one use."""
+        """Microseconds that it takes to pay off one use."""
         return max(1, round(1_000_000 / self.per_second))
 
     @property
     def rest_seconds(self) -> float:
-        """After so long without a use, everything is paid off."""
+        """Seconds without a use after which all uses are paid off."""
         return self.at_once / self.per_second
 
     @cached_property
     def policy(self) -> tuple[str, str]:
-        """The header that says so: `"writes";q=40;w=2`. After `w` seconds without a use everything is paid off."""
+        """The response header of the limit: `"writes";q=40;w=2`. After `w` seconds without a use all are paid off."""
         return "RateLimit-Policy", f'"{self.name}";q={self.at_once};w={ceil(self.rest_seconds - 0.001)}'
 
 
 @dataclass(frozen=True)
 class Counter:
-    """What one somebody has taken of one limit."""
+    """The uses of one limit by one caller."""
 
     limit: Limit
     who: str
@@ -86,24 +86,23 @@ class Counter:
 
 
 Taken = tuple[float, float]
-"""What became of one use: 0.0, or the seconds to wait until it is possible; and the seconds until everything that was
-taken is paid off."""
+"""The result of one use: seconds to wait until it is allowed (0.0: it is), and seconds until all uses are paid off."""
 
 
 def take(*counters: Counter) -> Taken:
-    """Use each of the counters once, or none. What has been taken so far is that of the first counter.
+    """Use each of the counters once, or none of them. The second value of the result is that of the first counter.
 
-    With Redis away each process counts by itself.
+    While Redis is unavailable, each process counts on its own.
     """
     counters = tuple(counter for counter in counters if counter.limit.per_second > 0)
     return _take(counters, [0] * len(counters)) if counters else (0.0, 0.0)
 
 
 def take_often(counter: Counter) -> Taken:
-    """`take` for the hot path: a caller that comes rarely costs no Redis call.
+    """`take` for the hot path: infrequent callers cost no Redis call.
 
-    In return somebody in a great hurry may get up to `UNASKED` uses too many, from each process, and what has been
-    taken is what this process knows of.
+    In return a caller may get up to `UNASKED` uses too many from each process, and the second value of the result only
+    covers the uses that this process has counted or read from Redis.
     """
     wait, busy, unreported = _local_quota.use(counter)
     if unreported is None:
@@ -114,17 +113,17 @@ def take_often(counter: Counter) -> Taken:
 
 
 def forgive(pair: Counter, name: Counter) -> None:
-    """Forget everything that was taken of `pair`, and give back one use of `name`."""
+    """Reset the counter `pair`, and return one use of `name`."""
     _local_counters.forgive(pair, name)
     try:
         redis.cache.run_script(FORGIVE, [pair.key, name.key], [name.limit.interval_us if name.limit.per_second else 0])
     except redis.RedisAway:
-        # Then the process counts alone, and has just forgiven.
+        # The process counts on its own then, and its counters are reset already.
         return
 
 
 def forget_everything() -> None:
-    """Start afresh in this process: for tests."""
+    """Reset the counters of this process. For tests."""
     _local_quota.clear()
     _local_counters.clear()
 
@@ -141,14 +140,14 @@ def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> Taken:
 
 
 class _LocalCounters:
-    """The same arithmetic in this process, for as long as Redis is away."""
+    """The same algorithm within this process, for as long as Redis is unavailable."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._paid_off_us: dict[str, int] = {}
 
     def take(self, counters: Sequence[Counter], unreported: Sequence[int]) -> tuple[int, int]:
-        """Microseconds to wait, 0 or less where there is no need to, and until everything is paid off."""
+        """Microseconds to wait (0 or less if the use is allowed), and microseconds until all uses are paid off."""
         now = _now_us()
         with self._guard:
             if len(self._paid_off_us) > _MOST_KNOWN:
@@ -178,7 +177,7 @@ class _LocalCounters:
 
 @dataclass(slots=True)
 class _Use:
-    """The uses of one counter in this process, until it is rested."""
+    """The uses of one counter in this process, until all of them are paid off."""
 
     rested_at: float
     unasked: int = 0
@@ -188,14 +187,14 @@ class _Use:
 
 
 class _LocalQuota:
-    """Counts in this process, so that a caller that comes rarely, or was refused just now, costs no call to Redis."""
+    """Counts in this process, so that infrequent callers, and those refused just now, cost no Redis call."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._uses: dict[str, _Use] = {}
 
     def use(self, counter: Counter) -> tuple[float, float, int | None]:
-        """What became of the use, and None; or the uses that must be counted in Redis together with this one."""
+        """The result of the use and None; or the number of unreported uses that Redis has to count with this one."""
         now, limit = time.monotonic(), counter.limit
         with self._guard:
             use = self._uses.get(counter.key)
@@ -215,7 +214,7 @@ class _LocalQuota:
             return 0.0, 0.0, unreported
 
     def note(self, counter: Counter, wait_seconds: float, busy_seconds: float) -> None:
-        """Remember what Redis has said."""
+        """Store the reply of Redis."""
         now = time.monotonic()
         with self._guard:
             use = self._uses.get(counter.key)
@@ -230,7 +229,7 @@ class _LocalQuota:
 
 
 def _forget(known: dict[str, T], is_over: Callable[[T], bool]) -> None:
-    """Make room: for what is over, and where that is too little, for everything, or each newcomer would search anew."""
+    """Remove expired entries; if too few have expired, all of them, so that not every new key searches again."""
     kept = {key: value for key, value in known.items() if not is_over(value)}
     known.clear()
     if len(kept) <= _MOST_KNOWN // 2:

@@ -1,6 +1,6 @@
-"""The two Redis servers (cache, locks) and the pause after a failure.
+"""Clients of the two Redis services (cache, locks), with a pause after a failure.
 
-Owns how Redis is reached and what its absence costs; never decides what to do without it.
+Callers decide what to do while Redis is unavailable.
 """
 
 import hashlib
@@ -27,16 +27,16 @@ T = TypeVar("T")
 
 
 class RedisAway(Exception):
-    """Redis did not answer in time, or is being left alone after such a failure."""
+    """Redis did not reply in time, or is not called because of a recent failure."""
 
 
 class RedisService:
-    """One Redis database behind a pause: after a failure it is not asked again for `REDIS_PAUSE_SECONDS`.
+    """One Redis database with a circuit breaker: after a failure it is not called for `REDIS_PAUSE_SECONDS`.
 
-    Without the pause an outage that swallows packets would cost every single request its full time-out.
+    Without the pause every request would wait for the full timeout while packets are lost.
 
-    `read` and `run_script` are for the hot paths: they use connections of their own, without the layers of redis-py's
-    client, which take longer than Redis itself. `call` is for every other command.
+    `read` and `run_script` are for the hot paths. They use their own connections and bypass redis-py's client, whose
+    layers take longer than Redis itself. `call` is for all other commands.
     """
 
     def __init__(self, alias: str) -> None:
@@ -47,8 +47,8 @@ class RedisService:
     def call(self, command: Callable[[Redis], T]) -> T:
         """Run `command` with redis-py's client.
 
-        Raises RedisAway when Redis fails or is being left alone. The command may still have happened: an answer that
-        never came is not a no. That holds for all methods here; none of them tries a command twice.
+        Raises RedisAway if Redis fails, or is not called because of a recent failure. A command without a reply may
+        have been executed. This applies to all methods of this class; none of them retries a command.
         """
         self._respect_pause()
         try:
@@ -57,12 +57,12 @@ class RedisService:
             raise self._failed(error) from error
 
     def read(self, *keys: str) -> list[bytes | None]:
-        """The values of `keys`, None where there is none, in one round trip. Raises RedisAway."""
+        """The values of `keys` (None for a missing key), in one round trip. Raises RedisAway."""
         values: list[bytes | None] = self._ask(("MGET", *keys))
         return values
 
     def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:
-        """Run a Lua script by its digest, so that its text crosses the wire once per server start.
+        """Run a Lua script by its digest, so that its text is only sent once per start of the server.
 
         Raises RedisAway like `call`.
         """
@@ -73,7 +73,7 @@ class RedisService:
             return self._ask(("EVAL", script, *command))
 
     def forget_pause(self) -> None:
-        """Ask Redis again at once: for tests and after an operator mended it."""
+        """End the pause, so that the next call reaches Redis. For tests, and after an operator has repaired Redis."""
         self._paused_until = 0.0
 
     @property
@@ -82,7 +82,7 @@ class RedisService:
         return client
 
     def _ask(self, command: tuple[str | int | bytes, ...]) -> Any:
-        """Send one command and return its answer. Raises RedisAway, NoScriptError."""
+        """Send one command and return its reply. Raises RedisAway, NoScriptError."""
         self._respect_pause()
         try:
             connection = self._connections.take()
@@ -96,7 +96,7 @@ class RedisService:
                 self._connections.give_back(connection)
                 raise
             except BaseException:
-                # What is still to come on it would be taken for the answer to the next command.
+                # A late reply on this connection would be read as the reply to the next command.
                 connection.disconnect()
                 raise
         except NoScriptError:
@@ -114,20 +114,20 @@ class RedisService:
         self._paused_until = time.monotonic() + settings.REDIS_PAUSE_SECONDS
         metrics.REDIS_FAILURES.labels(self.alias).inc()
         if "READONLY" in str(error) or isinstance(error, ReadOnlyError):
-            # The server is a replica now. Every other connection leads to it too.
+            # The server has become a replica. All other connections lead to the same server.
             self._connections.drop()
             self.client.connection_pool.disconnect()
         logger.warning(
-            "Redis %s does not answer (%s); doing without for %ss", self.alias, error, settings.REDIS_PAUSE_SECONDS
+            "Redis %s does not answer (%s); no calls for %ss", self.alias, error, settings.REDIS_PAUSE_SECONDS
         )
         return RedisAway(self.alias)
 
 
 class _Connections:
-    """Connections that are not in use. There are as many as threads have asked at one time.
+    """Idle connections. Their number is the largest number of threads that have called Redis at the same time.
 
-    Each is made as django-redis's pool makes its own, so that address, database, password, TLS and time limits are
-    those of the settings. A process that was forked, and one whose settings changed (a test's), starts without any.
+    Connections are created by django-redis's pool, so address, database, password, TLS and timeouts are those of the
+    settings. After a fork, or a change of the settings in a test, a process starts without connections.
     """
 
     def __init__(self, alias: str) -> None:
@@ -136,7 +136,7 @@ class _Connections:
         self._made_for: tuple[int, object] = (0, None)
 
     def take(self) -> Any:
-        """A connection that is open. Raises RedisError."""
+        """An open connection. Raises RedisError."""
         if self._made_for != (os.getpid(), settings.CACHES):
             self._idle, self._made_for = [], (os.getpid(), settings.CACHES)
         while self._idle:
@@ -146,10 +146,10 @@ class _Connections:
                     return connection
                 connection.disconnect()
             except IndexError:
-                # Another thread was faster.
+                # Another thread has taken the last one.
                 break
             except RedisError:
-                # Redis has closed it, as it does with all of them when it is restarted.
+                # Redis has closed the connection, for example because it was restarted.
                 continue
         pool: ConnectionPool = get_redis_connection(self._alias).connection_pool
         connection = pool.connection_class(**pool.connection_kwargs)
@@ -160,7 +160,7 @@ class _Connections:
         self._idle.append(connection)
 
     def drop(self) -> None:
-        """Close those that are not in use."""
+        """Close the idle connections."""
         idle, self._idle = self._idle, []
         for connection in idle:
             connection.disconnect()
@@ -168,7 +168,7 @@ class _Connections:
 
 @lru_cache
 def _digest(script: str) -> str:
-    """By which name Redis knows a script."""
+    """The digest by which Redis identifies a script."""
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 

@@ -1,7 +1,4 @@
-"""The addresses of the two Redis services.
-
-Owns what an address means to django-redis; never opens a connection.
-"""
+"""Parses the URLs of the two Redis services into options of django-redis. Does not open connections."""
 
 import re
 from collections.abc import Mapping
@@ -19,10 +16,10 @@ _NUMBER = re.compile(r"[0-9]{1,4}")
 
 @dataclass(frozen=True)
 class Address:
-    """Where one Redis database is.
+    """The address of one Redis database.
 
     Attributes:
-        location: as redis-py reads it; with Sentinel its host is the name of the service.
+        location: a URL for redis-py; with Sentinel its host is the name of the service.
         sentinels: host and port of each; empty without Sentinel.
     """
 
@@ -30,7 +27,7 @@ class Address:
     sentinels: tuple[tuple[str, int], ...] = ()
 
     def options(self) -> Mapping[str, Any]:
-        """What the OPTIONS of django-redis need besides the time limits."""
+        """The OPTIONS of django-redis, without the timeouts."""
         if not self.sentinels:
             return {}
         return {
@@ -40,10 +37,11 @@ class Address:
 
 
 def read_address(name: str, url: str) -> Address:
-    """The address behind the value of the setting `name`.
+    """Parse `url`, the value of the setting `name`.
 
-    Of the form redis://host:port/0, rediss://…, unix:///path?db=0 or
-    redis+sentinel://:password@host:port,host:port/service/0. Raises ImproperlyConfigured, without the value.
+    Its form is redis://host:port/0, rediss://…, unix:///path?db=0 or
+    redis+sentinel://:password@host:port,host:port/service/0. Raises ImproperlyConfigured; the message does not contain
+    the value.
     """
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
@@ -66,10 +64,10 @@ def read_address(name: str, url: str) -> Address:
 
 
 def beside(name: str, url: str) -> str:
-    """The same server's database 1, or 0 where `url` names database 1 itself: where locks are kept by default."""
+    """The default for locks: database 1 of the same server, or 0 if `url` names database 1."""
     parts = urlsplit(url)
     if parts.scheme not in _SCHEMES:
-        # Refused with its sentence by `read_address`.
+        # `read_address` raises the error.
         return url
     number = 0 if _database(name, parts) == 1 else 1
     query = {key: values for key, values in parse_qs(parts.query, keep_blank_values=True).items() if key != "db"}
@@ -82,7 +80,7 @@ def beside(name: str, url: str) -> str:
 
 
 def _database(name: str, parts: SplitResult) -> int:
-    """The number of the database; redis-py prefers the one in the query."""
+    """The number of the database; as in redis-py, the query takes precedence over the path."""
     path = parts.path.strip("/")
     if parts.scheme == _SENTINEL:
         path = path.partition("/")[2]

@@ -1,11 +1,11 @@
-"""Reads from a streaming replica, for what may be a few seconds old: `DATABASE_REPLICA_URL`.
+"""Reads from a streaming replica for data that may be a few seconds old: `DATABASE_REPLICA_URL`.
 
-Owns whether the replica is recent enough, and which server a read goes to; who may read old rows is decided by the
-callers: `page_cache` for the lists that customers see, `commerce.staff_pages.recent` for pages of staff.
+Checks the lag of the replica and routes reads. Two callers use it: `page_cache` for the lists that customers see, and
+`commerce.staff_pages.recent` for pages of staff.
 
-How old is measured without comparing the clocks of two machines. A process asks the primary for the end of its log, and
-later asks the replica how far it has replayed. Once it has replayed that position, it has everything that was committed
-before the question, so the rows read from it are at most as old as the question.
+The lag is measured without comparing the clocks of two machines. A process asks the primary for the end of its WAL, and
+later asks the replica for its replay position. Once the replica has replayed that position, it has everything that was
+committed before the first question, so its rows are at most as old as that question.
 """
 
 import logging
@@ -27,29 +27,29 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 REPLICA = "replica"
-"""Its name in `DATABASES`."""
+"""Alias of the replica in `DATABASES`."""
 
 LEFT_ALONE_SECONDS = 10.0
-"""After a failure, so that a replica that is away does not cost every read a timeout."""
+"""How long the replica is not used after a failure, so that an outage does not cost every read a timeout."""
 _MOST_SECONDS_BETWEEN_LOOKS = 1.0
 _MOST_QUESTIONS = 64
 
-# Where the next record goes: with `synchronous_commit = off` a COMMIT may be visible before its record is written.
+# The insert position: with `synchronous_commit = off` a COMMIT may be visible before its record is written.
 _END_OF_LOG = "SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')"
-# NULL where the server is no replica any more: a primary of its own has not what the other one commits.
+# No row if the server is not a replica any more: after a promotion it does not receive what the other primary commits.
 _REPLAYED = "SELECT pg_wal_lsn_diff(pg_last_wal_replay_lsn(), '0/0') WHERE pg_is_in_recovery()"
 
 _STATEMENT_TOO_LONG = "57014"
-"""It would be as long on the primary. One that replaying has interrupted has another code."""
+"""statement_timeout: the statement would take as long on the primary. A recovery conflict has another code."""
 
 _reads_replica: ContextVar[bool] = ContextVar("reads_replica", default=False)
 
 
 def read(render: Callable[[], T]) -> T:
-    """The result of `render`, whose ORM reads may be `DATABASE_REPLICA_SECONDS` old.
+    """The result of `render`, whose ORM reads may return rows that are `DATABASE_REPLICA_SECONDS` old.
 
-    Its writes, and SQL that names no model, go to the primary. Where the replica fails meanwhile, `render` is called
-    once more and reads from the primary.
+    Writes, and SQL without a model, go to the primary. If the replica fails, `render` is called again and reads from
+    the primary.
     """
     if not settings.DATABASE_REPLICA_URL:
         return render()
@@ -73,13 +73,13 @@ def read(render: Callable[[], T]) -> T:
 
 
 class Router:
-    """Django's database router. In `DATABASE_ROUTERS` only with `DATABASE_REPLICA_URL`."""
+    """A database router of Django. Only in `DATABASE_ROUTERS` if `DATABASE_REPLICA_URL` is set."""
 
     _ALWAYS_PRIMARY = frozenset({"auth", "contenttypes", "otp_totp", "sessions"})
-    """Apps whose rows decide who may do what: a right that was taken away has ended at once."""
+    """Apps with sessions and permissions. A permission that is revoked must end at once."""
 
     def db_for_read(self, model: Any, **_hints: Any) -> str:
-        """Never None: Django would then go on reading from where a row's owner was read, outside of `read` as well."""
+        """Never None: otherwise Django reads related rows from the database of their instance, also outside `read`."""
         return (
             REPLICA if _reads_replica.get() and model._meta.app_label not in self._ALWAYS_PRIMARY else DEFAULT_DB_ALIAS
         )
@@ -88,7 +88,7 @@ class Router:
         return DEFAULT_DB_ALIAS
 
     def allow_relation(self, _one: Any, _other: Any, **_hints: Any) -> bool:
-        """The same rows, whichever server they were read from."""
+        """Always True: both servers have the same rows."""
         return True
 
     def allow_migrate(self, db: str, _app_label: str, **_hints: Any) -> bool:
@@ -96,13 +96,13 @@ class Router:
 
 
 class Freshness:
-    """How recent the replica is, as this process knows it."""
+    """The lag of the replica, as measured by this process."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """As in a process that has just started."""
+        """Reset the state to that of a new process."""
         self._one_looks = threading.Lock()
         self._questions: deque[tuple[float, int]] = deque(maxlen=_MOST_QUESTIONS)
         self._as_of = self._looked_at = self._alone_until = float("-inf")
@@ -110,7 +110,7 @@ class Freshness:
     def is_recent(self) -> bool:
         """Whether the replica has everything that was committed `DATABASE_REPLICA_SECONDS` ago.
 
-        Asks both servers now and then; the other requests meanwhile go by the last answer.
+        Asks both servers at intervals; between them the last result is used.
         """
         longest: float = settings.DATABASE_REPLICA_SECONDS
         now = time.monotonic()
@@ -124,8 +124,8 @@ class Freshness:
         return time.monotonic() - self._as_of <= longest
 
     def leave_alone(self, error: Exception) -> None:
-        """The replica has failed."""
-        logger.warning("The replica is left alone for %.0f s: %s", LEFT_ALONE_SECONDS, error)
+        """Stop using the replica for a while after a failure."""
+        logger.warning("The replica is not used for %.0f s: %s", LEFT_ALONE_SECONDS, error)
         self._alone_until = time.monotonic() + LEFT_ALONE_SECONDS
         self._as_of = float("-inf")
 
@@ -135,7 +135,7 @@ class Freshness:
         try:
             end_of_log = _number(DEFAULT_DB_ALIAS, _END_OF_LOG)
         except (DatabaseError, InterfaceError):
-            # The read finds out for itself what is wrong with the primary.
+            # If the primary has failed, the read itself raises the error.
             return
         if end_of_log is not None:
             self._questions.append((asked_at, end_of_log))
@@ -162,5 +162,5 @@ _freshness = Freshness()
 
 
 def forget() -> None:
-    """Know nothing of the replica: for tests, which have several."""
+    """Reset the state. For tests, which use several replicas."""
     _freshness.forget()

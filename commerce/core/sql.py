@@ -1,7 +1,4 @@
-"""Running one hand-written statement.
-
-Owns how SQL reaches the connection; the statements themselves stand in the app whose tables they touch.
-"""
+"""Runs hand-written SQL on Django's connection. The statements are defined in the app whose tables they use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
@@ -22,7 +19,7 @@ def fetch_all(sql: str, params: Params = ()) -> list[tuple[Any, ...]]:
 
 
 def fetch_one(sql: str, params: Params = ()) -> tuple[Any, ...] | None:
-    """Run `sql` and return its first row, or None where there is none."""
+    """Run `sql` and return its first row, or None."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         row: tuple[Any, ...] | None = cursor.fetchone()
@@ -30,7 +27,7 @@ def fetch_one(sql: str, params: Params = ()) -> tuple[Any, ...] | None:
 
 
 def execute(sql: str, params: Params = ()) -> int:
-    """Run `sql` and return how many rows it touched."""
+    """Run `sql` and return the number of affected rows."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return int(cursor.rowcount)
@@ -45,11 +42,11 @@ def run(statement: Statement) -> Rows:
 
 
 def sqlstate(error: DatabaseError) -> str | None:
-    """The five-character PostgreSQL error code behind a Django database error, where the server gave one."""
+    """The five-character PostgreSQL error code of a Django database error, or None."""
     return getattr(error.__cause__, "sqlstate", None)
 
 
 def violated_constraint(error: DatabaseError) -> str | None:
-    """The name of the constraint behind an IntegrityError."""
+    """The name of the violated constraint, or None."""
     diagnostics = getattr(error.__cause__, "diag", None)
     return getattr(diagnostics, "constraint_name", None)

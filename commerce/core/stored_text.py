@@ -1,6 +1,6 @@
-"""Rewriting stored text in its normal form: for migrations, while the shop is running.
+"""Rewrites stored text in its normal form. For migrations, which run beside a working shop.
 
-Owns the statements; each one reads or writes few rows, so that no customer waits for it.
+Each statement reads or writes few rows, so that requests do not wait for it.
 """
 
 import sys
@@ -10,14 +10,14 @@ from django.db import models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 ROWS_AT_ONCE = 50_000
-"""How many rows one statement looks at."""
+"""Rows that one statement reads."""
 
 
 def normalize_stored(schema_editor: BaseDatabaseSchemaEditor, model: type[models.Model], **forms: str) -> None:
-    """Rewrite the fields that `forms` names in the Unicode normal form given for each, such as `name="NFC"`.
+    """Rewrite the fields named in `forms` in the given Unicode normal form, such as `name="NFC"`.
 
-    A value is left as it is, and its row is named on stderr, where the normal form is too long for the field or
-    belongs to another row already. The migration must not be atomic: each row is written by itself.
+    If the normal form is too long for the field or already used by another row, the value is not changed and its row is
+    reported on stderr. The migration must not be atomic, because each row is written in its own transaction.
     """
     quote = schema_editor.quote_name
     table = quote(model._meta.db_table)

@@ -1,9 +1,7 @@
-"""Traces: what one request caused, from its arrival to the consumer that counted its event.
+"""Distributed tracing: one trace goes from the arrival of a request to the consumer of its event.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set. Then none of OpenTelemetry's tracing is imported, and callers ask
-`tracing.on` first, which is all that it costs. The other functions are only called while it is on.
-
-Owns how spans begin, end and find their parents; never decides what is worth a span.
+Tracing is off unless OTEL_EXPORTER_OTLP_ENDPOINT is set. While it is off, OpenTelemetry is not imported and the only
+cost is that callers check `tracing.on`. The other functions must only be called while it is on.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -34,9 +32,9 @@ Attributes = Mapping[str, str | int | float | bool]
 
 
 def start(*, share: float) -> None:
-    """Record spans from now on, of a `share` (0 to 1) of the traces that begin here, and send them in the background.
+    """Start recording spans and exporting them in the background. `share`: the sampling rate of new traces, 0 to 1.
 
-    Where to, with which headers and how many at once, the library reads from the environment (`OTEL_EXPORTER_OTLP_…`,
+    The library reads the destination, headers and batch sizes from the environment (`OTEL_EXPORTER_OTLP_…`,
     `OTEL_BSP_…`).
     """
     global on  # noqa: PLW0603  # the one switch
@@ -59,7 +57,7 @@ def start(*, share: float) -> None:
 def begin(
     name: str, *, kind: str = INTERNAL, parent: str | None = None, attributes: Attributes | None = None
 ) -> "Span":
-    """A span that the caller ends. `parent`: a traceparent; None: the span that is current here."""
+    """A span that the caller has to end. `parent`: a traceparent, or None for the current span."""
     from opentelemetry import trace
 
     context = None if parent is None else _context_of(parent)
@@ -68,7 +66,7 @@ def begin(
 
 
 def end(span: "Span", *, error: str = "") -> None:
-    """End a span that `begin` has begun; `error`: why what it stands for has failed."""
+    """End a span that `begin` has started. `error`: the reason of a failure."""
     from opentelemetry.trace import Status, StatusCode
 
     if error:
@@ -77,14 +75,14 @@ def end(span: "Span", *, error: str = "") -> None:
 
 
 def current(span: "Span", *, ends: bool = False) -> AbstractContextManager[Any]:
-    """Within the block the span is the current one; with `ends` it ends with the block."""
+    """Make the span the current one during the block. With `ends` it ends with the block."""
     from opentelemetry.trace import use_span
 
     return use_span(span, end_on_exit=ends, record_exception=False)
 
 
 def traceparent(span: "Span | None" = None) -> str | None:
-    """How a span is named to others, by default the current one; None where there is none."""
+    """The traceparent header of a span, by default of the current one; None if there is none."""
     from opentelemetry.trace import get_current_span, set_span_in_context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -94,7 +92,7 @@ def traceparent(span: "Span | None" = None) -> str | None:
 
 
 def trace_id() -> str:
-    """The id of the current trace, as hexadecimal digits; `-` where there is none."""
+    """The id of the current trace in hexadecimal digits; `-` if there is none."""
     from opentelemetry.trace import format_trace_id, get_current_span
 
     context = get_current_span().get_span_context()
@@ -109,7 +107,7 @@ def _context_of(parent: str) -> Any:
 
 
 def database_span(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Mapping[str, Any]) -> Any:
-    """Django's wrapper of a statement: a span for each that a traced request runs. Its parameters stay out."""
+    """A wrapper for Django's `execute_wrapper`: a span per statement of a traced request, without its parameters."""
     from opentelemetry.trace import get_current_span
 
     if not get_current_span().is_recording():
@@ -121,9 +119,9 @@ def database_span(execute: Callable[..., Any], sql: str, params: Any, many: bool
 
 
 class TracedWrite(Generic[T]):
-    """A write whose events belong to the trace of its own request, whichever request leads its group.
+    """A write whose events belong to the trace of its own request, also if another request leads the group.
 
-    It has two spans: its wait for the group, and the group's transaction. Where a group has failed they begin anew.
+    It has two spans: the wait for the group, and the transaction of the group. After a failed group both start again.
     """
 
     def __init__(self, write: "Write[T]") -> None:
@@ -152,7 +150,7 @@ class TracedWrite(Generic[T]):
 
 @contextmanager
 def traced(write: "Write[T]") -> "Iterator[TracedWrite[T]]":
-    """Within the block the write is committed."""
+    """Wrap a write that is committed during the block."""
     wrapped = TracedWrite(write)
     try:
         yield wrapped

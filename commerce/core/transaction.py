@@ -1,7 +1,7 @@
 """One transaction: rows read under lock, changed in memory, written in sets.
 
-Owns the life of the rows between the read and the write. Which rows those are, each app says in its `operations`; how
-the statements reach PostgreSQL is the caller's (`group_commit` for requests, `locks` for staff edits).
+Each app's `operations` define which rows these are. The caller sends the statements to PostgreSQL: `group_commit` for
+requests, `locks` for staff edits.
 """
 
 import logging
@@ -27,46 +27,49 @@ class RowBusy(LockTimeout):
     """Another transaction holds a row that this write needs."""
 
 
+class AskAgain(RowBusy):
+    """The write needs rows that it did not ask for. Its turn comes again, and it asks for them."""
+
+
 class Table:
     """The part of one database table that a transaction reads and writes.
 
-    Several writes share the transaction, one after the other. After each of them either `keep` or `undo` is called.
+    Several writes share the transaction, one after the other. After each of them `keep` or `undo` is called.
     """
 
     lock_order: ClassVar[int] = 90
-    """Tables are locked in this order by every transaction, so that two of them never wait for each other in a circle.
-    docs/locking.md has the list."""
+    """Every transaction locks the tables in this order, which prevents deadlocks. The list is in docs/locking.md."""
 
     def read(self) -> Statement | None:
-        """What to read, once every write has said what it needs."""
+        """The statement that reads the rows, after every write has registered what it needs."""
         return None
 
     def accept(self, rows: Rows) -> None:
-        """Take the rows of `read`."""
+        """Receive the rows of `read`."""
 
     def write(self) -> tuple[str, bytes] | None:
-        """An INSERT or UPDATE from a JSON array, its one parameter; None where nothing changed."""
+        """An INSERT or UPDATE and its only parameter, a JSON array; None if nothing changed."""
         return None
 
     def keep(self) -> None:
-        """The write that is being decided is accepted."""
+        """Accept the changes of the current write."""
 
     def undo(self) -> None:
-        """The write that is being decided is refused: everything is as before it."""
+        """Undo the changes of the current write."""
 
     def clear(self) -> Statement | None:
-        """What to delete before `write` adds rows."""
+        """A statement that deletes rows before `write` adds some."""
         return None
 
     def committed(self) -> None:
-        """The changes are durable, and the locks are still held: the moment for caches. A failure is logged."""
+        """Called when the changes are durable and the locks still held, to update caches. A failure is logged."""
 
     def released(self) -> None:
-        """The locks are released: the moment to wake others. A failure is logged."""
+        """Called when the locks are released, to wake other threads or processes. A failure is logged."""
 
 
 class LockedRows(Table, Generic[R]):
-    """Existing rows, locked until COMMIT, by id."""
+    """Existing rows, selected by id and locked until COMMIT."""
 
     LOCK: ClassVar[str]
     """SELECT with the id first, `WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE` last."""
@@ -75,8 +78,7 @@ class LockedRows(Table, Generic[R]):
     SAVE: ClassVar[str]
     """UPDATE from the JSON of the changed rows."""
     row: ClassVar[Callable[..., Any]]
-    """Makes the domain object from the columns of LOCK: a dataclass with these fields first, whose others have
-    defaults."""
+    """Creates the domain object from the columns of LOCK. A dataclass: these fields first, the others have defaults."""
 
     def __init__(self) -> None:
         self._wanted: dict[int, None] = {}
@@ -87,11 +89,11 @@ class LockedRows(Table, Generic[R]):
         self._values = attrgetter(*cast("Any", self.row).__dataclass_fields__)
 
     def want(self, ids: Iterable[int]) -> None:
-        """Lock and read these rows."""
+        """Register rows to lock and read."""
         self._wanted.update(dict.fromkeys(ids))
 
     def get(self, row_id: int) -> R | None:
-        """The row, to be changed in place, or None where there is none. Raises RowBusy."""
+        """The row, which may be changed in place, or None if it does not exist. Raises RowBusy."""
         row = self._rows.get(row_id)
         if row is None:
             if row_id in self._busy:
@@ -108,12 +110,12 @@ class LockedRows(Table, Generic[R]):
         self._rows = {row[0]: self.row(*row) for row in rows}
 
     def missing(self) -> Statement | None:
-        """Asks which of the rows that could not be read exist: another transaction holds those."""
+        """A query for the rows that exist but could not be read, because another transaction has locked them."""
         missing = self._wanted.keys() - self._rows.keys()
         return Statement(self.EXIST, (array(missing),)) if missing else None
 
     def accept_busy(self, rows: Rows) -> None:
-        """Take the rows of `missing`."""
+        """Receive the rows of `missing`."""
         self._busy = {row[0] for row in rows}
 
     def write(self) -> tuple[str, bytes] | None:
@@ -141,7 +143,7 @@ class NewRows(Table):
     INSERT: ClassVar[str]
     """INSERT from the JSON of the added rows."""
     SEQUENCE: ClassVar[str] = ""
-    """Where the ids are drawn that the writes need to know; empty: PostgreSQL gives them by itself."""
+    """The sequence of ids that the writes need to know; empty: PostgreSQL assigns the ids on INSERT."""
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
@@ -150,7 +152,7 @@ class NewRows(Table):
         self._kept = 0
 
     def reserve(self, count: int) -> None:
-        """Draw so many ids. They are drawn after the locks are had, so that they rise as the rows change."""
+        """Reserve `count` ids. They are drawn after the locks are acquired, so they ascend in order of the changes."""
         self._reserved += count
 
     def next_id(self) -> int:
@@ -180,11 +182,11 @@ class NewRows(Table):
 
 
 class Transaction:
-    """The tables of one transaction, by their class: `transaction[Accounts].get(7)`."""
+    """The tables of one transaction by class: `transaction[Accounts].get(7)`."""
 
     def __init__(self) -> None:
         self.now: datetime = timezone.now()
-        """The time of everything that this transaction decides."""
+        """The time of all changes of this transaction."""
         self._tables: dict[type[Table], Table] = {}
         self._committed: list[Callable[[], object]] = []
         self._afterwards: list[Callable[[], object]] = []
@@ -196,22 +198,22 @@ class Transaction:
         return table  # type: ignore[no-any-return]  # of this kind
 
     def on_committed(self, then: Callable[[], object]) -> None:
-        """Run `then` once the changes are durable and the locks are still held: cache writes. A failure is logged."""
+        """Run `then` when the changes are durable and the locks still held, to update caches. A failure is logged."""
         self._committed.append(then)
 
     def afterwards(self, then: Callable[[], object]) -> None:
-        """Run `then` for the write that is being decided, once the locks are released. It may block: it runs in a
-        thread of its own, with database connections that go back when it ends.
+        """Run `then` for the current write once the locks are released. It may block: it runs in its own thread, whose
+        database connections are returned when it ends.
         """
         self._afterwards.append(then)
 
     def reads(self) -> list[tuple[Table, Statement]]:
-        """What to read, in the order of locking. Waits for rows that another transaction holds."""
+        """The statements that lock and read, in lock order. They wait for locked rows."""
         tables = sorted(self._tables.values(), key=_lock_order)
         return [(table, statement) for table in tables if (statement := table.read()) is not None]
 
     def reads_without_waiting(self) -> list[tuple[Table, Statement]]:
-        """As `reads`, but leaves out rows that another transaction holds."""
+        """As `reads`, but skips rows that another transaction has locked."""
         return [
             (
                 table,
@@ -221,12 +223,12 @@ class Transaction:
         ]
 
     def missing(self) -> list[tuple[LockedRows[Any], Statement]]:
-        """What to ask about rows that were wanted and not read."""
+        """Queries for rows that were requested and not read."""
         locked = [table for table in self._tables.values() if isinstance(table, LockedRows)]
         return [(table, statement) for table in locked if (statement := table.missing()) is not None]
 
     def writes(self) -> list[Statement]:
-        """All changes: one statement, unless something has to be deleted first."""
+        """All changes: one statement, unless rows have to be deleted first."""
         parts = [part for table in self._tables.values() if (part := table.write()) is not None]
         if not parts:
             return []
@@ -234,42 +236,42 @@ class Transaction:
         return [*cleared, Statement(_as_one(tuple(sql for sql, _ in parts)), tuple(document for _, document in parts))]
 
     def keep(self) -> list[Callable[[], object]]:
-        """Accept the write that is being decided; return what it does afterwards."""
+        """Accept the current write; return its functions for `afterwards`."""
         for table in self._tables.values():
             table.keep()
         afterwards, self._afterwards = self._afterwards, []
         return afterwards
 
     def undo(self) -> None:
-        """Refuse it."""
+        """Undo the current write."""
         for table in self._tables.values():
             table.undo()
         self._afterwards = []
 
     def committed(self) -> list[Callable[[], object]]:
-        """What to do once the changes are durable."""
+        """The functions to run when the changes are durable."""
         return [*(table.committed for table in self._tables.values()), *self._committed]
 
     def released(self) -> list[Callable[[], object]]:
-        """What to do once the locks are released."""
+        """The functions to run when the locks are released."""
         return [table.released for table in self._tables.values()]
 
 
 def call_and_log(then: Callable[[], object]) -> None:
-    """Do what follows a write. The write is committed: what fails here is logged, and caught up with elsewhere."""
+    """Run a function after COMMIT. An error is only logged: the write is committed, other steps make up for it."""
     try:
         then()
     except Exception:
-        logger.exception("A step after the write failed; the write itself stands")
+        logger.exception("A step after COMMIT failed; the write is committed")
 
 
 def array(numbers: Iterable[int]) -> bytes:
-    """An array of integers as PostgreSQL reads it."""
+    """An array of integers in PostgreSQL's text format."""
     return b"{%s}" % ",".join(map(str, numbers)).encode()
 
 
 def as_json(rows: Sequence[Any]) -> bytes:
-    """Rows as `jsonb_to_recordset` reads them; bytes are hexadecimal, as a `bytea` column reads them."""
+    """Rows as JSON for `jsonb_to_recordset`; bytes are in hexadecimal, the text format of `bytea`."""
     return orjson.dumps(rows, default=_as_hexadecimal)
 
 

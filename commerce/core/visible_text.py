@@ -1,6 +1,6 @@
-"""Text that people can read: nothing invisible in it, and nothing that changes the direction of the text around it.
+"""Validates that text is visible: no invisible characters, and none that change the direction of the text around it.
 
-Owns which characters those are, by their Unicode category; never changes a text.
+The characters are selected by their Unicode category. Does not change text.
 """
 
 import unicodedata
@@ -10,17 +10,17 @@ from django.utils.translation import gettext_lazy as _
 
 _UNSEEN_CATEGORIES = {"Cc", "Cf", "Zl", "Zp"}
 _LINE_CHARACTERS = "\n\r\t"
-# Letters, marks and symbols by their category, which show nothing: fillers of Hangul and Khmer, the grapheme joiner,
-# variation selectors of Mongolian and the empty Braille pattern.
+# Letters, marks and symbols by category, but without a visible form: Hangul and Khmer fillers, the grapheme joiner,
+# Mongolian variation selectors and the empty Braille pattern.
 _BLANKS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u180b\u180c\u180d\u180f\u2800\u3164\uffa0")
 _JOINERS = "\u200c\u200d"
-"""Within a word they are part of its spelling in Persian and Hindi, and of an emoji made of several."""
+"""Allowed within a word: Persian and Hindi spelling uses them, and so do emoji that consist of several characters."""
 
 
 def unseen_character(text: str) -> str | None:
-    """The first character of the text that is invisible or changes its direction, as U+200B; None where there is none.
+    """The first character that is invisible or changes the direction of the text, as U+200B; None if there is none.
 
-    Line breaks and tabs are no such characters.
+    Line breaks and tabs are allowed.
     """
     for position, character in enumerate(text):
         if character in _LINE_CHARACTERS or not _is_unseen(character):

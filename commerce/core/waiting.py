@@ -1,11 +1,10 @@
 """Waiting that lets other requests of the process run.
 
-A web process answers the requests of its API in one thread. Each of them runs in a task: a greenlet, which reads as if
-it blocked. Where a task waits for a socket, for another task or for a moment, its thread's event loop runs the others.
-In every other thread (commands, the back-office, the dispatcher) the same functions block the thread. The code that
-waits does not know which.
+A web process handles all API requests in one thread. Each request runs in a task: a greenlet, whose code looks as if it
+blocked. While a task waits for a socket, another task or a timeout, the event loop of the thread runs other tasks. In
+all other threads (commands, the back-office, the dispatcher) the same functions block, so callers need not distinguish.
 
-A lock of `threading` must not be held by a task while it waits: the next task that wants it would block the thread.
+A task must not hold a `threading` lock while it waits: the next task that needs the lock would block the thread.
 """
 
 import select
@@ -24,22 +23,22 @@ READABLE = select.POLLIN
 WRITABLE = select.POLLOUT
 _MOST_IDLE = 256
 _QUIET_PASSES = 8
-"""Passes of the event loop after which nobody else is about to arrive. One takes about 20 microseconds; a statement
-that is not needed saves ten times as much, a transaction twenty times."""
+"""Passes of the event loop without a new arrival after which no more are expected. A pass takes about 20 microseconds;
+a saved statement is worth ten times as much, a saved transaction twenty times."""
 
 
 class Tasks:
-    """The tasks of one event loop. Its methods are called in the thread of the loop, outside all tasks."""
+    """The tasks of one event loop. Its methods are called in the loop's thread, outside of tasks."""
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.loop = loop
         self.thread = threading.get_ident()
         self.hub = getcurrent()
-        # A new greenlet costs ten times as much as one that has run before.
+        # Tasks are reused: a new greenlet costs ten times as much as an existing one.
         self._idle: list[Task] = []
 
     def run(self, job: Callable[[], None]) -> None:
-        """Run `job` in a task. Returns when it is done, or waits for the first time."""
+        """Run `job` in a task. Returns when it is done or waits for the first time."""
         task = self._idle.pop() if self._idle else Task(self)
         task.switch(job)
 
@@ -63,7 +62,7 @@ class Task(greenlet):
             job = self.tasks.hub.switch()
 
     def pause(self, wait: object) -> Any:
-        """Let the others run until `resume` is called for the same `wait`; returns what it was given."""
+        """Let other tasks run until `resume` is called for the same `wait`; returns the value passed to it."""
         self._waits_for = wait
         try:
             return self.tasks.hub.switch()
@@ -71,19 +70,19 @@ class Task(greenlet):
             self._waits_for = None
 
     def resume(self, wait: object, value: Any) -> None:
-        """A callback of the loop. One that comes too late finds the task elsewhere, and does nothing."""
+        """Called by the event loop. Does nothing if the task is not in this `wait` any more."""
         if self._waits_for is wait:
             self.switch(value)
 
 
 def current_task() -> Task | None:
-    """The task that runs; None in a thread that may block."""
+    """The running task; None in a thread that may block."""
     task = getcurrent()
     return task if isinstance(task, Task) else None
 
 
 class Signal:
-    """Set once, by anybody; waited for by the task or thread that has made it."""
+    """An event that any task or thread may set once. Only the task or thread that created it may wait for it."""
 
     __slots__ = ("_is_set", "_lock", "_task")
 
@@ -105,7 +104,7 @@ class Signal:
             task.tasks.loop.call_soon_threadsafe(task.resume, self, True)
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Whether it was set within `seconds`; None: however long it takes."""
+        """Whether it was set within `seconds`. None waits without a limit."""
         task = self._task
         if task is None:
             return self._lock.acquire(timeout=-1 if seconds is None else seconds)
@@ -120,7 +119,7 @@ class Signal:
 
 
 def wait_for(descriptor: int, events: int, seconds: float) -> int:
-    """Wait until a file descriptor is READABLE or WRITABLE, as `events` asks; returns what it is, 0 after `seconds`."""
+    """Wait until a file descriptor is READABLE or WRITABLE (`events`); returns its state, or 0 after `seconds`."""
     task = current_task() if seconds > 0 else None
     if task is None:
         poll = select.poll()
@@ -154,7 +153,7 @@ def sleep(seconds: float) -> None:
 
 
 def let_others_run() -> None:
-    """Let the tasks run that can, and those begin whose requests have arrived. Does nothing outside a task."""
+    """Let the ready tasks run, and those of new requests start. Does nothing outside of a task."""
     task = current_task()
     if task is not None:
         wait = object()
@@ -163,9 +162,9 @@ def let_others_run() -> None:
 
 
 def gather(arrived: Sized, *, most: int, patiently: bool) -> None:
-    """Let others run, who add themselves to `arrived`, until there are `most` or several passes have brought none.
+    """Let other tasks run, which append to `arrived`, until it has `most` items or several passes have added none.
 
-    Not `patiently`, one pass is enough: for where nobody else came the last time.
+    Without `patiently` one pass is enough. Use it if no other request arrived the last time.
     """
     passes = 0
     while passes < (_QUIET_PASSES if patiently else 1) and len(arrived) < most:
@@ -175,9 +174,9 @@ def gather(arrived: Sized, *, most: int, patiently: bool) -> None:
 
 
 def in_thread(function: Callable[[], T]) -> T:
-    """Run what takes long without waiting, or waits by itself, in a thread of the loop's executor.
+    """Run a function that computes or blocks for long in a thread of the loop's executor.
 
-    Outside a task it simply runs.
+    Outside of a task it is called directly.
     """
     task = current_task()
     if task is None:

@@ -1,6 +1,6 @@
-"""What the large demo shop sells, which coupons it gives and how many customers it has, in proportion to its orders.
+"""Products, coupons and the number of customers of the large demo shop, in proportion to its orders.
 
-Owns names, prices and quantities, the same on every run; never knows the date.
+Names, prices and quantities are the same on every run.
 """
 
 from collections.abc import Iterator
@@ -13,9 +13,9 @@ from commerce.demo.week import HOLDERS
 
 DAYS = 365
 LINES = {1: 5, 2: 3, 3: 2, 4: 1}
-"""How many products an order has, each with its weight."""
+"""Number of products in an order, with weights."""
 QUANTITIES = {1: 8, 2: 4, 3: 2, 5: 1}
-"""How many units of a product are bought, each with its weight."""
+"""Units of a product in an order, with weights."""
 
 _EVERY_DAYS, _OPEN_DAYS, _VALID_DAYS = 9, 14, 21
 _COMING_IN_DAYS = (1, 3, 7, 14, 21)
@@ -27,7 +27,7 @@ _NOTES = (
     ("다시 만나요", "Come Back"),
     ("월급날", "Payday"),
 )
-# Korean and English, kind, value, cap (won), least order (won).
+# Korean and English name, type, value, maximum discount (won), minimum order amount (won).
 _TERMS = (
     ("2,000원 할인", "2,000 Won Off", "FIXED", 2_000, None, 10_000),
     ("10% 할인", "10% Off", "PERCENT", 10, 5_000, 15_000),
@@ -38,7 +38,7 @@ _TERMS = (
 
 @dataclass(frozen=True)
 class Campaign:
-    """A coupon, how many of its units customers take, and within how many days of its start."""
+    """A coupon, how many units customers take, and within how many days after its start."""
 
     coupon: DemoCoupon
     taken: int
@@ -47,24 +47,24 @@ class Campaign:
 
 @dataclass(frozen=True)
 class Assortment:
-    """What a shop needs that takes `orders` orders in a year."""
+    """The contents of a shop with `orders` orders in a year."""
 
     orders: int
 
     @property
     def customers(self) -> int:
-        """Never fewer than the small demo has, because its logins are written down."""
+        """At least as many as in the small demo, because their logins are documented."""
         return max(1_000, self.orders // 10)
 
     @cached_property
     def products(self) -> list[DemoProduct]:
-        """The catalogue, and as many variants of it as the shop has room for; their ids are 1, 2, 3 …"""
+        """The catalogue, and variants of it according to the size of the shop. Their ids are 1, 2, 3 …"""
         count = min(5_000, max(300, self.orders // 500))
         return [self._product(product_id) for product_id in range(1, count + 1)]
 
     @cached_property
     def popularity(self) -> list[float]:
-        """The share of the sales that falls to each product. The first ones sell best; a few are not for sale."""
+        """The share of each product in the sales. The first products sell best; a few are not for sale."""
         weights = [
             1 / (product_id + 4) if self.is_active(product_id) else 0.0
             for product_id in range(1, len(self.products) + 1)
@@ -74,7 +74,7 @@ class Assortment:
 
     @cached_property
     def campaigns(self) -> list[Campaign]:
-        """Coupons that are over, that can be had, that are gone and that are yet to come; their ids are 1, 2, 3 …"""
+        """Coupons that are expired, available, sold out and scheduled. Their ids are 1, 2, 3 …"""
         known = [
             Campaign(coupon, HOLDERS.get(coupon_id, 0), coupon.ends_in_days - coupon.starts_in_days)
             for coupon_id, coupon in enumerate(COUPONS, start=1)
@@ -86,7 +86,7 @@ class Assortment:
 
     @cached_property
     def units_a_day(self) -> list[float]:
-        """How many units of each product are sold on a day of the year, roughly."""
+        """The approximate number of units of each product that are sold per day."""
         units = _mean(LINES) * _mean(QUANTITIES) * self.orders / DAYS
         return [share * units for share in self.popularity]
 

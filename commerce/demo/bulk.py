@@ -1,7 +1,4 @@
-"""Putting very many rows into the tables.
-
-Owns how that goes quickly; never decides what the rows hold.
-"""
+"""Fast insertion of very many rows."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -16,7 +13,7 @@ CHANGES_AT_ONCE = 10_000
 
 
 def copy(model: type[models.Model], columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """COPY `rows`, which hold `columns`, into the table of `model`. Their ids are given."""
+    """COPY `rows` with `columns`, including ids, into the table of `model`."""
     statement = SQL("COPY {} ({}) FROM STDIN").format(
         Identifier(model._meta.db_table), SQL(", ").join(map(Identifier, columns))
     )
@@ -26,22 +23,22 @@ def copy(model: type[models.Model], columns: Sequence[str], rows: Iterable[Seque
 
 
 def change(statement: str, rows: Sequence[Sequence[Any]]) -> None:
-    """Run an UPDATE whose parameters are the columns of `rows`, as arrays; of some thousand rows at a time."""
+    """Run an UPDATE whose parameters are the columns of `rows`, as arrays. For some thousand rows at a time."""
     for first in range(0, len(rows), CHANGES_AT_ONCE):
         part = rows[first : first + CHANGES_AT_ONCE]
         sql.execute(statement, [list(column) for column in zip(*part, strict=True)])
 
 
 def continue_ids(table_models: Sequence[type[models.Model]]) -> None:
-    """Let the next row of each table have the id after the highest: given ids do not move the sequences."""
+    """Set the sequence of each table to its highest id: explicit ids do not advance sequences."""
     for statement in connection.ops.sequence_reset_sql(no_style(), list(table_models)):
         sql.execute(statement)
 
 
 def tidy(table_models: Sequence[type[models.Model]]) -> Iterator[str]:
-    """Do at once what autovacuum would come to do while somebody measures; reports each table before its turn.
+    """VACUUM and ANALYZE now, so that autovacuum does not run during a measurement. Yields each table before its turn.
 
-    Not inside a transaction.
+    Must not be called inside a transaction.
     """
     sql.execute("SET statement_timeout = 0")
     try:

@@ -1,7 +1,4 @@
-"""The days that a demo shop has lived through, the last of which is today.
-
-Owns how a day and a share of it become an instant; never decides what happens then.
-"""
+"""The days of a demo shop's history. The last one is today."""
 
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -9,7 +6,7 @@ from django.utils import timezone
 
 
 class Calendar:
-    """`days` of the shop's days. Day 0 is the first; of the last only the part until `now` has passed."""
+    """`days` days in the shop's time zone. Day 0 is the first; the last one ends at `now`."""
 
     def __init__(self, days: int, now: datetime) -> None:
         self.now = now
@@ -20,10 +17,10 @@ class Calendar:
         self._seconds = [(end - start).total_seconds() for start, end in zip(self._starts, ends, strict=True)]
 
     def at(self, day: int, share_of_day: float) -> datetime:
-        """The instant, in UTC, at a share from 0 to 1 of the part of `day` that has passed."""
+        """The time, in UTC, at a share from 0 to 1 of `day`, or for the last day of its elapsed part."""
         return self._starts[day] + timedelta(seconds=self._seconds[day] * share_of_day)
 
 
 def _midnight(day: date) -> datetime:
-    # In UTC, because arithmetic in a zone ignores its changes of the clock.
+    # In UTC, because arithmetic in a time zone ignores its clock changes.
     return timezone.make_aware(datetime.combine(day, time.min)).astimezone(UTC)

@@ -1,20 +1,17 @@
-"""What the demo shop sells and which coupons it gives.
-
-Owns names, prices and quantities, the same on every run; never knows the date.
-"""
+"""The products and coupons of the demo shop. Names, prices and quantities are the same on every run."""
 
 import csv
 from dataclasses import dataclass
 from pathlib import Path
 
 SOLD_OUT_ID = 13
-"""Opened with exactly the units that the demo week sells of it."""
+"""Its initial stock is exactly the number of units that are sold in the demo week."""
 INACTIVE_ID = 50
 
 
 @dataclass(frozen=True)
 class DemoProduct:
-    """A product as it was first put on the shelf; `price` in won."""
+    """A product with its initial stock; `price` in won."""
 
     name: str
     description: str
@@ -41,7 +38,7 @@ PRODUCTS = _products()
 
 @dataclass(frozen=True)
 class DemoCoupon:
-    """A coupon. Its days count from the moment of loading; negative ones lie in the past."""
+    """A coupon. Its days are relative to the time of loading; negative ones are in the past."""
 
     name: str
     discount_type: str

@@ -1,7 +1,4 @@
-"""Writing the large demo shop, part by part, inside a transaction that someone else has opened.
-
-Owns the statements and their order; what the rows hold is in `year_rows`.
-"""
+"""Writes the large demo shop in parts, inside the caller's transaction. The rows are made in `year_rows`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,9 +21,9 @@ from orders.models import Order
 from products.models import Product
 
 ROWS_AT_ONCE = 50_000
-"""Of how many rows a part is made, and at most a day's more; two parts are in memory."""
+"""Approximate size of a part, up to one day's rows more. Two parts are in memory at a time."""
 TABLES: Sequence[type[models.Model]] = (User, Product, Coupon, *COLUMNS)
-"""All that are written."""
+"""All tables that are written."""
 
 _USER_COLUMNS = tuple(field.attname for field in User._meta.concrete_fields if not field.has_db_default())
 
@@ -49,12 +46,12 @@ USE_COUPONS = """
 
 
 def write_large_shop(*, orders: int, now: datetime, on_progress: Callable[[int], object]) -> datetime:
-    """Write a shop that has taken `orders` orders in the year that ends at `now`; return when it opened.
+    """Write a shop with `orders` orders in the year before `now`; return the time of its opening.
 
-    `on_progress` gets how many more of them have been written.
+    `on_progress` is called with the number of orders that were written since the last call.
     """
     assortment, calendar = Assortment(orders), Calendar(DAYS, now)
-    # Checked with every statement, and not all of them at COMMIT, for which the database would remember every row.
+    # Checked with each statement. Deferred to COMMIT, PostgreSQL would keep an entry for every row in memory.
     sql.execute("SET CONSTRAINTS ALL IMMEDIATE")
     bulk.copy(User, _USER_COLUMNS, _users(assortment, calendar))
     Product.objects.bulk_create(_products(assortment))
@@ -101,7 +98,7 @@ def _parts(rows: YearRows, year: Year) -> Iterator[Part]:
 
 
 def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
-    """The same parts, each of them made while the database takes in the one before: either is half of the work."""
+    """Yield the parts, preparing each in a thread while the database writes the previous one."""
     with ThreadPoolExecutor(1) as maker:
         coming = maker.submit(next, parts, None)
         while part := coming.result():
@@ -117,7 +114,7 @@ def _write(part: Part) -> None:
 
 
 def _settle(rows: YearRows) -> None:
-    """What the year has left in wallets, on shelves and of the coupons."""
+    """Write the final balances, stocks and coupon counts."""
     accounts = enumerate(zip(rows.balances, rows.heads, strict=True))
     bulk.change(
         SETTLE_ACCOUNTS,

@@ -1,7 +1,7 @@
-"""Putting the demo shop into an empty database, once.
+"""Loads the demo shop into an empty database, once.
 
-Owns the transaction and the question whether it has been done; what the shop contains is in `rows`, and in `large` for
-one of any size.
+Contains the transaction and the check whether the demo is loaded. The data is made in `rows`, and for a shop of any
+size in `large`.
 """
 
 import logging
@@ -30,11 +30,11 @@ from stats.selectors import POPULAR
 logger = logging.getLogger(__name__)
 
 MARKERS = ("customer1", "admin")
-"""Where both accounts exist, the demo has been loaded."""
+"""The demo is loaded if both accounts exist."""
 
 
 class Outcome(Enum):
-    """What became of the wish to load the demo."""
+    """The result of loading the demo."""
 
     LOADED = "loaded"
     THERE_ALREADY = "there already"
@@ -42,31 +42,32 @@ class Outcome(Enum):
 
 
 def load_demo() -> Outcome:
-    """Insert the demo shop, all or nothing. Of two at once, the second finds it there already.
+    """Insert the whole demo shop or nothing. Of two simultaneous calls, the second finds it loaded.
 
-    A shop with rows of its own is left alone: the demo's ids start at 1.
+    A shop with other rows is not changed, because the demo's ids start at 1.
     """
     return _load_once(lambda: _insert(rows_of(plan_week(), timezone.now())))
 
 
 def load_large_demo(*, orders: int, on_progress: Callable[[int], object] = lambda orders: None) -> Outcome:
-    """Insert a shop with a year of `orders` orders (1 or more), as `load_demo` does its week.
+    """Insert a shop with a year of `orders` orders (1 or more), with the same guarantees as `load_demo`.
 
-    `on_progress` gets how many more of them have been written. `tidy_tables` is worth its time afterwards.
+    `on_progress` is called with the number of orders that were written since the last call. Run `tidy_tables`
+    afterwards.
     """
     return _load_once(lambda: large.write_large_shop(orders=orders, now=timezone.now(), on_progress=on_progress))
 
 
 def tidy_tables() -> Iterator[str]:
-    """Vacuum and analyze what the large demo has written; reports each table before its turn."""
+    """VACUUM and ANALYZE the tables of the large demo; yields each table before its turn."""
     return bulk.tidy(large.TABLES)
 
 
 def _load_once(insert: Callable[[], datetime]) -> Outcome:
-    """`insert` says when the shop opened."""
+    """`insert` returns the time when the shop opened."""
     with transaction.atomic(durable=True):
-        # The limits that protect requests are lifted for this transaction alone: a large shop takes minutes, in which a
-        # second loader waits.
+        # The timeouts that protect requests are disabled for this transaction: a large shop takes minutes, during which
+        # a second loader waits.
         for limit in ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"):
             sql.execute(f"SET LOCAL {limit} = 0")
         sql.execute("SELECT pg_advisory_xact_lock(hashtextextended('load_demo', 0))")
@@ -78,7 +79,7 @@ def _load_once(insert: Callable[[], datetime]) -> Outcome:
         hire_staff()
         write_notes()
         write_webhooks()
-        # These columns are set by Django at the time of the INSERT; the shop opened earlier than that.
+        # Django sets these columns to the time of the INSERT, which is later than the opening of the shop.
         Product.objects.update(created_at=opened_at, updated_at=opened_at)
         Coupon.objects.update(created_at=opened_at)
     _renew_pages()
@@ -86,12 +87,12 @@ def _load_once(insert: Callable[[], datetime]) -> Outcome:
 
 
 def _renew_pages() -> None:
-    """Pages that were shown while the shop was empty."""
+    """Invalidate the pages that were cached while the shop was empty."""
     try:
         PRODUCT_LIST.renew()
         POPULAR.renew()
     except RedisAway as away:
-        logger.warning("Redis %s does not answer: pages shown before may live out their time", away)
+        logger.warning("Redis %s does not answer: cached pages remain until they expire", away)
 
 
 def _insert(rows: Rows) -> datetime:
@@ -102,6 +103,8 @@ def _insert(rows: Rows) -> datetime:
         rows.user_coupons,
         rows.orders,
         rows.items,
+        rows.refunds,
+        rows.refund_items,
         rows.ledger,
         rows.movements,
         rows.stats,

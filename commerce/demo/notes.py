@@ -1,6 +1,6 @@
-"""The demo's notes: what staff have written about some orders and customers.
+"""The demo's notes of staff about some orders and customers.
 
-Owns their words; they are written through the table, because the shop that they are about is loaded in one transaction.
+They are inserted directly into the table, because the whole demo is loaded in one transaction.
 """
 
 from balances.models import User
@@ -14,11 +14,11 @@ NOTES = (
     ("orders.order", 1, "support", "Customer has asked for a receipt by e-mail: sent.", False),
     ("orders.order", 2, "support", "Parcel came back; address is being checked with the customer.", True),
 )
-"""What about, which of them, who, the words, and whether it is pinned."""
+"""Type and id of the subject, author, text, and whether the note is pinned."""
 
 
 def write_notes() -> None:
-    """Write them. The accounts of staff must be there; must be called inside a transaction."""
+    """Insert the notes. The accounts of staff must exist. Must be called inside a transaction."""
     authors = dict(User.objects.filter(is_staff=True).values_list("username", "id"))
     Note.objects.bulk_create(
         Note(subject_type=kind, subject_id=number, author_id=authors[author], text=text, pinned=pinned)

@@ -1,6 +1,6 @@
-"""The events of the large demo shop's last days, as rows of the outbox and of the log of its calls.
+"""The events of the large demo shop's last days, as rows of the outbox and of its delivery log.
 
-Owns what became of each message: all have arrived, a few of them not at the first attempt. Never writes.
+All messages are delivered, a few of them after failed attempts. Writes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ _FAILURES = (
 
 
 class OutboxRows:
-    """Numbers messages and calls in the order in which events are added."""
+    """Assigns ids to messages and deliveries in the order in which events are added."""
 
     def __init__(self, now: datetime) -> None:
         self._now = now
@@ -42,7 +42,7 @@ class OutboxRows:
         self._calls = 0
 
     def add(self, event: Event, tables: Mapping[type[models.Model], list[tuple[Any, ...]]]) -> None:
-        """Add to `tables` a delivered message of `event` for each destination that is switched on."""
+        """Add to `tables` a delivered message of `event` for each enabled destination."""
         payload = event.as_cloud_event().decode()
         for destination in destinations_of(event.type):
             self._messages += 1
@@ -86,7 +86,7 @@ class OutboxRows:
 
 
 def _failures(message_id: int) -> Sequence[tuple[str, int | None, str]]:
-    """What happened to a message before it arrived; nothing, for most."""
+    """The failed attempts before the delivery of a message; empty for most messages."""
     if message_id % _IN_TROUBLE_EVERY:
         return ()
     return _FAILURES[: 1 + message_id // _IN_TROUBLE_EVERY % _MOST_FAILURES]

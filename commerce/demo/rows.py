@@ -1,7 +1,6 @@
-"""The demo shop as database rows, dated back from the moment of loading.
+"""The demo shop as database rows, dated relative to the time of loading.
 
-Owns the clock of the demo and the arithmetic of its books: each balance, stock and count is what its history says.
-Never writes.
+Each balance, stock and count is consistent with its history. Writes nothing.
 """
 
 from collections import Counter
@@ -16,10 +15,12 @@ from django.utils import timezone
 from balances.models import EntryType, LedgerEntry, User
 from commerce.demo.calendar import Calendar
 from commerce.demo.catalogue import COUPONS, INACTIVE_ID, PRODUCTS, SOLD_OUT_ID, DemoCoupon
-from commerce.demo.week import CUSTOMERS, DAYS, Charge, Plan, Purchase
+from commerce.demo.week import CUSTOMERS, DAYS, Charge, PartBack, Plan, Purchase
+from commerce.outbox.publish import event_id
 from coupons.models import Coupon, UserCoupon, UserCouponStatus
-from orders.events import order_cancelled, order_completed
-from orders.models import Order, OrderItem, OrderStatus
+from orders.events import ORDER_REFUNDED, order_cancelled, order_completed
+from orders.models import Order, OrderItem, OrderStatus, Refund, RefundItem
+from orders.rules import OrderState, ReturnableItem
 from products.models import MovementReason, Product, StockMovement
 from stats.models import ProcessedEvent, ProductStat
 
@@ -34,7 +35,7 @@ GIVEN_NAMES = ("서연", "민준", "지우", "서준", "하은", "도윤", "수�
 
 @dataclass
 class Rows:
-    """What is to be inserted, table by table; every row has its id."""
+    """The rows to insert, by table. Every row has its id."""
 
     users: list[User] = field(default_factory=list)
     products: list[Product] = field(default_factory=list)
@@ -42,6 +43,8 @@ class Rows:
     user_coupons: list[UserCoupon] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     items: list[OrderItem] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
+    refund_items: list[RefundItem] = field(default_factory=list)
     ledger: list[LedgerEntry] = field(default_factory=list)
     movements: list[StockMovement] = field(default_factory=list)
     stats: list[ProductStat] = field(default_factory=list)
@@ -49,7 +52,7 @@ class Rows:
 
 
 def rows_of(plan: Plan, now: datetime) -> Rows:
-    """The whole demo shop as it stands at `now`."""
+    """The whole demo shop at the time `now`."""
     rows = Rows()
     rows.users = list(_users(now))
     rows.products = list(_products(plan))
@@ -67,8 +70,8 @@ def _users(now: datetime) -> Iterator[User]:
 
 
 def customers(joined_at: Mapping[int, datetime]) -> Iterator[User]:
-    """The accounts of customers, by their ids. All of them have the demo's password."""
-    # One hash for all of them: a thousand would take minutes, and there is nothing to protect here.
+    """The accounts of customers, by id. All have the demo's password."""
+    # One hash for all: a thousand hashes would take minutes, and these accounts need no protection.
     password = make_password(CUSTOMER_PASSWORD)
     for number, moment in joined_at.items():
         yield User(
@@ -83,7 +86,7 @@ def customers(joined_at: Mapping[int, datetime]) -> Iterator[User]:
 
 
 def admin(user_id: int, *, joined_at: datetime) -> User:
-    """The account that may do everything."""
+    """The superuser."""
     return User(
         id=user_id,
         username="admin",
@@ -114,7 +117,7 @@ def _coupons(plan: Plan, now: datetime) -> Iterator[Coupon]:
 
 
 def coupon_of(coupon: DemoCoupon, coupon_id: int, *, issued: int, now: datetime) -> Coupon:
-    """A coupon of a shop that is loaded at `now`."""
+    """A coupon, relative to the time of loading `now`."""
     return Coupon(
         id=coupon_id,
         name=coupon.name,
@@ -131,7 +134,7 @@ def coupon_of(coupon: DemoCoupon, coupon_id: int, *, issued: int, now: datetime)
 
 
 def _user_coupons(plan: Plan, coupons: list[Coupon], now: datetime) -> Iterator[UserCoupon]:
-    """All were given out before the week began, evenly over the part of the window that lies before it."""
+    """All were issued before the week, evenly over the part of their period that is before it."""
     issued = []
     for coupon in coupons:
         holders = plan.holders.get(coupon.id, [])
@@ -145,7 +148,7 @@ def _user_coupons(plan: Plan, coupons: list[Coupon], now: datetime) -> Iterator[
 
 
 def _open_books(rows: Rows, plan: Plan, now: datetime) -> None:
-    """The shelves are filled, and every customer charges the account once."""
+    """Set the initial stock, and charge every account once."""
     for product in rows.products:
         rows.movements.append(
             StockMovement(
@@ -173,14 +176,18 @@ def _live_the_week(rows: Rows, plan: Plan, now: datetime) -> None:
         user_coupon = wallet[visit.user_id, visit.coupon_id] if visit.coupon_id else None
         order = _order(len(rows.orders) + 1, visit, at, now, user_coupon)
         rows.orders.append(order)
-        rows.items += _items(order, visit, first_id=len(rows.items) + 1)
+        items = list(_items(order, visit, first_id=len(rows.items) + 1))
+        rows.items += items
         happenings.append((at, partial(_pay, rows, order, _units(visit))))
+        if visit.part_back:
+            later = at + min(timedelta(minutes=visit.part_back.after_minutes), (now - at) * 0.9)
+            happenings.append((later, partial(_refund, rows, order, items, visit.part_back, later)))
         if order.cancelled_at:
             happenings.append((order.cancelled_at, partial(_give_back, rows, order, _units(visit), order.cancelled_at)))
         elif user_coupon:
             user_coupon.status = UserCouponStatus.USED
             user_coupon.used_at = at
-    # A stable sort: at one instant an order still comes before its cancellation.
+    # A stable sort: an order precedes its cancellation even if both have the same time.
     for _, happen in sorted(happenings, key=lambda happening: happening[0]):
         happen()
 
@@ -230,8 +237,62 @@ def _give_back(rows: Rows, order: Order, units: dict[int, int], at: datetime) ->
     rows.processed_events.append(ProcessedEvent(event_id=order_cancelled(order).id, processed_at=at))
 
 
+def _refund(rows: Rows, order: Order, items: list[OrderItem], back: PartBack, at: datetime) -> None:
+    refund_id = len(rows.refunds) + 1
+    state = OrderState(
+        order.id, order.status, None, order.total_amount, order.paid_amount, order.refunded_amount, order.refunded_units
+    )
+    returnable = [ReturnableItem(item.id, item.product_id, item.unit_price, item.quantity, 0) for item in items]
+    lines = state.refund(returnable, back.quantities)
+    order.status, order.refunded_amount, order.refunded_units = (
+        OrderStatus(state.status),
+        state.refunded_amount,
+        state.refunded_units,
+    )
+    for item, returned in zip(items, returnable, strict=True):
+        item.refunded_quantity = returned.refunded_quantity
+    amount = sum(line.amount for line in lines)
+    rows.refunds.append(
+        Refund(
+            id=refund_id,
+            order=order,
+            amount=amount,
+            restock=back.restock,
+            reason=back.reason,
+            staff_id=ADMIN_ID,
+            created_at=at,
+        )
+    )
+    for line in lines:
+        number = len(rows.refund_items) + 1
+        rows.refund_items.append(
+            RefundItem(
+                id=number, refund_id=refund_id, product_id=line.product_id, quantity=line.quantity, amount=line.amount
+            )
+        )
+        if back.restock:
+            _move_stock(
+                rows,
+                line.product_id,
+                MovementReason.RETURN,
+                line.quantity,
+                order_id=order.id,
+                refund_id=refund_id,
+                at=at,
+            )
+    _move_money(rows, order.user_id, EntryType.REFUND, amount, order_id=order.id, refund_id=refund_id, at=at)
+    rows.processed_events.append(ProcessedEvent(event_id=event_id(ORDER_REFUNDED, refund_id, at), processed_at=at))
+
+
 def _move_stock(
-    rows: Rows, product_id: int, reason: MovementReason, quantity: int, *, order_id: int, at: datetime
+    rows: Rows,
+    product_id: int,
+    reason: MovementReason,
+    quantity: int,
+    *,
+    order_id: int,
+    at: datetime,
+    refund_id: int | None = None,
 ) -> None:
     rows.products[product_id - 1].stock += quantity
     rows.movements.append(
@@ -241,13 +302,21 @@ def _move_stock(
             reason=reason,
             quantity=quantity,
             order_id=order_id,
+            refund_id=refund_id,
             created_at=at,
         )
     )
 
 
 def _move_money(
-    rows: Rows, user_id: int, entry_type: EntryType, amount: int, *, at: datetime, order_id: int | None = None
+    rows: Rows,
+    user_id: int,
+    entry_type: EntryType,
+    amount: int,
+    *,
+    at: datetime,
+    order_id: int | None = None,
+    refund_id: int | None = None,
 ) -> None:
     user = rows.users[user_id - 1]
     user.balance += amount
@@ -258,6 +327,7 @@ def _move_money(
         amount=amount,
         balance_after=user.balance,
         order_id=order_id,
+        refund_id=refund_id,
         created_at=at,
     )
     entry.entry_hash = user.ledger_head = entry.hash_after(user.ledger_head)
@@ -265,13 +335,16 @@ def _move_money(
 
 
 def _count_sales(rows: Rows) -> None:
-    """What the consumer would have counted: a cancelled order leaves its day as it was."""
+    """The statistics as the consumer would have counted them.
+
+    Cancelled and refunded units are subtracted from the day of their order.
+    """
     day_of = {order.id: (order.ordered_date, order.status) for order in rows.orders}
     sold: Counter[tuple[date, int]] = Counter()
     for item in rows.items:
         day, status = day_of[item.order_id]
-        if status == OrderStatus.COMPLETED:
-            sold[day, item.product_id] += item.quantity
+        if status != OrderStatus.CANCELLED:
+            sold[day, item.product_id] += item.quantity - item.refunded_quantity
     for number, ((day, product_id), quantity) in enumerate(sorted(sold.items()), start=1):
         rows.stats.append(ProductStat(id=number, product_id=product_id, date=day, quantity_sold=quantity))
 
@@ -281,7 +354,7 @@ def _units(visit: Purchase) -> dict[int, int]:
 
 
 def _joined(user_id: int, now: datetime) -> datetime:
-    """Customers came one after the other, the last of them two weeks ago."""
+    """Customers joined one after the other; the last one two weeks ago."""
     return _shop_opened(now) + timedelta(days=SHOP_OPENED_DAYS_AGO - 14) * (user_id / CUSTOMERS)
 
 

@@ -1,7 +1,4 @@
-"""The demo's staff: one account for each role.
-
-Owns their names and their password; what a role may do is `commerce.back_office.roles`'s.
-"""
+"""The demo's staff: one account for each role of `commerce.back_office.roles`."""
 
 from django.apps import apps
 from django.contrib.auth.hashers import make_password
@@ -13,11 +10,11 @@ from commerce.back_office.roles import ROLES, make_groups
 STAFF_PASSWORD = "staff"  # noqa: S105  # the demo's documented login
 
 STAFF = {role.name.lower(): role.name for role in ROLES}
-"""The name of each account, and its role."""
+"""Role by account name."""
 
 
 def hire_staff() -> None:
-    """Accounts `viewer`, `support` and so on, each in the group of its role. Must be called inside a transaction."""
+    """Create the accounts `viewer`, `support` and so on, each in the group of its role. Needs a transaction."""
     make_groups(apps)
     password = make_password(STAFF_PASSWORD)
     for name, role in STAFF.items():

@@ -1,10 +1,10 @@
-"""What customers do in the demo week: who buys what, with which coupon, and who changes their mind.
+"""The customers' actions in the demo week: charges, orders with their coupons, and cancellations.
 
-Owns the plan, the same on every run; never knows the date, and writes nothing.
+The plan is the same on every run, and relative to the start of the week. Writes nothing.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from commerce.demo.catalogue import (
@@ -24,16 +24,20 @@ DAYS = 7
 ORDERS_PER_DAY = 60
 CHARGE_STEP_WON = 10_000
 SEED = 2024
+REFUNDED = 0.12
+"""Of the orders that are not cancelled, the share of which something may be refunded."""
+REASONS = ((True, "Sent back unused."), (True, "Ordered one too many."), (False, "Arrived broken."))
+"""Whether the units can be sold again, and why they came back."""
 
-# How many hold each coupon when the week begins. Nobody has the open FIXED one: its 100 units are left to try.
+# How many customers hold each coupon at the start of the week. All 100 units of the open FIXED one are available.
 HOLDERS = {OPEN_PERCENT: 300, PASSED: 150, NEARLY_SOLD_OUT: 98}
-# The passed coupon runs out a day before the end, so it is used on the days that lie well before that.
+# The passed coupon expires a day before the end, so it is only used on earlier days.
 LAST_DAY_OF_USE = {OPEN_PERCENT: DAYS - 1, PASSED: DAYS - 3, NEARLY_SOLD_OUT: DAYS - 1}
 
 
 @dataclass(frozen=True)
 class Visit:
-    """A customer comes on a day of the week (0 is the first), at a share of that day from 0 to 1."""
+    """An action of a customer on a day of the week (0 is the first), at a share of that day from 0 to 1."""
 
     user_id: int
     day: int
@@ -42,19 +46,30 @@ class Visit:
 
 @dataclass(frozen=True)
 class Charge(Visit):
-    """Money put onto the account, in won."""
+    """A charge, in won."""
 
     amount: int
 
 
 @dataclass(frozen=True)
+class PartBack:
+    """What staff refund of an order, as units by product id, and after how many minutes."""
+
+    quantities: dict[int, int]
+    restock: bool
+    reason: str
+    after_minutes: int
+
+
+@dataclass(frozen=True)
 class Purchase(Visit):
-    """An order, and after how many minutes it is cancelled, if it is."""
+    """An order, after how many minutes it is cancelled, if at all, and what of it is refunded."""
 
     lines: list[Line]
     discount_amount: int
     coupon_id: int | None
     cancelled_after_minutes: int | None
+    part_back: PartBack | None = None
 
     @property
     def total_amount(self) -> int:
@@ -69,12 +84,12 @@ class Purchase(Visit):
 
 @dataclass
 class Plan:
-    """Everything that happens, in order."""
+    """All actions, in order."""
 
     opening_balances: dict[int, int] = field(default_factory=dict)
-    """Won by user id, charged when the account was opened."""
+    """Opening charges in won, by user id."""
     holders: dict[int, list[int]] = field(default_factory=dict)
-    """User ids by coupon id, in the order they got it."""
+    """User ids by coupon id, in order of issue."""
     visits: list[Charge | Purchase] = field(default_factory=list)
 
     @property
@@ -83,8 +98,8 @@ class Plan:
 
 
 def plan_week() -> Plan:
-    """The one demo week."""
-    random = Random(SEED)  # noqa: S311  # the same week on every run is the point
+    """Create the plan of the demo week."""
+    random = Random(SEED)  # noqa: S311  # must be the same on every run
     plan = Plan()
     for user_id in range(1, CUSTOMERS + 1):
         plan.opening_balances[user_id] = random.randint(30, 200) * CHARGE_STEP_WON
@@ -95,12 +110,27 @@ def plan_week() -> Plan:
     for day in range(DAYS):
         for moment in sorted(random.random() for _ in range(ORDERS_PER_DAY)):
             plan.visits += _visit(random, wallet, day, moment)
+    plan.visits = [_with_refund(visit, random) for visit in plan.visits]
     return plan
+
+
+def _with_refund(visit: Charge | Purchase, random: Random) -> Charge | Purchase:
+    """The visit; of some orders that are kept, with units of one line refunded later."""
+    if not isinstance(visit, Purchase) or visit.cancelled_after_minutes or random.random() > REFUNDED:
+        return visit
+    # The sold-out product stays sold out, and what is left of the order keeps its coupon used.
+    lines = [line for line in visit.lines if line.product_id != SOLD_OUT_ID]
+    if not lines or sum(line.quantity for line in visit.lines) < 2:
+        return visit
+    line = random.choice(lines)
+    units = min(random.randint(1, line.quantity), sum(each.quantity for each in visit.lines) - 1)
+    restock, reason = random.choice(REASONS)
+    return replace(visit, part_back=PartBack({line.product_id: units}, restock, reason, random.randint(600, 4_000)))
 
 
 @dataclass
 class _Wallet:
-    """What customers can still spend; refunds are left out, so the plan holds whenever they arrive."""
+    """What customers can spend. Refunds are not included, so the plan is valid whenever they arrive."""
 
     balances: dict[int, int]
     unused: dict[int, set[int]]
@@ -123,7 +153,7 @@ def _visit(random: Random, wallet: _Wallet, day: int, share_of_day: float) -> It
         wallet.balances[user_id] += amount
         yield Charge(user_id, day, share_of_day, amount)
     wallet.balances[user_id] -= total_amount - discount_amount
-    # The sold-out product stays sold out, so nobody brings it back.
+    # The sold-out product must stay sold out, so its orders are not cancelled.
     returns = random.random() < 0.08 and all(line.product_id != SOLD_OUT_ID for line in lines)
     yield Purchase(
         user_id,
@@ -137,7 +167,7 @@ def _visit(random: Random, wallet: _Wallet, day: int, share_of_day: float) -> It
 
 
 def _customer(random: Random, wallet: _Wallet) -> int:
-    """A few come often, some because they hold a coupon, most once in a while."""
+    """A few customers order often, some of them because they hold a coupon; most order rarely."""
     habit = random.random()
     if habit < 0.15:
         return random.randint(1, 10)
@@ -148,7 +178,7 @@ def _customer(random: Random, wallet: _Wallet) -> int:
 
 
 def _basket(random: Random) -> list[Line]:
-    """One to four products; the first ones of the catalogue are the shop's best sellers."""
+    """One to four products; the first products of the catalogue are the best sellers."""
     on_sale = [product_id for product_id in range(1, len(PRODUCTS) + 1) if product_id != INACTIVE_ID]
     popularity = [1 / (product_id + 4) for product_id in on_sale]
     chosen = dict.fromkeys(random.choices(on_sale, popularity, k=random.choices([1, 2, 3, 4], [5, 3, 2, 1])[0]))
@@ -159,7 +189,7 @@ def _basket(random: Random) -> list[Line]:
 
 
 def _coupon(wallet: _Wallet, user_id: int, total_amount: int, day: int) -> int | None:
-    """The first coupon the customer holds that fits."""
+    """The customer's first applicable coupon."""
     for coupon_id, holders in wallet.unused.items():
         fits = total_amount >= COUPONS[coupon_id - 1].min_order_amount and day <= LAST_DAY_OF_USE[coupon_id]
         if user_id in holders and fits:

@@ -1,7 +1,7 @@
-"""What customers and staff do in the year of the large demo shop, day by day.
+"""The actions of customers and staff in the year of the large demo shop, by day.
 
-Owns the plan, the same on every run, and what it needs to know of wallets and shelves; never knows the date, and writes
-nothing.
+The plan is the same on every run, and relative to the start of the year. It tracks the balances and stocks that it
+depends on. Writes nothing.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from orders.rules import Line, total_of
 CHARGE_STEP_WON = 1_000
 LONGEST_RETURN_DAYS = 3
 WELL_OFF_WON = 1_000_000
-"""What customer 1, whose login is written down everywhere, puts onto the account this morning."""
+"""The amount that customer 1, whose login is documented, charges this morning."""
 
 _WEEK = (0.9, 0.9, 1.0, 1.0, 1.1, 1.4, 1.3)
 _FIRST_CUSTOMERS = 0.4
@@ -32,14 +32,14 @@ _SUPPLY_ENDS_DAYS_AGO = 35
 
 @dataclass(frozen=True)
 class Goodwill(Visit):
-    """Money that staff put onto an account, in won."""
+    """A credit by staff, in won."""
 
     amount: int
 
 
 @dataclass(frozen=True)
 class CouponIssue(Visit):
-    """A customer gets a unit of a coupon."""
+    """A unit of a coupon is issued to a customer."""
 
     user_coupon_id: int
     coupon_id: int
@@ -47,7 +47,7 @@ class CouponIssue(Visit):
 
 @dataclass(frozen=True)
 class Sale(Visit):
-    """An order, and when it will be cancelled, if it will: the day and the share of that day."""
+    """An order, and the day and share of the day of its cancellation, if any."""
 
     order_id: int
     lines: Sequence[Line]
@@ -64,14 +64,14 @@ class Sale(Visit):
 
 @dataclass(frozen=True)
 class Return(Visit):
-    """An order is cancelled."""
+    """The cancellation of an order."""
 
     sale: Sale
 
 
 @dataclass(frozen=True)
 class Restock:
-    """Staff put units of a product onto the shelf."""
+    """Staff add units to the stock of a product."""
 
     day: int
     share_of_day: float
@@ -80,12 +80,12 @@ class Restock:
 
 
 Unit: TypeAlias = tuple[int, int]
-"""A unit of a coupon in a customer's hands: its own number and its coupon's."""
+"""An issued unit of a coupon: its id and the coupon's id."""
 Happening: TypeAlias = Charge | Goodwill | CouponIssue | Sale | Return | Restock
 
 
 class Year:
-    """The one demo year of a shop of a size. It can be lived through once."""
+    """The plan of a year for a shop of some size. `days` can be called once."""
 
     def __init__(self, assortment: Assortment) -> None:
         self._assortment = assortment
@@ -101,15 +101,15 @@ class Year:
         ]
         self._holders: dict[int, set[int]] = defaultdict(set)
         self._held: dict[int, list[Unit]] = defaultdict(list)
-        # With the unit of a coupon that its customer holds again.
+        # With the id of the coupon unit that becomes available again.
         self._coming_back: dict[int, list[tuple[Return, Unit | None]]] = defaultdict(list)
         self._issued = 0
         self._sold = 0
 
     def days(self) -> Iterator[Sequence[Happening]]:
-        """What happens on each day of the year, in the order in which it does."""
+        """The actions of each day of the year, in order."""
         for day in range(DAYS):
-            # A stable sort: what staff do before the doors open comes first.
+            # A stable sort: staff actions at the start of the day come first.
             yield sorted(self._happenings(day), key=attrgetter("share_of_day"))
 
     def _happenings(self, day: int) -> Iterator[Happening]:
@@ -120,14 +120,14 @@ class Year:
             self._balances[1] += WELL_OFF_WON
             yield Charge(1, day, 0.0, WELL_OFF_WON)
         yield from self._sales(day)
-        # What comes in today is spent from tomorrow on, so the plan holds whatever the hour.
+        # Today's charges are available from tomorrow, so the plan does not depend on the time of day.
         for issue in issues:
             self._held[issue.user_id].append((issue.user_coupon_id, issue.coupon_id))
         yield from self._returns(day)
 
     def _restocks(self, day: int) -> Iterator[Restock]:
         for product_id, daily in enumerate(self._assortment.units_a_day, start=1):
-            # Supply of a few has ended, so some of them are sold out by today and others nearly so.
+            # A few products are not restocked any more, so some of them are sold out by today, and others nearly so.
             has_ended = product_id % 25 == SOLD_OUT_ID and day >= DAYS - _SUPPLY_ENDS_DAYS_AGO
             if not daily or has_ended or self._stock[product_id] >= max(10, 7 * daily):
                 continue
@@ -149,7 +149,7 @@ class Year:
         ]
 
     def _due_issues(self, day: int) -> Iterator[tuple[int, int]]:
-        """How many units of which coupon are given out on a day: evenly over the whole days after its start."""
+        """How many units of which coupon are issued on a day: evenly over the whole days after its start."""
         for coupon_id, campaign in enumerate(self._assortment.campaigns, start=1):
             since = day - (DAYS - 1 + campaign.coupon.starts_in_days) - 1
             if 0 <= since < campaign.within_days:
@@ -160,7 +160,7 @@ class Year:
         holders = self._holders[coupon_id]
         wanted = len(holders) + number
         while len(holders) < wanted:
-            # The customer whose login is written down has something of everything.
+            # The customer with the documented login gets some of every kind.
             user_id = self._customer(day) if holders else 1
             if user_id not in holders:
                 holders.add(user_id)
@@ -168,7 +168,7 @@ class Year:
 
     def _sales(self, day: int) -> Iterator[Happening]:
         number = self._orders_until[day] - self._sold
-        # Evenings are busier than mornings.
+        # More orders in the evening than in the morning.
         shares = sorted(self._random.triangular(0.0, 1.0, 0.85) for _ in range(number))
         sizes = self._random.choices(list(LINES), list(LINES.values()), k=number)
         for share, size in zip(shares, sizes, strict=True):
@@ -198,7 +198,7 @@ class Year:
             self._coming_back[returned[0]].append((Return(user_id, *returned, sale), held))
 
     def _charges(self, day: int, share: float, user_id: int, *, due: int) -> Iterator[Charge | Goodwill]:
-        """Small ones, earlier that day, that together reach what is due."""
+        """Small charges earlier on that day that add up to the amount due."""
         random = self._random.random
         number = int(2 + 5 * random())
         missing = due - self._balances[user_id]
@@ -221,7 +221,7 @@ class Year:
             yield entry
 
     def _return_of(self, day: int, share: float) -> tuple[int, float] | None:
-        """When an order is cancelled, if it is and that is not after today."""
+        """The time of an order's cancellation; None if it is not cancelled by today."""
         random = self._random.random
         if random() >= _RETURNED:
             return None
@@ -231,7 +231,7 @@ class Year:
         return day + later, random() if later else share + (1 - share) * random()
 
     def _customer(self, day: int) -> int:
-        """One of those who have an account by then: a few come often, most once in a while."""
+        """A customer who has joined by that day: a few order often, most rarely."""
         share = self._random.random()
         there = self._assortment.customers * (_FIRST_CUSTOMERS + (1 - _FIRST_CUSTOMERS) * day / DAYS)
         return 1 + int(there * share * max(share, 0.02))
@@ -248,7 +248,7 @@ class Year:
                 return basket
 
     def _discount(self, day: int, user_id: int, total_amount: int) -> tuple[Unit | None, int]:
-        """The first unit the customer holds that fits, which is taken, and what it takes off (won)."""
+        """Take the customer's first applicable unit of a coupon; returns it and its discount (won)."""
         held = self._held.get(user_id)
         if not held:
             return None, 0
@@ -261,17 +261,17 @@ class Year:
         return None, 0
 
     def _last_day_of_use(self, coupon_id: int) -> int:
-        """The last whole day before its end."""
+        """The last whole day before its expiry."""
         return DAYS - 2 + self._assortment.campaigns[coupon_id - 1].coupon.valid_for_days
 
 
 def joined_day(assortment: Assortment, user_id: int) -> float:
-    """The day of the year, with its fraction, on which a customer came; negative for those of the years before."""
+    """The day of the year, as a fraction, on which a customer joined; negative for earlier years."""
     return DAYS * ((user_id - 1) / assortment.customers - _FIRST_CUSTOMERS) / (1 - _FIRST_CUSTOMERS)
 
 
 def _lines(assortment: Assortment) -> Sequence[dict[int, Line]]:
-    """Every line that an order can have, by product and quantity."""
+    """All possible order lines, by product and quantity."""
     return [
         {quantity: Line(product_id, product.name, product.price, quantity) for quantity in QUANTITIES}
         for product_id, product in enumerate(assortment.products, start=1)
@@ -279,6 +279,6 @@ def _lines(assortment: Assortment) -> Sequence[dict[int, Line]]:
 
 
 def _orders_until(orders: int) -> Sequence[int]:
-    """How many orders there have been by the end of each day: more in the evening of the week and of the year."""
+    """The number of orders by the end of each day; they increase towards the end of the week and of the year."""
     busy = list(accumulate((1 + day / DAYS) * _WEEK[day % len(_WEEK)] for day in range(DAYS)))
     return [round(orders * so_far / busy[-1]) for so_far in busy]

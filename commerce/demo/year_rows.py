@@ -1,7 +1,7 @@
 """The year of the large demo shop as database rows.
 
-Owns the numbers of its rows and the arithmetic of its books, as `rows` does for the small one; keeps no more of the
-year than a few days. Never writes.
+Assigns ids and keeps balances and stocks consistent, as `rows` does for the small shop. Only a few days are in memory
+at a time. Writes nothing.
 """
 
 from collections import Counter, defaultdict
@@ -44,13 +44,13 @@ COLUMNS: Mapping[type[models.Model], Sequence[str]] = {
     ProcessedEvent: ("event_id", "processed_at"),
     **outbox_rows.COLUMNS,
 }
-"""What the rows of each table hold; a table stands after those that it refers to."""
+"""The columns of each table. A table comes after those that it refers to."""
 
 MESSAGE_DAYS = 7
-"""As long as a shop keeps delivered messages by default."""
+"""The default retention of delivered messages."""
 SUPPLY = "입고 / Supply"
 
-# Enum members would be looked up, and written, some millions of times.
+# Constants, because looking up and converting enum members some millions of times is slow.
 _CHARGE, _PAYMENT = EntryType.CHARGE.value, EntryType.PAYMENT.value
 _REFUND, _ADJUSTMENT = EntryType.REFUND.value, EntryType.ADJUSTMENT.value
 _COMPLETED, _CANCELLED = OrderStatus.COMPLETED.value, OrderStatus.CANCELLED.value
@@ -58,11 +58,11 @@ _COMPLETED, _CANCELLED = OrderStatus.COMPLETED.value, OrderStatus.CANCELLED.valu
 
 @dataclass
 class Part:
-    """What some days add to the books.
+    """The rows of some days.
 
     Attributes:
         tables: the rows by model, in the order of `COLUMNS`.
-        coupon_uses: which units of coupons were used (when) or given back (None).
+        coupon_uses: coupon units by id with the time of their use, or None if they were returned.
     """
 
     tables: Tables = field(default_factory=lambda: {model: [] for model in COLUMNS})
@@ -70,16 +70,16 @@ class Part:
 
     @property
     def size(self) -> int:
-        """How many rows there are."""
+        """Number of rows."""
         return sum(len(rows) for rows in self.tables.values())
 
 
 class YearRows:
-    """The rows of the year, made as it goes on.
+    """The rows of the year, created day by day.
 
     Attributes:
-        part: those that nobody has taken yet.
-        balances, heads: by customer, won and the hash of the newest ledger entry.
+        part: the rows that have not been taken yet.
+        balances, heads: by customer, the balance in won and the hash of the newest ledger entry.
         stock: units by product.
         issued: units by coupon.
     """
@@ -109,16 +109,16 @@ class YearRows:
             self._move_stock(product_id, MovementReason.OPENING.value, product.opening_stock, calendar.at(0, 0.0))
 
     def take(self) -> Part:
-        """The rows made since the last time; they are forgotten here."""
+        """Return the rows since the last call, and release them."""
         part, self.part = self.part, Part()
         return part
 
     def live(self, day: int, happenings: Sequence[Happening]) -> None:
-        """Write down what happened on a day. The days come one after the other."""
+        """Add the rows of a day. Days must be added in order."""
         self._keeps_messages = day >= DAYS - MESSAGE_DAYS
         for happening in happenings:
             self._write[type(happening)](happening, self._calendar.at(day, happening.share_of_day))
-        # A day is counted once nothing of it can come back.
+        # A day is counted when none of its orders can be cancelled any more.
         last_counted = day if day == DAYS - 1 else day - LONGEST_RETURN_DAYS
         for counted_day in sorted(sold for sold in self._sold if sold <= last_counted):
             self._count_sales(counted_day)
@@ -173,7 +173,7 @@ class YearRows:
             self._outbox.add(order_cancelled(self._order(sale, _CANCELLED, at)), self.part.tables)
 
     def _order(self, sale: Sale, status: str, cancelled_at: datetime | None) -> Order:
-        """The order as it stood at the time of its event."""
+        """The order at the time of its event."""
         ordered_at = self._calendar.at(sale.day, sale.share_of_day)
         order = Order(
             id=sale.order_id,

@@ -1,6 +1,6 @@
-"""A Kafka-protocol broker as a child process: librdkafka's own, which lives in memory and listens on the loopback.
+"""A Kafka-protocol broker as a child process: librdkafka's in-memory broker on the loopback interface.
 
-Chooses its own port at every start, and keeps nothing: a restarted broker has a new address and no topics.
+It chooses a new port at every start and persists nothing: after a restart it has a new address and no topics.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from commerce.embedded.ports import accepts_connections
 
 _START_SECONDS = 20.0
 _GROUP_DELAY_MS = 100
-"""How long the first member of a consumer group waits for others before it is given its partitions."""
+"""How long a consumer group waits for more members before its first partition assignment."""
 _PRODUCER = 0
 """RD_KAFKA_PRODUCER of librdkafka's rd_kafka_type_t."""
 
@@ -27,7 +27,7 @@ class Broker:
     """One broker.
 
     Attributes:
-        bootstrap_servers: its address, known once it is ready; another one after a restart.
+        bootstrap_servers: its address, available once it is ready; changes with a restart.
     """
 
     def __init__(self, directory: Path, *, logs: Path) -> None:
@@ -46,7 +46,7 @@ class Broker:
         return self._address_file.read_text()
 
     def start(self, pause: Pause = time.sleep) -> None:
-        """Start the broker; return when it listens.
+        """Start the broker and wait until it listens.
 
         Raises:
             ChildFailed: it did not start.
@@ -55,20 +55,20 @@ class Broker:
         self.wait(pause)
 
     def wait(self, pause: Pause = time.sleep) -> None:
-        """Return when a broker that was started listens.
+        """Wait until a started broker listens.
 
         Raises:
-            ChildFailed: it does not.
+            ChildFailed: it did not start.
         """
         self.child.wait_until_ready(self.ready, timeout_seconds=_START_SECONDS, pause=pause)
 
     def restart(self) -> None:
-        """Start the broker without waiting until it listens."""
+        """Start the broker without waiting."""
         self._address_file.unlink(missing_ok=True)
         self.child.start()
 
     def ready(self) -> bool:
-        """Whether the broker has written its address and listens there."""
+        """Whether the broker has written its address and listens on it."""
         try:
             host, port = self._address_file.read_text().rsplit(":", 1)
         except (FileNotFoundError, ValueError):
@@ -77,7 +77,7 @@ class Broker:
 
 
 def serve(address_file: Path) -> None:
-    """Be the broker: write its address to the file, then stay until SIGTERM or SIGINT."""
+    """Run the broker: write its address to the file, then wait for SIGTERM or SIGINT."""
     signals = {signal.SIGTERM, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     address = _listen()
@@ -88,11 +88,11 @@ def serve(address_file: Path) -> None:
 
 
 def _listen() -> str:
-    """Start librdkafka's broker in this process, where it stays until the process ends; return its address.
+    """Start librdkafka's broker in this process and return its address. It runs until the process ends.
 
-    Calls the C library itself: confluent-kafka cannot set the delay of a consumer group, which is three seconds.
+    Calls the C library directly, because confluent-kafka cannot set the initial delay of a consumer group (3 seconds).
     """
-    # The extension is linked with librdkafka, so its functions are found through it.
+    # The extension module is linked with librdkafka, so the functions can be looked up in it.
     library = ctypes.CDLL(cimpl.__file__)
     library.rd_kafka_conf_new.restype = ctypes.c_void_p
     library.rd_kafka_new.restype = ctypes.c_void_p
@@ -101,7 +101,7 @@ def _listen() -> str:
     reason = ctypes.create_string_buffer(512)
     reason_size = ctypes.c_size_t(len(reason))
     options = ctypes.c_void_p(library.rd_kafka_conf_new())
-    # librdkafka announces its broker as a warning; the level keeps that out of the log.
+    # librdkafka logs the address of its broker as a warning; this level suppresses it.
     for name, value in ((b"test.mock.num.brokers", b"1"), (b"log_level", b"2")):
         library.rd_kafka_conf_set(options, name, value, reason, reason_size)
     client = ctypes.c_void_p(library.rd_kafka_new(_PRODUCER, options, reason, reason_size))

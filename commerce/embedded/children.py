@@ -1,6 +1,6 @@
-"""A child process that is started, watched, and stopped together with everything it started.
+"""A child process that is started, monitored, and stopped together with all of its descendants.
 
-Knows nothing of what the process does; never lets one outlive its parent, not even a parent that was killed.
+A child never outlives its parent, even if the parent was killed.
 """
 
 import ctypes
@@ -27,7 +27,7 @@ Pause = Callable[[float], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """The system user a child runs as, when not as its parent."""
+    """The system user of a child, if it differs from the parent's."""
 
     uid: int
     gid: int
@@ -35,13 +35,13 @@ class Account:
 
 @dataclass(frozen=True, kw_only=True)
 class ChildSpec:
-    """What to run and how to treat it.
+    """The command of a child and how it is stopped.
 
     Attributes:
-        stop_signal: what asks it to end in good order.
-        orphan_signal: what the kernel sends it when the parent has died (Linux). A child with children of its own
-            needs one it can act on.
-        grace_seconds: how long it may take to end before it is killed.
+        stop_signal: asks it to shut down gracefully.
+        orphan_signal: sent by the kernel when the parent has died (Linux). A child with children of its own needs one
+            that it handles.
+        grace_seconds: how long it may take to shut down before it is killed.
     """
 
     name: str
@@ -54,7 +54,7 @@ class ChildSpec:
 
 
 class Child:
-    """One process in a session of its own, so that Ctrl-C in the terminal reaches the parent alone."""
+    """One process in its own session, so that Ctrl-C in the terminal only reaches the parent."""
 
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
@@ -71,7 +71,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """How it ended (negative: the signal's number); None while it runs or before it was started."""
+        """The exit code (negative: the signal's number); None while it is running or before the first start."""
         return self._process.poll() if self._process is not None else None
 
     @property
@@ -79,12 +79,12 @@ class Child:
         return self._process is not None and self._process.poll() is None
 
     def start(self, environment: Mapping[str, str] | None = None) -> None:
-        """Start the process, with this environment or the parent's; its output goes to the end of its log."""
+        """Start the process with this environment or the parent's. Its output is appended to its log."""
         self._sweep()
         _rotate(self.spec.log_path)
         account = self.spec.account
         with self.spec.log_path.open("ab") as log:
-            # The dangers of preexec_fn are imports and locks taken after the fork; the function has neither.
+            # preexec_fn is only dangerous with imports or locks after the fork; the function uses neither.
             self._process = subprocess.Popen(  # noqa: S603 - the command is ours, no shell
                 list(self.spec.command),
                 cwd=PROJECT_ROOT,
@@ -100,10 +100,10 @@ class Child:
             )
 
     def wait_until_ready(self, ready: Callable[[], bool], *, timeout_seconds: float, pause: Pause = time.sleep) -> None:
-        """Return when `ready` says so.
+        """Wait until `ready` returns True.
 
         Raises:
-            ChildFailed: the process ended first, or the time was up.
+            ChildFailed: the process ended first, or the timeout expired.
         """
         deadline = time.monotonic() + timeout_seconds
         while not ready():
@@ -114,10 +114,10 @@ class Child:
             pause(_POLL_SECONDS)
 
     def wait_until_ended(self, pause: Pause = time.sleep) -> None:
-        """Return when the process has done its work.
+        """Wait until the process has ended.
 
         Raises:
-            ChildFailed: it ended with another exit code than 0.
+            ChildFailed: its exit code was not 0.
         """
         while self.running:
             pause(_POLL_SECONDS)
@@ -125,11 +125,11 @@ class Child:
             raise self.failure(f"failed ({describe(self.exit_code)})")
 
     def failure(self, reason: str) -> ChildFailed:
-        """The error that says what went wrong, with the end of the log."""
+        """An error with the reason and the end of the log."""
         return ChildFailed(self.name, reason, log_path=self.spec.log_path, log_tail=tail(self.spec.log_path))
 
     def stop(self) -> None:
-        """Ask it to end, wait its grace, then kill it and whatever it started. Does nothing when it is not running."""
+        """Send the stop signal, wait up to the grace period, then kill the group. No-op if it is not running."""
         if self._process is None:
             return
         if self.running:
@@ -139,11 +139,11 @@ class Child:
         self._sweep()
 
     def kill(self) -> None:
-        """End it and whatever it started, at once. Does nothing when it is not running."""
+        """Kill the process and its descendants. No-op if it is not running."""
         self._sweep()
 
     def _sweep(self) -> None:
-        """Kill what is left of the process's group: workers outlive a master that was killed."""
+        """Kill the rest of the process group: workers outlive a master that was killed."""
         if self._process is None:
             return
         with suppress(ProcessLookupError, PermissionError):
@@ -162,7 +162,7 @@ def describe(exit_code: int | None) -> str:
 
 
 def tail(path: Path, lines: int = _TAIL_LINES) -> str:
-    """The last lines of a log, indented; a note when there is none."""
+    """The last lines of a log, indented, or a note if there is no log."""
     try:
         text = path.read_bytes()[-20_000:].decode(errors="replace")
     except OSError:
@@ -171,9 +171,9 @@ def tail(path: Path, lines: int = _TAIL_LINES) -> str:
 
 
 def _bound_to_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None:
-    """What makes a forked child receive the signal when its parent dies; None where the kernel has no such thing.
+    """A function that makes a forked child receive the signal when its parent dies; None if the kernel cannot do that.
 
-    It runs after the change of user, which would undo it.
+    It must run after the change of user, which would reset it.
     """
     if sys.platform != "linux":
         return None
@@ -183,7 +183,7 @@ def _bound_to_parent(orphan_signal: signal.Signals) -> Callable[[], None] | None
 
     def bind() -> None:
         prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-        if os.getppid() != parent:  # it died between fork and prctl
+        if os.getppid() != parent:  # the parent died between fork and prctl
             os._exit(1)
 
     return bind

@@ -1,6 +1,6 @@
-"""What the person at the terminal reads while the stack starts, runs and stops.
+"""The terminal output of the stack while it starts, runs and stops.
 
-Writes to standard output only, and never fails because nobody reads it any more.
+Only writes to standard output, and ignores errors if the reader is gone.
 """
 
 import time
@@ -9,14 +9,14 @@ from contextlib import contextmanager, suppress
 
 
 def say(text: str, *, end: str = "\n") -> None:
-    """Print at once; a reader that has gone away (a closed pipe, a closed terminal) is no reason to stop."""
+    """Print and flush. A closed pipe or terminal is not an error."""
     with suppress(OSError):
         print(text, end=end, flush=True)
 
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Announce a step, and when it is done, how long it took."""
+    """Print the title of a step, and its duration at the end."""
     started_at = time.monotonic()
     say(f"  {title} … ", end="")
     try:
@@ -28,9 +28,9 @@ def step(title: str) -> Iterator[None]:
 
 
 def banner(*, web: str, servers: Sequence[str], sink_events: str, metrics: Mapping[str, str], directory: str) -> str:
-    """Where everything is, who may log in, and a first order ready to paste.
+    """The addresses, the demo logins, and a command that places a first order.
 
-    `servers`: the addresses of the web servers, where they are probed: that of a gateway answers no probes.
+    `servers`: the addresses of the web servers, for probes; a gateway does not answer probes.
     """
     probes = "\n                   ".join(f"{server}/readyz  {server}/metrics" for server in servers)
     counted = "".join(f"\n  Metrics of       {name}: {address}" for name, address in metrics.items())

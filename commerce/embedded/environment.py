@@ -1,6 +1,6 @@
-"""The stack that `make run` keeps: its folder, its addresses in run.json, and whether it is alive.
+"""The stack of `make run`: its folder, its addresses in run.json, and whether it is running.
 
-Reads and writes files of that folder only; a run.json that a dead stack left behind is never believed.
+Only reads and writes files of that folder. A run.json of a stack that has died is ignored.
 """
 
 import fcntl
@@ -24,11 +24,11 @@ _LOCK_PAUSE_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class RunFile:
-    """What run.json says.
+    """The content of run.json.
 
     Attributes:
-        environment: the variables with which every manage.py command works on the same stack. Secrets are among
-            them, so the file is its owner's alone.
+        environment: the variables with which every manage.py command uses the same stack. They include secrets, so only
+            the owner may read the file.
     """
 
     web: str
@@ -41,12 +41,12 @@ class RunFile:
 
 
 def local_dir() -> Path:
-    """Where the stack keeps its data: LOCAL_DIR, `.local` when not set; relative to the project."""
+    """The data folder of the stack: LOCAL_DIR, by default `.local`; relative to the project."""
     return (PROJECT_ROOT / (os.environ.get("LOCAL_DIR") or ".local")).resolve()
 
 
 def embedded_environment() -> dict[str, str]:
-    """The variables of the stack that runs in LOCAL_DIR now; empty when none does, or another user's."""
+    """The variables of the stack that is running in LOCAL_DIR; empty if there is none or it belongs to another user."""
     directory = local_dir()
     try:
         content = (directory / _RUN_FILE).read_bytes()
@@ -58,7 +58,7 @@ def embedded_environment() -> dict[str, str]:
 
 
 def write_run_file(directory: Path, run: RunFile) -> None:
-    """Publish the stack's addresses. A reader sees the old content or the new, never a part."""
+    """Publish the stack's addresses atomically: readers see either the old or the new content."""
     unfinished = directory / f".{_RUN_FILE}.{os.getpid()}"
     unfinished.unlink(missing_ok=True)
     unfinished.touch(mode=0o600)
@@ -67,24 +67,24 @@ def write_run_file(directory: Path, run: RunFile) -> None:
 
 
 def remove_run_file(directory: Path) -> None:
-    """Say that no stack runs here."""
+    """Remove run.json, because no stack is running here any more."""
     (directory / _RUN_FILE).unlink(missing_ok=True)
 
 
 @contextmanager
 def sole_stack(directory: Path) -> Iterator[None]:
-    """Be the one stack of a folder for the length of the block.
+    """Make sure that this is the only stack in a folder during the block.
 
-    The proof of life is a lock that the kernel drops with the process, however it dies: a process id could have
-    been given to another program meanwhile.
+    The running stack holds a file lock, which the kernel releases when the process ends in any way. A process id is not
+    sufficient, because it can be reused by another program.
 
     Raises:
-        AlreadyRunning: another process is.
+        AlreadyRunning: another stack is running in the folder.
     """
     directory.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(directory / _LOCK_FILE, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        # A reader that looks whether we live holds the lock for a moment; only a stack holds it for longer.
+        # `is_running` of another process holds the lock for a moment; only a stack holds it longer.
         for attempt in range(_LOCK_TRIES):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,7 +93,7 @@ def sole_stack(directory: Path) -> Iterator[None]:
                 if attempt == _LOCK_TRIES - 1:
                     raise AlreadyRunning(directory) from error
                 time.sleep(_LOCK_PAUSE_SECONDS)
-        # What is there now is a dead stack's.
+        # Any run.json that exists now was left by a stack that has died.
         remove_run_file(directory)
         try:
             yield
@@ -104,7 +104,7 @@ def sole_stack(directory: Path) -> Iterator[None]:
 
 
 def is_running(directory: Path) -> bool:
-    """Whether a stack lives in the folder at this moment."""
+    """Whether a stack is running in the folder."""
     try:
         descriptor = os.open(directory / _LOCK_FILE, os.O_RDWR)
     except OSError:
@@ -119,7 +119,7 @@ def is_running(directory: Path) -> bool:
 
 
 def kept_secret(directory: Path, name: str) -> str:
-    """A random secret of 64 characters, made once and kept in the folder, readable by its owner only."""
+    """A random secret of 64 characters, created once and stored in the folder, readable only by its owner."""
     path = directory / name
     with suppress(FileExistsError):
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

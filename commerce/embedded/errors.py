@@ -1,13 +1,13 @@
-"""Why the embedded stack cannot run: each refusal is one sentence for the person at the terminal.
+"""Errors of the embedded stack. Each message is one sentence for the person at the terminal.
 
-Knows nothing of the shop's errors, and nothing here is ever answered over HTTP.
+They are independent of the shop's errors and never rendered over HTTP.
 """
 
 from pathlib import Path
 
 
 class EmbeddedError(Exception):
-    """The stack cannot start, or cannot go on; the message says what to do."""
+    """The stack cannot start or continue. The message explains what to do."""
 
 
 class PortTaken(EmbeddedError):
@@ -23,7 +23,7 @@ class PortTaken(EmbeddedError):
 
 
 class ServerNotInstalled(EmbeddedError):
-    """An embedded server's program is missing."""
+    """The program of an embedded server is missing."""
 
     def __init__(self, program: str, variable: str) -> None:
         super().__init__(
@@ -33,7 +33,7 @@ class ServerNotInstalled(EmbeddedError):
 
 
 class NginxNotInstalled(EmbeddedError):
-    """The gateway's program is missing."""
+    """nginx, the gateway's program, is missing."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -42,7 +42,7 @@ class NginxNotInstalled(EmbeddedError):
 
 
 class AlreadyRunning(EmbeddedError):
-    """Another stack lives in the same folder."""
+    """Another stack is running in the same folder."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(
@@ -52,7 +52,7 @@ class AlreadyRunning(EmbeddedError):
 
 
 class BadSetting(EmbeddedError):
-    """An environment variable has a value that cannot be used."""
+    """An environment variable has an invalid value."""
 
     def __init__(self, variable: str, reason: str) -> None:
         super().__init__(f"{variable} {reason}.")
@@ -71,7 +71,7 @@ class ChildFailed(EmbeddedError):
 
 
 class GaveUp(EmbeddedError):
-    """A child process kept ending."""
+    """A child process has crashed too often."""
 
     def __init__(self, name: str, *, crashes: int, seconds: float, log_path: Path, log_tail: str) -> None:
         self.name = name

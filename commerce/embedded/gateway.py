@@ -1,7 +1,6 @@
-"""nginx as the gateway in front of web servers on this machine, with the files of `deploy/gateway`.
+"""nginx as the gateway in front of web servers on this machine, with the configuration in `deploy/gateway`.
 
-Owns the gateway's process and its folder: a copy of those files, beside the few lines that this installation has of
-its own. What the gateway does stands in the files.
+Manages the process and its folder: a copy of those files and a few generated ones for this installation.
 """
 
 import os
@@ -20,7 +19,7 @@ from commerce.embedded.errors import NginxNotInstalled
 from commerce.embedded.ports import LOOPBACK
 
 FILES = PROJECT_ROOT / "deploy" / "gateway"
-_WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
+_WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared, not used as a default
 _ACCESS_LOG = "access_log access.log line buffer=32k flush=1s;"
 _START_SECONDS = 20.0
 _GRACE_SECONDS = 5.0
@@ -42,13 +41,13 @@ class Gateway:
     ) -> None:
         """
         Args:
-            directory: its folder; what was in it is replaced at the start.
-            servers: the ports of the web servers, on this machine.
-            origins: whose pages in a browser may read the gateway's own refusals.
-            files: files of the configuration with other contents, such as `limits.conf`.
+            directory: its folder, whose content is replaced at the start.
+            servers: the ports of the web servers on this machine.
+            origins: origins whose pages may read the gateway's own refusals (CORS).
+            files: configuration files with other contents, such as `limits.conf`.
 
         Raises:
-            NginxNotInstalled: there is none.
+            NginxNotInstalled: nginx was not found.
         """
         program = nginx()
         self._address = (LOOPBACK if host in _WILDCARD_HOSTS else host, port)
@@ -70,16 +69,16 @@ class Gateway:
                 ],
                 log_path=logs / "gateway.log",
                 account=self._account,
-                # Lets requests that are being answered finish; nginx's SIGTERM cuts them.
+                # SIGQUIT lets running requests finish; SIGTERM would cut them off.
                 stop_signal=SIGQUIT,
-                # Its workers end with it only where it is asked to end, not where it is killed.
+                # nginx's workers only end with the master if it is stopped gracefully, not if it is killed.
                 orphan_signal=SIGTERM,
                 grace_seconds=_GRACE_SECONDS,
             )
         )
 
     def start(self, pause: Pause = time.sleep) -> None:
-        """Start it; return when it answers.
+        """Start nginx and wait until it answers.
 
         Raises:
             ChildFailed: it did not start.
@@ -89,11 +88,11 @@ class Gateway:
         self.child.wait_until_ready(self.ready, timeout_seconds=_START_SECONDS, pause=pause)
 
     def restart(self) -> None:
-        """Start it again after a crash, with the same files."""
+        """Start it again after a crash, with the same configuration."""
         self.child.start()
 
     def ready(self) -> bool:
-        """Whether it answers; what is behind it is not asked."""
+        """Whether nginx answers; the web servers are not checked."""
         connection = HTTPConnection(*self._address, timeout=2)
         try:
             connection.request("GET", "/internal/token")
@@ -112,14 +111,14 @@ class Gateway:
         if self._account is not None:
             os.chown(self._directory, self._account.uid, self._account.gid)
             for folder in self._directory.parents:
-                # Search permission, where it is missing; reading those folders stays forbidden.
+                # Adds missing search permissions; the folders remain unreadable.
                 mode = folder.stat().st_mode
                 if not mode & stat.S_IXOTH:
                     folder.chmod(stat.S_IMODE(mode) | stat.S_IXOTH)
 
 
 def nginx() -> str:
-    """The path of the program: NGINX, or what is installed. Raises NginxNotInstalled."""
+    """The path of the program: NGINX or the installed one. Raises NginxNotInstalled."""
     found = shutil.which(os.environ.get("NGINX") or "nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
         raise NginxNotInstalled
@@ -127,7 +126,7 @@ def nginx() -> str:
 
 
 def without_limits() -> dict[str, str]:
-    """`files` of a gateway whose limits nobody reaches: for load tests."""
+    """`files` for a gateway whose limits are never reached, for load tests."""
     text = (FILES / "limits.conf").read_text()
     for limit, value in (
         (r"rate=\d+r/s", "rate=1000000r/s"),
@@ -141,7 +140,7 @@ def without_limits() -> dict[str, str]:
 
 
 def _account() -> Account | None:
-    """The system user for it: this one, or for root the one that owns nothing."""
+    """The system user of nginx: the current one, or an unprivileged one for root."""
     if os.geteuid() != 0:
         return None
     entry = pwd.getpwnam("nobody")

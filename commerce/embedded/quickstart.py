@@ -1,6 +1,6 @@
 """`make run`: the whole shop on this machine, from an empty folder to a first order.
 
-Decides what is started, in which order and with which settings; knows nothing of what the processes do inside.
+Decides which processes are started, in which order and with which settings.
 """
 
 import argparse
@@ -29,9 +29,9 @@ from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 
 _WEB_START_SECONDS = 90.0
 _SERVERS_BEHIND_GATEWAY = 2
-_WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - recognised, never chosen
+_WILDCARD_HOSTS = ("0.0.0.0", "::")  # noqa: S104 - compared, not used as a default
 
-# What a caller may set besides; other manage.py commands must agree on it with the running stack.
+# Settings that the caller may override. Other manage.py commands must use the same values as the running stack.
 _SHARED_VARIABLES = (
     "LOCK_REDIS_URL",
     "KAFKA_SECURITY_PROTOCOL",
@@ -51,8 +51,8 @@ _SHARED_VARIABLES = (
     "TIME_ZONE",
 )
 
-# An order that was published but not counted when the embedded broker died would never be counted: the broker keeps
-# nothing. Orders older than this are left to `manage.py backfill_product_stats` by hand.
+# The embedded broker is in memory, so orders that were published but not counted when it ended are counted from the
+# database. Older orders are left to a manual `manage.py backfill_product_stats`.
 _FORGOTTEN_DAYS = 31
 _COUNT_FORGOTTEN_THEN_CONSUME = (
     '"$0" "$1" backfill_product_stats --from "$COUNT_FROM" --to "$COUNT_TO"'
@@ -74,7 +74,7 @@ Environment variables (all optional):
 
 
 class Quickstart:
-    """One stack, from start to stop."""
+    """One stack, from its start to its stop."""
 
     def __init__(
         self, *, directory: Path, host: str, port: int, workers: int, ends_with_parent: bool, gateway: bool = False
@@ -93,11 +93,11 @@ class Quickstart:
         self._metrics: dict[str, str] = {}
 
     def run(self) -> None:
-        """Start everything, then keep it running until a stop signal.
+        """Start everything and keep it running until a stop signal.
 
         Raises:
-            StopRequested: the signal came; everything has been stopped.
-            EmbeddedError: the stack cannot start or go on; everything has been stopped.
+            StopRequested: the signal was received; everything has been stopped.
+            EmbeddedError: the stack cannot start or continue; everything has been stopped.
         """
         self._supervisor.listen_for_signals()
         with sole_stack(self._directory), reserve(self._host, self._port) as held_port:
@@ -131,7 +131,7 @@ class Quickstart:
 
     @property
     def _web_host(self) -> str:
-        """Where the web servers listen: with a gateway on this machine alone."""
+        """The address on which the web servers listen: with a gateway, the loopback interface."""
         return LOOPBACK if self._has_gateway else self._host
 
     def _address_of(self, port: int) -> str:
@@ -139,19 +139,20 @@ class Quickstart:
         return _url(self._web_host, port)
 
     def _fixed_settings(self) -> dict[str, str]:
-        """What is known before any server runs. A variable of the caller's own always wins."""
+        """The settings that do not depend on running servers. Variables set by the caller take precedence."""
         defaults = {
             "SECRET_KEY": kept_secret(self._directory, "secret_key"),
             "DATA_PLATFORM_SECRET": kept_secret(self._directory, "data_platform_secret"),
             "HTTPS": "false",
             "ALLOWED_HOSTS": ",".join(dict.fromkeys(["localhost", "127.0.0.1", "[::1]", self._host])),
             "STATIC_ROOT": str(self._directory / "static"),
-            # A deployment keeps the popular list for half an hour; here one wants to see one's own order in it.
+            # In production the popular list is cached for half an hour. Here a developer wants to see a new order in
+            # it.
             "POPULAR_CACHE_SECONDS": "2",
+            # The log is read by a person.
             # Receivers of webhooks on this machine.
             "WEBHOOK_ALLOW_HTTP": "true",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
-            # Somebody reads the log here.
             "LOG_FORMAT": "text",
             **({"BEHIND_PROXY": "true", "NUM_PROXIES": "1"} if self._has_gateway else {}),
         }
@@ -159,9 +160,9 @@ class Quickstart:
         return {**shared, **{name: given(name) or value for name, value in defaults.items()}}
 
     def _environment(self) -> dict[str, str]:
-        """The full environment of a child process at this moment."""
-        # Compiled code is kept even where the sources' folders shall stay clean of it, then in a folder of our own:
-        # compiling everything in every process would be most of the time of a start.
+        """The complete environment of a child process at this time."""
+        # Bytecode is cached even if it must not be written to the source folders; then it goes to a separate folder.
+        # Compiling everything in every process would take most of the start time.
         compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(self._directory / "compiled")}
         today = datetime.now(UTC).date()
         return {
@@ -172,12 +173,12 @@ class Quickstart:
             "DJANGO_SETTINGS_MODULE": "commerce.settings",
             "PYTHONUNBUFFERED": "1",
             "COUNT_FROM": str(today - timedelta(days=_FORGOTTEN_DAYS)),
-            # Tomorrow: somewhere east it is tomorrow already.
+            # Tomorrow, because there are time zones in which it is tomorrow already.
             "COUNT_TO": str(today + timedelta(days=1)),
         }
 
     def _publish(self) -> None:
-        """Let every manage.py command find the stack."""
+        """Write run.json, so that every manage.py command finds the stack."""
         write_run_file(
             self._directory,
             RunFile(
@@ -200,7 +201,7 @@ class Quickstart:
         self._use("DATA_PLATFORM_URL", "Data platform", self._start_sink)
 
     def _use(self, variable: str, title: str, start: Callable[[], str]) -> None:
-        """Take the server whose address was given, or start an embedded one."""
+        """Use the server whose address was given, or start an embedded one."""
         address = given(variable)
         if address:
             say(f"  {title}: the one of {variable}")
@@ -226,7 +227,7 @@ class Quickstart:
             broker.wait(self._supervisor.pause)
             self._settings["KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
             say(f"broker has a new address, {broker.bootstrap_servers}; restarting what uses it")
-            # One after the other, the web server first: it is the one whose absence somebody notices.
+            # One after the other, the web server first, because its downtime is the most noticeable.
             for service in reversed(self._shop):
                 service.child.stop()
                 service.start_again()
@@ -246,8 +247,8 @@ class Quickstart:
     # --- The shop -----------------------------------------------------------------------------------------------------
 
     def _prepare_shop(self) -> None:
-        """Tables, demo data and static files, the last beside the first two."""
-        # System checks are the business of `make check`; here they would double the time of the start.
+        """Database tables, demo data and static files; the last concurrently with the first two."""
+        # System checks are run by `make check`; here they would double the start time.
         static = self._manage("collectstatic", "--noinput", "--skip-checks")
         demo = ("--if-empty", *(("--orders", given("DEMO_ORDERS")) if given("DEMO_ORDERS") else ()))
         try:
@@ -267,7 +268,7 @@ class Quickstart:
             static.stop()
 
     def _manage(self, *arguments: str) -> Child:
-        """Start a manage.py command; its log holds this run only."""
+        """Start a manage.py command. Its log only contains this run."""
         log_path = self._logs / f"{arguments[0]}.log"
         log_path.unlink(missing_ok=True)
         child = Child(
@@ -291,11 +292,11 @@ class Quickstart:
                 name = f"web-{number}" if self._has_gateway else "web"
                 (metrics / name).mkdir(parents=True)
                 command = web_command(host=self._web_host, port=port, workers=self._workers)
-                # The web server has workers that end with it, so it is asked to end, not killed.
+                # The web server has workers that end with it, so it has to be stopped gracefully, not killed.
                 self._run(name, command, orphan_signal=SIGTERM, PROMETHEUS_MULTIPROC_DIR=str(metrics / name))
             for port, service in zip(self._web_ports, self._shop[-len(self._web_ports) :], strict=True):
                 self._wait_until_ready(service.child, port)
-        # Nobody waits for the first verdict on the books, and everybody for the web server.
+        # Started last: the first check of the invariants is less urgent than the web server.
         checks = ("check_invariants", "--every", str(_CHECK_SECONDS))
         self._supervisor.run(self._service("invariants", ["nice", *manage(*checks)]))
 
@@ -310,7 +311,7 @@ class Quickstart:
             is_up = True
         finally:
             if not is_up:
-                # Workers that still import their code miss the request to stop, and serve nobody yet.
+                # Workers that are still importing code miss the stop signal. They serve no requests yet.
                 for service in self._shop[-len(self._web_ports) :]:
                     service.child.kill()
 
@@ -327,13 +328,13 @@ class Quickstart:
             self._supervisor.run(Service(child=gateway.child, start=gateway.start, restart=gateway.restart))
 
     def _run(self, name: str, command: list[str], *, orphan_signal: Signals = SIGKILL, **variables: str) -> None:
-        """Start a process of the shop that talks to the broker, without waiting for it; web servers are the last."""
+        """Start a process of the shop that uses the broker, without waiting for it. Web servers are started last."""
         service = self._service(name, command, orphan_signal=orphan_signal, **variables)
         self._shop.append(service)
         self._supervisor.run(service)
 
     def _service(self, name: str, command: list[str], *, orphan_signal: Signals = SIGKILL, **variables: str) -> Service:
-        """A process that is started with the settings of its moment."""
+        """A process that is started with the current settings each time."""
         child = Child(
             ChildSpec(
                 name=name,
@@ -350,14 +351,14 @@ class Quickstart:
         return Service(child=child, start=lambda _pause: start(), restart=start)
 
     def _statistics_command(self) -> list[str]:
-        """The consumer; before it, where the broker forgets, what it may have forgotten is counted from the orders."""
+        """The consumer; with an in-memory broker, the orders that it may have lost are counted first."""
         port = str(self._port_of_metrics("statistics"))
         if given("KAFKA_BOOTSTRAP_SERVERS"):
             return manage("consume_orders", "--metrics-port", port)
         return ["sh", "-c", _COUNT_FORGOTTEN_THEN_CONSUME, *manage(), port]
 
     def _port_of_metrics(self, name: str) -> int:
-        """A port of this machine that is free now, and stays that process's for the life of the stack."""
+        """A free port, which the process keeps for the lifetime of the stack."""
         port = free_port()
         self._metrics[name] = f"http://{LOOPBACK}:{port}/metrics"
         return port
@@ -377,7 +378,7 @@ def _is_ready(web: str) -> bool:
 
 
 def web_command(*, host: str, port: int, workers: int, application: str = "commerce.asgi:application") -> list[str]:
-    """The web server's command line, as deploy/Dockerfile has it too."""
+    """The web server's command line, the same as in deploy/Dockerfile."""
     return [
         *(sys.executable, "-m", "commerce.serve"),
         *("--host", host, "--port", str(port), "--workers", str(workers)),
@@ -391,25 +392,25 @@ def manage(*arguments: str) -> list[str]:
 
 
 def given(variable: str) -> str:
-    """An environment variable; one set to nothing counts as not set."""
+    """The value of an environment variable; an empty one counts as not set."""
     return os.environ.get(variable, "").strip()
 
 
 def number(variable: str, default: int, *, least: int, most: int) -> int:
-    """A whole number from the environment.
+    """An integer from the environment.
 
     Raises:
-        BadSetting: it is none, or out of bounds.
+        BadSetting: it is not a number, or out of bounds.
     """
     text = given(variable) or str(default)
-    # The length first: `int()` raises for thousands of digits.
+    # The length is checked first, because `int()` raises for thousands of digits.
     if not (text.isascii() and text.isdigit() and len(text) <= len(str(most)) and least <= int(text) <= most):
         raise BadSetting(variable, f"must be a number from {least} to {most}, not {text!r}")
     return int(text)
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the stack and end the process: 0 after Ctrl-C or SIGTERM, 1 when the stack cannot start or go on."""
+    """Run the stack and exit: 0 after Ctrl-C or SIGTERM, 1 if the stack cannot start or continue."""
     parser = argparse.ArgumentParser(
         prog="manage.py quickstart",
         description="Start the whole shop on this machine, servers included, and keep it running.",
@@ -425,7 +426,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
             raise BadSetting("DATA_PLATFORM_SECRET", "must be set to the key that signs calls to DATA_PLATFORM_URL")
         has_gateway = bool(number("GATEWAY", 0, least=0, most=1))
         if has_gateway:
-            # Said before anything is started.
+            # Validated before anything is started.
             nginx()
         Quickstart(
             directory=local_dir(),

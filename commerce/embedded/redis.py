@@ -1,6 +1,6 @@
 """Redis as a child process: its program, its data folder, its start.
 
-Listens on the loopback only and with a password; never evicts, because it holds locks beside the cache.
+Listens on the loopback interface only, and with a password. Eviction is disabled, because it also stores locks.
 """
 
 import os
@@ -23,11 +23,11 @@ class Redis:
     """One server with 64 numbered databases.
 
     Attributes:
-        url: of its first database; carries the password, so it is shown to nobody but its owner.
+        url: of its first database. It contains the password, so it must only be shown to its owner.
     """
 
     def __init__(self, directory: Path, *, logs: Path, durable: bool = True) -> None:
-        """Durable: what was written is there again after a restart."""
+        """`durable`: written data survives a restart."""
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._port = free_port()
         self._password = kept_secret(directory, "password")
@@ -36,7 +36,7 @@ class Redis:
                 name="redis",
                 command=[
                     str(_program()),
-                    # The password stands in a file of the owner's: everyone on the machine can read a command line.
+                    # The password is in a file of the owner, because all users can read command lines.
                     str(_configuration(directory, self._password)),
                     *("--port", str(self._port)),
                     *("--bind", LOOPBACK),
@@ -60,7 +60,7 @@ class Redis:
         return f"redis://:{self._password}@{LOOPBACK}:{self._port}/{number}"
 
     def start(self, pause: Pause = time.sleep) -> None:
-        """Start the server; return when it answers.
+        """Start the server and wait until it answers.
 
         Raises:
             ChildFailed: it did not start.
@@ -69,7 +69,7 @@ class Redis:
         self.child.wait_until_ready(self.ready, timeout_seconds=_START_SECONDS, pause=pause)
 
     def ready(self) -> bool:
-        """Whether the server answers commands (it listens earlier, while it loads its data)."""
+        """Whether the server answers commands. It listens earlier, while it loads its data."""
         try:
             with socket.create_connection((LOOPBACK, self._port), timeout=0.5) as connection:
                 connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
@@ -88,10 +88,10 @@ def _configuration(directory: Path, password: str) -> Path:
 
 
 def _program() -> Path:
-    """The machine's own redis-server when it has one that runs, else the one of the Python package."""
+    """The machine's redis-server if it can be run, otherwise the one of the Python package."""
     installed = shutil.which("redis-server")
     if installed:
-        # A version manager's shim may lie on PATH and lead nowhere.
+        # A shim of a version manager may be on PATH without a program behind it.
         tried = subprocess.run([installed, "--version"], capture_output=True, check=False)  # noqa: S603 - no shell
         if tried.returncode == 0:
             return Path(installed)

@@ -1,6 +1,6 @@
-"""The other side of the data platform, for development: receives reported orders and keeps every one.
+"""A data platform for development: receives reported orders and stores each of them.
 
-Answers only after an event is written to its file; never drops one, never accepts a wrong signature.
+Acknowledges an event after it is written to the file. Refuses invalid signatures.
 """
 
 import argparse
@@ -25,16 +25,16 @@ from commerce.embedded.ports import LOOPBACK, accepts_connections, free_port
 SHOWN_EVENTS = 50
 MAX_BODY_BYTES = 4_000_000
 SIGNATURE_AGE_SECONDS = 300
-"""How far the time in a signature may lie from this machine's, in either direction."""
+"""The largest difference between the time in a signature and this machine's clock, in either direction."""
 _START_SECONDS = 20.0
 
 
 class BadSignature(Exception):
-    """The signature header is missing, malformed, too old, or not of this body."""
+    """The signature header is missing, malformed, expired, or does not match the body."""
 
 
 class Inbox:
-    """Every event received, in a file; which keys they had, and the last fifty of them, in memory."""
+    """All received events in a file; their keys and the last fifty events in memory."""
 
     def __init__(self, path: Path) -> None:
         """Continue the file of an earlier run, if there is one."""
@@ -47,14 +47,14 @@ class Inbox:
         self._file.seek(0)
         kept_bytes = 0
         for line in self._file:
-            # A line without its end was being written when an earlier run was killed; it was never acknowledged.
+            # An incomplete last line was being written when an earlier run was killed. It was not acknowledged.
             if line.endswith(b"\n"):
                 self._remember(json.loads(line))
                 kept_bytes += len(line)
         self._file.truncate(kept_bytes)
 
     def add(self, *, key: str, path: str, event: Any) -> bool:
-        """Keep an event; True when its key had not been seen before. It is in the file when this returns."""
+        """Store an event; True if its key is new. The event is in the file when this returns."""
         entry = {"receivedAt": datetime.now(UTC).isoformat(), "key": key, "path": path, "event": event}
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
         with self._lock:
@@ -63,7 +63,7 @@ class Inbox:
             return self._remember(entry)
 
     def summary(self) -> dict[str, Any]:
-        """How many deliveries came, how many different keys they had, and the last of them, newest first."""
+        """The number of deliveries, the number of distinct keys, and the last deliveries, newest first."""
         with self._lock:
             return {"received": self._received, "unique": len(self._keys), "events": list(reversed(self._last))}
 
@@ -81,10 +81,10 @@ class Inbox:
 def verify_signature(header: str, body: bytes, *, secret: str, now: float) -> None:
     """Check `t=<unix seconds>,v1=<hex>`, where v1 is the HMAC-SHA256 of `<t>.<body>` with the shared secret.
 
-    While the secret is changed there are several `v1`, of which one has to be of this secret.
+    During a rotation of the secret there are several `v1`, of which one must match.
 
     Raises:
-        BadSignature: it is not that.
+        BadSignature: it is invalid.
     """
     parts = [part.strip().partition("=")[::2] for part in header.split(",")]
     sent_at = dict(parts).get("t", "")
@@ -97,12 +97,12 @@ def verify_signature(header: str, body: bytes, *, secret: str, now: float) -> No
 
 
 def _is_number(text: str) -> bool:
-    """Plain digits, few enough for `int()`, which raises for thousands of them."""
+    """ASCII digits, few enough for `int()`, which raises for thousands of them."""
     return text.isascii() and text.isdigit() and len(text) < 20
 
 
 class SinkServer(ThreadingHTTPServer):
-    """A thread per connection; connections may be kept open."""
+    """One thread per connection; connections may be kept open."""
 
     daemon_threads = True
     request_queue_size = 1024
@@ -115,7 +115,7 @@ class SinkServer(ThreadingHTTPServer):
 
 
 class SinkRequest(BaseHTTPRequestHandler):
-    """`POST` to any path keeps an event; `GET /events` shows what came; `GET /health` says that the sink is up."""
+    """`POST` to any path stores an event; `GET /events` lists the events; `GET /health` is the health check."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -134,7 +134,7 @@ class SinkRequest(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         length = self.headers.get("Content-Length", "")
         if not _is_number(length) or int(length) > MAX_BODY_BYTES:
-            # The body stays unread, so the connection cannot be used for another request.
+            # The body is not read, so the connection cannot be used for another request.
             self.close_connection = True
             status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE if length.isdigit() else HTTPStatus.LENGTH_REQUIRED
             self._answer(status, {"error": "body_refused"})
@@ -158,7 +158,7 @@ class SinkRequest(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, {"key": key, "repeated": not is_new})
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the file of events is the log, and a line per event twice over helps nobody."""
+        """Log nothing: the events are in the file."""
 
     def _answer(self, status: HTTPStatus, content: dict[str, Any]) -> None:
         body = json.dumps(content, ensure_ascii=False).encode()
@@ -173,11 +173,11 @@ class Sink:
     """The sink as a child process.
 
     Attributes:
-        url: where events are posted.
+        url: the address to which events are posted.
     """
 
     def __init__(self, directory: Path, *, secret: str, logs: Path) -> None:
-        """The secret is the key with which events are signed; empty: none is expected."""
+        """`secret`: the signing key of events; empty if events are not signed."""
         self._port = free_port()
         self._secret = secret
         self.child = Child(
@@ -201,7 +201,7 @@ class Sink:
         return f"http://{LOOPBACK}:{self._port}/events"
 
     def start(self, pause: Pause = time.sleep) -> None:
-        """Start the sink; return when it listens.
+        """Start the sink and wait until it listens.
 
         Raises:
             ChildFailed: it did not start.
@@ -210,7 +210,7 @@ class Sink:
         self.child.wait_until_ready(self.ready, timeout_seconds=_START_SECONDS, pause=pause)
 
     def restart(self) -> None:
-        """Start the sink, on the same port, without waiting until it listens."""
+        """Start the sink on the same port without waiting."""
         self.child.start({**os.environ, "DATA_PLATFORM_SECRET": self._secret})
 
     def ready(self) -> bool:
@@ -219,7 +219,7 @@ class Sink:
 
 
 def serve(*, host: str, port: int, path: Path, secret: str) -> None:
-    """Be the sink until SIGTERM or SIGINT."""
+    """Run the sink until SIGTERM or SIGINT."""
     inbox = Inbox(path)
     server = SinkServer((host, port), inbox=inbox, secret=secret)
     stopping = threading.Event()

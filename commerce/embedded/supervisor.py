@@ -1,6 +1,6 @@
-"""Keeps a set of child processes running: starts them in order, restarts what crashes, stops all in reverse.
+"""Supervises child processes: starts them in order, restarts crashed ones, stops all in reverse order.
 
-Knows no server by name; never gives up silently, and never keeps restarting something that cannot live.
+A process that crashes too often stops the stack with an error.
 """
 
 import os
@@ -23,7 +23,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopRequested(Exception):
-    """Ctrl-C, SIGTERM, a closed terminal or the end of `make` asked the stack to end."""
+    """Ctrl-C, SIGTERM, a closed terminal or the end of `make` requested a stop."""
 
 
 def _nothing() -> None:
@@ -35,9 +35,9 @@ class Service:
     """One supervised process.
 
     Attributes:
-        start: starts it and returns when it is ready, waiting by the given pause.
+        start: starts it and returns when it is ready, using the given pause.
         restart: starts it again after a crash.
-        restarted: what must be done after such a restart, for example telling others a new address.
+        restarted: runs after a restart, for example to publish a new address.
     """
 
     child: Child
@@ -48,10 +48,10 @@ class Service:
     _start_again_at: float | None = None
 
     def note_crash(self, now: float) -> float:
-        """Count a crash; returns how many seconds to wait before the next start.
+        """Record a crash; returns the seconds to wait before the next start.
 
         Raises:
-            GaveUp: it was one too many.
+            GaveUp: there were too many crashes.
         """
         self._crashed_at.append(now)
         while self._crashed_at[0] < now - CRASH_WINDOW_SECONDS:
@@ -71,7 +71,7 @@ class Service:
         return backoff_seconds
 
     def is_due(self, now: float) -> bool:
-        """Whether it has crashed and its wait is over."""
+        """Whether it has crashed and its waiting time is over."""
         return self._start_again_at is not None and now >= self._start_again_at
 
     @property
@@ -80,31 +80,31 @@ class Service:
         return self._start_again_at is not None
 
     def start_again(self) -> None:
-        """Start it now, without waiting until it is ready, and do what follows from that."""
+        """Restart it without waiting until it is ready, and run `restarted`."""
         self._start_again_at = None
         self.restart()
         self.restarted()
 
 
 class Supervisor:
-    """Belongs into the main thread: the kernel ends the children when the thread that started them ends."""
+    """Must be used in the main thread: the kernel ends the children when the thread that started them ends."""
 
     def __init__(self, *, ends_with_parent: bool = False) -> None:
-        """One that ends with its parent stops when the process that started it has died, however it died."""
+        """`ends_with_parent`: stop when the parent process has died in any way."""
         self._parent = os.getppid() if ends_with_parent else None
         self._services: list[Service] = []
         self._stop_requested = False
 
     def listen_for_signals(self) -> None:
-        """From now on the stop signals end the next pause instead of the process."""
+        """Make stop signals end the next pause instead of the process."""
         for number in _SIGNALS:
             signal.signal(number, self._note_signal)
 
     def pause(self, seconds: float) -> None:
-        """Sleep; every wait of the stack is made of these.
+        """Sleep. All waits of the stack use this method.
 
         Raises:
-            StopRequested: a stop signal came, or the parent has died.
+            StopRequested: a stop signal was received, or the parent has died.
         """
         if not self._stop_requested:
             time.sleep(seconds)
@@ -112,7 +112,7 @@ class Supervisor:
             raise StopRequested
 
     def run(self, service: Service) -> None:
-        """Start a service, return when it is ready, and watch it from then on."""
+        """Start a service, wait until it is ready, and supervise it from then on."""
         self._services.append(service)
         service.start(self.pause)
 
@@ -120,7 +120,7 @@ class Supervisor:
         """Keep everything running until a stop signal.
 
         Raises:
-            StopRequested: the signal came.
+            StopRequested: the signal was received.
             GaveUp: a service ended five times within a minute.
         """
         while True:
@@ -129,7 +129,7 @@ class Supervisor:
                 self._look_after(service, time.monotonic())
 
     def stop(self) -> None:
-        """End all services, the last started first; stop signals are ignored meanwhile."""
+        """Stop all services in reverse order. Stop signals are ignored meanwhile."""
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_IGN)
         for service in reversed(self._services):

@@ -1,7 +1,4 @@
-"""Server programs that come inside Python packages: where they lie on this machine.
-
-Finds files without importing the packages, and never downloads anything.
-"""
+"""Finds server programs that are part of installed Python packages, without importing the packages."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -10,7 +7,7 @@ from commerce.embedded.errors import ServerNotInstalled
 
 
 def program_directory(package: str, inside: str, *, program: str, variable: str) -> Path:
-    """The folder of an installed package that holds a server's programs.
+    """The folder in an installed package that contains a server's programs.
 
     Raises:
         ServerNotInstalled: the package, or this program in it, is missing.

@@ -1,6 +1,6 @@
 """The WSGI application of a web process, whose requests share database connections.
 
-Owns when a request's connection is given back: once its answer is made.
+A connection is returned as soon as the response of its request is complete.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,7 +13,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class SharingConnections:
-    """WSGI: answers each request on a connection that it borrows when it first asks the database something."""
+    """A WSGI application whose requests borrow a database connection when they run their first query."""
 
     def __init__(self, application: Wsgi, shared: SharedConnections) -> None:
         self._application = application
@@ -25,7 +25,7 @@ class SharingConnections:
             try:
                 return [b"".join(response)]
             finally:
-                # Where Django looks after its connections.
+                # Django looks up its connections here.
                 close = getattr(response, "close", None)
                 if close is not None:
                     close()

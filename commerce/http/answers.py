@@ -1,6 +1,7 @@
-"""Answering a write once per `Idempotency-Key`.
+"""Idempotent writes: one response per `Idempotency-Key`.
 
-Owns the header, the fingerprint and the replay; what happens inside the transaction is in `commerce.idempotency`.
+Contains the header, the fingerprint of a request and the replay. The part inside the transaction is in
+`commerce.idempotency`.
 """
 
 import hashlib
@@ -36,11 +37,11 @@ VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 def answer_once(
     request: Request, use_case: Callable[[Once], T], render: Callable[[T], Any], *, body: Any = None
 ) -> HttpResponse:
-    """Run `use_case` and answer with what `render` makes of its result; a repeat gets the first answer again.
+    """Run `use_case` and render its result. A repeated request gets the first response again.
 
-    `body` is the request's parsed body; left out where the operation has none, so that none is read. Refusals (4xx)
-    are answers too and are kept; failures (5xx) are not, so their retry starts afresh.
-    Raises what the use case raises where there is no key, IdempotencyKeyReused, and RequestInProgress.
+    `body` is the parsed body of the request; it is omitted if the operation has none, so that none is read. Refusals
+    (4xx) are stored as responses too. Failures (5xx) are not, so a retry runs the use case again. Without a key the
+    errors of the use case are raised. Raises IdempotencyKeyReused and RequestInProgress.
     """
     claim = claim_of(request, body)
 
@@ -76,7 +77,7 @@ def answer_once(
 
 
 def claim_of(request: Request, body: Any) -> Claim | None:
-    """The claim behind the request's `Idempotency-Key`, if it carries one. Raises ValidationError for a bad key."""
+    """The claim for the request's `Idempotency-Key`; None without a key. Raises ValidationError for an invalid key."""
     meta = request._request.META
     key = meta.get("HTTP_IDEMPOTENCY_KEY")
     if key is None:
@@ -93,7 +94,7 @@ def _respond(answer: Answer) -> HttpResponse:
 
 
 def _replay(answer: Answer) -> HttpResponse:
-    """The first answer again, byte for byte; the `requestId` of a problem is the first request's, as a header says."""
+    """The stored response, byte for byte. `requestId` of a problem is that of the first request."""
     response = _respond(answer)
     response.headers[REPLAYED] = "true"
     if answer.status >= HTTPStatus.BAD_REQUEST:

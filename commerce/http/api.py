@@ -1,6 +1,6 @@
-"""The end of the way for an API request: its view, and nothing of what pages with a login need.
+"""Separates the API from the back-office: API requests skip the middleware that only pages with a login need.
 
-Owns the split between the API and the back-office, and the security headers of the API's answers.
+Also sets the security headers of API responses.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from commerce.http.routes import routes
 
 _BACK_OFFICE = settings.BACK_OFFICE_PATH
 PROBES = ("/readyz", "/metrics")
-"""What operators and their machines ask; `/livez` is answered beside the API, without waiting for anything."""
+"""Paths for operators and monitoring. `/livez` is answered outside the API, and waits for nothing."""
 _LONG = ("/api/schema", "/api/docs")
 _QUICK = ("/livez", "/internal/token")
 
@@ -27,17 +27,17 @@ Answers: TypeAlias = Callable[[HttpRequest], HttpResponse]
 
 
 def is_back_office(path: str) -> bool:
-    """Whether the back-office answers a path, if only with its own 404."""
+    """Whether a path belongs to the back-office, including paths that it answers with its own 404."""
     return path.startswith(_BACK_OFFICE)
 
 
 def may_block(path: str) -> bool:
-    """Whether the answer to a path may take its thread for long: all but the API's endpoints and `_QUICK`."""
+    """Whether the response may block its thread for long: all paths except the API's endpoints and `_QUICK`."""
     return (not path.startswith("/api/") and path not in _QUICK) or path in _LONG
 
 
 class ApiMiddleware:
-    """Answers every path outside the back-office, so that the middleware behind it is the back-office's own."""
+    """Handles every path outside of the back-office. The middleware after it only runs for the back-office."""
 
     def __init__(self, get_response: Answers) -> None:
         self._back_office = get_response
@@ -48,7 +48,7 @@ class ApiMiddleware:
             response = self._api(request)
             ready_pages.keep(request, partial(self._api.complete, request))
             return response
-        # LocaleMiddleware chooses a language and leaves it to the thread, whose next request may be one of the API.
+        # LocaleMiddleware activates a language for the thread, whose next request may belong to the API.
         with translation.override(translation.get_language()):
             return self._back_office(request)
 
@@ -60,7 +60,7 @@ def _answer(request: HttpRequest) -> HttpResponse:
 
 
 class _ApiSecurity(SecurityMiddleware):
-    """Django's, with its headers worked out once instead of for every answer."""
+    """Django's middleware, with headers that are computed once instead of for each response."""
 
     def __init__(self, get_response: Answers) -> None:
         super().__init__(get_response)
@@ -71,13 +71,13 @@ class _ApiSecurity(SecurityMiddleware):
         return self.complete(request, self.process_request(request) or self._answer(request))
 
     def complete(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Add the headers to an answer."""
+        """Add the headers to a response."""
         secure = self.sts_seconds and request.is_secure()
         add_headers(response, self._secure_headers if secure else self._headers)
         return response
 
     def _headers_of(self, is_secure: bool) -> list[tuple[str, str]]:
         request, response = HttpRequest(), HttpResponse()
-        request.is_secure = lambda: is_secure  # type: ignore[method-assign]  # for want of a connection
+        request.is_secure = lambda: is_secure  # type: ignore[method-assign]  # there is no connection
         del response.headers["Content-Type"]
         return header_list(self.process_response(request, response))

@@ -1,7 +1,7 @@
-"""Who is calling: the account a token names, and whose account it may act on.
+"""Authentication: creates and verifies tokens, and determines the account that a request may act on.
 
-Owns making and reading tokens. Never asks the database who a customer is, which would cost every request a query;
-staff are looked up each time.
+Customers are authenticated by the token alone, because a lookup would cost every request a query. Staff are looked up
+for each request.
 """
 
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ from commerce.http.tokens import RefreshToken, TokenKeys, token_backend
 
 STAFF_CLAIM = "isStaff"
 PASSWORD_CLAIM = "passwordMark"  # noqa: S105  # the name of a claim
-"""In refresh tokens: changes with the password, and says nothing about it."""
+"""In refresh tokens: a value that changes with the password and does not reveal it."""
 SECOND_FACTOR_CLAIM = "secondFactor"
-"""In refresh tokens: the number of the device whose code was given for it."""
+"""In refresh tokens: the id of the device whose code was verified."""
 _MARK_CHARACTERS = 22
 LEEWAY_SECONDS: int = api_settings.LEEWAY
-"""How far the clocks of two servers may differ: a token is believed for so long before its time and after it."""
+"""Tolerated clock difference between two servers: how long a token is valid before and after its period."""
 MOST_VERIFIED = 20_000
-"""How many access tokens a process remembers, at about 1 KB each."""
+"""Number of access tokens that a process caches, at about 1 KB each."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """The account behind a valid access token: as the token says, and for staff as the database says."""
+    """The account of a valid access token: customers as in the token, staff as in the database."""
 
     id: int
     is_staff: bool
@@ -47,7 +47,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class _Verified:
-    """What a token says whose signature, kind and time have been checked."""
+    """The content of a token whose signature, kind and time have been verified."""
 
     caller: Caller
     says_staff: bool
@@ -56,9 +56,9 @@ class _Verified:
 
 
 class TokenAuthentication(JWTAuthentication):
-    """`Authorization: Bearer <access>`: customers are believed by its signature alone, staff are not.
+    """`Authorization: Bearer <access>`. For customers the signature is sufficient, for staff it is not.
 
-    A token is verified once in each process and remembered until it ends; staff are looked up for every request.
+    A token is verified once in each process and cached until it expires. Staff are looked up for every request.
     """
 
     def __init__(self) -> None:
@@ -69,7 +69,7 @@ class TokenAuthentication(JWTAuthentication):
         header = request._request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
-        # Under other keys the same text is another token.
+        # With other keys the same text has to be verified again.
         key = (token_backend.keys, header)
         known = self._verified.get(key)
         if known is None or known.ends_at <= time():
@@ -82,17 +82,17 @@ class TokenAuthentication(JWTAuthentication):
         return known.caller, known.token
 
     def token_of(self, request: Request) -> Token | None:
-        """The request's access token; None where there is none. Nobody is looked up. Raises AuthenticationFailed."""
+        """The request's access token, or None. Does not look up the account. Raises AuthenticationFailed."""
         found = super().authenticate(request)
         return found[1] if found else None
 
     def get_raw_token(self, header: bytes) -> bytes | None:
-        """The token, whose scheme may be written in any case (RFC 9110, 11.1)."""
+        """The token. The scheme is case-insensitive (RFC 9110, 11.1)."""
         scheme, separator, rest = header.partition(b" ")
         return super().get_raw_token(scheme.title() + separator + rest)
 
     def get_user(self, validated_token: Token) -> Any:
-        """Nobody is looked up; who it is, `authenticate` says."""
+        """Does not look up the account; `authenticate` determines it."""
 
     def _remember(self, key: tuple[TokenKeys, str], token: Token) -> _Verified:
         try:
@@ -101,7 +101,8 @@ class TokenAuthentication(JWTAuthentication):
             raise InvalidToken from error
         verified = _Verified(caller, bool(token.get(STAFF_CLAIM)), float(token["exp"]) + LEEWAY_SECONDS, token)
         if len(self._verified) >= MOST_VERIFIED:
-            # The half that was verified first ends first as well: all tokens live equally long.
+            # Tokens that were verified first also expire first, because all have the same lifetime. So half of them are
+            # removed.
             for oldest in list(self._verified)[: MOST_VERIFIED // 2]:
                 self._verified.pop(oldest, None)
         self._verified[key] = verified
@@ -109,7 +110,7 @@ class TokenAuthentication(JWTAuthentication):
 
 
 def _is_staff_now(user_id: int) -> bool:
-    """Whether an open account has staff rights. Raises InvalidToken for one that is closed or gone."""
+    """Whether an open account has staff rights. Raises InvalidToken for an account that is closed or deleted."""
     accounts = get_user_model().objects.filter(pk=user_id, is_active=True)
     rights: bool | None = accounts.values_list("is_staff", flat=True).first()
     if rights is None:
@@ -119,17 +120,17 @@ def _is_staff_now(user_id: int) -> bool:
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a caller keeps: `access` for the next requests, `refresh` to get another one of those."""
+    """The tokens of a client: `access` authenticates requests, `refresh` is exchanged for a new access token."""
 
     access: str
     refresh: str
 
 
 def tokens_for(*, user_id: int, is_staff: bool, password_mark: str = "", device_id: int | None = None) -> Tokens:
-    """Signed tokens for an account whose password has been checked.
+    """Create signed tokens for an account whose password has been verified.
 
-    With `password_mark_of` the account, the refresh token ends with that password; without, only with its time.
-    `device_id`: the second factor whose code has been checked.
+    With the account's `password_mark_of`, the refresh token becomes invalid when the password changes; without it, it
+    is valid until it expires. `device_id`: the second factor whose code has been verified.
     """
     refresh = RefreshToken()
     refresh[api_settings.USER_ID_CLAIM] = user_id
@@ -141,12 +142,12 @@ def tokens_for(*, user_id: int, is_staff: bool, password_mark: str = "", device_
 
 
 def password_mark_of(account: AbstractBaseUser) -> str:
-    """A keyed hash of the account's password hash: another password, or SECRET_KEY, another mark."""
+    """A keyed hash of the account's password hash. It changes with the password and with SECRET_KEY."""
     return account.get_session_auth_hash()[:_MARK_CHARACTERS]
 
 
 def access_token(refresh: RefreshToken, *, is_staff: bool) -> str:
-    """An access token of the account that `refresh` names. Staff rights are as of now, not as of the login."""
+    """An access token for the account of `refresh`. Its staff rights are the current ones, not those at login."""
     access = refresh.access_token
     for private in (PASSWORD_CLAIM, SECOND_FACTOR_CLAIM):
         access.payload.pop(private, None)
@@ -156,7 +157,7 @@ def access_token(refresh: RefreshToken, *, is_staff: bool) -> str:
 
 
 def require_same_second_factor(refresh: RefreshToken, device_id: int | None) -> None:
-    """Raises InvalidToken for a token of staff that was given without a code of the second factor they have now."""
+    """Raise InvalidToken if staff got the token without a code of their current second factor."""
     if device_id is not None and refresh.payload.get(SECOND_FACTOR_CLAIM) != device_id:
         raise InvalidToken
 
@@ -171,27 +172,27 @@ def read_refresh_token(text: str) -> tuple[RefreshToken, int]:
 
 
 def require_same_password(refresh: RefreshToken, account: AbstractBaseUser) -> None:
-    """Raises InvalidToken for a token from before the account's password was changed."""
+    """Raise InvalidToken if the token is older than the current password of the account."""
     mark = refresh.payload.get(PASSWORD_CLAIM)
     if mark is None or constant_time_compare(mark, password_mark_of(account)):
         return
-    # Made with a SECRET_KEY of before, it is as good as its tokens.
+    # A mark made with a previous SECRET_KEY is accepted, like tokens signed with that key.
     fallbacks = account.get_session_auth_fallback_hash()
     if not any(constant_time_compare(mark, fallback[:_MARK_CHARACTERS]) for fallback in fallbacks):
         raise InvalidToken
 
 
 def caller_of(request: Request) -> Caller:
-    """The caller of an authenticated request. Raises NotAuthenticated without one."""
+    """The caller of an authenticated request. Raises NotAuthenticated for other requests."""
     if not isinstance(request.user, Caller):
         raise NotAuthenticated
     return request.user
 
 
 def account_of(request: Request, user_id: int | None, *, right: str) -> int:
-    """The account a request acts on: the caller's own, or for staff with `right` any.
+    """The account that a request acts on: the caller's own, or any account for staff with `right`.
 
-    Raises PermissionDenied for someone else's account.
+    Raises PermissionDenied for another account.
     """
     caller = caller_of(request)
     if user_id is None or user_id == caller.id:
@@ -201,7 +202,7 @@ def account_of(request: Request, user_id: int | None, *, right: str) -> int:
 
 
 def has_right(caller: Caller, right: str) -> bool:
-    """Whether the caller is staff with a right of the back-office, such as `orders.cancel_order`."""
+    """Whether the caller is staff and has a permission of the back-office, such as `orders.cancel_order`."""
     if not caller.is_staff:
         return False
     account = get_user_model()._default_manager.filter(pk=caller.id).first()
@@ -209,6 +210,6 @@ def has_right(caller: Caller, right: str) -> bool:
 
 
 def require_right(caller: Caller, right: str) -> None:
-    """Raises PermissionDenied for a caller without the right."""
+    """Raise PermissionDenied if the caller does not have the right."""
     if not has_right(caller, right):
         raise PermissionDenied

@@ -1,6 +1,6 @@
-"""Middleware of the back-office: its uploads, and its refusals as pages.
+"""Middleware of the back-office: uploads, text normalization, content security and error pages.
 
-Owns what Django's own middleware does not do for it; `commerce.http.api` keeps all of it away from the API.
+`commerce.http.api` keeps all of it away from the API.
 """
 
 from collections.abc import Callable
@@ -20,14 +20,14 @@ from commerce.http.refusal_pages import page, unavailable_page
 from commerce.staff_pages import recent
 
 UPLOADS_AT_ONCE = 2
-"""In each process."""
+"""Uploads that each process reads at the same time."""
 
 
 class Uploads(MiddlewareMixin):
-    """A body larger than those of the API is read only for a page that takes files, and only for staff.
+    """Accepts bodies larger than those of the API only for pages that take files, and only from staff.
 
-    Before the forgery check, which reads the body to look for its token. An upload is read
-    while it holds one of the process's places, so few are read at one time.
+    Runs before the CSRF check, which reads the body to find its token. A limited number of uploads is read at the same
+    time in each process.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -48,7 +48,7 @@ class Uploads(MiddlewareMixin):
         if not self._turns.acquire(blocking=False):
             return _back(request, _("Others are sending files right now. Try again in a moment."))
         try:
-            # Asking for the files reads them.
+            # Accessing the files reads the body.
             request.FILES  # noqa: B018
         except UnreadablePostError:
             return page(
@@ -63,9 +63,9 @@ class Uploads(MiddlewareMixin):
 
 
 class NormalText(MiddlewareMixin):
-    """What staff type arrives in the normal form of `commerce.core.text`, on every page.
+    """Normalizes the form data of all pages to the form of `commerce.core.text`.
 
-    Behind `Uploads`, because reading a form reads the whole body.
+    Runs after `Uploads`, because reading a form reads the whole body.
     """
 
     def process_view(self, request: HttpRequest, *_arguments: Any) -> None:
@@ -73,12 +73,12 @@ class NormalText(MiddlewareMixin):
         try:
             request.POST = _normal(request.POST)  # type: ignore[assignment]
         except UnreadablePostError:
-            # The forgery check, or the page, meets it again and answers.
+            # The CSRF check or the page gets the same error again, and responds.
             return
 
 
 def _normal(values: QueryDict) -> QueryDict:
-    """The same values in their normal form."""
+    """The same values, normalized."""
     if all(is_normal(value) for _name, given in values.lists() for value in given):
         return values
     normalized = values.copy()
@@ -89,7 +89,7 @@ def _normal(values: QueryDict) -> QueryDict:
 
 
 def _back(request: HttpRequest, sentence: str) -> HttpResponse:
-    """To the page that it came from, which says why."""
+    """Redirect to the page that sent the request, with a message."""
     messages.error(request, sentence)
     return HttpResponseRedirect(request.path)
 
@@ -99,9 +99,9 @@ def _too_large(request: HttpRequest, sentence: str = "") -> HttpResponse:
 
 
 class ContentSecurity(MiddlewareMixin):
-    """The pages load nothing from elsewhere, send forms nowhere else, and stand in nobody's frame.
+    """Content security policy: no resources from other sites, no forms to other sites, no framing.
 
-    Scripts within a page stay allowed: those of the library's pages are, and Alpine evaluates its attributes.
+    Inline scripts are allowed, because the library's pages contain some and Alpine evaluates attributes.
     """
 
     POLICY = (
@@ -116,14 +116,14 @@ class ContentSecurity(MiddlewareMixin):
 
 
 class ReadsOwnWrites(MiddlewareMixin):
-    """With a replica only: a browser that has just written is not shown pages of before."""
+    """Reads of a browser that has just written go to the primary. Only needed with a replica."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         return recent.mark(request, response)
 
 
 class Refusals(MiddlewareMixin):
-    """Refusals outside of any page become a page, where the API would send a problem document."""
+    """Turns refusals that are raised outside of a page into a page. The API sends a problem document instead."""
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         if isinstance(exception, Throttled):
@@ -132,7 +132,7 @@ class Refusals(MiddlewareMixin):
         return unavailable_page(request, exception)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        # Django says no more than the status.
+        # Django's response contains nothing but the status.
         if response.status_code != HTTPStatus.METHOD_NOT_ALLOWED or response.content:
             return response
         refusal = page(request, response.status_code)

@@ -1,4 +1,4 @@
-"""What a request is answered whose body did not arrive. `commerce.http.server` reads bodies."""
+"""The refusal of a request whose body did not arrive completely. Bodies are read by `commerce.http.server`."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ from commerce.core.errors import Refused
 from commerce.http.problems import problem_response
 
 REFUSAL = "commerce.body_refusal"
-"""Where the WSGI environment has the refusal."""
+"""Key of the refusal in the WSGI environment."""
 
 
 class BodyCutShort(Refused):
@@ -25,7 +25,7 @@ class BodyCutShort(Refused):
 
 
 class BodyMiddleware:
-    """Refuses requests whose body did not arrive."""
+    """Refuses requests whose body did not arrive completely."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

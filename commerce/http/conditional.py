@@ -1,7 +1,4 @@
-"""Pages that are sent only when they changed.
-
-Owns `ETag` and `If-None-Match`; the bytes come from the caller.
-"""
+"""Conditional requests: `ETag` and `If-None-Match` for cached pages."""
 
 import hashlib
 from http import HTTPStatus
@@ -17,17 +14,17 @@ from commerce.http.problems import PreconditionFailed
 
 
 def page_response(request: HttpRequest, page: Page, cache: PageCache) -> HttpResponse:
-    """The page with its ETag, or 304 where the caller has it already. It is kept in the memory of the process.
+    """The page with its ETag, or 304 if the client has it already. The response is cached in the process.
 
-    The view has refused parameters that are not known: copies of a page must not drive out those that are asked for.
-    Raises PreconditionFailed for an `If-Match` that does not hold.
+    The view must have refused unknown parameters; otherwise variants of one page could evict other pages. Raises
+    PreconditionFailed if an `If-Match` condition is not met.
     """
     etag = f'"{hashlib.blake2b(page.body, digest_size=16).hexdigest()}"'
     response = json_response(page.body)
     set_headers(response, ("ETag", etag), ("Cache-Control", "no-cache"))
     if page.generation is not None:
         ready_pages.announce(request, response, cache, page)
-    # Without a time of its last change a list cannot be held against one (RFC 9110, 13.1.4); Django would refuse.
+    # A list has no time of its last change, so the condition is ignored (RFC 9110, 13.1.4). Django would refuse it.
     request.META.pop("HTTP_IF_UNMODIFIED_SINCE", None)
     conditional = get_conditional_response(request, etag=etag, response=response)
     if conditional is not None and conditional.status_code == HTTPStatus.PRECONDITION_FAILED:

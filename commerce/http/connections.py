@@ -1,7 +1,7 @@
-"""A client's connection to the web server: uvicorn's, with limits on what one client may hold.
+"""uvicorn's client connection, with limits on the resources of one client.
 
-What cannot be read as a request of HTTP/1 is refused in plain text, and the connection is closed. Nothing is done for
-a request that has not arrived completely.
+Data that is not a request of HTTP/1 is refused in plain text, and the connection is closed. Incomplete requests are not
+processed.
 """
 
 from typing import Any, ClassVar
@@ -24,8 +24,8 @@ class Connection(HttpToolsProtocol):
     """One connection and the requests on it."""
 
     request_seconds: ClassVar[float] = 10.0
-    """How long a request may take to arrive, from its first byte to the last of its body, and a second more for each
-    16 KiB of it. A new connection has as long for all of its first request."""
+    """How long a request may take to arrive, from its first byte to the end of its body, plus a second per 16 KiB. A
+    new connection has the same time for its whole first request."""
 
     def connection_made(self, transport: Any) -> None:
         is_first = not self.connections
@@ -43,14 +43,14 @@ class Connection(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            # There is no other protocol here: the request is answered as any other.
+            # No other protocol is supported: upgrade requests are answered as ordinary requests.
             pass
         except httptools.HttpParserError as error:
             too_large = isinstance(error.__context__, _HeadTooLarge)
             self._refuse(b"431 Request Header Fields Too Large" if too_large else _BAD_REQUEST)
 
-    def eof_received(self) -> bool | None:  # type: ignore[override]  # True keeps the way back open, says asyncio
-        """The client sends nothing more. It may still read the answer to a request that has arrived."""
+    def eof_received(self) -> bool | None:  # type: ignore[override]  # True keeps the sending side open (asyncio)
+        """The client has closed its sending side. It can still read the response to a complete request."""
         if not self._is_answering():
             return None
         self.cycle.keep_alive = False
@@ -100,11 +100,11 @@ class Connection(HttpToolsProtocol):
             self.loop.call_later(_CHECK_SECONDS, self._check_all)
 
     def _arrives_since_before(self, moment: float) -> bool:
-        # Where reading is paused, the client waits for us.
+        # While reading is paused, the server is the slow side.
         return self._arriving_since is not None and self._arriving_since < moment and not self.flow.read_paused
 
     def _refuse(self, status: bytes) -> None:
-        """Read no further. A request that has arrived before is answered first."""
+        """Stop reading. Requests that arrived before are answered first."""
         self._is_refused = True
         if self._is_answering():
             self.cycle.keep_alive = False

@@ -1,6 +1,6 @@
-"""`Connection: close` on the answers of a web process that is about to end.
+"""`Connection: close` on the responses of a web process that is about to stop.
 
-Owns the sign that it will end, a file; never ends anything.
+The server announces its stop with a file. This module only reads it.
 """
 
 import os
@@ -11,13 +11,13 @@ from django.http import HttpRequest, HttpResponse
 
 
 def is_ending() -> bool:
-    """Whether the process has been asked to end."""
+    """Whether the process has been asked to stop."""
     file: str = settings.WEB_ENDING_FILE
-    return bool(file) and os.path.exists(file)  # noqa: PTH110  # asked for every answer; a Path costs ten times as much
+    return bool(file) and os.path.exists(file)  # noqa: PTH110  # called for every response; a Path is ten times slower
 
 
 class CloseConnectionsWhileStopping:
-    """Ends every connection with its next answer, so that none is cut with a request on its way."""
+    """Closes each connection after its next response, so that no request is lost when the server stops."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

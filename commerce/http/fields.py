@@ -1,7 +1,6 @@
-"""Serializers and fields that take a body at its word.
+"""Strict serializers and fields.
 
-Owns strictness: a number is a number, not text that looks like one, nor a truth value; a parameter has one spelling;
-a field that nobody reads is refused.
+A number must be a JSON number, not text or a boolean. A parameter has one valid spelling. Unknown fields are refused.
 """
 
 import re
@@ -21,17 +20,17 @@ from commerce.core.numbers import LARGEST_ID
 from commerce.core.text import normal
 
 LARGEST_ID_IN_A_PATH = 10**18 - 1
-"""What eighteen digits hold: a route takes no more of them."""
+"""The largest id of eighteen digits; routes do not match more digits."""
 
 MOST_NAMED, LONGEST_NAME = 20, 100
-"""How many unknown names an answer lists, and how many characters of each."""
+"""How many unknown names a response lists, and how many characters of each."""
 
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,20}")
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class BodySerializer(serializers.Serializer[Any]):
-    """A body, or an object in it, whose fields are all known: others are refused with the code `unknown_field`."""
+    """A body or an object in it. Unknown fields are refused with the code `unknown_field`."""
 
     def to_internal_value(self, data: Any) -> dict[str, Any]:
         unknown = unknown_names(data, self.fields, _("This field is not known."), code="unknown_field")
@@ -49,11 +48,11 @@ class BodySerializer(serializers.Serializer[Any]):
 def unknown_names(
     given: Any, known: Container[str], message: str | Promise, *, code: str
 ) -> dict[str, serializers.ErrorDetail]:
-    """The names in `given`, a mapping, that are not known, each with this error; the first `MOST_NAMED` of them."""
+    """An error for each unknown name in the mapping `given`, for the first `MOST_NAMED` of them."""
     if not isinstance(given, Mapping):
         return {}
     unknown = islice((name for name in given if name not in known), MOST_NAMED)
-    # Half of a surrogate pair cannot be sent back.
+    # An unpaired surrogate cannot be encoded in the response.
     shown = (str(name)[:LONGEST_NAME].encode(errors="replace").decode() for name in unknown)
     return {name: serializers.ErrorDetail(str(message), code=code) for name in shown}
 
@@ -69,18 +68,26 @@ class StrictIntegerField(serializers.IntegerField):
 
 
 class IdField(StrictIntegerField):
-    """The identifier of something: positive, and within the database's bigint."""
+    """An id: positive, and within the range of bigint."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
 
 
-class ReasonField(serializers.CharField):
-    """Why staff act on another's account: kept with what they did."""
+class StrictBooleanField(serializers.BooleanField):
+    """`true` or `false`. `"true"`, `1` and `null` are refused with the code `invalid`, or `null`."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class GivenReasonField(serializers.CharField):
+    """Why staff do something: kept with what they did."""
 
     def __init__(self, **kwargs: Any) -> None:
-        text = "Why; with another's account only, which is for staff with the right to it."
-        super().__init__(required=False, max_length=200, help_text=text, **kwargs)
+        super().__init__(max_length=200, **kwargs)
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
@@ -88,9 +95,17 @@ class ReasonField(serializers.CharField):
         return normal(super().to_internal_value(data))
 
 
+class ReasonField(GivenReasonField):
+    """Why staff act on another's account, which nobody else may do."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        text = "Why; with another's account only, which is for staff with the right to it."
+        super().__init__(required=False, help_text=text, **kwargs)
+
+
 @extend_schema_field(OpenApiTypes.INT64)
 class WholeNumberParameter(serializers.IntegerField):
-    """A number in a query: plain digits. `1_000`, `5.0`, ` 5` and `٣` are refused with the code `invalid`."""
+    """A number in a query: ASCII digits. `1_000`, `5.0`, ` 5` and `٣` are refused with the code `invalid`."""
 
     def to_internal_value(self, data: Any) -> int:
         if not _WHOLE_NUMBER.fullmatch(data):
@@ -99,7 +114,7 @@ class WholeNumberParameter(serializers.IntegerField):
 
 
 class IdParameter(WholeNumberParameter):
-    """The identifier of something, in a query."""
+    """An id in a query."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_value=1, max_value=LARGEST_ID, **kwargs)
@@ -117,7 +132,7 @@ class FlagParameter(serializers.BooleanField):
 class DayParameter(serializers.DateField):
     """A day in a query, as `2026-01-31`; `20260131`, `2026-W05-6` and `2026-1-31` are refused with `invalid`.
 
-    One that is not in the range of `commerce.core.calendar` is refused with `out_of_range`.
+    A day outside the range of `commerce.core.calendar` is refused with `out_of_range`.
     """
 
     default_validators = [validate_day]

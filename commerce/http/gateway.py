@@ -1,7 +1,6 @@
-"""What the gateway asks the web server before it lets a request through: is the token valid?
+"""Token verification for the gateway, which calls it before it forwards a request.
 
-Owns the verdict on a token; never decides what its account may do. The endpoint that the request is for verifies the
-token again.
+It does not check what the account may do. The endpoint of the request verifies the token again.
 """
 
 from http import HTTPStatus
@@ -16,17 +15,17 @@ from commerce.http.health import read_only
 from commerce.http.viewsets import ApiRequest
 
 MOST_SECONDS = 3
-"""How long the gateway may keep the verdict on a valid token."""
+"""How long the gateway may cache the result for a valid token."""
 _KEPT_FOR = "X-Accel-Expires"
-"""The header by which nginx is told so."""
+"""The response header that sets nginx's cache time."""
 _authentication = TokenAuthentication()
 
 
 @read_only
 def token(request: HttpRequest) -> HttpResponse:
-    """204 for a valid access token, judged without the database; 401 for any other and for none.
+    """204 for a valid access token, 401 otherwise. Uses no database.
 
-    503 from a server that is about to end, to which the gateway then sends nothing more.
+    503 from a server that is about to stop; the gateway then sends it no more requests.
     """
     if is_ending():
         return _verdict(HTTPStatus.SERVICE_UNAVAILABLE)
@@ -36,7 +35,7 @@ def token(request: HttpRequest) -> HttpResponse:
         access = None
     if access is None:
         return _verdict(HTTPStatus.UNAUTHORIZED)
-    # 0: not at all. The token is valid still, for as long as clocks may differ.
+    # 0: do not cache. The token has expired, but is still valid within the tolerated clock difference.
     seconds = max(0, min(MOST_SECONDS, int(access["exp"] - time())))
     return _verdict(HTTPStatus.NO_CONTENT, keep_seconds=seconds)
 

@@ -1,6 +1,6 @@
-"""Django's WSGI handler, with a shorter way for requests of the API.
+"""Django's WSGI handler, with a shorter path for API requests.
 
-Owns what surrounds the middleware: the request object, the end of its database work, the answer's way to the server.
+Creates the request object, ends its database work and returns the response to the server.
 """
 
 from collections.abc import Callable, Iterable
@@ -15,17 +15,17 @@ from commerce.http.headers import header_list
 
 
 class ShopHandler(WSGIHandler):
-    """Answers the back-office exactly as Django does, and everything else without what only the former needs.
+    """Handles the back-office exactly as Django does. For all other requests, it skips steps they do not need.
 
-    Left out for the API: the script prefix and the URL configuration of the thread, which are Django's defaults here;
-    the signals `request_started` and `request_finished`, of whose receivers only `close_old_connections` does
-    something for it, and connections are looked at when they are borrowed (`commerce.http.admission`); the log line of
-    a refusal, which the settings would drop.
+    Skipped for the API: the script prefix and the URL configuration of the thread, which are Django's defaults here;
+    the signals `request_started` and `request_finished`, whose only relevant receiver is `close_old_connections`, while
+    connections are checked when they are borrowed (`commerce.http.admission`); and the log line of a refusal, which the
+    settings would drop. a refusal, which the settings would drop.
     """
 
     _middleware_chain: Callable[[HttpRequest], HttpResponse]
 
-    def __call__(  # type: ignore[override]  # WSGI wants something to iterate over
+    def __call__(  # type: ignore[override]  # WSGI needs an iterable
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         if environ.get("SCRIPT_NAME") or is_back_office(environ["PATH_INFO"]):

@@ -1,7 +1,7 @@
-"""Headers at little cost: what a request's mean is remembered, an answer's are written in one step each.
+"""Fast access to headers: parsed request headers are cached, response headers are set in one step each.
 
-Owns the only lines that know how Django keeps an answer's headers: its own mapping makes three to four calls for each.
-Names and values here are plain ASCII.
+Only this module depends on how Django stores response headers; its mapping takes three to four calls for each. Names
+and values must be ASCII.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,7 +18,7 @@ _environ_names: dict[bytes, str] = {}
 
 
 def remembered(meaning: Callable[[str], T]) -> Callable[[str], T]:
-    """Remember what the last values of a header mean; long ones, which no usual client sends, are worked out anew."""
+    """Cache the results for recent values of a header. Long values, which are unusual, are not cached."""
     known = lru_cache(maxsize=_MOST_REMEMBERED)(meaning)
 
     def of(value: str) -> T:
@@ -28,7 +28,7 @@ def remembered(meaning: Callable[[str], T]) -> Callable[[str], T]:
 
 
 def environ_name(header: bytes) -> str:
-    """What WSGI calls a header."""
+    """The key of a header in the WSGI environment."""
     known = _environ_names.get(header)
     if known is not None:
         return known
@@ -40,21 +40,21 @@ def environ_name(header: bytes) -> str:
 
 
 def set_headers(response: HttpResponse, *headers: tuple[str, str]) -> None:
-    """Set headers, in place of those that are there."""
+    """Set headers, replacing existing ones."""
     kept = response.headers._store
     for header in headers:
         kept[header[0].lower()] = header
 
 
 def add_headers(response: HttpResponse, headers: Iterable[tuple[str, str]]) -> None:
-    """Add those of the headers that the answer does not have."""
+    """Add the headers that the response does not have yet."""
     kept = response.headers._store
     for header in headers:
         kept.setdefault(header[0].lower(), header)
 
 
 def header_list(response: HttpResponse) -> list[tuple[str, str]]:
-    """Names and values, as a web server wants them."""
+    """Names and values in the form that a WSGI server expects."""
     headers = list(response.headers._store.values())
     if response.cookies:
         headers += [("Set-Cookie", cookie.output(header="")) for cookie in response.cookies.values()]

@@ -1,7 +1,4 @@
-"""Is the process up, and can it do its work: `/livez`, `/readyz`.
-
-Owns the probes of each part; never repairs anything.
-"""
+"""Health checks: liveness (`/livez`) and readiness (`/readyz`)."""
 
 import threading
 import time
@@ -24,11 +21,11 @@ DATABASE_TIMEOUT_SECONDS = 2.0
 KAFKA_TIMEOUT_SECONDS = 0.5
 PROBE_KEY = "readyz"
 AWAY = (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway)
-"""What a probe raises when its part does not answer."""
+"""Exceptions of a probe whose dependency does not answer."""
 
 
 def read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """GET and HEAD only; anything else is the usual problem."""
+    """Allow GET and HEAD only; other methods get a problem document."""
 
     @wraps(view)
     def answer(request: HttpRequest, **parameters: str) -> HttpResponse:
@@ -43,14 +40,14 @@ def read_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 
 @read_only
 def livez(request: HttpRequest) -> HttpResponse:
-    """200 while the process answers at all."""
+    """200 as long as the process responds."""
     return json_response(dump({"status": "up"}))
 
 
 @read_only
 def readyz(request: HttpRequest) -> HttpResponse:
-    """Each part with its state. 503 only without the database, for the shop sells on while Redis or Kafka is away, and
-    from a server that is about to end, so that it is sent nobody any more.
+    """The state of each dependency. 503 only if the database is unavailable, because the shop works without Redis and
+    Kafka, or if the server is about to stop, so that load balancers send it no more requests.
     """
     parts = {
         "database": _state(ask_database),
@@ -74,14 +71,14 @@ def _state(ask: Callable[[], object]) -> str:
 
 
 class ReadOnly(DatabaseError):
-    """PostgreSQL answers, and takes no writes: it is a standby, or was made read-only."""
+    """PostgreSQL answers but accepts no writes: it is a standby or read-only."""
 
 
 def ask_database() -> None:
-    """Return when PostgreSQL takes writes. Raises one of `AWAY`, like all of these."""
+    """Return if PostgreSQL accepts writes. All probes raise one of `AWAY`."""
     [[(answer,)]] = probe.run([_IS_READ_ONLY])
     if answer == "on":
-        # The next probe connects anew, perhaps to the new primary.
+        # The next probe connects again, possibly to a new primary.
         probe.close()
         raise ReadOnly
 
@@ -90,7 +87,7 @@ _IS_READ_ONLY = Statement("SELECT current_setting('transaction_read_only')")
 
 
 class ProbeConnection:
-    """A connection for probes alone: they wait for no customer, and no longer than they may."""
+    """A connection that only probes use, so that they do not wait for requests. It has its own timeout."""
 
     def __init__(self, application_name: str) -> None:
         self._application_name = application_name
@@ -116,11 +113,11 @@ class ProbeConnection:
 
 probe = ProbeConnection("commerce-probe")
 figures = ProbeConnection("commerce-metrics")
-"""Its own, because the figures of the shop take longer to read than a probe may wait."""
+"""A separate connection, because the shop's metrics take longer to read than a probe may wait."""
 
 
 def close_connection() -> None:
-    """Close the connections of the probes; the next ones make others."""
+    """Close the connections of the probes. The next probe opens new ones."""
     probe.close()
     figures.close()
 
@@ -134,7 +131,7 @@ def ask_cache() -> None:
 
 
 def _write(client: Redis) -> object:
-    """A replica, and a server whose memory is full, answer a PING."""
+    """Probe with a write: a replica and a server whose memory is full also answer a PING."""
     return client.set(PROBE_KEY, 1, px=1_000)
 
 

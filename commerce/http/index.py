@@ -1,4 +1,4 @@
-"""Where the shop's bare address leads: to the description of its API."""
+"""Redirects `/` to the documentation of the API."""
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -8,5 +8,5 @@ from commerce.http.health import read_only
 
 @read_only
 def index(request: HttpRequest) -> HttpResponse:
-    """Leads to `/api/docs`."""
+    """Redirect to `/api/docs`."""
     return HttpResponseRedirect(reverse("docs"))

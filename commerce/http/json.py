@@ -1,7 +1,4 @@
-"""JSON in and out of the API.
-
-Owns parsing (strict) and rendering (fast); never knows what the JSON means.
-"""
+"""JSON of the API: strict parsing and fast rendering."""
 
 import json
 from collections.abc import Mapping
@@ -26,9 +23,9 @@ _LONGEST_MEDIA_TYPE = 256
 
 
 def dump(value: Any) -> bytes:
-    """JSON bytes of plain values and translated text. Times are ISO 8601 text already, in the shop's time zone.
+    """JSON bytes of plain values and translated text. Times must already be ISO 8601 text in the shop's time zone.
 
-    Raises TypeError for anything else, such as a model or a Decimal.
+    Raises TypeError for other values, such as a model or a Decimal.
     """
     return orjson.dumps(value, default=_translated)
 
@@ -40,7 +37,7 @@ def _translated(value: Any) -> str:
 
 
 def json_response(body: bytes, *, status: int = 200, content_type: str = JSON) -> HttpResponse:
-    """Bytes that are JSON already, past DRF's negotiation and rendering."""
+    """A response whose body is already JSON. Skips DRF's negotiation and rendering."""
     return HttpResponse(body, status=status, content_type=content_type)
 
 
@@ -61,7 +58,7 @@ class JSONRenderer(BaseRenderer):
 
 
 class JSONParser(BaseParser):
-    """DRF's parser of the one kind of body there is."""
+    """DRF's parser for JSON, the only supported format."""
 
     media_type = JSON
 
@@ -75,10 +72,10 @@ class JSONParser(BaseParser):
 
 
 def read_json(request: HttpRequest) -> Any:
-    """The body as plain values, `{}` where there is none.
+    """The body as plain values, `{}` if there is none.
 
-    Strict JSON: no NaN or Infinity, no key twice, no bomb of brackets, no body over the limit. Raises ParseError
-    (`malformed_json`), UnsupportedMediaType, RequestDataTooBig.
+    Strict JSON: NaN, Infinity, duplicate keys, deep nesting and bodies over the size limit are refused. Raises
+    ParseError (`malformed_json`), UnsupportedMediaType, RequestDataTooBig.
     """
     meta = request.META
     length = int(meta.get("CONTENT_LENGTH") or 0)
@@ -91,7 +88,7 @@ def read_json(request: HttpRequest) -> Any:
         raise RequestDataTooBig
     body = request.read()
     try:
-        # Decoded here, because the library guesses other encodings and lets half of a surrogate pair through.
+        # Decoded here, because the library guesses other encodings and accepts unpaired surrogates.
         return _STRICT.decode(body.decode("utf-8"))
     except json.JSONDecodeError as error:
         raise ParseError(_at(_NOT_JSON, error.lineno, error.colno)) from error
@@ -102,7 +99,7 @@ def read_json(request: HttpRequest) -> Any:
     except RecursionError as error:
         raise ParseError(_("The body is nested too deeply.")) from error
     except ValueError as error:
-        # Python reads no number of more than some thousand digits.
+        # Python refuses to parse numbers of more than some thousand digits.
         raise ParseError(_("The body has a number with too many digits.")) from error
 
 
@@ -130,5 +127,5 @@ def _no_constant(name: str) -> NoReturn:
     raise ParseError(_("The body is not JSON: %(name)s is not a number.") % {"name": name})
 
 
-# Quicker parsers keep the last of two equal keys and say nothing.
+# Not a faster parser: they keep the last of two equal keys without an error.
 _STRICT = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_no_constant)

@@ -1,7 +1,7 @@
-"""A form that arrived after its session had ended: it is kept in the page, and can be sent again after the login.
+"""Keeps a form that arrives after its session has expired, so that it can be sent again after the login.
 
-Owns what is kept and the pages that carry it; nothing is stored on the server, and nothing is done until it is sent
-again. Passwords and files are never kept.
+The form is kept in the page, signed, and not on the server. It has no effect until it is sent again. Passwords and
+files are not kept.
 """
 
 import re
@@ -28,7 +28,7 @@ from commerce.http.staff_login import StaffLoginForm
 
 FIELD = "kept_form"
 MOST_LETTERS = 200_000
-"""Of the signed form, so that the login form which carries it fits into `DATA_UPLOAD_MAX_MEMORY_SIZE`."""
+"""Characters of the signed form, so that a login form that contains it fits in `DATA_UPLOAD_MAX_MEMORY_SIZE`."""
 _SALT = "commerce.http.kept_forms"
 _NEVER_KEPT = re.compile("password|^code$")
 _NOT_SHOWN = re.compile("^_|^(form_key|opened|confirmed|action|index|select_across)$|-|^$")
@@ -46,7 +46,7 @@ _LABELS = {
     "price": gettext_noop("price (won)"),
     "total_quantity": gettext_noop("units"),
 }
-"""Of the fields whose label is not their name."""
+"""Labels of the fields whose name is not their label."""
 _CHOICES = {
     ("direction", "credit"): gettext_noop("Credit: the customer gets"),
     ("direction", "debit"): gettext_noop("Debit: the customer pays"),
@@ -56,24 +56,24 @@ _CHOICES = {
     ("is_staff", "on"): gettext_noop("yes"),
     ("is_superuser", "on"): gettext_noop("yes"),
 }
-"""What a page shows for a value that it sends."""
+"""Labels of values, by field and value."""
 
 
 @dataclass(frozen=True)
 class KeptForm:
-    """Where a form belongs, and its fields in order; a field may have several values."""
+    """The target of a form and its fields in order. A field may have several values."""
 
     path: str
     fields: list[tuple[str, list[str]]]
 
     @property
     def pairs(self) -> Iterator[tuple[str, str]]:
-        """Every name with every value."""
+        """Pairs of name and value."""
         return ((name, value) for name, values in self.fields for value in values)
 
     @property
     def shown(self) -> Iterator[tuple[str, str]]:
-        """What a person typed or chose, with a label; without the fields that only programs read."""
+        """The values that a person entered or chose, with labels; without fields that only programs read."""
         for name, value in self.pairs:
             field = _DATE_OR_TIME.sub("", name)
             label = _LABELS.get(field) or field.replace("_", " ")
@@ -83,7 +83,7 @@ class KeptForm:
 
 
 def kept(request: HttpRequest) -> str:
-    """The form of this request, signed; empty where it cannot be sent again."""
+    """The form of this request, signed; empty if it cannot be sent again."""
     if request.FILES or any(_NEVER_KEPT.search(name) for name in request.POST):
         return ""
     fields = [(name, values) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"]
@@ -92,7 +92,7 @@ def kept(request: HttpRequest) -> str:
 
 
 def login_page(request: HttpRequest) -> HttpResponse:
-    """The login page in answer to a form; it carries the form along."""
+    """The login page as the response to a form. It contains the form."""
     signed = kept(request)
     if not signed:
         messages.warning(request, _("Your session has ended. Nothing was done with what you sent."))
@@ -102,7 +102,7 @@ def login_page(request: HttpRequest) -> HttpResponse:
 def login(
     page: Callable[..., HttpResponseBase], request: HttpRequest, extra_context: dict[str, Any] | None = None
 ) -> HttpResponseBase:
-    """As `page`, which is `AdminSite.login`; a form that it has carried along is shown after the login."""
+    """Like `page`, which is `AdminSite.login`, but shows a form that the login page contained after the login."""
     signed = request.POST.get(FIELD, "")
     answer = page(request, {**(extra_context or {}), FIELD: signed})
     if isinstance(answer, HttpResponseRedirect) and (form := _read(signed)):
@@ -111,9 +111,9 @@ def login(
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """`CSRF_FAILURE_VIEW`. A login in another tab makes the forms that are open elsewhere out of date.
+    """`CSRF_FAILURE_VIEW`. A login in another tab invalidates the CSRF tokens of open forms.
 
-    Only a form that comes from a page of this site can be sent again: another site's would be a forgery.
+    Only a form from a page of this site can be sent again: a form of another site would be a forgery.
     """
     if request.headers.get("Origin") != f"{request.scheme}://{request.get_host()}":
         return _out_of_date(request)
@@ -132,7 +132,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 
 def _read(signed: str) -> KeptForm | None:
-    """The form; None where there is none, or none that this site has signed lately."""
+    """The form; None if there is none, or if its signature is invalid or expired."""
     try:
         path, fields = signing.loads(signed, salt=_SALT, max_age=settings.SESSION_COOKIE_AGE)
     except signing.BadSignature:

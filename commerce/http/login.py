@@ -1,6 +1,6 @@
-"""Checking a user name and a password: the one way for the API and the back-office.
+"""Checks a user name and a password, for the API and the back-office.
 
-Owns how both are normalized before they are compared; tokens and sessions are made by those who ask.
+Both are normalized before they are compared. Callers create the tokens and sessions.
 """
 
 from typing import Any
@@ -13,10 +13,10 @@ from commerce.core.text import decomposed, normal
 
 
 class LoginBackend(ModelBackend):
-    """Django's backend; composed and decomposed spellings of a name or a password are the same.
+    """Django's backend, which treats composed and decomposed spellings of names and passwords as equal.
 
-    Names are stored in NFKC, as Django's forms leave them. Passwords are hashed in NFC (`User.set_password`); a hash
-    that was made of a decomposed password before that is replaced at the next login.
+    Names are stored in NFKC, as by Django's forms. Passwords are hashed in NFC (`User.set_password`); an older hash of
+    a decomposed password is replaced at the next login.
     """
 
     def authenticate(
@@ -29,7 +29,7 @@ class LoginBackend(ModelBackend):
         account = model._default_manager.filter(**{model.USERNAME_FIELD: name}).first()
         spellings = dict.fromkeys((normal(password), decomposed(password)))
         if account is None:
-            # A name that does not exist takes as long as a wrong password.
+            # The response takes as long for an unknown name as for a wrong password.
             for spelling in spellings:
                 model().set_password(spelling)
             return None

@@ -1,7 +1,7 @@
-"""The two ways a long list is cut into pages.
+"""The two kinds of pagination.
 
-Owns `cursor`, `page` and `pageSize`; never decides what is listed. A value that does not fit is a validation error,
-not the nearest value that would.
+They validate `cursor`, `page` and `pageSize`. An invalid value is a validation error; it is not replaced by the nearest
+valid one.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ LARGEST_PAGE_SIZE = 100
 
 
 def page_size_of(request: Request) -> int:
-    """`pageSize`, 1 to 100. Raises ValidationError for anything else."""
+    """`pageSize`, 1 to 100. Raises ValidationError for other values."""
     given = request.query_params.get("pageSize")
     if given is None:
         return DEFAULT_PAGE_SIZE
@@ -40,9 +40,9 @@ PAGE_SIZE = OpenApiParameter(
 
 
 class HistoryPages(CursorPagination):
-    """Newest first, by cursor: page 10,000 costs what page 1 costs, and no entry is shown twice while new ones come.
+    """Newest first, by cursor: the cost does not depend on the page, and new entries cause no duplicates.
 
-    A cursor is signed for its list, so that a damaged one, or one of another list, is refused.
+    A cursor is signed for its list, so that a damaged cursor or one of another list is refused.
     """
 
     request: Request
@@ -68,7 +68,7 @@ class HistoryPages(CursorPagination):
         return page
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """The position that the request asks for; None for the first page. Raises BadSignature."""
+        """The requested position; None for the first page. Raises BadSignature."""
         given = request.query_params.get(self.cursor_query_param)
         if given is None:
             return None
@@ -76,28 +76,28 @@ class HistoryPages(CursorPagination):
         return Cursor(int(offset), bool(int(reverse)), position or None)  # type: ignore[arg-type]  # it is text
 
     def encode_cursor(self, cursor: Cursor) -> str:
-        """The address of the page at `cursor`."""
+        """The URL of the page at `cursor`."""
         position = f"{cursor.offset}.{int(cursor.reverse)}.{cursor.position or ''}"
         return replace_query_param(str(self.base_url), self.cursor_query_param, _signer(self.request).sign(position))
 
     @classmethod
     def respond(cls, request: Request, entries: "QuerySet[Any]", serializer: type[Serializer[Any]]) -> Response:
-        """The page of `entries` that the request asks for."""
+        """The requested page of `entries`."""
         pages = cls()
         page = pages.paginate_queryset(entries, request)
         return pages.get_paginated_response(serializer(page, many=True).data)
 
 
 def _signer(request: Request) -> Signer:
-    """Signs the cursors of one list: of this path with these filters, whatever the size of a page."""
+    """Signs the cursors of one list: of this path and these filters, for all page sizes."""
     filters = sorted((name, values) for name, values in request.query_params.lists() if name not in HistoryPages.names)
     return Signer(sep="~", salt=f"{__name__}:{request.path}:{filters}")
 
 
 class CatalogPages(PageNumberPagination):
-    """By number, with a count: a catalogue is small, and people jump about in it.
+    """By number, with a total: a catalogue is small, and users jump to pages.
 
-    `address` is what the links to other pages are made from.
+    `address` is the base URL of the links to other pages.
     """
 
     def __init__(self, address: str) -> None:

@@ -1,4 +1,4 @@
-"""Who may call an endpoint at all; whose account it acts on is decided by `authentication.account_of`."""
+"""Access to endpoints. `authentication.account_of` determines the account that a request acts on."""
 
 from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
@@ -6,7 +6,7 @@ from rest_framework.views import APIView
 
 
 class ReadableByAll(IsAuthenticated):
-    """Anyone may read; to write, one must be somebody."""
+    """Everyone may read; writes need an authenticated caller."""
 
     def has_permission(self, request: Request, view: APIView) -> bool:
         return request.method in SAFE_METHODS or super().has_permission(request, view)

@@ -1,7 +1,7 @@
-"""Every problem that the shop may answer with, by its code.
+"""All problems of the shop by code, with advice for clients.
 
-Owns the list, and what a client does about each. What a problem means is the docstring of its exception, or stands in
-`problems`; its fields are what the exception's `fields` returns.
+The meaning of a problem is the docstring of its exception or an entry in `problems`; its fields are the return type of
+the exception's `fields`.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from commerce.core.errors import DomainError
-from commerce.http import bodies  # noqa: F401  # defines a problem, which is only known once it is imported
+from commerce.http import bodies  # noqa: F401  # defines a problem, which has to be imported to be listed
 from commerce.http.problems import FIELDS_OF_OTHER_PROBLEMS, OTHER_PROBLEMS, slug_of, status_of
 
 _REPEAT = _(
@@ -29,28 +29,28 @@ _MAY_PASS = {"request_in_progress", "throttled", "internal_error"}
 
 @dataclass(frozen=True)
 class Problem:
-    """One code, in the language of the request."""
+    """One problem code, in the language of the request."""
 
     code: str
     status: int
     title: str | Promise
     meanings: tuple[str | Promise, ...]
     kinds: tuple[type, ...] = ()
-    """The types of the fields that it has beside the usual ones: a TypedDict for each cause, `object` for none."""
+    """The types of its own fields, besides the common ones: a TypedDict per cause, `object` for no fields."""
 
     @property
     def slug(self) -> str:
-        """How the `type` of the problem ends."""
+        """The last part of the problem's `type`."""
         return slug_of(self.code)
 
     @property
     def may_pass(self) -> bool:
-        """Whether the same request may succeed later."""
+        """Whether a retry of the same request may succeed."""
         return self.code in _MAY_PASS or self.status == HTTPStatus.SERVICE_UNAVAILABLE
 
     @property
     def advice(self) -> str | Promise:
-        """What a client does about it."""
+        """What a client should do."""
         if self.status == HTTPStatus.INTERNAL_SERVER_ERROR:
             return _REPORT
         if self.status == HTTPStatus.UNAUTHORIZED:
@@ -59,14 +59,14 @@ class Problem:
 
 
 def catalogue() -> list[Problem]:
-    """Every problem, by its code."""
+    """All problems, sorted by code."""
     problems = {
         code: Problem(code, status, _(title), (_(meaning),), (FIELDS_OF_OTHER_PROBLEMS.get(code, object),))
         for code, (status, title, meaning) in OTHER_PROBLEMS.items()
     }
     for kind in _all_kinds(DomainError):
         if "code" in vars(kind):
-            # Some codes have several causes.
+            # Some codes have several exceptions.
             known = problems.get(kind.code)
             meaning = " ".join((kind.__doc__ or "").split())
             meanings = (*(known.meanings if known else ()), _(meaning))
@@ -76,7 +76,7 @@ def catalogue() -> list[Problem]:
 
 
 def _fields_of(kind: type[DomainError]) -> type:
-    """What the property `fields` of a refusal says that it returns."""
+    """The annotated return type of a refusal's property `fields`."""
     read = vars(kind).get("fields", DomainError.fields).fget
     returned = get_type_hints(read)["return"]
     return returned if is_typeddict(returned) else object

@@ -1,7 +1,4 @@
-"""`/problems`: a page for each kind of problem, to which its `type` leads.
-
-Owns the pages; what they say is in `problem_catalogue`.
-"""
+"""`/problems`: a page for each kind of problem, the target of its `type`. The text is in `problem_catalogue`."""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -12,13 +9,13 @@ from commerce.http.problem_catalogue import catalogue
 
 @read_only
 def index(request: HttpRequest) -> HttpResponse:
-    """All problems."""
+    """The list of all problems."""
     return render(request, "problems/index.html", {"problems": catalogue()})
 
 
 @read_only
 def page(request: HttpRequest, slug: str) -> HttpResponse:
-    """One problem. Raises Http404 for one that the shop does not know."""
+    """One problem. Raises Http404 for an unknown one."""
     problem = next((problem for problem in catalogue() if problem.slug == slug), None)
     if problem is None:
         raise Http404

@@ -1,7 +1,4 @@
-"""Refusals and failures as `application/problem+json` (RFC 9457).
-
-Owns how a kind of error becomes a status and a body; never decides what is refused.
-"""
+"""Renders refusals and failures as `application/problem+json` (RFC 9457): the status and the body for each error."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -47,12 +44,12 @@ def status_of(kind: type[errors.DomainError]) -> int:
 
 
 def slug_of(code: str) -> str:
-    """How the `type` of a problem ends."""
+    """The last part of a problem's `type`."""
     return code.replace("_", "-")
 
 
 def exception_handler(error: Exception, context: Mapping[str, Any]) -> HttpResponse:
-    """DRF's hook: every exception of an API view ends here."""
+    """DRF's exception handler for all API views."""
     request = context["request"]
     return problem_response(request._request if isinstance(request, Request) else request, error)
 
@@ -73,19 +70,19 @@ def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def tell_language(response: HttpResponse, language: str) -> None:
-    """The headers of an answer whose sentences follow `Accept-Language`; `language` empty: not known."""
+    """Set the headers of a response whose text depends on `Accept-Language`. `language` is empty if it is unknown."""
     if language:
         response.headers["Content-Language"] = language
     patch_vary_headers(response, ["Accept-Language"])
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """`handler400`: requests that Django itself turns away."""
+    """`handler400`: requests that Django itself refuses."""
     return problem_response(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """`handler404`: nothing at that path."""
+    """`handler404`: there is nothing at this path."""
     return problem_response(request, Http404())
 
 
@@ -95,12 +92,12 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """`handler500`: a crash outside the API's views. Django has logged it."""
+    """`handler500`: an error outside of the API's views. Django has logged it."""
     return problem_response(request, _Crash())
 
 
 class PreconditionFailed(Exception):
-    """What the caller has asked for on a condition is not so."""
+    """The condition of the request is not met."""
 
 
 class _Crash(Exception):
@@ -141,11 +138,11 @@ def _problem(
 
 
 def _noop(text: str) -> str:
-    """Marks text for the catalogue; it is translated when the problem is rendered."""
+    """Mark text for translation; it is translated when the problem is rendered."""
     return text
 
 
-# What Django and DRF raise by themselves: kind, status, code, title, and the sentence (empty: the exception's own).
+# Errors of Django and DRF: class, status, code, title and detail (empty: the message of the exception).
 _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
     (
         (InvalidToken,),

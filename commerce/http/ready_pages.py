@@ -1,7 +1,8 @@
-"""Cached pages answered from the memory of the process, before Django sees the request.
+"""Serves cached pages from the memory of the process, before Django handles the request.
 
-Owns which request is the same as an earlier one, and how long a page is kept: to the end of the second, and not beyond
-its generation (`commerce.core.page_cache`). What is not in memory, Django answers, and leaves here on its way out.
+Contains the cache key of a request and the lifetime of a page: until the end of the second, and not beyond its
+generation (`commerce.core.page_cache`). Django handles requests that are not in memory, and its responses are stored
+here.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -18,7 +19,7 @@ from commerce.http.headers import header_list
 from commerce.http.request_context import HEADER, count_request, new_request_id
 
 MOST_PAGES = 128
-"""In each process; a page of a hundred products has some 20 KB."""
+"""Pages in each process. A page of a hundred products has about 20 KB."""
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Key = tuple[str | None, ...]
@@ -30,7 +31,7 @@ _OF_THE_BODY = ("content-type", "content-length")
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """An answer as it was sent, without what belongs to one request only."""
+    """A response, without the headers that belong to a single request."""
 
     cache: PageCache
     page: Page
@@ -45,28 +46,28 @@ _ready: dict[Key, _Ready] = {}
 
 
 def _key(environ: dict[str, Any]) -> Key | None:
-    """All of a request that its answer depends on; None where it cannot be answered from memory."""
+    """Everything in a request that the response depends on; None if it cannot be served from memory."""
     get = environ.get
     if get("REQUEST_METHOD") != "GET" or "HTTP_IF_MATCH" in environ or "HTTP_IF_UNMODIFIED_SINCE" in environ:
         return None
     if "HTTP_ORIGIN" in environ:
-        # Which origin may read the answer stands in its headers.
+        # The CORS headers of the response depend on the origin.
         return None
     return (
         *(get("PATH_INFO"), get("QUERY_STRING"), get("SCRIPT_NAME"), get("HTTP_ACCEPT")),
-        # The links of a page, and whether its client is sent to https.
+        # The links of a page depend on the host, and the redirect to https on the scheme.
         *(get("HTTP_HOST"), get("SERVER_NAME"), get("SERVER_PORT")),
         *(get("wsgi.url_scheme"), get("HTTP_X_FORWARDED_PROTO")),
     )
 
 
 def announce(request: HttpRequest, response: HttpResponse, cache: PageCache, page: Page) -> None:
-    """Say that `response` may be kept once it has all its headers."""
+    """Mark `response` as cacheable once all its headers are set."""
     request.META[_ANNOUNCED] = (response, cache, page)
 
 
 def keep(request: HttpRequest, complete: Callable[[HttpResponse], HttpResponse]) -> None:
-    """Keep what was announced for the request; `complete` adds the headers that every answer has."""
+    """Store the marked response of the request. `complete` adds the headers that every response has."""
     announced = request.META.get(_ANNOUNCED)
     if announced is None or (key := _key(request.META)) is None or request.resolver_match is None:
         return
@@ -87,12 +88,12 @@ def keep(request: HttpRequest, complete: Callable[[HttpResponse], HttpResponse])
 
 
 def forget() -> None:
-    """Start afresh: for tests."""
+    """Clear the cache. For tests."""
     _ready.clear()
 
 
 class ReadyPages:
-    """WSGI: answers what is in memory, and hands on the rest."""
+    """A WSGI application that serves cached pages and forwards other requests."""
 
     def __init__(self, application: Wsgi) -> None:
         self._application = application
@@ -120,7 +121,7 @@ class ReadyPages:
 
 
 def _is_fresh(ready: _Ready) -> bool:
-    # To the end of the second and no longer: a list of today must not be shown tomorrow.
+    # Not longer than this second: the list of one day must not be served on the next.
     if int(time()) != ready.second:
         return False
     try:

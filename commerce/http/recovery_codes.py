@@ -1,6 +1,6 @@
-"""Codes on paper for who has lost the phone with the second factor: ten, each good for one login.
+"""Recovery codes for staff who have lost their second factor: ten codes, each valid for one login.
 
-Owns how they are made and used up. The database has only a digest of each, in the tables of `otp_static`.
+Only a digest of each code is stored, in the tables of `otp_static`.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
 
 CODES = 10
 LETTERS = 16
-"""Of 32 letters: 80 bits, so that a digest without salt cannot be guessed."""
+"""Characters of a 32-character alphabet: 80 bits, so that an unsalted digest cannot be guessed."""
 _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 _GROUP = 4
 NAME = "recovery codes"
 
 
 def renew(user: Any) -> list[str]:
-    """Make new codes for the account; those of before are good no more. Shown once, in groups of four letters."""
+    """Create new codes for the account and delete the old ones. They are shown once, in groups of four characters."""
     codes = ["".join(secrets.choice(_ALPHABET) for _ in range(LETTERS)) for _ in range(CODES)]
     with transaction.atomic():
         forget(user)
@@ -29,18 +29,18 @@ def renew(user: Any) -> list[str]:
 
 
 def forget(user: Any) -> None:
-    """Take all codes of the account away."""
+    """Delete all codes of the account."""
     StaticDevice.objects.filter(user=user).delete()
 
 
 def left(user: Any) -> int:
-    """How many codes of the account are still good."""
+    """How many codes of the account are unused."""
     count: int = StaticToken.objects.filter(device__user=user).count()
     return count
 
 
 def use_up(user: Any, code: str) -> bool:
-    """Whether `code` is one of the account's codes; it is none from now on. Of two at once one is told so."""
+    """Whether `code` is an unused code of the account; marks it as used. Of two simultaneous calls one succeeds."""
     plain = "".join(letter for letter in code.upper() if letter.isalnum())
     if len(plain) != LETTERS:
         return False
@@ -49,5 +49,5 @@ def use_up(user: Any, code: str) -> bool:
 
 
 def _digest(code: str) -> str:
-    """As long as the column is wide: 64 bits."""
+    """A digest of 64 bits, the width of the column."""
     return hashlib.sha256(f"recovery code {code}".encode()).hexdigest()[:16]

@@ -1,7 +1,4 @@
-"""Refusals and failures of the back-office: one page with a way back, where the API sends a problem document.
-
-Owns the page and the project's error handlers; never decides what is refused.
-"""
+"""Error pages of the back-office, and the error handlers of the project. The API sends problem documents instead."""
 
 import math
 import sys
@@ -48,14 +45,14 @@ _SENTENCES: dict[int, tuple[Text, Text]] = {
 def page(
     request: HttpRequest, status: int, *, title: Text = "", sentence: Text = "", wait_seconds: float = 0
 ) -> HttpResponse:
-    """The page for a status; `title` and `sentence` replace its usual ones, `wait_seconds` adds `Retry-After`.
+    """The page for a status. `title` and `sentence` replace the defaults, `wait_seconds` adds `Retry-After`.
 
-    It is drawn as for an anonymous visitor, so it needs neither the database nor a session.
+    It is rendered as for an anonymous visitor, so it needs neither the database nor a session.
     """
     usual_title, usual_sentence = _SENTENCES.get(status, ("", ""))
     visitor = copy(request)
     visitor.user = AnonymousUser()
-    # A crash may come before the middleware that chooses the language.
+    # An error can occur before the middleware that selects the language.
     with translation.override(translation.get_language_from_request(request)):
         shown = {
             **admin.site.each_context(visitor),
@@ -72,7 +69,7 @@ def page(
 
 
 def unavailable_page(request: HttpRequest, error: Exception) -> HttpResponse | None:
-    """The page for an error that passes, None for any other."""
+    """The page for a temporary error, None for any other."""
     refusal = unavailable(error)
     if refusal is None:
         return None
@@ -107,7 +104,7 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """`handler500`: a crash outside of every API view, such as in the look-up of a session without a database."""
+    """`handler500`: an error outside of every API view, such as a failed session lookup without a database."""
     if not is_back_office(request.path_info):
         return problems.server_error(request)
     error = sys.exc_info()[1]
@@ -116,7 +113,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
 
 
 def _page_before(request: HttpRequest) -> str:
-    """The path of the back-office page that led here; empty where it is another site's, or this page itself."""
+    """The path of the back-office page that led here; empty if it is on another site or this page itself."""
     before = urlsplit(request.META.get("HTTP_REFERER", ""))
     path = f"{before.path}?{before.query}" if before.query else before.path
     is_ours = before.netloc == request.META.get("HTTP_HOST") and is_back_office(before.path)

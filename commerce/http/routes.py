@@ -1,7 +1,7 @@
-"""Which view answers a path, found without a walk through nested resolvers.
+"""Resolves API paths without walking through nested resolvers.
 
-Owns a flat table of the routes outside the back-office, made from `commerce.urls`; never decides what exists: a path
-that is not in the table is Django's resolver's to judge.
+Contains a flat table of the routes outside the back-office, made from `commerce.urls`. Paths that are not in the table
+are left to Django's resolver.
 """
 
 import re
@@ -17,7 +17,7 @@ _NOT_LITERAL = re.compile(r"[^A-Za-z0-9/_-]")
 
 
 class Routes:
-    """The table of one resolver: paths without a parameter by their text, the others by a pattern."""
+    """The table of one resolver: paths without parameters by text, the others by pattern."""
 
     def __init__(self, resolver: URLResolver) -> None:
         self._resolver = resolver
@@ -27,7 +27,7 @@ class Routes:
             self._add(pattern, expression, route)
 
     def find(self, path: str) -> ResolverMatch:
-        """What `django.urls.resolve` finds. Raises Resolver404."""
+        """The result of `django.urls.resolve`. Raises Resolver404."""
         known = self._exact.get(path)
         if known is not None:
             return known
@@ -39,7 +39,7 @@ class Routes:
 
     def _add(self, pattern: URLPattern, expression: str, route: str) -> None:
         if not _NOT_LITERAL.search(expression):
-            # Shared by all requests to this path; nothing changes a match once it is made.
+            # All requests to this path share the match, which is never changed.
             self._exact.setdefault(expression, ResolverMatch(pattern.callback, (), {}, pattern.name, route=route))
         else:
             self._with_parameters.append((re.compile(expression).fullmatch, pattern, route))
@@ -52,7 +52,7 @@ def routes() -> Routes:
 
 
 def _flat(resolver: URLResolver, expression: str, route: str) -> Iterator[tuple[URLPattern, str, str]]:
-    """Each pattern with the regular expression of its whole path and with its route, as `ResolverMatch` spells it."""
+    """Each pattern with the regular expression of its whole path and its route, as in `ResolverMatch`."""
     for pattern in resolver.url_patterns:
         own: Any = pattern.pattern
         inner = expression + own.regex.pattern.removeprefix("^").removesuffix("$").removesuffix(r"\Z")

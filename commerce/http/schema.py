@@ -1,7 +1,6 @@
-"""The OpenAPI schema: how an operation says what it takes, gives and refuses.
+"""The OpenAPI schema of operations: `documented` describes the body, the responses and the refusals of each.
 
-Owns `documented`; the shapes are the apps' serializers and `schema_problems`, the rest of the document is
-`schema_document`'s.
+The shapes are defined by the apps' serializers and `schema_problems`, the rest of the document by `schema_document`.
 """
 
 from collections import defaultdict
@@ -23,24 +22,24 @@ TAGS = {
     "account": "Logging in, and who is calling.",
     "balance": "The wallet: what an account holds, charging it, and its history.",
     "coupons": "First-come coupons: which can be had, getting one, and those held.",
-    "orders": "Buying, looking at orders, and cancelling them.",
+    "orders": "Buying, looking at orders, cancelling and refunding them.",
     "products": "What is for sale, and what sells best.",
     "webhooks": "For staff: third parties that are told of events, and how their calls went.",
 }
-"""The groups of operations, and what is in them; each takes the operations whose path has its name."""
+"""The tags and their descriptions. A tag applies to the operations whose path contains its name."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 class AutoSchema(SpectacularAutoSchema):
-    """Operations and their answers are described by `documented`; nothing is guessed from class or method names."""
+    """Operations and their responses are described by `documented`; nothing is derived from class or method names."""
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        # A `list` answers with a page, an object that `paged` describes, where the library expects a bare array.
+        # A `list` operation returns a page, an object described by `paged`. The library expects a bare array.
         return False
 
     def get_description(self) -> str:  # type: ignore[override]  # the library's, which DRF declares otherwise
-        # Docstrings are for those who read the code.
+        # Docstrings are for developers and do not belong in the schema.
         return ""
 
     def get_tags(self) -> list[str]:
@@ -63,7 +62,7 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
 
 
 def paged(item: type[serializers.Serializer[Any]], *, counted: bool = False) -> serializers.Serializer[Any]:
-    """The document of a page of `item`s."""
+    """The schema of a page of `item`s."""
     fields: dict[str, Any] = {
         "next": serializers.URLField(allow_null=True),
         "previous": serializers.URLField(allow_null=True),
@@ -86,7 +85,7 @@ PATH_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGES
 def _answer_header(
     name: str, schema: dict[str, Any], statuses: bool | Sequence[int], description: str, *, always: bool = True
 ) -> OpenApiParameter:
-    """A header of the answers of these statuses (True: of all): of each of them, or where `always` is not, of some."""
+    """A response header for these statuses (True: all). With `always` each response has it, otherwise some do."""
     return OpenApiParameter(
         name, schema, OpenApiParameter.HEADER, required=always, response=statuses, description=description
     )
@@ -137,7 +136,7 @@ LIMIT_HEADERS = [
     ),
 ]
 
-# Refused before any use case is called: code by status.
+# Refusals before any use case is called: code by status.
 BODY_CODES = {
     400: ["validation_error", "malformed_json"],
     413: ["payload_too_large"],
@@ -147,7 +146,7 @@ PARAMETER_CODES = {400: ["validation_error"]}
 CONDITION_CODES = {412: ["precondition_failed"]}
 CALLER_CODES = {401: ["not_authenticated", "token_not_valid"]}
 THROTTLED_CODES = {429: ["throttled"]}
-# What is no number in a path, or one that no id has, is no path of the shop's.
+# A path parameter that is not a number, or too large for an id, is not a route of the shop.
 PATH_CODES = {404: ["not_found"]}
 ALWAYS_CODES = {406: ["not_acceptable"]}
 
@@ -174,15 +173,15 @@ def documented(
     cached: bool = False,
     operation_id: str,
 ) -> Callable[[F], F]:
-    """Describe one operation for clients: what it does, its body, its answer, and every code it can refuse with.
+    """Describe one operation for clients: its purpose, body, response and refusal codes.
 
-    `path_id` names the identifier in its path; `writes` adds the idempotency key and a limit;
-    `limited` the 429 of a limit alone; `acts_on_account` the 403 of someone else's account; `cached` the 304.
+    `path_id` names the id in its path; `writes` adds the idempotency key and a limit; `limited` only the 429 of a
+    limit; `acts_on_account` the 403 for another account; `cached` the 304.
     """
     codes: dict[int, list[str]] = defaultdict(list)
     known = [
         ALWAYS_CODES,
-        # A write that takes no body looks into one as well, to refuse what it does not take.
+        # A write without a body also reads one, in order to refuse unknown fields.
         BODY_CODES if request is not None or writes else {},
         PARAMETER_CODES if parameters or cached else {},
         CONDITION_CODES if cached else {},
@@ -193,7 +192,7 @@ def documented(
         known.append(CALLER_CODES)
     if acts_on_account:
         known.append({403: ["permission_denied"]})
-    # Reads wait as well while a table is changed.
+    # Reads also wait while a table is being altered.
     extra: list[type[DomainError]] = [ServiceUnavailable, LockTimeout]
     if writes:
         extra += [IdempotencyKeyReused, RequestInProgress]

@@ -1,7 +1,6 @@
-"""The OpenAPI document as a whole: what no single operation says.
+"""The postprocessing hook of the OpenAPI document: everything that does not belong to a single operation.
 
-Owns the postprocessing hook. Operations are described in `schema`, problems in `schema_problems`, calls to a partner in
-`schema_webhooks`.
+Operations are described in `schema`, problems in `schema_problems`, webhooks in `schema_webhooks`.
 """
 
 import json
@@ -18,14 +17,14 @@ from commerce.http.schema_problems import COMPONENTS, Schema, name_of, problem_c
 from commerce.http.schema_webhooks import event_components, webhooks
 
 EXAMPLES = Path(__file__).with_name("schema_examples.json")
-"""What the shop has answered to the tests of `tests/contract/test_examples.py`, which write it and compare it."""
+"""Responses recorded by `tests/contract/test_examples.py`, which also compares them."""
 _LARGEST_INT32 = 2**31 - 1
 _ANYWHERE = ("internal_error", "method_not_allowed", "not_found")
-"""Codes that no operation names: a fault of the shop, and what is said where there is no such operation."""
+"""Codes that operations do not list: a fault of the shop, and requests to an operation that does not exist."""
 
 
 def complete(result: Schema, *_context: Any, **_more: Any) -> Schema:
-    """The hook: the document with everything in it."""
+    """The hook: returns the completed document."""
     with translation.override("en"):
         schemas = result["components"]["schemas"]
         named = set(_codes(result))
@@ -43,7 +42,7 @@ def complete(result: Schema, *_context: Any, **_more: Any) -> Schema:
             code: {"summary": body["title"], "value": body} for code, body in _examples()["problems"].items()
         }
         result["components"]["schemas"] = dict(sorted(schemas.items()))
-    _say_types(result)
+    _add_types(result)
     return result
 
 
@@ -66,12 +65,12 @@ def _codes(result: Schema) -> Iterator[str]:
 
 
 def codes_of(response: Schema) -> list[str]:
-    """The codes that a response lists."""
+    """The codes of a response."""
     return [word.strip("`") for word in response["description"].split(", ")]
 
 
 def _add_default(operation: Schema) -> None:
-    """Whatever else happens is a problem too."""
+    """Add the default response: all other statuses are problems too."""
     any_problem = [{"$ref": COMPONENTS + name} for name in (*map(name_of, _ANYWHERE), "Problem")]
     operation["responses"]["default"] = {
         "description": "Any other status: a fault of the shop, or of what stands before it.",
@@ -93,7 +92,7 @@ def _references(codes: list[str] | tuple[str, ...]) -> Schema:
 
 
 def _close_body(operation: Schema, components: Schema) -> None:
-    """Bodies have no other fields than those that are described (`BodySerializer`)."""
+    """Disallow additional properties in bodies, as `BodySerializer` does."""
     for content in operation.get("requestBody", {}).get("content", {}).values():
         _close(content["schema"], components)
 
@@ -106,11 +105,11 @@ def _close(fragment: Schema, components: Schema) -> None:
         _close(inner.get("items", inner), components)
 
 
-def _say_types(fragment: Any) -> None:
-    """Every integer says how many bits it needs, every list of values their type."""
+def _add_types(fragment: Any) -> None:
+    """Add the format to every integer and the type to every enum."""
     if isinstance(fragment, list):
         for inner in fragment:
-            _say_types(inner)
+            _add_types(inner)
     elif isinstance(fragment, dict):
         kinds = fragment.get("type")
         if kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds):
@@ -123,4 +122,4 @@ def _say_types(fragment: Any) -> None:
                 fragment["const"] = fragment.pop("enum")[0]
         for name, inner in fragment.items():
             if name not in ("example", "examples"):
-                _say_types(inner)
+                _add_types(inner)

@@ -1,7 +1,4 @@
-"""`/api/schema`: the document on the wire.
-
-Owns that it is made by one thread at a time; what it says is in `schema.py` and the apps' views.
-"""
+"""`/api/schema`: serves the OpenAPI document. Its content is defined in `schema.py` and the apps' views."""
 
 import threading
 
@@ -15,9 +12,10 @@ _making = threading.Lock()
 class SchemaPage(SpectacularJSONAPIView):
     """The OpenAPI document.
 
-    Only GET and HEAD are answered, so that `Allow` names no more.
+    Only GET and HEAD are allowed, so that `Allow` is correct.
 
-    The library sets up its extensions while it makes the first one; two threads at that together would both crash.
+    The library registers its extensions while it creates the first document, which is not thread-safe. A lock makes
+    sure that only one thread creates a document at a time.
     """
 
     http_method_names = ["get", "head"]

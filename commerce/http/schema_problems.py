@@ -1,6 +1,6 @@
-"""The problems in the OpenAPI schema: a shape for each code, with the fields that are its own.
+"""The problems in the OpenAPI schema: a component for each code, with the fields of that problem.
 
-Owns their JSON Schemas; which problems there are is in `problem_catalogue`, which operation answers which in `schema`.
+`problem_catalogue` lists the problems, and `schema` assigns them to operations.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ COMPONENTS = "#/components/schemas/"
 
 Schema = dict[str, Any]
 
-# What every problem has.
+# The fields of every problem.
 _TITLE: Schema = {"type": "string", "description": "What kind of problem it is, for a person."}
 _DETAIL: Schema = {"type": "string", "description": "What happened, for a person, in the language of the request."}
 _INSTANCE: Schema = {"type": "string", "description": "The path of the request."}
@@ -23,12 +23,12 @@ _REQUEST_ID: Schema = {"type": "string", "description": "Name it when you report
 
 
 def name_of(code: str) -> str:
-    """The component of a code: `OutOfStockProblem`."""
+    """The name of a code's component, such as `OutOfStockProblem`."""
     return "".join(word.title() for word in code.split("_")) + "Problem"
 
 
 def one_of(codes: Iterable[str]) -> Schema:
-    """A problem with one of these codes."""
+    """The schema of a problem with one of these codes."""
     mapping = {code: COMPONENTS + name_of(code) for code in codes}
     shapes = [{"$ref": path} for path in mapping.values()]
     if len(shapes) == 1:
@@ -37,14 +37,14 @@ def one_of(codes: Iterable[str]) -> Schema:
 
 
 def problem_components(codes: Iterable[str]) -> dict[str, Schema]:
-    """The components of these codes, and `Problem`, which any of them is."""
+    """The components of these codes, and `Problem`, which covers all of them."""
     known = {problem.code: problem for problem in catalogue()}
     components: dict[str, Schema] = {
         "Problem": _problem(
             "Any problem (RFC 9457). Branch on `code`; treat one that you do not know by its `status`.",
             {"type": "string", "format": "uri-reference", "description": "The address of a page about the problem."},
             {"type": "integer", "minimum": 400, "maximum": 599},
-            # Clients that refuse what is not in a list must not refuse a code that is new, or not the shop's.
+            # Not an enum: strict clients must also accept a code that is new or that a proxy in front of the shop uses.
             {"anyOf": [{"$ref": COMPONENTS + "ProblemCode"}, {"type": "string"}]},
         ),
         "ProblemCode": {
@@ -70,7 +70,7 @@ def problem_components(codes: Iterable[str]) -> dict[str, Schema]:
 
 
 def own_fields(problem: Problem) -> Schema:
-    """The fields beside the usual ones: `properties`, which of them are `required`, and the `components` they name."""
+    """The schema of a problem's own fields: `properties`, the `required` ones, and the `components` that they use."""
     shapes, components = msgspec.json.schema_components(
         [kind for kind in problem.kinds if kind is not object], ref_template=COMPONENTS + "{name}"
     )
@@ -81,10 +81,10 @@ def own_fields(problem: Problem) -> Schema:
         properties |= described["properties"]
         required.update(described["required"])
     if object in problem.kinds:
-        # It has a cause without fields.
+        # One of its causes has no fields.
         required.clear()
     for component in components.values():
-        # It has a name already.
+        # The type is already a named component.
         component.pop("title", None)
     return {"properties": properties, "required": sorted(required), "components": components}
 

@@ -1,6 +1,6 @@
-"""The calls to others in the OpenAPI schema: what the receiver of orders, and those who subscribe, must understand.
+"""The webhooks in the OpenAPI schema: requests to a partner who receives orders, and to those who subscribe to events.
 
-Owns the description; the calls are made by `commerce.outbox.sinks.data_platform` and `commerce.outbox.sinks.webhooks`.
+The requests are sent by `commerce.outbox.sinks.data_platform` and `commerce.outbox.sinks.webhooks`.
 """
 
 from commerce.http.schema_problems import COMPONENTS, Schema
@@ -12,22 +12,26 @@ CLOUD_EVENT = "application/cloudevents+json"
 _EVENTS = {
     "order-completed": ("OrderCompleted", "orderCompleted", "An order was completed"),
     "order-cancelled": ("OrderCancelled", "orderCancelled", "An order was cancelled"),
+    "order-refunded": ("OrderRefunded", "orderRefunded", "Items of an order were refunded"),
 }
+_ABOUT = {"order-refunded": ("refund", "MadeRefund")}
+"""What an event is about, and the component of its data, where that is not the order."""
 
 
 def event_components() -> dict[str, Schema]:
-    """The bodies of the calls."""
+    """The bodies of the webhooks."""
     events = {f"{name}Event": _cloud_event(kind) for kind, (name, _operation, _summary) in _EVENTS.items()}
     return events | {SUBSCRIBED: _subscribed_event()}
 
 
 def webhooks(examples: Schema) -> dict[str, Schema]:
-    """One for each type of event, with an example of it."""
+    """One webhook for each type of event, with an example."""
     calls = {kind: {"post": _call(kind, examples.get(kind))} for kind in _EVENTS}
     return calls | {"subscribed-event": {"post": _subscribed_call(examples.get("order-completed"))}}
 
 
 def _cloud_event(kind: str) -> Schema:
+    subject, component = _ABOUT.get(kind, ("order", "Order"))
     properties: Schema = {
         "specversion": {"type": "string", "const": "1.0"},
         "id": {
@@ -37,10 +41,10 @@ def _cloud_event(kind: str) -> Schema:
         },
         "source": {"type": "string", "format": "uri-reference", "minLength": 1},
         "type": {"type": "string", "const": kind},
-        "subject": {"type": "string", "pattern": "^order/[0-9]+$"},
+        "subject": {"type": "string", "pattern": f"^{subject}/[0-9]+$"},
         "time": {"type": "string", "format": "date-time", "description": "When it happened."},
         "datacontenttype": {"type": "string", "const": "application/json"},
-        "data": {"$ref": COMPONENTS + "Order"},
+        "data": {"$ref": COMPONENTS + component},
     }
     return {
         "type": "object",
@@ -109,7 +113,7 @@ def _call(kind: str, example: Schema | None) -> Schema:
         "operationId": operation,
         "summary": summary,
         "description": "To the receiver of orders, if one is configured. It may come again with the same"
-        " `Idempotency-Key`, and `order-cancelled` may come before `order-completed`.",
+        " `Idempotency-Key`, and `order-cancelled` or `order-refunded` may come before `order-completed`.",
         "tags": ["orders"],
         "security": [],
         "parameters": [

@@ -1,10 +1,10 @@
-"""The web process's application: each request of the API in a task of the event loop, all others in a thread.
+"""The ASGI application of the web process: each API request runs in a task of the event loop, all others in a thread.
 
-Owns how a request comes from the web server (ASGI) and its answer goes back. What answers is the WSGI application of
-`commerce.wsgi`, which does not know which of the two it runs in.
+It adapts requests and responses between the web server (ASGI) and the WSGI application of `commerce.wsgi`, which runs
+unchanged in a task or a thread.
 
-A request of the API computes little and waits a lot, so one thread answers all of them without handing Python's lock
-about. Pages of the back-office, files and probes may compute or block for long.
+An API request computes little and waits a lot, so one thread serves all of them without contention for the GIL. Pages
+of the back-office, files and probes may compute or block for long.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ _CANNOT_ANSWER: Answer = (500, [(b"content-type", b"text/plain")], b"Internal se
 
 
 class Server:
-    """An ASGI application that answers what a WSGI application does."""
+    """An ASGI application that runs a WSGI application."""
 
     def __init__(
         self,
@@ -45,10 +45,10 @@ class Server:
     ) -> None:
         """
         Args:
-            may_block: whether requests to a path are answered in a thread.
-            probes: those of these paths that have threads of their own, so that they wait for nobody.
-            threads: how many of those at one time; more of them wait.
-            largest_body_bytes: a larger body is read only by an application in a thread, as it wants it.
+            may_block: whether requests to a path are handled in a thread.
+            probes: paths among them with their own threads, so that they do not wait for other requests.
+            threads: how many of these requests run at the same time; others wait.
+            largest_body_bytes: a larger body is only read by an application in a thread, while it arrives.
         """
         self._application = application
         self._may_block = may_block
@@ -64,7 +64,7 @@ class Server:
         environ = environ_of(scope)
         may_block = self._may_block(scope["path"])
         if int(environ.get("CONTENT_LENGTH") or 0) > self._largest_body_bytes:
-            # In a task nobody reads it: it is refused.
+            # Tasks do not read such a body, so it is refused.
             if may_block:
                 environ["wsgi.input"] = BufferedReader(LargeBody(receive, self._tasks.loop))
         elif "CONTENT_LENGTH" in environ or "HTTP_TRANSFER_ENCODING" in environ:
@@ -115,7 +115,7 @@ class Server:
         return int(status[:3]), encoded, body
 
     async def _read_body(self, environ: dict[str, Any], receive: Receive) -> None:
-        """Read the body before anybody works for it, so that a slow client holds neither a thread nor a connection."""
+        """Read the body before the request is handled, so that a slow client holds no thread and no connection."""
         body = b""
         is_whole = False
         while not is_whole and len(body) <= self._largest_body_bytes:
@@ -131,7 +131,7 @@ class Server:
 
 
 class LargeBody(RawIOBase):
-    """A body that a thread reads while it arrives."""
+    """A body that a thread reads while it is arriving."""
 
     def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop) -> None:
         self._receive = receive
@@ -143,7 +143,7 @@ class LargeBody(RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Raises OSError where the connection ends before the body does."""
+        """Raises OSError if the connection ends before the body."""
         while self._more and not self._unread:
             message = asyncio.run_coroutine_threadsafe(self._next(), self._loop).result()
             if message["type"] == "http.disconnect":
@@ -158,13 +158,13 @@ class LargeBody(RawIOBase):
 
 
 def environ_of(scope: Any) -> dict[str, Any]:
-    """A request as WSGI describes it, without its body."""
+    """The WSGI environment of a request, without its body."""
     path = scope["path"]
     server_name, server_port = scope["server"]
     environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        # WSGI wants each byte of UTF-8 as a character.
+        # WSGI represents each byte of UTF-8 as one character.
         "PATH_INFO": path if path.isascii() else path.encode().decode("latin-1"),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": server_name,

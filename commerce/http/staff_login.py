@@ -1,7 +1,6 @@
-"""The back-office's login form, behind the same limits as the API's.
+"""The login form of the back-office, with the same rate limits as the API's login.
 
-Owns that no password and no code of a second factor is checked here without being counted; the page is the
-back-office's.
+Every check of a password or a code of the second factor is counted.
 """
 
 from typing import Any
@@ -23,7 +22,7 @@ from commerce.http.throttling import client_address, login_attempt
 
 CODE_DIGITS = 6
 MOST_CODE_LETTERS = 32
-"""Of a recovery code with what stands between its groups."""
+"""The length of a recovery code with its separators."""
 RECOVERY_CODE_USED = gettext_noop("Recovery code used")
 LOGGED_IN = gettext_noop("Logged in")
 LOGIN_FAILED = gettext_noop("Login failed")
@@ -31,7 +30,7 @@ User = get_user_model()
 
 
 class CodeField(forms.CharField):
-    """The six digits that the app shows now, which people type in two groups; or a recovery code."""
+    """The current six digits of the app, which may be typed in two groups, or a recovery code."""
 
     def __init__(self, **kwargs: Any) -> None:
         attrs = {"autocomplete": "one-time-code", "class": " ".join(BASE_INPUT_CLASSES)}
@@ -42,14 +41,14 @@ class CodeField(forms.CharField):
 
 
 class StaffLoginForm(AuthenticationForm):
-    """Raises Throttled, which `commerce.http.back_office.Refusals` shows as a page."""
+    """Raises Throttled, which `commerce.http.back_office.Refusals` renders as a page."""
 
     code = CodeField(
         required=False, help_text=_("Only if you have set up a second factor: of the app, or a recovery code.")
     )
 
     def clean(self) -> Any:
-        # Without both, no password is checked: neither a failure to be counted nor a success that would forgive some.
+        # Without both, no password is checked: it is neither a failure to count nor a success that resets the counter.
         if self.request is None or not (self.cleaned_data.get("username") and self.cleaned_data.get("password")):
             return super().clean()
         try:
@@ -57,7 +56,7 @@ class StaffLoginForm(AuthenticationForm):
                 cleaned = super().clean()
                 require_code(self.get_user(), self.cleaned_data.get("code", ""))
         except ValidationError:
-            # Of accounts of staff alone; how often one may fail is bounded.
+            # Logged for staff accounts only. The number of failures is limited.
             named = User.objects.filter(username=self.cleaned_data["username"], is_staff=True).first()
             if named is not None:
                 self._record(named, LOGIN_FAILED)
@@ -71,9 +70,9 @@ class StaffLoginForm(AuthenticationForm):
 
 
 def require_code(user: Any, code: str) -> None:
-    """Hold the code against the account's second factor, if it has one. A code is good once.
+    """Verify the code of the account's second factor, if it has one. A code is valid once.
 
-    To be called inside `login_attempt`, which counts the wrong ones. Raises ValidationError.
+    Must be called inside `login_attempt`, which counts wrong codes. Raises ValidationError.
     """
     device = second_factor_of(user)
     if device is not None and not (code and _is_good(user, device, code)):
@@ -81,7 +80,7 @@ def require_code(user: Any, code: str) -> None:
 
 
 def _is_good(user: Any, device: TOTPDevice, code: str) -> bool:
-    """A code of the app, or one on paper, whose use is recorded."""
+    """Whether the code is valid: a code of the app, or a recovery code, whose use is recorded."""
     code = "".join(code.split())
     if len(code) <= CODE_DIGITS:
         return bool(django_otp.verify_token(user, device.persistent_id, code))
@@ -93,6 +92,6 @@ def _is_good(user: Any, device: TOTPDevice, code: str) -> bool:
 
 
 def second_factor_of(user: Any) -> TOTPDevice | None:
-    """The second factor that the account has set up."""
+    """The configured second factor of the account, or None."""
     device: TOTPDevice | None = TOTPDevice.objects.devices_for_user(user, confirmed=True).first()
     return device

@@ -1,7 +1,4 @@
-"""How long somebody stays logged in at the back-office: so many hours, and less where nothing is done.
-
-Owns the two ends of a session; the cookie and its row are Django's.
-"""
+"""Ends back-office sessions after a number of hours, and earlier if they are idle. Cookie and row are Django's."""
 
 import time
 from collections.abc import Callable
@@ -16,12 +13,12 @@ from commerce.http import kept_forms
 
 BEGAN_AT, SEEN_AT = "began_at", "seen_at"
 NEEDS_NO_LOGIN = ("admin:login", "admin:logout", "set_language")
-# The row is written so often at most, however busy its owner is.
+# The minimum interval between two updates of the session's row.
 _NOTED_EVERY_SECONDS = 60
 
 
 class SessionEnds(MiddlewareMixin):
-    """Put behind the authentication: whose session is over is nobody from here on, and is sent to the login page."""
+    """Runs after the authentication: a request with an expired session is anonymous and redirected to the login."""
 
     def process_request(self, request: HttpRequest) -> Any:
         session = request.session
@@ -35,7 +32,7 @@ class SessionEnds(MiddlewareMixin):
             session[BEGAN_AT], session[SEEN_AT] = began_at, now
 
     def process_view(self, request: HttpRequest, view: Callable[..., Any], *arguments: Any) -> HttpResponse | None:
-        """A form whose session is over is not lost with it: the login page carries it along."""
+        """Keep a form whose session has expired in the login page."""
         name = request.resolver_match.view_name if request.resolver_match else ""
         is_form = request.method == "POST" and name and name not in NEEDS_NO_LOGIN
         if not is_form or (request.user.is_active and request.user.is_staff):

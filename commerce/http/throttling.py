@@ -1,7 +1,6 @@
-"""Who is limited, by which limit, and from where they call: 429 with Retry-After before anything else is done.
+"""Rate limits of accounts, client addresses and logins: 429 with Retry-After before any other work is done.
 
-Owns the limits of accounts, client addresses and logins, and the headers that say what is left of them; how uses are
-counted is in `commerce.core.rate_limit`.
+Also contains the headers with the remaining quota. The counters are in `commerce.core.rate_limit`.
 """
 
 import hashlib
@@ -26,18 +25,18 @@ from commerce.http.authentication import Caller
 
 _MINUTE_SECONDS = 60
 _HOUR_SECONDS = 3_600
-# One customer of an IPv6 network has all the addresses of such a prefix.
+# A customer of an IPv6 network usually has all addresses of such a prefix.
 _IPV6_PREFIX = 64
 
 LEFT = "commerce.rate_limit"
-"""Where a request keeps the headers for its answer."""
+"""Key in the request for the headers of its response."""
 
 limit_of = cache(Limit)
-"""The settings' limits, made once: making one takes longer than asking whether it is reached."""
+"""The settings' limits, cached, because creating one takes longer than checking it."""
 
 
 class _Throttle(BaseThrottle):
-    """DRF's hook: asked after authentication and permissions, before the body is read."""
+    """DRF's throttle class: called after authentication and permissions, before the body is read."""
 
     what: ClassVar[str]
     _wait_seconds = 0.0
@@ -50,24 +49,24 @@ class _Throttle(BaseThrottle):
         self._wait_seconds = wait_seconds
         if wait_seconds:
             metrics.THROTTLED.labels(self.what).inc()
-        _tell(request, limit, busy_seconds)
+        _store_headers(request, limit, busy_seconds)
         return not wait_seconds
 
 
-def _tell(request: HttpRequest, limit: Limit, busy_seconds: float) -> None:
-    """Keep for the answer what the limit is, and what is left of it while `busy_seconds` are to be paid off."""
-    # Times are rounded up to microseconds, which must not cost a whole use or second.
+def _store_headers(request: HttpRequest, limit: Limit, busy_seconds: float) -> None:
+    """Store the headers for the response: the limit, and its remaining uses while `busy_seconds` are to be paid off."""
+    # Times are rounded up to microseconds, which must not reduce the result by a whole use or second.
     left = max(0, int(limit.at_once - busy_seconds * limit.per_second + 0.01))
     request.META[LEFT] = limit.policy, ("RateLimit", f'"{limit.name}";r={left};t={ceil(busy_seconds - 0.001)}')
 
 
 class Writes(_Throttle):
-    """How much one account may write, in all its sessions together. The default of every endpoint."""
+    """Limits the writes of one account, over all of its sessions. The default of every endpoint."""
 
     what = "writes"
 
     def allow_request(self, request: Request, view: object) -> bool:
-        # Endpoints without a caller have limits of their own.
+        # Endpoints without authentication have their own limits.
         if request.method in SAFE_METHODS or not isinstance(request.user, Caller):
             return True
         limit = self.limit()
@@ -80,7 +79,7 @@ class Writes(_Throttle):
 
 
 class CouponIssues(Writes):
-    """How often one account may try to get a coupon."""
+    """Limits how often an account may request a coupon."""
 
     what = "coupon-issues"
 
@@ -89,7 +88,7 @@ class CouponIssues(Writes):
 
 
 class Refreshes(_Throttle):
-    """How often one address may ask for another access token."""
+    """Limits how often an address may request a new access token."""
 
     what = "refreshes"
 
@@ -102,16 +101,17 @@ class Refreshes(_Throttle):
 
 @contextmanager
 def login_attempt(request: HttpRequest, username: str) -> Iterator[None]:
-    """Around the check of one password; the block raises when it was wrong.
+    """Wrap the check of one password. The block must raise if the password is wrong.
 
-    The attempt is counted before the password is looked at: a crowd at one instant would otherwise try as many as it
-    likes before the first failure is known. A success takes it back. Names that nobody has are counted like any other.
+    The attempt is counted before the password is checked. Otherwise simultaneous requests could try any number of
+    passwords before the first failure is counted. A success reverts the count. Unknown names are counted too.
 
+    Raises Throttled.
     Raises Throttled.
     """
     address = client_address(request)
-    # A name may be anything of 150 characters, and people type passwords there: Redis never sees it. All spellings of
-    # a name that log in to the same account are counted as one.
+    # Hashed, because a name can be any text of 150 characters, and people type passwords there. All spellings of a
+    # name that log in to the same account are counted as one.
     spelled = get_user_model().normalize_username(username)
     name = hashlib.blake2b(spelled.encode(), digest_size=16).hexdigest()
     pair = Counter(
@@ -133,8 +133,8 @@ def login_attempt(request: HttpRequest, username: str) -> Iterator[None]:
     limit = _per_address("logins")
     wait_seconds, busy_seconds = take(Counter(limit, address), pair, anywhere)
     if limit.per_second > 0:
-        # Of the address alone: how many guesses are left for a name is nobody's business.
-        _tell(request, limit, busy_seconds)
+        # The headers describe the limit of the address only; the remaining attempts for a name are not revealed.
+        _store_headers(request, limit, busy_seconds)
     if wait_seconds:
         metrics.THROTTLED.labels("logins").inc()
         raise Throttled(wait_seconds)
@@ -143,10 +143,10 @@ def login_attempt(request: HttpRequest, username: str) -> Iterator[None]:
 
 
 def client_address(request: HttpRequest) -> str:
-    """Where a request comes from: the address of the connection, or what our own proxies say of it.
+    """The client's address: the peer of the connection, or the address reported by our own proxies.
 
-    With `NUM_PROXIES` each of them has appended one entry to X-Forwarded-For; what stands before those is the client's
-    own invention, and a header with fewer entries has not passed them all. An IPv6 address stands for its network.
+    With `NUM_PROXIES` each proxy has appended one entry to X-Forwarded-For. Entries before those can be forged by the
+    client, and a header with fewer entries did not pass all proxies. An IPv6 address is reduced to its network.
     """
     connection = request.META.get("REMOTE_ADDR", "")
     entries = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
@@ -156,7 +156,7 @@ def client_address(request: HttpRequest) -> str:
 
 
 def _network(text: str) -> str:
-    """The address, or for IPv6 its network; empty for what is no address."""
+    """The address, or for IPv6 its network; empty if the text is not an address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -165,7 +165,7 @@ def _network(text: str) -> str:
         return str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    # A zone (`%eth0`) says nothing about the client.
+    # A zone (`%eth0`) is local and does not identify the client.
     return str(ipaddress.ip_network((int(address), _IPV6_PREFIX), strict=False))
 
 

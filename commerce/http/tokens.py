@@ -1,6 +1,6 @@
-"""The keys of tokens: one signs, and the ones of before or of the next change are accepted while they are listed.
+"""The signing keys of tokens: one key signs, and all listed keys are accepted, which allows rotation.
 
-Owns which key signed a token (`kid`); what a token says, `authentication` knows.
+A `kid` identifies the key of a token. The claims are defined in `authentication`.
 """
 
 import hashlib
@@ -20,13 +20,13 @@ _KEY_ID_CHARACTERS = 16
 
 
 def key_id(key: str) -> str:
-    """The `kid` of a key. It is a MAC made with the key, as each signature is, so it says no more about the key."""
+    """The `kid` of a key: a MAC made with the key, like each signature, so it does not reveal more about the key."""
     return hmac.new(key.encode(), b"kid", hashlib.sha256).hexdigest()[:_KEY_ID_CHARACTERS]
 
 
 @dataclass(frozen=True, eq=False)
 class TokenKeys:
-    """The keys of one moment; another set is never equal to it.
+    """A set of keys. Two sets are never equal, even with the same keys.
 
     Attributes:
         signing_id: the `kid` of new tokens.
@@ -38,7 +38,7 @@ class TokenKeys:
 
     @classmethod
     def of(cls, keys: Sequence[str]) -> "TokenKeys":
-        """The first of `keys` signs, and tokens of all of them are accepted."""
+        """A set in which the first key signs and all keys are accepted."""
         backends = {
             key_id(key): TokenBackend(api_settings.ALGORITHM, signing_key=key, leeway=api_settings.LEEWAY)
             for key in keys
@@ -46,7 +46,7 @@ class TokenKeys:
         return cls(key_id(keys[0]), backends)
 
     def that_may_have_signed(self, token: str | bytes) -> Sequence[TokenBackend]:
-        """The backend of the token's `kid`; of a token without one, from before there were any, all."""
+        """The backend for the token's `kid`; all backends for a token without one, which is older than key ids."""
         try:
             signed_by = jwt.get_unverified_header(token).get("kid")
         except jwt.InvalidTokenError:
@@ -58,10 +58,10 @@ class TokenKeys:
 
 
 class KeyedTokenBackend(TokenBackend):
-    """The library's backend, with a `kid` and several keys.
+    """The library's backend, extended with a `kid` and several keys.
 
     Attributes:
-        keys: replaced as a whole; what was verified with other keys has to be verified again.
+        keys: replaced as a whole; tokens that were verified with other keys have to be verified again.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -69,13 +69,13 @@ class KeyedTokenBackend(TokenBackend):
         self.keys = TokenKeys.of(keys)
 
     def encode(self, payload: dict[str, Any]) -> str:
-        """The signed token, whose header names its key."""
+        """A signed token with the `kid` in its header."""
         keys = self.keys
         signing_key = keys.by_id[keys.signing_id].prepared_signing_key
         return jwt.encode(payload, signing_key, algorithm=self.algorithm, headers={"kid": keys.signing_id})
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
-        """What the token says. Raises TokenBackendError unless one of the keys signed it and it has not expired."""
+        """The claims of the token. Raises TokenBackendError if no key has signed it or it has expired."""
         for backend in self.keys.that_may_have_signed(token):
             try:
                 return backend.decode(token, verify)

@@ -1,6 +1,6 @@
-"""The span of a request, around everything that answers it. In `MIDDLEWARE` only while traces are on.
+"""The span of a request. The middleware is only in `MIDDLEWARE` while tracing is on.
 
-A page that comes from the memory of the process (`commerce.http.ready_pages`) has none.
+Pages served from the memory of the process (`commerce.http.ready_pages`) have no span.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ SERVER_ERROR = 500
 
 
 class TracingMiddleware:
-    """Goes on with the trace that the caller names (`traceparent`), or begins one."""
+    """Continues the caller's trace (`traceparent`) or starts a new one."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response

@@ -1,7 +1,7 @@
-"""From a request to values that fit.
+"""Validates bodies and query parameters. Every view calls it first.
 
-Owns the one call that every view starts with; the rules of each body stand in the app's serializers. A body is first
-held against a type that msgspec checks in C; what it refuses, the serializer judges and words.
+The rules of a body are defined by the app's serializer. A body is first checked against a type by msgspec, which runs
+in C. If that fails, the serializer validates the body and creates the error messages.
 """
 
 from collections.abc import Container, Mapping, Sequence
@@ -19,11 +19,11 @@ from rest_framework.serializers import ListField, Serializer
 from commerce.http.fields import BodySerializer, IdField, ReasonField, StrictIntegerField, unknown_names
 
 NOT_TAKEN = (msgspec.ValidationError, UnicodeEncodeError, ValidationError)
-"""How a quick check refuses; the second of them for text with half of a surrogate pair."""
+"""Exceptions of a failed quick check. UnicodeEncodeError: text with an unpaired surrogate."""
 
 
 def body_of(request: Request, serializer: type[BodySerializer]) -> dict[str, Any]:
-    """The validated body, all of whose fields are known.
+    """The validated body. Unknown fields are refused.
 
     Raises ValidationError, ParseError for a body that is not JSON, UnsupportedMediaType and RequestDataTooBig.
     """
@@ -33,15 +33,15 @@ def body_of(request: Request, serializer: type[BodySerializer]) -> dict[str, Any
         try:
             return quick.values_of(data)
         except NOT_TAKEN:
-            # The serializer has the last word, and the words.
+            # The serializer decides, and creates the error messages.
             pass
     return _validated(serializer(data=data))
 
 
 def body_if_any(request: Request, serializer: type[BodySerializer] = BodySerializer) -> dict[str, Any]:
-    """The body of a write that needs none, `{}` where there is none. Raises what `body_of` raises.
+    """The body of a write that needs none; `{}` if there is none. Raises the same errors as `body_of`.
 
-    Without a serializer no field is known, so that a body has to be empty.
+    Without a serializer every field is unknown, so the body has to be empty.
     """
     return body_of(request, serializer) if request._request.META.get("CONTENT_LENGTH") not in _NO_LENGTH else {}
 
@@ -50,7 +50,7 @@ _NO_LENGTH = (None, "", "0")
 
 
 def reason_of(body: Mapping[str, Any], *, for_another: bool) -> str:
-    """The reason in a body, which staff who act on another's account must give, and nobody else.
+    """The reason in a body. It is required from staff who act on another account, and refused from everyone else.
 
     Raises ValidationError.
     """
@@ -62,14 +62,14 @@ def reason_of(body: Mapping[str, Any], *, for_another: bool) -> str:
 
 
 def query_of(request: Request, serializer: type[Serializer[Any]], *, paging: Sequence[str] = ()) -> dict[str, Any]:
-    """The validated query parameters; those that `paging` names are left to it. Raises ValidationError."""
+    """The validated query parameters. Those named in `paging` are validated there. Raises ValidationError."""
     asked = serializer(data=request.query_params.dict())
     require_known_parameters(request, {*asked.fields, *paging})
     return _validated(asked)
 
 
 def require_known_parameters(request: Request, known: Container[str]) -> None:
-    """Raises ValidationError (`unknown_parameter`) where the query has a parameter that is not known."""
+    """Raise ValidationError (`unknown_parameter`) if the query has an unknown parameter."""
     message = _("This parameter is not known.")
     unknown = unknown_names(request._request.GET, known, message, code="unknown_parameter")
     if unknown:
@@ -84,13 +84,13 @@ def _validated(serializer: Serializer[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class QuickCheck:
-    """A serializer as a type: it accepts nothing that the serializer refuses, and gives the same values."""
+    """A serializer as a msgspec type. It accepts nothing that the serializer refuses, and returns the same values."""
 
     serializer: type[Serializer[Any]]
     body: Any
-    """A msgspec struct, which refuses unknown fields."""
+    """A msgspec struct that refuses unknown fields."""
     judged_by_name: tuple[str, ...]
-    """Fields with a `validate_…` method, which is asked as well."""
+    """Fields with a `validate_…` method, which is called too."""
 
     def values_of(self, data: Any) -> dict[str, Any]:
         """Raises one of `NOT_TAKEN`."""
@@ -104,12 +104,12 @@ class QuickCheck:
 
 
 class _NoType(Exception):
-    """A field or a rule that no type can express."""
+    """A field or rule that cannot be expressed as a type."""
 
 
 @cache
 def quick_check(serializer: type[Serializer[Any]]) -> QuickCheck | None:
-    """The serializer as a type; None where it has a field or a rule that no type can express."""
+    """The serializer as a type; None if a field or rule cannot be expressed as a type."""
     instance = serializer()
     judged = tuple(str(name) for name in instance.fields if hasattr(serializer, f"validate_{name}"))
     try:
@@ -131,12 +131,12 @@ def _object_type(serializer: Serializer[Any]) -> Any:
         if field.default is not empty and callable(field.default):
             raise _NoType
         if type(field) is ReasonField:
-            # Rarely given; where it is, the serializer judges.
+            # Rarely used, so the serializer validates it.
             fields.append((name, msgspec.UnsetType, msgspec.UNSET))
         elif field.required:
             fields.append((name, _type_of(field)))
         elif field.default is empty:
-            # Left out of the values where it is left out of the body.
+            # Omitted from the values if it is omitted from the body.
             fields.append((name, _type_of(field) | msgspec.UnsetType, msgspec.UNSET))
         else:
             fields.append((name, _type_of(field), field.default))
@@ -144,7 +144,7 @@ def _object_type(serializer: Serializer[Any]) -> Any:
 
 
 def _type_of(field: Any) -> Any:
-    """The type of the values that a field accepts."""
+    """The type of a field's values."""
     accepted: Any
     if type(field) in (StrictIntegerField, IdField):
         accepted = Annotated[int, msgspec.Meta(ge=field.min_value, le=field.max_value)]
@@ -160,6 +160,6 @@ def _type_of(field: Any) -> Any:
     else:
         raise _NoType
     if len(field.validators) != rules:
-        # One that was given to the field besides its bounds.
+        # A validator that was added to the field, besides its bounds.
         raise _NoType
     return accepted | None if field.allow_null else accepted

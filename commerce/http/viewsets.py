@@ -1,7 +1,7 @@
-"""The base of every endpoint: DRF's `ViewSet`, without the choices that this API does not offer.
+"""The base class of every endpoint: DRF's `ViewSet` without content negotiation and versions.
 
-Owns what comes before a view (is JSON wanted, who is calling, may they, how often) and after it; never knows what an
-endpoint does. There is one format in and out and no versions, so nothing is negotiated.
+It runs the steps before a view (Accept header, authentication, permissions, throttling) and after it. There is one
+format for requests and responses.
 """
 
 from functools import cache
@@ -31,7 +31,7 @@ _RENDERER = JSONRenderer()
 
 
 class ApiRequest(Request):
-    """DRF's request, whose body is JSON or nothing."""
+    """DRF's request, whose body is JSON or empty."""
 
     _full_data: Any
 
@@ -44,11 +44,11 @@ class ApiRequest(Request):
 
 
 class ApiViewSet(ViewSet):
-    """What the viewsets of all apps are made from."""
+    """The base class of all viewsets."""
 
-    # OPTIONS is no operation; what `Allow` names is what is answered.
+    # OPTIONS is not supported; `Allow` lists the methods that are.
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
-    # Only a refusal of a method says which ones there are.
+    # Only the refusal of a method needs the list of methods.
     default_response_headers: dict[str, str] = {}
     _refused_token: AuthenticationFailed | None
 
@@ -57,7 +57,7 @@ class ApiViewSet(ViewSet):
         return ApiRequest(request, negotiator=_NEGOTIATION)
 
     def initial(self, request: Request, *_args: Any, **_kwargs: Any) -> None:
-        """Raises NotAcceptable, and what authentication, permissions and throttles raise."""
+        """Raises NotAcceptable, and the errors of authentication, permissions and throttles."""
         accept = request._request.META.get("HTTP_ACCEPT")
         if accept is not None and not _takes_json(accept):
             raise NotAcceptable
@@ -72,7 +72,7 @@ class ApiViewSet(ViewSet):
             try:
                 caller = authenticator.authenticate(request)
             except AuthenticationFailed as refusal:
-                # No obstacle where strangers are answered too.
+                # Not an error for endpoints that anonymous callers may use.
                 self._refused_token = refusal
             if caller is not None:
                 break
@@ -89,7 +89,7 @@ class ApiViewSet(ViewSet):
             response.headers["Allow"] = ", ".join(self.allowed_methods)
         return response
 
-    def finalize_response(  # type: ignore[override]  # most views answer bytes that are JSON already
+    def finalize_response(  # type: ignore[override]  # most views return bytes that are already JSON
         self, request: Request, response: HttpResponse, *_args: Any, **_kwargs: Any
     ) -> HttpResponse:
         if isinstance(response, Response):
@@ -103,13 +103,13 @@ class ApiViewSet(ViewSet):
 
 @cache
 def _one_of_each(kinds: tuple[type[BaseAuthentication], ...]) -> tuple[BaseAuthentication, ...]:
-    # They keep nothing of a request, so all requests may share them.
+    # Shared by all requests, because they keep no state of a request.
     return tuple(kind() for kind in kinds)
 
 
 @remembered
 def _takes_json(accept: str) -> bool:
-    """Whether DRF would answer JSON to this Accept header."""
+    """Whether DRF would respond with JSON to this Accept header."""
     request = HttpRequest()
     request.META["HTTP_ACCEPT"] = accept
     try:

@@ -1,4 +1,4 @@
-"""The answers already given, in the back-office: to see what a caller got."""
+"""The stored responses in the back-office."""
 
 from http import HTTPStatus
 from typing import Any
@@ -29,7 +29,7 @@ class OutcomeFilter(admin.SimpleListFilter):
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(ReadOnly):
-    """One answered request per caller and key."""
+    """One stored response per caller and key."""
 
     list_display = ("id", "caller_id", "key", "status", "created_at")
     list_filter = (OutcomeFilter,)

@@ -1,7 +1,7 @@
-"""Has this request been done? One answer per caller and key; the first one written wins.
+"""Stored responses: one per caller and key. The first committed one wins.
 
-Owns the record and its 24 hours; never knows what the request was about. There is no "started" mark to clean up: an
-answer is inserted together with its effect, and the unique index undoes whichever attempt comes second.
+They are kept for 24 hours. There is no "started" marker that would need a cleanup: a response is inserted in the
+transaction of its effect, and a unique index rolls back the second attempt.
 """
 
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ ONE_ANSWER_PER_KEY = "idempotency_key_one_per_caller"
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer that the caller got, byte for byte."""
+    """The response that the caller got, byte for byte."""
 
     status: int
     content_type: str
     body: bytes
     language: str = ""
-    """That of a problem's sentences; empty for what has none."""
+    """The language of a problem; empty for responses without translated text."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A caller's word that requests with this key are one request."""
+    """The caller's key and the request that it stands for."""
 
     caller_id: int
     key: str
@@ -42,12 +42,12 @@ class Claim:
 
     @property
     def lock(self) -> str:
-        """Requests with the same key wait for each other, so that the second finds the first one's answer."""
+        """The lock on which requests with the same key wait, so that the second one finds the response of the first."""
         return request_lock(self.caller_id, self.key)
 
 
 class AlreadyAnswered(Exception):
-    """The request has been done already; this was its answer."""
+    """The request has been answered already; has the stored response."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__(answer)
@@ -55,7 +55,7 @@ class AlreadyAnswered(Exception):
 
 
 class Answers(Table):
-    """The answers that a transaction finds and gives."""
+    """The stored responses that a transaction reads and adds."""
 
     READ = """
         SELECT caller_id, key, fingerprint, status, content_type, body, language, created_at
@@ -81,11 +81,11 @@ class Answers(Table):
         self._given: list[dict[str, Any]] = []
 
     def ask(self, claim: Claim) -> None:
-        """Look for the answer given under this key before."""
+        """Look up the response for this key."""
         self._asked.append({"caller_id": claim.caller_id, "key": claim.key})
 
     def require_unanswered(self, claim: Claim) -> None:
-        """Raises AlreadyAnswered, or IdempotencyKeyReused where another request was answered under this key."""
+        """Raise AlreadyAnswered, or IdempotencyKeyReused if the key was used for another request."""
         known = self._known.get((claim.caller_id, claim.key))
         if known is None:
             return
@@ -95,7 +95,7 @@ class Answers(Table):
         raise AlreadyAnswered(answer)
 
     def add(self, claim: Claim, answer: Answer, now: datetime) -> None:
-        """Keep the answer. The last step of a write: nothing undoes it."""
+        """Store the response. This is the last step of a write and is never undone alone."""
         self._known[claim.caller_id, claim.key] = (claim.fingerprint, answer)
         self._given.append(
             {
@@ -130,9 +130,9 @@ class Answers(Table):
 
 
 def earlier_answer(claim: Claim) -> Answer | None:
-    """The answer given under this key within the last `IDEMPOTENCY_HOURS`.
+    """The response that was stored for this key within the last `IDEMPOTENCY_HOURS`.
 
-    Raises IdempotencyKeyReused when it was given to another request.
+    Raises IdempotencyKeyReused if it belongs to another request.
     """
     row = sql.fetch_one(
         "SELECT fingerprint, status, content_type, body, language, created_at FROM idempotency_key"
@@ -150,7 +150,7 @@ def earlier_answer(claim: Claim) -> Answer | None:
 
 
 def forget_expired(claim: Claim) -> None:
-    """Make room for a key whose 24 hours are over."""
+    """Delete the response of a key whose 24 hours are over."""
     sql.execute(
         "DELETE FROM idempotency_key WHERE caller_id = %s AND key = %s AND created_at <= %s",
         [claim.caller_id, claim.key, oldest_kept(timezone.now())],
@@ -158,5 +158,5 @@ def forget_expired(claim: Claim) -> None:
 
 
 def oldest_kept(now: datetime) -> datetime:
-    """An answer from this moment or before is none any more."""
+    """Responses from this time or earlier have expired."""
     return now - timedelta(hours=settings.IDEMPOTENCY_HOURS)

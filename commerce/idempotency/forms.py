@@ -1,7 +1,4 @@
-"""A staff form that happens once, however often its button is pressed.
-
-Owns the key that the page carries; that a key happens once is `claims`'s.
-"""
+"""Idempotent forms of the back-office: the page contains a key, and each submitted key is executed once."""
 
 import hashlib
 from collections.abc import Callable
@@ -24,17 +21,17 @@ TEXT = "text/plain"
 
 
 class OnceForm(forms.Form):
-    """Its page carries a key of its own; sent twice, by a double click or a reload, it is done once."""
+    """A form whose page contains a unique key. Submitted twice, by a double click or a reload, it is executed once."""
 
     form_key = forms.UUIDField(widget=forms.HiddenInput, initial=uuid4)
     is_repeat = False
-    """Whether `act_once` has found that the form had been sent before."""
+    """Whether `act_once` found that the form had been submitted before."""
 
     def act_once(self, use_case: Callable[[Once], T], sentence: Callable[[T], str], *, staff_id: int, path: str) -> str:
-        """Do it, and return the sentence about what came of it; a form that is sent again gets that sentence.
+        """Run the use case and return the message about its result. A repeated form gets the same message.
 
-        To be called once the form is valid; `path` is the page's. Raises what the use case raises, and
-        IdempotencyKeyReused where the same page was sent with other values.
+        Must be called with a valid form; `path` is that of the page. Raises the errors of the use case, and
+        IdempotencyKeyReused if the same page was submitted with other values.
         """
         claim, self.is_repeat = self._claim(staff_id, path), False
         once = Once(claim, lambda result: Answer(200, TEXT, sentence(result).encode()))
@@ -51,7 +48,7 @@ class OnceForm(forms.Form):
                 return self.act_once(use_case, sentence, staff_id=staff_id, path=path)
             self.is_repeat = True
         except DomainError:
-            # What was done already may be the reason why it cannot be done again.
+            # The first submission may be the reason why a second one is refused.
             once.answer = claims.earlier_answer(claim)
             if once.answer is None:
                 raise
@@ -63,7 +60,7 @@ class OnceForm(forms.Form):
     def try_once(
         self, use_case: Callable[[Once], T], sentence: Callable[[T], str], *, staff_id: int, path: str
     ) -> str | None:
-        """As `act_once`; what the use case refuses is said by the form, and None is returned."""
+        """Like `act_once`, but adds a refusal to the errors of the form and returns None."""
         try:
             return self.once_said(self.act_once(use_case, sentence, staff_id=staff_id, path=path))
         except DomainError as refusal:
@@ -71,11 +68,11 @@ class OnceForm(forms.Form):
             return None
 
     def once_said(self, sentence: str) -> str:
-        """The sentence of `act_once`, or that it is about what an earlier press of the button did."""
+        """The message of `act_once`, marked if it belongs to an earlier submission."""
         return _("Done already, and not again. %(sentence)s") % {"sentence": sentence} if self.is_repeat else sentence
 
     def refuse(self, refusal: DomainError) -> None:
-        """Say it above the form; one that knows the field which it is about says it there."""
+        """Add a refusal to the form's errors: to the field that it names, otherwise to the form."""
         self.add_error(None, str(refusal))
 
     def _claim(self, staff_id: int, path: str) -> Claim:

@@ -1,11 +1,11 @@
-"""The answers already given, by caller and key."""
+"""The stored responses by caller and key."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class IdempotencyKey(models.Model):
-    """One answered request. Written in the transaction of its effect, so the one exists exactly when the other does."""
+    """One answered request. Written in the transaction of its effect, so neither exists without the other."""
 
     caller_id = models.BigIntegerField(_("caller"))
     key = models.CharField(_("key"), max_length=255)

@@ -1,6 +1,6 @@
-"""A write that happens once for its caller's key.
+"""Runs a write at most once per idempotency key.
 
-Owns the order of its steps: look for an earlier answer, decide, keep the answer. The answers are in `claims`.
+The steps are: look for an earlier response, decide, store the response. Responses are stored by `claims`.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,10 +22,10 @@ T = TypeVar("T")
 
 
 class Once:
-    """How a use case happens once for its caller's key; `Once()` has no key, and the use case simply happens.
+    """The idempotency of a use case: a key with its response. `Once()` has no key, so the use case simply runs.
 
     Attributes:
-        answer: the answer for the caller, once the write is committed.
+        answer: the response for the caller, once the write is committed.
     """
 
     def __init__(
@@ -34,29 +34,29 @@ class Once:
         render: Callable[[Any], Answer] | None = None,
         render_refusal: Callable[[DomainError], Answer] | None = None,
     ) -> None:
-        """`render_refusal` None: a refusal is not kept, and the same key may be tried again."""
+        """`render_refusal` None: refusals are not stored, and the same key may be used again."""
         self.claim = claim
         self.answer: Answer | None = None
         self.keeps_refusals = render_refusal is not None
         self._render = render
         self._render_refusal = render_refusal
-        # Another request may run the write: a refusal is in the language of this one, and names its id.
-        # The language is not part of the context: asgiref keeps it for the thread that has set it.
+        # Another request may run this write. A refusal has to use the language and the id of this request.
+        # The language is copied separately, because asgiref stores it per thread and not in the context.
         self._context = copy_context()
         self._language = translation.get_language()
 
     @property
     def locks(self) -> tuple[str, ...]:
-        """For a `locked_transaction`."""
+        """The locks for a `locked_transaction`."""
         return (self.claim.lock,) if self.claim else ()
 
     def remember(self, transaction: Transaction, result: object) -> None:
-        """Keep the answer made of `result`: the last step of a write."""
+        """Store the response for `result`: the last step of a write."""
         if self.claim is not None and self._render is not None:
             self._keep(transaction, self.claim, self._render(result))
 
     def remember_refusal(self, transaction: Transaction, refusal: DomainError) -> None:
-        """Keep the answer made of `refusal`, as the only effect of the write."""
+        """Store the response for `refusal`, as the only effect of the write."""
         if self.claim is not None and self._render_refusal is not None:
             self._keep(transaction, self.claim, self._context.run(self._in_language, self._render_refusal, refusal))
 
@@ -70,9 +70,9 @@ class Once:
 
 
 def commit_once(write: Write[T], once: Once) -> T:
-    """Commit `write`, once for the key of `once`, and return its result.
+    """Commit `write` at most once for the key of `once`, and return its result.
 
-    Raises what `commit` and `write` raise, AlreadyAnswered for a repeat, and IdempotencyKeyReused.
+    Raises the errors of `commit` and `write`, AlreadyAnswered for a repeated request, and IdempotencyKeyReused.
     """
     if not tracing.on:
         return _commit_once(write, once)
@@ -89,7 +89,7 @@ def _commit_once(write: Write[T], once: Once) -> T:
     except IntegrityError as error:
         if violated_constraint(error) != ONE_ANSWER_PER_KEY:
             raise
-        # A request with the same key was answered at the same moment: now that answer can be read.
+        # A request with the same key was committed at the same time: its response can be read now.
         outcome = commit(once_only)
     if isinstance(outcome, DomainError):
         raise outcome
@@ -97,7 +97,7 @@ def _commit_once(write: Write[T], once: Once) -> T:
 
 
 def refuse_once(refusal: DomainError, once: Once) -> NoReturn:
-    """Raise a refusal that was found before any transaction, and keep it for the key of `once`.
+    """Raise a refusal that was found before any transaction, and store it for the key of `once`.
 
     Raises AlreadyAnswered and IdempotencyKeyReused as `commit_once` does.
     """
@@ -116,14 +116,14 @@ class _Refused:
         return ()
 
     def load(self, transaction: Transaction) -> None:
-        """Needs nothing."""
+        """No rows are needed."""
 
     def decide(self, transaction: Transaction) -> NoReturn:
         raise self._refusal
 
 
 class _OnceOnly(Generic[T]):
-    """A write with its answer; decides a refusal that is kept by returning it."""
+    """A write with its response. A refusal that is to be stored is returned instead of raised."""
 
     def __init__(self, write: Write[T], once: Once, claim: Claim) -> None:
         self._write = write

@@ -1,7 +1,4 @@
-"""Forgetting answers whose repeats are over.
-
-Owns the size of the steps and the wait between two turns; never forgets an answer that a repeat would still be given.
-"""
+"""Deletes expired responses, in batches, once or at an interval."""
 
 import logging
 import threading
@@ -19,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 1_000
 
-# What another purge, or a request that takes the key for something new, has in hand is left to it.
+# Rows that another purge, or a request that uses the key again, has locked are skipped.
 PURGE = """
     DELETE FROM idempotency_key
     WHERE id = ANY(ARRAY(
@@ -38,10 +35,10 @@ def purge_keys(
     stopping: Callable[[], bool] = lambda: False,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> int:
-    """Delete every answer given more than `IDEMPOTENCY_HOURS` before `now`, and return how many those were.
+    """Delete all responses stored more than `IDEMPOTENCY_HOURS` before `now`, and return their number.
 
-    In batches, each a statement of its own; `on_batch` gets how many each had, and `stopping` is asked between
-    them. Raises django.db.Error where the database fails; the batches before are gone then.
+    Runs in batches, one statement each. `on_batch` is called with the size of each batch, and `stopping` is checked
+    between them. Raises django.db.Error if the database fails; the batches before that are deleted.
     """
     before = oldest_kept(now)
     purged = 0
@@ -52,15 +49,15 @@ def purge_keys(
 
 
 def keep_purging(*, every_seconds: float, stopping: threading.Event, on_turn: Callable[[int], object]) -> None:
-    """Purge now and every so many seconds until `stopping` is set; a batch in hand is finished.
+    """Purge now and then every `every_seconds` until `stopping` is set. A running batch is completed.
 
-    `on_turn` gets how many answers were deleted. A turn without the database is left out: nothing depends on it.
+    `on_turn` is called with the number of deleted responses. If the database is unavailable, a turn is skipped.
     """
     while not stopping.is_set():
         try:
             on_turn(purge_keys(now=timezone.now(), stopping=stopping.is_set))
         except DatabaseFailure as error:
             logger.warning("Idempotency keys could not be purged, next try in %.0f s: %s", every_seconds, error)
-        # Until the next turn it would only take up one of the database's connections.
+        # Closed until the next turn, because connections to the database are limited.
         connection.close()
         stopping.wait(every_seconds)

@@ -1,1 +1,1 @@
-"""What must hold in the shop's books at every moment. Owns the questions; never repairs anything."""
+"""The invariants of the shop's data, and queries that find violations. Repairs nothing."""

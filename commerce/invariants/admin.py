@@ -1,7 +1,4 @@
-"""The checks of the shop's books in the back-office: when they were made, and what did not hold.
-
-Owns the pages; `manage.py check_invariants` makes the checks.
-"""
+"""The results of the invariant checks in the back-office. `manage.py check_invariants` runs the checks."""
 
 from django.contrib import admin
 from django.template.loader import render_to_string
@@ -17,7 +14,7 @@ from commerce.staff_pages.pages import ReadOnly
 
 @admin.register(InvariantCheck)
 class InvariantCheckAdmin(ReadOnly):
-    """One check and its verdict."""
+    """One check and its result."""
 
     list_display = ("checked_at", "verdict", "what_is_broken", "asked_count", "kind", "duration_ms")
     list_filter = (("holds", BooleanRadioFilter),)

@@ -1,7 +1,4 @@
-"""Asking all invariants of one moment of a live shop.
-
-Owns the snapshot and the list of rules; the rules themselves stand beside this module.
-"""
+"""Checks all invariants in one snapshot of a running shop. The rules are defined in the modules beside this one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,14 +19,14 @@ from commerce.invariants.stock import STOCK
 INVARIANTS: tuple[Invariant, ...] = (*MONEY, *ORDERS, *STOCK, *COUPONS, *EVENTS)
 EXAMPLES = 10
 IDLE_SECONDS = 10.0
-"""No request lasts longer."""
+"""Longer than any request may last."""
 ACCOUNTS_AT_ONCE = 5_000
-"""How many accounts' ledgers are hashed in one statement: enough to be quick, few enough to show progress."""
+"""Accounts whose ledgers are hashed in one statement: enough to be fast, few enough to show progress."""
 
 
 @dataclass(frozen=True)
 class Accounts:
-    """The accounts from id `first` to id `last`, both inclusive."""
+    """The accounts with ids from `first` to `last`, both inclusive."""
 
     first: int
     last: int
@@ -39,23 +36,23 @@ EVERY_ACCOUNT = Accounts(-(2**63), 2**63 - 1)
 
 
 def invariants(*, quiet_system: bool) -> Sequence[Invariant]:
-    """The rules to ask: all of a quiet system, those without facts under way of a live one.
+    """The rules to check. While the shop is in use, rules that require all events to be processed are left out.
 
-    `LEDGER_UNALTERED`, which hashes the whole ledger, is not among them: `altered_ledgers` asks it.
+    `LEDGER_UNALTERED`, which hashes the whole ledger, is not included; `altered_ledgers` checks it.
     """
     return [invariant for invariant in INVARIANTS if quiet_system or not invariant.only_when_quiet]
 
 
 def meanings() -> dict[str, str]:
-    """What each rule says, by its name."""
+    """The description of each rule, by name."""
     return {rule.name: rule.meaning for rule in (*INVARIANTS, LEDGER_UNALTERED, LOCKS_EXPIRE)}
 
 
 @contextmanager
 def snapshot() -> Iterator[None]:
-    """One moment of the database for all rules: readers hold up no writer, and cannot write.
+    """One read-only snapshot of the database for all rules. It does not block writers.
 
-    The time limits that protect requests are lifted for this transaction alone: on a large shop a rule takes longer.
+    The timeouts that protect requests are disabled for this transaction, because rules take longer on a large shop.
     """
     with transaction.atomic(durable=True):
         sql.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
@@ -67,7 +64,7 @@ def snapshot() -> Iterator[None]:
 def violation_of(
     invariant: Invariant, *, idle_seconds: float = IDLE_SECONDS, accounts: Accounts = EVERY_ACCOUNT
 ) -> Violation | None:
-    """What breaks the rule, with up to `EXAMPLES` cases; None where it holds. Asked of the current transaction."""
+    """The violation of a rule, with up to `EXAMPLES` cases, or None. Runs in the current transaction."""
     rows = sql.fetch_all(
         f"SELECT *, count(*) OVER () FROM ({invariant.query}) AS violation (subject, finding)"  # noqa: S608  # our own text
         f" ORDER BY subject, finding LIMIT {EXAMPLES}",
@@ -75,7 +72,7 @@ def violation_of(
     )
     if not rows:
         return None
-    # Every row has the count of all of them.
+    # The window function repeats the total count in every row.
     (_, _, count), *_ = rows
     return Violation(invariant, count, [f"{subject}: {finding}" for subject, finding, _ in rows])
 
@@ -83,9 +80,9 @@ def violation_of(
 def altered_ledgers(
     *, on_progress: Callable[[int], object] = lambda accounts: None, at_once: int = ACCOUNTS_AT_ONCE
 ) -> Violation | None:
-    """What breaks `LEDGER_UNALTERED`, asked account by account, so that memory does not grow with the shop.
+    """The violation of `LEDGER_UNALTERED`. Checked in ranges of accounts, so that memory use does not grow.
 
-    `on_progress` gets how many more accounts have been checked.
+    `on_progress` is called with the number of accounts that were checked since the last call.
     """
     count = 0
     examples: list[str] = []
@@ -98,13 +95,13 @@ def altered_ledgers(
 
 
 def number_of_accounts() -> int:
-    """How many there are in the current snapshot."""
+    """The number of accounts in the current snapshot."""
     row = sql.fetch_one('SELECT count(*) FROM "user"')
     return int(row[0]) if row else 0
 
 
 def _parts(at_once: int) -> Iterator[tuple[Accounts, int]]:
-    """Ranges of ids that leave none out, not even those whose account is gone, and how many accounts lie in each."""
+    """Consecutive ranges of ids, including those of deleted accounts, and the number of accounts in each."""
     first = EVERY_ACCOUNT.first
     while True:
         row = sql.fetch_one(

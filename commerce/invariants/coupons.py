@@ -1,4 +1,4 @@
-"""Coupons, who holds them, and which orders used them."""
+"""Invariants of coupons, their holders, and the orders that used them."""
 
 from django.utils.translation import gettext_noop
 
@@ -36,12 +36,13 @@ ONE_PER_USER = Invariant(
 
 USED_BY_ONE_ORDER = Invariant(
     "used_coupon_has_its_one_order",
-    gettext_noop("A coupon is USED exactly while one order that is not cancelled uses it."),
+    gettext_noop("A coupon is USED exactly while one order uses it that is neither cancelled nor refunded as a whole."),
     """
     SELECT 'user coupon ' || user_coupon.id, format('%%s with %%s live orders', status, coalesce(orders, 0))
     FROM user_coupon
     LEFT JOIN (
-        SELECT user_coupon_id, count(*) AS orders FROM "order" WHERE status <> 'CANCELLED' GROUP BY user_coupon_id
+        SELECT user_coupon_id, count(*) AS orders FROM "order"
+        WHERE status NOT IN ('CANCELLED', 'REFUNDED') GROUP BY user_coupon_id
     ) AS live ON live.user_coupon_id = user_coupon.id
     WHERE coalesce(orders, 0) <> CASE status WHEN 'USED' THEN 1 ELSE 0 END
     """,

@@ -1,4 +1,4 @@
-"""Events and the statistics counted from them, against the facts."""
+"""Invariants of events and of the statistics that are counted from them."""
 
 from django.utils.translation import gettext_noop
 
@@ -7,17 +7,18 @@ from commerce.outbox.publish import event_id_sql, short_event_id_sql
 
 _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
+_REFUNDED = event_id_sql("order-refunded", "refund.id", "refund.created_at")
 
-# Before it every event has been counted, and its row may be gone (`stats.operations`). The orders are still there, so
-# the statistics are proved by them as before.
+# All earlier events have been counted, and their rows may be purged (`stats.operations`). The orders still exist, so
+# the statistics can be checked against them.
 _COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
 
-# Told to customers only, so that no message to Kafka is due.
+# These events only notify customers, so there is no message to Kafka.
 _TOLD = f"""
     SELECT {event_id_sql("coupon-expiring", "user_coupon_id", "noticed_at")} FROM coupon_expiry_notice
 """  # noqa: S608  # our own text
 
-# Every fact that makes an event, with the event's id, the id that such events once had, and the time.
+# Every fact that causes an event, with the event's id, its id in the previous format, and the time.
 FACTS = f"""
     SELECT {event_id_sql("balance-changed", "id", "created_at")} AS event_id,
            {short_event_id_sql("balance-changed", "id")} AS short_id, created_at AS happened_at
@@ -31,6 +32,8 @@ FACTS = f"""
     UNION ALL
     SELECT {_CANCELLED}, {short_event_id_sql("order-cancelled", "id")}, cancelled_at
     FROM "order" WHERE cancelled_at IS NOT NULL
+    UNION ALL
+    SELECT {_REFUNDED}, {short_event_id_sql("order-refunded", "id")}, created_at FROM refund
 """  # noqa: S608  # our own text
 
 EVENTS_HAVE_FACTS = Invariant(
@@ -47,8 +50,8 @@ EVENTS_HAVE_FACTS = Invariant(
     """,  # noqa: S608  # our own text
 )
 
-# Delivered messages may be purged, the oldest first. A fact that is younger than the oldest delivery still kept was
-# delivered after it, or waits: either way its message must be there. The minute allows for clocks that differ.
+# Delivered messages may be purged, oldest first. A fact that is younger than the oldest stored delivery was delivered
+# after it or is waiting, so its message must exist. The minute allows for clock differences.
 FACTS_HAVE_MESSAGES = Invariant(
     "facts_have_messages",
     gettext_noop("Every fact since the oldest kept delivery has its message to Kafka."),
@@ -102,7 +105,8 @@ NOTHING_PENDING = Invariant(
 STATISTICS = Invariant(
     "statistics_are_counted_orders",
     gettext_noop(
-        "Units sold per product and day are those of the orders counted so far, less the cancellations counted so far."
+        "Units sold per product and day are those of the orders counted so far, less the cancellations and refunds "
+        "counted so far."
     ),
     f"""
     WITH counted AS (
@@ -112,9 +116,16 @@ STATISTICS = Invariant(
         SELECT id, ordered_date, -1 FROM "order" LEFT JOIN processed_event ON event_id = {_CANCELLED}
         WHERE cancelled_at IS NOT NULL AND (event_id IS NOT NULL OR cancelled_at < {_COUNTED_UNTIL})
     ), due AS (
-        SELECT product_id, ordered_date AS date, sum(sign * quantity) AS quantity
-        FROM counted JOIN order_item ON order_id = counted.id
-        GROUP BY product_id, ordered_date
+        SELECT product_id, date, sum(quantity) AS quantity FROM (
+            SELECT product_id, ordered_date AS date, sign * quantity AS quantity
+            FROM counted JOIN order_item ON order_id = counted.id
+            UNION ALL
+            SELECT product_id, ordered_date, -refund_item.quantity
+            FROM refund JOIN refund_item ON refund_id = refund.id JOIN "order" AS purchase ON purchase.id = order_id
+            LEFT JOIN processed_event ON event_id = {_REFUNDED}
+            WHERE event_id IS NOT NULL OR refund.created_at < {_COUNTED_UNTIL}
+        ) AS moved
+        GROUP BY product_id, date
     )
     SELECT format('product %%s on %%s', coalesce(due.product_id, stat.product_id), coalesce(due.date, stat.date)),
            format('%%s counted, %%s sold', coalesce(quantity_sold, 0), coalesce(quantity, 0))
@@ -125,7 +136,7 @@ STATISTICS = Invariant(
 
 ORDERS_ARE_COUNTED = Invariant(
     "orders_are_counted",
-    gettext_noop("In a quiet system every order and every cancellation has been counted."),
+    gettext_noop("In a quiet system every order, cancellation and refund has been counted."),
     f"""
     SELECT 'event ' || event_id, 'not counted'
     FROM (
@@ -133,13 +144,15 @@ ORDERS_ARE_COUNTED = Invariant(
         WHERE completed_at IS NOT NULL AND created_at >= {_COUNTED_UNTIL}
         UNION ALL
         SELECT {_CANCELLED} FROM "order" WHERE cancelled_at IS NOT NULL AND cancelled_at >= {_COUNTED_UNTIL}
+        UNION ALL
+        SELECT {_REFUNDED} FROM refund WHERE created_at >= {_COUNTED_UNTIL}
     ) AS due
     WHERE NOT EXISTS (SELECT FROM processed_event AS counted WHERE counted.event_id = due.event_id)
     """,  # noqa: S608  # our own text
     only_when_quiet=True,
 )
 
-# Longer than any request may take: such a transaction holds its locks for nobody.
+# Longer than any request may take: such a transaction was abandoned, but still holds its locks.
 NOTHING_IDLES = Invariant(
     "nothing_idles_in_a_transaction",
     gettext_noop("No connection sits idle in a transaction for longer than a request may take."),

@@ -1,7 +1,4 @@
-"""What one check found, and the newest of all verdicts.
-
-Owns how a verdict is kept and for how long; never judges, and never prints.
-"""
+"""Stores the results of checks, and reads the newest one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,7 +10,7 @@ from commerce.invariants.models import InvariantCheck
 from commerce.invariants.rule import Rule, Violation
 
 CHECKS_KEPT = 2_000
-"""A week of one every five minutes."""
+"""A week of checks every five minutes."""
 
 FORGET = """
     DELETE FROM invariant_check
@@ -23,7 +20,7 @@ FORGET = """
 
 @dataclass
 class Findings:
-    """Which rules were asked, which of them do not hold, and which could not be asked."""
+    """The checked rules, the violated ones, and those that could not be checked."""
 
     asked: list[Rule] = field(default_factory=list)
     violations: dict[str, Violation] = field(default_factory=dict)
@@ -53,7 +50,7 @@ def keep_verdict(
     is_quiet: bool,
     kept: int = CHECKS_KEPT,
 ) -> InvariantCheck:
-    """Write the verdict down, and forget all but the newest `kept`. Raises django.db.Error where nothing is written."""
+    """Store the result, and delete all but the newest `kept`. Raises django.db.Error if it cannot be stored."""
     verdict = InvariantCheck.objects.create(
         checked_at=checked_at,
         duration_ms=round(duration_seconds * 1_000),
@@ -69,5 +66,5 @@ def keep_verdict(
 
 
 def newest_verdict() -> InvariantCheck | None:
-    """The last check, None where there was none."""
+    """The newest result, or None."""
     return InvariantCheck.objects.order_by("-id").first()

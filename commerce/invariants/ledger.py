@@ -1,15 +1,15 @@
-"""The chain of hashes over each account's ledger, reckoned anew: what was rewritten behind the shop's back shows here.
+"""Verifies the hash chain of each account's ledger, which reveals rows that were changed outside of the shop.
 
-Owns its own spelling of the hash, so that the statement that writes it cannot vouch for itself; docs/ledger.md says
-what is hashed, and what no chain can show.
+The hash is computed independently of the statement that writes it. docs/ledger.md describes what is hashed, and which
+changes a hash chain cannot reveal.
 """
 
 from django.utils.translation import gettext_noop
 
 from commerce.invariants.rule import Invariant
 
-# An entry is held against the hash that its predecessor carries, not against one reckoned from the start: so each
-# row is read once, in any order, and a broken link names the first entry that does not follow from the one before.
+# Each entry is compared with the stored hash of its predecessor, not with a hash computed from the start. So each row
+# is read once, in any order, and the first entry that does not follow from its predecessor is reported.
 LEDGER_UNALTERED = Invariant(
     "ledger_is_unaltered",
     gettext_noop(

@@ -1,7 +1,4 @@
-"""What must hold of the locks in Redis at every moment.
-
-Owns the rule and how Redis is asked; never frees a lock.
-"""
+"""The invariant of the locks in Redis: every lock has an expiry. Does not release locks."""
 
 from django.utils.translation import gettext_noop
 from redis import Redis
@@ -12,11 +9,11 @@ from commerce.invariants.rule import Rule, Violation
 LOCKS_EXPIRE = Rule("locks_expire", gettext_noop("Every lock in Redis ends by itself, should its owner die."))
 
 _NO_END = -1
-"""What Redis says of a key that lives for ever; of one that went meanwhile it says -2."""
+"""Redis's reply for a key without an expiry. For a key that has been deleted meanwhile it is -2."""
 
 
 def endless_locks(*, examples: int) -> Violation | None:
-    """The locks without a time to live, with up to `examples` of them; None where there is none. Raises RedisAway."""
+    """The locks without an expiry, with up to `examples` of them, or None. Raises RedisAway."""
     endless = redis.locks.call(_endless)
     if not endless:
         return None
@@ -24,7 +21,7 @@ def endless_locks(*, examples: int) -> Violation | None:
 
 
 def _endless(client: Redis) -> list[str]:
-    # As many as there are writes under way, whatever the size of the shop.
+    # One key per lock of a running write, so the number does not depend on the size of the shop.
     keys = sorted(client.scan_iter(match="*:lock", count=1_000))
     pipeline = client.pipeline(transaction=False)
     for key in keys:

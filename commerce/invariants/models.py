@@ -1,7 +1,4 @@
-"""When the shop's books were checked, and what came of it.
-
-Owns the table of verdicts; never asks a question of the books itself.
-"""
+"""The table with the results of the invariant checks."""
 
 from django.db import models
 from django.utils import timezone
@@ -9,7 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class InvariantCheck(models.Model):
-    """One run of `manage.py check_invariants` and its verdict."""
+    """One run of `manage.py check_invariants` and its result."""
 
     checked_at = models.DateTimeField(_("checked at"), help_text=_("When the check began: the moment it speaks of."))
     duration_ms = models.PositiveIntegerField(_("duration (ms)"))

@@ -1,4 +1,4 @@
-"""Balances and the ledger that explains them."""
+"""Invariants of balances and the ledger."""
 
 from django.utils.translation import gettext_noop
 

@@ -1,4 +1,4 @@
-"""Orders, their payments and refunds, and the answers that their buyers got."""
+"""Invariants of orders, their payments and refunds, and the stored responses of their buyers."""
 
 from django.utils.translation import gettext_noop
 
@@ -74,7 +74,8 @@ ORDER_PAYMENT = Invariant(
 ORDER_REFUND = Invariant(
     "cancelled_order_has_its_one_refund",
     gettext_noop(
-        "A cancelled order has exactly one refund, of what was paid and to its owner; no other order has any."
+        "A cancelled order has exactly one ledger entry that gives back what was paid, and to its owner; no other"
+        " order has one that no refund explains."
     ),
     """
     SELECT coalesce('order ' || purchase.id, 'ledger entry ' || first_id),
@@ -84,10 +85,90 @@ ORDER_REFUND = Invariant(
     FROM (SELECT * FROM "order" WHERE status = 'CANCELLED') AS purchase
     FULL JOIN (
         SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS receiver, min(id) AS first_id
-        FROM user_balance_tx WHERE type = 'REFUND' GROUP BY order_id
+        FROM user_balance_tx WHERE type = 'REFUND' AND refund_id IS NULL GROUP BY order_id
     ) AS refund ON refund.order_id = purchase.id
     WHERE entries IS DISTINCT FROM 1 OR amount IS DISTINCT FROM paid_amount
        OR receiver IS DISTINCT FROM purchase.user_id
+    """,
+)
+
+REFUNDS_ADD_UP = Invariant(
+    "refunds_are_what_the_order_says",
+    gettext_noop(
+        "What an order says is refunded, in won and in units, is the sum of its refunds; and it is REFUNDED exactly"
+        " when all of it is back."
+    ),
+    """
+    SELECT 'order ' || purchase.id,
+           format('%%s: %%s won and %%s of %%s units refunded, its refunds: %%s won and %%s units', status,
+                  refunded_amount, refunded_units, bought, coalesce(won, 0), coalesce(units, 0))
+    FROM "order" AS purchase
+    JOIN (SELECT order_id, sum(quantity) AS bought FROM order_item GROUP BY order_id) AS item
+      ON item.order_id = purchase.id
+    LEFT JOIN (
+        SELECT order_id, sum(amount) AS won FROM refund GROUP BY order_id
+    ) AS refunded ON refunded.order_id = purchase.id
+    LEFT JOIN (
+        SELECT order_id, sum(quantity) AS units FROM refund JOIN refund_item ON refund_id = refund.id GROUP BY order_id
+    ) AS returned ON returned.order_id = purchase.id
+    WHERE refunded_amount <> coalesce(won, 0) OR refunded_units <> coalesce(units, 0)
+       OR (status = 'REFUNDED') <> (refunded_units = bought)
+    """,
+)
+
+REFUNDED_ITEMS = Invariant(
+    "refunded_units_were_bought",
+    gettext_noop("Of no item more units came back than were bought, and as many as the order's refunds say."),
+    """
+    SELECT format('order %%s, product %%s', coalesce(item.order_id, returned.order_id),
+                  coalesce(item.product_id, returned.product_id)),
+           format('%%s of %%s refunded, its refunds: %%s', coalesce(refunded_quantity, 0), coalesce(item.quantity, 0),
+                  coalesce(units, 0))
+    FROM order_item AS item
+    FULL JOIN (
+        SELECT order_id, product_id, sum(quantity) AS units
+        FROM refund JOIN refund_item ON refund_id = refund.id GROUP BY order_id, product_id
+    ) AS returned ON returned.order_id = item.order_id AND returned.product_id = item.product_id
+    WHERE coalesce(units, 0) IS DISTINCT FROM refunded_quantity OR refunded_quantity > item.quantity
+    """,
+)
+
+# Whatever the steps: the share that all returned goods have of the order's value, rounded down once.
+REFUND_SHARE = Invariant(
+    "refunds_are_their_share_of_the_price",
+    gettext_noop("What is refunded of an order is the share of the payment that its returned goods have of its total."),
+    """
+    SELECT 'order ' || purchase.id, format('%%s won refunded instead of %%s', refunded_amount, due)
+    FROM "order" AS purchase
+    JOIN (SELECT order_id, sum(unit_price * refunded_quantity) AS value FROM order_item GROUP BY order_id) AS item
+      ON item.order_id = purchase.id
+    CROSS JOIN LATERAL (
+        SELECT coalesce(div(paid_amount::numeric * value, nullif(total_amount, 0)), 0) AS due
+    ) AS share
+    WHERE refunded_units > 0 AND refunded_amount <> due
+    """,
+)
+
+REFUND_PAID = Invariant(
+    "refund_has_its_one_ledger_entry",
+    gettext_noop(
+        "A refund is the sum of its items and has exactly one ledger entry, of its amount and to the order's owner."
+    ),
+    """
+    SELECT coalesce('refund ' || refund.id, 'ledger entry ' || entry.id),
+           CASE WHEN refund.id IS NULL THEN 'money of no refund'
+                ELSE format('%%s won, items %%s, ledger %%s', refund.amount, coalesce(items, 0),
+                            coalesce(entry.amount, 0))
+           END
+    FROM (
+        SELECT refund.*, purchase.user_id FROM refund JOIN "order" AS purchase ON purchase.id = order_id
+    ) AS refund
+    LEFT JOIN (SELECT refund_id, sum(amount) AS items FROM refund_item GROUP BY refund_id) AS item
+           ON item.refund_id = refund.id
+    FULL JOIN (SELECT * FROM user_balance_tx WHERE type = 'REFUND' AND refund_id IS NOT NULL) AS entry
+           ON entry.refund_id = refund.id AND entry.order_id = refund.order_id
+    WHERE refund.amount IS DISTINCT FROM entry.amount OR refund.amount IS DISTINCT FROM items
+       OR refund.user_id IS DISTINCT FROM entry.user_id
     """,
 )
 
@@ -102,17 +183,20 @@ ANSWERS = Invariant(
         FROM idempotency_key WHERE status = 200 AND content_type <> 'text/plain'
     ), fact AS (
         SELECT id AS answer_id,
-               CASE WHEN answered ? 'paidAmount' THEN 'order ' || (answered ->> 'id') || ' ' || (answered ->> 'status')
+               CASE WHEN answered ? 'restock' THEN 'refund ' || (answered ->> 'id')
+                    WHEN answered ? 'paidAmount' THEN 'order ' || (answered ->> 'id') || ' ' || (answered ->> 'status')
                     WHEN answered ? 'transaction' THEN 'ledger entry ' || (answered -> 'transaction' ->> 'id')
                     WHEN answered ? 'couponId' THEN 'user coupon ' || (answered ->> 'id')
                     ELSE 'unknown answer ' || id END AS name,
                CASE WHEN answered ? 'paidAmount' THEN (answered ->> 'id')::bigint END AS order_id,
+               CASE WHEN answered ? 'restock' THEN (answered ->> 'id')::bigint END AS refund_id,
                CASE WHEN answered ? 'transaction' THEN (answered -> 'transaction' ->> 'id')::bigint END AS entry_id,
                CASE WHEN answered ? 'couponId' THEN (answered ->> 'id')::bigint END AS user_coupon_id
         FROM answer
     )
     SELECT 'idempotency key ' || answer_id, name || ' does not exist' FROM fact
     WHERE NOT EXISTS (SELECT FROM "order" WHERE id = order_id)
+      AND NOT EXISTS (SELECT FROM refund WHERE id = fact.refund_id)
       AND NOT EXISTS (SELECT FROM user_balance_tx WHERE id = entry_id)
       AND NOT EXISTS (SELECT FROM user_coupon WHERE id = user_coupon_id)
     UNION ALL
@@ -120,4 +204,16 @@ ANSWERS = Invariant(
     """,
 )
 
-ORDERS = (ORDER_TOTAL, ORDER_PAID, ORDER_DISCOUNT, ORDER_FINISHED, ORDER_PAYMENT, ORDER_REFUND, ANSWERS)
+ORDERS = (
+    ORDER_TOTAL,
+    ORDER_PAID,
+    ORDER_DISCOUNT,
+    ORDER_FINISHED,
+    ORDER_PAYMENT,
+    ORDER_REFUND,
+    REFUNDS_ADD_UP,
+    REFUNDED_ITEMS,
+    REFUND_SHARE,
+    REFUND_PAID,
+    ANSWERS,
+)

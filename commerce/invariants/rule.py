@@ -1,7 +1,4 @@
-"""What an invariant is.
-
-Owns the shape of a rule and of its violation; never asks the database.
-"""
+"""The types of a rule and of its violation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Rule:
-    """Something that always holds, and what that means."""
+    """A condition that must always hold, with its description."""
 
     name: str
     meaning: str
@@ -17,16 +14,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Invariant(Rule):
-    """A rule of the database. Its query returns `(subject, finding)` of everything that breaks it: no row, it holds."""
+    """A rule about the database. Its query returns `(subject, finding)` for each violation, and no rows if it holds."""
 
     query: str
     only_when_quiet: bool = False
-    """Asked only of a system that is said to be quiet; in a live one facts may still be on their way."""
+    """Only checked in an idle system. In a running one, some events may not be processed yet."""
 
 
 @dataclass(frozen=True)
 class Violation:
-    """How many cases break a rule, and the first of them."""
+    """The number of violations of a rule, and the first of them."""
 
     invariant: Rule
     count: int

@@ -1,4 +1,4 @@
-"""Stock and the movements that explain it."""
+"""Invariants of stock and stock movements."""
 
 from django.utils.translation import gettext_noop
 
@@ -44,7 +44,7 @@ SALES_ARE_ORDERS = Invariant(
 
 RETURNS_ARE_CANCELS = Invariant(
     "returns_are_cancelled_items",
-    gettext_noop("Each item of a cancelled order came back once, and nothing else was returned."),
+    gettext_noop("Each item of a cancelled order came back once, and nothing else came back without a refund."),
     """
     SELECT format('order %%s, product %%s', coalesce(item.order_id, returned.order_id),
                   coalesce(item.product_id, returned.product_id)),
@@ -56,10 +56,30 @@ RETURNS_ARE_CANCELS = Invariant(
     ) AS item
     FULL JOIN (
         SELECT order_id, product_id, sum(quantity) AS quantity
-        FROM stock_movement WHERE reason = 'RETURN' GROUP BY order_id, product_id
+        FROM stock_movement WHERE reason = 'RETURN' AND refund_id IS NULL GROUP BY order_id, product_id
     ) AS returned ON returned.order_id = item.order_id AND returned.product_id = item.product_id
     WHERE returned.quantity IS DISTINCT FROM item.quantity
     """,
 )
 
-STOCK = (STOCK_NOT_NEGATIVE, STOCK_IS_MOVEMENTS, SALES_ARE_ORDERS, RETURNS_ARE_CANCELS)
+RETURNS_ARE_REFUNDS = Invariant(
+    "returns_are_restocked_refunds",
+    gettext_noop("Each item of a refund that puts its units in stock came back once, and of no other refund any."),
+    """
+    SELECT format('refund %%s, product %%s', coalesce(item.refund_id, returned.refund_id),
+                  coalesce(item.product_id, returned.product_id)),
+           format('%%s returned, %%s refunded', coalesce(returned.quantity, 0), coalesce(item.quantity, 0))
+    FROM (
+        SELECT order_id, refund_id, product_id, quantity
+        FROM refund_item JOIN refund ON refund.id = refund_id WHERE restock
+    ) AS item
+    FULL JOIN (
+        SELECT order_id, refund_id, product_id, sum(quantity) AS quantity
+        FROM stock_movement WHERE reason = 'RETURN' AND refund_id IS NOT NULL GROUP BY order_id, refund_id, product_id
+    ) AS returned ON returned.refund_id = item.refund_id AND returned.product_id = item.product_id
+                 AND returned.order_id = item.order_id
+    WHERE returned.quantity IS DISTINCT FROM item.quantity
+    """,
+)
+
+STOCK = (STOCK_NOT_NEGATIVE, STOCK_IS_MOVEMENTS, SALES_ARE_ORDERS, RETURNS_ARE_CANCELS, RETURNS_ARE_REFUNDS)

@@ -39,7 +39,7 @@ def languages() -> list[str]:
 def letter_of(event: Mapping[str, Any], *, language: str) -> Letter:
     """The letter about a CloudEvent. Raises TemplateDoesNotExist for a type or a language that has no template."""
     shown = {
-        "data": {name: _moment(value) if name.endswith("At") else value for name, value in event["data"].items()},
+        "data": _data(event["data"]),
         "language": language,
         "shop": settings.EMAIL_SHOP_NAME,
     }
@@ -79,6 +79,17 @@ def message_id(event_id: str) -> str:
 def event_of(payload: bytes) -> dict[str, Any]:
     event: dict[str, Any] = orjson.loads(payload)
     return event
+
+
+def _data(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What a template shows: times in the shop's zone, and the items of a refund with the names that its order has."""
+    shown = {name: _moment(value) if name.endswith("At") else value for name, value in data.items()}
+    if "order" in data:
+        names = {item["productId"]: item["productName"] for item in data["order"]["items"]}
+        shown["items"] = [
+            {**item, "productName": names[item["productId"]], "subtotal": item["amount"]} for item in data["items"]
+        ]
+    return shown
 
 
 def _moment(value: str | None) -> datetime | None:

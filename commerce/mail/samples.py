@@ -7,8 +7,22 @@ _ORDER: dict[str, Any] = {
     "userId": 7,
     "status": "COMPLETED",
     "items": [
-        {"productId": 1, "productName": "무선 마우스", "unitPrice": 15_900, "quantity": 2, "subtotal": 31_800},
-        {"productId": 2, "productName": "USB-C cable, 1 m", "unitPrice": 6_800, "quantity": 1, "subtotal": 6_800},
+        {
+            "productId": 1,
+            "productName": "무선 마우스",
+            "unitPrice": 15_900,
+            "quantity": 2,
+            "subtotal": 31_800,
+            "refundedQuantity": 0,
+        },
+        {
+            "productId": 2,
+            "productName": "USB-C cable, 1 m",
+            "unitPrice": 6_800,
+            "quantity": 1,
+            "subtotal": 6_800,
+            "refundedQuantity": 0,
+        },
     ],
     "totalAmount": 38_600,
     "discountAmount": 3_860,
@@ -17,11 +31,33 @@ _ORDER: dict[str, Any] = {
     "createdAt": "2026-01-01T09:00:00+09:00",
     "completedAt": "2026-01-01T09:00:00+09:00",
     "cancelledAt": None,
+    "refundedAmount": 0,
+}
+
+_ORDER_IN_PART = {
+    **_ORDER,
+    "items": [{**_ORDER["items"][0], "refundedQuantity": 1}, _ORDER["items"][1]],
+    "refundedAmount": 14_310,
 }
 
 _DATA: dict[str, dict[str, Any]] = {
     "order-completed": _ORDER,
-    "order-cancelled": {**_ORDER, "status": "CANCELLED", "cancelledAt": "2026-01-02T18:30:00+09:00"},
+    "order-cancelled": {
+        **_ORDER,
+        "status": "CANCELLED",
+        "cancelledAt": "2026-01-02T18:30:00+09:00",
+        "refundedAmount": 34_740,
+    },
+    "order-refunded": {
+        "id": 5,
+        "orderId": 1042,
+        "items": [{"productId": 1, "quantity": 1, "amount": 14_310}],
+        "amount": 14_310,
+        "restock": True,
+        "reason": "Too many",
+        "createdAt": "2026-01-03T11:20:00+09:00",
+        "order": _ORDER_IN_PART,
+    },
     "coupon-expiring": {
         "userId": 7,
         "userCouponId": 11,

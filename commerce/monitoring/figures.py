@@ -1,6 +1,6 @@
-"""The figures that only the database knows, for Prometheus: read when `/metrics` is asked.
+"""Metrics that are read from the database, for Prometheus, whenever `/metrics` is requested.
 
-Owns their names and the statements; never waits for a connection that a customer needs, nor longer than a probe.
+Uses the connection of the probes, so that no request has to wait for a connection.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,13 +15,14 @@ from commerce.http import health
 from commerce.outbox.status import backlog_statement, backlogs_in
 
 MOST_COUNTED = 100_000
-"""Nothing is counted beyond it, so that a long outage does not make its own figures slow."""
+"""The largest number that is counted, so that the queries stay fast during a long outage."""
 
 _COUNT = b"%d" % MOST_COUNTED
 _DEAD_LETTERS = Statement(
     "SELECT count(*) FROM (SELECT FROM dead_letter WHERE replayed_at IS NULL LIMIT %s::bigint) AS letter", (_COUNT,)
 )
 _BOOKS = Statement("SELECT holds, extract(epoch FROM checked_at)::float8 FROM invariant_check ORDER BY id DESC LIMIT 1")
+# Clients can send any application name, so names of other programs are combined into one.
 _WEBHOOKS = Statement("""
     SELECT count(*) FILTER (WHERE is_active AND failing_since IS NULL),
            count(*) FILTER (WHERE is_active AND failing_since IS NOT NULL),
@@ -29,7 +30,6 @@ _WEBHOOKS = Statement("""
            coalesce(max(extract(epoch FROM now() - failing_since)) FILTER (WHERE is_active), 0)::float8
     FROM webhook_subscription WHERE ended_for <> 'removed'
 """)
-# How a client calls itself is whatever it makes up: those that are not the shop's have one name.
 _CONNECTIONS = Statement("""
     SELECT CASE WHEN starts_with(application_name, 'commerce-') THEN application_name ELSE 'other' END,
            coalesce(state, 'unknown'), count(*), count(*) FILTER (WHERE wait_event_type = 'Lock'),
@@ -44,10 +44,10 @@ _MOST_CONNECTIONS = Statement(
 
 
 class ShopFigures(Collector):
-    """What `/metrics` of a web server says of the whole shop, whichever process answers."""
+    """The metrics of the whole shop, the same in each process that serves `/metrics`."""
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """All that `collect` may yield, without values."""
+        """All metrics that `collect` may yield, without values."""
         return [
             *_database_families(),
             *_outbox_families(),
@@ -65,7 +65,7 @@ class ShopFigures(Collector):
                 [*statements, _MOST_CONNECTIONS]
             )
         except health.AWAY:
-            # What is not known is left out: a 0 would say that nothing waits.
+            # Unknown values are omitted: a 0 would mean that nothing is waiting.
             up.add_metric([], 0)
             yield up
             return
@@ -157,7 +157,7 @@ def _age_seconds(since: datetime | None, now: datetime) -> float:
 
 
 def _books(rows: Rows) -> Iterator[GaugeMetricFamily]:
-    """Nothing while they have never been checked."""
+    """Yields nothing if there has not been a check yet."""
     for holds, checked_at in rows:
         verdict, checked = _books_holds(), _books_checked()
         verdict.add_metric([], int(holds))

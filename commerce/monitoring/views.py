@@ -1,4 +1,4 @@
-"""`/metrics`: the numbers of a web server's processes and of the whole shop, for Prometheus."""
+"""`/metrics`: the metrics of the web server's processes and of the whole shop, for Prometheus."""
 
 import os
 from pathlib import Path
@@ -18,21 +18,21 @@ SHOP_REGISTRY.register(ShopFigures())
 
 @read_only
 def metrics(request: HttpRequest) -> HttpResponse:
-    """What all worker processes have counted, and the figures of the shop."""
+    """The metrics of all worker processes, and those of the shop."""
     add_noted()
     registry = PROCESS_REGISTRY
     if settings.PROMETHEUS_MULTIPROC_DIR:
-        _forget_the_dead(Path(settings.PROMETHEUS_MULTIPROC_DIR))
+        _remove_dead_workers(Path(settings.PROMETHEUS_MULTIPROC_DIR))
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # the library is untyped here
     return HttpResponse(generate_latest(registry) + generate_latest(SHOP_REGISTRY), content_type=CONTENT_TYPE_LATEST)
 
 
-def _forget_the_dead(folder: Path) -> None:
-    """A worker that was killed says nothing any more: what it counted stays, what it found to be so does not."""
+def _remove_dead_workers(folder: Path) -> None:
+    """Remove the gauges of workers that have died. Their counters are kept."""
     for kept in folder.glob("gauge_live*_*.db"):
         try:
             os.kill(int(kept.stem.rpartition("_")[2]), 0)
         except (ProcessLookupError, PermissionError):
-            # Nobody has its number, or somebody else's process. Another worker may be asked at the same moment.
+            # No process has this id, or one of another user. Another worker may be doing the same at this time.
             kept.unlink(missing_ok=True)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from commerce.outbox import hand_over
+from commerce.outbox.event_links import NOTHING, fact_link, list_link
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
 from commerce.outbox.resend import send_again
 from commerce.outbox.routes import event_types_to, is_switched_on
@@ -41,8 +42,6 @@ OUTCOME_COLOURS = {
     DeliveryOutcome.REFUSED.value: "danger",
     DeliveryOutcome.NO_ANSWER.value: "warning",
 }
-PAGES_OF_FACTS = {"order": "admin:orders_order_change", "balance": "admin:balances_ledgerentry_change"}
-"""Where what an event tells has its page, by the first word of its type."""
 MOST_AT_ONCE = 500
 ERROR_LETTERS = 200
 NONE_READY = _("None of them can be sent again: they are waiting, or were sent to Kafka.")
@@ -140,10 +139,10 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
     most_selected = MOST_AT_ONCE
     inlines = (DeliveryRows,)
     fields = (
-        *("event_id", "about", "type", "destination", "aggregate_id", "state", "attempts"),
+        *("event_id", "about", "counted", "type", "destination", "aggregate_id", "state", "attempts"),
         *("created_at", "next_attempt", "sent_at", "parked_at", "whole_error", "readable_payload"),
     )
-    readonly_fields = ("about", "state", "next_attempt", "whole_error", "readable_payload")
+    readonly_fields = ("about", "counted", "state", "next_attempt", "whole_error", "readable_payload")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboxMessage]":
         # A page of the list would carry every payload, and show none.
@@ -157,12 +156,18 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
 
     @admin.display(description=_("about"))
     def about(self, message: OutboxMessage) -> str:
-        """The page of the fact, such as the order of an `order-completed`."""
-        number = message.event_id.split(":")[1] if ":" in message.event_id else ""
-        page = PAGES_OF_FACTS.get(message.type.partition("-")[0])
-        if page is None or not number.isascii() or not number.isdigit():
-            return "–"
-        return format_html('<a class="text-link" href="{}">#{}</a>', reverse(page, args=[number]), number)
+        return fact_link(message.event_id)
+
+    @admin.display(description=_("counted"))
+    def counted(self, message: OutboxMessage) -> str:
+        """Where it is noted that an order's event was counted."""
+        is_counted = message.type.partition("-")[0] == "order"
+        return list_link("stats_processedevent", message.event_id) if is_counted else NOTHING
+
+    def get_fields(self, request: HttpRequest, obj: OutboxMessage | None = None) -> Any:
+        """Without a link to a list that the reader may not see."""
+        may_see = request.user.has_perm("stats.view_processedevent")
+        return [name for name in self.fields if name != "counted" or may_see]
 
     @admin.display(description=_("age"), ordering="-id")
     def age(self, message: OutboxMessage) -> str:

@@ -1,18 +1,29 @@
-"""Actions on ticked rows that ask for a reason before they are done.
+"""Actions on ticked rows that ask before they are done.
 
-Owns the page with the question; what is done is the caller's.
+Owns how an address names the rows, and the page that asks for a reason; what is done is the caller's.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import SuspiciousOperation
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 
 from commerce.audit.record import Staff
+from commerce.core.numbers import whole_number
 from commerce.staff_pages.forms import ReasonForm
 from commerce.staff_pages.pages import Page, staff_id
+
+
+def numbers_in(text: str, *, most: int) -> list[int]:
+    """The numbers of rows in an address such as `?ids=1,2,3`. Raises SuspiciousOperation for what no page made."""
+    numbers = [whole_number(part) for part in text.split(",")]
+    ids = [number for number in numbers if number is not None]
+    if len(numbers) > most or len(ids) < len(numbers):
+        raise SuspiciousOperation("These are not the numbers of rows.")
+    return ids
 
 
 def reason_or_question(

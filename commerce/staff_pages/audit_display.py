@@ -45,6 +45,8 @@ WORDS = (
     gettext_noop("format"),
     gettext_noop("ledger entry"),
     gettext_noop("refunded"),
+    gettext_noop("items"),
+    gettext_noop("restock"),
     gettext_noop("address"),
     gettext_noop("events"),
     gettext_noop("codes left"),

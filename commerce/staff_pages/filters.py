@@ -1,19 +1,23 @@
 """Filters that lists of the shop have in common.
 
-Owns how a day becomes moments of the shop's zone; never which table is filtered.
+Owns how a day becomes moments of the shop's zone, and the periods that are offered beside a range of days; never which
+table is filtered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import ERROR_FLAG, PAGE_VAR
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 
 from commerce.core.calendar import FIRST_DAY, LAST_DAY
@@ -25,19 +29,88 @@ else:
     Days = RangeDateFilter
 
 
-class DayRangeFilter(Days):
-    """From the beginning of one of the shop's days to the end of another, for a column of times.
+_DAY = timedelta(days=1)
+PERIODS: dict[str, tuple[Any, Callable[[date], tuple[date, date]]]] = {
+    "today": (_("today"), lambda today: (today, today)),
+    "yesterday": (_("yesterday"), lambda today: (today - _DAY, today - _DAY)),
+    "7": (_("last 7 days"), lambda today: (today - 6 * _DAY, today)),
+    "30": (_("last 30 days"), lambda today: (today - 29 * _DAY, today)),
+    "month": (_("this month"), lambda today: (today.replace(day=1), today)),
+}
+"""Name, and the first and the last day, both inclusive. A period moves on with the days, in saved views as well."""
+_ENDS = ("from", "to", "days")
 
-    A day outside the range of `commerce.core.calendar` means its end: there are no rows beyond it.
+
+def address_of(query: QueryDict, *, without: Collection[str], given: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The list with the parameters of `query` but `without`, and those that are `given`; on its first page."""
+    kept = query.copy()
+    for name in {*without, *given, PAGE_VAR, ERROR_FLAG}:
+        kept.pop(name, None)
+    kept.update(given)
+    return f"?{kept.urlencode()}"
+
+
+def asks_for_days(request: HttpRequest, column: str) -> bool:
+    """Whether a list is narrowed by days of this column: from, to, or one of `PERIODS`."""
+    return any(request.GET.get(f"{column}_{end}") for end in _ENDS)
+
+
+class DateRangeFilter(Days):
+    """From one day to another, both inclusive, or one of `PERIODS`; for a column of days.
+
+    A day that is written overrules the period. A day outside the range of `commerce.core.calendar` means its end:
+    there are no rows beyond it.
     """
 
+    template = "admin/filters/days.html"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Django keeps all values that an address gives a parameter; of days the last one counts.
+        given: dict[str, Any] = {**self.used_parameters}
+        self.used_parameters = {name: values[-1] for name, values in given.items() if values[-1]}
+
+    def expected_parameters(self) -> list[str | None]:
+        return [f"{self.field_path}_{end}" for end in _ENDS]
+
+    @property
+    def period(self) -> str:
+        """The period that is asked for, whether or not there is such a one; empty where a day is written."""
+        ends = (self.used_parameters.get(f"{self.field_path}_{end}") for end in ("from", "to"))
+        return "" if any(ends) else str(self.used_parameters.get(f"{self.field_path}_days") or "")
+
+    @property
+    def days(self) -> tuple[date | None, date | None]:
+        """The first and the last day, None for an end that is open. Raises IncorrectLookupParameters."""
+        if self.period in PERIODS:
+            return PERIODS[self.period][1](timezone.localdate())
+        return self._day("from"), self._day("to")
+
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
-        first, last = self._day("from"), self._day("to")
+        try:
+            first, last = self.days
+        except IncorrectLookupParameters:
+            return queryset  # and `unreadable_values` has it
         if first:
-            queryset = queryset.filter(**{f"{self.field_path}__gte": _midnight(first)})
+            queryset = queryset.filter(**{f"{self.field_path}__gte": first})
         if last:
-            queryset = queryset.filter(**{f"{self.field_path}__lt": _midnight(last + timedelta(days=1))})
+            queryset = queryset.filter(**{f"{self.field_path}__lte": last})
         return queryset
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The library's form, with the period that it keeps, and links to all periods."""
+        kept = self.period if self.period in PERIODS else ""
+        for each in super().choices(changelist):
+            yield {**each, "period": kept, "period_parameter": f"{self.field_path}_days", "periods": self.periods()}
+
+    def periods(self) -> list[tuple[Any, str, bool]]:
+        """Name, address of the list narrowed to it, and whether it is the one that is shown."""
+        query = self.request.GET
+        names = [str(name) for name in self.expected_parameters()]
+        return [
+            (title, address_of(query, without=names, given={f"{self.field_path}_days": name}), name == self.period)
+            for name, (title, _days) in PERIODS.items()
+        ]
 
     def _day(self, end: str) -> date | None:
         try:
@@ -45,6 +118,18 @@ class DayRangeFilter(Days):
         except ValidationError as error:
             raise IncorrectLookupParameters(error) from error
         return max(FIRST_DAY, min(day, LAST_DAY)) if day else None
+
+
+class DayRangeFilter(DateRangeFilter):
+    """The same for a column of times: from the beginning of one of the shop's days to the end of another."""
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
+        first, last = self.days
+        if first:
+            queryset = queryset.filter(**{f"{self.field_path}__gte": _midnight(first)})
+        if last:
+            queryset = queryset.filter(**{f"{self.field_path}__lt": _midnight(last + _DAY)})
+        return queryset
 
 
 def unreadable_values(changelist: Any) -> Iterator[tuple[str, str]]:
@@ -60,10 +145,13 @@ def unreadable_values(changelist: Any) -> Iterator[tuple[str, str]]:
 
 def _given(each: Any) -> Iterator[tuple[str, bool]]:
     """Every value that a filter has been given, and whether it can be used."""
-    if isinstance(each, RangeDateFilter | RangeNumericFilter):
-        reader: forms.Field = forms.DateField() if isinstance(each, RangeDateFilter) else forms.IntegerField()
+    if isinstance(each, RangeNumericFilter):
         for value in each.used_parameters.values():
-            yield str(value), _reads(reader, value)
+            yield str(value), _reads(forms.IntegerField(), value)
+    elif isinstance(each, DateRangeFilter):
+        for name, value in each.used_parameters.items():
+            is_period = name.endswith("_days")
+            yield str(value), value in PERIODS if is_period else _reads(forms.DateField(), value)
     elif isinstance(each, admin.ChoicesFieldListFilter):
         offered = {str(value) for value, _name in each.field.flatchoices}
         for value in each.lookup_val or ():

@@ -63,6 +63,11 @@ class StaffForm(forms.Form):
         super().__init__(*args, **kwargs)
         _dress(self.fields.values())
 
+    def add_field(self, name: str, field: forms.Field) -> None:
+        """A field that only this page has."""
+        _dress([field])
+        self.fields[name] = field
+
 
 class ReasonForm(StaffForm):
     """Asks why, in a sentence that stays with what is done."""

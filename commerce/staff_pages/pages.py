@@ -33,6 +33,7 @@ from commerce.core.visible_text import validate_visible
 from commerce.staff_pages import recent
 from commerce.staff_pages.audit_display import newest_change
 from commerce.staff_pages.filters import unreadable_values
+from commerce.staff_pages.list_head import list_head
 from commerce.staff_pages.paging import CappedPaginator
 
 # Generic for the type checker only; at run time the classes take no parameters. The library's own are untyped.
@@ -89,6 +90,7 @@ class NoDeleteAdmin(Page):
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = True
+    list_before_template = "admin/list_head.html"
     warn_unsaved_form = True
     most_selected: int | None = None
     """How many rows an action takes; a list with more does not offer to select all of them. None: any number."""
@@ -113,6 +115,8 @@ class NoDeleteAdmin(Page):
         if not isinstance(page, TemplateResponse):
             return page
         self._say_what_is_not_filtered(request, page)
+        if page.context_data and "cl" in page.context_data:
+            page.context_data |= self.shown_above(request, page.context_data["cl"])
         # Some filters ask the database only when they are drawn.
         return page.render()
 
@@ -138,6 +142,10 @@ class NoDeleteAdmin(Page):
         if field is not None and isinstance(db_field, CharField | TextField):
             field.validators.append(validate_visible)
         return field
+
+    def shown_above(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
+        """What the page of a list shows above its rows, by the names that its templates have for it."""
+        return list_head(changelist, request)
 
     def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         """What the page of a row shows beside its form, by the names that its template has for it."""

@@ -21,18 +21,21 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from commerce.audit.record import Staff
+from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import Form
 from commerce.staff_pages.pages import LongList, ServiceAdmin, staff_id
 from coupons import selectors, services
-from coupons.admin.forms import CouponForm, NewCouponForm, StopForm
+from coupons.admin.forms import CouponForm, NewCouponForm, StopForm, copied
 from coupons.admin.user_coupons import STATUS_COLOURS, status_name
 from coupons.errors import CouponNotRunning
 from coupons.models import Coupon, CouponState, DiscountType
 from coupons.rules import FIXED_ONCE_ISSUED
 
 HOLDERS_SHOWN = 50
+COPY_OF = "copy_of"
+"""The part of the address of a new coupon that names the one whose terms it begins with."""
 STATE_COLOURS = {
     CouponState.SCHEDULED.value: "info",
     CouponState.OPEN.value: "success",
@@ -154,6 +157,12 @@ class CouponAdmin(Exported, ServiceAdmin):
         # Django takes the read-only fields out of `self.form` only.
         return super().get_form(request, obj, change, **({} if change else {"form": NewCouponForm}), **kwargs)
 
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Of a new coupon: the terms of the one that it is a copy of, where the address names one."""
+        number = whole_number(request.GET.get(COPY_OF, ""))
+        coupon = self.get_object(request, str(number)) if number is not None else None
+        return super().get_changeform_initial_data(request) if coupon is None else copied(coupon, timezone.now())
+
     def get_fieldsets(self, request: HttpRequest, obj: Coupon | None = None) -> Any:
         zone = _("Times are those of %(zone)s.") % {"zone": settings.TIME_ZONE}
         windows = ("total_quantity", "issue_starts_at", "issue_ends_at", "valid_until")
@@ -213,7 +222,13 @@ class CouponAdmin(Exported, ServiceAdmin):
                 for unit, status in zip(holders, statuses, strict=True)
             ],
             "may_stop": self._may_stop(request, row),
+            "copy_page": self._copy_page(request, row),
         }
+
+    def _copy_page(self, request: HttpRequest, coupon: Coupon) -> str:
+        """Where a coupon with the same terms is made; empty for those who may not make any."""
+        may_add = self.has_add_permission(request)
+        return f"{reverse('admin:coupons_coupon_add')}?{COPY_OF}={coupon.pk}" if may_add else ""
 
     def _may_stop(self, request: HttpRequest, coupon: Any) -> bool:
         return _is_running(coupon) and self.has_change_permission(request, coupon)

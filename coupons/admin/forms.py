@@ -3,6 +3,7 @@
 Owns the sentences at the fields; the database and the services hold the same rules.
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django import forms
@@ -92,6 +93,22 @@ class CouponForm(ConfirmedForm, OpenedForm):
 
 class NewCouponForm(CouponForm, OnceForm):
     """A double click makes one coupon, not two."""
+
+
+def copied(coupon: Coupon, now: datetime) -> dict[str, Any]:
+    """What the form of a new coupon begins with: the terms of another one.
+
+    Times that have begun at `now` move on by whole days, all three by as many, so that the issue keeps its hour and
+    its length and is still to begin.
+    """
+    terms = {name: getattr(coupon, name) for name in TERMS}
+    days = max(0, -((coupon.issue_starts_at - now) // timedelta(days=1)))
+    try:
+        terms |= {name: terms[name] + timedelta(days=days) for name in TIMES}
+    except OverflowError:
+        # A time that Python cannot hold was read as the last one that it can.
+        terms |= dict.fromkeys(TIMES)
+    return {**terms, "name": gettext("%(name)s (copy)") % {"name": coupon.name}}
 
 
 class StopForm(OnceForm, ReasonForm):

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid5
 
 from django.contrib import messages
-from django.core.exceptions import SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -20,7 +19,6 @@ from django.utils.translation import ngettext
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
-from commerce.core.numbers import whole_number
 from commerce.idempotency.forms import OnceForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.forms import ReasonForm
@@ -64,15 +62,6 @@ class Outcome:
     refused: list[str] = field(default_factory=list)
 
 
-def ids_in(text: str) -> list[int]:
-    """The numbers of an address such as `?ids=1,2,3`. Raises SuspiciousOperation for what no page made."""
-    numbers = [whole_number(part) for part in text.split(",")]
-    ids = [number for number in numbers if number is not None]
-    if len(numbers) > MOST_AT_ONCE or len(ids) < len(numbers):
-        raise SuspiciousOperation("These are not the numbers of orders.")
-    return ids
-
-
 def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *, back: str) -> HttpResponse:
     """The question, or the action where its form was sent. `back`: where to go from here. Raises Http404."""
     orders = selectors.orders_to_cancel(order_ids)
@@ -82,9 +71,9 @@ def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *
     if request.method == "POST" and form.is_valid():
         _report(request, _cancelled(request, form, orders))
         return HttpResponseRedirect(back)
-    if all(order.status == OrderStatus.CANCELLED for order in orders):
+    if not any(order.is_cancellable for order in orders):
         for order in orders:
-            messages.warning(request, _already(order.pk))
+            messages.warning(request, _already(order))
         return HttpResponseRedirect(back)
     consequences = consequences_of(orders, now=timezone.now())
     context: dict[str, Any] = {
@@ -125,8 +114,8 @@ def _cancelled(request: HttpRequest, form: CancelForm, orders: Sequence[Order]) 
             outcome.done.append(form.cancel(order, by=by, path=request.path))
             outcome.amount += order.paid_amount
             outcome.repeats += form.is_repeat
-        except OrderNotCancellable:
-            outcome.refused.append(_already(order.pk))
+        except OrderNotCancellable as refusal:
+            outcome.refused.append(_why_not(refusal))
         except DomainError as refusal:
             outcome.refused.append(f"{order}: {refusal}")
     return outcome
@@ -155,5 +144,15 @@ def _sentence(order: Order, customer: str) -> str:
     return str(sentence % {"number": order.pk, "amount": won(order.paid_amount), "customer": customer})
 
 
-def _already(order_id: int) -> str:
-    return str(_("Order #%(number)d was cancelled already.") % {"number": order_id})
+def _already(order: Order) -> str:
+    return _why_not(OrderNotCancellable(order.pk, order.status))
+
+
+def _why_not(refusal: OrderNotCancellable) -> str:
+    if refusal.status == OrderStatus.CANCELLED:
+        sentence = _("Order #%(number)d was cancelled already.")
+    elif refusal.status == OrderStatus.REFUNDED:
+        sentence = _("Order #%(number)d is refunded already.")
+    else:
+        sentence = _("A part of order #%(number)d is refunded already. Refund the rest of it by its items.")
+    return str(sentence % {"number": refusal.order_id})

@@ -2,4 +2,8 @@
 
 from orders.models import OrderStatus
 
-COLOURS = {OrderStatus.COMPLETED.value: "success", OrderStatus.CANCELLED.value: "danger"}
+COLOURS = {
+    OrderStatus.COMPLETED.value: "success",
+    OrderStatus.CANCELLED.value: "danger",
+    OrderStatus.REFUNDED.value: "warning",
+}

@@ -1,16 +1,17 @@
-"""What cancelling will do, shown before it is done.
+"""What cancelling or refunding will do, shown before it is done.
 
 Owns the reckoning, from rows that others have read; never asks the database and never changes anything.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from balances.events import BALANCE_CHANGED
 from commerce.outbox.routes import destinations_of
-from orders.events import ORDER_CANCELLED
-from orders.models import Order, OrderStatus
+from orders.events import ORDER_CANCELLED, ORDER_REFUNDED
+from orders.models import Order, OrderItem, OrderStatus
+from orders.rules import OrderState, ReturnableItem
 
 
 @dataclass(frozen=True)
@@ -64,12 +65,12 @@ class SentEvent:
 
 @dataclass(frozen=True)
 class Consequences:
-    """Everything that cancelling these orders will do."""
+    """Everything that cancelling these orders, or refunding lines of one, will do."""
 
     orders: Sequence[Order]
     """Those that can be cancelled."""
     left_alone: Sequence[Order]
-    """Those that have been cancelled already."""
+    """Those that have been cancelled or refunded already, in part or as a whole."""
     money: Sequence[MoneyBack]
     units: Sequence[UnitsBack]
     coupons: Sequence[CouponBack]
@@ -78,7 +79,7 @@ class Consequences:
     @property
     def amount(self) -> int:
         """Won."""
-        return sum(order.paid_amount for order in self.orders)
+        return sum(back.amount for back in self.money)
 
     @property
     def unit_count(self) -> int:
@@ -87,40 +88,84 @@ class Consequences:
 
 def consequences_of(orders: Sequence[Order], *, now: datetime) -> Consequences:
     """What cancelling will do to customers, stock and coupons as they are now; `orders` come with all of these."""
-    live = [order for order in orders if order.status == OrderStatus.COMPLETED]
+    live = [order for order in orders if order.is_cancellable]
     return Consequences(
         orders=live,
-        left_alone=[order for order in orders if order.status != OrderStatus.COMPLETED],
-        money=_money(live),
-        units=_units(live),
-        coupons=[
-            CouponBack(unit.pk, unit.coupon.name, order.user.get_username(), unit.expires_at, unit.expires_at > now)
-            for order in live
-            if (unit := order.user_coupon) is not None
-        ],
-        events=[
-            SentEvent(event_type, destinations_of(event_type)) for event_type in (ORDER_CANCELLED, BALANCE_CHANGED)
-        ],
+        left_alone=[order for order in orders if not order.is_cancellable],
+        money=_money([(order, order.paid_amount) for order in live]),
+        units=_units([(item, item.quantity) for order in live for item in order.items.all()]),
+        coupons=_coupons(live, now),
+        events=_events(ORDER_CANCELLED),
     )
 
 
-def _money(orders: Sequence[Order]) -> list[MoneyBack]:
+def consequences_of_refund(
+    order: Order, quantities: Mapping[int, int], *, restock: bool, now: datetime
+) -> Consequences:
+    """What a refund of units (quantity by product id) will do, as things are now; `order` comes with all of them.
+
+    Raises what the refund would be refused with.
+    """
+    items = list(order.items.all())
+    state = OrderState(
+        id=order.pk,
+        status=order.status,
+        cancelled_at=order.cancelled_at,
+        total_amount=order.total_amount,
+        paid_amount=order.paid_amount,
+        refunded_amount=order.refunded_amount,
+        refunded_units=order.refunded_units,
+    )
+    lines = state.refund(
+        [
+            ReturnableItem(item.pk, item.product_id, item.unit_price, item.quantity, item.refunded_quantity)
+            for item in items
+        ],
+        quantities,
+    )
+    is_last = state.status == OrderStatus.REFUNDED
+    return Consequences(
+        orders=[order],
+        left_alone=[],
+        money=_money([(order, sum(line.amount for line in lines))]),
+        units=_units(
+            [(item, quantities[item.product_id]) for item in items if restock and item.product_id in quantities]
+        ),
+        coupons=_coupons([order], now) if is_last else [],
+        events=_events(ORDER_REFUNDED),
+    )
+
+
+def _coupons(orders: Sequence[Order], now: datetime) -> list[CouponBack]:
+    return [
+        CouponBack(unit.pk, unit.coupon.name, order.user.get_username(), unit.expires_at, unit.expires_at > now)
+        for order in orders
+        if (unit := order.user_coupon) is not None
+    ]
+
+
+def _events(*event_types: str) -> list[SentEvent]:
+    return [SentEvent(event_type, destinations_of(event_type)) for event_type in (*event_types, BALANCE_CHANGED)]
+
+
+def _money(orders: Sequence[tuple[Order, int]]) -> list[MoneyBack]:
+    """`orders`, each with the won that go back."""
     amounts: dict[int, int] = {}
-    for order in orders:
-        amounts[order.user_id] = amounts.get(order.user_id, 0) + order.paid_amount
-    users = {order.user_id: order.user for order in orders}
+    for order, amount in orders:
+        amounts[order.user_id] = amounts.get(order.user_id, 0) + amount
+    users = {order.user_id: order.user for order, _amount in orders}
     return [
         MoneyBack(user_id, user.get_username(), not user.is_active, amounts[user_id], user.balance)
         for user_id, user in users.items()
     ]
 
 
-def _units(orders: Sequence[Order]) -> list[UnitsBack]:
-    items = [item for order in orders for item in order.items.all()]
+def _units(items: Sequence[tuple[OrderItem, int]]) -> list[UnitsBack]:
+    """`items`, each with the units that go back."""
     quantities: dict[int, int] = {}
-    for item in items:
-        quantities[item.product_id] = quantities.get(item.product_id, 0) + item.quantity
-    products = {item.product_id: item.product for item in items}
+    for item, quantity in items:
+        quantities[item.product_id] = quantities.get(item.product_id, 0) + quantity
+    products = {item.product_id: item.product for item, _quantity in items}
     return [
         UnitsBack(product_id, product.name, product.is_active, quantities[product_id], product.stock)
         for product_id, product in sorted(products.items())

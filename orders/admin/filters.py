@@ -10,20 +10,18 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import (
-    AutocompleteSelectFilter,
-    DropdownFilter,
-    RangeDateFilter,
-    RangeNumericFilter,
-)
+from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RangeNumericFilter
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
 from commerce.core.numbers import whole_number
+from commerce.staff_pages.filters import DateRangeFilter
 from orders import selectors
 from orders.models import Order, OrderItem, OrderStatus
 
 DAY = "ordered_date"
 WITH, WITHOUT = "with", "without"
+SEEN = (OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.REFUNDED)
+"""The states that anybody ever sees."""
 
 
 class StatusFilter(DropdownFilter):
@@ -33,7 +31,7 @@ class StatusFilter(DropdownFilter):
     parameter_name = "status__exact"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
-        return [(status.value, status.label) for status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)]
+        return [(status.value, status.label) for status in SEEN]
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
         return queryset.filter(status=self.value()) if self.value() else queryset
@@ -54,6 +52,19 @@ class CouponUseFilter(DropdownFilter):
         return queryset.filter(user_coupon__isnull=self.value() == WITHOUT)
 
 
+class RefundFilter(DropdownFilter):
+    """Of what something was refunded by its lines."""
+
+    title = _("refunds")
+    parameter_name = "refunds"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> Any:
+        return [(WITH, _("with refunds"))]
+
+    def queryset(self, request: HttpRequest, queryset: "QuerySet[Order]") -> "QuerySet[Order]":
+        return queryset.filter(refunded_units__gt=0) if self.value() == WITH else queryset
+
+
 class CustomerFilter(AutocompleteSelectFilter):
     """The orders of one account."""
 
@@ -72,6 +83,8 @@ class ProductFilter(admin.SimpleListFilter):
     parameter_name = "product"
     template = "unfold/filters/filters_field.html"
     form_class = AutocompleteDropdownForm
+    field = OrderItem._meta.get_field("product")
+    """What its value is the number of."""
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -94,7 +107,7 @@ class ProductFilter(admin.SimpleListFilter):
                 label=_(" By %(filter_title)s ") % {"filter_title": self.title},
                 name=self.parameter_name,
                 choices=(),
-                field=OrderItem._meta.get_field("product"),
+                field=self.field,
                 model_admin=self._page,
                 data={self.parameter_name: self._product_id},
             )
@@ -108,11 +121,12 @@ class ProductFilter(admin.SimpleListFilter):
 
 ALL: tuple[tuple[Any, str], ...] = (
     (StatusFilter, ""),
-    ((DAY, RangeDateFilter), ""),
+    ((DAY, DateRangeFilter), ""),
     (("paid_amount", RangeNumericFilter), ""),
     (("user", CustomerFilter), "balances.view_user"),
     (ProductFilter, "products.view_product"),
     (CouponUseFilter, ""),
+    (RefundFilter, ""),
     (("user_coupon__coupon", AutocompleteSelectFilter), "coupons.view_coupon"),
 )
 """Every filter, and the right without which it could offer nothing."""

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.html import format_html
@@ -17,12 +17,15 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from commerce.notes.panel import panel as notes_panel
+from commerce.staff_pages.actions import numbers_in
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
-from commerce.staff_pages.pages import ReadOnly
+from commerce.staff_pages.filters import asks_for_days
+from commerce.staff_pages.pages import LongList, ReadOnly
 from orders import selectors
-from orders.admin import cancelling, filters, searching
+from orders.admin import cancelling, filters, refunding, searching
 from orders.admin.colours import COLOURS
+from orders.admin.printing import PrintPages
 from orders.admin.timeline import sendable, timeline_of
 from orders.models import Order, OrderStatus
 
@@ -35,8 +38,17 @@ def _coupon_name(order: Order) -> str:
     return order.user_coupon.coupon.name if order.user_coupon else ""
 
 
+class OrderList(LongList):
+    """The list, in an order that one index carries to its end."""
+
+    def get_ordering(self, request: HttpRequest, queryset: "QuerySet[Order]") -> list[Any]:
+        """Orders of one amount by their number, in the direction of the amount: an index is read one way at a time."""
+        first, *rest = super().get_ordering(request, queryset)
+        return [first, "pk"] if first == "paid_amount" and set(rest) == {"-pk"} else [first, *rest]
+
+
 @admin.register(Order)
-class OrderAdmin(Exported, ReadOnly):
+class OrderAdmin(PrintPages, Exported, ReadOnly):
     """Paid purchases."""
 
     list_display = (
@@ -44,7 +56,8 @@ class OrderAdmin(Exported, ReadOnly):
         *("total", "discount", "paid", "coupon"),
     )
     list_display_links = ("number",)
-    sortable_by = ("number",)
+    # Each has an index that carries it; by anything else a list would have to read millions of orders.
+    sortable_by = ("number", "ordered_at", "paid")
     search_fields = ("pk",)
     search_help_text = _("Number, customer, email or product")
     actions = ("cancel_and_refund",)
@@ -63,13 +76,15 @@ class OrderAdmin(Exported, ReadOnly):
         Column(_("paid (won)"), lambda order: order.paid_amount),
         Column(_("coupon used"), _coupon_name),
         Column(_("cancelled at"), lambda order: order.cancelled_at),
+        Column(_("refunded (won)"), lambda order: order.amount_back),
+        Column(_("units refunded"), lambda order: order.units_back),
     )
 
     @admin.display(description=_("order"), ordering="pk")
     def number(self, order: Order) -> str:
         return str(order)
 
-    @admin.display(description=_("when"))
+    @admin.display(description=_("when"), ordering=filters.DAY)
     def ordered_at(self, order: Order) -> str:
         return _on_one_line(f"{timezone.localtime(order.created_at):%Y-%m-%d %H:%M}")
 
@@ -101,7 +116,7 @@ class OrderAdmin(Exported, ReadOnly):
     def discount(self, order: Order) -> str:
         return _on_one_line(won(-order.discount_amount)) if order.discount_amount else ""
 
-    @admin.display(description=_("paid"))
+    @admin.display(description=_("paid"), ordering="paid_amount")
     def paid(self, order: Order) -> str:
         return won(order.paid_amount)
 
@@ -116,14 +131,16 @@ class OrderAdmin(Exported, ReadOnly):
             return columns
         return tuple("customer_name" if column == "customer" else column for column in columns)
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OrderList]:
+        return OrderList
+
     def get_list_filter(self, request: HttpRequest) -> Any:
         return [each for each, right in filters.ALL if not right or request.user.has_perm(right)]
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """Newest first. Within days the day leads, as its index does: walking back from the newest order would take
         longer the older the days are."""
-        by_day = any(request.GET.get(f"{filters.DAY}_{end}") for end in ("from", "to"))
-        return ("-ordered_date", "-pk") if by_day else ("-pk",)
+        return (f"-{filters.DAY}", "-pk") if asks_for_days(request, filters.DAY) else ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Order]":
         return selectors.for_staff(super().get_queryset(request))
@@ -151,7 +168,8 @@ class OrderAdmin(Exported, ReadOnly):
             "order": row,
             "colour": COLOURS.get(row.status, ""),
             "timeline": timeline_of(row, request.user.has_perm),
-            "may_cancel": row.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
+            "may_cancel": row.is_cancellable and self.has_cancel_permission(request),
+            "may_refund": row.status == OrderStatus.COMPLETED and self.has_cancel_permission(request),
             "to_send_again": sendable(row, request.user.has_perm),
             **notes_panel(request, self.opts.label_lower, row.pk),
         }
@@ -164,6 +182,8 @@ class OrderAdmin(Exported, ReadOnly):
         return [
             path("<int:order_id>/cancel/", staff_only(self.cancel_one), name="orders_order_cancel"),
             path("cancel/", staff_only(self.cancel_many), name="orders_order_cancel_many"),
+            path("<int:order_id>/refund/", staff_only(self.refund), name="orders_order_refund"),
+            path("of-refund/<int:refund_id>/", staff_only(self.of_refund), name="orders_order_of_refund"),
             *super().get_urls(),
         ]
 
@@ -175,14 +195,30 @@ class OrderAdmin(Exported, ReadOnly):
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = reverse("admin:orders_order_change", args=[order_id])
-        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(str(order_id)), back=back)
+        return cancelling.ask_and_cancel(self, request, numbers_in(str(order_id), most=1), back=back)
+
+    def refund(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """The page that refunds lines of an order. Raises PermissionDenied, Http404."""
+        if not self.has_cancel_permission(request):
+            raise PermissionDenied
+        return refunding.ask_and_refund(self, request, order_id)
+
+    def of_refund(self, request: HttpRequest, refund_id: int) -> HttpResponse:
+        """Leads to the order of a refund, for those who have only its number. Raises PermissionDenied, Http404."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        order_id = selectors.order_of_refund(refund_id)
+        if order_id is None:
+            raise Http404
+        return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order_id]))
 
     def cancel_many(self, request: HttpRequest) -> HttpResponse:
         """The same for the orders that the address names. Raises PermissionDenied, SuspiciousOperation, Http404."""
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = cancelling.list_address(request.GET.get(cancelling.FILTERS, ""))
-        return cancelling.ask_and_cancel(self, request, cancelling.ids_in(request.GET.get("ids", "")), back=back)
+        order_ids = numbers_in(request.GET.get("ids", ""), most=cancelling.MOST_AT_ONCE)
+        return cancelling.ask_and_cancel(self, request, order_ids, back=back)
 
     @admin.action(description=_("Cancel and refund"), permissions=["cancel"])
     def cancel_and_refund(self, request: HttpRequest, queryset: "QuerySet[Order]") -> HttpResponse | None:

@@ -22,8 +22,9 @@ from commerce.outbox.publish import event_id, short_event_id
 from commerce.outbox.selectors import PARKED, SENT, WAITING, deliveries_of, messages_of, state_of
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.timeline import Mark, May, Moment
-from orders.events import ORDER_CANCELLED, ORDER_COMPLETED
-from orders.models import Order
+from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
+from orders.models import Order, OrderStatus, Refund
+from orders.selectors import newest_refunds
 from products.selectors import movements_of_order
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from coupons.models import UserCoupon
     from products.models import StockMovement
 
+MOST_REFUNDS = 50
 MOST_DELIVERIES = 50
 MOST_ACTIONS = 50
 
@@ -39,14 +41,15 @@ COLOURS = {WAITING: "warning", PARKED: "danger", SENT: "success"}
 
 def timeline_of(order: Order, may: May) -> list[Moment]:
     """The moments of an order, the oldest first; those of one instant in the order of the shop's own steps."""
-    moments = [*_order_itself(order)]
+    refunds = newest_refunds(order, most=MOST_REFUNDS)
+    moments = [*_order_itself(order), *_refunds(order, refunds)]
     if order.user_coupon is not None and may("coupons.view_usercoupon"):
-        moments += _coupon(order, order.user_coupon)
+        moments += _coupon(order, order.user_coupon, refunds)
     if may("products.view_stockmovement"):
         moments += map(_movement, movements_of_order(order.pk))
     entries = list(ledger_of_order(order.pk)) if may("balances.view_ledgerentry") else []
     moments += map(_entry, entries)
-    moments += _messages(_event_ids(order, entries), may)
+    moments += _messages(_event_ids(order, entries, refunds), may)
     actions = actions_on(order._meta.label_lower, order.pk)[:MOST_ACTIONS]
     moments += (_action(action, may) for action in actions)
     return sorted(moments, key=lambda moment: moment.at)
@@ -56,7 +59,8 @@ def sendable(order: Order, may: May) -> list[int]:
     """The messages about an order, not about its money, that the reader may send again now."""
     if not (may("outbox.view_outboxmessage") and may("outbox.resend_outboxmessage")):
         return []
-    return [message.pk for message in messages_of(_event_ids(order, [])) if message.may_go_again]
+    refunds = newest_refunds(order, most=MOST_REFUNDS)
+    return [message.pk for message in messages_of(_event_ids(order, [], refunds)) if message.may_go_again]
 
 
 def _order_itself(order: Order) -> Iterator[Moment]:
@@ -69,18 +73,31 @@ def _order_itself(order: Order) -> Iterator[Moment]:
         yield Moment(order.cancelled_at, "undo", _("Cancelled"), detail)
 
 
-def _coupon(order: Order, unit: "UserCoupon") -> Iterator[Moment]:
+def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[Moment]:
+    names = {item.product_id: item.product_name for item in order.items.all()}
+    for refund in refunds:
+        units = ", ".join(f"{line.quantity:,} × {names[line.product_id]}" for line in refund.lines)
+        said = [_("%(amount)s went back") % {"amount": won(refund.amount)}, units]
+        if not refund.restock:
+            said.append(_("not back in stock"))
+        yield Moment(refund.created_at, "undo", _("Refunded"), " · ".join(said))
+
+
+def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[Moment]:
     address = _page("coupons", "usercoupon", unit.pk)
     names = {"coupon": unit.coupon.name}
     taken_off = won_moved(-order.discount_amount)
     yield Moment(order.created_at, "sell", _("Coupon used: %(coupon)s") % names, taken_off, address)
-    if order.cancelled_at is None:
+    returned_at = order.cancelled_at
+    if order.status == OrderStatus.REFUNDED and refunds:
+        returned_at = refunds[0].created_at
+    if returned_at is None:
         return
-    if unit.expires_at > order.cancelled_at:
+    if unit.expires_at > returned_at:
         detail = _("usable until %(time)s") % {"time": _time(unit.expires_at)}
     else:
         detail = _("its time was over")
-    yield Moment(order.cancelled_at, "sell", _("Coupon given back: %(coupon)s") % names, detail, address)
+    yield Moment(returned_at, "sell", _("Coupon given back: %(coupon)s") % names, detail, address)
 
 
 def _movement(movement: "StockMovement") -> Moment:
@@ -103,10 +120,11 @@ def _entry(entry: "LedgerEntry") -> Moment:
     )
 
 
-def _event_ids(order: Order, entries: "Iterable[LedgerEntry]") -> list[str]:
+def _event_ids(order: Order, entries: "Iterable[LedgerEntry]", refunds: "Iterable[Refund]") -> list[str]:
     facts = [
         (ORDER_COMPLETED, order.pk, order.created_at),
         (ORDER_CANCELLED, order.pk, order.cancelled_at or order.created_at),
+        *((ORDER_REFUNDED, refund.pk, refund.created_at) for refund in refunds),
         *((BALANCE_CHANGED, entry.pk, entry.created_at) for entry in entries),
     ]
     return [each for kind, number, at in facts for each in (event_id(kind, number, at), short_event_id(kind, number))]

@@ -35,12 +35,22 @@ def refused_by(model: type[Order] | type[OrderItem], **changes: Any) -> str | No
         ({"discount_amount": -1, "paid_amount": 1_201}, "order_amounts_add_up"),
         ({"total_amount": -1, "paid_amount": -1}, "order_amounts_add_up"),
         ({"discount_amount": 200, "paid_amount": 1_000}, None),
-        ({"status": "PROCESSING"}, "order_times_fit_status"),
-        ({"status": "CANCELLED"}, "order_times_fit_status"),
-        ({"status": "LOST"}, "order_times_fit_status"),
-        ({"cancelled_at": F("completed_at")}, "order_times_fit_status"),
-        ({"completed_at": None}, "order_times_fit_status"),
+        ({"status": "PROCESSING"}, "order_moments_fit_status"),
+        ({"status": "CANCELLED"}, "order_moments_fit_status"),
+        ({"status": "LOST"}, "order_moments_fit_status"),
+        ({"cancelled_at": F("completed_at")}, "order_moments_fit_status"),
+        ({"completed_at": None}, "order_moments_fit_status"),
         ({"status": "CANCELLED", "cancelled_at": F("completed_at")}, None),
+        ({"refunded_units": 1}, None),
+        ({"refunded_units": 1, "refunded_amount": 1_200}, None),
+        ({"refunded_units": 1, "refunded_amount": 1_201}, "order_refunds_fit_status"),
+        ({"refunded_units": 1, "refunded_amount": -1}, "order_refunds_fit_status"),
+        ({"refunded_amount": 1}, "order_refunds_fit_status"),
+        ({"refunded_units": -1}, "order_refunds_fit_status"),
+        ({"status": "REFUNDED"}, "order_refunds_fit_status"),
+        ({"status": "REFUNDED", "refunded_units": 1, "refunded_amount": 1_199}, "order_refunds_fit_status"),
+        ({"status": "REFUNDED", "refunded_units": 1, "refunded_amount": 1_200}, None),
+        ({"status": "CANCELLED", "cancelled_at": F("completed_at"), "refunded_units": 1}, "order_refunds_fit_status"),
     ],
     ids=str,
 )
@@ -54,6 +64,9 @@ def test_an_order_makes_sense(user: User, pen: Product, changes: dict[str, Any],
     [
         ({"quantity": 0}, "order_item_quantity_positive"),
         ({"unit_price": -1}, "order_item_price_not_negative"),
+        ({"refunded_quantity": -1}, "order_item_refunded_within_quantity"),
+        ({"refunded_quantity": 2}, "order_item_refunded_within_quantity"),
+        ({"refunded_quantity": 1}, None),
         ({"product_id": F("product_id")}, None),
     ],
     ids=str,
@@ -77,7 +90,7 @@ def test_a_coupon_stands_in_one_live_order(user: User, pen: Product) -> None:
     first, second = order_of(user, {pen: 1}, coupon=unit), order_of(user, {pen: 1})
     with pytest.raises(IntegrityError) as error, transaction.atomic():
         Order.objects.filter(pk=second.pk).update(user_coupon=unit)
-    assert violated_constraint(error.value) == "order_one_live_per_user_coupon"
+    assert violated_constraint(error.value) == "order_one_standing_per_user_coupon"
     Order.objects.filter(pk=first.pk).update(status="CANCELLED", cancelled_at=timezone.now())
     Order.objects.filter(pk=second.pk).update(user_coupon=unit)
     assert Order.objects.filter(user_coupon=unit).count() == 2

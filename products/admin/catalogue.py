@@ -23,6 +23,7 @@ from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import ConfirmedForm, Form, OpenedForm
 from commerce.staff_pages.pages import ServiceAdmin, staff_id
 from products import selectors, services
+from products.admin.editing import MOST_AT_ONCE, EditPages
 from products.admin.imports import ImportPages
 from products.admin.movements import COLOURS
 from products.admin.prices import price_questions
@@ -89,7 +90,7 @@ class StockFilter(DropdownFilter):
 
 
 @admin.register(Product)
-class ProductAdmin(ImportPages, StockPages, Exported, ServiceAdmin):
+class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
     """What the shop sells."""
 
     change_list_template = "admin/products/product/change_list.html"
@@ -99,6 +100,8 @@ class ProductAdmin(ImportPages, StockPages, Exported, ServiceAdmin):
     search_fields = ("id__exact", "name")
     search_help_text = _("A product's number or a part of its name.")
     ordering = ("id",)
+    actions = ("edit_offers",)
+    most_selected = MOST_AT_ONCE
     form = ProductForm
     readonly_fields = ("stock_now", "created_at", "updated_at")
     export_columns: ClassVar = (

@@ -6,7 +6,6 @@ Owns the pages. Between them the file is kept in the database, visible only to i
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.contrib.admin.utils import label_for_field
 from django.core.exceptions import PermissionDenied
@@ -24,12 +23,12 @@ from commerce.core.errors import DomainError
 from commerce.core.text import normal
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import CONTENT_TYPES, write_csv, write_xlsx
-from commerce.staff_pages.forms import ReasonForm
 from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
+from commerce.staff_pages.paging import CappedPaginator
 from commerce.staff_pages.uploads import UploadForm, UploadRefused, read_rows, takes_upload
 from products import selectors, services
 from products.admin.lines import COLUMNS, HEADINGS, Rights, parsed_lines, planned
-from products.admin.prices import price_questions
+from products.admin.prices import UnusualPricesForm, price_questions
 from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, Product, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
 
@@ -37,6 +36,7 @@ IMPORT_SECONDS = 8.0
 """How long one press of the button works; it says what is left to do, and is pressed again."""
 LINES_ON_A_PAGE = 100
 SENT_SHOWN = 5
+IMPORTS_ON_A_PAGE = 50
 LETTERS_SHOWN = 80
 
 PLAN_COLOURS = {LinePlan.ADD: "success", LinePlan.CHANGE: "info", LinePlan.WRONG: "danger"}
@@ -49,22 +49,9 @@ MEANINGS = (
     _("Whole won: 12300 or 12,300. A new product needs one."),
     _("Whether it is for sale: yes or no. A new product is, unless the file says no."),
     _("Units to add, or with a minus to take away; of a new product, the units on the shelf. No file sets a stock."),
+    _("Units that one customer may buy in all, such as 2; none takes a limit off."),
 )
 """What to write into the columns of an empty file."""
-
-
-class ImportForm(ReasonForm):
-    """Why, and whether the unusual prices are meant where the file has some."""
-
-    confirmed = forms.BooleanField(label=_("the unusual prices are meant"))
-
-    def __init__(self, *args: Any, unusual: int, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if unusual:
-            sentence = ngettext("%(count)d row has an unusual price.", "%(count)d rows have unusual prices.", unusual)
-            self.fields["confirmed"].help_text = sentence % {"count": unusual}
-        else:
-            del self.fields["confirmed"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +83,7 @@ class ImportPages(NoDeleteAdmin):
         return [
             path("import/", view(self.send_file), name="products_product_import"),
             path("import/empty.<str:kind>", view(self.empty_file), name="products_product_import_empty"),
+            path("import/past/", view(self.past_imports), name="products_product_imports"),
             path("import/<int:import_id>/", view(self.preview), name="products_product_import_preview"),
             *super().get_urls(),
         ]
@@ -137,6 +125,19 @@ class ImportPages(NoDeleteAdmin):
         }
         return TemplateResponse(request, "admin/products/product/import.html", context)
 
+    def past_imports(self, request: HttpRequest) -> HttpResponse:
+        """Every file of which anything was imported: whose, when, why, and how many rows."""
+        self._require_import(request)
+        page = CappedPaginator(selectors.past_imports(), IMPORTS_ON_A_PAGE).get_page(request.GET.get("p"))
+        own = set(selectors.kept_imports(staff_id(request)).values_list("pk", flat=True))
+        context = {
+            **self._context(request, _("Past imports")),
+            "page": page,
+            "imports": [(each, each.pk in own) for each in page],
+            "back": reverse("admin:products_product_import"),
+        }
+        return TemplateResponse(request, "admin/products/product/imports.html", context)
+
     def preview(self, request: HttpRequest, import_id: int) -> HttpResponse:
         """Every line and what it would do, or what came of it; the button does the good ones."""
         self._require_import(request)
@@ -145,7 +146,7 @@ class ImportPages(NoDeleteAdmin):
             self.message_user(request, _why_not_kept(selectors.sender_of_import(import_id)), messages.WARNING)
             return HttpResponseRedirect(reverse("admin:products_product_import"))
         unusual = sum(bool(_questions(line)) for line in selectors.lines_to_import(product_import))
-        form = ImportForm(request.POST or None, initial={"reason": product_import.reason}, unusual=unusual)
+        form = UnusualPricesForm(request.POST or None, initial={"reason": product_import.reason}, unusual=unusual)
         if request.method == "POST" and form.is_valid():
             self._import(request, product_import, form.cleaned_data["reason"])
             return HttpResponseRedirect(request.path)

@@ -16,7 +16,7 @@ from commerce.core.numbers import whole_number
 from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
 from products.models import EDITABLE, ImportLine, LinePlan, Product
-from products.rules import HIGHEST_PRICE_WON, MOST_UNITS, MOST_UNITS_AT_ONCE
+from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT, MOST_UNITS, MOST_UNITS_AT_ONCE
 
 COLUMNS = (
     UploadColumn("id", ("id", "product number", "번호", "상품 번호")),
@@ -25,6 +25,7 @@ COLUMNS = (
     UploadColumn("price", ("price", "price (won)", "가격", "가격(원)", "가격 (원)")),
     UploadColumn("is_active", ("is_active", "for sale", "판매 여부", "판매 중")),
     UploadColumn("stock_change", ("stock_change", "units to add", "재고 증감", "재고 변경")),
+    UploadColumn("purchase_limit", ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도")),
     # The list of products as it is exported has these too.
     UploadColumn(None, ("stock", "created at", "updated at", "재고", "생성 시각", "수정 시각")),
 )
@@ -37,6 +38,7 @@ HEADINGS = {
 MOST_LETTERS_OF_A_NAME = 200
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
 _YES = {"true", "yes", "y", "1", "예", "네", "판매", "판매 중", "판매중"}
+_NO_LIMIT = {"none", "no limit", "없음", "제한 없음"}
 _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판매중지"}
 
 
@@ -192,6 +194,17 @@ def _is_active(text: str) -> bool:
     return word in _YES
 
 
+def _purchase_limit(text: str) -> int | None:
+    """An empty cell leaves a limit as it is, so that a word takes it off."""
+    if text.casefold() in _NO_LIMIT:
+        return None
+    number = _whole(text)
+    if number is None or not 1 <= number <= HIGHEST_PURCHASE_LIMIT:
+        values = {"cell": text[:40], "most": f"{HIGHEST_PURCHASE_LIMIT:,}"}
+        raise _Wrong(_("“%(cell)s” is not a purchase limit: write a number from 1 to %(most)s, or none.") % values)
+    return number
+
+
 def _stock_change(text: str) -> int:
     number = _whole(text.replace("−", "-"))
     if number is None:
@@ -212,5 +225,6 @@ _READ: dict[str, Callable[[str], Any]] = {
     "description": _visible,
     "price": _price,
     "is_active": _is_active,
+    "purchase_limit": _purchase_limit,
     "stock_change": _stock_change,
 }

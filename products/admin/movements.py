@@ -16,7 +16,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdo
 from commerce.core.numbers import whole_number
 from commerce.staff_pages.display import label
 from commerce.staff_pages.exports import Column, Exported
-from commerce.staff_pages.filters import DayRangeFilter
+from commerce.staff_pages.filters import DayRangeFilter, asks_for_days
 from commerce.staff_pages.pages import ReadOnly
 from products import selectors
 from products.models import MovementReason, StockMovement
@@ -74,8 +74,7 @@ class StockMovementAdmin(Exported, ReadOnly):
 
         By number PostgreSQL would read the newest rows through until the days come: a second for a best seller's.
         """
-        by_days = any(request.GET.get(f"created_at_{end}") for end in ("from", "to"))
-        return ("-created_at", "-id") if by_days else ("-id",)
+        return ("-created_at", "-id") if asks_for_days(request, "created_at") else ("-id",)
 
     @admin.display(description=_("reason"))
     def why(self, movement: StockMovement) -> str:

@@ -1,12 +1,32 @@
-"""The questions about prices that are hardly ever meant, for the form of a product and the preview of a file.
+"""The questions about prices that are hardly ever meant, wherever prices are set: one by one, in bulk, by a file.
 
 Owns the sentences; which prices are unusual is in `products.rules`.
 """
 
+from typing import Any
+
+from django import forms
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from commerce.staff_pages.display import won
+from commerce.staff_pages.forms import ReasonForm
 from products.rules import UnusualPrice, unusual_prices
+
+
+class UnusualPricesForm(ReasonForm):
+    """Why many prices are set, and whether the unusual ones are meant where there are some."""
+
+    confirmed = forms.BooleanField(label=gettext_lazy("the unusual prices are meant"))
+
+    def __init__(self, *args: Any, unusual: int, **kwargs: Any) -> None:
+        """`unusual`: how many of the rows have an unusual price."""
+        super().__init__(*args, **kwargs)
+        if unusual:
+            sentence = ngettext("%(count)d row has an unusual price.", "%(count)d rows have unusual prices.", unusual)
+            self.fields["confirmed"].help_text = sentence % {"count": unusual}
+        else:
+            del self.fields["confirmed"]
 
 
 def price_questions(

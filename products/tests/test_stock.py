@@ -113,7 +113,7 @@ class TestTaking:
         assert stock(pen) == 10
         with nothing_changes(), pytest.raises(IntegrityError) as error:
             commit(returns({pen: 3}))
-        assert violated_constraint(error.value) == "stock_movement_once_per_order"
+        assert violated_constraint(error.value) == "stock_movement_each_once"
 
 
 @pytest.fixture
@@ -183,7 +183,14 @@ class TestCatalogue:
         assert StockMovement.objects.get().reason == "OPENING"
         action = StaffAction.objects.get()
         assert (action.action, action.subject_id, action.before) == ("Added", str(product.pk), {})
-        told = {"name": "Lamp", "description": "", "price": 30_000, "is_active": True, "stock": 4}
+        told = {
+            "name": "Lamp",
+            "description": "",
+            "price": 30_000,
+            "is_active": True,
+            "stock": 4,
+            "purchase_limit": None,
+        }
         assert action.after == told
 
     def test_an_edit_from_a_stale_form_leaves_the_stock_alone(self, pen: Product, clerk: Staff) -> None:

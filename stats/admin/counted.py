@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
+from commerce.outbox.event_links import fact_link, list_link
 from commerce.outbox.search import EventSearch
 from commerce.staff_pages.actions import reason_or_question
 from commerce.staff_pages.pages import ReadOnly
@@ -35,6 +36,21 @@ class ProcessedEventAdmin(EventSearch, ReadOnly):
     search_fields = ("event_id__exact",)
     search_help_text = _("An event, such as order-completed:1.")
     ordering = ("-processed_at",)
+    fields = ("event_id", "about", "messages", "processed_at")
+    readonly_fields = ("about", "messages")
+
+    def get_fields(self, request: HttpRequest, obj: ProcessedEvent | None = None) -> Any:
+        """Without a link to a list that the reader may not see."""
+        may_see = request.user.has_perm("outbox.view_outboxmessage")
+        return [name for name in self.fields if name != "messages" or may_see]
+
+    @admin.display(description=_("about"))
+    def about(self, event: ProcessedEvent) -> str:
+        return fact_link(event.event_id)
+
+    @admin.display(description=_("messages"))
+    def messages(self, event: ProcessedEvent) -> str:
+        return list_link("outbox_outboxmessage", event.event_id)
 
 
 class ReplayedFilter(RadioFilter):

@@ -165,6 +165,12 @@ def move_order_to_day(order_id: int, day: str) -> None:
         " WHERE event_id LIKE ANY(%s)",
         [placed_at, [f"order-completed:{order_id}:%", f"order-cancelled:{order_id}:%"]],
     )
+    sql.execute(
+        "UPDATE outbox_message SET payload ="
+        " jsonb_set(payload::jsonb, '{data,order,createdAt}', to_jsonb(%s::text))::text"
+        " WHERE type = 'order-refunded' AND payload::jsonb -> 'data' -> 'orderId' = to_jsonb(%s)",
+        [placed_at, order_id],
+    )
     full_id = event_id("order-completed", order_id, datetime.fromisoformat(placed_at))
     sql.execute(
         "UPDATE outbox_message SET event_id = %s, payload = jsonb_set(payload::jsonb, '{id}', to_jsonb(%s::text))::text"

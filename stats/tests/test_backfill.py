@@ -311,7 +311,7 @@ class TestEventsOnTheirWay:
         kept = order_of(user, {pen: 1})
         cancel(order)
         today = timezone.localdate()
-        events = [event for event in sent_events() if event.order_id == order.pk]
+        events = [event for event in sent_events() if event.source_id == order.pk]
         count_order_events(events=[events[position] for position in counted_before])
         backfill(today, today)
         assert units_counted() == {(pen.pk, today.isoformat()): 1}

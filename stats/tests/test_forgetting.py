@@ -75,7 +75,7 @@ def test_what_is_not_counted_keeps_what_is_younger(user: User, pen: Product) -> 
     late = order_of(user, {pen: 2})
     order_of(user, {pen: 3})
     events = sent_events()
-    count_order_events(events=[event for event in events if event.order_id != late.pk])
+    count_order_events(events=[event for event in events if event.source_id != late.pk])
     forgotten = forget_counted(before=later())
     # It was counted after the fact that holds it up happened, so that its row is younger still.
     assert forgotten.held_up_at == late.created_at

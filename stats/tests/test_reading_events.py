@@ -50,6 +50,19 @@ def test_a_cancelled_order_takes_them_away_on_the_day_of_the_order() -> None:
     assert read(cancelled) == OrderEvent(full_id, date(2026, 3, 2), {1: -2, 9: -1}, 7)
 
 
+def test_a_refund_takes_its_units_away_on_the_day_of_the_order() -> None:
+    full_id = "order-refunded:5:1773018000000000"
+    data = {
+        "id": 5,
+        "orderId": 7,
+        "items": [{"productId": 9, "quantity": 1, "amount": 900}],
+        "createdAt": "2026-03-09T10:00:00+09:00",
+        "order": order_event()["data"],
+    }
+    refund = order_event(type="order-refunded", id=full_id, time="2026-03-09T10:00:00+09:00", data=data)
+    assert read(refund) == OrderEvent(full_id, date(2026, 3, 2), {9: -1}, 5)
+
+
 def test_an_older_event_has_an_id_without_its_time() -> None:
     assert read(order_event(id="order-completed:7")) == read(order_event())
 

@@ -36,6 +36,8 @@ def test_the_whole_order_comes_back(user: User, pen: Product) -> None:
     assert answer.json == {
         **placed,
         "status": "CANCELLED",
+        "refundedAmount": 17_600,
+        "items": [{**item, "refundedQuantity": item["quantity"]} for item in placed["items"]],
         "cancelledAt": timezone.localtime(order.cancelled_at).isoformat(),
     }
     assert (placed["paidAmount"], answer.json["paidAmount"]) == (17_600, 17_600)

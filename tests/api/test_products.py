@@ -165,7 +165,8 @@ def test_a_product_is_read_with_one_query(stranger: Shopper) -> None:
     with statements() as ran:
         answer = stranger.get(f"{PRODUCTS}/{product.pk}")
     assert answer.status == 200
-    assert answer.json == {"id": product.pk, "name": "Pen", "description": "Writes.", "price": 1_200, "stock": 3}
+    shown = {"id": product.pk, "name": "Pen", "description": "Writes.", "price": 1_200, "stock": 3}
+    assert answer.json == {**shown, "purchaseLimit": None}
     assert len(ran) == 1
 
 

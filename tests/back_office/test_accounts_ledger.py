@@ -81,7 +81,7 @@ def test_the_entries_of_an_order_are_asked_of_the_indexes_that_hold_them(*, is_v
         sql.execute("VACUUM (ANALYZE) user_balance_tx")
     plan = plan_of(*ledger_of_order(42).query.sql_with_params())
     assert "user_balance_tx_one_payment_per_order" in plan
-    assert "user_balance_tx_one_refund_per_order" in plan
+    assert "user_balance_tx_each_refund_once" in plan
 
 
 def test_types_are_filtered(viewer: Staff, order: Order) -> None:

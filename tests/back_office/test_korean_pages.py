@@ -8,6 +8,7 @@ whatever is left in Latin letters comes from the program.
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
@@ -30,8 +31,10 @@ from commerce.invariants.check import meanings
 from commerce.invariants.models import InvariantCheck
 from commerce.notes.models import Note
 from commerce.outbox.models import EndReason, OutboxMessage, WebhookSubscription
+from commerce.staff_pages.models import SavedView
+from commerce.staff_pages.saved_views import MOST_OF_A_LIST
 from coupons.models import Coupon
-from products.models import ProductImport
+from products.models import Product, ProductImport
 from stats.models import DeadLetter
 from tests.back_office.korean import KOREAN, Reader, english_in
 from tests.back_office.test_accounts_second_factor import code_of, wrong_code
@@ -106,7 +109,13 @@ def rows_of_actions(shop: BusyShop) -> dict[str, tuple[Any, ...]]:
     return {
         "index": (),
         "orders_order_cancel": (shop.last.pk,),
+        "orders_order_refund": (shop.refunded.pk,),
+        "orders_order_of_refund": (10**6,),
+        "orders_order_receipt": (shop.cancelled.pk,),
+        "orders_order_packing_slip": (shop.cancelled.pk,),
         "products_product_adjust_stock": (shop.pen.pk,),
+        "products_product_edit": (),
+        "products_product_imports": (),
         "products_product_import": (),
         "products_product_import_empty": ("csv",),
         "products_product_import_preview": (10**6,),
@@ -179,6 +188,8 @@ def test_every_page_and_every_form_with_values_of_no_use(reader: Reader, shop: B
     reader.get("sessions")
     reader.get("recovery_codes")
     reader.post("session_end", 10**6)
+    reader.post("view_save", "orders.order", name="", query="")
+    reader.post("view_delete", 10**6)
     reader.visit("/admin/login/", Client(headers=KOREAN))
     reader.visit("/admin/logout/", post="yes")
     assert set(pages(admin.site.urls[0])) - reader.opened - FILES - ELSEWHERE == set()
@@ -208,6 +219,7 @@ def test_money_stock_and_orders(reader: Reader, shop: BusyShop) -> None:
     for _twice in range(2):
         reader.post("orders_order_cancel", shop.last.pk, **{**cancel, "reason": "고객 요청"})
     reader.get("orders_order_cancel", shop.last.pk)
+    _refund_lines(reader, shop)
     ticked = {"action": "cancel_and_refund", "_selected_action": [shop.with_coupon.pk, shop.cancelled.pk]}
     reader.post("orders_order_changelist", **ticked)
     ids = f"{shop.with_coupon.pk},{shop.cancelled.pk}"
@@ -218,6 +230,30 @@ def test_money_stock_and_orders(reader: Reader, shop: BusyShop) -> None:
         reader.get(f"{page}_change", row.pk)
         reader.get(f"{page}_history", row.pk)
     reader.get("audit_staffaction_changelist")
+
+
+def _refund_lines(reader: Reader, shop: BusyShop) -> None:
+    page, chair = ("orders_order_refund", shop.refunded.pk), shop.chair.pk
+    reader.get("orders_order_cancel", shop.refunded.pk)
+    opened: dict[str, Any] = {**fields_of(reader.get(*page).content.decode()), "reason": "고객 요청"}
+    reader.post(*page, **opened)
+    ticked: dict[str, Any] = {**opened, f"line_{chair}": "on"}
+    for units in ("", "0", "9"):
+        reader.post(*page, **{**ticked, f"units_{chair}": units})
+    question: dict[str, str] = {}
+    for restock in ("on", None):
+        reader.post(*page, **{**ticked, f"units_{chair}": "3", "restock": restock})
+        question = fields_of(
+            reader.post(*page, **{**ticked, f"units_{chair}": "1", "restock": restock}).content.decode()
+        )
+    for _twice in range(2):
+        reader.post(*page, **question)
+    rest = {**fields_of(reader.get(*page).content.decode()), "reason": "고객 요청", f"line_{shop.gift.pk}": "on"}
+    reader.post(*page, **fields_of(reader.post(*page, **rest).content.decode()))
+    for kind in ("change", "refund", "cancel"):
+        reader.get(f"orders_order_{kind}", shop.refunded.pk)
+    reader.get("balances_user_change", shop.refunded.user_id)
+    reader.get("orders_order_changelist", refunds="with", status__exact="REFUNDED")
 
 
 def test_rows_that_are_added_and_changed(reader: Reader, shop: BusyShop) -> None:
@@ -248,12 +284,66 @@ def test_rows_that_are_added_and_changed(reader: Reader, shop: BusyShop) -> None
     reader.get("audit_staffaction_changelist")
 
 
+def test_lists_that_are_narrowed_and_views_of_them(reader: Reader, shop: BusyShop) -> None:
+    filters = {
+        "q": "손님",
+        "status__exact": "COMPLETED",
+        "ordered_date_days": "month",
+        "paid_amount_from": "1",
+        "user__id__exact": shop.mina.pk,
+        "product": shop.pen.pk,
+        "coupon": "without",
+    }
+    reader.get("orders_order_changelist", **filters)
+    for period in ("today", "yesterday", "7", "30", "세기"):
+        reader.get("balances_ledgerentry_changelist", created_at_days=period, user__id__exact=shop.mina.pk)
+    reader.get("orders_order_changelist", ordered_date_from="2026-01-01")
+    reader.get("orders_order_changelist", ordered_date_to="2026-01-01")
+    reader.get("products_product_changelist", is_active__exact="1", level="out")
+    for name, query in (("취소된 주문", "status__exact=CANCELLED"), ("", "q=1"), ("없음", "")):
+        reader.post("view_save", "orders.order", name=name, query=query)
+    for number in range(MOST_OF_A_LIST):
+        reader.post("view_save", "orders.order", name=f"보기 {number}", query="q=1")
+    reader.post("view_delete", first(SavedView))
+
+
+def test_prices_of_many_products_and_a_coupon_that_is_duplicated(reader: Reader, shop: BusyShop) -> None:
+    address = f"/admin/products/product/edit/?ids={','.join(str(each.pk) for each in Product.objects.all())}"
+    fields = fields_of(reader.visit(address).content.decode())
+    for typed in (
+        {},
+        {"all_prices": "percent"},
+        {"number": "-900"},
+        {"all_prices": "won", "number": "-1"},
+        {"all_prices": "percent", "number": "5000"},
+        {f"price_{shop.pen.pk}": "-1"},
+        {"all_prices": "percent", "number": "-60", "all_sales": "no"},
+    ):
+        preview = reader.visit(address, None, **{**fields, **typed, "preview": "1"})
+    question = fields_of(preview.content.decode())
+    for typed in ({"again": "1"}, {"reason": ""}, {"reason": "봄 가격"}, {"reason": "봄 가격", "confirmed": "on"}):
+        for _twice in range(2):
+            reader.visit(address, None, **{**question, **typed})
+    reader.visit(address, None, **{**question, "reason": "다시", "confirmed": "on", "form_key": str(uuid4())})
+    reader.visit(address, None, **{**fields, "preview": "1"})
+    for price in ("0", "99000000"):
+        typed = {"preview": "1", "all_prices": "won", "number": price, "all_sales": "yes"}
+        filled = {**fields_of(reader.visit(address).content.decode()), **typed}
+        preview = reader.visit(address, None, **filled)
+        question = fields_of(preview.content.decode())
+        reader.visit(address, None, **{**question, "reason": "한 번에", "confirmed": "on"})
+    reader.visit(f"/admin/coupons/coupon/add/?copy_of={shop.held.coupon_id}")
+    reader.get("coupons_coupon_change", shop.held.coupon_id)
+    for page in ("orders_order_receipt", "orders_order_packing_slip"):
+        reader.get(page, shop.with_coupon.pk)
+
+
 def test_a_file_of_products(reader: Reader, shop: BusyShop) -> None:
-    head = "id,name,description,price,is_active,stock_change"
+    head = "id,name,description,price,is_active,stock_change,purchase_limit"
     good = f"{shop.pen.pk},만년필,,3500,아니오,-4\n,먹,,0,예,25\n,큰 먹,,99000000,예,1"
     bad = (
         "가,나,다,라,마,바\n-1,,,,,\n999999,없음,,1,,\n,,,,,\n,=1+1,,-5,?,1.5\n"
-        f"{shop.pen.pk},,,,,-9999\n{shop.pen.pk},,,,,1"
+        f"{shop.pen.pk},,,,,-9999\n{shop.pen.pk},,,,,1\n,한정판,,100,,,0\n,한정판,,100,,,없음"
     )
     files = {
         "봄.csv": f"{head}\n{good}\n{bad}",
@@ -270,6 +360,7 @@ def test_a_file_of_products(reader: Reader, shop: BusyShop) -> None:
         reader.get(*preview, show=shown)
     for values in ({"reason": ""}, {"reason": "봄 가격"}, {"reason": "봄 가격", "confirmed": "on"}, {"reason": "다시"}):
         reader.post(*preview, **values)
+    reader.get("products_product_imports")
     ProductImport.objects.update(staff_id=shop.mina.pk)
     reader.get(*preview)
 

@@ -187,6 +187,7 @@ class TestTheFilters:
             "day",
             "paid (won)",
             "coupon used",
+            "refunds",
         ]
 
     def test_days_are_walked_by_their_index_and_everything_else_by_number(self, clerk: Staff) -> None:

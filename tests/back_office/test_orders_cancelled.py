@@ -191,7 +191,9 @@ class TestTheCancelling:
             REASON,
         )
         assert (action.before, action.after) == ({"status": "COMPLETED"}, {"status": "CANCELLED", "refunded": 5_000})
-        assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * 26
+        assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * len(
+            invariants(quiet_system=False)
+        )
 
     def test_needs_a_reason(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
@@ -348,8 +350,8 @@ class TestAtOneMoment:
         with ExitStack() as without:
             without.enter_context(switched_off(LOCKS_OFF))
             without.enter_context(naive.unlocked_rows(Meeting().attend))
-            without.enter_context(constraint_dropped("user_balance_tx", "user_balance_tx_one_refund_per_order"))
-            without.enter_context(constraint_dropped("stock_movement", "stock_movement_once_per_order"))
+            without.enter_context(constraint_dropped("user_balance_tx", "user_balance_tx_each_refund_once"))
+            without.enter_context(constraint_dropped("stock_movement", "stock_movement_each_once"))
             together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
             mina.refresh_from_db()
             assert (mina.balance, StaffAction.objects.count()) == (26_000, 2)

@@ -17,7 +17,7 @@ from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product
 from tests.back_office.staff import Page, Staff, messages_on
-from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of, refunded
 from tests.shop_state import nothing_changes, statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,11 +60,12 @@ def test_a_line_has_everything_of_an_order(clerk: Staff, mina: User, pen: Produc
     assert headings == [
         *("order", "when", "status", "customer's number", "customer", "email", "items", "units"),
         *("total (won)", "discount (won)", "paid (won)", "coupon used", "cancelled at"),
+        *("refunded (won)", "units refunded"),
     ]
     assert lines_of(answer) == [
         [
             *(str(order.pk), str(time_of(order.created_at)), "Completed", str(mina.pk), "mina", "mina@shop.kr"),
-            *("2 × Pen; 1 × Ink", "3", "13000", "1000", "12000", "Welcome", ""),
+            *("2 × Pen; 1 × Ink", "3", "13000", "1000", "12000", "Welcome", "", "0", "0"),
         ]
     ]
 
@@ -77,8 +78,15 @@ def test_numbers_and_times_stay_what_they_are_in_a_workbook(clerk: Staff, mina: 
     assert sheet is not None
     (_, line) = sheet.iter_rows(values_only=True)
     assert line[0] == order.pk
-    assert (line[1], line[2], line[-1]) == (time_of(order.created_at), "Cancelled", time_of(order.cancelled_at))
-    assert line[7:11] == (2, 6_000, 0, 6_000)
+    assert (line[1], line[2], line[12]) == (time_of(order.created_at), "Cancelled", time_of(order.cancelled_at))
+    assert (line[7:11], line[13:]) == ((2, 6_000, 0, 6_000), (6_000, 2))
+
+
+def test_what_was_refunded_stands_in_its_own_columns(clerk: Staff, mina: User, pen: Product) -> None:
+    order = order_of(mina, {pen: 3})
+    refunded(order, {pen: 2})
+    [line] = lines_of(clerk.get(EXPORT, "csv"))
+    assert (line[2], line[13:]) == ("Completed", ["6000", "2"])
 
 
 @pytest.mark.parametrize(

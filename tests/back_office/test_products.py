@@ -98,9 +98,9 @@ class TestTheList:
         assert clerk.client.get(address).status_code == 403
         taking = Staff(*CLERK, "products.export_product")
         lines = taking.client.get(address, {"level": "low"}).content.decode("utf-8-sig").splitlines()
-        assert lines[0] == "id,name,description,price (won),for sale,stock,created at,updated at"
-        assert [line.split(",")[:6] for line in lines[1:]] == [
-            [str(pen.pk), "Pen", "Fit for a test.", "3000", "True", "10"]
+        assert lines[0] == "id,name,description,price (won),for sale,purchase limit,stock,created at,updated at"
+        assert [line.split(",")[:7] for line in lines[1:]] == [
+            [str(pen.pk), "Pen", "Fit for a test.", "3000", "True", "", "10"]
         ]
 
 
@@ -109,9 +109,11 @@ class TestItsPage:
         shopper = Shopper()
         assert shopper.get("/api/products").json["results"][0]["price"] == 3_000
         form = form_of(clerk, CHANGE, pen.pk)
-        answer = clerk.post(CHANGE, pen.pk, **{**form, "description": "Blue.", "price": 3_500, "stock": 99})
+        answer = clerk.post(
+            CHANGE, pen.pk, **{**form, "description": "Blue.", "price": 3_500, "stock": 99, "purchase_limit": 2}
+        )
         assert answer.status_code == 302
-        shown = {"id": pen.pk, "name": "Pen", "description": "Blue.", "price": 3_500, "stock": 10}
+        shown = {"id": pen.pk, "name": "Pen", "description": "Blue.", "price": 3_500, "stock": 10, "purchaseLimit": 2}
         assert shopper.get("/api/products").json["results"] == [shown]
         assert shopper.get(f"/api/products/{pen.pk}").json == shown
 

@@ -76,8 +76,8 @@ class TestCsv:
 
     @pytest.mark.parametrize("language", ["en", "ko"])
     def test_has_headings_in_either_language_and_any_case(self, language: str) -> None:
-        names = ("id", "name", "description", "price", "is_active", "stock_change")
-        [row] = read((",".join(HEADINGS[language]).upper() + "\n1,2,3,4,5,6\n").encode())
+        names = ("id", "name", "description", "price", "is_active", "stock_change", "purchase_limit")
+        [row] = read((",".join(HEADINGS[language]).upper() + "\n1,2,3,4,5,6,7\n").encode())
         assert tuple(row.cells) == names
 
     @pytest.mark.parametrize(

@@ -82,6 +82,14 @@ def press(clerk: Staff, import_id: int, **values: Any) -> Page:
     return clerk.post(PREVIEW, import_id, **{"reason": REASON, **values})
 
 
+def past(clerk: Staff) -> list[tuple[str, str, int, int, str, bool]]:
+    """File, sender, rows imported and refused, reason, and whether the reader may open it."""
+    return [
+        (each.file_name, each.sender, each.imported_count, each.refused_count, each.reason, is_open)
+        for each, is_open in clerk.get("products_product_imports").context["imports"]
+    ]
+
+
 def messages_about(clerk: Staff, *lines: str, head: str = HEAD) -> list[str]:
     return [line[3] for line in shown(looked_at(clerk, sent(clerk, *lines, head=head)))]
 
@@ -241,8 +249,15 @@ class TestTheImport:
         assert messages_on(answer) == ["2 rows are imported."]
         ink = Product.objects.get(name="먹")
         assert shopper.get("/api/products").json["results"] == [
-            {"id": pen.pk, "name": "Fountain pen", "description": "Blue.", "price": 3_500, "stock": 6},
-            {"id": ink.pk, "name": "먹", "description": "검은색", "price": 12_300, "stock": 25},
+            {
+                "id": pen.pk,
+                "name": "Fountain pen",
+                "description": "Blue.",
+                "price": 3_500,
+                "stock": 6,
+                "purchaseLimit": None,
+            },
+            {"id": ink.pk, "name": "먹", "description": "검은색", "price": 12_300, "stock": 25, "purchaseLimit": None},
         ]
         moved = (
             StockMovement.objects.exclude(actor_id=None)
@@ -260,6 +275,20 @@ class TestTheImport:
         ]
         assert broken_rules() == set()
 
+    def test_sets_and_takes_off_purchase_limits(self, clerk: Staff, pen: Product) -> None:
+        head = "id,name,price,purchase limit"
+        for cell, limit in (("3", 3), ("", 3), ("none", None), ("없음", None), ("1,000", 1_000)):
+            import_id = sent(clerk, f'{pen.pk},,,"{cell}"', ",Ink,1,2", head=head)
+            press(clerk, import_id)
+            pen.refresh_from_db()
+            assert pen.purchase_limit == limit, cell
+        assert Product.objects.filter(name="Ink", purchase_limit=2).count() == 5
+        for cell in ("0", "-1", "1.5", "many", "1000001"):
+            import_id = sent(clerk, f"{pen.pk},,,{cell}", head=head)
+            assert "is not a purchase limit" in looked_at(clerk, import_id).content.decode()
+        pen.refresh_from_db()
+        assert pen.purchase_limit == 1_000
+
     def test_is_written_down_on_every_product(self, clerk: Staff, pen: Product) -> None:
         press(clerk, sent(clerk, f"{pen.pk},,,3500,,-4", ",Ink,,7000,no,25"))
         changed, added = StaffAction.objects.order_by("id")
@@ -267,7 +296,8 @@ class TestTheImport:
         assert changed.before == {"price": 3_000, "stock": 10}
         assert changed.after == {"price": 3_500, "stock": 6, "file": "spring.csv"}
         assert (added.action, added.subject_id, added.reason) == ("Added", str(Product.objects.latest("id").pk), REASON)
-        assert added.after == {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
+        told = {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
+        assert added.after == {**told, "purchase_limit": None}
         assert {changed.actor_id, added.actor_id} == {clerk.user.pk}
 
     def test_does_nothing_the_second_time(self, clerk: Staff, pen: Product) -> None:
@@ -428,6 +458,27 @@ class TestTheFile:
         new = sent(clerk, ",Ink,,1,,")
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
         assert list(ImportLine.objects.values_list("product_import_id", flat=True)) == [new]
+
+    def test_that_was_imported_stays_in_the_list_of_past_imports(self, clerk: Staff, pen: Product) -> None:
+        ink = ProductFactory(name="Ink", price=7_000)
+        waiting, done = sent(clerk, ",Never,,1,,"), sent(clerk, f"{pen.pk},,,3500,,", f"{ink.pk},,,7500,,", ",Cup,,1,,")
+        assert past(clerk) == []
+        Product.objects.filter(pk=ink.pk).update(price=7_100)
+        press(clerk, done, confirmed="on")
+        assert past(clerk) == [("spring.csv", clerk.user.username, 2, 1, REASON, True)]
+        colleague = Staff(*RIGHTS)
+        assert past(colleague) == [("spring.csv", clerk.user.username, 2, 1, REASON, False)]
+        # Once more, it does nothing more.
+        press(clerk, done, confirmed="on")
+        ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
+        new = sent(clerk, ",Ink,,1,,")
+        assert past(clerk) == [("spring.csv", clerk.user.username, 2, 1, REASON, False)]
+        assert set(ProductImport.objects.values_list("pk", flat=True)) == {done, new}
+        assert waiting not in ImportLine.objects.values_list("product_import_id", flat=True)
+        assert done not in ImportLine.objects.values_list("product_import_id", flat=True)
+
+    def test_is_listed_for_those_who_may_import(self) -> None:
+        assert Staff("products.view_product").get("products_product_imports").status_code == 403
 
     def test_is_shown_only_to_its_sender(self, clerk: Staff) -> None:
         import_id = sent(clerk, ",Ink,,1,,")

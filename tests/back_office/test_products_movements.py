@@ -146,5 +146,5 @@ def test_are_found_by_their_indexes(clerk: Staff, pen: Product) -> None:
     assert "stock_movement_time" in plan_of(clerk, **days)
     assert "stock_movement_time" in plan_of(clerk, **days, product__id__exact=pen.pk)
     assert "stock_movement_no_sales" in plan_of(clerk, reason__exact="ADJUSTMENT")
-    assert "stock_movement_once_per_order" in plan_of(clerk, q="17")
+    assert "stock_movement_each_once" in plan_of(clerk, q="17")
     assert "Sort" not in plan_of(clerk, product__id__exact=pen.pk)

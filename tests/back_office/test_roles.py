@@ -54,7 +54,13 @@ LISTS = {
 ACTION_PAGES = {
     "orders_order_cancel":             "SFB",
     "orders_order_cancel_many":        "SFB",
+    "orders_order_refund":             "SFB",
+    "orders_order_of_refund":          "VSMFOB",
+    "orders_order_receipt":            "VSMFOB",
+    "orders_order_packing_slip":       "VSMFOB",
     "products_product_adjust_stock":   "MB",
+    "products_product_edit":           "MB",
+    "products_product_imports":        "MB",
     "products_product_import":         "MB",
     "products_product_import_empty":   "MB",
     "products_product_import_preview": "MB",
@@ -72,6 +78,7 @@ ACTION_PAGES = {
 }  # fmt: skip
 TICKED = {
     ("orders_order_changelist", "cancel_and_refund"): "SFB",
+    ("products_product_changelist", "edit_offers"): "MB",
     ("outbox_outboxmessage_changelist", "send_again"): "OB",
     ("stats_deadletter_changelist", "replay"): "OB",
 }
@@ -89,6 +96,8 @@ WITHOUT_A_TABLE = {
     "session_end": "ends one's own, and is tested with the sessions",
     "note_write": "asks for the right to see what the note is about, and is tested with the notes",
     "note_change": "the same",
+    "view_save": "asks for the right to see the list, and is tested with the views",
+    "view_delete": "deletes one's own, and is tested with the views",
     "login": "for those who are not in yet",
     "logout": "for all, and tested with the sessions",
     "autocomplete": "asks the right to see the list it completes from",
@@ -123,6 +132,10 @@ def shop() -> dict[str, tuple[Any, ...]]:
     assert coupon is not None
     return {
         "orders_order_cancel": (order,),
+        "orders_order_refund": (order,),
+        "orders_order_of_refund": (busy.refunded.refunds.latest("pk").pk,),
+        "orders_order_receipt": (order,),
+        "orders_order_packing_slip": (order,),
         "products_product_adjust_stock": (product.pk,),
         "products_product_import_empty": ("csv",),
         "products_product_import_preview": (1,),

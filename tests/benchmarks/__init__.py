@@ -1,1 +1,1 @@
-"""The benchmark's own logic: what it reads, reckons and refuses. How quick anything is, no test asks."""
+"""The benchmark's own logic: parsing, arithmetic and error handling. No test measures speed."""

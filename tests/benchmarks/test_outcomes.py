@@ -132,7 +132,7 @@ def test_every_line_has_a_key_of_its_own_and_a_goal():
 
 
 class Recorder:
-    """Stands for a bench: notes what is asked of it."""
+    """Replaces a bench and records its calls."""
 
     def __init__(self, *, quick: bool) -> None:
         self.events: list[str] = []

@@ -1,4 +1,4 @@
-"""What wrk and pgbench print, and how they are called."""
+"""The output and the command lines of wrk and pgbench."""
 
 import json
 from pathlib import Path

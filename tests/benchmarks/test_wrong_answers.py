@@ -1,4 +1,4 @@
-"""A wrong answer, or wrong books, fails the run."""
+"""A wrong response, or inconsistent data, fails the run."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ SMALL = dataset.Sizes(customers=40, products=5, coupons=4)
 
 @pytest.fixture
 def raw(db: None) -> psycopg.Connection:
-    """The test's own connection, as psycopg has it."""
+    """The test's own connection, as psycopg's connection."""
     connection.ensure_connection()
     session: psycopg.Connection = connection.connection
     return session

@@ -49,10 +49,20 @@ class Counted:
         self.clicks += 1
 
 
+def jobs() -> dict[str, int]:
+    """The usual jobs as the document has them, each with its clicks."""
+    _before, _heading, rest = DOCUMENT.read_text().partition("| job | way | clicks |\n|---|---|---|\n")
+    rows = rest.partition("\n\n")[0].splitlines()
+    return {job.strip(): int(clicks) for _empty, job, _way, clicks, _end in (row.split("|") for row in rows)}
+
+
 def promised(job: str) -> int:
     """The clicks that the document names for a job."""
-    [row] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| {job} |")]
-    return int(row.split("|")[3])
+    return jobs()[job]
+
+
+def test_every_job_is_counted() -> None:
+    assert set(re.findall(r'promised\("(.+?)"\)', Path(__file__).read_text())) == set(jobs())
 
 
 @pytest.mark.parametrize("patiently", [False, True], ids=["at once", "after the list is there"])
@@ -143,6 +153,153 @@ def test_a_bar_leads_to_its_orders(at_work: AtWork) -> None:
     assert "ordered_date_from=" in desk.page.url
 
 
+def the_list(at: Counted, path: str) -> None:
+    """By the menu."""
+    at.click(at.page.locator(f"#nav-sidebar a[href='{path}']").first)
+
+
+def test_yesterdays_orders_are_listed(at_work: AtWork) -> None:
+    at = Counted(at_work("viewer"))
+    the_list(at, "/admin/orders/order/")
+    at.press("Yesterday")
+    assert at.page.url.endswith("?ordered_date_days=yesterday")
+    assert at.clicks == promised("yesterday's orders")
+
+
+def test_the_largest_orders_stand_first(at_work: AtWork) -> None:
+    at = Counted(at_work("viewer"))
+    the_list(at, "/admin/orders/order/")
+    for _way in ("rising", "falling"):
+        at.click(at.page.locator("thead").get_by_role("link", name="Paid", exact=True))
+    paid = at.page.locator("td.field-paid").all_inner_texts()
+    amounts = [int(text.replace("₩", "").replace(",", "")) for text in paid]
+    assert len(amounts) > 1
+    assert amounts == sorted(amounts, reverse=True)
+    assert at.clicks == promised("the largest orders")
+
+
+def test_a_chip_takes_its_filter_away(at_work: AtWork) -> None:
+    at = Counted(at_work("viewer"))
+    at.desk.open("/admin/orders/order/?status__exact=CANCELLED&q=customer")
+    at.click(at.page.locator("a.bo-active", has_text="Cancelled"))
+    assert at.page.url.endswith("/admin/orders/order/?q=customer")
+    assert at.clicks == promised("take a filter away")
+
+
+def test_a_view_is_kept_and_opened_and_deleted(at_work: AtWork) -> None:
+    at = Counted(at_work("finance"))
+    at.desk.open("/admin/orders/order/?status__exact=CANCELLED&ordered_date_days=month")
+    at.click(at.page.get_by_text("Save as a view"))
+    at.page.locator(".bo-save input[name=name]").fill("Cancelled this month")
+    at.press("Save")
+    at.page.get_by_text("The view “Cancelled this month” is saved.").wait_for()
+    assert at.clicks == promised("keep a view of a list")
+    at.desk.open("/admin/")
+    at.clicks = 0
+    the_list(at, "/admin/orders/order/")
+    at.press("Cancelled this month")
+    assert at.page.url.endswith("?ordered_date_days=month&status__exact=CANCELLED")
+    assert at.clicks == promised("open a view")
+    at.click(at.page.get_by_role("button", name="Delete the view Cancelled this month"))
+    at.page.get_by_text("The view “Cancelled this month” is deleted.").wait_for()
+    assert at.page.get_by_role("link", name="Cancelled this month").count() == 0
+
+
+def test_one_price_is_changed(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    at.find("Celadon")
+    price = at.page.locator("#id_price")
+    price.fill(str(int(price.input_value()) + 100))
+    at.click(at.page.locator("button[name=_save], input[name=_save]").first)
+    at.page.get_by_text("was changed successfully").wait_for()
+    assert at.clicks == promised("a new price for one product")
+
+
+def test_some_prices_are_changed_in_place(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    the_list(at, "/admin/products/product/")
+    at.press("Edit these")
+    prices = at.page.locator("input[name^=price_]")
+    for number in (0, 1):
+        prices.nth(number).fill(str(int(prices.nth(number).input_value()) + 100))
+    at.press("Show what changes")
+    at.desk.screenshot("job-prices-preview")
+    assert findings(at.page) == []
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.press("Change 2 products")
+    at.page.get_by_text("2 products are changed.").wait_for()
+    assert at.clicks == promised("new prices for some, or take them off sale")
+
+
+def test_a_file_of_prices_is_imported_and_listed(at_work: AtWork, tmp_path: Path) -> None:
+    file = tmp_path / "counted.csv"
+    file.write_text("id,price\n2,4321\n")
+    at = Counted(at_work("merchandiser"))
+    the_list(at, "/admin/products/product/")
+    at.press("Import")
+    at.page.locator("#content form input[type=file]").set_input_files(file)
+    at.press("Read the file")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    if at.page.locator("#id_confirmed").count():
+        at.page.locator("#id_confirmed").check()
+    at.press("Import 1 good row")
+    at.page.get_by_text("1 row is imported.").wait_for()
+    assert at.clicks == promised("new prices for many")
+    at.desk.open("/admin/")
+    at.clicks = 0
+    the_list(at, "/admin/products/product/")
+    at.press("Import")
+    at.press("Past imports")
+    assert "counted.csv" in at.desk.text()
+    assert at.clicks == promised("who imported what?")
+
+
+def test_two_orders_are_refunded_at_once(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("support"))
+    the_list(at, "/admin/orders/order/")
+    boxes = at.page.locator("#result_list tr", has=at.page.get_by_text("Completed")).locator("input.action-select")
+    for number in (0, 1):
+        at.click(boxes.nth(number))
+    at.page.locator("select[name=action]").select_option("cancel_and_refund")
+    at.clicks += 1
+    at.press("Run")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.page.get_by_text("Counted clicks").or_(at.page.get_by_text("2 orders")).first.wait_for()
+    assert at.clicks == promised("refund many")
+
+
+def test_a_coupon_is_duplicated(at_work: AtWork) -> None:
+    at = Counted(at_work("merchandiser"))
+    at.find("Nearly Gone")
+    at.press("Duplicate")
+    name = at.page.locator("#id_name").input_value()
+    assert name.endswith("(copy)")
+    at.click(at.page.locator("button[name=_save], input[name=_save]").first)
+    at.page.get_by_text("was added successfully").wait_for()
+    assert at.clicks == promised("the same coupon again")
+
+
+def test_a_receipt_and_a_packing_slip_are_printed(at_work: AtWork, bought: int) -> None:
+    for paper in ("Receipt", "Packing slip"):
+        at = Counted(at_work("viewer"))
+        at.page.add_init_script("window.print = () => { document.title = 'printed'; };")
+        at.find(str(bought))
+        at.press(paper)
+        at.click(at.page.get_by_role("button", name="Print"))
+        at.page.wait_for_function("document.title === 'printed'")
+        assert f"#{bought}" in at.desk.text()
+        assert at.clicks == promised("a receipt or a packing slip")
+
+
+def test_statistics_are_compared(at_work: AtWork) -> None:
+    at = Counted(at_work("operator"))
+    the_list(at, "/admin/stats/productstat/")
+    at.press("Compare with the orders")
+    assert "compare=" in at.page.url
+    assert at.clicks == promised("are the statistics right?")
+
+
 @pytest.mark.parametrize("window", WINDOWS)
 def test_the_pages_look_well(at_work: AtWork, window: str, bought: int) -> None:
     desk = at_work("admin", **WINDOWS[window])
@@ -154,6 +311,12 @@ def test_the_pages_look_well(at_work: AtWork, window: str, bought: int) -> None:
         "sessions": "/admin/sessions/",
         "second-factor": "/admin/second-factor/",
         "note": "/admin/notes/orders.order/1/write/",
+        "orders": "/admin/orders/order/?status__exact=COMPLETED&ordered_date_days=30&o=-8",
+        "receipt": f"/admin/orders/order/{bought}/receipt/",
+        "packing-slip": f"/admin/orders/order/{bought}/packing-slip/",
+        "edit-prices": "/admin/products/product/edit/?ids=1,2,3,4",
+        "past-imports": "/admin/products/product/import/past/",
+        "coupon-copy": "/admin/coupons/coupon/add/?copy_of=1",
     }.items():
         desk.open(path)
         look_at(desk, f"desk-{name}-{window}", language=language)
@@ -177,6 +340,39 @@ def test_an_order_is_refunded(at_work: AtWork, bought: int) -> None:
     at.desk.open(f"/admin/orders/order/{bought}/change/")
     assert "Counted clicks" in at.desk.text()
     assert at.clicks == promised("refund it")
+
+
+def test_a_line_is_refunded(at_work: AtWork, bought: int) -> None:
+    at = Counted(at_work("support"))
+    at.desk.open(f"/admin/orders/order/{bought}/change/")
+    at.press("Refund items")
+    at.page.locator("#id_units_1").fill("1")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.press("Continue")
+    assert "will go back to customer1" in at.desk.text()
+    at.press("Yes, refund")
+    at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
+    assert "(1 refunded)" in at.desk.text()
+    # Of several lines one has to be ticked besides.
+    assert at.clicks + 1 == promised("refund a line") <= 4
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_the_pages_of_a_refund_look_well(at_work: AtWork, window: str, bought: int) -> None:
+    desk = at_work("admin", **WINDOWS[window])
+    desk.open(f"/admin/orders/order/{bought}/refund/")
+    look_at(desk, f"desk-refund-{window}", language=WINDOWS[window]["language"])
+    assert findings(desk.page) == []
+    desk.page.locator("#id_units_1").fill("1")
+    desk.page.locator("#id_reason").fill("Looked at")
+    desk.page.locator("#content form button[type=submit]").first.click()
+    desk.page.wait_for_load_state()
+    look_at(desk, f"desk-refund-question-{window}", language=WINDOWS[window]["language"])
+    assert findings(desk.page) == []
+    desk.page.locator("#content form button[type=submit]").first.click()
+    desk.page.wait_for_url("**/change/")
+    look_at(desk, f"desk-refund-done-{window}", language=WINDOWS[window]["language"])
+    assert findings(desk.page) == []
 
 
 def test_a_stock_is_corrected(at_work: AtWork) -> None:

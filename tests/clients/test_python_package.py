@@ -15,6 +15,7 @@ from commerce_client.models import (
     OrderStatus,
     OutOfStockProblem,
     ProductsOrdering,
+    RefundExceedsOrderProblem,
     ServiceUnavailableProblem,
     ThrottledProblem,
     UserCouponsStatus,
@@ -23,7 +24,7 @@ from commerce_client.models import (
 from balances.models import LedgerEntry, User
 from tests.clients.conftest import RunningShop
 from tests.documents.blocks import blocks, paste
-from tests.factories import ProductFactory, charged
+from tests.factories import ProductFactory, StaffFactory, charged
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -96,6 +97,20 @@ def test_it_shops(shop: Shop, running_shop: RunningShop) -> None:
     assert [each.id for each in shop.orders()] == [order.id]
     assert shop.product(running_shop.pen.pk).stock == 10
     assert shop.popular().results == []
+
+
+def test_staff_give_back_units(shop: Shop, running_shop: RunningShop) -> None:
+    shop.charge(5_000)
+    order = shop.place_order({running_shop.pen.pk: 2})
+    StaffFactory(username="clerk", password="customer")
+    with Shop(running_shop.url, "clerk", "customer") as clerk:
+        made = clerk.refund(order.id, {running_shop.pen.pk: 1}, "Arrived broken.", restock=False)
+        with pytest.raises(ProblemError) as refused:
+            clerk.refund(order.id, {running_shop.pen.pk: 2}, "Sent back.")
+    assert (made.amount, made.order.refunded_amount, made.order.status) == (1_000, 1_000, OrderStatus.COMPLETED)
+    assert isinstance(refused.value.problem, RefundExceedsOrderProblem)
+    assert refused.value.problem.items[0].refundable == 1
+    assert [(each.id, each.amount, each.restock) for each in shop.refunds(order.id)] == [(made.id, 1_000, False)]
 
 
 def test_a_stranger_may_look(running_shop: RunningShop) -> None:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import pytest
 from commerce_client import webhooks
-from commerce_client.models import OrderCancelledEvent, OrderCompletedEvent
+from commerce_client.models import OrderCancelledEvent, OrderCompletedEvent, OrderRefundedEvent
 
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.sinks.data_platform import signature
-from tests.factories import ProductFactory, UserFactory
+from tests.factories import ProductFactory, StaffFactory, UserFactory
 from tests.shopper import Shopper
 
 SECRET = "the partner's and our secret, 40 letters"
@@ -21,12 +21,17 @@ def test_the_shop_s_messages_are_read() -> None:
     shopper, pen = Shopper(UserFactory(balance=5_000)), ProductFactory(price=1_000)
     order = shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 2}]}).json
     shopper.post(f"/api/orders/{order['id']}/cancel")
+    second = shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 2}]}).json
+    refund = {"items": [{"productId": pen.pk, "quantity": 1}], "reason": "Sent back."}
+    assert Shopper(StaffFactory()).post(f"/api/orders/{second['id']}/refunds", refund).status == 200
     sent = OutboxMessage.objects.filter(destination="data-platform").order_by("id")
     read = []
     for message in sent:
         body = message.payload.encode()
         read.append(webhooks.read(body, signature([SECRET], body, sent_at=int(time.time())), SECRET))
-    completed, cancelled = read
+    completed, cancelled, _second, refunded = read
+    assert isinstance(refunded, OrderRefundedEvent)
+    assert (refunded.data.amount, refunded.data.order.id) == (1_000, second["id"])
     assert isinstance(completed, OrderCompletedEvent)
     assert isinstance(cancelled, OrderCancelledEvent)
     assert (completed.data.id, completed.data.paid_amount) == (order["id"], 2_000)

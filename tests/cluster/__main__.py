@@ -1,6 +1,6 @@
-"""`python -m tests.cluster`, which `make test-cluster` runs: members of clusters are lost under load, and judged.
+"""`python -m tests.cluster`, which `make test-cluster` runs: kills members of clusters under load, and runs the judge.
 
-Owns the arguments and the exit code; the runs are those of `tests.faults`.
+Contains the arguments and the exit code. The runs are those of `tests.faults`.
 """
 
 import argparse
@@ -31,10 +31,10 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0: all is well; 1: a violation, a member that was not replaced in time, or a control that passed."""
+    """0: success; 1: a violation, a member that was not replaced in time, or a control that passed."""
     asked = parsed()
     if asked.of is None:
-        # Django can be set up for one set of servers in each process.
+        # Django can be set up for only one set of servers per process.
         command = [sys.executable, "-m", "tests.cluster", *sys.argv[1:]]
         return max(subprocess.run([*command, "--of", kind], check=False).returncode for kind in KINDS)  # noqa: S603  # ours
     asked.kafka = "apache" if asked.of == "kafka" else "embedded"
@@ -49,7 +49,7 @@ def main() -> int:
     began = time.monotonic()
 
     def work(servers: Servers) -> int:
-        # Only now are there settings, and so models.
+        # Settings, and therefore models, exist only from here on.
         from tests.cluster import faults
         from tests.faults.campaign import run_all
         from tests.faults.fault import Fault

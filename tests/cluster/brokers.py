@@ -1,6 +1,6 @@
-"""Three Apache Kafka brokers on the loopback, each of them a controller as well (KRaft).
+"""Three Apache Kafka brokers on the loopback, each of them also a controller (KRaft).
 
-Owns their processes and folders; the jars are those of `tests.kafka`.
+Contains their processes and folders. The jars are those of `tests.kafka`.
 """
 
 import subprocess
@@ -40,11 +40,11 @@ group.initial.rebalance.delay.ms=0
 
 
 class BrokersFailed(EmbeddedError):
-    """The brokers do not work together: a sentence that says so."""
+    """The brokers do not form a cluster; the message explains it."""
 
 
 class Brokers:
-    """The cluster. Its methods are those of `tests.faults.servers.Kafka`; a kill takes the one that leads the most."""
+    """The cluster, with the methods of `tests.faults.servers.Kafka`. A kill affects the leader of most partitions."""
 
     def __init__(self, folder: Path, *, logs: Path, jars: Path) -> None:
         self._folder = folder
@@ -103,10 +103,10 @@ class Brokers:
         raise NotImplementedError("One broker of three is killed here, none is paused.")
 
     def resume(self) -> None:
-        """Nothing is ever paused."""
+        """Brokers are not paused."""
 
     def recover(self) -> None:
-        """Start what was killed; return when every partition has all of its copies."""
+        """Restart the killed broker, and wait until every partition has all of its replicas."""
         for child in self._children:
             if not child.running:
                 child.start()

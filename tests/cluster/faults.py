@@ -1,6 +1,6 @@
-"""What happens to a cluster under load. Each is judged as the faults of `tests.faults` are.
+"""Faults of clusters under load. They are verified in the same way as those of `tests.faults`.
 
-Owns how a member is lost; who takes its place is decided by Patroni, Kafka and the Sentinels.
+Contains the loss of a member. Patroni, Kafka and the Sentinels choose its replacement.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.shop import Variant
 
 FAILOVER_SECONDS = 40.0
-"""Patroni's `ttl` (20 s), then the promotion, and as much again for a machine that has other things to do."""
+"""Patroni's `ttl` (20 s), then the promotion, and the same time again for a busy machine."""
 SWITCHOVER_SECONDS = 15.0
 _BEHIND_SECONDS = 0.5
 
@@ -38,12 +38,12 @@ class _OfPostgres(Fault):
         return Variant(patches=("tests.cluster.faults.commit_is_the_primarys_alone",))
 
     def heal(self, run: Run) -> None:
-        # The harness looks into the database as well.
+        # The harness also uses the database.
         connection.close()
 
 
 class LeaderKilled(_OfPostgres):
-    """The standbys receive nothing for half a second, then the leader is lost with what only it has."""
+    """The standbys receive nothing for half a second, then the leader is lost with its unreplicated data."""
 
     number = "C1"
     title = "PostgreSQL leader and its Patroni kill -9"
@@ -62,14 +62,14 @@ class LeaderKilled(_OfPostgres):
         run.pause(_BEHIND_SECONDS)
         leader.kill()
         for pid in receivers:
-            # They end before they read what has reached their machine meanwhile, as on a network that was cut.
+            # They end before they process data that has reached their machine, as after a network partition.
             os.kill(pid, signal.SIGTERM)
         cluster.let_go()
         return f"{leader.name} killed with {len(receivers)} standbys {_BEHIND_SECONDS} s behind"
 
 
 class StandbyKilled(_OfPostgres):
-    """Every COMMIT waits for it, until Patroni has named another."""
+    """Every COMMIT waits for it, until Patroni has chosen another one."""
 
     number = "C2"
     title = "synchronous standby and its Patroni kill -9"
@@ -86,7 +86,7 @@ class StandbyKilled(_OfPostgres):
 
 
 class SwitchedOver(_OfPostgres):
-    """As for an upgrade: the leader shuts down in good order, and its synchronous standby takes over."""
+    """As for an upgrade: the leader shuts down gracefully, and its synchronous standby takes over."""
 
     number = "C3"
     title = "planned switchover"
@@ -99,7 +99,7 @@ class SwitchedOver(_OfPostgres):
 
 
 class BrokerKilled(Fault):
-    """Two of three are left, as many as must have a message."""
+    """Two of three are left, the minimum number of replicas of a message."""
 
     number = "C4"
     title = "one Kafka broker of three kill -9"
@@ -126,7 +126,7 @@ class BrokerKilled(Fault):
 
 
 class RedisPrimaryKilled(Fault):
-    """The Sentinels make its replica the primary; meanwhile PostgreSQL has the locks."""
+    """The Sentinels promote its replica; meanwhile locks are in PostgreSQL."""
 
     number = "C5"
     title = "Redis primary kill -9, with Sentinels"
@@ -147,7 +147,7 @@ class RedisPrimaryKilled(Fault):
 
 
 def commit_is_the_primarys_alone() -> None:
-    """COMMIT returns when the primary has it on disk, whatever the standbys have."""
+    """COMMIT returns when the primary has written it to disk, regardless of the standbys."""
     connect = DatabaseWrapper.get_new_connection
 
     def without_standbys(self: DatabaseWrapper, conn_params: dict[str, Any]) -> Any:

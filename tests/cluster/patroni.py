@@ -1,6 +1,6 @@
 """Three PostgreSQL servers under Patroni, with etcd, on the loopback: Debian's packages.
 
-Owns their processes and folders; Patroni decides who is the primary.
+Contains their processes and folders. Patroni chooses the primary.
 """
 
 import json
@@ -29,7 +29,7 @@ NODES = 3
 START_SECONDS = 90.0
 WHOLE_SECONDS = 90.0
 TTL_SECONDS = 20
-"""How long a leader that says nothing stays leader. Patroni's documentation names it as the shortest."""
+"""How long a leader that does not respond stays leader: the minimum according to Patroni's documentation."""
 PACKAGES = ("patroni", "etcd-server", "postgresql-15")
 
 _CONFIGURATION = """\
@@ -81,11 +81,11 @@ postgresql:
 
 
 class ClusterUnavailable(EmbeddedError):
-    """This machine has not what a cluster needs: a sentence that says what is missing."""
+    """A required program is missing on this machine; the message names it."""
 
 
 def install() -> None:
-    """Install what is missing from Debian's packages; nothing of it is started. Raises ClusterUnavailable."""
+    """Install missing packages of Debian without starting their services. Raises ClusterUnavailable."""
     if shutil.which("patroni") and shutil.which("etcd") and (PROGRAMS / "postgres").exists():
         return
     apt = shutil.which("apt-get")
@@ -100,7 +100,7 @@ def install() -> None:
 
 
 class Node:
-    """One Patroni and the PostgreSQL that it looks after."""
+    """One Patroni with its PostgreSQL."""
 
     def __init__(self, name: str, folder: Path, *, logs: Path, etcd_port: int, password: str, account: Account | None):
         self.name = name
@@ -134,7 +134,7 @@ class Node:
                 command=[patroni, str(path)],
                 log_path=logs / f"{name}.log",
                 account=account,
-                # It shuts its PostgreSQL down, which a kill would leave behind.
+                # It shuts its PostgreSQL down, which would remain after a kill.
                 orphan_signal=signal.SIGTERM,
                 grace_seconds=30.0,
             )
@@ -144,14 +144,14 @@ class Node:
         self.patroni.start({"PATH": os.environ["PATH"], "HOME": str(self._home), "LANG": "C.UTF-8"})
 
     def kill(self) -> None:
-        """The machine has no power any more: Patroni and all of PostgreSQL's processes are gone at once."""
+        """Like a power failure: Patroni and all processes of PostgreSQL are killed at once."""
         self.patroni.kill()
         for pid in _servers_on(self.data):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
     def receivers(self) -> list[int]:
-        """The processes that receive what the primary writes."""
+        """The processes that receive the primary's WAL."""
         found = []
         for pid in _servers_on(self.data):
             with suppress(OSError):
@@ -172,7 +172,7 @@ class Node:
 
 
 class PatroniCluster:
-    """The whole. `start`, `recover` and `let_go` are those of a `tests.faults.parts.Part`."""
+    """The cluster. `start`, `recover` and `let_go` are those of a `tests.faults.parts.Part`."""
 
     name = "postgres"
 
@@ -210,12 +210,12 @@ class PatroniCluster:
         ]
 
     def url(self, database: str) -> str:
-        """All three servers, as `DATABASE_URL` names them."""
+        """All three servers, in the form of `DATABASE_URL`."""
         hosts = ",".join(f"{LOOPBACK}:{node.port}" for node in self.nodes)
         return f"postgresql://postgres:{self._password}@{hosts}/{database}?target_session_attrs=read-write"
 
     def start(self) -> None:
-        """Start etcd and the nodes, the first one first, which makes the database; return when all is well."""
+        """Start etcd and the nodes, beginning with the one that creates the database, and wait until all are ready."""
         self._etcd.start()
         self._etcd.wait_until_ready(lambda: accepts_connections(LOOPBACK, self._etcd_port), timeout_seconds=30)
         first, *others = self.nodes
@@ -228,7 +228,7 @@ class PatroniCluster:
             session.execute("CREATE DATABASE commerce")
 
     def members(self) -> Sequence[Mapping[str, Any]]:
-        """What Patroni says of each node; nothing where none of them answers."""
+        """The state of each node according to Patroni; empty if no node answers."""
         for node in self.nodes:
             with (
                 suppress(URLError, OSError, ValueError),
@@ -245,7 +245,7 @@ class PatroniCluster:
         return next((self._node(one) for one in self.members() if one["role"] == "sync_standby"), None)
 
     def switch_over(self) -> str:
-        """Ask Patroni to make the synchronous standby the leader, in good order; what it answered."""
+        """Ask Patroni for a switchover to the synchronous standby; returns the response."""
         leader, candidate = self.leader(), self.synchronous_standby()
         assert leader is not None
         assert candidate is not None
@@ -256,7 +256,7 @@ class PatroniCluster:
             return text
 
     def is_whole(self) -> bool:
-        """Every node runs, one leads, and one has all that is acknowledged."""
+        """Every node is running, one is the leader, and one is its synchronous standby."""
         members = self.members()
         roles = [one["role"] for one in members]
         return (
@@ -271,7 +271,7 @@ class PatroniCluster:
             node.resume()
 
     def recover(self) -> None:
-        """Start what was killed; return when the cluster is whole."""
+        """Restart killed nodes, and wait until the cluster is complete."""
         self.let_go()
         for node in self.nodes:
             if not node.patroni.running:

@@ -1,6 +1,6 @@
-"""The servers of a run, one kind of them as a cluster.
+"""The servers of a run, with one kind of them as a cluster.
 
-Owns which; the others are those of `tests.faults`.
+The other servers are those of `tests.faults`.
 """
 
 from contextlib import ExitStack
@@ -34,7 +34,7 @@ class WithPatroni(Servers):
 
 
 class WithBrokers(Servers):
-    """Three Kafka brokers, and three copies of every message."""
+    """Three Kafka brokers, and three replicas of every message."""
 
     def __init__(self, *, kafka: str, keep: bool = False) -> None:
         super().__init__(kafka="apache", keep=keep)
@@ -69,13 +69,13 @@ class WithSentinels(Servers):
 
 
 class _NeverRecovered:
-    """The primary dies once, and its replica is the primary from then on."""
+    """The primary is killed once, and its replica stays the primary."""
 
     def __init__(self, servers: Sentinels) -> None:
         self.servers = servers
 
     def recover(self) -> None:
-        """Nothing: the shop works with the other one."""
+        """Not needed: the shop uses the promoted replica."""
 
     def let_go(self) -> None:
-        """Nothing is ever paused."""
+        """Servers are not paused."""

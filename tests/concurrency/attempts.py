@@ -1,6 +1,6 @@
-"""Trying a use case and saying in one word how it went.
+"""Runs a use case and describes its outcome in one word.
 
-Owns the words; never hides an error that it has no word for.
+Unexpected errors are not caught.
 """
 
 from collections.abc import Callable

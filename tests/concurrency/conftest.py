@@ -1,4 +1,4 @@
-"""What all races have in common."""
+"""Fixtures for all race tests."""
 
 import pytest
 from pytest_django import Settings
@@ -6,5 +6,5 @@ from pytest_django import Settings
 
 @pytest.fixture(autouse=True)
 def patient_queues(settings: Settings) -> None:
-    """On a slow machine a crowd queues longer than a customer would wait; that is not what is tested here."""
+    """On a slow machine many simultaneous requests wait longer than a customer would, which is not tested here."""
     settings.LOCK_WAIT_SECONDS = 20.0

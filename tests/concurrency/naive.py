@@ -1,7 +1,7 @@
-"""A group that reads its rows without the protection of the real one, for the controls of race tests.
+"""A group that reads its rows without a protection, for the controls of race tests.
 
-Owns the unprotected twins of `Group._read` and `LockedRows`. A meeting between read and write makes the race happen
-every time, not by luck.
+Contains unprotected versions of `Group._read` and `LockedRows`. A meeting between read and write makes the race happen
+every time.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ Meet = Callable[[], object]
 
 @contextmanager
 def after_reading(meet: Meet) -> Iterator[None]:
-    """Each group attends `meet` once it has read all of its rows, before it decides. Row locks are as ever."""
+    """Each group attends `meet` after it has read all of its rows, before it decides. Row locks are not changed."""
     decide = Group._decide
 
     def decide_late(group: Group) -> list[Member]:
@@ -35,7 +35,7 @@ def after_reading(meet: Meet) -> Iterator[None]:
 
 @contextmanager
 def unlocked_rows(meet: Meet, *, absolute: bool = False) -> Iterator[None]:
-    """Rows are read without a lock, and written after `meet`; `absolute`: as computed from what was read."""
+    """Rows are read without a lock, and written after `meet`; `absolute`: with the values computed from those."""
     with ExitStack() as naive:
         naive.enter_context(switched_off(ROW_LOCKS_OFF))
         if absolute:
@@ -46,7 +46,7 @@ def unlocked_rows(meet: Meet, *, absolute: bool = False) -> Iterator[None]:
 
 @contextmanager
 def slow_groups() -> Iterator[None]:
-    """Every group counts as slow as soon as it has begun, so that a write that arrives later gets a leader."""
+    """Every group counts as slow immediately, so that a write that arrives later gets another leader."""
     with mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
         yield
 

@@ -1,4 +1,4 @@
-"""More customers than coupons: exactly as many are issued as there are, one to each. With no protection, too many."""
+"""More customers than coupons: exactly the available units are issued, one to each. Without protection, too many."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -40,7 +40,7 @@ def wants(user: User, coupon: Coupon) -> Attempt:
 
 
 def issued(coupon: Coupon) -> tuple[int, int]:
-    """What the coupon says, and what the customers hold."""
+    """The coupon's count, and the units that customers hold."""
     coupon.refresh_from_db()
     return coupon.issued_count, UserCoupon.objects.filter(coupon=coupon).count()
 
@@ -96,7 +96,7 @@ def test_a_lock_alone_is_enough(off: Protection) -> None:
 
 
 def test_without_any_protection_the_last_coupon_is_issued_twice() -> None:
-    """The control of all of the above."""
+    """The control of all tests above."""
     coupon = CouponFactory(total_quantity=1)
     meeting = Meeting()
     with ExitStack() as without:
@@ -110,7 +110,7 @@ def test_without_any_protection_the_last_coupon_is_issued_twice() -> None:
 
 
 class TestOnePerCustomer:
-    """The same customer, many times at once."""
+    """The same customer, many times simultaneously."""
 
     def test_gets_one(self) -> None:
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
@@ -122,7 +122,7 @@ class TestOnePerCustomer:
         assert issued(coupon) == (1, 1)
 
     def test_gets_one_from_the_row_lock_alone(self) -> None:
-        """That of the coupon: who has one is read after it is locked."""
+        """The coupon's lock: the user coupon is read after it is acquired."""
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
         with switched_off(LOCKS_OFF), constraint_dropped("user_coupon", ONE_PER_USER):
             outcomes = together([wants(user, coupon)] * 20)

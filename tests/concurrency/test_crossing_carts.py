@@ -1,4 +1,4 @@
-"""Carts that name the same products in opposite orders: no deadlock. Rows are taken together, or none is waited for."""
+"""Carts with the same products in opposite orders: no deadlock, because rows are locked together or not at all."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -37,7 +37,7 @@ def buys(user: User, cart: Sequence[Product]) -> Attempt:
 
 
 def crossing(pair: list[Product], count: int) -> list[Attempt]:
-    """As many customers as `count`, every other one with the cart turned around."""
+    """`count` customers, every other one with the cart in reverse order."""
     users = UserFactory.create_batch(count, balance=10_000)
     return [buys(user, pair if number % 2 else pair[::-1]) for number, user in enumerate(users)]
 
@@ -74,7 +74,7 @@ def test_the_row_locks_alone_are_enough(pair: list[Product], off: Protection) ->
 
 @pytest.mark.parametrize("use_case", ["order", "cancel"])
 def test_a_write_that_lacks_a_row_holds_no_other(pair: list[Product], use_case: str) -> None:
-    """While the lower one cannot be had, the higher one is free between two tries: nobody waits in a circle."""
+    """While the lower one is locked, the higher one is free between two attempts: there is no deadlock."""
     lower, higher = pair
     user = UserFactory(balance=10_000)
     place = buys(user, [higher, lower])
@@ -100,7 +100,7 @@ def test_the_locks_alone_are_enough(pair: list[Product], off: Protection) -> Non
 
 
 def test_without_any_order_two_carts_are_a_deadlock(pair: list[Product]) -> None:
-    """The control: each holds the row that the other wants next, and PostgreSQL ends one of them."""
+    """The control: each holds the row that the other needs next, and PostgreSQL resolves the deadlock."""
     with switched_off(LOCKS_OFF), naive.products_in_the_order_of_the_cart(Meeting().attend):
         outcomes = together(crossing(pair, 2))
     assert sorted(outcomes) == [DEADLOCK, DONE]

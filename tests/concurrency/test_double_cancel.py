@@ -1,4 +1,4 @@
-"""The same order cancelled several times at once: money, stock and coupon come back once."""
+"""The same order is cancelled several times simultaneously: money, stock and coupon are returned once."""
 
 from contextlib import ExitStack
 
@@ -28,8 +28,8 @@ from tests.together import MEETING_SECONDS, Meeting, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 20
-ONE_REFUND = "user_balance_tx_one_refund_per_order"
-ONE_RETURN = "stock_movement_once_per_order"
+ONE_REFUND = "user_balance_tx_each_refund_once"
+ONE_RETURN = "stock_movement_each_once"
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_lock_alone_is_enough(user: User, pen: Product, order: Order, off: Pro
 
 
 def test_without_any_protection_the_refund_comes_twice(user: User, pen: Product, order: Order) -> None:
-    """The control of all of the above."""
+    """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
         without.enter_context(naive.unlocked_rows(Meeting().attend))

@@ -1,6 +1,6 @@
-"""One wallet, many payments at once: never more is spent than there is, and no charge is lost among them.
+"""One wallet, many simultaneous payments: no overdraft, and no charge is lost.
 
-A wallet is not locked by its orders (they lock what they buy), so its row lock and the constraint are what counts.
+Orders do not acquire the wallet's Redis lock (they lock the products), so the row lock and the constraint are tested.
 """
 
 from contextlib import ExitStack
@@ -38,7 +38,7 @@ AFTER_NOT_NEGATIVE = "user_balance_tx_balance_not_negative"
 
 
 def products(count: int) -> list[Product]:
-    """Different ones, so that no product's lock keeps two orders apart."""
+    """Different products, so that no product lock separates two orders."""
     return ProductFactory.create_batch(count, price=1_000)
 
 
@@ -119,7 +119,7 @@ def test_without_row_lock_and_constraint_the_same_won_is_spent_twice(off: Protec
 
 
 class TestChargesAmongPayments:
-    """A charge and an order at the same moment both count."""
+    """A simultaneous charge and order both have their effect."""
 
     def test_through_the_api(self) -> None:
         user = UserFactory(balance=10_000)
@@ -158,7 +158,7 @@ class TestChargesAmongPayments:
         assert "ledger_is_unaltered" in broken_rules()
 
     def test_without_any_protection_one_of_them_is_lost(self) -> None:
-        """The control: both read 10,000 won, and the later write replaces the earlier one."""
+        """The control: both read 10,000 won, and the later write overwrites the earlier one."""
         user = UserFactory(balance=10_000)
         [product] = products(1)
         with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend, absolute=True):

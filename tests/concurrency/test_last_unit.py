@@ -1,4 +1,4 @@
-"""Many want the last unit of a product: one gets it. Each protection alone is enough; with none, it is sold twice."""
+"""Many customers want the last unit of a product: one gets it. Each protection is sufficient; without any, it fails."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -68,7 +68,7 @@ def test_the_row_lock_alone_is_enough(pen: Product, off: Protection) -> None:
 
 
 def test_the_constraint_alone_is_enough(pen: Product) -> None:
-    """With a write that is relative: each takes its unit from what the row then holds."""
+    """With relative updates: each write subtracts its unit from the current value of the row."""
     meeting = Meeting()
     with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
         outcomes = together([wants(user, pen) for user in buyers(2)])
@@ -95,12 +95,12 @@ def test_a_lock_alone_is_enough(pen: Product, off: Protection) -> None:
 
 
 def test_the_queue_alone_is_not_enough_once_a_group_is_slow(pen: Product) -> None:
-    """Another leader then takes what waits, as another process would: the queue is made for speed, not for safety."""
+    """Another leader takes the waiting writes, like another process: the queue is for speed, not for correctness."""
     meeting = Meeting()
     first, second = buyers(2)
 
     def comes_later() -> str:
-        meeting.wait_for_somebody()
+        meeting.wait_for_first()
         return wants(second, pen)()
 
     with ExitStack() as without:
@@ -116,7 +116,7 @@ def test_the_queue_alone_is_not_enough_once_a_group_is_slow(pen: Product) -> Non
 
 @pytest.mark.parametrize(("absolute", "left"), [(False, -1), (True, 0)], ids=["relative", "absolute"])
 def test_without_any_protection_it_is_sold_twice(pen: Product, absolute: bool, left: int) -> None:
-    """The control of all of the above."""
+    """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
         without.enter_context(naive.unlocked_rows(Meeting().attend, absolute=absolute))

@@ -1,4 +1,4 @@
-"""One coupon in two orders at once: it takes its discount off one of them."""
+"""One coupon in two simultaneous orders: it reduces the price of one of them."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -22,7 +22,7 @@ from tests.together import MEETING_SECONDS, Meeting, together
 pytestmark = pytest.mark.django_db(transaction=True)
 
 AT_ONCE = 10
-ONE_LIVE_ORDER = "order_one_live_per_user_coupon"
+ONE_LIVE_ORDER = "order_one_standing_per_user_coupon"
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def unit(user: User) -> UserCoupon:
 
 
 def products(count: int) -> list[Product]:
-    """Different ones, so that no product's lock keeps two orders apart."""
+    """Different products, so that no product lock separates two orders."""
     return ProductFactory.create_batch(count, price=2_000)
 
 

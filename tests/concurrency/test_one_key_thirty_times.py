@@ -1,4 +1,4 @@
-"""The same request thirty times at once under one `Idempotency-Key`: one effect, thirty equal answers."""
+"""The same request thirty times simultaneously with one `Idempotency-Key`: one effect, thirty equal responses."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -44,7 +44,7 @@ def thirty_charges(user: User) -> list[Answer]:
     ids=["all protections", "no locks", "no queue", "no redis locks"],
 )
 class TestOneEffect:
-    """Later ones find the first one's answer: in their group, under its lock, or under its rows."""
+    """Later requests find the response of the first: in their group, after its lock, or after its row locks."""
 
     def test_of_thirty_orders(self, user: User, pen: Product, off: Protection) -> None:
         with switched_off(off):
@@ -69,7 +69,7 @@ class TestOneEffect:
 @pytest.mark.parametrize("off", [(), LOCKS_OFF], ids=["all protections", "no locks"])
 @pytest.mark.parametrize(("balance", "stock"), [(1_200, 100), (50_000, 1)], ids=["the last won", "the last unit"])
 def test_one_effect_even_where_there_is_enough_for_one_only(balance: int, stock: int, off: Protection) -> None:
-    """The twins that come later find nothing left, and are told the first one's success all the same."""
+    """There is no unit left for later duplicates, but they still get the successful response of the first."""
     user, pen = UserFactory(balance=balance), ProductFactory(price=1_200, stock=stock)
     with switched_off(off):
         answers = thirty_orders(user, pen)
@@ -96,7 +96,7 @@ def two_charges(user: User) -> list[Answer]:
 
 
 def test_the_unique_index_alone_is_enough(user: User) -> None:
-    """Both have looked for an answer and found none. The one that comes second finds the first one's after all."""
+    """Both have looked for a response and found none. The second one still finds that of the first."""
     meeting = Meeting()
     with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
         answers = two_charges(user)
@@ -110,7 +110,7 @@ def test_the_unique_index_alone_is_enough(user: User) -> None:
 
 
 def test_a_refusal_without_rows_is_given_once(user: User) -> None:
-    """No row keeps the two apart, so the unique index is all there is once the Redis locks have expired."""
+    """No row lock separates them, so only the unique index is left after the Redis locks have expired."""
     meeting = Meeting()
     with switched_off(LOCKS_OFF), naive.after_reading(meeting.attend):
         answers = together([lambda: Shopper(user).post("/api/orders/999999999/cancel", key="one") for _ in range(2)])
@@ -122,7 +122,7 @@ def test_a_refusal_without_rows_is_given_once(user: User) -> None:
 
 
 def test_without_any_protection_there_are_two_effects(user: User) -> None:
-    """The control of all of the above."""
+    """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))
         without.enter_context(naive.unlocked_rows(Meeting().attend))

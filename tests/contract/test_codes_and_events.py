@@ -41,6 +41,9 @@ STATUS_OF_CODE = {
     "coupon_not_open": 400,
     "coupon_not_usable": 400,
     "order_not_cancellable": 409,
+    "order_not_refundable": 409,
+    "refund_exceeds_order": 400,
+    "purchase_limit_exceeded": 400,
     "webhook_not_found": 404,
     "webhook_limit_reached": 409,
     "idempotency_key_reused": 422,
@@ -59,7 +62,7 @@ NOT_IN_THE_CONTRACT = {
     "coupon_not_running": "said to staff in the back-office only",
     "too_much_to_recount": "said to staff in the back-office only",
 }
-EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled"}
+EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
 WITHIN_THE_SHOP = {"coupon-expiring"}
 """Told to the customer only, by e-mail."""
 
@@ -140,7 +143,8 @@ def test_every_event_goes_to_kafka() -> None:
 
 
 def test_orders_go_to_the_data_platform_and_nothing_else_does() -> None:
-    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == {"order-completed", "order-cancelled"}
+    told = {"order-completed", "order-cancelled", "order-refunded"}
+    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == told
 
 
 def test_every_destination_has_a_sink() -> None:

@@ -13,7 +13,7 @@ from django_migration_linter import MigrationLinter
 from psycopg import errors
 
 from commerce.core import sql
-from commerce.core.postgresql.migrations import AddIndexConcurrently
+from commerce.core.postgresql.migrations import AddIndexConcurrently, WidenUniqueConcurrently
 from tests.together import another_session
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,7 +31,7 @@ def test_every_newer_migration_suits_the_code_of_before() -> None:
     """Expand and contract: a column comes nullable or with a default, an index concurrently, and nothing is renamed."""
     linter = MigrationLinter(
         str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS, all_warnings_as_errors=True,
-        exclude_migration_tests=["CREATE_INDEX_EXCLUSIVE"],
+        exclude_migration_tests=["CREATE_INDEX_EXCLUSIVE", "ADD_UNIQUE"],
     )  # fmt: skip
     newer = [
         migration
@@ -41,6 +41,20 @@ def test_every_newer_migration_suits_the_code_of_before() -> None:
     for migration in newer:
         linter.lint_migration(migration)
         assert linter.nb_erroneous == 0, f"{migration.app_label}.{migration.name} does not suit a shop at work"
+
+
+def test_a_unique_constraint_of_newer_migrations_takes_the_place_of_a_narrower_one() -> None:
+    """Rows that the code of before writes must fit: on a table that is there already, nothing new becomes unique."""
+    linter = MigrationLinter(str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS)
+    for (app, name), migration in linter.migration_loader.disk_migrations.items():
+        if app in OURS and int(name[:4]) > BEFORE_THE_RULE.get(app, 0):
+            for operation in migration.operations:
+                constraint = getattr(operation, "constraint", None)
+                if isinstance(constraint, models.UniqueConstraint):
+                    assert isinstance(operation, WidenUniqueConcurrently), f"{app}.{name}: {operation.describe()}"
+                    assert operation.replaces != constraint.name
+                field = getattr(operation, "field", None)
+                assert not getattr(field, "unique", False), f"{app}.{name}: {operation.describe()}"
 
 
 def test_an_index_of_newer_migrations_is_built_concurrently() -> None:

@@ -39,7 +39,7 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
     ("GET", "/api/users/coupons"): (TOKEN, {"validation_error", "permission_denied"}),
     ("POST", "/api/orders"): (
         TOKEN,
-        {"validation_error", "product_not_found", "user_not_found", "out_of_stock",
+        {"validation_error", "product_not_found", "user_not_found", "out_of_stock", "purchase_limit_exceeded",
          "coupon_not_usable", "insufficient_balance", "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/orders"): (TOKEN, {"validation_error", "permission_denied"}),
@@ -48,6 +48,12 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
         TOKEN,
         {"order_not_found", "order_not_cancellable", "permission_denied", "validation_error", "idempotency_key_reused",
          "request_in_progress"},
+    ),
+    ("GET", "/api/orders/{orderId}/refunds"): (TOKEN, {"order_not_found", "validation_error"}),
+    ("POST", "/api/orders/{orderId}/refunds"): (
+        TOKEN,
+        {"order_not_found", "order_not_refundable", "refund_exceeds_order", "permission_denied", "validation_error",
+         "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/webhooks"): (TOKEN, {"validation_error", "permission_denied"}),
     ("POST", "/api/webhooks"): (
@@ -166,12 +172,14 @@ def test_four_posts_take_an_idempotency_key() -> None:
         ("POST", "/api/coupons/{couponId}/issue"),
         ("POST", "/api/orders"),
         ("POST", "/api/orders/{orderId}/cancel"),
+        ("POST", "/api/orders/{orderId}/refunds"),
     }
 
 
 PARAMETERS = {
     "/api/users/balance/history": {"userId", "type", "from", "to", "cursor", "pageSize"},
     "/api/users/orders": {"userId", "status", "cursor", "pageSize"},
+    "/api/orders/{orderId}/refunds": {"orderId", "cursor", "pageSize"},
     "/api/users/coupons": {"userId", "status", "cursor", "pageSize"},
     "/api/coupons": {"cursor", "pageSize"},
     "/api/products": {"search", "ordering", "minPrice", "maxPrice", "inStock", "page", "pageSize"},
@@ -183,21 +191,24 @@ PARAMETERS = {
 def test_a_list_documents_its_parameters(path: str) -> None:
     parameters = schema()["paths"][path]["get"].get("parameters", [])
     assert {parameter["name"] for parameter in parameters} == PARAMETERS[path]
-    assert all(parameter["in"] == "query" for parameter in parameters)
+    assert {parameter["in"] for parameter in parameters} <= ({"query", "path"} if "{" in path else {"query"})
 
 
 FIELDS = {
     "Balance": {"userId", "balance"},
     "Charge": {"userId", "balance", "transaction"},
     "LedgerEntry": {"id", "type", "amount", "balanceAfter", "orderId", "createdAt"},
-    "Product": {"id", "name", "description", "price", "stock"},
+    "Product": {"id", "name", "description", "price", "stock", "purchaseLimit"},
     "Coupon": {"id", "name", "discountType", "discountValue", "maxDiscount", "minOrderAmount", "totalQuantity",
                "remaining", "issueStartsAt", "issueEndsAt", "validUntil"},
     "UserCoupon": {"id", "couponId", "name", "discountType", "discountValue", "maxDiscount", "minOrderAmount",
                    "status", "issuedAt", "expiresAt", "usedAt"},
-    "Order": {"id", "userId", "status", "items", "totalAmount", "discountAmount", "paidAmount", "userCouponId",
-              "createdAt", "completedAt", "cancelledAt"},
-    "OrderItem": {"productId", "productName", "unitPrice", "quantity", "subtotal"},
+    "Order": {"id", "userId", "status", "items", "totalAmount", "discountAmount", "paidAmount",
+              "refundedAmount", "userCouponId", "createdAt", "completedAt", "cancelledAt"},
+    "OrderItem": {"productId", "productName", "unitPrice", "quantity", "subtotal", "refundedQuantity"},
+    "Refund": {"id", "orderId", "items", "amount", "restock", "reason", "createdAt"},
+    "MadeRefund": {"id", "orderId", "items", "amount", "restock", "reason", "createdAt", "order"},
+    "RefundedItem": {"productId", "quantity", "amount"},
     "Problem": {"type", "title", "status", "code", "detail", "instance", "requestId"},
     "Token": {"access", "refresh"},
     "Access": {"access"},

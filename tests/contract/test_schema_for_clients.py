@@ -105,7 +105,10 @@ OWN_FIELDS = {
     "insufficient_balance": {"balance", "required"},
     "not_authenticated": {"otpRequired"},
     "order_not_cancellable": {"orderStatus"},
+    "order_not_refundable": {"orderStatus"},
     "out_of_stock": {"items"},
+    "purchase_limit_exceeded": {"productId", "limit", "alreadyBought"},
+    "refund_exceeds_order": {"items"},
     "validation_error": {"errors"},
 }
 
@@ -134,14 +137,15 @@ def test_an_answer_with_several_codes_says_which_shape_each_has() -> None:
 
 
 def test_it_describes_the_calls_to_the_data_platform() -> None:
-    assert schema()["webhooks"].keys() == {"order-completed", "order-cancelled"}
+    assert schema()["webhooks"].keys() == {"order-completed", "order-cancelled", "order-refunded"}
     for kind, item in schema()["webhooks"].items():
         call = item["post"]
         assert {parameter["name"] for parameter in call["parameters"]} == {"Idempotency-Key", "X-Signature"}
         [content] = call["requestBody"]["content"].values()
         event = schema()["components"]["schemas"][content["schema"]["$ref"].removeprefix(COMPONENTS)]
         assert event["properties"]["type"]["const"] == kind
-        assert event["properties"]["data"] == {"$ref": "#/components/schemas/Order"}
+        of = "MadeRefund" if kind == "order-refunded" else "Order"
+        assert event["properties"]["data"] == {"$ref": f"#/components/schemas/{of}"}
         assert content["example"]["type"] == kind
 
 

@@ -1,4 +1,4 @@
-"""What tests of tasks have in common: a loop to run them in."""
+"""Fixtures for tests of tasks: an event loop to run them in."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ LOOPS = (asyncio.new_event_loop, uvloop.new_event_loop)
 
 @pytest.fixture(params=LOOPS, ids=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Iterator[Callable[..., list[Any]]]:
-    """Runs jobs as tasks of one thread and returns their results, or raises the first error."""
+    """Run jobs as tasks of one thread and return their results, or raise the first error."""
     loop: asyncio.AbstractEventLoop = request.param()
 
     def run_all(*jobs: Job) -> list[Any]:

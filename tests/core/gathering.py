@@ -1,7 +1,4 @@
-"""Writes that arrive while a transaction is under way, so that the next one is theirs together.
-
-Owns the gate that holds the queue of this process; never changes how a group is made.
-"""
+"""Holds the queue of this process while writes arrive, so that they share the next transaction."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -21,12 +18,12 @@ T = TypeVar("T")
 
 
 def _nothing(transaction: Transaction) -> None:
-    """The parts that a test does not give."""
+    """The default of the methods that a test does not pass."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """A write that is made of functions."""
+    """A write whose methods are passed as functions."""
 
     decide: Callable[[Transaction], Any] = _nothing
     load: Callable[[Transaction], None] = _nothing
@@ -38,7 +35,7 @@ class Parts:
 
 @dataclass
 class Gate:
-    """Holds a group whose transaction is committed, until it is opened: the writes that come meanwhile wait."""
+    """Blocks the running group after its COMMIT until it is opened. Writes that arrive meanwhile wait."""
 
     _reached: threading.Event = field(default_factory=threading.Event)
     _opened: threading.Event = field(default_factory=threading.Event)
@@ -47,11 +44,11 @@ class Gate:
         self._opened.set()
 
     def wait_for_it(self) -> None:
-        """Return once the group is held."""
+        """Wait until the group is blocked."""
         assert self._reached.wait(timeout=PATIENCE_SECONDS)
 
     def decide(self, transaction: Transaction) -> None:
-        """Of the write that has the group held."""
+        """The `decide` of the write whose group is blocked."""
         transaction.on_committed(self._hold)
 
     def _hold(self) -> None:
@@ -61,7 +58,7 @@ class Gate:
 
 @contextmanager
 def busy_queue() -> Iterator[Gate]:
-    """A group is held as long as the gate of the block is closed."""
+    """Block a group as long as the gate of the block is closed."""
     gate = Gate()
     with meanwhile(lambda: commit(Parts(gate.decide))) as first:
         gate.wait_for_it()
@@ -73,7 +70,7 @@ def busy_queue() -> Iterator[Gate]:
 
 
 def waiting() -> int:
-    """How many writes wait in the queue of this process."""
+    """The number of waiting writes in the queue of this process."""
     return len(group_commit._queue._waiting)
 
 
@@ -85,7 +82,7 @@ def _has_arrived(future: "Future[Any]", number: int) -> bool:
 
 @contextmanager
 def arrived(actions: Sequence[Callable[[], T]]) -> Iterator[tuple[Gate, list["Future[T]"]]]:
-    """The actions, one write each, wait in this order; they go on together when the gate is opened."""
+    """The actions, one write each, wait in this order; they run together when the gate is opened."""
     with switched_off(ONE_LEADER), ExitStack() as stack:
         gate = stack.enter_context(busy_queue())
         futures = []
@@ -97,7 +94,7 @@ def arrived(actions: Sequence[Callable[[], T]]) -> Iterator[tuple[Gate, list["Fu
 
 
 def in_one_group(actions: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of the actions, whose writes share a transaction, in the order of their arrival."""
+    """The results of the actions, whose writes share a transaction, in order of arrival."""
     with arrived(actions) as (gate, futures):
         gate.open()
         return [future.result(timeout=PATIENCE_SECONDS) for future in futures]

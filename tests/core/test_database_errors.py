@@ -1,4 +1,4 @@
-"""What a failed statement means, by PostgreSQL's own code for it."""
+"""The refusals for failed statements, by PostgreSQL's error codes."""
 
 import pytest
 from django.db import DatabaseError

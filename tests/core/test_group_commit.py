@@ -1,4 +1,4 @@
-"""Group commit: writes share a transaction, and what happens to one of them is no business of the others."""
+"""Group commit: writes share a transaction, but the failure of one does not affect the others."""
 
 import threading
 import time
@@ -62,7 +62,7 @@ def balances(users: Sequence[User]) -> list[int]:
 
 @contextmanager
 def groups_seen() -> Iterator[list[tuple[list[Member], int]]]:
-    """The members of each group that is run in the block, and the thread that leads it."""
+    """The members of each group that runs in the block, and the thread that leads it."""
     seen: list[tuple[list[Member], int]] = []
     run = Group.run
 
@@ -132,7 +132,7 @@ class TestSharing:
         assert broken_rules() == set()
 
     def test_what_a_refused_write_had_changed_is_there_for_the_next(self) -> None:
-        """An order takes its units first and its money last: both are as before it when the next one is decided."""
+        """An order takes its units first and its money last. Both are restored before the next write is decided."""
         poor, rich = UserFactory(balance=1), UserFactory(balance=5_000)
         pen = ProductFactory(price=1_000, stock=1)
         body = {"items": [{"productId": pen.pk, "quantity": 1}]}
@@ -141,11 +141,11 @@ class TestSharing:
         assert broken_rules() == set()
 
 
-# --- One member of thirty is poison -------------------------------------------------------------------------------
+# --- One member of thirty fails -----------------------------------------------------------------------------------
 
 
 class Sleep(Table):
-    """A statement that takes longer than a statement may."""
+    """A statement that exceeds the statement timeout."""
 
     lock_order = 95
 
@@ -154,7 +154,7 @@ class Sleep(Table):
 
 
 class ShortPatience(Table):
-    """Makes the limit of a statement short for the rest of the transaction."""
+    """Shortens the statement timeout for the rest of the transaction."""
 
     lock_order = 94
 
@@ -197,7 +197,7 @@ def takes_too_long(user: User) -> Write[None]:
 
 
 def poisoned(write: Write[Any]) -> Attempt:
-    """Commits a write that is to fail: the constraint, PostgreSQL's code or the class of the error."""
+    """Commit a write that must fail; returns the constraint, PostgreSQL's code or the class of the error."""
 
     def run() -> str:
         try:
@@ -232,7 +232,7 @@ class TestPoison:
         self._no_transaction_is_left_open()
 
     def test_whose_row_is_deleted_under_it_fails_by_itself(self) -> None:
-        """The customer is not locked by an issue. PostgreSQL checks that there is one when it commits."""
+        """An issue does not lock the customer. PostgreSQL checks the foreign key at COMMIT."""
         users, gone, coupon = UserFactory.create_batch(CROWD), UserFactory(), CouponFactory()
 
         def delete() -> None:
@@ -274,7 +274,7 @@ class TestPoison:
 
 
 def end_connections_of_writes() -> None:
-    """PostgreSQL ends every connection on which writes share their transactions."""
+    """Terminate all connections of group commits."""
     with another_session() as session:
         session.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -284,7 +284,7 @@ def end_connections_of_writes() -> None:
 
 @contextmanager
 def commit_without_an_answer(*, arrives: bool) -> Iterator[None]:
-    """The next COMMIT reaches PostgreSQL, or not, and no answer comes back: the connection is gone."""
+    """The next COMMIT reaches PostgreSQL or not, and its answer is lost with the connection."""
     run = Pipeline.run
     first = threading.Lock()
 
@@ -363,7 +363,7 @@ class TestLostConnection:
         assert broken_rules() == set()
 
     def test_after_commit_was_sent_no_uncertain_answer_is_replayed(self) -> None:
-        """The second of two equal requests has found the first one's answer in memory only."""
+        """The second of two equal requests has found the answer of the first only in memory."""
         user = UserFactory()
 
         def charge() -> Response:
@@ -405,7 +405,7 @@ class TestWaiting:
         assert balances([waits, goes_on]) == [7, 7]
 
     def test_of_as_many_as_a_group_may_have_does_not_hold_up_the_others(self) -> None:
-        """A key that another process holds for seconds, as one that is stopped does, and a rush for it."""
+        """Another process holds a key for seconds, like a paused one, and many writes request it."""
         coupon, user = CouponFactory(total_quantity=MOST_WRITES), UserFactory()
         crowd = UserFactory.create_batch(MOST_WRITES)
         issues = [attempt(partial(commit, IssueCoupon(who.pk, coupon.pk))) for who in crowd]
@@ -452,7 +452,7 @@ class TestWaiting:
             assert waiting() == 0
 
     def test_for_a_turn_ends_on_time_also_when_a_group_has_put_the_write_back(self) -> None:
-        """All leaders may be busy with slow groups for longer than it has time left."""
+        """All leaders may run slow groups until after its deadline."""
         queue, member = Queue(), Member(Parts())
         queue._leaders = group_commit._MOST_LEADERS
         member.deadline = time.monotonic() + 0.05
@@ -495,7 +495,7 @@ class TestTheLead:
         assert group_commit._queue._leaders == 0
 
     def test_passes_on_when_the_group_that_was_led_took_all_the_time(self) -> None:
-        """Another group would hold the leader up for longer than a request may take."""
+        """Another group would delay the leader's own response for too long."""
         queue, leader, other = Queue(), Member(Parts()), Member(Parts())
 
         def slow(members: Sequence[Member]) -> None:
@@ -529,7 +529,7 @@ class TestTheLead:
         assert balances([user]) == [7]
 
     def test_of_a_slow_group_is_taken_from_it_by_a_write_that_waits_already(self) -> None:
-        """It arrived while the group was not slow yet, and nothing arrives after it."""
+        """It arrived while the group was not slow yet, and no write arrives after it."""
         user = UserFactory()
         with mock.patch.object(group_commit, "_SLOW_SECONDS", 0.5), busy_queue():
             assert charges(user)() == DONE
@@ -570,7 +570,7 @@ class TestFairness:
 
     @pytest.mark.parametrize("obstacle", ["key", "row"])
     def test_one_that_had_to_wait_is_in_the_first_group_that_can_have_it(self, obstacle: str) -> None:
-        """Overtaken by those that did not have to wait, but by no group that begins after its obstacle is gone."""
+        """Overtaken by writes that did not have to wait, but by no group that starts after its obstacle is gone."""
         waits, *others = UserFactory.create_batch(4)
         with ExitStack() as held, groups_seen() as seen:
             if obstacle == "key":
@@ -588,7 +588,7 @@ class TestFairness:
         assert balances([waits, *others]) == [7] * 4
 
     def test_those_that_want_a_key_of_another_process_keep_their_order(self) -> None:
-        """Also where one arrives after many others have asked for the key in vain."""
+        """Also if one arrives after many others have tried to get the key."""
         key, decided = coupon_lock(1), list[int]()
         writes = [partial(commit, Parts(_noting(decided, number), keys=(key,))) for number in range(MOST_WRITES + 1)]
         with ExitStack() as held:

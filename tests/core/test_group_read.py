@@ -1,4 +1,4 @@
-"""Lookups of one moment share a statement, and each gets its own row."""
+"""Simultaneous lookups share a statement, and each gets its own row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +25,7 @@ def products() -> list[Product]:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
-    """The ids of each statement that was sent."""
+    """The ids of each executed statement."""
     asked: list[list[int]] = []
     fetch_all = sql.fetch_all
 
@@ -70,7 +70,7 @@ def test_tasks_of_one_moment_share_a_statement(
 def test_a_task_after_the_statement_was_sent_sees_later_commits(
     run: Run, names: GroupRead, products: list[Product], asked: list[list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It joins no statement that may have read already."""
+    """It does not join a statement that may have read already."""
     [product, *_] = products
     fetch_all = sql.fetch_all
     signals: dict[str, Signal] = {}

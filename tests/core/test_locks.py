@@ -1,4 +1,4 @@
-"""`locked_transaction`: who waits for whom, in which order things happen, and what is left behind."""
+"""`locked_transaction`: exclusion, the order of its steps, and cleanup after failures."""
 
 import logging
 from collections.abc import Callable
@@ -45,7 +45,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 KEY = "user:7:lock"
 OTHER = "user:8:lock"
 HEALTHY_SECONDS = 10
-"""How soon after a fault the shop is well again, as docs/faults.md promises."""
+"""How soon after a fault the shop has recovered, as documented in docs/faults.md."""
 
 
 def known_keys() -> set[str]:
@@ -53,7 +53,7 @@ def known_keys() -> set[str]:
 
 
 def known_locks() -> set[str]:
-    """Without the marks of who is next."""
+    """The locks in Redis, without the `:next` keys."""
     return {key for key in known_keys() if key.endswith(":lock")}
 
 
@@ -85,7 +85,7 @@ class TestNames:
 
 
 class TestExclusion:
-    """Of two staff edits with a common key; without any lock they meet."""
+    """Exclusion of two staff edits with a common key; without any lock they overlap."""
 
     def test_redis_locks(self) -> None:
         assert not two_hold(KEY)
@@ -167,7 +167,7 @@ class TestWaiting:
         assert locks._turns._lines == {}
 
     def test_takes_all_keys_or_none(self) -> None:
-        """A request that waits for one key holds none of the others, so no two wait for each other."""
+        """A request that waits for one key holds none of the others, so there is no deadlock."""
         with lock_held("product:2:lock"), RedisLocks().held([["product:1:lock", "product:2:lock"]]) as held:
             assert held == Held(["product:2:lock"])
             assert known_locks() == {"product:2:lock"}
@@ -199,7 +199,7 @@ class TestWritesOfOneCall:
         assert (known_locks(), lost.by) == (set(), 0)
 
     def test_two_processes_that_want_the_same_key_take_turns(self) -> None:
-        """The one that found it taken is next, and the other one cannot have it again before."""
+        """The process that found it locked is next; the other process cannot get it before that."""
         one, other = RedisLocks(), RedisLocks()
         with one.held([[KEY]]), other.held([[KEY]]) as held:
             assert held.blocked_by == [KEY]
@@ -276,7 +276,7 @@ class TestOrder:
         assert known_keys() == set()
 
     def test_what_a_dead_process_held_is_free_and_waited_for_in_time(self) -> None:
-        # A lock lives on for its whole life; a request that asks then waits in vain once more, at worst.
+        # A lock expires after its whole TTL; in the worst case one more request waits in vain.
         assert project_settings.LOCK_TTL_SECONDS + project_settings.LOCK_WAIT_SECONDS <= HEALTHY_SECONDS
 
     def test_a_lock_is_never_taken_inside_a_transaction(self) -> None:
@@ -323,7 +323,7 @@ class TestOrder:
 
 
 class People(NewRows):
-    """A name that is changed, as a row that is added would be."""
+    """Changes a name with the statement of an added row."""
 
     INSERT = """
         UPDATE "user" SET last_name = added.last_name

@@ -1,4 +1,4 @@
-"""Text that people type is a whole number within its bounds, or none; never an error."""
+"""Text is parsed as a whole number within its bounds, or as None; never an error."""
 
 import pytest
 

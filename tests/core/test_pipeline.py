@@ -1,4 +1,4 @@
-"""The connection on which writes share their transactions: what it sends, what comes back, and how it ends."""
+"""The connection of group commits: statements, results, errors and timeouts."""
 
 import time
 from collections.abc import Iterator
@@ -45,7 +45,7 @@ class TestRows:
         assert pipeline.run([], deadline=soon()) == []
 
     def test_may_be_large_and_so_may_parameters(self, pipeline: Pipeline) -> None:
-        """Larger than what a socket holds in either direction."""
+        """Larger than the buffers of a socket in both directions."""
         text = b"x" * 8_000_000
         statement = Statement("SELECT %s::text", (text,))
         rows = pipeline.run([statement, statement, Statement("SELECT 1")], deadline=soon())

@@ -1,4 +1,4 @@
-"""The quick way to Redis: each command once, each answer to its own command, on connections that work."""
+"""The fast path to Redis: each command is sent once, replies are not mixed up, broken connections are replaced."""
 
 import os
 from functools import partial
@@ -17,7 +17,7 @@ CROWD = 12
 
 
 def connections() -> list[object]:
-    """The connections that wait for their next command."""
+    """The idle connections."""
     return list(redis.cache._connections._idle)
 
 
@@ -93,7 +93,7 @@ def test_a_forked_process_makes_connections_of_its_own(monkeypatch: pytest.Monke
 
 
 def test_connections_to_a_server_that_became_a_replica_are_dropped(own_redis: Redis, settings: Settings) -> None:
-    """After a fail-over behind one name all kept connections lead to the old primary."""
+    """After a failover behind the same host name, all idle connections lead to the old primary."""
     settings.REDIS_PAUSE_SECONDS = 0.0
     kept = [redis.locks._connections.take() for _ in range(3)]
     for each in kept:

@@ -1,4 +1,4 @@
-"""What an address of Redis means, and where its locks are kept."""
+"""Parsing of Redis URLs, and the default database of the locks."""
 
 import re
 

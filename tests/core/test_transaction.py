@@ -1,4 +1,4 @@
-"""The tables of a transaction: rows that are kept or undone, ids that are drawn, and one statement for all writes."""
+"""The tables of a transaction: rows are kept or undone, ids are drawn, and all writes are one statement."""
 
 import time
 from collections.abc import Iterator

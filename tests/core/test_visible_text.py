@@ -1,4 +1,4 @@
-"""Text with characters that nobody sees, or that turn the text around them, is refused; every language is not."""
+"""Text with invisible or direction-changing characters is refused; text of any language is accepted."""
 
 import pytest
 from django.core.exceptions import ValidationError

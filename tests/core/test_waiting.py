@@ -1,4 +1,4 @@
-"""Tasks: requests that wait in one thread, as `commerce.core.waiting` runs them."""
+"""Tasks: requests that wait in one thread, run by `commerce.core.waiting`."""
 
 import socket
 import threading
@@ -71,7 +71,7 @@ def test_a_wait_ends_with_its_time_and_a_late_signal_changes_nothing(run: Callab
         signal = Signal()
         in_vain = signal.wait(0.001)
         signal.set()
-        # The callback of the signal comes while the task waits for something else.
+        # The callback of the signal is called while the task waits for something else.
         ours, theirs = socket.socketpair()
         with closing(ours), closing(theirs):
             return in_vain, waiting.wait_for(ours.fileno(), waiting.WRITABLE, PATIENCE_SECONDS)
@@ -126,7 +126,7 @@ def test_what_takes_long_runs_in_a_thread_meanwhile(run: Callable[..., list[Any]
         return waiting.in_thread(lambda: (answered.wait(PATIENCE_SECONDS), threading.get_ident() != here))
 
     assert run(long, answered.set) == [(True, True), None]
-    # Outside of a task it is a call.
+    # Outside of a task it is a plain call.
     assert waiting.in_thread(threading.get_ident) == threading.get_ident()
 
 
@@ -150,7 +150,7 @@ def test_others_run_before_a_task_that_lets_them(run: Callable[..., list[Any]]) 
 
 
 def test_turns_pass_from_task_to_task(run: Callable[..., list[Any]]) -> None:
-    """With a lock of `threading` in their place, the second task would stop the thread that both run in."""
+    """With a `threading` lock, the second task would block the thread of both."""
     turns, order = _Turns(), list[int]()
 
     def visit(number: int) -> None:

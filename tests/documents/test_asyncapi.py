@@ -26,6 +26,7 @@ DATA_OF = {
     "coupon-issued": "CouponIssued",
     "order-completed": "Order",
     "order-cancelled": "Order",
+    "order-refunded": "MadeRefund",
 }
 
 TOPICS = {event: destinations for event, destinations in ROUTES.items() if "kafka" in destinations}
@@ -63,8 +64,10 @@ def shop_around(user: User, coupon: Coupon) -> None:
     assert shopper.post("/api/balance/charge", {"amount": 10_000}).status == 200
     held = shopper.post(f"/api/coupons/{coupon.pk}/issue").json
     order = shopper.post("/api/orders", {"items": items, "userCouponId": held["id"]}).json
-    assert shopper.post("/api/orders", {"items": items}).status == 200
+    second = shopper.post("/api/orders", {"items": items}).json
     assert shopper.post(f"/api/orders/{order['id']}/cancel").status == 200
+    refund = {"items": [{"productId": pen.pk, "quantity": 1}], "reason": "Broken.", "restock": False}
+    assert Shopper(StaffFactory()).post(f"/api/orders/{second['id']}/refunds", refund).status == 200
     adjusted = {"userId": user.pk, "amount": 1, "reason": "A gift."}
     assert Shopper(StaffFactory()).post("/api/balance/charge", adjusted).status == 200
 
@@ -83,8 +86,9 @@ def test_real_messages_are_what_it_describes() -> None:
         shapes = document()["components"]["schemas"]
         assert event.keys() == shapes["Event"]["properties"].keys()
         assert event["data"].keys() == shapes[DATA_OF[message.type]]["properties"].keys()
+        of_items = shapes["RefundedItem" if message.type == "order-refunded" else "OrderItem"]
         for item in event["data"].get("items", []):
-            assert item.keys() == shapes["OrderItem"]["properties"].keys()
+            assert item.keys() == of_items["properties"].keys()
         assert datetime.fromisoformat(event["time"]).utcoffset() is not None
 
 
@@ -115,7 +119,7 @@ def test_it_has_a_channel_for_every_topic_and_for_the_data_platform() -> None:
 
 
 def test_an_order_is_that_of_the_openapi_document() -> None:
-    for name in ("Order", "OrderItem"):
+    for name in ("Order", "OrderItem", "MadeRefund", "RefundedItem"):
         told, shown = document()["components"]["schemas"][name], schema()["components"]["schemas"][name]
         assert told["properties"].keys() == shown["properties"].keys()
         assert set(told["required"]) == set(shown["required"])

@@ -1,1 +1,1 @@
-"""The embedded start: servers, supervision, run.json, the data-platform sink."""
+"""The embedded stack: servers, supervision, run.json, the data-platform sink."""

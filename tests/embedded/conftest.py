@@ -1,4 +1,4 @@
-"""What the tests of the embedded servers may ask for."""
+"""Fixtures for tests of the embedded servers."""
 
 import os
 import tempfile
@@ -9,5 +9,5 @@ import pytest
 
 @pytest.fixture
 def folder() -> Path:
-    """Not pytest's own: another run of pytest makes those unreachable for the user that PostgreSQL runs as."""
+    """Not pytest's own folder: another run of pytest removes the access of the user that PostgreSQL runs as."""
     return Path(tempfile.mkdtemp(dir=os.environ["LOCAL_DIR"]))

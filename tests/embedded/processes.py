@@ -1,6 +1,6 @@
-"""What the tests of child processes have in common: commands to run, and looking at processes from outside.
+"""Helpers for tests of child processes: commands to run, and observation of processes.
 
-Never waits without a limit.
+All waits have a limit.
 """
 
 import subprocess
@@ -14,7 +14,7 @@ from commerce.embedded.children import Child, ChildSpec
 LIMIT_SECONDS = 30.0
 
 SLEEPER = "import time; time.sleep(600)"
-"""Stays; ends on SIGTERM."""
+"""Runs until SIGTERM."""
 
 PARENT = """
 import pathlib, subprocess, sys, time
@@ -22,17 +22,17 @@ grandchild = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60
 pathlib.Path(sys.argv[1]).write_text(str(grandchild.pid))
 time.sleep(600)
 """
-"""Stays, with a child of its own whose id it writes to the file it is given."""
+"""Runs with a child process, whose id it writes to the given file."""
 
 
 def python_child(logs: Path, code: str, *arguments: str, name: str = "child", grace_seconds: float = 10.0) -> Child:
-    """A child process that runs some Python."""
+    """A child process that runs a Python program."""
     command = [sys.executable, "-c", code, *arguments]
     return Child(ChildSpec(name=name, command=command, log_path=logs / f"{name}.log", grace_seconds=grace_seconds))
 
 
 def wait_for(what: Callable[[], bool], *, limit_seconds: float = LIMIT_SECONDS) -> None:
-    """Return as soon as it is true; fail after fifteen seconds, or the given limit."""
+    """Wait until it is true; fail after fifteen seconds, or the given limit."""
     deadline = time.monotonic() + limit_seconds
     while not what():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -40,7 +40,7 @@ def wait_for(what: Callable[[], bool], *, limit_seconds: float = LIMIT_SECONDS) 
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs; a dead one that nobody has collected yet does not."""
+    """Whether the process is running; a zombie is not."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     except (FileNotFoundError, ProcessLookupError):
@@ -55,12 +55,12 @@ def written_pid(path: Path) -> int:
 
 
 def start_python(code: str) -> subprocess.Popen[str]:
-    """Another process that runs some Python; what it prints can be read."""
+    """Another process that runs a Python program; its output can be read."""
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our code
 
 
 def printed_by_python(code: str, environment: Mapping[str, str]) -> str:
-    """What some Python prints in a process of its own, which must succeed."""
+    """The output of a Python program in a new process, which must succeed."""
     command = [sys.executable, "-c", code]
     done = subprocess.run(  # noqa: S603 - our code
         command, env=dict(environment), capture_output=True, text=True, check=True, timeout=60

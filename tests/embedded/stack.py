@@ -1,6 +1,6 @@
-"""A whole shop, started as a newcomer starts it: `manage.py quickstart` in an empty folder.
+"""A complete shop, started like by a new user: `manage.py quickstart` in an empty folder.
 
-Owns the process and its output; what it is asked is the tests' business.
+Contains the process and its output. The requests are defined in the tests.
 """
 
 import json
@@ -21,7 +21,7 @@ START_SECONDS = 120.0
 
 
 class Stack:
-    """The command as somebody without any settings types it."""
+    """The command without any settings."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -50,7 +50,7 @@ class Stack:
         return self.folder / "run.json"
 
     def _is_up(self) -> bool:
-        """Whether the web server answers. The addresses stand in run.json by then."""
+        """Whether the web server answers. run.json contains the addresses by then."""
         try:
             return requests.get(f"http://{LOOPBACK}:{self.environment['PORT']}/readyz", timeout=5).ok
         except requests.RequestException:
@@ -64,7 +64,7 @@ class Stack:
         return self.output.read()
 
     def descendants(self) -> set[int]:
-        """The ids of all processes that the stack has started, workers of workers included."""
+        """The ids of all processes of the stack, including workers of workers."""
         parents = {}
         for entry in Path("/proc").glob("[0-9]*/stat"):
             try:

@@ -1,4 +1,4 @@
-"""A child process is started, found ready, and ended with everything it started."""
+"""A child process is started, detected as ready, and stopped with all of its descendants."""
 
 import os
 import signal

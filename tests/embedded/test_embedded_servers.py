@@ -1,4 +1,4 @@
-"""The embedded servers are real ones, survive being killed, and leave nothing behind."""
+"""The embedded servers are real, survive a kill, and leave no processes behind."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from tests.embedded.processes import is_alive, wait_for
 
 @pytest.fixture
 def children() -> Iterator[list[Child]]:
-    """Whatever a test puts in here is stopped in the end."""
+    """Everything that a test adds is stopped at the end."""
     started: list[Child] = []
     yield started
     for child in reversed(started):
@@ -27,7 +27,7 @@ def children() -> Iterator[list[Child]]:
 
 
 def killed(child: Child) -> int:
-    """Kill the process and wait until it is gone; returns the id it had."""
+    """Kill the process and wait until it has ended; returns its id."""
     pid = child.pid
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
@@ -50,7 +50,7 @@ def test_postgres_keeps_its_data_over_a_kill_and_a_leftover_backend(folder: Path
         session.execute("CREATE TABLE kept (note text)")
         session.execute("INSERT INTO kept VALUES ('still here')")
         backend = session.info.backend_pid
-        # A stopped backend cannot notice that its postmaster is gone, so it stays and blocks a new server.
+        # A stopped backend cannot notice that its postmaster is dead, so it remains and blocks a new server.
         os.kill(backend, signal.SIGSTOP)
         killed(server.child)
         assert is_alive(backend)
@@ -123,7 +123,7 @@ def test_the_broker_carries_messages_and_has_a_new_address_after_a_kill(folder: 
 
 
 def sent_and_read(address: str, value: bytes) -> bytes | None:
-    """Publish to a topic and consume from it, as different clients."""
+    """Publish to a topic and consume from it, with different clients."""
     producer = Producer({"bootstrap.servers": address, "enable.idempotence": True})
     producer.produce("greetings", value, key=b"k")
     assert producer.flush(10) == 0

@@ -1,4 +1,4 @@
-"""run.json leads other commands to the stack, and only to one that is alive."""
+"""run.json connects other commands with the stack, but only while it is running."""
 
 import json
 import os

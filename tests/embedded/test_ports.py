@@ -1,4 +1,4 @@
-"""Ports are found free, held, and told from taken ones."""
+"""Free ports are found and reserved, and used ones are detected."""
 
 import socket
 

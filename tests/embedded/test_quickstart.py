@@ -1,4 +1,4 @@
-"""`manage.py quickstart` says in one sentence why it cannot start, before it starts anything."""
+"""`manage.py quickstart` explains in one sentence why it cannot start, before it starts anything."""
 
 import os
 import socket
@@ -22,7 +22,7 @@ NOT_GIVEN = (
 
 
 def quickstart(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as it runs on a machine where nothing is set."""
+    """Run the command without any settings in the environment."""
     environment = {name: value for name, value in os.environ.items() if name not in NOT_GIVEN}
     return subprocess.run(
         [sys.executable, "manage.py", "quickstart"],

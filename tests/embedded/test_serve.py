@@ -1,4 +1,4 @@
-"""`python -m commerce.serve`: what becomes of clients when the web server is asked to end."""
+"""`python -m commerce.serve`: requests and connections while the web server stops."""
 
 import http.client
 import os
@@ -24,7 +24,7 @@ Start = Callable[..., "tuple[Child, int]"]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts a server that takes `ending_seconds` to end, and ends it after the test."""
+    """Start a server that takes `ending_seconds` to stop, and stop it after the test."""
     started: list[Child] = []
 
     def begin(*, ending_seconds: int, workers: int = 1) -> tuple[Child, int]:
@@ -52,7 +52,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def answers(port: int) -> bool:
-    """Whether a worker serves; before, it would miss the request to end."""
+    """Whether a worker serves; before that, it would miss the stop signal."""
     try:
         with closing(connect(port)) as connection:
             return ask(connection) == (200, None)
@@ -65,7 +65,7 @@ def connect(port: int) -> http.client.HTTPConnection:
 
 
 def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
-    """The status of `/livez`, and what the server says of the connection."""
+    """The status of `/livez`, and the `Connection` header."""
     connection.request("GET", "/livez")
     answer = connection.getresponse()
     answer.read()
@@ -73,7 +73,7 @@ def ask(connection: http.client.HTTPConnection) -> tuple[int, str | None]:
 
 
 def workers_of(server: Child) -> list[int]:
-    """The process ids of the workers; among them may be an old one that is not gone yet."""
+    """The process ids of the workers; an old one that is still ending may be among them."""
     workers = []
     for children in Path(f"/proc/{server.pid}/task").glob("*/children"):
         for pid in map(int, children.read_text().split()):
@@ -85,7 +85,7 @@ def workers_of(server: Child) -> list[int]:
 
 
 def only_worker(server: Child) -> int | None:
-    """The process id of the worker; None where there is none, and where an old one is not gone yet."""
+    """The process id of the worker; None if there is none, or while an old one is still ending."""
     workers = workers_of(server)
     return workers[0] if len(workers) == 1 else None
 

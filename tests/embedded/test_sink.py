@@ -1,4 +1,4 @@
-"""The data-platform sink keeps every event it has acknowledged, and accepts signed ones only."""
+"""The data-platform sink stores every acknowledged event, and accepts only signed ones."""
 
 import hashlib
 import hmac

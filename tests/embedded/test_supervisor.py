@@ -1,4 +1,4 @@
-"""The supervisor restarts what crashes, gives up on what cannot live, and stops everything in reverse."""
+"""The supervisor restarts crashed processes, gives up after repeated crashes, and stops everything in reverse order."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from tests.embedded.processes import LIMIT_SECONDS, SLEEPER, is_alive, python_ch
 
 
 class Watched(Supervisor):
-    """A supervisor that is asked to stop as soon as something has happened."""
+    """A supervisor that is asked to stop as soon as a condition is true."""
 
     def __init__(self, until: object = None) -> None:
         super().__init__()

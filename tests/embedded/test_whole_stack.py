@@ -1,6 +1,6 @@
-"""`manage.py quickstart` from an empty folder: an order is placed, reported and counted, and nothing stays behind.
+"""`manage.py quickstart` from an empty folder: an order is placed, reported and counted, and no process remains.
 
-Knows the stack as a newcomer does: by its command, its run.json, its output and its web server.
+Uses the stack like a new user: by its command, its run.json, its output and its web server.
 """
 
 import json
@@ -26,7 +26,7 @@ from tests.events import completed_id
 
 @pytest.fixture(scope="module")
 def folder() -> Path:
-    """Empty for the first of the tests only: another start finds the data of the one before, and takes half as long."""
+    """Empty for the first test only: a later start finds existing data, and takes half as long."""
     return Path(tempfile.mkdtemp(dir=os.environ["LOCAL_DIR"]))
 
 
@@ -37,7 +37,7 @@ def stack(folder: Path) -> Iterator[Stack]:
 
 
 def take_the_tour(web: str, environment: dict[str, str], folder: Path) -> None:
-    """Paste the README's tour into a shell: each line answers JSON, and only the last one is a problem."""
+    """Run the README's tour in a shell: each line returns JSON, and only the last one is a problem."""
     shell, curl = shutil.which("sh"), shutil.which("curl")
     if not (shell and curl):
         return
@@ -98,7 +98,7 @@ def test_a_first_order_is_reported_and_counted_and_all_is_stopped(stack: Stack, 
     ):
         wait_for(partial(page_has, pages[process], counter))
 
-    # Another terminal, without settings; exit code 0 says that every invariant holds.
+    # In another terminal, without settings; exit code 0 means that every invariant holds.
     invariants = [sys.executable, "manage.py", "check_invariants"]
     subprocess.run(invariants, env=stack.environment, check=True, capture_output=True, timeout=60)  # noqa: S603 - ours
 

@@ -1,6 +1,6 @@
 """`python -m tests.faults`, which `make test-faults` runs: every fault, each with its control, and a table of it all.
 
-Owns the arguments, the servers' life and the exit code; the runs are the runner's.
+Contains the arguments, the start and stop of the servers, and the exit code. `runner` executes the runs.
 """
 
 import argparse
@@ -37,12 +37,12 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run what was asked for. 0: all is well; 1: a violation, a fault that did not fire, a control that passed."""
+    """Run the selected faults. 0: success; 1: a violation, a fault that did not happen, a control that passed."""
     asked = parsed()
     began = time.monotonic()
 
     def work(servers: Servers) -> int:
-        # Only now are there settings, and so models.
+        # Settings, and therefore models, exist only from here on.
         from tests.faults.campaign import run_all
 
         return run_all(servers, asked, began=began)
@@ -51,8 +51,8 @@ def main() -> int:
 
 
 def on_servers(work: Callable[[Servers], int], *, kafka: str, keep: bool, kind: type[Servers] = Servers) -> int:
-    """Start servers of this kind, set Django up on them, do the work and stop everything; the exit code of it all."""
-    # A run that is told to end cleans up as it does after Ctrl-C.
+    """Start servers of this kind, set Django up, call `work` and stop everything; returns the exit code."""
+    # On SIGTERM the run cleans up as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     servers = kind(kafka=kafka, keep=keep)
     try:
@@ -70,7 +70,7 @@ def on_servers(work: Callable[[Servers], int], *, kafka: str, keep: bool, kind: 
 
 
 def become_the_shop(servers: Servers) -> None:
-    """Set Django up in this process, on the run's servers; the harness delivers no messages itself."""
+    """Set Django up in this process with the run's servers. The harness itself delivers no messages."""
     os.environ.update(servers.environment, OUTBOX_DISPATCH_IN_WEB="false", LOG_LEVEL="ERROR")
     django.setup()
 

@@ -1,6 +1,6 @@
-"""The web worker under test: the product's application with failpoints in it.
+"""The web worker under test: the product's application with failpoints.
 
-Serves what `commerce.asgi` serves; never part of an image or an installation.
+Serves the same as `commerce.asgi`. Not part of any image or installation.
 """
 
 from commerce.asgi import as_tasks

@@ -1,6 +1,6 @@
-"""A load balancer in front of several web servers: asks each whether it is ready, and gives new connections to those.
+"""A load balancer in front of several web servers: polls their readiness, and assigns new connections to ready ones.
 
-Owns the choice for new connections only; a connection stays with its server until one of the two ends it.
+A connection stays with its server until one of the two closes it.
 """
 
 import socket
@@ -18,7 +18,7 @@ _CHUNK_BYTES = 65_536
 
 
 class Balancer:
-    """Listens on `port` and speaks to the servers at `ports`, each in its turn."""
+    """Listens on `port` and forwards to the servers at `ports` in turn."""
 
     def __init__(self, port: int, ports: Sequence[int]) -> None:
         self.port = port
@@ -31,14 +31,14 @@ class Balancer:
             threading.Thread(target=work, daemon=True, name="balancer").start()
 
     def is_ready(self, port: int) -> bool:
-        """Whether the server there said so when it was last asked."""
+        """Whether the server was ready at the last poll."""
         return port in self._ready
 
     def close(self) -> None:
-        """Take nobody any more."""
+        """Accept no more connections."""
         self._closed.set()
         with suppress(OSError):
-            # Closing alone does not wake a thread that waits in accept().
+            # Closing the socket does not wake a thread that is blocked in accept().
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
 
@@ -67,7 +67,7 @@ class Balancer:
 
 
 def says_ready(port: int) -> bool:
-    """Whether the web server there says that it is ready."""
+    """Whether the web server at this port reports that it is ready."""
     try:
         with urlopen(f"http://{LOOPBACK}:{port}/readyz", timeout=2) as answer:
             return bool(answer.status == 200)

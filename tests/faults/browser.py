@@ -1,6 +1,6 @@
-"""A member of staff at the back-office, over real HTTP: a login, a session, forms with their tokens.
+"""A staff member in the back-office, over real HTTP: a login, a session, forms with their tokens.
 
-Owns the cookies of one session; never looks into the database, and its pages are no part of the history.
+Contains the cookies of one session. Its requests are not recorded in the history.
 """
 
 import http.client
@@ -23,7 +23,7 @@ PASSWORD = "tangerine-4711"
 
 
 class Page:
-    """What a browser got: the status, where it was sent, and the fields of the page's forms as they stood."""
+    """The response: the status, the target of a redirect, and the fields of the page's forms."""
 
     def __init__(self, status: int, location: str, content: str) -> None:
         self.status = status
@@ -32,12 +32,12 @@ class Page:
 
     @property
     def fields(self) -> dict[str, str]:
-        """Every field that has a name, with the value that would be sent."""
+        """All named fields, with the values that would be submitted."""
         return fields_of(self.content)
 
 
 class Browser:
-    """One member of staff, a superuser, logged in."""
+    """A superuser who is logged in to the back-office."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -51,7 +51,7 @@ class Browser:
         return self._send("GET", path)
 
     def post(self, path: str, opened: Page, /, **values: str) -> Page:
-        """Send the form of a page that was opened before, with these values in place of the page's own."""
+        """Submit the form of an opened page, with these values replacing those of the page."""
         fields = {**opened.fields, **values}
         return self._send("POST", path, urlencode(fields).encode())
 
@@ -73,7 +73,7 @@ class Browser:
 
 
 def at_once(actions: Sequence[Callable[[], T]]) -> list[T]:
-    """Run all of them at one moment, each on a thread of its own; their results in order."""
+    """Run all actions at the same time, each on its own thread; returns their results in order."""
     start = threading.Barrier(len(actions))
 
     def run(action: Callable[[], T]) -> T:

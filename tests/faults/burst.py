@@ -1,6 +1,6 @@
-"""Many requests that arrive at one instant: each is sent but for its last byte, then the last bytes all at once.
+"""Simultaneous requests: sends all but the last byte of each request, then the last bytes of all.
 
-Owns the connections of the burst; what came of each request is in the history like any other.
+Contains the connections of the burst. The outcome of each request is recorded in the history.
 """
 
 import http.client
@@ -23,7 +23,7 @@ _TOLD_TO_COME_BACK_SECONDS = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """A write that somebody sends.
+    """A write request.
 
     Attributes:
         points: what its failpoints are called, where they are its own.
@@ -40,12 +40,12 @@ class Ask:
 
 
 def key_of(run: Run) -> str:
-    """An Idempotency-Key that nobody else has."""
+    """A unique Idempotency-Key."""
     return f"strike-{run.random.getrandbits(48):012x}"
 
 
 def order(user_id: int, quantities: dict[int, int], *, key: str, coupon: int | None = None, **more: Any) -> Ask:
-    """An order of units by product, with a coupon in the customer's hands or without."""
+    """An order of units by product, with or without a coupon of the customer."""
     body: dict[str, Any] = {"items": [{"productId": each, "quantity": units} for each, units in quantities.items()]}
     if coupon is not None:
         body["userCouponId"] = coupon
@@ -58,17 +58,26 @@ def issue(user_id: int, coupon_id: int, *, key: str, **more: Any) -> Ask:
 
 
 def cancel(user_id: int, order_id: int, *, key: str, **more: Any) -> Ask:
-    """An order taken back."""
+    """The cancellation of an order."""
     return Ask(kind="cancel", user_id=user_id, path=f"/api/orders/{order_id}/cancel", key=key, **more)
 
 
+def refund(
+    staff_id: int, order_id: int, quantities: dict[int, int], *, key: str, restock: bool = True, **more: Any
+) -> Ask:
+    """Units of an order given back by staff."""
+    items = [{"productId": each, "quantity": units} for each, units in quantities.items()]
+    body = {"items": items, "reason": "Sent back.", "restock": restock}
+    return Ask(kind="refund", user_id=staff_id, path=f"/api/orders/{order_id}/refunds", key=key, body=body, **more)
+
+
 def charge(user_id: int, amount: int, *, key: str, **more: Any) -> Ask:
-    """Money (won) for a wallet."""
+    """A charge, in won."""
     return Ask(kind="charge", user_id=user_id, path="/api/balance/charge", key=key, body={"amount": amount}, **more)
 
 
 def ask(run: Run, asked: Ask) -> Call:
-    """Send one request on a new connection of its own."""
+    """Send one request on a new connection."""
     caller = Caller(run.shop.port, run.history, name="single")
     try:
         return caller.call(
@@ -86,14 +95,14 @@ def ask(run: Run, asked: Ask) -> Call:
 
 
 def acknowledged(run: Run, asked: Ask) -> Call:
-    """Send one request that must succeed for the strike to go on, again while it is told to come back.
+    """Send one request that must succeed for the strike to continue; retry it while it gets 503.
 
     What an earlier strike killed holds its locks for seconds. Raises NotFired.
     """
     again_until = time.monotonic() + _TOLD_TO_COME_BACK_SECONDS
     call = ask(run, asked)
     while call.status == 503 and time.monotonic() < again_until:
-        # A key of its own: the judge tells what was refused from what was done by it.
+        # A separate key, because the judge distinguishes refused and executed requests by it.
         asked = replace(asked, key=f"{asked.key}-again")
         call = ask(run, asked)
     if call.status != 200:
@@ -127,7 +136,7 @@ def burst(run: Run, asks: Sequence[Ask], *, more_than_room: bool = False) -> lis
 
 
 class _Shot:
-    """One request of a burst, on a socket and a thread of its own."""
+    """One request of a burst, with its own socket and thread."""
 
     def __init__(self, run: Run, asked: Ask) -> None:
         self._run = run
@@ -155,13 +164,13 @@ class _Shot:
             self._socket.sendall(self._message[:-1])
 
     def start(self) -> None:
-        """Listen for the answer."""
+        """Wait for the response in a thread."""
         if self._socket is not None:
             self._started = True
             self._reader.start()
 
     def let_go(self) -> None:
-        """Send the last byte. What the client waits for counts from here."""
+        """Send the last byte. The client's waiting time starts here."""
         if self.call.answered_at is None:
             self.call.sent_at = time.monotonic()
         if self._socket is not None:
@@ -169,7 +178,7 @@ class _Shot:
                 self._socket.sendall(self._message[-1:])
 
     def finish(self) -> None:
-        """Return when the answer is there, or will not come."""
+        """Wait until the response has arrived or cannot arrive any more."""
         if self._started:
             self._reader.join(CLIENT_SECONDS + 3)
         if self._socket is not None:
@@ -188,7 +197,7 @@ class _Shot:
 
 
 class _Noted:
-    """A lost connection is an unknown outcome, as everywhere in the history."""
+    """Records a lost connection as an unknown outcome."""
 
     def __init__(self, call: Call) -> None:
         self._call = call

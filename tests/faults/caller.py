@@ -1,6 +1,6 @@
-"""One client's connection to the shop: sends a request, waits a limited time, and writes down what came of it.
+"""A client's connection to the shop: sends a request, waits for a limited time, and records the outcome.
 
-Owns the connection and its limit; never retries by itself.
+Does not retry.
 """
 
 import http.client
@@ -12,11 +12,11 @@ from tests.faults.entry import POINTS_HEADER
 from tests.faults.history import Call, History
 
 CLIENT_SECONDS = 12.0
-"""How long a client waits for an answer; longer than any request may take."""
+"""How long a client waits for a response; longer than any request may take."""
 
 
 class Caller:
-    """A keep-alive connection. Not for several threads at once."""
+    """A keep-alive connection. Not thread-safe."""
 
     def __init__(self, port: int, history: History, *, name: str) -> None:
         self.name = name
@@ -38,7 +38,7 @@ class Caller:
     ) -> Call:
         """Send one request and return what is known afterwards; a lost connection is an unknown outcome.
 
-        `points`: the request's failpoints are called so, instead of after what it does; nobody else has them then.
+        `points`: the prefix of the request's failpoints, instead of its kind; no other request has this prefix.
         """
         call = self._history.begin(
             client=self.name, kind=kind, user_id=user_id, method=method, path=path, body=body, key=key
@@ -80,14 +80,14 @@ class Caller:
 
     @staticmethod
     def read(response: http.client.HTTPResponse, call: Call) -> None:
-        """Write the whole answer down."""
+        """Record the whole response."""
         content = response.read()
         call.content = content
         call.content_type = response.headers.get("Content-Type", "")
         call.replayed = response.headers.get("Idempotent-Replayed") == "true"
         call.retry_after = response.headers.get("Retry-After")
-        # A replay names the first request, as its body does.
+        # A replay contains the id of the first request, as its body does.
         names = response.headers
         call.request_id = names.get("Original-Request-ID", names.get("X-Request-ID", ""))
-        # Last: an answer counts once it is whole.
+        # Last, because a response only counts when it is complete.
         call.status = response.status

@@ -1,6 +1,6 @@
-"""All chosen faults under all chosen seeds, then their controls, and what came of them as a table and as JSON.
+"""Runs the chosen faults with the chosen seeds, then their controls, and reports the results as a table and as JSON.
 
-Owns what is printed and the exit code; the runs are the runner's.
+Contains the output and the exit code. `runner` executes the runs.
 """
 
 import argparse
@@ -97,13 +97,13 @@ def run_control(runner: Runner, fault: Fault, *, seed: int) -> Result:
 
 
 def _one_shop_after_the_other(faults: Sequence[Fault]) -> list[Fault]:
-    """Those that need the same shop together, because starting one takes longer than most runs."""
+    """Group faults that need the same shop, because starting a shop takes longer than most runs."""
     variants = [fault.variant() for fault in faults]
     return sorted(faults, key=lambda fault: variants.index(fault.variant()))
 
 
 def print_result(result: Result) -> None:
-    """One row of the table, and below it what was wrong."""
+    """Print one row of the table, followed by its violations."""
     say(_line(_cells(result)))
     if result.passed and not result.is_control:
         return
@@ -114,7 +114,7 @@ def print_result(result: Result) -> None:
 
 
 def as_json(results: Sequence[Result], faults: Sequence[Fault], asked: argparse.Namespace, seconds: float) -> object:
-    """The table with all that was asked for."""
+    """The table with all options of the run."""
     return {
         "seed": asked.seed,
         "seeds": asked.seeds,

@@ -1,6 +1,6 @@
-"""Every fault there is: the classes in `f01_….py` to `f27_….py`, found by the names of their files.
+"""All faults: the classes in `f01_….py` to `f27_….py`, found by file name.
 
-Owns the order, which is that of the numbers; knows no fault by name.
+They are ordered by number.
 """
 
 import re
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"F(\d+)(.*)")
 
 
 def faults() -> list[Fault]:
-    """One of each, in the order of their numbers."""
+    """One instance of each fault, ordered by number."""
     for path in sorted(Path(__file__).parent.glob("f[0-9][0-9]_*.py")):
         import_module(f"tests.faults.{path.stem}")
     return sorted((kind() for kind in _concrete(Fault)), key=_order)  # type: ignore[type-abstract]  # looked at, not made

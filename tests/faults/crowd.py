@@ -1,6 +1,6 @@
-"""Clients that shop at once, each with its own seeded mix of charges, coupons, orders, cancels and reads.
+"""Clients that send requests concurrently, each with its own seeded mix of charges, coupons, orders, cancels and reads.
 
-Owns the threads and what they decide to ask; what they were told is in the history.
+Contains the threads and the choice of requests. The responses are recorded in the history.
 """
 
 import threading
@@ -13,16 +13,16 @@ from tests.faults.history import READ, Call, History, Outcome
 from tests.faults.scene import Scene
 
 MIX: Mapping[str, int] = {"order": 45, "read": 20, "charge": 15, "cancel": 12, "issue": 8}
-"""How often each kind is chosen, of a hundred."""
+"""The frequency of each kind, in percent."""
 ORDERS: Mapping[str, int] = {"order": 85, "cancel": 15}
 TROUBLE_PAUSE_SECONDS = 0.2
-"""Its mean pause after a connection that was refused or lost, or an answer that says nothing."""
+"""A client's mean pause after a refused or lost connection, or a response with an error."""
 PAUSE_SECONDS = 0.04
 """The mean pause of a client between two requests."""
 
 
 class Crowd:
-    """Starts with `start` and shops until `stop`."""
+    """Clients that run from `start` to `stop`."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Crowd:
             client.start()
 
     def stop(self) -> None:
-        """Let everybody finish the request in hand. Raises what a client's thread has died of."""
+        """Let all clients finish their current request. Raises the exception of a failed client thread."""
         self._stopping.set()
         for client in self._clients:
             client.join(CLIENT_SECONDS + 3)
@@ -64,7 +64,7 @@ class Crowd:
 
 
 class _Client(threading.Thread):
-    """One of the crowd. What it does next depends on its own random numbers, and on what it was told."""
+    """One client. Its next request depends on its own random numbers and on earlier responses."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class _Client(threading.Thread):
         if kind == "issue":
             return self._write(kind, user_id, f"/api/coupons/{self._random.choice(self._scene.coupons)}/issue")
         if kind == "cancel" and self._orders:
-            # The same order may be chosen again: a second cancel is refused.
+            # The same order may be chosen again: a second cancellation is refused.
             user_id, order_id = self._random.choice(self._orders[-30:])
             return self._write(kind, user_id, f"/api/orders/{order_id}/cancel")
         if kind == READ:
@@ -121,7 +121,7 @@ class _Client(threading.Thread):
             "items": [{"productId": product, "quantity": self._random.randint(1, 3)} for product in chosen]
         }
         if self._coupons and self._random.random() < 0.5:
-            # Mostly its owner's, and sometimes one that is used by now.
+            # Usually an available one of the customer, and sometimes one that is used already.
             user_id, body["userCouponId"] = self._random.choice(self._coupons)
         return self._write("order", user_id, "/api/orders", body)
 
@@ -155,7 +155,7 @@ class _Client(threading.Thread):
 
     def _remember(self, call: Call) -> None:
         if call.failed:
-            # A client that finds nobody there, or nobody at work, does not ask a hundred times a second.
+            # After a refused connection or an error a client pauses, instead of sending a hundred requests per second.
             self._stopping.wait(self._random.uniform(0, 2 * TROUBLE_PAUSE_SECONDS))
         if call.outcome is not Outcome.ACKNOWLEDGED:
             return

@@ -1,6 +1,6 @@
-"""How far the events of one call have come, as the database says.
+"""The state of a call's events in the database: delivered, counted.
 
-Owns the questions; never waits and never delivers.
+Does not wait and does not deliver.
 """
 
 from collections.abc import Callable
@@ -15,17 +15,17 @@ _COUNTED = "SELECT count(*) FROM processed_event WHERE event_id = %s"
 
 
 def is_sent(event_id: str) -> bool:
-    """Whether every destination of the event has acknowledged it."""
+    """Whether every destination has acknowledged the event."""
     return _number(_WAITING, event_id) == 0
 
 
 def is_counted(event_id: str) -> bool:
-    """Whether the statistics hold the event."""
+    """Whether the statistics contain the event."""
     return _number(_COUNTED, event_id) == 1
 
 
 def sells_and_sends(run: Run) -> bool:
-    """Whether an order succeeds and its events arrive at once."""
+    """Whether an order succeeds and its events are delivered at once."""
     return _sells_and(run, is_sent)
 
 

@@ -1,7 +1,7 @@
-"""`python -m tests.faults.edge`, which `make test-edge` runs: a thousand buyers at one instant, more connections than
-there is room for, and a long steady load.
+"""`python -m tests.faults.edge`, which `make test-edge` runs: a thousand simultaneous buyers, more connections than are
+possible, and a long steady load.
 
-Owns the arguments; the runs are `load`'s.
+Contains the arguments. The runs are defined in `load`.
 """
 
 import argparse
@@ -25,11 +25,11 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0 when everything held; 1 otherwise."""
+    """0 if there was no violation; 1 otherwise."""
     asked = parsed()
 
     def work(servers: Servers) -> int:
-        # Only now are there settings, and so models.
+        # Settings, and therefore models, exist only from here on.
         from tests.faults.load import to_the_edge
 
         return to_the_edge(servers, asked)

@@ -1,7 +1,7 @@
-"""How a process of the shop under test begins: it becomes the product, then takes on what the harness asks for.
+"""The start of a process of the shop under test: sets the product up, then installs failpoints and patches.
 
-Owns the variables that the harness passes on; never changes the product's code, only what its names stand for in this
-process.
+The harness passes their names in environment variables. The code of the product is not changed on disk, only in the
+memory of this process.
 """
 
 import os
@@ -13,23 +13,23 @@ from django.utils.module_loading import import_string
 FOLDER = "FAULT_POINTS"
 """The folder in which failpoints are armed."""
 ROLE = "FAULT_ROLE"
-"""What the process is: `web`, `relay` or `consumer`."""
+"""The kind of process: `web`, `relay` or `consumer`."""
 WORKERS = "FAULT_WORKERS"
-"""The folder in which each web worker leaves its process id."""
+"""The folder in which each web worker writes its process id."""
 PATCHES = "FAULT_PATCHES"
 """Dotted names of functions to call, separated by commas."""
 POINTS_HEADER = "X-Fault-Points"
-"""What a request calls its own failpoints, so that a fault can strike this one and no other."""
+"""A prefix for the failpoints of a request, so that a fault can affect this request only."""
 
 
 def faulty_manage(*arguments: str) -> list[str]:
-    """A manage.py command line whose process has failpoints and patches."""
+    """The command line of a manage.py command with failpoints and patches."""
     return [sys.executable, "-m", "tests.faults.manage", *arguments]
 
 
 def take_on_faults() -> None:
-    """Install the failpoints and call the patches; Django is set up."""
-    # The product's modules must be the ones that are patched, so this waits until they exist.
+    """Install the failpoints and call the patches. Django must be set up."""
+    # Imported here, because the modules of the product must exist before they are patched.
     from tests.faults.seams import install
 
     install()
@@ -38,5 +38,5 @@ def take_on_faults() -> None:
 
 
 def leave_process_id() -> None:
-    """Tell the harness which process serves."""
+    """Write the process id of this worker for the harness."""
     (Path(os.environ[WORKERS]) / str(os.getpid())).touch()

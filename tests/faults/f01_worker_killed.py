@@ -1,4 +1,4 @@
-"""F1: a web worker dies by `kill -9`, at random and at every step of a write."""
+"""F1: a web worker is killed by `kill -9`, at random and at every step of a write."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ _LAST_STEPS = ("before-commit", "after-commit", "before-hand-over", "after-hand-
 
 
 class WorkerKilled(Fault):
-    """The master starts another one; what the dead one held is freed by the servers it held it on."""
+    """The master starts another worker; the servers release the locks and rows of the dead one."""
 
     protection = "the answer is kept in the transaction of its effect"
     control_shows = "no call was acknowledged with it or may have left it"
@@ -33,7 +33,7 @@ class WorkerKilled(Fault):
 
 
 class WorkerKilledAtRandom(WorkerKilled):
-    """Any worker, at any moment of whatever it does."""
+    """Any worker at any time."""
 
     number = "F1a"
     title = "web worker kill -9, at random"
@@ -49,7 +49,7 @@ class WorkerKilledAtRandom(WorkerKilled):
 
 
 class WorkerKilledAtAStep(WorkerKilled):
-    """The one that stands at a step of somebody's order, charge, issue or cancel: each step in turn."""
+    """The worker that has reached a given step of an order, charge, issue or cancellation: each step in turn."""
 
     number = "F1b"
     title = "web worker kill -9, at each step"
@@ -60,7 +60,7 @@ class WorkerKilledAtAStep(WorkerKilled):
         before = run.fired(point)
         write = _write(run, point.partition(".")[0])
         run.shop.points.arm(point, KILL)
-        # Ours is the one that dies, unless one of the crowd's is there first.
+        # The worker of our request is killed, unless a request of the load reaches the step first.
         ask(run, write)
         pid = run.wait_for_point(point, fired_before=before)
         if not run.wait_until(lambda: not is_alive(pid), seconds=5):
@@ -68,7 +68,7 @@ class WorkerKilledAtAStep(WorkerKilled):
         return f"worker {pid} killed at {point}"
 
     def _next(self, run: Run) -> str:
-        """A step that was not struck in this run; first the one where an order is durable and nobody knows."""
+        """A step that was not used in this run; first the one where an order is durable but not yet acknowledged."""
         points = [f"{kind}.{step}" for kind, steps in _STEPS.items() for step in (*steps, *_LAST_STEPS)]
         struck = {shot.what.rpartition(" ")[2] for shot in run.shots}
         left = [point for point in points if point not in struck] or points
@@ -76,13 +76,13 @@ class WorkerKilledAtAStep(WorkerKilled):
 
 
 def wait_for_workers(run: Run) -> None:
-    """Return when all workers live. Raises NotFired."""
+    """Wait until all workers are running. Raises NotFired."""
     if not run.wait_until(lambda: len(run.shop.web.workers()) >= WEB_WORKERS, seconds=_RESPAWN_SECONDS):
         raise NotFired(f"fewer than {WEB_WORKERS} workers live")
 
 
 def _write(run: Run, kind: str) -> Ask:
-    """A write of this kind that will succeed, of a customer of the crowd."""
+    """A write of this kind that will succeed, by one of the load's customers."""
     user_id = run.random.choice(run.scene.users)
     key = key_of(run)
     if kind == "charge":

@@ -1,4 +1,4 @@
-"""F2: a web worker is stopped in the middle of an order, and goes on later as if nothing had happened."""
+"""F2: a web worker is paused in the middle of an order, and continues later."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -28,7 +28,7 @@ _IDLE_IN_TRANSACTION = """
 
 
 class WorkerPausedInATransaction(Fault):
-    """For longer than PostgreSQL lets a transaction idle: its rows are freed meanwhile, and it wakes up to nothing."""
+    """Longer than PostgreSQL lets a transaction idle: its rows are unlocked meanwhile, and its transaction is lost."""
 
     number = "F2a"
     title = "worker paused with locks and rows"
@@ -82,7 +82,7 @@ class WorkerPausedInATransaction(Fault):
 
 
 class WorkerPausedBeyondItsLock(LateOwner):
-    """For longer than its Redis locks live: rivals come in, and it commits all the same when it goes on."""
+    """Longer than its Redis locks live: other processes get the locks, and it still commits when it continues."""
 
     number = "F2b"
     title = "worker paused beyond its lock"
@@ -102,7 +102,7 @@ class WorkerPausedBeyondItsLock(LateOwner):
         pid = self.begin(run, first, step="after-stock", action=STOP)
         self.wait_for_lock_to_end(run, f"product:{product}:lock")
         others = [order(rival, {product: 1}, key=key_of(run)) for rival in rivals]
-        # Some of them reach the paused worker, and hear of it when it goes on.
+        # Some of them are sent to the paused worker, and are answered when it continues.
         self._rivals = Thread(target=burst, args=(run, others), daemon=True)
         self._rivals.start()
         return f"worker {pid} paused with a lock that ran out, {_RIVALS} rivals meanwhile"
@@ -114,10 +114,10 @@ class WorkerPausedBeyondItsLock(LateOwner):
 
 
 def client_ports(pid: int) -> set[int]:
-    """The clients' ends of the connections that a process has open."""
+    """The remote ports of the connections that a process has open."""
     inodes = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        # One that the process has closed since the folder was read is of nobody's interest.
+        # The process has closed this descriptor since the folder was read.
         with suppress(FileNotFoundError):
             target = str(descriptor.readlink())
             if target.startswith("socket:["):

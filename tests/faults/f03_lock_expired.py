@@ -1,4 +1,4 @@
-"""F3: a lock's time is over while its owner is inside the transaction, and twenty rivals want the last one."""
+"""F3: a lock expires while its owner is inside the transaction, and twenty other requests want the last unit."""
 
 from tests.factories import CouponFactory, ProductFactory
 from tests.faults.burst import burst, issue, key_of, order
@@ -12,7 +12,7 @@ _HELD_UP_SECONDS = 1.5
 
 
 class LockExpired(LateOwner):
-    """The database judges: the late owner has the last one, the rivals are refused, and its 200 stays a 200."""
+    """The database decides: the late owner gets the last unit, the others are refused, and its response is correct."""
 
     number = "F3"
     title = "lock runs out, 20 rivals"

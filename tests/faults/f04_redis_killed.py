@@ -1,4 +1,4 @@
-"""F4: Redis dies and comes back with nothing in it."""
+"""F4: Redis is killed and restarted empty."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ NEED_REDIS = Variant(patches=("tests.faults.f04_redis_killed.locks_need_redis",)
 
 
 class RedisKilled(Fault):
-    """Every lock and every cached page is gone. Orders go on under advisory locks, and after it under new ones."""
+    """All locks and cached pages are lost. Orders use advisory locks during the fault, and new Redis locks after it."""
 
     number = "F4"
     title = "Redis killed, empty afterwards"
@@ -38,7 +38,7 @@ class RedisKilled(Fault):
 
 
 def locks_need_redis() -> None:
-    """A write whose locks Redis does not give fails."""
+    """A write fails if Redis does not provide its locks."""
     acquire = RedisLocks._acquire
 
     def insist(*arguments: Any) -> Held:

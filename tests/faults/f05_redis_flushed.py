@@ -1,4 +1,4 @@
-"""F5: every lock is lost, again and again, while a coupon is rushed."""
+"""F5: all locks are lost repeatedly while many clients request a coupon."""
 
 import time
 
@@ -13,7 +13,7 @@ _MOST_RUSHES = 8
 
 
 class RedisFlushedInARush(Fault):
-    """FLUSHALL every few milliseconds: who held the coupon's lock has company without knowing."""
+    """FLUSHALL every few milliseconds: a second process gets the coupon's lock while the first still relies on it."""
 
     number = "F5"
     control_in_short = True
@@ -26,7 +26,7 @@ class RedisFlushedInARush(Fault):
         return COUNTED_FROM_MEMORY
 
     def strike(self, run: Run) -> str:
-        """Rush coupons until a lock was lost in one: groups hold it for a few milliseconds only."""
+        """Request coupons until a lock was lost during a request: groups hold it for a few milliseconds only."""
         flushes = 0
         for _ in range(_MOST_RUSHES):
             flushes_now, lost = _flush_in_a_rush(run)
@@ -37,7 +37,7 @@ class RedisFlushedInARush(Fault):
 
 
 def _flush_in_a_rush(run: Run) -> tuple[int, int]:
-    """How many FLUSHALLs there were, and at how many of them the coupon's lock was held."""
+    """The number of FLUSHALLs, and of those during which the coupon's lock was held."""
     rush = Rush(run, run.random)
     client = redis.Redis.from_url(run.servers.lock_redis_url)
     flushes = lost = 0

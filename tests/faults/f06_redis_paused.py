@@ -1,4 +1,4 @@
-"""F6: Redis takes connections and commands, and answers nobody."""
+"""F6: Redis accepts connections and commands, but does not reply."""
 
 from tests.faults.fault import Fault, Run
 from tests.faults.shop import Variant
@@ -8,7 +8,7 @@ _LONGEST_SECONDS = 2.4
 
 
 class _RedisPaused(Fault):
-    """A call is given up after half a second, and then Redis is left alone for two."""
+    """A call times out after half a second, and then Redis is not called for two seconds."""
 
     sells_on = True
     slowest_order_seconds = 5.0
@@ -28,7 +28,7 @@ class _RedisPaused(Fault):
 
 
 class RedisPausedShortly(_RedisPaused):
-    """Longer than a call may take, shorter than a request may."""
+    """Longer than the timeout of a call, shorter than that of a request."""
 
     number = "F6a"
     title = "Redis paused for 3 s"
@@ -37,7 +37,7 @@ class RedisPausedShortly(_RedisPaused):
     most_shots = 5
 
     def judge(self, run: Run) -> list[str]:
-        """Requests that came when the pause began have been answered long before it ends."""
+        """Requests that arrived at the start of the pause must be answered long before its end."""
         return [
             f"{call} waited until Redis was back, {call.seconds:.1f} s"
             for shot in run.shots
@@ -49,7 +49,7 @@ class RedisPausedShortly(_RedisPaused):
 
 
 class RedisPausedLong(_RedisPaused):
-    """Longer than any request may take."""
+    """Longer than the timeout of any request."""
 
     number = "F6b"
     in_short = False

@@ -1,4 +1,4 @@
-"""F7: Redis has no memory left: it throws locks away, or refuses to take any."""
+"""F7: the memory of Redis is full: it evicts locks or refuses new ones."""
 
 import secrets
 
@@ -19,7 +19,7 @@ def _unlimited(client: redis.Redis) -> None:
 
 
 class RedisEvicts(Fault):
-    """A cache that evicts, used for locks: in a coupon rush any key may go at any moment."""
+    """An evicting cache is used for locks: under load any key may be evicted at any time."""
 
     number = "F7a"
     title = "Redis full, evicting locks"
@@ -59,7 +59,7 @@ class RedisEvicts(Fault):
 
 
 class RedisRefuses(Fault):
-    """`noeviction`: Redis answers, and every write is an error. Orders go on under advisory locks."""
+    """`noeviction`: Redis replies with an error to every write. Orders use advisory locks."""
 
     number = "F7b"
     title = "Redis full, refusing"

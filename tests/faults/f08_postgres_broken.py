@@ -1,4 +1,4 @@
-"""F8: PostgreSQL is restarted, dies, or loses sessions, under load."""
+"""F8: PostgreSQL is restarted, crashes or loses sessions under load."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ _ENDS_WITHIN_SECONDS = 10.0
 
 
 class _PostgresBroken(Fault):
-    """Sessions are lost in the middle of whatever they did. What was acknowledged is there."""
+    """Sessions are lost at any point. Acknowledged writes must exist."""
 
     gap_seconds = (0.5, 1.5)
     hold_seconds = (0.5, 2.0)
@@ -26,12 +26,12 @@ class _PostgresBroken(Fault):
     def heal(self, run: Run) -> None:
         if not run.servers.postgres.running:
             run.servers.postgres.start()
-        # The harness looks into the database as well.
+        # The harness also uses the database.
         connection.close()
 
 
 class _PostgresCrashed(_PostgresBroken):
-    """Nothing is written at its end, so all that is left is what was on disk."""
+    """Nothing is flushed at its end, so only data that was on disk remains."""
 
     protection = "COMMIT returns when it is on disk"
     control_shows = "was acknowledged, and its"
@@ -49,7 +49,7 @@ class _SessionsLost(_PostgresBroken):
 
 
 class PostgresRestarted(_SessionsLost):
-    """Fast shutdown: sessions are cut, data is written."""
+    """Fast shutdown: sessions are terminated, data is flushed."""
 
     number = "F8a"
     title = "PostgreSQL restarted"
@@ -62,7 +62,7 @@ class PostgresRestarted(_SessionsLost):
 
 
 class PostgresShutDownAtOnce(_PostgresCrashed):
-    """Immediate shutdown: nothing is written."""
+    """Immediate shutdown: nothing is flushed."""
 
     number = "F8b"
     in_short = False
@@ -77,7 +77,7 @@ class PostgresShutDownAtOnce(_PostgresCrashed):
 
 
 class PostmasterKilled(_PostgresCrashed):
-    """Its sessions live on until they notice, and a new server does not start beside them."""
+    """Its sessions live until they notice, and a new server cannot start while they do."""
 
     number = "F8c"
     title = "postmaster kill -9"
@@ -89,7 +89,7 @@ class PostmasterKilled(_PostgresCrashed):
 
 
 class SessionKilled(_PostgresCrashed):
-    """The postmaster takes one backend's death for corruption: it ends all of them and recovers by itself."""
+    """The postmaster treats the death of one backend as corruption: it ends all others and performs recovery."""
 
     number = "F8d"
     title = "one PostgreSQL session kill -9"
@@ -101,14 +101,14 @@ class SessionKilled(_PostgresCrashed):
             raise NotFired("the shop has no session")
         pid = run.random.choice(sessions)
         os.kill(pid, signal.SIGKILL)
-        # All the others have to go as well, before the server takes new ones.
+        # All other backends have to end before the server accepts new ones.
         if not run.wait_until(lambda: not set(sessions) & set(_sessions(run)), seconds=_ENDS_WITHIN_SECONDS):
             raise NotFired(f"the other sessions survived the death of {pid}")
         return f"session {pid} killed, {len(sessions)} lost"
 
 
 class SessionsTerminated(_SessionsLost):
-    """As an administrator or a failover does it."""
+    """As by an administrator or a failover."""
 
     number = "F8e"
     in_short = False
@@ -128,7 +128,7 @@ class SessionsTerminated(_SessionsLost):
 
 
 def _sessions(run: Run) -> list[int]:
-    """The process ids of the shop's sessions, in order; none while the server takes none."""
+    """The process ids of the shop's sessions, ordered; empty while the server accepts none."""
     try:
         with psycopg.connect(run.servers.database_url("postgres"), autocommit=True) as administrator:
             return sorted(row[0] for row in administrator.execute(_SESSIONS, [run.shop.database]))
@@ -137,7 +137,7 @@ def _sessions(run: Run) -> list[int]:
 
 
 def commit_is_a_promise() -> None:
-    """COMMIT returns before anything is on disk."""
+    """COMMIT returns before the data is on disk."""
     connect = DatabaseWrapper.get_new_connection
 
     def without_waiting(self: DatabaseWrapper, conn_params: dict[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""F9: PostgreSQL commits, and nobody hears of it."""
+"""F9: PostgreSQL commits, and the answer is lost."""
 
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Outcome
@@ -10,7 +10,7 @@ _MOST_TRIES = 20
 
 
 class AnswerToCommitLost(Fault):
-    """The connection is cut when the server has taken the COMMIT, before its answer comes through."""
+    """The connection is cut after the server has received the COMMIT, before its answer is forwarded."""
 
     number = "F9"
     control_in_short = True
@@ -27,14 +27,16 @@ class AnswerToCommitLost(Fault):
         return Variant(proxied=frozenset({"postgres"}), patches=("tests.faults.weakened.answers_written_later",))
 
     def strike(self, run: Run) -> str:
-        """Lose answers until one was to a customer's COMMIT: the dispatcher and the consumer commit as well."""
+        """Lose answers until one belonged to a customer's COMMIT: the dispatcher and the consumer commit too."""
         for lost in range(1, _MOST_TRIES + 1):
             if _lose_one(run):
                 return f"{lost} answers lost, the last of them to a customer's COMMIT"
         raise NotFired(f"none of {_MOST_TRIES} lost answers was to a customer's COMMIT")
 
     def judge(self, run: Run) -> list[str]:
-        """At least one was a customer's: its first answer is unknown, and the repeat finds it done."""
+        """At least one belonged to a customer: the outcome of the first request is unknown, and a retry gets the
+        response.
+        """
         unknown = {(call.user_id, call.key) for call in run.history.calls if call.outcome is Outcome.UNKNOWN}
         done = {(call.user_id, call.key) for call in run.history.calls if call.replayed and call.status == 200}
         if unknown & done:
@@ -43,7 +45,7 @@ class AnswerToCommitLost(Fault):
 
 
 def _lose_one(run: Run) -> bool:
-    """Lose the answer to the next COMMIT; whether a customer waited for it. Raises NotFired."""
+    """Lose the answer to the next COMMIT; returns whether a customer waited for it. Raises NotFired."""
     proxy = run.shop.proxies["postgres"]
     before, began = proxy.answers_lost, run.history.now()
     proxy.lose_answer_to(b"COMMIT")

@@ -1,4 +1,4 @@
-"""F10: the disk that PostgreSQL writes its log to is full."""
+"""F10: the disk of PostgreSQL's WAL is full."""
 
 import re
 from contextlib import suppress
@@ -19,7 +19,7 @@ _SAYS = b"No space left on device"
 
 
 class DiskFull(Fault):
-    """The next segment of the log is /dev/full: the kernel answers each write to it with ENOSPC.
+    """The next WAL segment is /dev/full: each write to it fails with ENOSPC.
 
     PostgreSQL cannot go on: it ends every session, recovers from what it has, and ends again when it gets there again.
     """
@@ -46,20 +46,20 @@ class DiskFull(Fault):
         raise NotFired("PostgreSQL did not want for space")
 
     def _full_segment(self, run: Run) -> str | None:
-        """The segment that PostgreSQL had no space for; None where it went on in one that it had opened before."""
+        """The segment without space; None if PostgreSQL continued in a segment that it had opened before."""
         connection.close()
         log = run.servers.logs / "postgres.log"
         began = log.stat().st_size
         with psycopg.connect(run.servers.database_url("postgres"), autocommit=True) as administrator:
-            # A segment that has just begun is not left behind for a while.
+            # The current segment has just begun, so the next one is not needed for a while.
             administrator.execute(_SWITCH)
             row = administrator.execute("SELECT pg_walfile_name(pg_current_wal_insert_lsn())").fetchone()
             assert row is not None
             self._full = run.servers.folder / "postgres" / "pg_wal" / _after(row[0])
-            # It may have been made in advance; nothing is in it.
+            # It may have been created in advance, and is empty.
             self._full.unlink(missing_ok=True)
             self._full.symlink_to("/dev/full")
-            # The end may come before the answer.
+            # The server may stop before it answers.
             with suppress(psycopg.OperationalError):
                 administrator.execute(_SWITCH)
         wanted = run.wait_until(lambda: _SAYS in log.read_bytes()[began:], seconds=_SAID_WITHIN_SECONDS)

@@ -1,4 +1,4 @@
-"""F10: PostgreSQL is there and gives nothing: no session, no lock, no room on its disk."""
+"""F10: PostgreSQL is running, but has no free session, no free lock or no disk space."""
 
 import time
 
@@ -18,7 +18,7 @@ _TERMINATE = """
 
 
 class NoSessionLeft(Fault):
-    """Somebody else takes every session that the server has to give, the shop's own included."""
+    """Another program uses all sessions of the server, including those of the shop."""
 
     number = "F10a"
     title = "PostgreSQL sessions exhausted"
@@ -53,7 +53,7 @@ class NoSessionLeft(Fault):
         self._taken = []
 
     def _take_all(self, address: str) -> bool:
-        """Take sessions until the server says that there are none left; whether it said so."""
+        """Open sessions until the server refuses; returns whether it did."""
         try:
             while True:
                 self._taken.append(psycopg.connect(address, autocommit=True))
@@ -62,7 +62,7 @@ class NoSessionLeft(Fault):
 
 
 class LockQueue(Fault):
-    """Somebody holds what every order needs, and everybody else stands in line behind."""
+    """A session holds a lock that every order needs, and all other sessions queue behind it."""
 
     number = "F10b"
     in_short = False
@@ -70,7 +70,7 @@ class LockQueue(Fault):
     protection = "a statement waits two seconds for a lock, a write three for its turn, its locks and its rows"
     control_shows = "longer than any request may"
     gap_seconds = (0.3, 1.0)
-    # Longer than all the waits of a request together: for a place, for its turn, for a row.
+    # Longer than all waits of a request together: for a connection, for its group, for a row.
     hold_seconds = (11.0, 11.5)
     most_shots = 10
 
@@ -94,7 +94,7 @@ class LockQueue(Fault):
 
     def strike(self, run: Run) -> str:
         held = run.random.choice(self._HELD)
-        # A table is waited for; a row is left out, and the write that needs it waits in the queue.
+        # Transactions wait for a table lock; for a row lock only the writes that need it wait, in the queue.
         point = "order.busy-row"
         before = run.fired(point)
         run.shop.points.arm(point, sleep(0.0))
@@ -121,5 +121,5 @@ class LockQueue(Fault):
 
 
 def every_failure_is_a_defect() -> None:
-    """No database error has a word of its own."""
+    """No database error is translated."""
     problems.unavailable = lambda error: None  # type: ignore[attr-defined]  # that is the point

@@ -1,4 +1,4 @@
-"""F11: carts that name the same products in opposite orders, thirty-two customers at one instant."""
+"""F11: carts with the same products in opposite orders, from thirty-two customers at the same time."""
 
 from commerce.core import sql
 from tests.faults.burst import burst, key_of, order
@@ -12,7 +12,7 @@ _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_dat
 
 
 class CrossingCarts(Fault):
-    """Everybody waits in line, nobody in a circle: PostgreSQL never has to end anyone."""
+    """All transactions lock in the same order, so that PostgreSQL never has to resolve a deadlock."""
 
     number = "F11"
     title = "crossing carts, 32 customers"
@@ -44,7 +44,7 @@ class CrossingCarts(Fault):
 
 
 def deadlocks(run: Run) -> list[str]:
-    """That there were deadlocks in the shop's database, if any."""
+    """A violation if there were deadlocks in the shop's database."""
     run.wait_until(lambda: _deadlocks() > 0, seconds=_FLUSH_SECONDS)
     ended = _deadlocks()
     return [f"PostgreSQL ended {ended} deadlocks (40P01)"] if ended else []

@@ -1,4 +1,4 @@
-"""F12: Kafka neither answers nor refuses, or is dead, for as long as the shot lasts."""
+"""F12: Kafka does not answer, or is dead, for the duration of a shot."""
 
 from tests.faults.deliveries import sells_and_sends
 from tests.faults.fault import Fault, NotFired, Run
@@ -9,7 +9,7 @@ _BACKLOG_SECONDS = 10.0
 
 
 class _KafkaAway(Fault):
-    """Orders go on as if nothing were wrong, and everything is told afterwards."""
+    """Orders are not affected, and all events are delivered afterwards."""
 
     protection = "a message is done only when the broker has acknowledged it"
     control_shows = "has no balance-changed in Kafka"
@@ -42,7 +42,7 @@ class KafkaPaused(_KafkaAway):
 
 
 class KafkaKilled(_KafkaAway):
-    """The broker is killed under load, and comes back with what it had written."""
+    """The broker is killed under load, and restarted with its data."""
 
     number = "F12b"
     title = "Kafka kill -9"
@@ -57,7 +57,7 @@ class KafkaKilled(_KafkaAway):
 
 
 def _backlog(run: Run) -> int:
-    """How many messages wait. What was on its way when the broker went cannot be told from what comes later; they can.
+    """The number of waiting messages. Those in flight when the outage began cannot be distinguished from later ones.
 
     Raises NotFired.
     """

@@ -1,4 +1,4 @@
-"""F13: a dispatcher dies between a broker's word and the record of it, at every other step, and where there are two."""
+"""F13: a dispatcher dies between a broker's acknowledgement and its record, at every other step, and beside others."""
 
 from collections.abc import Sequence
 
@@ -22,14 +22,14 @@ _STEPS = (
     *("relay.after-read", "relay.after-acknowledged", "relay.after-record"),
 )
 _ALONE = {"OUTBOX_DISPATCH_IN_WEB": "false"}
-# The web workers dispatch as well, so there are several. Nobody dies in this shop, so nothing may come twice.
+# The web workers dispatch too, so there are several dispatchers. None is killed here, so no message may be duplicated.
 _SEVERAL = {"OUTBOX_DISPATCH_IN_WEB": "true", "OUTBOX_POLL_SECONDS": "0.1"}
 _TURN_SECONDS = 1.5
 _MARK_BEFORE = "UPDATE outbox_message SET sent_at = now() WHERE id = ANY(%s::bigint[])"
 
 
 class DispatcherKilled(Fault):
-    """The only dispatcher dies at a step of its work. Another one starts, and sends again what has no record."""
+    """The only dispatcher dies at a step of its work. Another one starts, and resends messages without a record."""
 
     number = "F13a"
     title = "dispatcher kill -9, at each step"
@@ -62,7 +62,7 @@ class DispatcherKilled(Fault):
 
 
 class ManyDispatchers(Fault):
-    """One of several dispatchers is slow with its turn in hand. The others neither send its batch nor overtake it."""
+    """One of several dispatchers is slow while it holds the lock. The others neither send its batch nor overtake it."""
 
     number = "F13b"
     in_short = False
@@ -78,7 +78,7 @@ class ManyDispatchers(Fault):
         return Variant(settings=_SEVERAL)
 
     def control(self) -> Variant:
-        return Variant(settings=_SEVERAL, patches=("tests.faults.f13_dispatcher_killed.everybody_has_the_turn",))
+        return Variant(settings=_SEVERAL, patches=("tests.faults.f13_dispatcher_killed.every_dispatcher_has_the_lock",))
 
     def strike(self, run: Run) -> str:
         points = ("relay.before-kafka", "web.before-kafka")
@@ -115,7 +115,7 @@ def mark_before_sending() -> None:
     Dispatcher._due = read_and_mark  # type: ignore[method-assign,assignment]  # that is the point
 
 
-def everybody_has_the_turn() -> None:
-    """Nobody asks whether another dispatcher is at work."""
+def every_dispatcher_has_the_lock() -> None:
+    """Dispatchers do not check whether another one is working."""
 
     sole.TRY_LOCK = "SELECT %s <> ''"

@@ -35,7 +35,7 @@ class ConsumerKilled(Fault):
 
 
 class ConsumerKilledInARebalance(ConsumerKilled):
-    """A second one joins, so partitions move: the first dies with a batch, or the second while it gets its share."""
+    """A second consumer joins, so partitions are reassigned: the first dies with a batch, or the second meanwhile."""
 
     number = "F14b"
     title = "consumer kill -9 in a rebalance"
@@ -45,7 +45,7 @@ class ConsumerKilledInARebalance(ConsumerKilled):
     def strike(self, run: Run) -> str:
         self._second = run.shop.another("consumer", "consume_orders", says="Counting")
         self._second.start()
-        # It has just asked to join. Whichever of the two has the next batch dies while the partitions move.
+        # It is joining the group. The consumer that gets the next batch dies during the rebalance.
         return _killed_at(run, run.random.choice(_STEPS) if run.shots else _FIRST)
 
     def heal(self, run: Run) -> None:
@@ -62,7 +62,7 @@ def _killed_at(run: Run, point: str) -> str:
 
 
 def count_again() -> None:
-    """An event is recorded when it is counted, and nobody looks whether it was recorded before."""
+    """An event is recorded when it is counted, without a check whether it was recorded before."""
     operations.RECORD_EVENTS = operations.RECORD_EVENTS.replace(
         "DO NOTHING", "(event_id) DO UPDATE SET event_id = EXCLUDED.event_id"
     )

@@ -1,4 +1,4 @@
-"""F15: messages that nobody can count stand among the events in Kafka."""
+"""F15: messages that cannot be counted are among the events in Kafka."""
 
 import json
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _PARKED = "SELECT reason FROM dead_letter WHERE payload = %s"
 
 
 class Poison(Fault):
-    """Junk, an unknown type, a product that never was. Each is parked with its reason; all else is counted."""
+    """Invalid JSON, an unknown type, an unknown product. Each is parked with its reason; all others are counted."""
 
     number = "F15"
     title = "poison messages in Kafka"
@@ -66,7 +66,7 @@ class Poison(Fault):
 
 
 def _poisons(run: Run) -> dict[bytes, str]:
-    """Messages that nobody wrote before, each with words of the reason for which it must be parked."""
+    """New invalid messages, each with a part of the reason for which it must be parked."""
     order = Order.objects.filter(status="COMPLETED").latest("id")
     number = run.random.getrandbits(48)
     created_at = timezone.localtime(order.created_at).isoformat()
@@ -90,7 +90,7 @@ def _poisons(run: Run) -> dict[bytes, str]:
 
 
 def all_or_nothing() -> None:
-    """A batch is counted as a whole or not at all."""
+    """A batch is counted completely or not at all."""
 
     def give_up(events: Mapping[str, object], unreadable: Reasons, park: object) -> Counted:
         raise IntegrityError("One of the batch does not fit.")

@@ -1,4 +1,4 @@
-"""F16: the data platform refuses, fails, asks to be left alone, drips, hangs and resets connections."""
+"""F16: the data platform refuses, fails, sends Retry-After, responds slowly, hangs and resets connections."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -22,7 +22,7 @@ _CALLED_SINCE = """
     SELECT count(*) FROM delivery_attempt
     WHERE attempted_at > %s AND coalesce(http_status, 0) = %s
 """
-# Found out for itself by each of three processes: with production's 30 s a run would mostly wait.
+# Each of three processes has its own breaker. With production's 30 s a run would mostly wait.
 _SETTINGS = {"DATA_PLATFORM_BREAKER_SECONDS": "1", "DATA_PLATFORM_TIMEOUT_SECONDS": "1"}
 _PROXIED = frozenset({"data-platform"})
 _SYNC = Variant(
@@ -32,12 +32,12 @@ _DRIPPED_SECONDS = 6.0
 
 
 class _PlatformInTrouble(Fault):
-    """Orders are acknowledged as fast as ever; everything is delivered in the end."""
+    """Orders are not slowed down, and all events are delivered in the end."""
 
     gap_seconds = (0.2, 0.5)
     sells_on = True
     slowest_order_seconds = 3.0
-    # A message that failed some times waits seconds for its next attempt.
+    # After several failures a message waits some seconds for its next attempt.
     patience_seconds = 60.0
     most_shots = 6
 
@@ -45,7 +45,7 @@ class _PlatformInTrouble(Fault):
         return Variant(settings=_SETTINGS, proxied=_PROXIED)
 
     def ways(self) -> list[Callable[[Run], str]]:
-        """What happens in turn, in an order of chance."""
+        """The failures to apply, in random order."""
         return [_refuses, _fails, _is_busy, _drips, _hangs, _resets]
 
     def strike(self, run: Run) -> str:
@@ -62,7 +62,7 @@ class _PlatformInTrouble(Fault):
 
 
 class PlatformFails(_PlatformInTrouble):
-    """All of it, one after the other."""
+    """All failures, one after the other."""
 
     number = "F16a"
     title = "data platform fails in six ways"
@@ -76,13 +76,13 @@ class PlatformFails(_PlatformInTrouble):
 
 
 class PlatformSilent(_PlatformInTrouble):
-    """It takes reports and says nothing, or a byte a second."""
+    """It accepts requests and does not respond, or sends a byte a second."""
 
     number = "F16b"
     title = "data platform silent"
     protection = "an order does not wait for the data platform"
     control_shows = "over 3.0 s, during"
-    # F16a does both as well.
+    # F16a includes both.
     in_short = False
 
     def control(self) -> Variant:
@@ -98,14 +98,14 @@ class PlatformSilent(_PlatformInTrouble):
 
 
 class PlatformSilentInSync(_PlatformInTrouble):
-    """Orders report before they are answered (`sync`), and wait for one deadline at most."""
+    """Orders are reported before they are answered (`sync`), and wait for at most one timeout."""
 
     number = "F16c"
     title = "data platform silent, sync"
     protection = "a report has a deadline for all of it, not for each byte"
     control_shows = "over 5.0 s, during"
     in_short = False
-    # Two deadlines: a request may wait for the threads of others that report.
+    # Two timeouts: a request may wait for the threads of other requests.
     slowest_order_seconds = 5.0
 
     def variant(self) -> Variant:
@@ -175,7 +175,7 @@ def _happens(run: Run, name: str, begin: Callable[[Proxy], object], *, status: i
 
 
 def platform_believed_blindly() -> None:
-    """A report is done once it was sent, whatever came back."""
+    """A report is done once it was sent, whatever the response."""
     deliver = data_platform.DataPlatformSink.deliver
 
     def believe(self: data_platform.DataPlatformSink, messages: Sequence[Message]) -> Outcomes:
@@ -189,7 +189,7 @@ def _believed(outcome: Outcome) -> Outcome:
 
 
 def only_bytes_have_a_deadline() -> None:
-    """A report goes on for as long as something comes."""
+    """A report continues as long as data arrives."""
 
     class Patient(SocketDeadline):
         def _shut(self) -> None:

@@ -1,4 +1,4 @@
-"""F16d: the mail server is frozen, refuses, or is cut off before its answer, while orders flow."""
+"""F16d: the mail server is paused, refuses, or is cut off before its answer, while orders are placed."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -21,7 +21,7 @@ _LATEST_SECONDS = 3.0
 """How old a message to another destination may become meanwhile."""
 _FROM = "Shop <orders@shop.example>"
 
-# By the answer, not by what the shop makes of it: the control believes that all went well.
+# By the response, not by its interpretation in the shop: the control treats every attempt as success.
 _FAILED_SINCE = """
     SELECT count(*) FROM delivery_attempt
     WHERE destination = 'mail' AND attempted_at > %s AND http_status IS NULL AND error NOT LIKE 'not sent%%'
@@ -42,7 +42,7 @@ _SAID_TO_BE_SENT = """
 
 @cache
 def _mail_server() -> tuple[Mailbox, Proxy]:
-    """One for all runs of this process. It ends with it."""
+    """One server for all runs of this process; it is stopped at its end."""
     at_work = mailbox_at_work()
     mailbox = at_work.__enter__()
     _kept.append(at_work)
@@ -53,7 +53,7 @@ _kept: list[object] = []
 
 
 class MailServerInTrouble(Fault):
-    """Orders and every other destination go on; each letter arrives in the end."""
+    """Orders and all other destinations are not affected; each e-mail is delivered in the end."""
 
     number = "F16d"
     title = "mail server frozen, away, cut off"
@@ -99,7 +99,7 @@ class MailServerInTrouble(Fault):
             "EMAIL_PORT": str(_mail_server()[1].port),
             "EMAIL_SECURITY": "none",
             "EMAIL_FROM": _FROM,
-            # Found out once a second, so that a run does not mostly wait.
+            # With a breaker of one second, so that a run does not mostly wait.
             "EMAIL_TIMEOUT_SECONDS": "1",
             "EMAIL_BREAKER_SECONDS": "1",
         }
@@ -112,7 +112,7 @@ def _written(event_id: str) -> str:
 
 def _freezes(run: Run, proxy: Proxy) -> str:
     failed = _fails(run, proxy.stall)
-    # Frozen for longer than a session may take, so that what it holds up would show.
+    # Paused for longer than the timeout of a session, so that any blocking would become visible.
     latest, until = 0.0, timezone.now().timestamp() + 3.0
     while timezone.now().timestamp() < until:
         run.pause(0.1)
@@ -128,7 +128,7 @@ def _refuses(run: Run, proxy: Proxy) -> str:
 
 
 def _is_cut_off(run: Run, proxy: Proxy) -> str:
-    """After the last line of a letter: it has arrived, and nobody has heard of it."""
+    """Cut off after the last line of an e-mail: it was delivered, but not acknowledged."""
     before = proxy.answers_lost
     proxy.lose_answer_to(b"\r\n.\r\n")
     if not run.wait_until(lambda: proxy.answers_lost > before, seconds=_HAPPENS_WITHIN_SECONDS):
@@ -137,7 +137,7 @@ def _is_cut_off(run: Run, proxy: Proxy) -> str:
 
 
 def _works_again(run: Run) -> None:
-    """Return once a letter went out. The waits have grown meanwhile, so the next trouble would not show."""
+    """Wait until an e-mail was sent. The backoff has grown meanwhile and would hide the next failure."""
     began_at = timezone.now()
 
     def has_sent() -> bool:
@@ -166,7 +166,7 @@ def _fails(run: Run, begin: Callable[[], object]) -> int:
 
 
 def mail_server_believed_blindly() -> None:
-    """A letter is done once it was tried."""
+    """An e-mail is done once it was attempted."""
     deliver = MailSink.deliver
 
     def believe(self: MailSink, messages: Sequence[Message]) -> Outcomes:

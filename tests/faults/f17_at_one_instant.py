@@ -1,4 +1,4 @@
-"""F17: thirty requests at one instant: the same one, different ones for what only one can have, one key for two."""
+"""F17: thirty simultaneous requests: the same one, different ones for the last unit, and one key for two requests."""
 
 from tests.factories import CouponFactory, ProductFactory
 from tests.faults.burst import Ask, acknowledged, burst, cancel, charge, issue, key_of, order
@@ -11,14 +11,14 @@ PRICE_WON = 1_000
 
 
 class AtOneInstant(Fault):
-    """The last byte of every request is held back until all of them can arrive at once."""
+    """The last byte of every request is held back until all of them can be sent at the same time."""
 
     gap_seconds = (0.1, 0.3)
     most_shots = 200
 
 
 class OneKeyThirtyTimes(AtOneInstant):
-    """A client, its proxy and its thumb repeat themselves: one effect, one answer, and 422 for another body."""
+    """A client retries many times: one effect, one response, and 422 for another body."""
 
     number = "F17a"
     title = "30 with one key at once"
@@ -74,7 +74,7 @@ class OneKeyThirtyTimes(AtOneInstant):
 
 
 class OnlyOneCanHaveIt(AtOneInstant):
-    """Thirty different requests for the last unit, the last coupon, or a balance that pays one of them."""
+    """Thirty different requests for the last unit, the last coupon, or a balance that is sufficient for one of them."""
 
     number = "F17b"
     title = "30 for what one can have at once"

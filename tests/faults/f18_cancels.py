@@ -1,4 +1,4 @@
-"""F18: one order is cancelled many times at one instant, with its coupon still good or expired meanwhile."""
+"""F18: many simultaneous cancellations of one order, whose coupon is still valid or has expired meanwhile."""
 
 from django.utils import timezone
 
@@ -16,7 +16,7 @@ _PAIR = 2
 
 
 class CancelledTwice(Fault):
-    """One cancel is done, the others are refused: money, units and coupon come back once, an expired coupon expired."""
+    """One cancellation succeeds, the others are refused: money, units and coupon are returned once."""
 
     number = "F18"
     title = "cancel racing cancel"

@@ -1,4 +1,4 @@
-"""F19: the client is gone before it has its answer, or before it has sent everything."""
+"""F19: the client disconnects before it gets its response, or before it has sent the whole request."""
 
 import json
 import socket
@@ -15,20 +15,20 @@ from tests.faults.history import Call
 from tests.faults.shop import Variant
 
 GONE = "gone"
-"""What clients that leave are called in the history."""
+"""The name of disconnecting clients in the history."""
 _AT_ONCE = 10
 _ANSWERED_WITHIN_SECONDS = 10.0
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class _ClientGone(Fault):
-    """Ten clients leave; each comes back on another connection with the same key, like anyone who lost an answer."""
+    """Ten clients disconnect. Each retries on another connection with the same key, as after a lost response."""
 
     gap_seconds = (0.05, 0.3)
     most_shots = 50
 
     def come_back(self, run: Run, gone: Call) -> Call:
-        """Ask again until there is an answer. Raises NotFired."""
+        """Retry until there is a response. Raises NotFired."""
         answers: list[Call] = []
 
         def answered() -> bool:
@@ -46,7 +46,7 @@ class _ClientGone(Fault):
 
 
 class GoneAfterSending(_ClientGone):
-    """Everything was sent, and nobody waits for the answer. It happens all the same, or not at all."""
+    """The whole request was sent, and the client does not wait. The request is executed completely or not at all."""
 
     number = "F19a"
     title = "client gone after its request"
@@ -70,7 +70,7 @@ class GoneAfterSending(_ClientGone):
 
 
 class GoneWhileSending(_ClientGone):
-    """A part was sent. Nothing happens, and the key is free for the whole."""
+    """A part was sent. Nothing is executed, and the key can be used for the whole request."""
 
     number = "F19b"
     title = "client gone during its request"
@@ -83,10 +83,10 @@ class GoneWhileSending(_ClientGone):
     def strike(self, run: Run) -> str:
         gone = [begin_order(run) for _ in range(_AT_ONCE)]
         for number, call in enumerate(gone):
-            # Nobody can do what was never sent.
+            # An incomplete request cannot be executed.
             call.never_sent = True
             if number % 2:
-                # A body that makes sense as far as it goes is the tempting one.
+                # A body that is valid JSON up to this point is the most dangerous case.
                 leave(run, call, request_of(run, call, missing_bytes=20))
             else:
                 whole = request_of(run, call)
@@ -104,7 +104,7 @@ class GoneWhileSending(_ClientGone):
 
 
 def begin_order(run: Run) -> Call:
-    """Write an order of somebody's down, to be sent by hand."""
+    """Record an order by a customer, which is then sent manually."""
     return run.history.begin(
         client=GONE,
         kind="order",
@@ -131,7 +131,7 @@ def request_of(run: Run, call: Call, *, missing_bytes: int = 0) -> bytes:
 
 
 def leave(run: Run, call: Call, content: bytes) -> None:
-    """Send it and go: by a reset, or with a goodbye."""
+    """Send the bytes and disconnect: by a reset, or by an orderly close."""
     with socket.create_connection((LOOPBACK, run.shop.port), timeout=5) as connection:
         connection.sendall(content)
         run.pause(run.random.choice((0.0, 0.0, 0.01, 0.03)))
@@ -142,13 +142,13 @@ def leave(run: Run, call: Call, content: bytes) -> None:
 
 
 def keep_the_first_answer_only() -> None:
-    """A second effect under a key is let be, and only its answer is not kept."""
+    """A second effect for a key is not prevented; only its response is not stored."""
     Answers.require_unanswered = lambda self, claim: None  # type: ignore[method-assign]  # that is the point
     Answers.INSERT = f"{Answers.INSERT} ON CONFLICT DO NOTHING"
 
 
 def believe_what_came() -> None:
-    """A body is taken for whole however much of it came."""
+    """A body is treated as complete however much of it has arrived."""
     answer = bodies.BodyMiddleware.__call__
 
     def believe(self: bodies.BodyMiddleware, request: HttpRequest) -> Any:

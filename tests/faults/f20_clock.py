@@ -1,4 +1,4 @@
-"""F20: the shop's clock passes midnight, is set back, and opens and closes a coupon while everybody asks for it."""
+"""F20: the shop's clock passes midnight, is set back, and opens and closes a coupon while clients request it."""
 
 import os
 import threading
@@ -36,7 +36,7 @@ _WRONG_DAYS = """
 
 
 class _Clock(Fault):
-    """The processes of the shop all see the same wound clock; PostgreSQL and the clients keep theirs."""
+    """All processes of the shop use the same adjusted clock; PostgreSQL and the clients use the real one."""
 
     gap_seconds = (0.1, 0.5)
     most_shots = 50
@@ -46,7 +46,7 @@ class _Clock(Fault):
 
 
 class OrdersOverMidnight(_Clock):
-    """Every shot sets the clock back, first by an hour, then to just before midnight, and lets it pass."""
+    """Every shot sets the clock back by an hour, then to just before midnight, and lets it pass."""
 
     number = "F20a"
     title = "orders over midnight, clock set back"
@@ -80,7 +80,7 @@ class OrdersOverMidnight(_Clock):
 
 @dataclass(frozen=True)
 class _Window:
-    """A coupon's issuing time, and where it lies on the harness's clock, in monotonic seconds."""
+    """The issue period of a coupon, and its position on the harness's monotonic clock."""
 
     history: History
     coupon_id: int
@@ -89,7 +89,7 @@ class _Window:
 
 
 class CouponOpensAndCloses(_Clock):
-    """Some ask from before it opens until they have one; the others ask once each, around its end."""
+    """Some clients request it from before its start until they have one; the others send one request around its end."""
 
     number = "F20b"
     title = "a coupon's window opens and closes"
@@ -145,7 +145,7 @@ class CouponOpensAndCloses(_Clock):
         user_id = run.scene.users[number]
         asks_until = window.closes_at
         if number >= _WAITING:
-            # One after the other, from half-way through the window until as long after its end.
+            # One after the other, from the middle of the period until as long after its end.
             time.sleep(max(0.0, window.opens_at + _OPEN_SECONDS / 2 + number * _PAUSE_SECONDS - time.monotonic()))
             asks_until = 0.0
         try:
@@ -166,13 +166,13 @@ class CouponOpensAndCloses(_Clock):
 
 
 def _calls_for(window: _Window, calls: Sequence[Call]) -> list[Call]:
-    """The calls for the window's coupon that were answered by deciding, not by repeating."""
+    """The calls for the coupon that were decided, without replays."""
     path = f"/api/coupons/{window.coupon_id}/issue"
     return [call for call in calls if call.path == path and call.is_final and not call.replayed]
 
 
 def _is_before(call: Call, window: _Window) -> bool:
-    """Whether it was over when the window opened: a call was decided at some moment between its two ends."""
+    """Whether it had ended before the period began. A call is decided at some time between its start and its end."""
     return call.answered_at is not None and call.answered_at < window.opens_at
 
 
@@ -191,13 +191,13 @@ def _wrong_by_the_clock(call: Call, window: _Window) -> list[str]:
 
 
 def nearest_midnight() -> datetime:
-    """The local midnight that is less than half a day away: nothing that lasts a day ends on the way there."""
+    """The local midnight that is less than half a day away, so that periods of a day do not end before it."""
     noon_before = timezone.localtime() - timedelta(hours=12)
     return (noon_before + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def set_clock(run: Run, now: datetime) -> None:
-    """From now on it is `now` for the shop, and time goes on from there."""
+    """Set the shop's clock to `now`, from which it continues."""
     ahead_seconds = (now - datetime.now(UTC)).total_seconds()
     written = run.shop.points.folder / f"{_FILE}.written"
     written.write_text(str(ahead_seconds))
@@ -205,7 +205,7 @@ def set_clock(run: Run, now: datetime) -> None:
 
 
 def wind() -> None:
-    """The process's clock is what the harness says, and right until it says something."""
+    """The process's clock is set by the harness, and correct until then."""
     now = timezone.now
     path = Path(os.environ[FOLDER]) / _FILE
 
@@ -219,7 +219,7 @@ def wind() -> None:
 
 
 def count_when_it_comes() -> None:
-    """An order's units are counted on the day on which its event comes in."""
+    """An order's units are counted on the day on which its event arrives."""
 
     def read(payload: bytes) -> OrderEvent:
         return replace(read_order_event(payload), day=timezone.localdate())
@@ -228,7 +228,7 @@ def count_when_it_comes() -> None:
 
 
 def leave_the_window_open() -> None:
-    """A unit is issued whatever time it is."""
+    """A unit is issued at any time."""
     issue_to = LimitedCoupon.issue_to
 
     def at_its_beginning(self: LimitedCoupon, user_id: int, *, now: datetime, **more: Any) -> HeldCoupon:

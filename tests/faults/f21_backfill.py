@@ -1,4 +1,4 @@
-"""F21: statistics are recomputed, killed half-way and twice more, while orders flow and events are under way."""
+"""F21: statistics are recomputed, killed half-way and run twice more, while orders are placed and events processed."""
 
 import json
 import subprocess
@@ -38,7 +38,7 @@ class _Backfill(Fault):
         return sells_and_counts(run)
 
     def judge(self, run: Run) -> list[str]:
-        """Nothing is left for a backfill to correct; the command's own word."""
+        """The command must report that a backfill would correct nothing more."""
         try:
             run.shop.manage("backfill_product_stats", *_days(), "--dry-run")
         except subprocess.CalledProcessError as failure:
@@ -47,7 +47,7 @@ class _Backfill(Fault):
 
 
 class BackfillKilled(_Backfill):
-    """Killed before its COMMIT, then run twice, over orders whose events are still to be counted."""
+    """Killed before its COMMIT, then run twice, for orders whose events are not counted yet."""
 
     number = "F21a"
     title = "backfill killed, then run twice"
@@ -58,7 +58,7 @@ class BackfillKilled(_Backfill):
         return Variant(patches=("tests.faults.f21_backfill.record_nothing",))
 
     def strike(self, run: Run) -> str:
-        # So that there are orders that the statistics know nothing of.
+        # So that there are orders that are not in the statistics.
         run.shop.consumer.pause()
         if not run.wait_until(lambda: under_way()[1] > 10, seconds=_UNDER_WAY_SECONDS):
             raise NotFired("no event was under way")
@@ -74,7 +74,7 @@ class BackfillKilled(_Backfill):
 
 
 class BackfillSlow(_Backfill):
-    """One day takes seconds before its COMMIT: nobody who orders, cancels or reads waits for it."""
+    """One day takes seconds before its COMMIT. Orders, cancellations and reads do not wait for it."""
 
     number = "F21b"
     title = "backfill slow in its day"
@@ -122,7 +122,7 @@ def _started(run: Run) -> "subprocess.Popen[str]":
 
 
 def _finished(run: Run, process: "subprocess.Popen[str]") -> dict[str, int]:
-    """The report of a backfill that went through. Raises NotFired."""
+    """The report of a successful backfill. Raises NotFired."""
     if not run.wait_until(lambda: process.poll() is not None, seconds=_ENDS_WITHIN_SECONDS):
         process.kill()
     said, complained = process.communicate()
@@ -133,7 +133,7 @@ def _finished(run: Run, process: "subprocess.Popen[str]") -> dict[str, int]:
 
 
 def _killed(run: Run) -> int:
-    """A backfill that had changed a day, and died before its COMMIT."""
+    """A backfill that had changed a day and died before its COMMIT."""
     before = run.fired(_INSIDE)
     run.shop.points.arm(_INSIDE, KILL)
     process = _started(run)
@@ -145,14 +145,14 @@ def _killed(run: Run) -> int:
 
 
 def record_nothing() -> None:
-    """A backfill corrects the numbers and leaves the events uncounted."""
+    """A backfill corrects the statistics without recording the events as counted."""
     operations.RECOMPUTE_DAY = operations.RECOMPUTE_DAY.replace(
         "SELECT event_id FROM unrecorded", "SELECT event_id FROM unrecorded WHERE false", 1
     )
 
 
 def lock_orders() -> None:
-    """A backfill keeps everybody from ordering while it counts."""
+    """A backfill blocks all orders while it counts."""
     recompute = operations.recompute_day
 
     def alone(day: date) -> DayComparison:

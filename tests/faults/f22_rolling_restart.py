@@ -1,4 +1,4 @@
-"""F22: the web servers are replaced one after the other, while everybody shops."""
+"""F22: the web servers are replaced one after the other under load."""
 
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.shop import Variant
@@ -7,7 +7,7 @@ _READY_WITHIN_SECONDS = 30.0
 
 
 class RollingRestart(Fault):
-    """SIGTERM to one of two servers behind a balancer, a new one in its place, then the other."""
+    """SIGTERM to one of two servers behind a load balancer, a new one is started, then the other."""
 
     number = "F22"
     in_short = False

@@ -1,4 +1,4 @@
-"""F24: two members of staff do the same thing at one moment, or one of them sends a form that is out of date."""
+"""F24: two staff members do the same thing at the same time, or one of them submits an outdated form."""
 
 from functools import partial
 
@@ -15,11 +15,11 @@ from tests.faults.shop import Variant
 _PRICE_WON = 3_000
 _OPENING = 100
 _LIST = "/admin/products/product/"
-"""Where one is sent whose product was saved."""
+"""The target of the redirect after a product was saved."""
 
 
 class TwoMembersOfStaff(Fault):
-    """Two browsers with a session each, while the crowd shops: nothing is lost, nothing is done twice."""
+    """Two browsers with separate sessions, under load: no change is lost, none is made twice."""
 
     number = "F24"
     title = "two staff at one thing, a stale form"
@@ -39,7 +39,7 @@ class TwoMembersOfStaff(Fault):
 
 
 def _adjust(run: Run, one: Browser, other: Browser) -> str:
-    """Both corrections of a stock count."""
+    """Both corrections of a stock must be applied."""
     product = ProductFactory(stock=_OPENING)
     path = f"{_LIST}{product.pk}/adjust-stock/"
     deltas = (run.random.randint(1, 50), -run.random.randint(1, 50))
@@ -59,8 +59,8 @@ def _adjust(run: Run, one: Browser, other: Browser) -> str:
 
 
 def _cancel(run: Run, one: Browser, other: Browser) -> str:
-    """One of them takes the order back, the other one is told that it was."""
-    # A customer whom the history does not know: no client asks for this cancel.
+    """One of them cancels the order, the other one gets a refusal."""
+    # A customer who is not in the history: no client requests this cancellation.
     customer = UserFactory()
     charge_balance(user_id=customer.pk, amount=2 * _PRICE_WON, once=Once())
     order = order_of(customer, {ProductFactory(stock=_OPENING, price=_PRICE_WON): 2})
@@ -84,7 +84,7 @@ def _cancel(run: Run, one: Browser, other: Browser) -> str:
 
 
 def _save_stale(run: Run, early: Browser, late: Browser) -> str:
-    """A page from before a colleague saved is refused; of two forms at one moment, one is saved."""
+    """A form opened before a colleague saved is refused; of two forms submitted at the same time, one is saved."""
     product = ProductFactory(name="Pen", price=_PRICE_WON, stock=_OPENING)
     path = f"{_LIST}{product.pk}/change/"
     stale = early.get(path)

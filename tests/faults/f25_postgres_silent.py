@@ -1,4 +1,4 @@
-"""F25 and F26: PostgreSQL keeps its connections and answers nobody."""
+"""F25 and F26: PostgreSQL keeps its connections, but does not answer."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ _PATIENT = Variant(
 
 
 class _PostgresSilent(Fault):
-    """What was asked may have been done, or may yet be done: it is told as unknown, and its key finds out."""
+    """A write may have been executed or may still be executed: its outcome is unknown, and a retry returns it."""
 
     in_short = False
     gap_seconds = (1.0, 2.0)
@@ -36,14 +36,14 @@ class _PostgresSilent(Fault):
 
 
 class PostgresFrozen(_PostgresSilent):
-    """As a machine that is being moved, or a disk that hangs, leaves it."""
+    """Like a virtual machine that is being migrated, or a disk that hangs."""
 
     number = "F25"
     title = "PostgreSQL frozen for 30 s"
 
     def strike(self, run: Run) -> str:
         self._frozen = [run.servers.postgres.pid]
-        # The postmaster first, so that it starts no more of them.
+        # The postmaster first, so that it starts no new processes.
         os.kill(self._frozen[0], signal.SIGSTOP)
         for pid in _children(self._frozen[0]):
             os.kill(pid, signal.SIGSTOP)
@@ -53,12 +53,12 @@ class PostgresFrozen(_PostgresSilent):
     def heal(self, run: Run) -> None:
         for pid in self._frozen:
             os.kill(pid, signal.SIGCONT)
-        # The harness looks into the database as well.
+        # The harness also uses the database.
         connection.close()
 
 
 class CommitWaits(_PostgresSilent):
-    """The standby that every COMMIT waits for is gone."""
+    """The standby that every COMMIT waits for is absent."""
 
     number = "F26"
     title = "COMMIT waits for an absent standby for 30 s"

@@ -12,11 +12,11 @@ from tests.faults.shop import Variant
 
 _HELD_UP_SECONDS = 0.3
 _BYTES_OF_A_GROUP = 20_000
-"""What a large group writes at least."""
+"""The minimum size of a large group's write, in bytes."""
 
 
 class GroupConnectionLost(GroupFault):
-    """Whether it was done is unknown, so its clients are told to come back. A repeat finds its effect or makes it."""
+    """The outcome is unknown, so its clients are asked to retry. A retry finds the effect or makes it."""
 
     number = "F27e"
     title = "connection of a group lost at COMMIT"
@@ -33,7 +33,7 @@ class GroupConnectionLost(GroupFault):
 
 
 def _lose_the_answer(run: Run) -> str:
-    """PostgreSQL has done it, and the connection is gone before it can say so."""
+    """PostgreSQL has committed, and the connection is lost before its answer."""
     proxy = run.shop.proxies["postgres"]
     lost = [0]
 
@@ -43,7 +43,7 @@ def _lose_the_answer(run: Run) -> str:
 
     def asks() -> list[Ask]:
         began.append(run.history.now())
-        # Again where it was another transaction's.
+        # Repeated if it was another transaction.
         proxy.lose_answer_to(b"COMMIT", bytes_at_least=_BYTES_OF_A_GROUP)
         return writes_of_all_kinds(run)
 
@@ -53,13 +53,13 @@ def _lose_the_answer(run: Run) -> str:
 
 
 def _cut_before(run: Run) -> str:
-    """The group has read its rows, and sent nothing that changes them."""
+    """The group has read its rows, and has sent no changes yet."""
     cut = _cut_at(run, f"{GROUP}.before-commit")
     return f"{cut} connections cut before COMMIT was sent, {LARGE_GROUP} writes or more on one of them"
 
 
 def _cut_after(run: Run) -> str:
-    """It has had its answer; the connection is no longer needed."""
+    """The group has received its answer; it does not need the connection any more."""
     cut = _cut_at(run, f"{GROUP}.after-commit")
     return f"{cut} connections cut after COMMIT was answered, {LARGE_GROUP} writes or more on one of them"
 

@@ -1,4 +1,4 @@
-"""F27: the leader of a group is killed or paused, with many writes of others in its hands."""
+"""F27: the leader of a group is killed or paused, while it runs many writes of other requests."""
 
 import threading
 
@@ -18,7 +18,7 @@ class _AtEachStep(GroupFault):
     first: str
 
     def next_point(self, run: Run) -> str:
-        """A step that was not struck in this round."""
+        """A step that was not used in this round."""
         round_so_far = run.shots[len(run.shots) // len(GROUP_STEPS) * len(GROUP_STEPS) :]
         struck = {shot.what.rpartition(".")[2] for shot in round_so_far}
         left = [step for step in GROUP_STEPS if step not in struck]
@@ -26,7 +26,7 @@ class _AtEachStep(GroupFault):
 
 
 class LeaderKilled(_AtEachStep):
-    """The whole group is lost or done, and no client of it was answered. Each retry has one effect and one answer."""
+    """The whole group is lost or done, and no client got a response. Each retry has one effect and one response."""
 
     number = "F27a"
     title = "leader of a group kill -9, at each step"
@@ -50,7 +50,7 @@ class LeaderKilled(_AtEachStep):
 
 
 class LeaderPaused(_AtEachStep):
-    """For longer than its Redis locks live. The other process goes on; the group commits when it wakes up."""
+    """For longer than its Redis locks live. The other process continues; the group commits when it is resumed."""
 
     number = "F27b"
     in_short = False
@@ -69,7 +69,7 @@ class LeaderPaused(_AtEachStep):
         point = self.next_point(run)
         before = run.fired(point)
         run.shop.points.arm(point, STOP)
-        # The clients of the paused process hear of it when it goes on.
+        # The clients of the paused process get their responses when it continues.
         self._bursts = threading.Thread(
             target=bursts_until,
             args=(run, lambda: run.fired(point) > before, lambda: writes_of_all_kinds(run)),
@@ -86,7 +86,7 @@ class LeaderPaused(_AtEachStep):
         self._bursts.join()
 
     def judge(self, run: Run) -> list[str]:
-        # Not each of them an order: the paused group may hold the rows of most products.
+        # Not only orders, because the paused group may have locked most products.
         done = [call for call in run.history.calls if call.is_write and call.status == 200]
         return [
             f"nobody was served while: {shot.what}"

@@ -1,4 +1,4 @@
-"""F27: one write of a group cannot be done, and the groups of two processes want the same rows."""
+"""F27: one write of a group fails, and the groups of two processes need the same rows."""
 
 import threading
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from tests.faults.shop import Variant
 
 _POISON = "poison"
 _RAISES, _BREAKS, _NAMES_NOBODY, _IS_UNREADABLE = 4_444_401, 4_444_402, 4_444_403, 4_444_404
-"""Charges of so many won are defects of the shop."""
+"""Charges of these amounts (won) are made to fail."""
 _KINDS = {
     _RAISES: "a decision that raises",
     _BREAKS: "a row that breaks a constraint",
@@ -68,7 +68,7 @@ class OnePoisoned(GroupFault):
 
 
 class GroupsCross(GroupFault):
-    """Their Redis locks are lost again and again, so that only the row locks keep two processes apart."""
+    """Their Redis locks are lost repeatedly, so that only the row locks separate two processes."""
 
     number = "F27d"
     title = "groups of two processes cross"
@@ -101,7 +101,7 @@ class GroupsCross(GroupFault):
             try:
                 calls: Sequence[Call] = bursts_until(run, lambda: run.fired(point) > before, carts)
             except NotFired:
-                # Without the protection they wait for each other instead.
+                # Without the protection there is a deadlock instead.
                 return "no group left out a row of another's"
         self._met += 1
         failed = [call for call in calls if call.status != 200]
@@ -114,7 +114,7 @@ class GroupsCross(GroupFault):
 
 
 class _Flushing:
-    """Every lock is lost every few milliseconds, for the length of the block."""
+    """Flushes all locks every few milliseconds during the block."""
 
     def __init__(self, run: Run) -> None:
         self._url = run.servers.lock_redis_url
@@ -139,7 +139,7 @@ def _is_poison(call: Call) -> bool:
 
 
 def poison() -> None:
-    """Charges of certain amounts are defects, as one would be that no test has found."""
+    """Charges of certain amounts fail, like an undetected bug."""
     deposit = wallet.deposit
 
     def poisoned(transaction: Transaction, *, user_id: int, amount: int) -> Entry:
@@ -159,7 +159,7 @@ def poison() -> None:
 
 
 def all_for_one() -> None:
-    """What fails for one member of a group fails for all of it."""
+    """An error of one member of a group fails all members."""
     decide = Group._decide
 
     def together(self: Group) -> list[Member]:

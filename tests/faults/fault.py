@@ -1,6 +1,6 @@
-"""What a fault is, and the run in which it happens.
+"""The base class of a fault, and the run in which it happens.
 
-Owns the shape that every fault fills in; the faults stand beside it, one file each (`f01_….py`).
+The faults are in the modules beside it, one file each (`f01_….py`).
 """
 
 import time
@@ -17,24 +17,24 @@ from tests.faults.servers import Servers
 from tests.faults.shop import Shop, Variant
 
 HEALTHY_SECONDS = 10.0
-"""How soon after a fault ends the shop must be well again, by itself."""
+"""How soon after the end of a fault the shop must have recovered automatically."""
 _WAIT_FOR_HEALTH_SECONDS = 40.0
 _PROBE_PAUSE_SECONDS = 0.05
 _LOOK_SECONDS = 0.02
 
 
 class NotFired(Exception):
-    """The fault was to happen and did not: such a run proves nothing."""
+    """The fault was injected but did not happen: such a run proves nothing."""
 
 
 @dataclass
 class Shot:
-    """One time that the fault happened.
+    """One injection of the fault.
 
     Attributes:
-        what: the evidence that it fired, in a few words.
+        what: the evidence that it happened, in a few words.
         struck_at, healed_at: monotonic seconds.
-        recovery_seconds: from `healed_at` until the shop was well; None: it was not.
+        recovery_seconds: from `healed_at` until the shop had recovered; None if it had not.
     """
 
     what: str
@@ -45,12 +45,12 @@ class Shot:
 
 @dataclass
 class Run:
-    """Everything a fault may use while it happens.
+    """The objects that a fault may use.
 
     Attributes:
-        random: the schedule's own random numbers: one seed, one schedule.
-        caller: a connection of the main thread; its calls are part of the history and judged like all others.
-        wrong: what a strike has seen that must not be, as sentences; part of the run's violations.
+        random: random numbers of the schedule, which only depends on the seed.
+        caller: a connection of the main thread; its calls are part of the history and checked like all others.
+        wrong: violations found by the fault itself, as messages; part of the run's violations.
     """
 
     servers: Servers
@@ -64,14 +64,14 @@ class Run:
     wrong: list[str] = field(default_factory=list)
 
     def pause(self, seconds: float) -> None:
-        """Let the crowd shop on for so long; what ends by itself meanwhile is started again."""
+        """Wait while the load runs. Processes that end meanwhile are restarted."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             self.shop.look_after()
             time.sleep(min(left, _LOOK_SECONDS))
 
     def wait_until(self, true: Callable[[], bool], *, seconds: float) -> bool:
-        """Whether it became true in time, while the crowd shops on."""
+        """Whether it became true in time. The load runs meanwhile."""
         until = time.monotonic() + seconds
         while not true():
             if time.monotonic() > until:
@@ -80,7 +80,7 @@ class Run:
         return True
 
     def fired(self, point: str) -> int:
-        """How often `point` has happened to somebody so far."""
+        """How often `point` has been reached so far."""
         return sum(firing.point == point for firing in self.shop.points.fired())
 
     def wait_for_point(self, point: str, *, fired_before: int = 0, seconds: float = 10.0) -> int:
@@ -112,27 +112,27 @@ class Run:
 
 
 class Fault(ABC):
-    """One row of the list of faults. A subclass says how it strikes and how it ends.
+    """A fault. A subclass defines how it is injected and how it ends.
 
-    `strike` and `heal` are called in turn while the crowd shops, in the main thread, until the run's time or
-    `most_shots` is over. Both may use `run.shop`, `run.servers` and `run.random`.
+    `strike` and `heal` are called in turn under load, in the main thread, until the time of the run is over or there
+    were `most_shots`. Both may use `run.shop`, `run.servers` and `run.random`.
 
     Attributes:
-        number: `F12`; with a letter where one number has several faults.
+        number: `F12`, with a letter if one number has several faults.
         title: what happens, in a few words.
-        protection: what the control takes away.
-        control_shows: words of the violation that the control must lead to, or of each where there are several. Another
-            violation does not count.
-        gap_seconds: between two shots, chosen at random. `hold_seconds`: how long a shot lasts.
-        fewest_shots, most_shots: of one run; the fewest whatever time they take.
-        sells_on: whether orders are acknowledged, and none fails, while the shot lasts.
-        slowest_order_seconds: the longest that an order may take while the shot lasts; None: as long as any request.
-        healthy_seconds: how soon after it ends the shop must be well again, by itself.
-        patience_seconds: how long nothing may move before what is left is called lost.
-        reads_topics: whether the judge reads every event back from Kafka as well: none missing, in order per user.
-        in_short, control_in_short: whether it, and its control, are worth their seconds when all of them together
-            may take minutes only. Asked for by name they always run.
-        needs_apache_kafka: whether the broker must keep what it has when it is killed, as the embedded one does not.
+        protection: what the control removes.
+        control_shows: part of the violation that the control must lead to, or of each if there are several. Other
+            violations do not count.
+        gap_seconds: between two shots, chosen at random. `hold_seconds`: the duration of a shot.
+        fewest_shots, most_shots: of one run; the minimum applies however long it takes.
+        sells_on: whether orders are acknowledged, and none fails, during the shot.
+        slowest_order_seconds: the longest duration of an order during the shot; None: the same as for any request.
+        healthy_seconds: how soon after its end the shop must have recovered automatically.
+        patience_seconds: how long there may be no progress before the remaining events count as lost.
+        reads_topics: whether the judge also reads all events from Kafka: none missing, in order per user.
+        in_short, control_in_short: whether it, and its control, are part of the short run. If selected by name they
+            always run.
+        needs_apache_kafka: whether the broker must persist its data when it is killed, unlike the embedded one.
     """
 
     number: ClassVar[str]
@@ -153,7 +153,7 @@ class Fault(ABC):
     needs_apache_kafka: ClassVar[bool] = False
 
     def variant(self) -> Variant:
-        """The shop as it is in production, or with the settings that make the fault likely."""
+        """The shop as in production, or with settings that make the fault likely."""
         return Variant()
 
     @abstractmethod
@@ -162,22 +162,22 @@ class Fault(ABC):
 
     @abstractmethod
     def strike(self, run: Run) -> str:
-        """Let it happen once; return the evidence that it did. Raises NotFired."""
+        """Inject the fault once; returns the evidence that it happened. Raises NotFired."""
 
     def heal(self, run: Run) -> None:  # noqa: B027 - many faults end by themselves
-        """End it, where it does not end by itself."""
+        """End the fault, if it does not end by itself."""
 
     def is_well(self, run: Run) -> bool:
-        """Whether the shop works again; the default is that an order succeeds."""
+        """Whether the shop works again; by default, whether an order succeeds."""
         return run.probe().status == 200
 
     def judge(self, run: Run) -> list[str]:
-        """What this fault must be judged by besides, as sentences; asked when everything is quiet."""
+        """Additional violations of this fault; called when all events are processed."""
         return []
 
 
 def seconds_until_well(fault: Fault, run: Run) -> float | None:
-    """Ask until the shop is well; None when it still was not after forty seconds."""
+    """Poll until the shop works; None if it does not after forty seconds."""
     began = time.monotonic()
     while not fault.is_well(run):
         if time.monotonic() - began > _WAIT_FOR_HEALTH_SECONDS:

@@ -1,6 +1,6 @@
-"""Large groups at will: many writes at one instant, in a shop whose leaders wait a moment for more.
+"""Creates large groups: many simultaneous writes, in a shop whose leaders wait a moment for more.
 
-Owns the writes, and when a group of them is large enough; what happens to it, the faults say.
+Contains the writes, and the check whether a group is large enough. The faults define what happens to it.
 """
 
 import time
@@ -18,13 +18,13 @@ AT_ONCE = 30
 _GATHER_SECONDS = 0.03
 _MOST_BURSTS = 8
 _SETTINGS = {"LOCK_TTL_SECONDS": "0.5", "DATABASE_IDLE_TIMEOUT_MS": "20000"}
-"""Redis locks end long before a group that is held up: only the row locks are left."""
+"""Redis locks expire long before a delayed group ends: only the row locks are left."""
 _PATCHES = ("tests.faults.groups.gather", "tests.faults.f27_members.poison")
 _PROXIED = frozenset({"postgres"})
 
 
 class GroupFault(Fault):
-    """Something happens to a group of eight writes or more. All of these faults use one and the same shop."""
+    """A fault of a group of eight writes or more. All of these faults use the same shop."""
 
     gap_seconds = (0.1, 0.3)
     most_shots = 50
@@ -33,12 +33,12 @@ class GroupFault(Fault):
         return Variant(settings=_SETTINGS, patches=_PATCHES, proxied=_PROXIED)
 
     def without(self, *patches: str) -> Variant:
-        """The same shop with these patches, which take a protection away."""
+        """The same shop with these patches, which remove a protection."""
         return Variant(settings=_SETTINGS, patches=(*_PATCHES, *patches), proxied=_PROXIED)
 
 
 def gather() -> None:
-    """A leader waits a moment before it takes what waits, so that more comes."""
+    """A leader waits a moment for more writes before it takes the waiting ones."""
     next_members = Queue._next_members
 
     def later(self: Queue) -> list[Member]:
@@ -49,7 +49,7 @@ def gather() -> None:
 
 
 def writes_of_all_kinds(run: Run, count: int = AT_ONCE) -> list[Ask]:
-    """Orders, charges and issues, none of which can be refused, each of another customer."""
+    """Orders, charges and issues that cannot be refused, each by another customer."""
     coupon = CouponFactory(total_quantity=count).pk
     asks = []
     for number, user_id in enumerate(run.random.sample(run.scene.users, count)):
@@ -67,7 +67,7 @@ def bursts_until(run: Run, happened: Callable[[], bool], asks: Callable[[], Sequ
     """Send bursts until it has happened to a group; returns their calls. Raises NotFired."""
     calls: list[Call] = []
     for _ in range(_MOST_BURSTS):
-        # Those whose leader is killed are through early.
+        # Bursts whose leader is killed end early.
         calls += burst(run, asks(), more_than_room=True)
         if happened():
             return calls

@@ -1,6 +1,6 @@
-"""What clients asked and what they were told, Jepsen-style: written down before it is sent, completed by the answer.
+"""The history of requests and responses, as in Jepsen: recorded before sending, completed by the response.
 
-Owns the three outcomes; never decides whether an answer was right.
+Contains the three outcomes. Does not check whether a response was correct.
 """
 
 import json
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 READ = "read"
-WRITES = ("charge", "issue", "order", "cancel")
+WRITES = ("charge", "issue", "order", "cancel", "refund")
 _NOT_KEPT = {(503, "lock_timeout"), (429, "throttled"), (422, "idempotency_key_reused")}
-"""Answers that promise that nothing was changed, and are not kept for the key."""
+"""Responses that guarantee that nothing was changed, and that are not stored for the key."""
 _NO_WORD = {(409, "request_in_progress")}
-"""A first request with the key is still running, so nothing is said about its outcome."""
+"""A first request with the key is still running, so the outcome is unknown."""
 
 
 class Outcome(StrEnum):
-    """What a client may believe."""
+    """What a client can conclude."""
 
     ACKNOWLEDGED = "acknowledged"
     REFUSED = "refused"
@@ -33,8 +33,8 @@ class Call:
     """One request.
 
     Attributes:
-        kind: `charge`, `issue`, `order`, `cancel` or `read`.
-        never_sent: nobody listened, so the client knows that nothing can have happened.
+        kind: `charge`, `issue`, `order`, `cancel`, `refund` or `read`.
+        never_sent: the connection was refused, so the request cannot have been executed.
         sent_at, answered_at: monotonic seconds; the latter also where the connection was cut.
         status: None where no whole answer came; `trouble` says why.
         from_port: the client's end of its connection.
@@ -74,17 +74,17 @@ class Call:
 
     @property
     def failed(self) -> bool:
-        """Whether the shop was no shop to this client: no whole answer, or none that says what became of it."""
+        """Whether the shop was unavailable for this client: no complete response, or none with a known outcome."""
         return self.status is None or self.outcome is Outcome.UNKNOWN
 
     @property
     def is_final(self) -> bool:
-        """Whether every later answer to the same key must be the same, byte for byte."""
+        """Whether every later response to the same key must be equal, byte for byte."""
         return self.outcome is not Outcome.UNKNOWN and not self.never_sent and (self.status, self.code) not in _NOT_KEPT
 
     @property
     def code(self) -> str | None:
-        """The problem's code, of an answer that is one."""
+        """The code of a problem response, or None."""
         if self.status is None or self.status < 400:
             return None
         try:
@@ -111,7 +111,7 @@ class Call:
 
 
 class History:
-    """All calls of one run, in the order of their sending."""
+    """All calls of one run, in the order in which they were sent."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -120,7 +120,7 @@ class History:
     def begin(
         self, *, client: str, kind: str, user_id: int, method: str, path: str, body: Any, key: str | None
     ) -> Call:
-        """Write a request down; it is sent after this."""
+        """Record a request before it is sent."""
         with self._guard:
             call = Call(len(self._calls) + 1, client, kind, user_id, method, path, body, key, sent_at=time.monotonic())
             self._calls.append(call)
@@ -137,7 +137,7 @@ class History:
             return list(self._calls)
 
     def write(self, path: Path) -> None:
-        """Keep the history as JSON lines, for debugging."""
+        """Write the history as JSON lines, for debugging."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w") as file:
             for call in self.calls:
@@ -154,7 +154,7 @@ def count(calls: Iterable[Call]) -> dict[Outcome, int]:
 
 
 def unresolved(calls: Sequence[Call]) -> list[Call]:
-    """The first call of every key of a write about which the client has not been told for certain, in order."""
+    """The first call of every key of a write whose outcome is unknown to the client, in order."""
     decided = {(call.user_id, call.key) for call in calls if call.is_final}
     first: dict[tuple[int, str | None], Call] = {}
     for call in calls:

@@ -1,6 +1,6 @@
-"""What clients were told, held against what is in the database: every difference is a sentence that names its ids.
+"""Compares the responses of clients with the database: each difference is a message with the ids.
 
-Owns the comparison; never asks the shop anything, and never repairs a row.
+Does not call the shop, and does not change rows.
 """
 
 import re
@@ -14,18 +14,19 @@ from balances.models import EntryType, LedgerEntry
 from commerce.idempotency.models import IdempotencyKey
 from commerce.invariants.check import invariants, snapshot, violation_of
 from coupons.models import UserCoupon
-from orders.events import order_as_json
-from orders.models import Order
+from orders.events import order_as_json, refund_as_json
+from orders.models import Order, Refund
 from orders.selectors import with_lines
 from tests import documented
-from tests.events import cancelled_id, completed_id
+from tests.events import cancelled_id, completed_id, refunded_id
 from tests.faults.history import READ, Call, Outcome, unresolved
 from tests.faults.scene import Scene
 
 LONGEST_REQUEST_SECONDS = 10.0
 SHOWN = 10
 _CHECKED_OF_A_KIND = 5
-_CHANGED_BY_A_CANCEL = ("status", "cancelledAt")
+_CHANGED_LATER = ("status", "cancelledAt", "refundedAmount", "items")
+"""Of an order, by a cancel or a refund; what was bought is among the effects that are looked for."""
 
 
 def judge(calls: Sequence[Call], scene: Scene) -> list[str]:
@@ -42,7 +43,7 @@ def judge(calls: Sequence[Call], scene: Scene) -> list[str]:
 
 
 def broken_invariants(*, quiet_system: bool) -> list[str]:
-    """What `check_invariants` would say."""
+    """The violations that `check_invariants` finds."""
     with snapshot():
         violations = [violation_of(invariant) for invariant in invariants(quiet_system=quiet_system)]
     return [
@@ -53,17 +54,17 @@ def broken_invariants(*, quiet_system: bool) -> list[str]:
 
 
 def not_reported(calls: Sequence[Call], reported: set[str]) -> list[str]:
-    """Acknowledged orders and cancels that the data platform has not got."""
-    ids = {"order": completed_id, "cancel": cancelled_id}
+    """Acknowledged orders, cancellations and refunds that the data platform has not received."""
+    ids = {"order": completed_id, "cancel": cancelled_id, "refund": refunded_id}
     due = {ids[call.kind](call.json) for call in _acknowledged(calls) if call.kind in ids}
     return _shortened(f"{event} never reached the data platform" for event in sorted(due - reported))
 
 
-# --- What was told and what is there ---------------------------------------------------------------------------------
+# --- Responses and rows ----------------------------------------------------------------------------------------------
 
 
 def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """Every acknowledged write is there, with the body that was told."""
+    """Every acknowledged write exists, with the body of its response."""
     rows = _Rows(scene)
     for call in _acknowledged(calls):
         if call.kind == READ:
@@ -73,7 +74,7 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
         if there is None:
             yield f"{call} was acknowledged, and its {call.kind} {_answered_id(call)} does not exist"
             continue
-        ignored = _CHANGED_BY_A_CANCEL if call.kind == "order" else ()
+        ignored = _CHANGED_LATER if call.kind == "order" else ()
         differing = [name for name in there if name not in ignored and answer.get(name) != there[name]]
         if differing:
             fields = ", ".join(f"{name} {answer.get(name)!r} told, {there[name]!r} there" for name in differing)
@@ -86,7 +87,7 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
 
 
 def _there_and_unasked(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """Nothing is there but what was acknowledged, or what an unknown call may have left: a refusal left nothing."""
+    """There are no other effects than acknowledged ones and those of unknown calls: a refusal has no effect."""
     rows = _Rows(scene)
     acknowledged = defaultdict(set)
     for call in _acknowledged(calls):
@@ -103,7 +104,7 @@ def _there_and_unasked(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 def _answered_twice(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """No two requests were acknowledged with one effect."""
+    """No two requests were acknowledged with the same effect."""
     keys = defaultdict(set)
     for call in _acknowledged(calls):
         if call.kind != READ:
@@ -114,7 +115,7 @@ def _answered_twice(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 def _answers_that_differ(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """One key, one answer, byte for byte; the later ones say that they are repeats."""
+    """One key has one response, byte for byte; later ones are marked as replays."""
     by_key = defaultdict(list)
     for call in calls:
         if call.is_write and call.key and call.is_final:
@@ -129,7 +130,7 @@ def _answers_that_differ(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 def _not_kept(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
-    """What was answered to a key is kept under it; what was only put off is not."""
+    """The final response to a key is stored; a temporary refusal is not."""
     kept = {
         (row.caller_id, row.key): (row.status, bytes(row.body))
         for row in IdempotencyKey.objects.filter(caller_id__in=scene.tokens)
@@ -147,35 +148,43 @@ def _not_kept(calls: Sequence[Call], scene: Scene) -> Iterable[str]:
 
 
 class _Rows:
-    """What the scene's customers have in the database."""
+    """The rows of the scene's customers in the database."""
 
     def __init__(self, scene: Scene) -> None:
         users = list(scene.tokens)
         self.orders = {order.pk: order for order in with_lines(Order.objects.filter(user_id__in=users))}
+        refunds = Refund.objects.filter(order_id__in=self.orders).prefetch_related("items")
+        self.refunds = {refund.pk: refund for refund in refunds}
         charges = LedgerEntry.objects.filter(user_id__in=users, type=EntryType.CHARGE)
         self.charges = {entry.pk: entry for entry in charges if entry.pk not in scene.opening}
         self.coupons = {unit.pk: unit for unit in UserCoupon.objects.filter(user_id__in=users)}
 
     def as_answered(self, kind: str, answer: Any) -> dict[str, Any] | None:
-        """What an answer should have said, in its own words; None where the row is not there."""
+        """The expected content of a response, from the row; None if the row does not exist."""
         if kind == "charge":
             entry = self.charges.get(answer["transaction"]["id"])
             return {"userId": entry.user_id, "balance": entry.balance_after} if entry else None
         if kind == "issue":
             unit = self.coupons.get(answer["id"])
             return {"couponId": unit.coupon_id} if unit else None
+        if kind == "refund":
+            refund = self.refunds.get(answer["id"])
+            return refund_as_json(refund) if refund else None
         order = self.orders.get(answer["id"])
         if order is None or (kind == "cancel" and order.status != "CANCELLED"):
             return None
         return order_as_json(order)
 
     def effects(self) -> Iterable[tuple[str, int, Hashable]]:
-        """Kind, id and what a call must have asked for to be its cause."""
+        """Kind, id and the request that could have caused it."""
         for order in self.orders.values():
             items = frozenset((line.product_id, line.quantity) for line in order.lines)
             yield "order", order.pk, (order.user_id, items, order.user_coupon_id)
             if order.status == "CANCELLED":
                 yield "cancel", order.pk, (order.user_id, order.pk)
+        for refund in self.refunds.values():
+            lines = frozenset((line.product_id, line.quantity) for line in refund.lines)
+            yield "refund", refund.pk, (refund.staff_id, refund.order_id, lines, refund.restock)
         for entry in self.charges.values():
             yield "charge", entry.pk, (entry.user_id, entry.amount)
         for unit in self.coupons.values():
@@ -186,6 +195,9 @@ def _asked_for(call: Call) -> Hashable:
     if call.kind == "order":
         items = frozenset((item["productId"], item["quantity"]) for item in call.body["items"])
         return call.user_id, items, call.body.get("userCouponId")
+    if call.kind == "refund":
+        lines = frozenset((item["productId"], item["quantity"]) for item in call.body["items"])
+        return call.user_id, int(call.path.split("/")[3]), lines, call.body["restock"]
     if call.kind == "charge":
         return call.user_id, call.body["amount"]
     return call.user_id, int(call.path.split("/")[3])
@@ -200,11 +212,11 @@ def _acknowledged(calls: Iterable[Call]) -> list[Call]:
     return [call for call in calls if call.outcome is Outcome.ACKNOWLEDGED]
 
 
-# --- What may be said at all -----------------------------------------------------------------------------------------
+# --- Conformance to the schema ---------------------------------------------------------------------------------------
 
 
 class _AsResponse:
-    """A call with the attributes that the schema's checker reads of a response."""
+    """A call with the attributes of a response that the schema checker reads."""
 
     def __init__(self, call: Call) -> None:
         assert call.status is not None
@@ -217,7 +229,7 @@ class _AsResponse:
 
 
 def _undocumented(calls: Sequence[Call]) -> Iterable[str]:
-    """Only the statuses, codes and bodies of the schema, and 503 only with `Retry-After`."""
+    """Only the statuses, codes and bodies of the schema, and `Retry-After` with every 503."""
     seen: Counter[Hashable] = Counter()
     for call in calls:
         if call.status is None:

@@ -1,6 +1,6 @@
-"""Somebody whose locks run out in the middle of a write, and rivals who come in behind.
+"""A request whose locks expire in the middle of a write, while other requests get the locks.
 
-Owns the late request and the wait for its locks to end; what it writes and who the rivals are, the faults say.
+Contains the late request and the wait for the expiry of its locks. The faults define its write and the other requests.
 """
 
 import threading
@@ -13,14 +13,14 @@ from tests.faults.history import Call
 from tests.faults.shop import Variant
 
 LATE = "late"
-"""What the late request's failpoints are called."""
+"""The prefix of the late request's failpoints."""
 _SETTINGS = {"LOCK_TTL_SECONDS": "0.5", "DATABASE_IDLE_TIMEOUT_MS": "20000"}
-"""Locks that end long before a transaction that idles is ended."""
+"""Locks that expire long before an idle transaction is ended."""
 _LONGEST_SECONDS = 14.0
 
 
 class LateOwner(Fault):
-    """A write that is held up inside its transaction for longer than its Redis locks live."""
+    """A write that is delayed inside its transaction for longer than its Redis locks live."""
 
     gap_seconds = (0.1, 0.3)
 
@@ -36,7 +36,7 @@ class LateOwner(Fault):
         return Variant(settings=_SETTINGS, patches=patches)
 
     def begin(self, run: Run, asked: Ask, *, step: str, action: str) -> int:
-        """Send the late request; return the process that holds it up at `step`. Raises NotFired."""
+        """Send the late request; returns the process that is delayed at `step`. Raises NotFired."""
         point = f"{LATE}.{step}"
         before = run.fired(point)
         run.shop.points.arm(point, action)
@@ -46,7 +46,7 @@ class LateOwner(Fault):
         return run.wait_for_point(point, fired_before=before)
 
     def wait_for_lock_to_end(self, run: Run, key: str) -> None:
-        """Return when the late owner's lock is gone while it still works. Raises NotFired."""
+        """Wait until the late owner's lock has expired while its write is running. Raises NotFired."""
         client = redis.Redis.from_url(run.servers.lock_redis_url)
         try:
             if not run.wait_until(lambda: not client.exists(key), seconds=5):
@@ -57,7 +57,7 @@ class LateOwner(Fault):
             raise NotFired(f"the late owner was not late: {self._calls[0]}")
 
     def end(self, run: Run) -> Call:
-        """What the late request was told, once it is. Raises NotFired."""
+        """The response to the late request. Raises NotFired."""
         assert self._thread is not None
         run.wait_until(lambda: bool(self._calls), seconds=_LONGEST_SECONDS)
         if not self._calls:

@@ -1,7 +1,6 @@
-"""The shop at its limits: rushes, more connections than it takes, and whether it grows over time.
+"""The shop at its limits: bursts, more connections than possible, and the memory use over time.
 
-Owns the crowds and what they must have been answered; whether the books are right is asked of the same judge as after
-a fault.
+Contains the loads and the expected responses. The judge of the faults verifies the data.
 """
 
 import argparse
@@ -35,12 +34,12 @@ _PATIENCE_SECONDS = 60.0
 _SAMPLE_SECONDS = 5.0
 _WARM_UP_SHARE = 0.3
 _GROWTH_SHARE, _GROWTH_MIB = 0.10, 10.0
-"""By how much memory may differ between the part after the warm-up and the end, and still be called flat."""
+"""The largest difference of memory between the part after the warm-up and the end that counts as no growth."""
 
 
 @dataclass(kw_only=True)
 class Trial:
-    """One load, as a row of the table. Latencies are those of its own requests, in milliseconds."""
+    """The result of one load, as a row of the table. Latencies are those of its own requests, in milliseconds."""
 
     name: str
     requests: int
@@ -52,8 +51,8 @@ class Trial:
 
 
 def to_the_edge(servers: Servers, asked: argparse.Namespace) -> int:
-    """All of it, one after the other, each judged; 0 when everything held."""
-    # A connection is a file, here and in the web server, which inherits the limit.
+    """Run all loads one after the other, each followed by the judge; 0 if there was no violation."""
+    # Each connection needs a file descriptor, here and in the web server, which inherits the limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     runner = Runner(servers, Plan(seconds=0, clients=asked.clients, histories=KEPT))
@@ -107,7 +106,7 @@ def _one_product(run: Run, buyers: Sequence[int]) -> list[Ask]:
 
 
 def _mixed(run: Run, buyers: Sequence[int]) -> list[Ask]:
-    """Orders of one product and of another, a coupon, and money."""
+    """Orders of two products, a coupon, and charges."""
     coupon_id = CouponFactory(total_quantity=UNITS).pk
     scarce, plenty = ProductFactory(stock=UNITS).pk, ProductFactory(stock=PLENTY).pk
     kinds: list[Callable[[int], Ask]] = [
@@ -132,7 +131,7 @@ def _somebody_was_served(calls: Sequence[Call]) -> list[str]:
 
 
 def _more_than_there_is_room_for(runner: Runner, servers: Servers, asked: argparse.Namespace) -> Trial:
-    """Requests beyond the limit are refused, and soon."""
+    """Requests above the limit are refused quickly."""
     run = _new_run(runner, servers, asked)
     product_id = ProductFactory(stock=PLENTY).pk
     users = run.scene.users
@@ -146,7 +145,7 @@ def _more_than_there_is_room_for(runner: Runner, servers: Servers, asked: argpar
 
 
 def _soak(runner: Runner, servers: Servers, asked: argparse.Namespace) -> tuple[Trial, dict[str, list[float]]]:
-    """Steady shopping, and the memory of every process of the shop meanwhile, in MiB."""
+    """Steady load, and the memory of every process of the shop meanwhile, in MiB."""
     run = _new_run(runner, servers, asked)
     shop = run.shop
     crowd = Crowd(
@@ -176,7 +175,7 @@ def _soak(runner: Runner, servers: Servers, asked: argparse.Namespace) -> tuple[
 
 
 def _growth(name: str, mib: Sequence[float]) -> list[str]:
-    """Compares the mean of the tenth after the warm-up with that of the last tenth."""
+    """Compare the mean of the tenth after the warm-up with that of the last tenth."""
     part = max(1, len(mib) // 10)
     first = int(len(mib) * _WARM_UP_SHARE)
     before = sum(mib[first : first + part]) / part

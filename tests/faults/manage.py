@@ -1,6 +1,6 @@
-"""The product's command line with failpoints in it: `python -m tests.faults.manage relay_outbox`.
+"""The product's command line with failpoints: `python -m tests.faults.manage relay_outbox`.
 
-Runs what `manage.py` runs; never part of an image or an installation.
+Runs the same commands as `manage.py`. Not part of any image or installation.
 """
 
 import sys

@@ -1,6 +1,6 @@
-"""The shop as one would write it first, in the processes under test: look, decide, then change, and trust the locks.
+"""Patches that turn the processes under test into a naive shop: check, decide, then write, and trust the locks.
 
-Owns the patches that take several protections away together. Called in the shop's processes only.
+Each patch removes several protections. They are called in the shop's processes only.
 """
 
 import time
@@ -20,22 +20,22 @@ from commerce.core.transaction import LockedRows, Transaction
 from commerce.idempotency import once
 from commerce.staff_pages import forms as staff_forms
 from coupons.operations import Coupons, HeldCoupons
-from orders.operations import Orders
+from orders.operations import Orders, ReturnableItems
 from products import operations as products_operations
 from products.operations import Products
 
 BETWEEN_SECONDS = 0.2
-"""From the look to the change."""
+"""The delay between check and write."""
 
 _for_good = ExitStack()
 
 
 def no_locks() -> None:
-    """Nobody waits for a lock in Redis, and in a process nobody waits for those before him: every write by itself."""
+    """No write waits for a Redis lock or for earlier writes of its process; each runs alone."""
 
     @contextmanager
     def held(writes: Sequence[Sequence[str]]) -> Iterator[Held]:
-        # Nothing is told to be in the way, and Redis is not away: no advisory locks step in.
+        # Reported as acquired and not as a fallback, so that no advisory locks are used.
         yield Held([None] * len(writes))
 
     @contextmanager
@@ -48,7 +48,7 @@ def no_locks() -> None:
 
 
 def every_write_by_itself() -> None:
-    """No write waits until the one before it is done, and none shares its transaction."""
+    """Writes do not wait for each other, and do not share transactions."""
     group_commit.MOST_WRITES = 1
     group_commit._MOST_LEADERS = 1_000
     group_commit._SLOW_SECONDS = 0.0
@@ -60,7 +60,7 @@ def requests_not_locked() -> None:
 
 
 def stock_from_memory() -> None:
-    """The stock is read, and written a little later as what was read less what was bought."""
+    """The stock is read, and a little later overwritten with the read value minus the sold units."""
     _do_not_lock(Products)
     Products.SAVE = """
         UPDATE product SET stock = saved.stock
@@ -70,8 +70,8 @@ def stock_from_memory() -> None:
 
 
 def stock_in_the_order_of_the_cart() -> None:
-    """Products are locked one after the other as the cart names them, and a busy one is waited for."""
-    # What is selected is computed row by row, each before its row is locked.
+    """Products are locked one after the other in the order of the cart, and locked ones are waited for."""
+    # The selected values are computed row by row, each before its row is locked.
     Products.LOCK = """
         SELECT product.id, name, price, stock + length(pg_sleep(0.1)::text), is_active
         FROM product JOIN unnest(%s::bigint[]) WITH ORDINALITY AS cart (id, line) ON cart.id = product.id
@@ -82,7 +82,7 @@ def stock_in_the_order_of_the_cart() -> None:
 
 
 def coupons_from_memory() -> None:
-    """A coupon's count is read, and written a little later as what was read and what was issued."""
+    """A coupon's count is read, and a little later overwritten with the read value plus the issued units."""
     _do_not_lock(Coupons)
     Coupons.SAVE = """
         UPDATE coupon SET issued_count = saved.issued_count
@@ -92,7 +92,7 @@ def coupons_from_memory() -> None:
 
 
 def money_from_memory() -> None:
-    """A balance is read, and written a little later as what was read less what is paid."""
+    """A balance is read, and a little later overwritten with the read value minus the payment."""
     _do_not_lock(Accounts)
     Accounts.SAVE = """
         UPDATE "user" SET balance = saved.balance, ledger_head = saved.ledger_head
@@ -103,23 +103,33 @@ def money_from_memory() -> None:
 
 
 def cancels_that_look_first() -> None:
-    """An order's status is looked at, and changed a little later; the database does not count refunds and returns."""
+    """An order's status is read, and changed a little later; constraints on refunds and returns are dropped."""
     _do_not_lock(Orders, Products, HeldCoupons, Accounts)
     _wait_before_writing()
     with connection.cursor() as cursor:
-        for index in ("user_balance_tx_one_refund_per_order", "stock_movement_once_per_order"):
+        for index in ("user_balance_tx_each_refund_once", "stock_movement_each_once"):
             cursor.execute(f"DROP INDEX IF EXISTS {index}")
     connection.close()
 
 
+def refunds_that_look_first() -> None:
+    """What can come back of an order is looked at, and given back a little later; the database holds no sums."""
+    _do_not_lock(Orders, ReturnableItems, Products, HeldCoupons, Accounts)
+    _wait_before_writing()
+    with connection.cursor() as cursor:
+        cursor.execute('ALTER TABLE "order" DROP CONSTRAINT IF EXISTS order_refunds_fit_status')
+        cursor.execute("ALTER TABLE order_item DROP CONSTRAINT IF EXISTS order_item_refunded_within_quantity")
+    connection.close()
+
+
 def forms_saved_over_anything() -> None:
-    """A page does not know what it showed."""
+    """A form does not check whether its row has changed."""
     _for_good.enter_context(mock.patch.object(staff_forms.OpenedForm, "clean_opened", return_value=""))
     _for_good.enter_context(mock.patch.object(products_operations, "require_unchanged"))
 
 
 def _do_not_lock(*tables: type[LockedRows[Any]]) -> None:
-    """Read these rows with the one row lock that no other write is in the way of, and that is in no other's way."""
+    """Read these rows with the weakest row lock, which does not block other writes."""
     for table in tables:
         table.LOCK = table.LOCK.replace("FOR NO KEY UPDATE", "FOR KEY SHARE")
 

@@ -1,6 +1,6 @@
 """Steady orders while broker, data platform, dispatcher and consumer are paused and killed in turn.
 
-Owns the phases and the figures; what must hold afterwards is asked of the same judge as after a fault.
+Contains the phases and their measurements. The judge of the faults verifies the result.
 """
 
 import argparse
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.02
 _STILL_IN_WEB = "the dispatcher threads of the web workers go on"
 _STRAGGLERS_SECONDS = 5.0
 
-# What lay there when the outage ended, and has not arrived yet.
+# Messages that were waiting at the end of the outage and are not delivered yet.
 _COMPLETED = event_id_sql("order-completed", '"order".id', "created_at")
 _CANCELLED = event_id_sql("order-cancelled", '"order".id', "cancelled_at")
 LEFT_OVER = f"""
@@ -52,7 +52,7 @@ LEFT_OVER = f"""
 
 @dataclass(frozen=True)
 class Outage:
-    """One thing that is taken away for a while. `note` says what is left of it."""
+    """A part that is made unavailable for a while. `note` describes what is left of it."""
 
     name: str
     strike: Callable[[Run], object]
@@ -80,7 +80,7 @@ class Phase:
 
 
 def outages(*, broker_may_die: bool) -> list[Outage]:
-    """Each part paused, then killed; only a broker that keeps what it has may be killed."""
+    """Each part paused, then killed; only a persistent broker may be killed."""
     return [
         Outage("broker paused", lambda run: run.servers.kafka.pause(), lambda run: run.servers.kafka.resume()),
         *(
@@ -108,7 +108,7 @@ def outages(*, broker_may_die: bool) -> list[Outage]:
 
 
 def run_outages(servers: Servers, asked: argparse.Namespace) -> int:
-    """Let orders flow through all of it, print and write the figures. 0: nothing was lost."""
+    """Place orders during all outages, print and write the measurements. 0: nothing was lost."""
     plan = Plan(seconds=0, clients=asked.clients, histories=KEPT)
     runner = Runner(servers, plan)
     try:
@@ -130,7 +130,7 @@ def run_outages(servers: Servers, asked: argparse.Namespace) -> int:
 
 
 def _flow(run: Run, asked: argparse.Namespace) -> tuple[list[Phase], list[float]]:
-    """All phases, and the seconds from an order to its statistic while everything was up."""
+    """All phases, and the seconds from an order to its statistic while everything was available."""
     outages_due = outages(broker_may_die=run.servers.makes_topics)
     each_seconds = asked.minutes * 60 / (len(outages_due) + 2)
     crowd = Crowd(
@@ -181,7 +181,7 @@ def _strike(run: Run, outage: Outage, seconds: float) -> Phase:
 
 
 def _seconds_to_drain(run: Run) -> float | None:
-    """Until everything that lay there at this moment has been delivered and counted; None: it was not."""
+    """Seconds until all current messages are delivered and counted; None if they were not."""
     began, moment = time.monotonic(), timezone.now()
 
     def drained() -> bool:
@@ -192,7 +192,7 @@ def _seconds_to_drain(run: Run) -> float | None:
 
 
 class _StatisticsWatch(threading.Thread):
-    """Looks every 20 ms which of the acknowledged orders have been counted by then."""
+    """Polls every 20 ms which of the acknowledged orders have been counted."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(daemon=True, name="statistics-watch")
@@ -203,7 +203,7 @@ class _StatisticsWatch(threading.Thread):
         self._seen: set[int] = set()
 
     def stop(self) -> list[float]:
-        """Wait for the last orders of the phase; the seconds from each order to its statistic."""
+        """Wait for the last orders of the phase; returns the seconds from each order to its statistic."""
         self._until = time.monotonic()
         self.join(_STRAGGLERS_SECONDS + 5)
         return self._seconds
@@ -260,7 +260,7 @@ def _phase(
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The value that `percent` of a hundred do not pass; 0.0 of nothing."""
+    """The nearest-rank percentile; 0.0 for no values."""
     ordered = sorted(values)
     return round(ordered[max(0, -(-len(ordered) * percent // 100) - 1)], 1) if ordered else 0.0
 
@@ -275,7 +275,7 @@ def _printed(phase: Phase) -> Phase:
 
 
 def _bad_phases(phases: Sequence[Phase]) -> list[str]:
-    """No order is lost to an outage: all of these are away from the path of an order."""
+    """No order is lost in an outage, because these parts are not needed to place one."""
     found = [f"no order was acknowledged while: {phase.name}" for phase in phases if not phase.acknowledged]
     found += [f"{phase.unknown} orders failed while: {phase.name}" for phase in phases if phase.unknown]
     return found + [
@@ -286,7 +286,7 @@ def _bad_phases(phases: Sequence[Phase]) -> list[str]:
 
 
 def _commands_that_complain(shop: Shop) -> list[str]:
-    """What the operators' own commands say at the end."""
+    """The findings of the operators' commands at the end."""
     today = timezone.localdate()
     days = ("--from", str(today - timedelta(days=1)), "--to", str(today))
     found = []

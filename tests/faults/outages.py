@@ -1,6 +1,6 @@
-"""`python -m tests.faults.outages`, which `make test-outages` runs: orders flow while one thing after another is away.
+"""`python -m tests.faults.outages`, which `make test-outages` runs: orders are placed during one outage after another.
 
-Owns the arguments, the servers' life and the exit code; the run is in `outage_run`.
+Contains the arguments, the start and stop of the servers, and the exit code. The run is in `outage_run`.
 """
 
 import argparse
@@ -25,12 +25,12 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0 when nothing was lost; 1 otherwise."""
+    """0 if nothing was lost; 1 otherwise."""
     asked = parsed()
     asked.kafka = asked.kafka or _best_kafka()
 
     def work(servers: Servers) -> int:
-        # Only now are there settings, and so models.
+        # Settings, and therefore models, exist only from here on.
         from tests.faults.outage_run import run_outages
 
         return run_outages(servers, asked)

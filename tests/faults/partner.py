@@ -1,6 +1,6 @@
-"""A data platform in trouble: reads every report and answers all of them with the same HTTP status.
+"""A failing data platform: reads every report and responds to all of them with the same HTTP status.
 
-Owns its port and its thread; keeps nothing of what it is told.
+Contains its port and its thread. Reports are not stored.
 """
 
 import threading
@@ -13,7 +13,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Nothing: connections are cut on purpose here."""
+        """Ignored: connections are cut on purpose here."""
 
 
 class Partner:
@@ -29,7 +29,7 @@ class Partner:
         partner = self
 
         class Answer(BaseHTTPRequestHandler):
-            # One report for each connection (HTTP/1.0), so that nobody has one left when the trouble is over.
+            # One report per connection (HTTP/1.0), so that no connection is left when the fault ends.
             def do_POST(self) -> None:
                 self.rfile.read(int(self.headers["Content-Length"]))
                 partner.answered += 1
@@ -40,7 +40,7 @@ class Partner:
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
-                """Nothing: the shop's own log of deliveries says what came of them."""
+                """Ignored: the shop's delivery log contains the outcomes."""
 
         self._server = _Server((LOOPBACK, 0), Answer)
         self.port: int = self._server.server_address[1]

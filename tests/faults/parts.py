@@ -1,6 +1,6 @@
-"""One part of the running shop that can be killed, paused, resumed and started again by its process id.
+"""One process of the running shop that can be killed, paused, resumed and restarted.
 
-Owns the signals; never touches a process that the harness did not start.
+Contains the signals. Only processes that the harness has started are affected.
 """
 
 import os
@@ -16,11 +16,11 @@ from tests.embedded.processes import is_alive
 
 READY_SECONDS = 60.0
 SUPERVISOR_SECONDS = 0.2
-"""How long `make run` waits before it starts again what has crashed."""
+"""The delay of `make run` before it restarts a crashed process."""
 
 
 class Part:
-    """A child process with its way to start and its way to tell that it works.
+    """A child process, the function that starts it, and the check whether it works.
 
     Start it from the main thread: the kernel ends a child with the thread that started it.
     """
@@ -44,22 +44,22 @@ class Part:
 
     @property
     def running(self) -> bool:
-        """Whether it runs. One that was killed does not, though the kernel is still ending its threads."""
+        """Whether it is running. A killed process is not, even if the kernel is still ending its threads."""
         return self.child.running and is_alive(self.pid)
 
     def start(self) -> None:
-        """Start it; return when it works. Raises ChildFailed."""
+        """Start it and wait until it works. Raises ChildFailed."""
         self._stays_down = False
         self._start()
         self.child.wait_until_ready(self.ready, timeout_seconds=READY_SECONDS)
 
     def kill(self) -> None:
-        """It is gone in the middle of whatever it did (SIGKILL), with all it started, until `start`."""
+        """Kill it and its descendants (SIGKILL); it stays down until `start`."""
         self._stays_down = True
         self.child.kill()
 
     def look_after(self) -> bool:
-        """Start it again, without waiting, where it has ended by itself: what a supervisor does. Whether it had."""
+        """Restart it without waiting if it has ended, as a supervisor does; returns whether it had."""
         if self.running or self._stays_down:
             return False
         if not self._begin_again_at:
@@ -71,29 +71,29 @@ class Part:
         return False
 
     def pause(self) -> None:
-        """It neither answers nor refuses (SIGSTOP), as behind a network that swallows packets."""
+        """It neither answers nor refuses connections (SIGSTOP), like behind a network that drops packets."""
         os.kill(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """It goes on where it was (SIGCONT)."""
+        """It continues (SIGCONT)."""
         os.kill(self.pid, signal.SIGCONT)
 
     def stop(self) -> None:
-        """End it in good order, its grace at most; it stays down until `start`."""
+        """Stop it gracefully, within its grace period; it stays down until `start`."""
         self._stays_down = True
         self.let_go()
         self.child.stop()
 
     def let_go(self) -> None:
-        """Resume it if it runs, so that it can hear a signal."""
+        """Resume it if it is running, so that it can handle a signal."""
         if self.running:
             self.resume()
 
     def recover(self) -> None:
-        """Whatever was done to it, it works again."""
+        """Make it work again, whatever its state."""
         if self.running:
             self.resume()
-            # It may be about to end: a master does when its workers die too often.
+            # It may be about to stop: the master does so if its workers die too often.
             with suppress(ChildFailed):
                 self.child.wait_until_ready(self.ready, timeout_seconds=READY_SECONDS)
         if not self.running:
@@ -101,14 +101,14 @@ class Part:
 
 
 class Web(Part):
-    """The web server: a master and its workers, which leave their process ids in a folder."""
+    """The web server: a master and its workers, which write their process ids to a folder."""
 
     def __init__(self, child: Child, *, start: Callable[[], None], ready: Callable[[], bool], workers: Path) -> None:
         super().__init__(child, start=start, ready=ready)
         self._workers = workers
 
     def workers(self) -> list[int]:
-        """The process ids of the workers that live, paused ones included, in ascending order."""
+        """The process ids of the running workers, paused ones included, in ascending order."""
         return sorted(int(entry.name) for entry in self._workers.iterdir() if is_alive(int(entry.name)))
 
     def resume(self) -> None:

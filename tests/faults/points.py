@@ -1,7 +1,7 @@
-"""Failpoints: named places in the shop's processes where the harness lets something happen, once.
+"""Failpoints: named points in the shop's processes at which the harness triggers an action once.
 
-Owns the folder in which they are armed. A trigger is a file; the process that renames it is the one it happens to, so
-exactly one does. Nothing here is imported by the product.
+Contains the folder in which they are armed. A trigger is a file; the process that renames it executes the action, so
+exactly one does. The product does not import this module.
 """
 
 import os
@@ -18,17 +18,17 @@ RAISE = "raise"
 
 
 def sleep(seconds: float) -> str:
-    """The action of waiting so long at the point."""
+    """The action of sleeping at the point."""
     return f"sleep={seconds}"
 
 
 class Injected(RuntimeError):
-    """Raised at a failpoint: a defect of ours, as far as the shop can tell."""
+    """Raised at a failpoint: for the shop it looks like a bug."""
 
 
 @dataclass(frozen=True)
 class Firing:
-    """A point that was reached while it was armed: what happened there, and to which process."""
+    """A point that was reached while it was armed: the action, and the process."""
 
     point: str
     action: str
@@ -36,7 +36,7 @@ class Firing:
 
 
 class Points:
-    """The harness's side: arming, and seeing what fired."""
+    """The harness's side: arms points and reads which ones were reached."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,17 +45,17 @@ class Points:
         self._numbers = count(1)
 
     def arm(self, point: str, action: str, *, times: int = 1) -> None:
-        """Let `action` happen to the next `times` processes that reach `point`, such as `order.after-stock`."""
+        """Trigger `action` in the next `times` processes that reach `point`, such as `order.after-stock`."""
         for _ in range(times):
             (self.folder / f"{point}~{action}~{next(self._numbers)}").touch()
 
     def disarm(self) -> None:
-        """Nothing happens any more."""
+        """Trigger nothing any more."""
         for trigger in self.folder.glob("*~*"):
             trigger.unlink(missing_ok=True)
 
     def fired(self) -> list[Firing]:
-        """Everything that has happened so far, in the order of arming."""
+        """All executed actions, in the order of arming."""
         found = []
         for path in sorted(self._fired.iterdir(), key=lambda each: int(each.name.split("~")[2])):
             point, action, _, pid = path.name.split("~")
@@ -64,14 +64,14 @@ class Points:
 
 
 def reach(folder: str, point: str) -> None:
-    """The process's side: it stands at `point`; whatever is armed there happens to it."""
+    """The process's side: execute the action that is armed at `point`, if any."""
     for name in os.listdir(folder):  # noqa: PTH208 - called often, and this is the cheapest way
         if not name.startswith(f"{point}~"):
             continue
         try:
             Path(folder, name).rename(Path(folder, "fired", f"{name}~{os.getpid()}"))
         except FileNotFoundError:
-            # Another process was quicker.
+            # Another process was faster.
             continue
         _happen(name.split("~")[1])
 
@@ -84,5 +84,5 @@ def _happen(action: str) -> None:
     elif action == RAISE:
         raise Injected("A failpoint was armed here.")
     else:
-        # What else the process does, goes on.
+        # Other threads of the process continue.
         waiting.sleep(float(action.removeprefix("sleep=")))

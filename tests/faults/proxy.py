@@ -1,7 +1,7 @@
-"""A TCP proxy between the shop and one of its servers: passes, cuts, swallows, drips, leads astray, loses an answer.
+"""A TCP proxy between the shop and one of its servers: forwards, cuts, stalls, slows down, redirects, loses an answer.
 
-Owns its connections and threads; never looks into the bytes beyond the marker it was told to wait for, and the names of
-PostgreSQL's prepared statements, which stand for their texts.
+It does not parse the data, except for the marker that it waits for and the names of PostgreSQL's prepared statements,
+which stand for their texts.
 """
 
 import re
@@ -21,7 +21,7 @@ _PREPARED = re.compile(rb"P.{4}(\w+)\0([^\0]+)\0", re.DOTALL)
 
 @dataclass
 class _Mode:
-    """What happens to bytes. Read by the threads of all connections."""
+    """The current behaviour. Read by the threads of all connections."""
 
     stalled: bool = False
     refused: bool = False
@@ -33,7 +33,7 @@ class _Mode:
     guard: threading.Lock = field(default_factory=threading.Lock)
 
     def takes(self, piece: bytes, prepared: dict[bytes, bytes]) -> bool:
-        """Whether `piece`, on its way to the server, is the one whose answer shall be lost; True once."""
+        """Whether `piece`, on its way to the server, is the request whose answer must be lost; True once."""
         if self.lose_answer_to is None or len(piece) < self.bytes_at_least:
             return False
         with self.guard:
@@ -64,17 +64,17 @@ class Proxy:
 
     @property
     def answers_lost(self) -> int:
-        """How often `lose_answer_to` has struck."""
+        """How often `lose_answer_to` has lost an answer."""
         return self._mode.lost
 
     def pass_on(self) -> None:
-        """Everything passes again; what was held back goes on its way."""
+        """Forward everything again, including data that was held back."""
         with self._changed:
             self._mode = _Mode(lost=self._mode.lost)
             self._changed.notify_all()
 
     def cut(self) -> int:
-        """Reset every connection at once (RST, both ways); returns how many there were. New ones pass."""
+        """Reset every connection (RST, both ways); returns their number. New connections are forwarded."""
         pairs = list(self._pairs)
         for pair in pairs:
             pair.reset()
@@ -86,15 +86,15 @@ class Proxy:
         return self.cut()
 
     def stall(self) -> None:
-        """Accept connections and bytes, and pass nothing on in either direction, until `pass_on`."""
+        """Accept connections and data, but forward nothing in either direction, until `pass_on`."""
         self._mode.stalled = True
 
     def drip(self, seconds: float) -> None:
-        """Pass answers byte by byte, so many seconds apart, until `pass_on`."""
+        """Forward answers byte by byte with a delay of `seconds`, until `pass_on`."""
         self._mode.drip_seconds = seconds
 
     def lead_to(self, host: str, port: int) -> None:
-        """Cut, and lead every new connection to another server, until `pass_on`."""
+        """Cut, and forward every new connection to another server, until `pass_on`."""
         self._mode.instead = (host, port)
         self.cut()
 
@@ -111,7 +111,7 @@ class Proxy:
     def close(self) -> None:
         """Stop listening and cut everything."""
         with suppress(OSError):
-            # Closing alone does not wake a thread that waits in accept().
+            # Closing the socket does not wake a thread that is blocked in accept().
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         self.pass_on()
@@ -155,7 +155,7 @@ class Proxy:
             while piece := pair.server.recv(_CHUNK_BYTES):
                 self._wait_while_stalled()
                 if pair.deaf:
-                    # The answer is here, so the server has acted.
+                    # The answer has arrived, so the server has executed the request.
                     pair.reset()
                     break
                 self._send(pair.client, piece)
@@ -199,7 +199,7 @@ class _Pair:
     def close(self) -> None:
         for each in (self.client, self.server):
             if self._was_reset:
-                # Another thread resets it at this moment, and may not have come to this socket yet.
+                # Another thread resets it at this time, and may not have processed this socket yet.
                 _reset(each)
                 continue
             with suppress(OSError):

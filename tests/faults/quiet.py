@@ -1,6 +1,6 @@
-"""Waiting until nothing is under way: every message delivered, every order counted.
+"""Waits until the system is idle: every message delivered, every order counted.
 
-Owns when to stop waiting; whether what is there is right, the judge says.
+The judge checks whether the result is correct.
 """
 
 import time
@@ -14,19 +14,22 @@ _LOOK_SECONDS = 0.1
 
 _COMPLETED = event_id_sql("order-completed", "id", "created_at")
 _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
+_REFUNDED = event_id_sql("order-refunded", "id", "created_at")
 UNDER_WAY = f"""
     SELECT (SELECT count(*) FROM outbox_message WHERE sent_at IS NULL AND parked_at IS NULL),
            (SELECT count(*) FROM (
                 SELECT {_COMPLETED} AS event_id FROM "order" WHERE completed_at IS NOT NULL
                 UNION ALL
                 SELECT {_CANCELLED} FROM "order" WHERE cancelled_at IS NOT NULL
+                UNION ALL
+                SELECT {_REFUNDED} FROM refund
             ) AS due
             WHERE NOT EXISTS (SELECT FROM processed_event WHERE processed_event.event_id = due.event_id))
 """  # noqa: S608  # our own text
 
 
 def under_way() -> tuple[int, int]:
-    """How many messages wait to be delivered, and how many order events to be counted."""
+    """The number of undelivered messages and of uncounted order events."""
     row = sql.fetch_one(UNDER_WAY)
     assert row is not None
     return row[0], row[1]

@@ -1,6 +1,6 @@
-"""Asking again, with its key, for every write whose outcome is unknown, as a client would that lost its answer.
+"""Retries every write with an unknown outcome with its key, like a client that has lost its response.
 
-Owns how long one tries; the answers go into the same history as the first ones.
+The responses are added to the same history.
 """
 
 import time

@@ -1,6 +1,6 @@
-"""One fault under one seed: the crowd shops, the fault strikes, everything comes to rest, the judge speaks.
+"""One run of a fault with one seed: load, injection of the fault, waiting until the system is idle, the judge.
 
-Owns the order of these steps and the shop between runs; what counts as wrong is the judge's and the fault's.
+Contains the order of these steps and the shop between runs. Violations are defined by the judge and the fault.
 """
 
 import time
@@ -38,8 +38,8 @@ class Plan:
     """How much of everything.
 
     Attributes:
-        seconds: how long the fault goes on striking; it strikes once at least.
-        mix, pause_seconds: what the crowd does, and how fast.
+        seconds: how long the fault is injected repeatedly; at least once.
+        mix, pause_seconds: the requests of the load, and their rate.
         histories: where the histories of runs with violations are kept.
     """
 
@@ -52,7 +52,7 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One row of the table. `recovery_seconds` and `slowest_seconds` are the longest of the run."""
+    """One row of the table. `recovery_seconds` and `slowest_seconds` are the maxima of the run."""
 
     fault: str
     title: str
@@ -69,17 +69,17 @@ class Result:
 
     @property
     def passed(self) -> bool:
-        """A run without violations; a control with those that it is there for."""
+        """A run without violations; a control with the expected violations."""
         return not (self.not_shown if self.is_control else self.violations)
 
     @property
     def not_shown(self) -> Sequence[str]:
-        """What the control should have led to, and did not."""
+        """The expected violations of the control that did not occur."""
         return [words for words in self.control_shows if not any(words in each for each in self.violations)]
 
 
 class Runner:
-    """Runs one after the other, on one set of servers. A shop serves as many runs as it can."""
+    """Executes runs one after the other on one set of servers. A shop is reused for as many runs as possible."""
 
     def __init__(self, servers: Servers, plan: Plan) -> None:
         self.servers = servers
@@ -87,7 +87,7 @@ class Runner:
         self._shop: Shop | None = None
 
     def run(self, fault: Fault, *, seed: int, is_control: bool = False) -> Result:
-        """One run. Raises EmbeddedError where the shop cannot be started."""
+        """Execute one run. Raises EmbeddedError if the shop cannot be started."""
         shop = self.shop(fault.control() if is_control else fault.variant())
         scene, history = set_scene(), History()
         caller = Caller(shop.port, history, name="main")
@@ -118,7 +118,7 @@ class Runner:
             name = f"{fault.number}-{seed}{'-control' if is_control else ''}.jsonl"
             history.write(self.plan.histories / name)
         if violations or is_control:
-            # What the next run would find here is not its own doing.
+            # The next run must not find leftovers of this one.
             self.close_shop()
         return Result(
             fault=fault.number,
@@ -136,7 +136,7 @@ class Runner:
         )
 
     def shop(self, variant: Variant) -> Shop:
-        """A shop of this variant: the one that runs, or a new one with a database of its own."""
+        """A shop of this variant: the running one, or a new one with a separate database."""
         if self._shop is not None and self._shop.variant == variant:
             self._shop.recover()
             return self._shop
@@ -147,7 +147,7 @@ class Runner:
         return self._shop
 
     def close_shop(self) -> None:
-        """End the shop that runs, whatever state it is in."""
+        """Stop the running shop, whatever its state."""
         if self._shop is not None:
             connection.close()
             self._shop.release()
@@ -155,7 +155,7 @@ class Runner:
             self._shop = None
 
     def _strike_while_shopping(self, fault: Fault, run: Run, crowd: Crowd) -> list[str]:
-        """Let the crowd shop and the fault strike; returns what was wrong with a shot."""
+        """Generate load and inject the fault; returns violations of the shots."""
         crowd.start()
         try:
             wait_until_orders_come(run)
@@ -172,11 +172,11 @@ class Runner:
 
 
 def judged(run: Run, *, patience_seconds: float, reads_topics: bool) -> list[str]:
-    """What is wrong once the crowd has stopped: when all has come to rest, and again after the unknown was retried."""
+    """The violations after the load has stopped: when the system is idle, and again after the retries."""
     came_to_rest = wait_for_quiet(patience_seconds=patience_seconds, pause=run.pause) is not None
     found = judge(run.history.calls, run.scene)
     found += retry_unknown(run.history, run.caller, run.scene, random=run.random)
-    # What did not arrive then will not arrive now.
+    # Messages that are not delivered by then will not be delivered now.
     patience_left = patience_seconds if came_to_rest else _NO_PATIENCE_SECONDS
     if wait_for_quiet(patience_seconds=patience_left, pause=run.pause) is None:
         messages, events = under_way()
@@ -193,14 +193,14 @@ def judged(run: Run, *, patience_seconds: float, reads_topics: bool) -> list[str
 
 
 def use_database(name: str) -> None:
-    """Let the harness's own Django look into this database."""
+    """Connect the harness's own Django to this database."""
     connection.close()
     close_idle_connections()
     settings.DATABASES["default"]["NAME"] = connection.settings_dict["NAME"] = name
 
 
 def wait_until_orders_come(run: Run) -> None:
-    """Return when the crowd has bought something. Raises NotFired."""
+    """Wait until the load has placed an order. Raises NotFired."""
 
     def orders() -> int:
         return sum(call.kind == "order" and call.status == 200 for call in run.history.calls)
@@ -240,9 +240,9 @@ def _wrong_with(fault: Fault, shot: Shot, calls: Sequence[Call]) -> list[str]:
 
 
 def locks_without_end(client: redis.Redis) -> list[str]:
-    """Every lock in Redis ends by itself. Closes the client."""
+    """Violations for locks in Redis without an expiry. Closes the client."""
     try:
-        # -1: there, without an end; -2: gone since it was listed.
+        # -1: exists without an expiry; -2: deleted since it was listed.
         endless = [key for key in client.scan_iter("*:lock") if client.pttl(key) == -1]
     finally:
         client.close()

@@ -1,7 +1,6 @@
-"""A coupon rush: forty customers, fifteen units, one instant.
+"""A coupon rush: forty customers request fifteen units at the same time.
 
-Owns the threads and what they ask; which of them got a unit is in the history, and whether they may have it the judge
-says.
+Contains the threads and their requests. The history records who got a unit, and the judge verifies it.
 """
 
 import threading
@@ -14,12 +13,12 @@ from tests.faults.scene import UNITS
 from tests.faults.shop import Variant
 
 COUNTED_FROM_MEMORY = Variant(patches=("tests.faults.naive_shop.coupons_from_memory",))
-"""The shop in which only the lock keeps two issues apart."""
+"""The shop in which only the lock separates two issues."""
 MORE_UNITS_THAN_THERE_ARE = "issued_count_is_its_holders"
 
 
 class Rush:
-    """Everybody asks for one unit of a new coupon, on a connection of their own."""
+    """All customers request one unit of a new coupon, each on a separate connection."""
 
     def __init__(self, run: Run, random: Random) -> None:
         self.coupon_id = CouponFactory(total_quantity=UNITS).pk
@@ -39,7 +38,7 @@ class Rush:
         return any(thread.is_alive() for thread in self._threads)
 
     def wait(self) -> None:
-        """Return when everybody knows."""
+        """Wait until all requests are answered."""
         for thread in self._threads:
             thread.join(CLIENT_SECONDS + 3)
 

@@ -1,6 +1,6 @@
-"""The customers, products and coupons of one run: enough for all of it, and a little of what is to run out.
+"""The customers, products and coupons of one run: enough of most, and few of those that must run out.
 
-Owns those rows and the tokens; every run has rows of its own, so a database can serve many.
+Contains those rows and the tokens. Every run has its own rows, so that many runs can share a database.
 """
 
 from collections.abc import Sequence
@@ -24,15 +24,15 @@ BALANCE_WON = 50_000_000
 
 @dataclass(frozen=True)
 class Scene:
-    """Who may act, and on what; ids as the API uses them.
+    """The customers and the rows that they act on, by their ids in the API.
 
     Attributes:
         tokens: access tokens by user.
-        products: with stock for everybody. `scarce`: with a few dozen units.
+        products: with enough stock. `scarce`: with a few dozen units.
         coupons: with a few units each.
         probe_user: a customer whom only the probes use.
-        opening: the ledger entries that gave everybody their money, before anyone asked for anything.
-        users: everybody in the crowd.
+        opening: the ledger entries of the opening charges, before any request.
+        users: all customers of the load.
     """
 
     tokens: dict[int, str]
@@ -45,7 +45,7 @@ class Scene:
     users: Sequence[int]
 
     def newcomer(self, *, balance: int) -> int:
-        """A customer with `balance` won whom only the fault uses."""
+        """A customer with `balance` won who is only used by the fault."""
         user: User = UserFactory()
         if balance:
             self.opening.add(charge_balance(user_id=user.pk, amount=balance, once=Once()).id)
@@ -54,7 +54,7 @@ class Scene:
 
 
 def set_scene() -> Scene:
-    """Write the rows into the current database. The money is charged as customers do it, so its events are told."""
+    """Write the rows into the current database. The money is charged by the use case, so its events exist."""
     users: list[User] = UserFactory.create_batch(USERS + 1)
     opening = [charge_balance(user_id=user.pk, amount=BALANCE_WON, once=Once()) for user in users]
     products = ProductFactory.create_batch(PRODUCTS, stock=PLENTY)

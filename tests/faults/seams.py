@@ -1,6 +1,6 @@
-"""Where in the product the failpoints sit: the names that are wrapped, and what each point is called.
+"""The positions of the failpoints in the product: the wrapped functions, and the name of each point.
 
-Owns the list of points; what happens at one is up to `points`. Imports the product, so it waits for Django.
+Contains the list of points; `points` executes the actions. Imports the product, so Django must be set up.
 """
 
 import os
@@ -30,10 +30,11 @@ from tests.faults.points import reach
 _WRITES = (
     ("order", re.compile(r"/api/orders")),
     ("cancel", re.compile(r"/api/orders/\d+/cancel")),
+    ("refund", re.compile(r"/api/orders/\d+/refunds")),
     ("charge", re.compile(r"/api/balance/charge")),
     ("issue", re.compile(r"/api/coupons/\d+/issue")),
 )
-"""The requests that have points, by path; all are POST."""
+"""The requests with failpoints, by path; all are POST."""
 
 GROUP_STEPS = (
     "before-lock",
@@ -49,8 +50,8 @@ members: with an order in the group `order.after-lock`, and so on. Another one, 
 transaction holds a row of the group.
 
 Between `after-read` and `before-commit` each write is decided. That has points of the one write: `after-stock` and
-`after-balance` for an order, `after-balance` for a charge, `after-effect` for a coupon's issue and an order's cancel.
-The last point of a request is `before-response`, on its own thread."""
+`after-balance` for an order, `after-balance` for a charge, `after-effect` for a coupon's issue, an order's cancel and a
+refund. The last point of a request is `before-response`, on its own thread."""
 
 GROUP = "group"
 """What the points of a group with at least `LARGE_GROUP` writes are called besides: `group.after-lock`, and so on; with
@@ -59,7 +60,7 @@ LARGE_GROUP = 8
 
 
 _here: ContextVar[tuple[str, ...]] = ContextVar("writes", default=())
-"""The names of the writes that the task or thread works on. A leader works on those of other requests."""
+"""The names of the writes that the task or thread runs. A leader also runs those of other requests."""
 
 
 @contextmanager
@@ -72,7 +73,7 @@ def _working_on(*names: str) -> Iterator[None]:
 
 
 class _NamedWrite:
-    """A write whose points are called as those of its request."""
+    """A write whose points have the name of its request."""
 
     def __init__(self, write: Write[Any], names: tuple[str, ...]) -> None:
         self.locks, self.load = write.locks, write.load
@@ -85,7 +86,7 @@ class _NamedWrite:
 
 
 class _NamedMember(Member):
-    """A member that is made on its request's thread, and takes that request's name with it to its leader's."""
+    """A member that is created in its request's thread, and passes the name of the request to the leader's thread."""
 
     __slots__ = ("names",)
 
@@ -95,7 +96,7 @@ class _NamedMember(Member):
 
 
 def install() -> None:
-    """Put the points into this process. The request's own points need `with_request_points` besides."""
+    """Install the points in this process. The points of requests also need `with_request_points`."""
     group_commit.Member = _NamedMember  # type: ignore[attr-defined]  # that is the point
     _with_names_of_members()
     _around(RedisLocks, "_acquire", before="before-lock", after="after-lock")
@@ -106,11 +107,12 @@ def install() -> None:
     _around(balances_operations, "deposit", after="after-balance")
     _around(coupons_operations, "issue", after="after-effect")
     _around(orders_operations, "cancel_order", after="after-effect")
+    _around(orders_operations, "refund_order", after="after-effect")
     _around(Group, "_write", before="before-commit")
-    # PostgreSQL has answered COMMIT.
+    # PostgreSQL has answered the COMMIT.
     _around(Transaction, "committed", before="after-commit")
     _around(Group, "after_release", before="before-hand-over", after="after-hand-over")
-    # A dispatcher runs in a web worker as well: its points are `web.…` there and `relay.…` in relay_outbox.
+    # A dispatcher can also run in a web worker: its points are `web.…` there and `relay.…` in relay_outbox.
     role = os.environ[ROLE]
     _around(dispatcher.Dispatcher, "_due", after="after-read", of=role)
     _around(dispatcher, "record", before="after-acknowledged", after="after-record", of=role)
@@ -122,7 +124,7 @@ def install() -> None:
 
 
 def with_request_points(application: Callable[..., Iterable[bytes]]) -> Callable[..., Iterable[bytes]]:
-    """The application, telling each request which write it is at, with a point before the response leaves."""
+    """The application, which sets the name of the write for each request, with a point before the response is sent."""
 
     def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         with _working_on(*_names_of(environ)):
@@ -143,7 +145,7 @@ def _names_of(environ: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _with_names_of_members() -> None:
-    """A leader works on the writes of its group."""
+    """A leader runs the writes of its group."""
     run = Queue._run
 
     def wrapped(self: Queue, members: Sequence[_NamedMember]) -> None:
@@ -157,7 +159,7 @@ def _with_names_of_members() -> None:
 
 
 def reach_step(step: str, of: str | None = None) -> None:
-    """This thread is at `step` of the writes that it works on, or of what `of` says."""
+    """This thread has reached `step` of the writes that it runs, or of those that `of` returns."""
     for owner in (of,) if of else _here.get():
         reach(os.environ[FOLDER], f"{owner}.{step}")
 
@@ -165,7 +167,7 @@ def reach_step(step: str, of: str | None = None) -> None:
 def _around(
     owner: Any, name: str, *, before: str | None = None, after: str | None = None, of: str | None = None
 ) -> None:
-    """Wrap `owner.name`. `of`: whose point it is; None: that of the writes that the thread works on."""
+    """Wrap `owner.name`. `of`: whose point it is; None: that of the writes that the thread runs."""
     original = getattr(owner, name)
 
     def wrapped(*arguments: Any, **keywords: Any) -> Any:

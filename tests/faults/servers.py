@@ -1,6 +1,6 @@
-"""PostgreSQL, Redis, the broker and the data platform of one run of the harness, and a fresh database per shop.
+"""PostgreSQL, Redis, the broker and the data platform of one run of the harness, and a new database per shop.
 
-Started once, because that costs seconds; never started or stopped for the shop itself, whose processes are in `shop`.
+They are started once, because that takes seconds. The processes of the shop itself are in `shop`.
 """
 
 import json
@@ -31,7 +31,7 @@ from tests.kafka.node import Node
 
 COMMAND_SECONDS = 120.0
 _IDS_APART = 1_000_000_000
-"""Every database's ids begin so far from the last one's, so that event ids never meet in the data platform."""
+"""The distance between the first ids of two databases, so that event ids in the data platform are unique."""
 _LIMITS = (
     *("WRITES_PER_SECOND", "COUPON_ISSUES_PER_SECOND"),
     *("LOGINS_PER_MINUTE", "LOGIN_FAILURES_PER_MINUTE", "LOGIN_FAILURES_PER_HOUR"),
@@ -53,7 +53,7 @@ class Kafka(Protocol):
 
 
 class MemoryBroker:
-    """The embedded broker. It can be paused, not killed: it keeps nothing, and would come back elsewhere."""
+    """The embedded broker. It can be paused, but not killed: it is in memory, and would get another address."""
 
     def __init__(self, folder: Path, *, logs: Path) -> None:
         self._broker = Broker(folder, logs=logs)
@@ -89,7 +89,7 @@ class MemoryBroker:
 
 
 class Servers:
-    """The servers of one run, in a temporary folder that is gone afterwards.
+    """The servers of one run, in a temporary folder that is removed at the end.
 
     Attributes:
         environment: what every process of the shop has in common, the harness's own Django included.
@@ -99,7 +99,7 @@ class Servers:
     """
 
     def __init__(self, *, kafka: str, keep: bool = False) -> None:
-        """`kafka`: `embedded` or `apache`. `keep` leaves the folder with its logs behind."""
+        """`kafka`: `embedded` or `apache`. `keep` keeps the folder with its logs."""
         self._stack = ExitStack()
         self.folder = Path(tempfile.mkdtemp(prefix="commerce-faults-")).resolve()
         if not keep:
@@ -111,7 +111,7 @@ class Servers:
         self.makes_topics = kafka == "apache"
 
     def start(self) -> None:
-        """Start all of them and make the tables. Raises EmbeddedError, KafkaUnavailable."""
+        """Start all servers and create the tables. Raises EmbeddedError, KafkaUnavailable."""
         self.postgres = self._start_postgres()
         self._parts.append(self.postgres)
         self.redis = self._start_redis()
@@ -133,7 +133,7 @@ class Servers:
         return self._postgres_url.rsplit("/", 1)[0] + f"/{name}"
 
     def new_database(self) -> str:
-        """A database with empty tables, and ids that no other one uses. Returns its name."""
+        """Create a database with empty tables and a separate range of ids. Returns its name."""
         self._databases += 1
         name = f"shop_{self._databases}"
         with psycopg.connect(self.database_url("postgres"), autocommit=True) as connection:
@@ -153,9 +153,9 @@ class Servers:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def run_command(self, *arguments: str, environment: Mapping[str, str]) -> str:
-        """Run a manage.py command to its end and return what it printed.
+        """Run a manage.py command and return its output.
 
-        Raises subprocess.CalledProcessError, with what it said, where it fails.
+        Raises subprocess.CalledProcessError, with the output, if it fails.
         """
         done = subprocess.run(  # noqa: S603 - our own command
             manage(*arguments),
@@ -171,12 +171,12 @@ class Servers:
         return done.stdout
 
     def reported_keys(self) -> set[str]:
-        """The events that the data platform has acknowledged, by their ids."""
+        """The events that the data platform has acknowledged, by id."""
         lines = (self.folder / "data-platform.jsonl").read_bytes().split(b"\n")[:-1]
         return {json.loads(line)["key"] for line in lines}
 
     def lock_redis_client(self) -> redis.Redis:
-        """Of the server that has the locks now."""
+        """The URL of the server that currently has the locks."""
         return redis.Redis.from_url(self.lock_redis_url)
 
     def _start_postgres(self) -> Part:
@@ -187,7 +187,7 @@ class Servers:
         return Part(postgres.child, start=postgres.restart, ready=postgres.ready)
 
     def _start_redis(self) -> Part:
-        # Locks and caches are not to outlive their server.
+        # Locks and caches must not outlive their server.
         server = Redis(self.folder / "redis", logs=self.logs, durable=False)
         self._stack.callback(server.child.stop)
         server.start()
@@ -218,9 +218,9 @@ class Servers:
         return {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "commerce.settings",
-            # No stack lives there, so the settings take nothing from one that runs beside the harness.
+            # No stack runs there, so the settings do not use one that runs on the same machine.
             "LOCAL_DIR": str(self.folder),
-            # Compiled once for all the processes of a run, and outside the sources' folders.
+            # Compiled once for all processes of a run, outside of the source folders.
             "PYTHONDONTWRITEBYTECODE": "",
             "PYTHONPYCACHEPREFIX": str(self.folder / "compiled"),
             "PYTHONUNBUFFERED": "1",
@@ -234,8 +234,8 @@ class Servers:
             "STATIC_ROOT": str(self.folder / "static"),
             "HTTPS": "false",
             "ALLOWED_HOSTS": "127.0.0.1",
-            # A crowd of few customers in a hurry; the limits have tests of their own.
+            # A few customers generate the load; rate limits have their own tests.
             **dict.fromkeys(_LIMITS, "0"),
-            # The tokens of a scene are made once.
+            # The tokens of a scene are created once.
             "ACCESS_TOKEN_MINUTES": "600",
         }

@@ -1,6 +1,6 @@
-"""The shop as processes: web workers, relay_outbox and consume_orders, on a database and topics of their own.
+"""The processes of the shop: web workers, relay_outbox and consume_orders, with a separate database and topics.
 
-Owns their start with a variant of settings and patches; never the servers below them.
+Contains their start with a variant of settings and patches. The servers that they use are in `servers`.
 """
 
 import shutil
@@ -25,7 +25,7 @@ WEB_WORKERS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """How the shop is started.
+    """The options with which the shop is started.
 
     Attributes:
         settings: environment variables on top of the production defaults.
@@ -70,7 +70,7 @@ class Shop:
         self.environment = self._environment()
 
     def start(self) -> None:
-        """Start everything; return when the web server is ready and the others have said that they work."""
+        """Start all processes, and wait until the web server is ready and the others have reported that they work."""
         if self.servers.makes_topics:
             self.servers.run_command("create_topics", environment=self.environment)
         self.webs = [self._web(port) for port in self.web_ports]
@@ -84,7 +84,7 @@ class Shop:
             self.balancer = Balancer(self.port, self.web_ports)
 
     def stop(self) -> None:
-        """Stop it, web first, and drop its database."""
+        """Stop all processes, the web server first, and drop the database."""
         self._stack.close()
         for proxy in self.proxies.values():
             proxy.close()
@@ -94,7 +94,7 @@ class Shop:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def release(self) -> None:
-        """Let go of whatever is held up or paused, so that everything can be stopped."""
+        """Resume everything that is delayed or paused, so that it can be stopped."""
         self.points.disarm()
         for proxy in self.proxies.values():
             proxy.pass_on()
@@ -102,7 +102,7 @@ class Shop:
             part.recover()
 
     def recover(self) -> None:
-        """Whatever a fault has done to the shop or to its servers, all of it works again."""
+        """Undo everything that a fault has done to the shop or its servers."""
         self.release()
         self.servers.kafka.recover()
         for part in self.parts:
@@ -110,11 +110,11 @@ class Shop:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Its processes, in the order in which they are started."""
+        """Its processes, in the order of their start."""
         return self.consumer, self.relay, *self.webs
 
     def look_after(self) -> None:
-        """Start again what has ended by itself, as `make run` and the compose file's restart policy do."""
+        """Restart processes that have ended, as `make run` and the compose file's restart policy do."""
         for part in self.parts:
             if part.look_after():
                 self.restarts.append(part.name)
@@ -124,7 +124,7 @@ class Shop:
         return self.servers.run_command(*arguments, environment=self.environment)
 
     def another(self, name: str, command: str, *, says: str) -> Part:
-        """One more process of the shop, for a fault to start and to stop; at the shop's end it is stopped as well."""
+        """An additional process of the shop, started and stopped by a fault, at the latest at the shop's end."""
         part = self._managed(name, command, says=says)
         self._stack.callback(part.stop)
         return part
@@ -147,7 +147,7 @@ class Shop:
         }
 
     def _through_proxy(self, server: str, url: str) -> str:
-        """The address with the proxy's port in it, where the variant asks for one."""
+        """The URL with the proxy's port, if the variant has one."""
         if server not in self.variant.proxied:
             return url
         port = urlsplit(url).port
@@ -168,7 +168,7 @@ class Shop:
             application="tests.faults.asgi:application",
         )
         log = self.servers.logs / f"{name}.log"
-        # The web server has workers that end with it, so it is asked to end, not killed.
+        # The web server has workers that end with it, so it has to be stopped gracefully, not killed.
         child = Child(ChildSpec(name=name, command=command, log_path=log, orphan_signal=SIGTERM, grace_seconds=15))
         own = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), WORKERS: str(workers), ROLE: "web"}
 

@@ -1,6 +1,6 @@
-"""The shop's topics as somebody else reads them, held against the ledger.
+"""Compares the shop's topics, read by an independent client, with the ledger.
 
-Owns the comparison; the reading is `tests.kafka.reader`'s, which knows nothing of the shop.
+The topics are read by `tests.kafka.reader`, which does not depend on the shop.
 """
 
 import json
@@ -11,9 +11,9 @@ from tests.kafka.reader import read_topic
 
 
 def wrong_in_topics(bootstrap_servers: str, *, prefix: str) -> list[str]:
-    """Every ledger entry has its `balance-changed`, nothing else has one, and each user's come in order.
+    """Every ledger entry has its `balance-changed`, there are no others, and those of each user are in order.
 
-    Repeats are allowed; what counts is when an event first stands there.
+    Duplicates are allowed; the first occurrence of an event counts.
     """
     first_read: dict[int, list[int]] = defaultdict(list)
     sent: set[int] = set()
@@ -34,7 +34,7 @@ def wrong_in_topics(bootstrap_servers: str, *, prefix: str) -> list[str]:
 
 
 def sent_twice(bootstrap_servers: str, *, prefix: str) -> list[str]:
-    """Every event that stands in Kafka more than once. Allowed where something died or was away, and only there."""
+    """Events that occur more than once in Kafka. Only allowed if a process died or a server was unavailable."""
     times = Counter(
         json.loads(record.value)["data"]["transactionId"]
         for record in read_topic(bootstrap_servers, f"{prefix}balance-changed")

@@ -1,6 +1,6 @@
-"""Protections taken away, one function each: a variant names them, and its control must then fail.
+"""Removes protections, one per function: a variant names them, and its control must then fail.
 
-Owns the weakenings that several faults share; a fault's own stand beside it. Called in the shop's processes only.
+Contains those that several faults share; others are in the module of the fault. Called in the shop's processes only.
 """
 
 import time
@@ -17,7 +17,7 @@ WRITTEN_LATER_SECONDS = 0.05
 
 
 def answers_written_later() -> None:
-    """The answer of a write is kept after its transaction, not in it: between the two a process can die."""
+    """The response of a write is stored after its transaction, not in it: a process can die between the two."""
 
     def keep_later(self: Once, transaction: Transaction, claim: Claim, answer: Answer) -> None:
         self.answer = answer
@@ -35,7 +35,7 @@ def _keep_by_itself(claim: Claim, answer: Answer) -> None:
 
 
 def kafka_believed_blindly() -> None:
-    """A message counts as sent once it was given to the client, whether or not the broker acknowledged it."""
+    """A message counts as sent once it was passed to the client, without the broker's acknowledgement."""
     deliver = KafkaSink.deliver
 
     def believe(self: KafkaSink, messages: list[Message]) -> Outcomes:

@@ -1,6 +1,6 @@
-"""What schemathesis checks of every answer beside its own checks; it loads this module as its `hooks`.
+"""Additional checks of schemathesis for every response; it loads this module as its `hooks`.
 
-Owns the reasons why a request that fits the schema may still be refused as unfit; never asks the server anything.
+Contains the reasons for which a request that conforms to the schema may be refused. Sends no requests.
 """
 
 import base64
@@ -12,7 +12,7 @@ import schemathesis
 
 NOT_WELL_FORMED = {"validation_error", "malformed_json"}
 
-# What no schema can say: the field and the code of its refusal.
+# Rules that a schema cannot express: the field, and the code of its refusal.
 BEYOND_THE_SCHEMA: dict[tuple[str, str], str] = {
     ("cursor", "invalid"): "A cursor is what the shop gave out; how it looks is nobody's business.",
     ("page", "invalid"): "Which page is the last depends on what the shop sells.",
@@ -29,7 +29,7 @@ BEYOND_THE_SCHEMA: dict[tuple[str, str], str] = {
 def a_request_that_fits_the_schema_is_not_called_unfit(
     ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
 ) -> None:
-    """Sharper than `positive_data_acceptance`, which knows statuses only: 400 is also how the shop says "sold out"."""
+    """Stricter than `positive_data_acceptance`, which only checks statuses: 400 is also used for "sold out"."""
     if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code != 400:
         return
     problem = response.json()
@@ -46,7 +46,7 @@ def a_request_that_fits_the_schema_is_not_called_unfit(
 def nobody_is_told_of_anybody_else(
     ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
 ) -> None:
-    """Whatever is asked, and however: an answer to a customer names no other customer."""
+    """A response to a customer never contains another customer, whatever the request."""
     caller = _caller(str(response.request.headers.get("Authorization", "")))
     if caller is None or caller.get("isStaff") or not 200 <= response.status_code < 300:
         return
@@ -58,13 +58,13 @@ def nobody_is_told_of_anybody_else(
 def the_status_is_documented_by_its_number(
     ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
 ) -> None:
-    """Sharper than `status_code_conformance`, to which `default` documents every status."""
+    """Stricter than `status_code_conformance`, for which `default` documents every status."""
     if case.method.upper() == case.operation.method.upper():
         assert str(response.status_code) in case.operation.definition.raw["responses"]
 
 
 def _at(path: list[str], body: Any) -> Any:
-    """What stands there in a body; None where nothing does.
+    """The value at this position in a body, or None.
 
     A float that fits the schema is a whole number such as `1.0`: an integer to JSON Schema, and none to the shop.
     """
@@ -77,7 +77,7 @@ def _at(path: list[str], body: Any) -> Any:
 
 
 def _caller(authorization: str) -> dict[str, Any] | None:
-    """What the token says; None for what is no token."""
+    """The claims of the token; None if it is not a token."""
     try:
         payload = authorization.removeprefix("Bearer ").split(".")[1]
         claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,4 +1,4 @@
-"""What the tests that talk to a real web server may ask for."""
+"""Fixtures for tests with a real web server."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,6 @@ from tests.fuzz.web_server import WebServer, web_server
 
 @pytest.fixture(scope="module")
 def web(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[WebServer]:
-    """One server for a whole file: nothing that a request sends may need another one afterwards."""
+    """One server for a whole file: no request may require a new one afterwards."""
     with django_db_blocker.unblock(), web_server(WRITES_PER_SECOND="0", WEB_REQUEST_SECONDS="3") as server:
         yield server

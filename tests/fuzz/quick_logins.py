@@ -1,6 +1,6 @@
-"""The shop's web application with one round of the password's hash: a fuzzer logs in many times.
+"""The shop's web application with one iteration of the password hash, because a fuzzer logs in many times.
 
-Never runs outside the tests.
+Only for tests.
 """
 
 from commerce.asgi import application

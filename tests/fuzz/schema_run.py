@@ -1,6 +1,6 @@
-"""One run of schemathesis against a web server: its configuration, its end and what it counted.
+"""One run of schemathesis against a web server: its configuration, its result and its counts.
 
-Owns the command line; what is checked is in `schemathesis.toml` and `checks.py`.
+Contains the command line. The checks are in `schemathesis.toml` and `checks.py`.
 """
 
 import json
@@ -21,7 +21,7 @@ LIMIT_SECONDS = 3_600
 
 @dataclass(frozen=True)
 class SchemaRun:
-    """How a run ended (0: nothing found), all that it printed, and its report."""
+    """The exit code of a run (0: no failures), its output and its report."""
 
     exit_code: int
     printed: str
@@ -33,7 +33,7 @@ class SchemaRun:
         return {failure["type"] for failure in self.report["failures"]}
 
     def accepted(self) -> set[str]:
-        """The operations that said yes at least once, as `GET /api/products`."""
+        """The operations with at least one successful response, such as `GET /api/products`."""
         return {
             operation
             for operation, phases in self.report["valid_rates"].items()
@@ -50,7 +50,7 @@ def run_schemathesis(
     dictionaries: Mapping[str, Sequence[int | str]],
     arguments: Sequence[str],
 ) -> SchemaRun:
-    """Fuzz the server as `identity`, one of those who have a token."""
+    """Fuzz the server as `identity`, one of those with a token."""
     identities, report = folder / "identities.json", folder / "report.json"
     entries = [
         {"name": name, "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {token}"}]}
@@ -60,7 +60,7 @@ def run_schemathesis(
     configuration = folder / "schemathesis.toml"
     configuration.write_text(
         CONFIGURATION.read_text()
-        # Neither customer may see what is the other's. The third identity is staff, who may see everything.
+        # Neither customer may see the other's data. The third identity is staff, who may see everything.
         + f'\n[auth.wfc]\npath = "{identities}"\nuser = "{identity}"\npeers = ["mina", "juno"]\n'
         + "".join(
             f"\n[dictionaries.{name}]\nvalues = {json.dumps(list(values))}\n" for name, values in dictionaries.items()

@@ -1,6 +1,6 @@
-"""Schemathesis against the shop's own web server: every request that the schema allows, and many that it does not.
+"""Schemathesis against the shop's own web server: valid requests according to the schema, and many invalid ones.
 
-All checks of schemathesis run in all its phases, as two customers who must not see each other's things and as staff.
+Runs all checks and phases of schemathesis, as two customers who must not see each other's data and as staff.
 `make test-fuzz` runs this for longer, with a seed of one's choice.
 """
 
@@ -21,7 +21,7 @@ from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserCou
 from tests.fuzz.schema_run import SchemaRun, run_schemathesis
 from tests.fuzz.web_server import WebServer, web_server
 
-# The numbers start at 1 in every run, so that a run can be repeated.
+# The ids start at 1 in every run, so that a run can be repeated.
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
 
 PASSWORD = "correct horse"
@@ -32,9 +32,9 @@ NO_LIMITS = {
     "LOGIN_FAILURES_PER_MINUTE": "0",
     "LOGIN_FAILURES_PER_HOUR": "0",
 }
-"""A fuzzer is what limits are for; most of its requests would meet nothing else."""
+"""Limits are off, because a fuzzer would reach them with most of its requests."""
 
-# What is a customer's: no request of anybody else may change it.
+# A customer's data: no request by others may change it.
 OWN_ROWS = {
     "user": "id",
     "user_balance_tx": "user_id",
@@ -46,7 +46,7 @@ OWN_ROWS = {
 
 @dataclass(frozen=True)
 class Shop:
-    """Two customers with the same right to be left alone, a clerk, and things to buy."""
+    """Two customers, a staff member, and products to order."""
 
     mina: User
     juno: User
@@ -61,7 +61,7 @@ class Shop:
 
     @property
     def dictionaries(self) -> dict[str, list[int] | list[str]]:
-        """Numbers and names of what exists."""
+        """Ids and names of existing rows."""
         return {
             "users": [self.mina.pk, self.juno.pk],
             "orders": self._ids("order"),
@@ -74,7 +74,7 @@ class Shop:
         }
 
     def things_of(self, user: User) -> dict[str, list[object]]:
-        """Every row that is this customer's."""
+        """All rows that belong to this customer."""
         with connection.cursor() as cursor:
             rows: dict[str, list[object]] = {}
             for table, owner in OWN_ROWS.items():
@@ -149,7 +149,7 @@ def test_the_shop_keeps_to_its_schema_whatever_is_sent(shop: Shop, tmp_path: Pat
     ],
 )
 def test_a_missing_protection_is_found(shop: Shop, tmp_path: Path, without: str, found: str) -> None:
-    """The control: the same run, on a shop that lacks one thing."""
+    """The control: the same run, on a shop with one defect."""
     with web_server("tests.fuzz.weakened:application", **NO_LIMITS, WEAKENED=without) as web:
         only_orders = ["--include-path-regex", "orders"]
         run = fuzz(web, shop, tmp_path, *chosen(brief=True), *only_orders, identity="mina")

@@ -1,6 +1,6 @@
-"""Requests that no HTTP library would send, on a connection to the shop's own web server.
+"""Requests that HTTP libraries do not send, on a connection to the shop's own web server.
 
-What can be read at all is answered with a problem document; the rest with a bare status. Nothing changes either way.
+Readable requests get a problem document; others get only a status. Neither changes any data.
 """
 
 from http.client import RemoteDisconnected
@@ -260,7 +260,7 @@ def test_pipelined_requests_are_answered_in_turn_for_their_callers(web: WebServe
 
 
 def test_requests_that_never_end_are_nobodys_loss(web: WebServer, user: User, token: str) -> None:
-    """Half a line, half the headers: three hundred times, and the others are served."""
+    """Incomplete request lines and headers: three hundred times, while other requests are served."""
     with nothing_changes():
         unfinished = [web.connect() for _ in range(300)]
         for number, connection in enumerate(unfinished):

@@ -1,13 +1,13 @@
-"""The shop's web application without one of its protections, to show that the fuzzing would notice.
+"""The shop's web application without one of its protections, to show that fuzzing detects the defect.
 
-Never runs outside the tests: the protection is taken away here, by a name, and nowhere in the shop.
+Only for tests: the protection is removed here by name, and cannot be disabled in the shop.
 """
 
 import os
 
 from django.db.models import QuerySet
 
-# First, because it sets Django up.
+# Imported first, because it sets Django up.
 from commerce.asgi import application
 from orders import selectors, views
 from orders.models import Order

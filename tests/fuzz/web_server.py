@@ -1,6 +1,6 @@
 """The shop's own web server, on the database and the Redis of this test run.
 
-Owns one server with the settings of a deployment; never shares an address with another run.
+Contains one server with the settings of a deployment, on its own address.
 """
 
 import os
@@ -24,7 +24,7 @@ START_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class WebServer:
-    """Where it listens, and what it has written so far."""
+    """The address on which it listens, and its output so far."""
 
     port: int
     log_path: Path
@@ -35,13 +35,13 @@ class WebServer:
         return f"http://{LOOPBACK}:{self.port}"
 
     def connect(self, *, timeout_seconds: float = 10.0) -> socket.socket:
-        """A connection on which a test may send what no HTTP library would."""
+        """A connection for requests that HTTP libraries do not send."""
         return socket.create_connection((LOOPBACK, self.port), timeout=timeout_seconds)
 
 
 @contextmanager
 def web_server(application: str = "commerce.asgi:application", **variables: str) -> Iterator[WebServer]:
-    """Runs the server for the length of the block; `variables` are settings of the shop."""
+    """Run the server during the block; `variables` are settings of the shop."""
     port = free_port()
     log_path = Path(os.environ["LOCAL_DIR"]) / f"web-{port}.log"
     command = [
@@ -59,7 +59,7 @@ def web_server(application: str = "commerce.asgi:application", **variables: str)
 
 
 def _settings() -> dict[str, str]:
-    """The database that the tests use, which is not the one that the run was given."""
+    """The database of the tests, which differs from the one that the run was given."""
     given = connection.settings_dict
     database = f"postgresql://{given['USER']}:{given['PASSWORD']}@{given['HOST']}:{given['PORT']}/{given['NAME']}"
     return {

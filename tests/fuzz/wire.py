@@ -1,6 +1,6 @@
-"""HTTP by hand: requests that no library would send, and their answers.
+"""HTTP without a library: requests that libraries do not send, and their responses.
 
-Owns the bytes on the connection; never repairs a request.
+Sends and receives raw bytes.
 """
 
 import json
@@ -15,7 +15,7 @@ from tests.fuzz.web_server import WebServer
 
 @dataclass(frozen=True)
 class WireAnswer:
-    """What came back; a server that could not read the request answers with a status and nothing else."""
+    """A response; if the server could not parse the request, it has only a status."""
 
     status: int
     content_type: str
@@ -28,7 +28,7 @@ class WireAnswer:
 
     @property
     def outcome(self) -> tuple[int, str | None]:
-        """Status and, of a problem, its code."""
+        """The status and, for a problem, its code."""
         problem = self.content_type == "application/problem+json"
         return self.status, self.json["code"] if problem else None
 
@@ -36,7 +36,7 @@ class WireAnswer:
 def request_bytes(
     method: str, path: str, *headers: str, token: str = "", body: bytes = b"", length: object = None
 ) -> bytes:
-    """A request; `length` is what Content-Length claims: None for the truth, empty where it is left out."""
+    """A request. `length` is the value of Content-Length: None for the correct one, empty for no header."""
     lines = [f"{method} {path} HTTP/1.1", "Host: shop", *headers]
     if token:
         lines.append(f"Authorization: Bearer {token}")
@@ -50,7 +50,7 @@ def request_bytes(
 
 
 def exchange(web: WebServer, sent: bytes, *, end: bool = False) -> WireAnswer:
-    """Send the bytes on a connection of their own and read one answer; `end` says that nothing will follow."""
+    """Send the bytes on a new connection and read one response; `end` closes the sending side."""
     with web.connect() as connection:
         connection.sendall(sent)
         if end:
@@ -59,7 +59,7 @@ def exchange(web: WebServer, sent: bytes, *, end: bool = False) -> WireAnswer:
 
 
 def read_answers(connection: socket.socket) -> list[tuple[int, Any]]:
-    """Status and JSON of all the answers until the server closes the connection."""
+    """Status and JSON of all responses until the server closes the connection."""
     received = b"".join(iter(lambda: connection.recv(65_536), b""))
     answers = []
     while received:
@@ -71,7 +71,7 @@ def read_answers(connection: socket.socket) -> list[tuple[int, Any]]:
 
 
 def read_answer(connection: socket.socket, *, head_only: bool = False) -> WireAnswer:
-    """The next answer on the connection."""
+    """The next response on the connection."""
     with closing(HTTPResponse(connection, method="HEAD" if head_only else "GET")) as response:
         response.begin()
         content = response.read()

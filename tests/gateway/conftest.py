@@ -1,4 +1,4 @@
-"""What the tests of the gateway may ask for. Without nginx they are skipped, and say so."""
+"""Fixtures for tests of the gateway, which are skipped without nginx."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from tests.gateway.recorder import Recorder, recorder
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """pytest gives every conftest all tests of the run."""
+    """pytest passes all tests of the run to every conftest."""
     try:
         nginx()
     except NginxNotInstalled as missing:
@@ -36,6 +36,6 @@ def two() -> Iterator[Recorder]:
 
 @pytest.fixture
 def gateway(one: Recorder) -> Iterator[Address]:
-    """A gateway without limits before one server that writes down."""
+    """A gateway without limits in front of one recording server."""
     with gateway_before(one.port, files=NO_LIMITS) as address:
         yield address

@@ -1,6 +1,6 @@
-"""Limits of the gateway that a few requests reach.
+"""Low limits of the gateway, which a few requests reach.
 
-Made from `deploy/gateway/limits.conf`, so that a zone that is renamed there is missed here.
+Made from `deploy/gateway/limits.conf`, so that a renamed zone is detected.
 """
 
 import re
@@ -13,7 +13,7 @@ NO_LIMITS = without_limits()
 def limits(
     *, of_address: int | None = None, of_caller: int | None = None, at_one_time: int | None = None
 ) -> dict[str, str]:
-    """`files` of a gateway that takes so many requests, and one more each minute; None: any number."""
+    """`files` of a gateway that allows so many requests, and one more per minute; None: unlimited."""
     text = NO_LIMITS["limits.conf"]
     for zone, most in (("requests_of_address", of_address), ("requests_of_caller", of_caller)):
         if most is not None:

@@ -1,6 +1,6 @@
 """nginx for the tests of the gateway; `python -m tests.gateway.nginx` installs Debian's.
 
-Owns where it comes from; its configuration is `deploy/gateway`.
+Its configuration is `deploy/gateway`.
 """
 
 import os
@@ -18,7 +18,7 @@ from commerce.embedded.ports import LOOPBACK, free_port
 
 
 def install() -> str:
-    """The path of the program, installed from Debian's packages where there is none. Raises NginxNotInstalled."""
+    """The path of the program, installed from Debian's packages if needed. Raises NginxNotInstalled."""
     try:
         return nginx()
     except NginxNotInstalled:
@@ -27,7 +27,7 @@ def install() -> str:
             raise
     for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "nginx-light"]):
         subprocess.run([apt, *arguments], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 - ours
-    # Debian starts it with its own page; here it is started by those who need it.
+    # Debian starts it with its default page; the tests start it themselves.
     if Path("/run/systemd/system").exists():
         subprocess.run(["systemctl", "disable", "--quiet", "--now", "nginx"], check=False)  # noqa: S607 - fixed
     else:
@@ -37,7 +37,7 @@ def install() -> str:
 
 @dataclass(frozen=True)
 class Address:
-    """Where a gateway listens, and the folder of what it writes."""
+    """The address of a gateway, and the folder of its files."""
 
     port: int
     folder: Path
@@ -51,7 +51,7 @@ class Address:
 def gateway_before(
     *ports: int, files: Mapping[str, str] | None = None, origins: Sequence[str] = ()
 ) -> Iterator[Address]:
-    """A gateway before the servers at these ports; `files` of its configuration have other contents."""
+    """A gateway in front of the servers at these ports; `files` replace files of its configuration."""
     port = free_port()
     directory = Path(os.environ["LOCAL_DIR"])
     gateway = Gateway(

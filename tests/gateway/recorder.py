@@ -1,6 +1,6 @@
-"""A web server that writes down what it is asked: for what the shop would not show of the gateway's requests.
+"""A web server that records requests, to check what the gateway forwards.
 
-Answers all the same, and breaks a connection where it is asked for `/broken`.
+All responses are the same; requests to `/broken` break the connection.
 """
 
 import threading
@@ -12,13 +12,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from commerce.embedded.ports import LOOPBACK
 
 TOKEN = "good.token.signature"
-"""Every token that begins like it is as good."""
+"""Every token with this prefix is valid."""
 VERDICT = "/internal/token"
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A request, its headers by lower-case name."""
+    """A request, with its headers by lower-case name."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Asked:
 
 @dataclass
 class Recorder:
-    """What one server was asked.
+    """The requests that a server received.
 
     Attributes:
         status: what it answers with.
@@ -41,7 +41,7 @@ class Recorder:
     ending: bool = False
 
     def requests(self, path: str = "") -> list[Asked]:
-        """What clients asked, without the gateway's own questions; of `path` alone where one is given."""
+        """Requests of clients, without the gateway's token checks; only those to `path` if it is given."""
         return [asked for asked in self.asked if asked.path != VERDICT and asked.path.startswith(path)]
 
     def verdicts(self) -> list[Asked]:
@@ -50,7 +50,7 @@ class Recorder:
 
 @contextmanager
 def recorder() -> Iterator[Recorder]:
-    """A server on a port of its own, for the length of the block."""
+    """Run a server on its own port during the block."""
     record = Recorder()
 
     class Handler(BaseHTTPRequestHandler):

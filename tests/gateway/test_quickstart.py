@@ -1,4 +1,4 @@
-"""`make run GATEWAY=1`: nginx before two web servers, from an empty folder."""
+"""`make run GATEWAY=1`: nginx in front of two web servers, from an empty folder."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from tests.embedded.test_quickstart import quickstart
 
 
 class StackBehindGateway(Stack):
-    """Its address answers no probes."""
+    """Its address does not answer probes."""
 
     def _is_up(self) -> bool:
         try:

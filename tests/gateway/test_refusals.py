@@ -1,4 +1,4 @@
-"""The gateway's own refusals: the shop's words in both languages, and when they are given."""
+"""The gateway's own refusals: the same texts as the shop's in both languages, and the conditions for them."""
 
 import json
 import socket
@@ -27,7 +27,7 @@ OF_ONE_REQUEST = {"instance", "requestId"}
 
 
 def shop_says(error: Exception, language: str) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Status, body and headers of the shop's own answer."""
+    """Status, body and headers of the shop's own response."""
     with translation.override(language):
         response = problem_response(RequestFactory().get("/api/x"), error)
     return response.status_code, json.loads(response.content), dict(response.headers)
@@ -50,7 +50,7 @@ def refused(gateway: Address, kind: str, language: str) -> requests.Response:
             headers["X-Large"] = "x" * 70_000
             return requests.get(f"{gateway.url}/api/products", headers=headers, timeout=30)
         case _:
-            # The only request that its limits leave.
+            # The only request that the limits allow.
             requests.get(f"{gateway.url}/api/products", timeout=30)
             return requests.get(f"{gateway.url}/api/products", headers=headers, timeout=30)
 

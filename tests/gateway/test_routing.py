@@ -1,4 +1,4 @@
-"""Which requests the gateway lets through, and what a web server sees of them."""
+"""Which requests the gateway forwards, and what a web server receives."""
 
 import re
 
@@ -15,7 +15,7 @@ WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
 
 
 def get(gateway: Address, path: str, **headers: str) -> requests.Response:
-    """GET of exactly this path; a library would tidy it up."""
+    """GET of exactly this path; a library would normalize it."""
     request = requests.Request("GET", gateway.url, headers={"User-Agent": "a test", **headers}).prepare()
     request.url = f"{gateway.url}{path}"
     with requests.Session() as session:

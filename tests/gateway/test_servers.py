@@ -1,4 +1,4 @@
-"""What becomes of requests when a server dies, ends, or is asked by a slow client."""
+"""Requests while a server dies, stops, or has a slow client."""
 
 import socket
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def test_a_server_that_is_about_to_end_gets_nothing_more(gateway: Address, one: 
     for number in range(20):
         bearer = {"Authorization": f"Bearer {TOKEN}-{number}"}
         assert requests.post(f"{gateway.url}/api/orders", data=b"{}", headers=bearer, timeout=30).status_code == 200
-    # One that asked no verdict of it before it was known, and one that tried it after three seconds.
+    # One request before the failure was known, and one as a probe after three seconds.
     assert len(one.requests()) <= 2
     assert len(one.verdicts()) <= 3
     assert len(two.requests()) >= 18
@@ -76,7 +76,7 @@ def test_a_slow_body_ends_at_the_gateway(one: Recorder, two: Recorder) -> None:
         slow.sendall(b"POST /api/auth/token HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{")
         assert requests.get(f"{gateway.url}/api/products/1", timeout=30).status_code == 200
         assert [asked.method for asked in one.requests() + two.requests()] == ["GET"]
-        # It is given up after a second, here, without a byte.
+        # It times out after a second, here without a byte.
         assert slow.recv(100) == b""
     assert [asked.method for asked in one.requests() + two.requests()] == ["GET"]
 

@@ -1,4 +1,4 @@
-"""The gateway before two web servers of the shop: cached lists, servers that die and end under load, a crowd."""
+"""The gateway in front of two web servers of the shop: cached lists, servers that die and stop under load, a burst."""
 
 import asyncio
 import resource
@@ -28,13 +28,13 @@ BEHIND_GATEWAY = {"BEHIND_PROXY": "true", "NUM_PROXIES": "1", "WEB_ENDING_SECOND
 CHARGED_WON = 1_000
 CUSTOMERS = 8
 BEFORE_AND_AFTER = 200
-"""So many answers come before a server goes, and after it has gone."""
+"""Number of responses before a server stops, and after it has stopped."""
 CROWD = 3_000
 
 
 @dataclass
 class Shop:
-    """Two web servers and the gateway before them; `end` has what ends each of them in good order."""
+    """Two web servers with the gateway in front of them; `end` has functions that stop them gracefully."""
 
     servers: list[WebServer]
     gateway: Address
@@ -52,7 +52,7 @@ def shop() -> Iterator[Shop]:
         gateway = stack.enter_context(gateway_before(*(server.port for server in servers), files=NO_LIMITS))
         yield Shop(servers, gateway, ends)
         for server in servers:
-            # Nobody is left to say that it is about to end.
+            # A killed server cannot announce its stop.
             server.child.kill()
 
 
@@ -62,7 +62,7 @@ def bearer(user: User) -> dict[str, str]:
 
 @dataclass
 class Load:
-    """Customers who charge, read their balance and look at the list, until they are told to stop.
+    """Customers who charge, read their balance and read the list, until they are stopped.
 
     A charge that is answered 503, or is under way still, is sent again, with its key.
 
@@ -146,7 +146,7 @@ def test_a_server_is_killed_under_load_and_everything_happens_once(shop: Shop) -
     finally:
         load.stop()
     assert set(load.reads) == {200}
-    # Those that the dead server had in its hands.
+    # The requests that the dead server was processing.
     assert load.charges.count(503) <= CUSTOMERS
     assert set(load.charges) <= {200, 503}
     assert sum(load.charged.values()) == len(load.charges)
@@ -177,12 +177,12 @@ class TestAList:
 
 
 async def crowd(port: int, requests_of_each: list[bytes], while_all_are_there: Callable[[], None]) -> list[list[bytes]]:
-    """Status lines of `CROWD` connections, all open at one time, each with these requests one after the other."""
+    """Status lines of `CROWD` concurrent connections, each with these requests one after the other."""
     places = asyncio.Semaphore(200)
     statuses: list[list[bytes]] = []
 
     async def connect() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        # The crowd comes within seconds, not at one instant: that is the burst of a crowd, and tests/faults has it.
+        # The connections are opened within seconds, not simultaneously; tests/faults tests that.
         async with places:
             return await asyncio.open_connection(LOOPBACK, port)
 

@@ -1,4 +1,4 @@
-"""`purge_idempotency_keys`: an answer goes when no repeat would be given it any more, and not before."""
+"""`purge_idempotency_keys`: a response is deleted when it cannot be replayed any more, and not before."""
 
 import json
 import signal
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def answered(key: str, *, at: datetime) -> Claim:
-    """A request of caller 1 with this key was answered then."""
+    """A request of caller 1 with this key was answered at this time."""
     claim = Claim(1, key, b"f" * 32)
     with locked_transaction() as transaction:
         transaction[Answers].add(claim, Answer(400, "application/problem+json", b"{}"), at)
@@ -100,7 +100,7 @@ def test_the_command_reports_and_may_be_repeated() -> None:
 
 
 class TestEvery:
-    """`--every MINUTES`: a process that purges again and again."""
+    """`--every MINUTES`: a process that purges at an interval."""
 
     OFTEN = ("purge_idempotency_keys", "--every", "0.001")
 
@@ -174,7 +174,7 @@ ANSWERED_AS_WELL = """
 
 @contextmanager
 def connections_refused() -> Iterator[None]:
-    """The database lets nobody in; who is in stays. Ends when `let_in` says so, or with the block."""
+    """The database accepts no new connections; existing ones remain. Ends with `let_in`, or with the block."""
     let_in(allowed=False)
     try:
         yield
@@ -184,6 +184,6 @@ def connections_refused() -> Iterator[None]:
 
 def let_in(*, allowed: bool) -> None:
     name = connection.ops.quote_name(connection.settings_dict["NAME"])
-    # Not from a session of the database itself: that may not be locked out.
+    # Not from a session of this database, which must not be locked out itself.
     with psycopg.connect(**connection.get_connection_params() | {"dbname": "postgres"}, autocommit=True) as beside:
         beside.execute(f"ALTER DATABASE {name} WITH ALLOW_CONNECTIONS {allowed}".encode())

@@ -18,7 +18,7 @@ from tests.together import PATIENCE_SECONDS, together
 if TYPE_CHECKING:
     from pytest_django import Settings
 
-EVENTS = ("balance-changed", "coupon-issued", "order-completed", "order-cancelled")
+EVENTS = ("balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded")
 NOBODY_LISTENS = "127.0.0.1:1"
 
 
@@ -81,7 +81,7 @@ def test_a_missing_topic_beside_others_is_made(admin: AdminClient, settings: Set
     assert said == [
         *lines(settings, "made", "balance-changed"),
         *lines(settings, "there", "coupon-issued"),
-        *lines(settings, "made", "order-completed", "order-cancelled"),
+        *lines(settings, "made", "order-completed", "order-cancelled", "order-refunded"),
     ]
 
 

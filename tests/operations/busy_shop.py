@@ -20,12 +20,15 @@ from orders.models import Order
 from orders.services import cancel_order, place_order
 from products.models import Product
 from products.services import adjust_stock
-from tests.factories import CouponFactory, ProductFactory, UserFactory, issued, order_of
+from tests.factories import CouponFactory, ProductFactory, UserFactory, issued, order_of, refunded
 
 
 @dataclass(frozen=True)
 class BusyShop:
-    """`mina` bought with a coupon, then bought again; `joon` bought and took it back; `sora` charged three times."""
+    """`mina` bought with a coupon, then bought again; `joon` bought and took it back; `sora` charged three times.
+
+    `dana` got two of three chairs refunded, one of them damaged; what she was given with them has no price.
+    """
 
     mina: User
     joon: User
@@ -35,6 +38,9 @@ class BusyShop:
     with_coupon: Order
     last: Order
     cancelled: Order
+    chair: Product
+    gift: Product
+    refunded: Order
 
 
 def busy_shop() -> BusyShop:
@@ -55,9 +61,21 @@ def busy_shop() -> BusyShop:
     cancelled = order_of(joon, {pen: 1, ink: 2})
     cancel_order(order_id=cancelled.pk, owner_id=joon.pk, once=Once())
     adjust_stock(product_id=pen.pk, delta=5, by=Staff(joon.pk, "Found behind the shelf."), once=Once())
+    chair, gift = ProductFactory(price=2_000, stock=20), ProductFactory(price=0, stock=20)
+    in_part = _partly_refunded(chair, gift)
     last = _order_with_key(mina, pen)
     _everything_arrived()
-    return BusyShop(mina, joon, sora, pen, held, with_coupon, last, cancelled)
+    return BusyShop(mina, joon, sora, pen, held, with_coupon, last, cancelled, chair, gift, in_part)
+
+
+def _partly_refunded(chair: Product, gift: Product) -> Order:
+    dana = UserFactory()
+    charge_balance(user_id=dana.pk, amount=10_000, once=Once())
+    order = order_of(dana, {chair: 3, gift: 2})
+    refunded(order, {chair: 1}, by=dana.pk)
+    refunded(order, {chair: 1}, restock=False, by=dana.pk)
+    order.refresh_from_db()
+    return order
 
 
 def _order_with_key(user: User, product: Product) -> Order:
@@ -85,14 +103,15 @@ def _everything_arrived() -> None:
     sql.execute(
         """
         INSERT INTO processed_event (event_id)
-        SELECT DISTINCT event_id FROM outbox_message WHERE type IN ('order-completed', 'order-cancelled')
+        SELECT DISTINCT event_id FROM outbox_message
+        WHERE type IN ('order-completed', 'order-cancelled', 'order-refunded')
         ON CONFLICT DO NOTHING
         """
     )
     sql.execute(
         """
         INSERT INTO product_stat (product_id, date, quantity_sold)
-        SELECT product_id, ordered_date, sum(quantity)
+        SELECT product_id, ordered_date, sum(quantity - refunded_quantity)
         FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status = 'COMPLETED'
         GROUP BY product_id, ordered_date
         ON CONFLICT DO NOTHING

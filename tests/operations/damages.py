@@ -50,7 +50,7 @@ DAMAGES = (
         INSERT INTO user_balance_tx (user_id, type, amount, balance_after, created_at, entry_hash)
         VALUES (999999, 'CHARGE', 7, 7, '2020-01-01', sha256(''))
         """,
-        "the shop: balances 145000, ledger 145007",
+        "the shop: balances 153000, ledger 153007",
     ),
     Damage(
         "order_total_is_its_items",
@@ -138,7 +138,8 @@ DAMAGES = (
         "cancelled_order_has_its_one_refund",
         """
         ALTER TABLE user_balance_tx DISABLE TRIGGER user_balance_tx_is_append_only;
-        UPDATE user_balance_tx SET type = 'ADJUSTMENT', order_id = NULL WHERE type = 'REFUND'
+        UPDATE user_balance_tx SET type = 'ADJUSTMENT', order_id = NULL
+        WHERE type = 'REFUND' AND refund_id IS NULL
         """,
         "order {cancelled}: 0 refunds, 0 of 17000",
     ),
@@ -154,12 +155,90 @@ DAMAGES = (
     Damage(
         "cancelled_order_has_its_one_refund",
         """
-        DROP INDEX user_balance_tx_one_refund_per_order;
+        DROP INDEX user_balance_tx_each_refund_once;
         INSERT INTO user_balance_tx (user_id, type, amount, balance_after, order_id, created_at, entry_hash)
         VALUES ({joon}, 'REFUND', 17000, 67000, {cancelled}, '2020-01-01', sha256(''));
         UPDATE "user" SET balance = 67000 WHERE id = {joon}
         """,
         "order {cancelled}: 2 refunds, 34000 of 17000",
+    ),
+    Damage(
+        "refunds_are_what_the_order_says",
+        """
+        UPDATE "order" SET refunded_units = refunded_units + 1 WHERE id = {refunded}
+        """,
+        "order {refunded}: COMPLETED: 4000 won and 3 of 5 units refunded, its refunds: 4000 won and 2 units",
+    ),
+    Damage(
+        "refunds_are_what_the_order_says",
+        """
+        ALTER TABLE "order" DROP CONSTRAINT order_refunds_fit_status;
+        UPDATE "order" SET status = 'REFUNDED' WHERE id = {refunded}
+        """,
+        "order {refunded}: REFUNDED: 4000 won and 2 of 5 units refunded, its refunds: 4000 won and 2 units",
+    ),
+    Damage(
+        "refunded_units_were_bought",
+        """
+        UPDATE order_item SET refunded_quantity = 1 WHERE product_id = {gift}
+        """,
+        "order {refunded}, product {gift}: 1 of 2 refunded, its refunds: 0",
+    ),
+    Damage(
+        "refunded_units_were_bought",
+        """
+        ALTER TABLE refund_item DISABLE TRIGGER refund_is_append_only;
+        UPDATE refund_item SET product_id = {pen} WHERE refund_id = {damaged};
+        UPDATE product_stat SET quantity_sold = quantity_sold + CASE product_id WHEN {pen} THEN -1 ELSE 1 END
+        WHERE product_id IN ({pen}, {chair})
+        """,
+        "order {refunded}, product {pen}: 0 of 0 refunded, its refunds: 1",
+    ),
+    Damage(
+        "refunds_are_their_share_of_the_price",
+        """
+        ALTER TABLE refund DISABLE TRIGGER refund_is_append_only;
+        ALTER TABLE refund_item DISABLE TRIGGER refund_is_append_only;
+        ALTER TABLE user_balance_tx DISABLE TRIGGER user_balance_tx_is_append_only;
+        UPDATE refund SET amount = 1999 WHERE id = {damaged};
+        UPDATE refund_item SET amount = 1999 WHERE refund_id = {damaged};
+        UPDATE "order" SET refunded_amount = 3999 WHERE id = {refunded};
+        UPDATE user_balance_tx SET amount = 1999, balance_after = 7999 WHERE refund_id = {damaged};
+        UPDATE "user" SET balance = 7999 WHERE id = {dana}
+        """,
+        "order {refunded}: 3999 won refunded instead of 4000",
+    ),
+    Damage(
+        "refund_has_its_one_ledger_entry",
+        """
+        ALTER TABLE user_balance_tx DISABLE TRIGGER user_balance_tx_is_append_only;
+        UPDATE user_balance_tx SET refund_id = 999999 WHERE refund_id = {damaged}
+        """,
+        "refund {damaged}: 2000 won, items 2000, ledger 0",
+    ),
+    Damage(
+        "refund_has_its_one_ledger_entry",
+        """
+        ALTER TABLE refund_item DISABLE TRIGGER refund_is_append_only;
+        UPDATE refund_item SET amount = 2001 WHERE refund_id = {damaged}
+        """,
+        "refund {damaged}: 2000 won, items 2001, ledger 2000",
+    ),
+    Damage(
+        "returns_are_restocked_refunds",
+        """
+        ALTER TABLE refund DISABLE TRIGGER refund_is_append_only;
+        UPDATE refund SET restock = true WHERE id = {damaged}
+        """,
+        "refund {damaged}, product {chair}: 0 returned, 1 refunded",
+    ),
+    Damage(
+        "returns_are_restocked_refunds",
+        """
+        ALTER TABLE stock_movement DISABLE TRIGGER stock_movement_is_append_only;
+        UPDATE stock_movement SET refund_id = {damaged} WHERE refund_id IS NOT NULL
+        """,
+        "refund {damaged}, product {chair}: 1 returned, 0 refunded",
     ),
     Damage(
         "answered_requests_exist_once",
@@ -396,5 +475,27 @@ DAMAGES = (
         WHERE cancelled.order_id = {cancelled} AND cancelled.product_id = product_stat.product_id
         """,
         "event order-cancelled:{cancelled}:",
+    ),
+    Damage(
+        "orders_are_counted",
+        """
+        DELETE FROM processed_event WHERE event_id LIKE 'order-refunded:{damaged}:%%';
+        UPDATE product_stat SET quantity_sold = quantity_sold + 1 WHERE product_id = {chair}
+        """,
+        "event order-refunded:{damaged}:",
+    ),
+    Damage(
+        "facts_have_messages",
+        """
+        DELETE FROM outbox_message WHERE event_id LIKE 'order-refunded:{damaged}:%%' AND destination = 'kafka'
+        """,
+        "event order-refunded:{damaged}:",
+    ),
+    Damage(
+        "statistics_are_counted_orders",
+        """
+        UPDATE product_stat SET quantity_sold = quantity_sold + 1 WHERE product_id = {chair}
+        """,
+        "product {chair} on {today}: 2 counted, 1 sold",
     ),
 )

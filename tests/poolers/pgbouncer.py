@@ -1,6 +1,6 @@
-"""PgBouncer in transaction mode before the PostgreSQL of a test run; `python -m tests.poolers.pgbouncer` installs it.
+"""PgBouncer in transaction mode in front of a test's PostgreSQL; `python -m tests.poolers.pgbouncer` installs it.
 
-Owns the pooler's process and a role with the shop's time limits; never changes another role.
+Contains the pooler's process and a role with the shop's timeouts.
 """
 
 import os
@@ -23,15 +23,15 @@ from commerce.embedded.ports import LOOPBACK, accepts_connections, free_port
 from commerce.embedded.postgres import _account
 
 POOL_SIZE = 4
-"""Sessions on the server, which all clients share."""
+"""Sessions on the server, shared by all clients."""
 
 
 class PgBouncerUnavailable(Exception):
-    """There is no PgBouncer, and none can be installed; the sentence says what to do."""
+    """PgBouncer is missing and cannot be installed; the message explains what to do."""
 
 
 def pgbouncer() -> str:
-    """The path of the program: PGBOUNCER, or what is installed. Raises PgBouncerUnavailable."""
+    """The path of the program: PGBOUNCER or the installed one. Raises PgBouncerUnavailable."""
     found = os.environ.get("PGBOUNCER") or shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if found is None:
         raise PgBouncerUnavailable("There is no PgBouncer here: `apt-get install pgbouncer`, or set PGBOUNCER.")
@@ -39,7 +39,7 @@ def pgbouncer() -> str:
 
 
 def install() -> str:
-    """The path of the program, installed from Debian's packages where there is none. Raises PgBouncerUnavailable."""
+    """The path of the program, installed from Debian's packages if needed. Raises PgBouncerUnavailable."""
     try:
         return pgbouncer()
     except PgBouncerUnavailable:
@@ -53,7 +53,7 @@ def install() -> str:
 
 @contextmanager
 def pooled_database(directory: Path, *, with_limits: bool = True) -> Iterator[str]:
-    """The URL of the test's database through a pooler, as a role that has the shop's time limits, or none."""
+    """The URL of the test's database through a pooler, as a role with or without the shop's timeouts."""
     role, password, port = f"pooled_{secrets.token_hex(4)}", secrets.token_hex(12), free_port()
     given = connection.settings_dict
     owner = f"host={given['HOST']} port={given['PORT']} dbname={given['NAME']} user={given['USER']}"

@@ -1,6 +1,6 @@
-"""A Redis primary, its replica, and the Sentinels that make the one the other.
+"""A Redis primary, its replica, and the Sentinels that promote the replica.
 
-Owns their processes in a folder of the test's; never takes a server that others use.
+Contains their processes in a folder of the test.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _SENTINELS = 3
 
 
 class Servers:
-    """What runs."""
+    """The running servers."""
 
     def __init__(self, nodes: list[Child], ports: list[int], sentinel_ports: list[int]) -> None:
         self._nodes = nodes
@@ -35,12 +35,12 @@ class Servers:
         return f"redis+sentinel://:{PASSWORD}@{sentinels}/{SERVICE}/0"
 
     def primary_port(self) -> int:
-        """As the first Sentinel says."""
+        """According to the first Sentinel."""
         with redis.Redis(LOOPBACK, self._sentinel_ports[0]) as sentinel:
             return int(sentinel.sentinel_get_master_addr_by_name(SERVICE)[1])
 
     def kill_the_primary(self) -> None:
-        """Return when the Sentinels have made the replica the primary."""
+        """Wait until the Sentinels have promoted the replica."""
         port = self.primary_port()
         self._nodes[self._ports.index(port)].kill()
         wait_until(lambda: self.primary_port() != port, "the fail-over")

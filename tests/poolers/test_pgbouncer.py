@@ -1,4 +1,4 @@
-"""The shop behind PgBouncer in transaction mode: one dispatcher at a time, limits that apply, writes that are right."""
+"""The shop behind PgBouncer in transaction mode: one dispatcher at a time, timeouts that apply, correct writes."""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_three_relays_send_each_message_once(database_url: str, partner: Partner
 
 
 def test_orders_are_placed_and_read(database_url: str) -> None:
-    """Statements that were prepared in another session would fail, and so would the options of a connection."""
+    """Statements prepared in another session would fail, and so would the options of a connection."""
     user, product = UserFactory(balance=100_000), ProductFactory(price=100, stock=50)
     with web_server(DATABASE_URL=database_url, DATABASE_POOLED="true") as web:
         headers = {"Authorization": f"Bearer {tokens_for(user_id=user.pk, is_staff=False).access}"}

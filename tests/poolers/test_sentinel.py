@@ -1,4 +1,4 @@
-"""Redis Sentinel: a fail-over while customers write, and no write is wrong or lost."""
+"""Redis Sentinel: during a failover no write is wrong or lost."""
 
 import threading
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""What holds for any input and after any sequence of requests; Hypothesis looks for the exception."""
+"""Properties that hold for any input and any sequence of requests; Hypothesis searches for counterexamples."""

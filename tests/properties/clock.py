@@ -1,6 +1,6 @@
-"""A clock that stands still until a test moves it.
+"""A clock that only moves when a test moves it.
 
-Owns the time of every use case, which all ask `timezone.now`; never that of locks, tokens and servers.
+It sets the time of use cases, which all call `timezone.now`, but not of locks, tokens and servers.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ INSTANT = timedelta(microseconds=1)
 
 
 class Clock:
-    """Called like `timezone.now`."""
+    """Replaces `timezone.now`."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
@@ -23,14 +23,14 @@ class Clock:
         return self.now
 
     def next_midnight(self) -> datetime:
-        """Of the shop's zone."""
+        """In the shop's time zone."""
         tomorrow = timezone.localdate(self.now) + timedelta(days=1)
         return timezone.make_aware(datetime.combine(tomorrow, time.min))
 
 
 @contextmanager
 def stopped_at(now: datetime) -> Iterator[Clock]:
-    """For the shop it is `now` until the clock that this yields is moved."""
+    """The shop's time is `now` until the yielded clock is moved."""
     clock = Clock(now)
     with mock.patch.object(timezone, "now", clock):
         yield clock

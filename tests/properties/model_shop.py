@@ -1,7 +1,7 @@
-"""The shop as one would keep it with pencil and paper: numbers, lists and a clock.
+"""A model of the shop in memory: numbers, lists and a clock.
 
-Owns what each request should do and how it is refused, said in another way than the shop's own code says it; never
-asks the database, and shares with the shop nothing but the names of its refusals.
+Contains the expected effect or refusal of each request, implemented independently of the shop. It does not use the
+database, and shares only the classes of the refusals with the shop.
 """
 
 from collections import Counter
@@ -13,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from balances.errors import BalanceLimitExceeded, InsufficientBalance, UserNotFound
+from commerce.audit.record import Staff
 from coupons.errors import (
     CouponAlreadyIssued,
     CouponNotFound,
@@ -22,7 +23,7 @@ from coupons.errors import (
     CouponTermsFixed,
     Unusable,
 )
-from orders.errors import OrderNotCancellable, OrderNotFound
+from orders.errors import Excess, OrderNotCancellable, OrderNotFound, OrderNotRefundable, RefundExceedsOrder
 from products.errors import OutOfStock, ProductNotFound, Shortage
 from tests.properties.clock import Clock
 
@@ -31,7 +32,7 @@ JSON = dict[str, Any]
 
 @dataclass
 class Entry:
-    """A line of somebody's ledger. The database gives the number, here and below; until then it is 0."""
+    """A ledger entry. The database assigns the id, here and below; until then it is 0."""
 
     user_id: int
     type: str
@@ -40,6 +41,7 @@ class Entry:
     order_id: int | None
     created_at: datetime
     id: int = 0
+    refund_id: int | None = None
 
 
 @dataclass
@@ -60,7 +62,7 @@ class Ware:
 
 @dataclass(frozen=True)
 class Terms:
-    """What a coupon promises, and until when."""
+    """The terms of a coupon, and its expiry."""
 
     name: str
     discount_type: str
@@ -73,14 +75,14 @@ class Terms:
     valid_until: datetime
 
     def off(self, total: int) -> int:
-        """Won. Decimal, not integer, division: the shop rounds with `//`."""
+        """In won. Uses Decimal instead of integer division: the shop rounds with `//`."""
         if self.discount_type == "FIXED":
             return min(self.discount_value, total)
         share = (Decimal(total) * self.discount_value / 100).to_integral_value(ROUND_FLOOR)
         return min(int(share), total, *([] if self.max_discount is None else [self.max_discount]))
 
     def still_keeps(self, promised: "Terms") -> bool:
-        """Whether those who got a coupon on the terms `promised` lose nothing by these."""
+        """Whether these terms are at least as good for customers who got the coupon with the terms `promised`."""
         kept = replace(
             promised,
             name=self.name,
@@ -93,7 +95,7 @@ class Terms:
 
 @dataclass
 class Offer:
-    """A coupon and how many have it."""
+    """A coupon and its number of issued units."""
 
     id: int
     terms: Terms
@@ -102,7 +104,7 @@ class Offer:
 
 @dataclass
 class Held:
-    """A coupon in a customer's hands."""
+    """A user coupon."""
 
     user_id: int
     offer: Offer
@@ -112,7 +114,7 @@ class Held:
     id: int = 0
 
     def status(self, now: datetime) -> str:
-        """As customers are shown it."""
+        """As shown to customers."""
         if self.used_at is not None:
             return "USED"
         return "AVAILABLE" if now < self.expires_at else "EXPIRED"
@@ -129,6 +131,19 @@ class Purchase:
     created_at: datetime
     cancelled_at: datetime | None = None
     id: int = 0
+    refunded: int = 0
+    """Won, by refunds."""
+
+    @property
+    def status(self) -> str:
+        if self.cancelled_at:
+            return "CANCELLED"
+        is_back = all(line["refundedQuantity"] == line["quantity"] for line in self.lines)
+        return "REFUNDED" if is_back else "COMPLETED"
+
+    @property
+    def refunded_units(self) -> int:
+        return sum(line["refundedQuantity"] for line in self.lines)
 
     @property
     def paid(self) -> int:
@@ -136,11 +151,34 @@ class Purchase:
 
 
 @dataclass
+class GivenBack:
+    """Some units of an order that staff have refunded."""
+
+    purchase: Purchase
+    lines: list[JSON]
+    restock: bool
+    reason: str
+    staff_id: int
+    created_at: datetime
+    order_shown: JSON = field(default_factory=dict)
+    """The order as it was then."""
+    id: int = 0
+
+    @property
+    def user_id(self) -> int:
+        return self.purchase.user_id
+
+    @property
+    def amount(self) -> int:
+        return sum(line["amount"] for line in self.lines)
+
+
+@dataclass
 class Fact:
-    """Something the world is told of: an entry, a coupon issued, an order placed or taken back."""
+    """An event: an entry, an issued coupon, a placed, cancelled or refunded order."""
 
     type: str
-    about: Entry | Held | Purchase
+    about: Entry | Held | Purchase | GivenBack
 
 
 @dataclass
@@ -155,6 +193,7 @@ class ModelShop:
     movements: list[JSON] = field(default_factory=list)
     held: list[Held] = field(default_factory=list)
     purchases: list[Purchase] = field(default_factory=list)
+    refunds: list[GivenBack] = field(default_factory=list)
     facts: list[Fact] = field(default_factory=list)
 
     @property
@@ -207,7 +246,7 @@ class ModelShop:
         return purchase
 
     def settle(self, purchase: Purchase) -> None:
-        """The rest of `place_order`, once the order has its number."""
+        """The rest of `place_order`, after the order has its id."""
         for line in purchase.lines:
             self._move(line["productId"], "SALE", -line["quantity"], order_id=purchase.id)
         self._book(self.accounts[purchase.user_id], "PAYMENT", -purchase.paid, purchase.id)
@@ -217,8 +256,8 @@ class ModelShop:
         purchase = next((each for each in self.purchases if each.id == order_id), None)
         if purchase is None or owner_id not in (None, purchase.user_id):
             raise OrderNotFound(order_id)
-        if purchase.cancelled_at is not None:
-            raise OrderNotCancellable(order_id, "CANCELLED")
+        if purchase.status != "COMPLETED" or purchase.refunded_units:
+            raise OrderNotCancellable(order_id, purchase.status)
         purchase.cancelled_at = self.now
         for line in purchase.lines:
             self._move(line["productId"], "RETURN", line["quantity"], order_id=order_id)
@@ -227,6 +266,48 @@ class ModelShop:
         self._book(self.accounts[purchase.user_id], "REFUND", purchase.paid, order_id)
         self.facts.append(Fact("order-cancelled", purchase))
         return purchase
+
+    def refund(self, order_id: int, quantities: Mapping[int, int], *, restock: bool, by: Staff) -> GivenBack:
+        purchase = next((each for each in self.purchases if each.id == order_id), None)
+        if purchase is None:
+            raise OrderNotFound(order_id)
+        if purchase.status != "COMPLETED":
+            raise OrderNotRefundable(order_id, purchase.status)
+        left = {line["productId"]: line["quantity"] - line["refundedQuantity"] for line in purchase.lines}
+        excesses = [
+            Excess(product_id, units, left.get(product_id, 0))
+            for product_id, units in quantities.items()
+            if units > left.get(product_id, 0)
+        ]
+        if excesses:
+            raise RefundExceedsOrder(order_id, excesses)
+        lines = [self._give_back(purchase, product_id, units) for product_id, units in quantities.items()]
+        refund = GivenBack(purchase, lines, restock, by.reason, by.id, self.now)
+        self.refunds.append(refund)
+        return refund
+
+    def settle_refund(self, refund: GivenBack) -> None:
+        """The rest of `refund`, once it has its number."""
+        purchase = refund.purchase
+        if refund.restock:
+            for line in refund.lines:
+                self._move(line["productId"], "RETURN", line["quantity"], order_id=purchase.id, refund_id=refund.id)
+        if purchase.status == "REFUNDED" and purchase.held:
+            purchase.held.used_at = None
+        entry = self._book(self.accounts[purchase.user_id], "REFUND", refund.amount, purchase.id)
+        entry.refund_id = refund.id
+        self.facts.append(Fact("order-refunded", refund))
+
+    @staticmethod
+    def _give_back(purchase: Purchase, product_id: int, units: int) -> JSON:
+        """The share that all goods returned so far have of what was paid, less what was refunded before."""
+        line = next(line for line in purchase.lines if line["productId"] == product_id)
+        line["refundedQuantity"] += units
+        value = sum(each["unitPrice"] * each["refundedQuantity"] for each in purchase.lines)
+        share = Decimal(purchase.paid) * value / (purchase.total or 1)
+        amount = int(share.to_integral_value(ROUND_FLOOR)) - purchase.refunded
+        purchase.refunded += amount
+        return {"productId": product_id, "quantity": units, "amount": amount}
 
     def open_ware(self, ware: Ware, *, actor_id: int) -> None:
         self.wares[ware.id] = ware
@@ -252,11 +333,12 @@ class ModelShop:
         offer.terms = terms
 
     def units_sold(self) -> dict[tuple[int, date], int]:
-        """By product and day of the order, without the orders that were taken back."""
+        """By product and day of the order, without cancelled and refunded units."""
         units: Counter[tuple[int, date]] = Counter()
         for purchase in self.purchases:
             for line in purchase.lines:
-                units[line["productId"], purchase.day] += 0 if purchase.cancelled_at else line["quantity"]
+                kept = 0 if purchase.cancelled_at else line["quantity"] - line["refundedQuantity"]
+                units[line["productId"], purchase.day] += kept
         return {place: quantity for place, quantity in units.items() if quantity}
 
     def _open_account(self, user_id: int) -> Account:
@@ -290,6 +372,7 @@ class ModelShop:
         quantity: int,
         *,
         order_id: int | None = None,
+        refund_id: int | None = None,
         actor_id: int | None = None,
         note: str = "",
     ) -> None:
@@ -300,6 +383,7 @@ class ModelShop:
                 "reason": reason,
                 "quantity": quantity,
                 "order_id": order_id,
+                "refund_id": refund_id,
                 "actor_id": actor_id,
                 "note": note,
                 "created_at": self.now,
@@ -314,4 +398,5 @@ def _line(ware: Ware, quantity: int) -> JSON:
         "unitPrice": ware.price,
         "quantity": quantity,
         "subtotal": ware.price * quantity,
+        "refundedQuantity": 0,
     }

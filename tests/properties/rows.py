@@ -1,6 +1,6 @@
-"""Every row of the shop: as it should be by the model, and as it is.
+"""All rows of the shop: the expected ones of the model, and the actual ones.
 
-Owns which columns count; never changes a row, apart from clearing all of them between two examples.
+Contains the compared columns. Rows are not changed, except that all are deleted between two examples.
 """
 
 import json
@@ -15,12 +15,12 @@ from tests.shop_state import TABLES
 
 Rows = dict[str, list[JSON]]
 
-# Columns by table, and what the rows are sorted by.
+# Columns by table, and the sort order of the rows.
 COLUMNS = {
     "user": ("id, balance, is_active", "id"),
-    "user_balance_tx": ("id, user_id, type, amount, balance_after, order_id, created_at", "id"),
+    "user_balance_tx": ("id, user_id, type, amount, balance_after, order_id, refund_id, created_at", "id"),
     "product": ("id, name, price, stock, is_active", "id"),
-    "stock_movement": ("product_id, reason, quantity, order_id, actor_id, note, created_at", "id"),
+    "stock_movement": ("product_id, reason, quantity, order_id, refund_id, actor_id, note, created_at", "id"),
     "coupon": (
         """id, name, discount_type, discount_value, max_discount, min_order_amount, total_quantity, issue_starts_at,
         issue_ends_at, valid_until, issued_count""",
@@ -29,10 +29,12 @@ COLUMNS = {
     "user_coupon": ("id, user_id, coupon_id, status, issued_at, expires_at, used_at", "id"),
     "order": (
         """id, user_id, status, total_amount, discount_amount, paid_amount, user_coupon_id, ordered_date, created_at,
-        completed_at, cancelled_at""",
+        completed_at, cancelled_at, refunded_amount, refunded_units""",
         "id",
     ),
-    "order_item": ("order_id, product_id, product_name, unit_price, quantity", "id"),
+    "order_item": ("order_id, product_id, product_name, unit_price, quantity, refunded_quantity", "id"),
+    "refund": ("id, order_id, amount, restock, reason, staff_id, created_at", "id"),
+    "refund_item": ("refund_id, product_id, quantity, amount", "id"),
     "idempotency_key": ("caller_id, key, status, created_at", "caller_id, key"),
     "outbox_message": (
         "event_id, type, aggregate_type, aggregate_id, destination, payload::json AS payload",
@@ -43,7 +45,7 @@ TIMES = {"created_at", "issue_starts_at", "issue_ends_at", "valid_until", "issue
     "completed_at",
     "cancelled_at",
 }
-# One statement, because it is asked after every step.
+# One statement, because it is executed after every step.
 READ_ALL = "SELECT json_build_object({})".format(  # our own text
     ", ".join(
         f"""'{table}', coalesce((SELECT json_agg(row_to_json(one)) FROM
@@ -55,7 +57,7 @@ CLEAR = "TRUNCATE {} RESTART IDENTITY CASCADE".format(", ".join(f'"{table}"' for
 
 
 def clear_all() -> None:
-    """An empty shop whose numbers begin at 1 again, so that an example does not depend on those before it."""
+    """An empty shop whose ids start at 1, so that an example does not depend on earlier ones."""
     with connection.cursor() as cursor:
         cursor.execute(CLEAR)
 
@@ -73,7 +75,7 @@ def rows_that_are() -> Rows:
 
 
 def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
-    """`answers` are the rows of the idempotency keys. Raises nothing: what differs is the caller's to see."""
+    """`answers` are the rows of the idempotency keys. The caller compares the rows."""
     wire = Wire(shop)
     return {
         "user": [
@@ -91,7 +93,7 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
                 "id": each.id,
                 "user_id": each.user_id,
                 "coupon_id": each.offer.id,
-                # Expiry is not written down anywhere: it follows from the time.
+                # Expiry is not stored: it follows from the time.
                 "status": "USED" if each.used_at else "AVAILABLE",
                 "issued_at": each.issued_at,
                 "expires_at": each.expires_at,
@@ -103,7 +105,7 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
             {
                 "id": each.id,
                 "user_id": each.user_id,
-                "status": "CANCELLED" if each.cancelled_at else "COMPLETED",
+                "status": each.status,
                 "total_amount": each.total,
                 "discount_amount": each.discount,
                 "paid_amount": each.paid,
@@ -112,6 +114,8 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
                 "created_at": each.created_at,
                 "completed_at": each.created_at,
                 "cancelled_at": each.cancelled_at,
+                "refunded_amount": each.refunded,
+                "refunded_units": each.refunded_units,
             }
             for each in shop.purchases
         ],
@@ -122,8 +126,31 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
                 "product_name": line["productName"],
                 "unit_price": line["unitPrice"],
                 "quantity": line["quantity"],
+                "refunded_quantity": line["refundedQuantity"],
             }
             for each in shop.purchases
+            for line in each.lines
+        ],
+        "refund": [
+            {
+                "id": each.id,
+                "order_id": each.purchase.id,
+                "amount": each.amount,
+                "restock": each.restock,
+                "reason": each.reason,
+                "staff_id": each.staff_id,
+                "created_at": each.created_at,
+            }
+            for each in shop.refunds
+        ],
+        "refund_item": [
+            {
+                "refund_id": each.id,
+                "product_id": line["productId"],
+                "quantity": line["quantity"],
+                "amount": line["amount"],
+            }
+            for each in shop.refunds
             for line in each.lines
         ],
         "idempotency_key": answers,
@@ -132,7 +159,7 @@ def rows_that_should_be(shop: ModelShop, answers: list[JSON]) -> Rows:
 
 
 def difference(are: Rows, should_be: Rows) -> str:
-    """Which rows are there and should not be, and the other way round; empty where there are none."""
+    """Unexpected and missing rows; empty if there are none."""
     differences = []
     for table, expected in should_be.items():
         if are[table] != expected:
@@ -143,7 +170,7 @@ def difference(are: Rows, should_be: Rows) -> str:
 
 
 def _by_key(messages: list[JSON]) -> list[JSON]:
-    # Within a destination, a topic and a user's key messages keep their order; no other order is promised.
+    # Messages are ordered within a destination, a topic and a user's key; no other order is guaranteed.
     return sorted(messages, key=lambda each: (each["destination"], each["type"], each["aggregate_id"]))
 
 

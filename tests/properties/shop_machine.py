@@ -1,7 +1,7 @@
-"""What Hypothesis may ask of the shop and its model, in any order.
+"""The actions of Hypothesis on the shop and its model, in any order.
 
-Owns the choices and how likely each is: rare enough to be refused now and then, common enough to go well mostly. Never
-says what should come of it.
+Contains the choices and their probabilities: most requests succeed, and some are refused. The expected results are
+defined in the model.
 """
 
 import copy
@@ -24,14 +24,14 @@ from products.services import adjust_stock, create_product, save_product
 from tests.properties.clock import INSTANT
 from tests.properties.model_shop import JSON, Offer, Terms, Ware
 from tests.properties.two_shops import API, BALANCE_LIMIT_WON, KEY, SERVICE, TwoShops
-from tests.properties.wishes import Buy, Charge, Issue, TakeBack
+from tests.properties.wishes import Buy, Charge, GiveBack, Issue, TakeBack
 
 T = TypeVar("T")
 Cart = dict[int | None, int]
 
 
 class Around(Enum):
-    """A moment, the last one before it, the first one after it."""
+    """A time, the last one before it, the first one after it."""
 
     BEFORE = -INSTANT
     THEN = timedelta(0)
@@ -48,9 +48,9 @@ COUPONS = st.sampled_from([*[0, 1] * 6, None])
 CARTS = st.dictionaries(PRODUCTS, st.sampled_from([1, 1, 2, 3]), min_size=1, max_size=2)
 STOCKS = st.sampled_from([9, 9, 6, 3, 1, 0])
 WHICH = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, None])
-"""One of what there is, counted from the newest; None: one that there is not."""
+"""The index of an existing row, counted from the newest; None: a row that does not exist."""
 WHOSE = st.sampled_from([0, 0, 0, 1])
-"""0: one's own; 1: another's."""
+"""0: the caller's own; 1: another customer's."""
 PRICES = st.sampled_from([333, 999, 1_000, 2_500, 1, 0])
 FIXED = st.tuples(st.just("FIXED"), st.sampled_from([1, 500, 1_000, 100_000]))
 PERCENT = st.tuples(st.just("PERCENT"), st.sampled_from([1, 33, 50, 100]))
@@ -75,11 +75,19 @@ EDGES = st.sampled_from(["issue_ends_at", "issue_starts_at"])
 AROUND = st.sampled_from([Around.THEN, Around.BEFORE, Around.AFTER])
 OFFERS, TODAY = "offers", "today"
 PAGES = st.sampled_from([OFFERS, TODAY, "AVAILABLE", "USED", "EXPIRED"])
+ONE, WHOLE, REST, TOO_MANY, ANOTHER = (
+    "one",
+    "all that was bought",
+    "all that is left",
+    "one too many",
+    "another product",
+)
+RETURNS = st.sampled_from([ONE, ONE, ONE, REST, REST, WHOLE, TOO_MANY, ANOTHER])
 DOORS = st.sampled_from([SERVICE, SERVICE, API, KEY])
 
 
 class ShopMachine(TwoShops):
-    """Two customers, a member of staff, three products, two coupons."""
+    """Two customers, a staff member, three products, two coupons."""
 
     @initialize(
         shelves=st.tuples(*[st.tuples(PRICES, STOCKS)] * 3),
@@ -94,7 +102,7 @@ class ShopMachine(TwoShops):
     def open(
         self, *, shelves: Any, kinds: Any, limits: Any, pockets: Any, gifts: Any, bought: Any, whose: int, regret: bool
     ) -> None:
-        """A shop in which there is something of everything, so that no later step has to wait for an earlier one."""
+        """A shop with rows of every kind, so that no step depends on an earlier one."""
         for number, (price, stock) in enumerate(shelves):
             product = Product(name=f"Product {number}", price=price)
             create_product(product, opening_stock=stock, by=Staff(self._staff_id), once=Once())
@@ -122,7 +130,7 @@ class ShopMachine(TwoShops):
         if regret and self.shop.purchases:
             self.take_back(0, None, SERVICE)
 
-    # --- What customers ask -------------------------------------------------------------------------------------------
+    # --- Requests of customers ----------------------------------------------------------------------------------------
 
     @rule(who=SOMEBODY, won=st.sampled_from([1, 999, 2_500, 5_000, "all there may be", "one more"]), door=DOORS)
     def charge(self, who: int | None, won: int | str, door: str) -> None:
@@ -131,8 +139,8 @@ class ShopMachine(TwoShops):
 
     @rule(who=SOMEBODY, which=COUPONS, at=EDGES, around=st.none() | AROUND, door=DOORS)
     def issue(self, who: int | None, which: int | None, at: str, around: Around | None, door: str) -> None:
-        """Now, or when the coupon's window opens or closes."""
-        # Nobody has no token, and comes by the other door.
+        """Now, or when the coupon's issue period starts or ends."""
+        # An unknown account has no token, so the service is called.
         door = SERVICE if who is None else door
         if which is None:
             self.ask(Issue(self._user_id(who), NOBODY), door)
@@ -149,7 +157,7 @@ class ShopMachine(TwoShops):
     @precondition(lambda self: self.shop.held)
     @rule(cart=CARTS, which=WHICH, whose=WHOSE, around=st.none() | AROUND, door=DOORS)
     def buy_with_coupon(self, cart: Cart, which: int | None, whose: int, around: Around | None, door: str) -> None:
-        """Their own, and now and then another's or none that there is; now, or when its time is over."""
+        """The caller's own coupon, sometimes another's or a missing one; now, or when it expires."""
         held = _newest(self.shop.held, which)
         if held is None:
             self.ask(Buy(self._staff_id, self._lines(cart), NOBODY), door)
@@ -162,11 +170,29 @@ class ShopMachine(TwoShops):
     @precondition(lambda self: self.shop.purchases)
     @rule(which=WHICH, who=st.sampled_from([None, None, None, *range(3)]), door=DOORS)
     def take_back(self, which: int | None, who: int | None, door: str) -> None:
-        """Mostly one's own order."""
+        """Usually the caller's own order."""
         purchase = _newest(self.shop.purchases, which)
         caller_id = purchase.user_id if purchase and who is None else self.people[who or 0].pk
         order_id = NOBODY if purchase is None else purchase.id
         self.ask(TakeBack(caller_id, caller_id == self._staff_id, order_id), door)
+
+    @precondition(lambda self: self.shop.purchases)
+    @rule(which=WHICH, what=RETURNS, restock=st.sampled_from([True, True, False]), door=DOORS)
+    def give_back(self, which: int | None, what: str, restock: bool, door: str) -> None:
+        """Staff refund some of the lines."""
+        purchase = _newest(self.shop.purchases, which)
+        lines = purchase.lines if purchase else []
+        left = {line["productId"]: line["quantity"] - line["refundedQuantity"] for line in lines}
+        first = lines[-1]["productId"] if lines else NOBODY
+        units = {
+            ONE: {first: 1},
+            WHOLE: {line["productId"]: line["quantity"] for line in lines},
+            REST: {product_id: units for product_id, units in left.items() if units},
+            TOO_MANY: {first: left.get(first, 0) + 1},
+            ANOTHER: {first: 1, NOBODY: 1},
+        }[what] or {first: 1}
+        order_id = NOBODY if purchase is None else purchase.id
+        self.ask(GiveBack(self._staff_id, order_id, tuple(units.items()), restock), door)
 
     @rule(
         which=st.integers(0, 3),
@@ -174,13 +200,13 @@ class ShopMachine(TwoShops):
         around=st.none() | AROUND,
     )
     def use_a_key_again(self, which: int, other_won: int | None, around: Around | None) -> None:
-        """An impatient client repeats a request; a careless one uses its key for another. Soon, or a day later."""
+        """A client repeats a request, or uses its key for another one; soon, or a day later."""
         (caller_id, key), kept = list(self.answers.items())[-1 - which % len(self.answers)]
         self._move_clock_to(kept.given_at + timedelta(hours=24), around)
         wish = kept.wish if other_won is None else Charge(caller_id, caller_id, other_won)
         self.ask_with_key(wish, caller_id, key)
 
-    # --- What staff do ------------------------------------------------------------------------------------------------
+    # --- Actions of staff ---------------------------------------------------------------------------------------------
 
     @rule(which=PRODUCTS, delta=st.sampled_from([6, 3, 1, -1, -4]))
     def adjust(self, which: int | None, delta: int) -> None:
@@ -194,7 +220,7 @@ class ShopMachine(TwoShops):
 
     @rule(which=st.integers(0, 2), price=PRICES, withdrawn=st.sampled_from([False, False, True]))
     def edit_product(self, which: int, price: int, withdrawn: bool) -> None:
-        """On a page that was opened when the shop was: its stock is old by now."""
+        """On a page that was opened with the shop: its stock is outdated."""
         page = copy.copy(self.products[which])
         ware = self.shop.wares[page.pk]
         ware.price, ware.for_sale = price, not (withdrawn and ware.for_sale)
@@ -211,7 +237,7 @@ class ShopMachine(TwoShops):
         window=st.none() | st.tuples(SINCE, SPANS, SPANS),
     )
     def edit_coupon(self, which: int, kind: Any, more: JSON, window: Any) -> None:
-        """On a page that was opened when the shop was: its count is old by now."""
+        """On a page that was opened with the shop: its count is outdated."""
         offer = self.shop.offers[self.coupons[which].pk]
         terms = replace(offer.terms, **more)
         if kind:
@@ -233,7 +259,7 @@ class ShopMachine(TwoShops):
 
     @rule(who=st.integers(0, 1), closed=st.sampled_from([False, True]))
     def edit_account(self, who: int, closed: bool) -> None:
-        """On a page that was opened when the shop was: its balance is old by now."""
+        """On a page that was opened with the shop: its balance is outdated."""
         account = self.shop.accounts[self.people[who].pk]
         account.is_open = not (closed and account.is_open)
         page = copy.copy(self.people[who])
@@ -244,13 +270,13 @@ class ShopMachine(TwoShops):
 
     @rule(by=MOVES | AROUND)
     def move_clock(self, by: timedelta | Around) -> None:
-        """By some time, or to midnight."""
+        """By some duration, or to midnight."""
         if isinstance(by, timedelta):
             self.clock.now += by
         else:
             self._move_clock_to(self.clock.next_midnight(), by)
 
-    # --- What customers are shown -------------------------------------------------------------------------------------
+    # --- Reads of customers -------------------------------------------------------------------------------------------
 
     @rule(who=PEOPLE, page=PAGES)
     def look(self, who: int, page: str) -> None:
@@ -277,7 +303,7 @@ class ShopMachine(TwoShops):
         account = self.shop.accounts[self.people[who].pk]
         with override_settings(BALANCE_READ=read_from):
             answer = self.shoppers[who].get(f"/api/balance/{account.id}")
-        # The cache does not know that an account was closed; what it says about the money must be right all the same.
+        # The cache does not contain whether an account is closed; the balance must be correct anyway.
         if account.is_open or (read_from == "cache" and answer.status == 200):
             self.same(answer.json, {"userId": account.id, "balance": account.balance})
         else:
@@ -291,7 +317,7 @@ class ShopMachine(TwoShops):
         return NOBODY if who is None else self.people[who].pk
 
     def _caller_id(self, who: int | None) -> int:
-        """Staff ask for who is nobody."""
+        """Staff request an account that does not exist."""
         return self._staff_id if who is None else self.people[who].pk
 
     def _won(self, user_id: int, won: int | str) -> int:

@@ -1,4 +1,4 @@
-"""Paging by cursor, for any history, any page size and any way through it; and for whatever is no cursor."""
+"""Cursor pagination, for any history, page size and direction; and for invalid cursors."""
 
 from base64 import b64encode
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -29,7 +29,7 @@ FORGED = st.fixed_dictionaries(
 
 
 class Page:
-    """One page of the users as a client gets it."""
+    """One page of the users, as a client gets it."""
 
     def __init__(self, cursor: str | None, size: int) -> None:
         query = {"pageSize": str(size)} | ({} if cursor is None else {"cursor": cursor})
@@ -46,7 +46,7 @@ def _cursor(link: str | None) -> str | None:
 
 @pytest.fixture
 def ids() -> list[int]:
-    """Of everyone, the newest first."""
+    """Of all users, newest first."""
     return sorted((UserFactory().pk for _ in range(HISTORY)), reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""A moment belongs to one day of the shop, in any zone and also when its clocks are put forward or back."""
+"""A time belongs to one day of the shop, in any time zone and also when its clocks change."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -18,13 +18,13 @@ from tests.properties.clock import Clock, stopped_at
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# In Santiago and Beirut the clocks change at midnight, in Havana just after it; Apia left out a whole day in 2011.
+# In Santiago and Beirut the clocks change at midnight, in Havana just after it; Apia skipped a whole day in 2011.
 ZONES = ["Asia/Seoul", "America/Santiago", "America/Havana", "Asia/Beirut", "Pacific/Apia", "Africa/Casablanca", "UTC"]
 
 
 @cache
 def changes(zone: ZoneInfo, year: int) -> list[datetime]:
-    """The hours (UTC) of the year in which the zone's clocks are changed, and its first."""
+    """The hours (UTC) of the year in which the zone's clocks change, and its first one."""
     begins_at = datetime(year, 1, 1, tzinfo=UTC)
     hours = [begins_at + timedelta(hours=hour) for hour in range(366 * 24)]
     offsets = [hour.astimezone(zone).utcoffset() for hour in hours]
@@ -36,7 +36,7 @@ def changes(zone: ZoneInfo, year: int) -> list[datetime]:
 
 @st.composite
 def moments(draw: st.DrawFn) -> tuple[ZoneInfo, list[datetime]]:
-    """A zone, and moments in it less than two days from a change of its clocks."""
+    """A zone, and times in it less than two days from a clock change."""
     zone = ZoneInfo(draw(st.sampled_from(ZONES)))
     change = draw(st.sampled_from(changes(zone, draw(st.sampled_from([2011, 2019, 2025])))))
     near = st.integers(-8, 8).map(lambda quarters: timedelta(minutes=15 * quarters))
@@ -65,7 +65,7 @@ def test_every_ledger_entry_is_on_the_list_of_its_day_and_on_no_other() -> None:
 
 @given(where_and_when=moments())
 def test_midnight_is_the_first_moment_of_the_next_day(where_and_when: tuple[ZoneInfo, list[datetime]]) -> None:
-    """The clock of these tests, which the others rely on."""
+    """The clock of these tests, on which the others depend."""
     zone, (now, *_) = where_and_when
     with timezone.override(zone):
         midnight = Clock(now).next_midnight()

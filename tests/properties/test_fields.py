@@ -1,4 +1,4 @@
-"""What a request may carry: money, numbers and keys, for any JSON and any header."""
+"""Fields of requests: money, ids and keys, for any JSON and any header."""
 
 import json
 from typing import Any
@@ -27,7 +27,7 @@ IDS = st.integers(1, 6) | st.integers(2**63 - 2, 2**63 + 1)
 
 
 def is_number(value: object, least: int, most: int) -> bool:
-    """Of JSON: `true` is none, and neither is 5.0."""
+    """A JSON integer: neither `true` nor 5.0."""
     return type(value) is int and least <= value <= most
 
 

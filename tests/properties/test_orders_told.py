@@ -1,4 +1,4 @@
-"""An order is told to the world and read back: what it says is what was bought; and what coupons take off."""
+"""An order's response and event contain what was ordered; and the discounts of coupons."""
 
 import json
 from datetime import UTC, datetime
@@ -47,7 +47,7 @@ ANY_JSON = st.recursive(
 def test_what_is_paid_and_what_is_taken_off_are_the_total_to_the_won(
     discount: tuple[str, int], cap: int | None, total: int
 ) -> None:
-    """Reckoned a second time, in decimals; a cap is a percentage's business alone."""
+    """Computed independently with decimals; a maximum only applies to percentages."""
     off = Discount(*discount, cap).off(total)
     paid = total - off
     moment = datetime(2026, 1, 1, tzinfo=UTC)

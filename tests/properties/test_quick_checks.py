@@ -1,4 +1,4 @@
-"""The quick check of a body and its serializer are one rule: what the first accepts, the second accepts alike."""
+"""The quick check of a body is consistent with its serializer: values accepted by the first are accepted by both."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def check_of(serializer: type[BodySerializer]) -> QuickCheck:
 
 
 def both_agree(serializer: type[BodySerializer], body: Any) -> bool:
-    """Whether the quick check took the body; it may refuse more than the serializer, never less."""
+    """Whether the quick check accepted the body; it may refuse more than the serializer, but not less."""
     judge = serializer(data=body)
     fits = judge.is_valid()
     try:

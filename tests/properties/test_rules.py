@@ -1,6 +1,6 @@
-"""The rules of accounts, stocks and coupons for any sequence of wishes, without a database.
+"""The rules of accounts, stocks and coupons for any sequence of calls, without a database.
 
-A refusal changes nothing, what was moved is the difference, and `undo` of a transaction restores everything.
+A refusal changes nothing, the moved amount is the difference, and `undo` of a transaction restores everything.
 """
 
 import copy
@@ -42,7 +42,7 @@ def move(account: Account, step: str, amount: int, number: int) -> Entry:
 
 
 def tried(step: Callable[[], Any]) -> Any:
-    """Its result; None where it is refused."""
+    """Its result; None if it is refused."""
     try:
         return step()
     except DomainError:
@@ -196,7 +196,7 @@ def test_a_coupon_is_used_by_its_owner_once_in_time_and_for_enough(
     )
 )
 def test_undo_restores_everything_and_keep_keeps_it(writes: Sequence[tuple[Sequence[str], bool]]) -> None:
-    """Writes of one transaction, some of them refused after they have changed this and that."""
+    """Writes of one transaction, some of them refused after they have changed rows."""
     shared = Transaction()
     shared[Accounts].accept([(1, 500, START_OF_CHAIN, True)])
     shared[Products].accept([(1, "Pen", 10, 50, True)])

@@ -1,6 +1,6 @@
-"""Any sequence of requests, refusals, repeats, edits and moments does to the shop what it does to the model.
+"""Any sequence of requests, refusals, repeats, edits and times has the same effect on the shop and on the model.
 
-Each control takes one rule away from the shop; the same search must then find an example.
+Each control removes one rule from the shop; the same search must then find a counterexample.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ from tests.properties.wire import STATUS_OF
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EXAMPLES = settings().max_examples * 2 // 5
-"""A whole shop and its books for each: fewer than of a pure rule."""
+"""Each example needs a whole shop with its checks, so there are fewer than for pure rules."""
 
-SUCCESSES = {"Charge", "Issue", "Buy", "TakeBack", "by staff", "replayed"}
+SUCCESSES = {"Charge", "Issue", "Buy", "TakeBack", "GiveBack", "by staff", "replayed"}
 OUTCOMES = SUCCESSES | {"coupon_terms_fixed", *STATUS_OF}
 
 

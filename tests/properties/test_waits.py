@@ -1,4 +1,4 @@
-"""How long is waited: for any number of failures, any header of a partner's, any course of calls."""
+"""Waiting times: for any number of failures, any header of a partner, any sequence of calls."""
 
 import math
 
@@ -54,7 +54,7 @@ class TestRetryAfter:
 
 
 class Clock:
-    """Stands where it is put."""
+    """Stays at the time to which it is set."""
 
     now = 100.0
 
@@ -94,7 +94,7 @@ class BreakerMachine(RuleBasedStateMachine):
             expected = 0
         else:
             expected = min(calls, 1)
-            # Whether the probe is heard of or not, the next one waits a whole pause.
+            # Whether or not the probe has an outcome, the next one waits for a whole pause.
             self.open_until = self.clock.now + self.pause_seconds
         assert self.breaker.admit(calls) == expected
 

@@ -1,6 +1,6 @@
-"""The shop and the model shop, side by side: opened together, asked the same, compared.
+"""The shop and the model: opened together, called with the same requests, compared.
 
-Owns what it means that the two agree; never chooses what is asked, and never repairs either.
+Contains the comparison. The requests are chosen by `shop_machine`.
 """
 
 import sys
@@ -43,16 +43,16 @@ T = TypeVar("T")
 OPENING_TIME = datetime(2026, 3, 1, 23, 59, 59)  # noqa: DTZ001  # the shop's zone is added when the shop opens
 BALANCE_LIMIT_WON = 20_000
 SERVICE, API, KEY = "service", "api", "api with a key"
-"""The doors through which one may ask."""
+"""The entry points for requests."""
 
 
 class Disagreement(AssertionError):
-    """The shop did something else than the model."""
+    """The shop and the model differ."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """The answer to a request that came with a key."""
+    """The response to a request with a key."""
 
     wish: Wish
     status: int
@@ -61,10 +61,10 @@ class Kept:
 
 
 class TwoShops(RuleBasedStateMachine):
-    """Two customers and a member of staff in an empty shop. Every example begins with a database of its own."""
+    """Two customers and a staff member in an empty shop. Every example starts with an empty database."""
 
     met: ClassVar[Counter[str]] = Counter()
-    """How often each outcome was seen, over all examples: what was never seen was never tested."""
+    """How often each outcome occurred, over all examples: outcomes that did not occur were not tested."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class TwoShops(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         try:
-            # What went wrong in a step is told by that step.
+            # An error in a step is reported by that step.
             if sys.exc_info()[0] is None:
                 self._statistics_are_the_models()
                 self._books_add_up()
@@ -127,7 +127,7 @@ class TwoShops(RuleBasedStateMachine):
             self.same((backfill.differences, backfill.events_recorded), ((), 0))
 
     def _books_add_up(self) -> None:
-        # As the dispatcher leaves a quiet system; long ago, so that every fact since must have its message.
+        # As the dispatcher leaves an idle system; long ago, so that a message is required for every fact since then.
         sql.execute("UPDATE outbox_message SET sent_at = '2000-01-01'")
         with snapshot():
             violations = [violation_of(each) for each in invariants(quiet_system=True)]
@@ -135,7 +135,7 @@ class TwoShops(RuleBasedStateMachine):
             self.disagree(str(broken))
 
     def ask(self, wish: Wish, door: str) -> None:
-        """Both shops; the answer must be the same, a refusal of the same class with the same fields."""
+        """Call both shops. The results must be equal, and refusals must have the same class and fields."""
         if door == KEY:
             key = f"key-{len(self.answers)}"
             self.ask_with_key(wish, wish.caller_id, key)
@@ -146,13 +146,13 @@ class TwoShops(RuleBasedStateMachine):
             self.same(_named(outcome), _named(self._predict(wish, outcome)))
 
     def ask_with_key(self, wish: Wish, caller_id: int, key: str) -> None:
-        """Through the API: the first answer within 24 hours stands, and another request under its key is refused."""
+        """Call the API: the first response is replayed for 24 hours, and another request with its key is refused."""
         answer = self._post(wish, key=key)
         kept = self.answers.get((caller_id, key))
         if kept is None or kept.given_at <= self.clock.now - timedelta(hours=24):
             self.same(answer.replayed, False)
             self._compare_answer(wish, answer)
-            # A key that is used anew has a new row.
+            # A key that is used again after its expiry has a new row.
             self.answers.pop((caller_id, key), None)
             self.answers[caller_id, key] = Kept(wish, answer.status, answer.content, self.clock.now)
         elif kept.wish.request == wish.request:
@@ -192,7 +192,7 @@ class TwoShops(RuleBasedStateMachine):
         self.same({name: body.get(name) for name in expected} | {"status": answer.status}, expected)
 
     def both(self, ask: Callable[[], Any], ask_model: Callable[[], Any]) -> None:
-        """What staff do, who have no API."""
+        """Staff actions, which have no API."""
         outcome, predicted = _outcome(ask), _outcome(ask_model)
         self.same(_named(outcome), _named(predicted))
         self.met[predicted.code if isinstance(predicted, DomainError) else "by staff"] += 1
@@ -214,5 +214,5 @@ def _outcome(ask: Callable[[], T]) -> T | DomainError:
 
 
 def _named(outcome: Any) -> Any:
-    """What two outcomes have in common that are the same: a refusal's class and its fields."""
+    """The comparable part of an outcome: a refusal's class and its fields."""
     return (type(outcome), vars(outcome)) if isinstance(outcome, DomainError) else outcome

@@ -1,6 +1,6 @@
-"""The shop with one of its rules taken away, for tests that show what would be noticed.
+"""The shop without one of its rules, for controls that show which defects are detected.
 
-Owns the wrong versions; everything is right again after the block.
+The rule is restored after the block.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from tests.layers import constraint_dropped
 
 @contextmanager
 def overdrafts() -> Iterator[None]:
-    """A payment is not compared with the balance, neither by the account nor by the constraints behind it."""
+    """A payment is not compared with the balance, neither by the account nor by the constraints."""
     with ExitStack() as off:
         off.enter_context(constraint_dropped("user", "user_balance_not_negative"))
         off.enter_context(constraint_dropped("user_balance_tx", "user_balance_tx_balance_not_negative"))
@@ -27,14 +27,14 @@ def overdrafts() -> Iterator[None]:
 
 @contextmanager
 def stock_kept_after_a_cancel() -> Iterator[None]:
-    """The units of an order that was taken back stay away."""
+    """The units of a cancelled order are not returned."""
     with mock.patch.object(stock, "return_stock"):
         yield
 
 
 @contextmanager
 def discounts_rounded_up() -> Iterator[None]:
-    """A percentage is rounded in the customer's favour."""
+    """A percentage is rounded up instead of down."""
     off = Discount.off
 
     def rounded_up(self: Discount, total_amount: int) -> int:
@@ -47,7 +47,7 @@ def discounts_rounded_up() -> Iterator[None]:
 
 @contextmanager
 def answers_forgotten() -> Iterator[None]:
-    """What happened under a key is not written down."""
+    """The response for a key is not stored."""
 
     def forget(self: Once, transaction: object, result: Any) -> None:
         self.answer = self._render(result) if self._render else None

@@ -1,13 +1,13 @@
-"""What customers and the world should be told of the model shop's things, as the contract words it.
+"""The expected responses and events for the model shop, in the format of the API contract.
 
-Owns that wording for the tests; never uses the shop's own serializers or events.
+Does not use the shop's own serializers or events.
 """
 
 from datetime import datetime
 from typing import Any
 
 from commerce.outbox.publish import event_id
-from tests.properties.model_shop import JSON, Entry, Fact, Held, ModelShop, Offer, Purchase
+from tests.properties.model_shop import JSON, Entry, Fact, GivenBack, Held, ModelShop, Offer, Purchase
 
 STATUS_OF = {
     "user_not_found": 404,
@@ -22,6 +22,8 @@ STATUS_OF = {
     "coupon_not_open": 400,
     "coupon_not_usable": 400,
     "order_not_cancellable": 409,
+    "order_not_refundable": 409,
+    "refund_exceeds_order": 400,
     "idempotency_key_reused": 422,
 }
 DESTINATIONS = {
@@ -29,12 +31,13 @@ DESTINATIONS = {
     "coupon-issued": ["kafka"],
     "order-completed": ["kafka", "data-platform", "product-stats"],
     "order-cancelled": ["kafka", "data-platform", "product-stats"],
+    "order-refunded": ["kafka", "data-platform", "product-stats"],
 }
-_KIND = {"balance-changed": "ledger-entry", "coupon-issued": "user-coupon"}
+_KIND = {"balance-changed": "ledger-entry", "coupon-issued": "user-coupon", "order-refunded": "refund"}
 
 
 class Wire:
-    """Renders for one shop: times are in its zone."""
+    """Renders for one shop: times are in its time zone."""
 
     def __init__(self, shop: ModelShop) -> None:
         self._shop = shop
@@ -75,20 +78,43 @@ class Wire:
         }
 
     def order(self, purchase: Purchase, *, at_first: bool = False) -> JSON:
-        """`at_first`: as it was before it was taken back."""
+        """`at_first`: as it was before its cancellation or refunds."""
         cancelled_at = None if at_first else purchase.cancelled_at
         return {
             "id": purchase.id,
             "userId": purchase.user_id,
-            "status": "CANCELLED" if cancelled_at else "COMPLETED",
-            "items": purchase.lines,
+            "status": "COMPLETED" if at_first else purchase.status,
+            "items": [
+                {
+                    **line,
+                    "refundedQuantity": line["quantity"]
+                    if cancelled_at
+                    else 0
+                    if at_first
+                    else line["refundedQuantity"],
+                }
+                for line in purchase.lines
+            ],
             "totalAmount": purchase.total,
             "discountAmount": purchase.discount,
             "paidAmount": purchase.paid,
+            "refundedAmount": purchase.paid if cancelled_at else 0 if at_first else purchase.refunded,
             "userCouponId": purchase.held.id if purchase.held else None,
             "createdAt": self._time(purchase.created_at),
             "completedAt": self._time(purchase.created_at),
             "cancelledAt": self._time(cancelled_at),
+        }
+
+    def refund(self, refund: GivenBack) -> JSON:
+        return {
+            "id": refund.id,
+            "orderId": refund.purchase.id,
+            "items": refund.lines,
+            "amount": refund.amount,
+            "restock": refund.restock,
+            "reason": refund.reason,
+            "createdAt": self._time(refund.created_at),
+            "order": refund.order_shown,
         }
 
     def messages(self, fact: Fact) -> list[JSON]:
@@ -129,6 +155,8 @@ class Wire:
             case Held() as held:
                 ids: JSON = {"userId": held.user_id, "userCouponId": held.id, "couponId": held.offer.id}
                 return held.issued_at, ids
+            case GivenBack() as refund:
+                return refund.created_at, self.refund(refund)
             case Purchase() as purchase:
                 at_first = fact.type == "order-completed"
                 happened_at = purchase.created_at if at_first else purchase.cancelled_at

@@ -1,6 +1,6 @@
-"""What somebody asks of the shop: the same request for the service, for the API and for the model.
+"""Requests to the shop: each for the service, for the API and for the model.
 
-Owns the three ways to say each; never decides whether it may be had.
+Contains the three forms of each request.
 """
 
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from commerce.audit.record import Staff
 from commerce.idempotency.once import Once
 from coupons.serializers import held_as_json
 from coupons.services import issue_coupon
-from orders.events import order_as_json
-from orders.services import cancel_order, place_order
+from orders.events import order_as_json, refund_as_json
+from orders.services import cancel_order, place_order, refund_order
 from tests.properties.model_shop import JSON, ModelShop
 from tests.properties.wire import Wire
 from tests.shopper import NO_BODY
@@ -23,7 +23,7 @@ REASON = "Asked on the phone."
 
 @dataclass(frozen=True)
 class Charge:
-    """Of the caller's balance, or by staff of another's."""
+    """A charge of the caller's balance, or of another account by staff."""
 
     caller_id: int
     user_id: int
@@ -50,7 +50,7 @@ class Charge:
 
 @dataclass(frozen=True)
 class Issue:
-    """A coupon for the caller."""
+    """The issue of a coupon to the caller."""
 
     caller_id: int
     coupon_id: int
@@ -73,7 +73,7 @@ class Issue:
 
 @dataclass(frozen=True)
 class Buy:
-    """`cart` is products and quantities, in the customer's order."""
+    """`cart` contains products and quantities, in the customer's order."""
 
     caller_id: int
     cart: tuple[tuple[int, int], ...]
@@ -102,7 +102,7 @@ class Buy:
 
 @dataclass(frozen=True)
 class TakeBack:
-    """An order, by its customer or by staff."""
+    """The cancellation of an order, by its customer or by staff."""
 
     caller_id: int
     is_staff: bool
@@ -126,4 +126,36 @@ class TakeBack:
         return Wire(shop).order(purchase)
 
 
-Wish = Charge | Issue | Buy | TakeBack
+@dataclass(frozen=True)
+class GiveBack:
+    """Units of an order, by staff. `units` is products and quantities."""
+
+    caller_id: int
+    order_id: int
+    units: tuple[tuple[int, int], ...]
+    restock: bool
+
+    @property
+    def request(self) -> tuple[str, Any]:
+        items = [{"productId": product_id, "quantity": quantity} for product_id, quantity in self.units]
+        return f"/api/orders/{self.order_id}/refunds", {"items": items, "reason": REASON, "restock": self.restock}
+
+    def by_service(self) -> JSON:
+        by = Staff(self.caller_id, REASON)
+        done = refund_order(
+            order_id=self.order_id, quantities=dict(self.units), restock=self.restock, by=by, once=Once()
+        )
+        return {**refund_as_json(done.refund), "order": order_as_json(done.order)}
+
+    def in_model(self, shop: ModelShop) -> Any:
+        by = Staff(self.caller_id, REASON)
+        return shop.refund(self.order_id, dict(self.units), restock=self.restock, by=by)
+
+    def agreed(self, shop: ModelShop, refund: Any, answer: JSON) -> JSON:
+        refund.id = answer["id"]
+        refund.order_shown = Wire(shop).order(refund.purchase)
+        shop.settle_refund(refund)
+        return Wire(shop).refund(refund)
+
+
+Wish = Charge | Issue | Buy | TakeBack | GiveBack

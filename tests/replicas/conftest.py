@@ -1,6 +1,6 @@
-"""What the tests of several PostgreSQL servers have in common.
+"""Fixtures for tests with several PostgreSQL servers.
 
-Skipped where the run was given a server: its programs may not be those that make a standby here.
+Skipped if the run was given a server: the local programs may not match it, and could not create a standby.
 """
 
 import os
@@ -26,5 +26,5 @@ def primary_url() -> str:
 
 
 def new_folder() -> Path:
-    """For the data of servers. Not pytest's: the next run of pytest shuts the server's own user out of those."""
+    """A folder for servers. Not pytest's: the next run of pytest removes the access of the server's user."""
     return Path(tempfile.mkdtemp(prefix="standby-", dir=os.environ["LOCAL_DIR"]))

@@ -1,6 +1,6 @@
-"""A streaming standby of a PostgreSQL server, made from its base backup, with the programs of the embedded server.
+"""A streaming standby of a PostgreSQL server, created from a base backup with the programs of the embedded server.
 
-Owns its process and its folder; never changes the server that it follows.
+Contains its process and its folder. The primary is not changed.
 """
 
 import shutil
@@ -20,14 +20,14 @@ BACKUP_SECONDS = 60.0
 
 
 class Standby:
-    """One server that replays what another one has written.
+    """A server that replays the WAL of another one.
 
     Attributes:
         address: `host:port`.
     """
 
     def __init__(self, server: Postgres, url: str) -> None:
-        """`url` is the primary's, with the name of the database that `url_of_database` is to lead to."""
+        """`url` is the primary's, with the name of the database for `url_of_database`."""
         self._server = server
         given = urlsplit(url)
         self.address = urlsplit(server.url).netloc.rpartition("@")[2]
@@ -39,14 +39,14 @@ class Standby:
         return f"postgresql://{self.credentials}@{self.address}/{self.database}"
 
     def query(self, sql: str) -> object:
-        """The first value of the first row; None where there is none."""
+        """The first value of the first row, or None."""
         with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as session:
             cursor = session.execute(sql.encode())
             row = cursor.fetchone() if cursor.description else None
             return row[0] if row else None
 
     def pause(self) -> None:
-        """It receives what the primary writes, and does not show it."""
+        """It receives the primary's WAL, but does not replay it."""
         self.query("SELECT pg_wal_replay_pause()")
         wait_until(lambda: self.query("SELECT pg_get_wal_replay_pause_state()") == "paused", "replay to pause")
 
@@ -54,7 +54,7 @@ class Standby:
         self.query("SELECT pg_wal_replay_resume()")
 
     def wait_for(self, end_of_log: object) -> None:
-        """Return when it has replayed the position."""
+        """Wait until it has replayed the position."""
         wait_until(
             lambda: self.query(
                 f"SELECT pg_last_wal_replay_lsn() >= '{end_of_log}'"
@@ -63,7 +63,7 @@ class Standby:
         )
 
     def promote(self) -> None:
-        """It becomes a primary of its own; return when it takes writes."""
+        """Promote it, and wait until it accepts writes."""
         self.query("SELECT pg_promote()")
         wait_until(lambda: self.query("SELECT pg_is_in_recovery()") is False, "the promotion")
 
@@ -77,7 +77,7 @@ class Standby:
 
 @contextmanager
 def standby_of(url: str, directory: Path) -> Iterator[Standby]:
-    """A standby of the server at `url`, a superuser's address, in the new folder `directory`."""
+    """A standby of the server at `url`, a superuser's URL, in the new folder `directory`."""
     account = _account()
     server = Postgres(directory, logs=directory.parent, durable=False)
     directory.mkdir(mode=0o700, parents=True)

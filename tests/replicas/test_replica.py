@@ -1,4 +1,4 @@
-"""`DATABASE_REPLICA_URL` with a replica that lags: reads are bounded in age, own writes are seen, rights are recent."""
+"""`DATABASE_REPLICA_URL` with a lagging replica: bounded lag, own writes are visible, permissions are current."""
 
 import inspect
 from collections.abc import Iterator
@@ -43,8 +43,8 @@ def _running(django_db_setup: None, django_db_blocker: Any) -> Iterator[Standby]
 
 @pytest.fixture
 def server(_running: Standby, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Standby]:
-    """The replica of the test's database, named in the settings; it may be as far behind as it likes."""
-    # Django lets a test connect to those databases alone that were there when it began.
+    """A replica of the test's database, configured in the settings, with any allowed lag."""
+    # Django only allows a test to connect to databases that existed at its start.
     case = inspect.getclosurevars(BaseDatabaseWrapper.ensure_connection).nonlocals["cls"]
     monkeypatch.setattr(case, "databases", {*case.databases, replica.REPLICA})
     settings.DATABASE_REPLICA_URL = _running.url
@@ -66,7 +66,7 @@ def server(_running: Standby, settings: Settings, monkeypatch: pytest.MonkeyPatc
 
 
 def known_as_recent(server: Standby) -> None:
-    """The replica has all that is there now, and this process knows it."""
+    """The replica has all current data, and this process has measured that."""
     follow(server)
     wait_until(replica._freshness.is_recent, "the replica to be known as recent")
 
@@ -78,17 +78,17 @@ def follow(server: Standby) -> None:
 
 
 def rename_behind_the_shop(product: Product, name: str) -> None:
-    """So that no cached page is made anew for it."""
+    """Prevents that a cached page is rendered again."""
     Product.objects.filter(pk=product.pk).update(name=name)
 
 
 def names_in_list(number: int) -> list[str]:
-    """Of a page that has not been asked for before."""
+    """A page that has not been requested before."""
     return [row["name"] for row in Shopper().get("/api/products", {"minPrice": number}).json["results"]]
 
 
 def edited_long_ago() -> None:
-    """The catalogue, as its cache knows it."""
+    """The catalogue, as cached."""
     redis.cache.client.set("page:products:generation", f"t{1:013d}{'0' * 18}")
 
 
@@ -214,7 +214,7 @@ def test_a_replica_that_is_gone_costs_no_read(server: Standby) -> None:
 
 
 def test_a_web_server_reads_from_it(server: Standby) -> None:
-    """With one connection to each server: a request that needs both waits for nobody."""
+    """With one connection to each server: requests that need both do not deadlock."""
     ProductFactory(price=1_000)
     follow(server)
     edited_long_ago()

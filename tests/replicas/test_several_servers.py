@@ -1,4 +1,4 @@
-"""Several servers in `DATABASE_URL`: the one that takes writes is found, and found anew after a failover."""
+"""Several servers in `DATABASE_URL`: the primary is found, and found again after a failover."""
 
 from collections.abc import Iterator
 
@@ -40,7 +40,7 @@ def address_of(*servers: Standby) -> str:
 
 
 class Charging:
-    """A customer who charges one won at a time, and repeats what had no answer, with its key."""
+    """A customer who charges one won at a time, and retries with the same key if there was no response."""
 
     def __init__(self, web: WebServer, user: User) -> None:
         self._web = web
@@ -67,7 +67,7 @@ def balance_on(server: Standby, user: User) -> object:
 
 
 def test_writes_and_deliveries_go_on_after_a_failover(pair: tuple[Standby, Standby], user: User) -> None:
-    """The standby is named first: without `target_session_attrs` everybody would stay with it."""
+    """The standby is listed first: without `target_session_attrs` all connections would stay with it."""
     one, two = pair
     url = address_of(two, one)
     with (
@@ -91,7 +91,7 @@ def test_writes_and_deliveries_go_on_after_a_failover(pair: tuple[Standby, Stand
 
 
 def test_a_read_only_server_is_left_for_the_one_that_takes_writes(pair: tuple[Standby, Standby], user: User) -> None:
-    """It keeps its connections, so only what PostgreSQL says tells that they are of no use (25006)."""
+    """It keeps its connections, so only the error code 25006 shows that they cannot be used."""
     one, two = pair
     with web_server(DATABASE_URL=address_of(one, two)) as web:
         charging = Charging(web, user)
@@ -107,7 +107,7 @@ def test_a_read_only_server_is_left_for_the_one_that_takes_writes(pair: tuple[St
 
 
 def test_a_threads_connection_is_replaced_after_a_read_only_refusal() -> None:
-    """The dispatcher, the consumer and commands keep one for as long as they run."""
+    """The dispatcher, the consumer and commands keep one connection for as long as they run."""
 
     def backend() -> int:
         with connection.cursor() as cursor:

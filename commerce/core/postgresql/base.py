@@ -1,7 +1,6 @@
-"""The database engine: Django's own, with connections that requests share, a cheap look at a kept connection, one
-type for integers and times that can always be read.
+"""The database engine: Django's, with connections shared by requests and a cheap check of kept connections.
 
-Owns how connections are kept, how integers are sent and how times are read; never changes what statements say.
+It also sends all integers as one type, and can read every time that PostgreSQL can store.
 """
 
 import threading
@@ -34,10 +33,10 @@ _READY = {0: Ready.NONE, READABLE: Ready.R, WRITABLE: Ready.W, READABLE | WRITAB
 
 
 class Connection(psycopg.Connection[Any]):
-    """psycopg's, which lets other tasks run while a request waits for the server, and waits no longer than it may."""
+    """psycopg's connection, which lets other tasks run while a request waits for the server, up to a time limit."""
 
     def wait(self, generator: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Raises psycopg.OperationalError, and closes the connection, where the server is silent for
+        """Raises psycopg.OperationalError, and closes the connection, if the server does not answer within
         `DATABASE_ANSWER_SECONDS`.
         """
         is_limited = of_this_request() is not None and not _waits_on.get()
@@ -62,7 +61,7 @@ _waits_on: ContextVar[bool] = ContextVar("waits_on", default=False)
 
 @contextmanager
 def long_statements() -> Iterator[None]:
-    """Within the block a request of the back-office waits for an answer as long as it takes."""
+    """Disable the time limit of answers during the block. For requests of the back-office."""
     token = _waits_on.set(True)
     try:
         yield
@@ -72,18 +71,18 @@ def long_statements() -> Iterator[None]:
 
 EARLIEST_READ = datetime(1, 1, 2, tzinfo=UTC)
 LATEST_READ = datetime(9999, 12, 30, tzinfo=UTC)
-"""A day away from Python's own limits, so that a moment can be shown in any time zone."""
+"""One day less than Python's maximum, so that the time can be converted to any time zone."""
 
 
 class TimeLoader(TimestamptzLoader):
-    """Reads a `timestamptz`. What Python has no time for is read as the nearest one that it has.
+    """Reads a `timestamptz`. A time outside of Python's range is read as the nearest one within it.
 
-    PostgreSQL's times go from 4713 BC to the year 294276, and to infinity. psycopg raises DataError for them, so that
-    one such row would cost the whole list in which it is.
+    PostgreSQL's times go from 4713 BC to the year 294276, and include infinity. psycopg raises DataError for those that
+    Python cannot represent, so one such row would make a whole list fail.
     """
 
     timezone = UTC
-    """As Django's own loader names it; the zone of the connection."""
+    """Same attribute as in Django's loader: the time zone of the connection."""
 
     def load(self, data: Any) -> datetime:
         try:
@@ -97,9 +96,9 @@ class TimeLoader(TimestamptzLoader):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """PostgreSQL over connections that live as long as their thread, or are borrowed for a request."""
+    """PostgreSQL with connections that belong to a thread, or are borrowed for a request."""
 
-    # Where Django looks for `connect`, and for the classes of errors.
+    # Django looks here for `connect` and for the error classes.
     Database: Any = SimpleNamespace(**{**vars(psycopg), "connect": Connection.connect})
     _is_server_suitable = False
 
@@ -110,7 +109,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.execute_wrappers.append(tracing.database_span)
 
     def connect(self) -> None:
-        """Take over the kept connection of a borrowed slot, or connect."""
+        """Use the open connection of a borrowed slot, or connect."""
         shared = of_this_request()
         if shared is not None and self._borrowed is None:
             if self.alias != DEFAULT_DB_ALIAS:
@@ -122,7 +121,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 kept.close()
             super().connect()
             return
-        # What Django's own `connect` sets up: the connection is new to this thread.
+        # Django's own `connect` does the same for a new connection. This one is new to the thread.
         self.connection = kept
         self.autocommit = True
         self.in_atomic_block = self.needs_rollback = self.closed_in_transaction = self.errors_occurred = False
@@ -131,8 +130,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.close_at = None
 
     def get_new_connection(self, conn_params: Any) -> Any:
-        """psycopg sends an integer as the smallest type that holds it, and prepares a statement once per combination
-        of types; sent as bigint, whatever their size, each statement is planned once.
+        """Send all integers as bigint. By default psycopg chooses the smallest type, and PostgreSQL would prepare the
+        same statement once per combination of types.
         """
         connection = in_thread(partial(super().get_new_connection, conn_params))
         connection.adapters.register_dumper(int, Int8Dumper)
@@ -140,20 +139,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def init_connection_state(self) -> None:
-        """Refuse a server that the shop cannot work on, before its first statement. Once in each process."""
+        """Raise an error if the shop cannot run on this server, before the first statement. Once per process."""
         super().init_connection_state()
         if not DatabaseWrapper._is_server_suitable:
             require_suitable(self.connection)
             DatabaseWrapper._is_server_suitable = True
 
     def give_back(self) -> None:
-        """End the loan of a connection, which goes on to the next request if it can be used."""
+        """Return a borrowed connection. The next request uses it if it is still usable."""
         if self._borrowed is None:
             return
         (shared, slot), self._borrowed = self._borrowed, None
         connection, self.connection = self.connection, None
         try:
-            # A connection on which PostgreSQL has failed may lead to a server that is no primary any more.
+            # After an error the connection may lead to a server that is not the primary any more.
             idle = (
                 connection is not None
                 and not self.errors_occurred
@@ -166,16 +165,16 @@ class DatabaseWrapper(base.DatabaseWrapper):
             shared.give_back(slot)
 
     def is_usable(self) -> bool:
-        """Django asks `is_usable` once per request; its own answer is a `SELECT 1`, a round trip on every request.
+        """Replaces Django's check, a `SELECT 1` that costs a round trip per request.
 
-        A connection on which PostgreSQL has failed may lead to a server that is no primary any more.
+        After an error a connection is not usable: its server may not be the primary any more.
         """
         return not self.errors_occurred and _is_usable(self.connection)
 
 
 def _is_usable(connection: Any) -> bool:
-    """An idle PostgreSQL connection has nothing to say. When its socket is readable the server has closed it or is
-    about to (restart, terminated backend), so it is replaced before a statement is lost on it.
+    """An idle connection has no data to read. If its socket is readable, the server has closed it or is about to
+    (restart, terminated backend). It is then replaced before a statement fails on it.
     """
     if connection is None or connection.closed:
         return False
@@ -183,7 +182,7 @@ def _is_usable(connection: Any) -> bool:
 
 
 def give_back_connections() -> None:
-    """The request is over: what it has borrowed goes back."""
+    """Return the connections that the request has borrowed. Called at its end."""
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, DatabaseWrapper):
             connection.give_back()
@@ -191,7 +190,7 @@ def give_back_connections() -> None:
 
 @contextmanager
 def borrowed_connections() -> Iterator[None]:
-    """In a thread that works for a request: the block borrows connections as the request does."""
+    """Borrow connections during the block, as a request does. For threads that work for a request."""
     shared = of_this_request()
     if shared is None:
         yield
@@ -201,7 +200,7 @@ def borrowed_connections() -> Iterator[None]:
 
 
 class _OfTaskOrThread:
-    """Attributes that each task has for itself, and each thread."""
+    """Attributes that are local to a task, or to a thread outside of tasks."""
 
     def __init__(self) -> None:
         vars(self)["_threads"] = threading.local()
@@ -220,5 +219,5 @@ class _OfTaskOrThread:
 
 
 def separate_connections_of_tasks() -> None:
-    """Let each task have its own `django.db.connection`, where Django gives all tasks of a thread the same."""
-    connections._connections = _OfTaskOrThread()  # type: ignore[attr-defined]  # no public way
+    """Give each task its own `django.db.connection`. In Django all tasks of a thread share one."""
+    connections._connections = _OfTaskOrThread()  # type: ignore[attr-defined]  # there is no public API

@@ -1,7 +1,4 @@
-"""What the shop needs of a PostgreSQL server.
-
-Owns the version and the time limits that are asked for; never changes a server.
-"""
+"""Checks the version and the timeouts of the PostgreSQL server."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,14 +7,14 @@ from django.conf import settings
 from django.db import NotSupportedError
 
 OLDEST_VERSION = 150000
-"""As `server_version_num` says it."""
+"""In the format of `server_version_num`."""
 
 LIMITS: Mapping[str, str] = {
     "lock_timeout": "DATABASE_LOCK_TIMEOUT_MS",
     "statement_timeout": "DATABASE_STATEMENT_TIMEOUT_MS",
     "idle_in_transaction_session_timeout": "DATABASE_IDLE_TIMEOUT_MS",
 }
-"""PostgreSQL's parameters in milliseconds, and the setting that each has to equal."""
+"""PostgreSQL's parameters in milliseconds, and the setting that each must be equal to."""
 
 _PARAMETERS = """
     SELECT current_setting('server_version_num')::integer,
@@ -26,11 +23,11 @@ _PARAMETERS = """
 
 
 class ServerUnsuitable(NotSupportedError):
-    """The server is too old, or its time limits are not those of the settings."""
+    """The server is too old, or its timeouts differ from the settings."""
 
 
 def require_suitable(connection: Any) -> None:
-    """Raises ServerUnsuitable. `connection` is psycopg's."""
+    """Raise ServerUnsuitable if needed. `connection` is a connection of psycopg."""
     version, limits = connection.execute(_PARAMETERS, [list(LIMITS)]).fetchone()
     if version < OLDEST_VERSION:
         raise ServerUnsuitable(f"PostgreSQL {OLDEST_VERSION // 10_000} or newer is needed, not {version // 10_000}.")

@@ -1,7 +1,7 @@
-"""Database connections that the requests of a web process share.
+"""A pool of database connections for the requests of a web process.
 
-Owns how many there are, who gets one and for how long. A request borrows one with its first query and keeps it until
-its answer is made, so one that asks the database nothing, or only waits, holds none.
+A request borrows a connection with its first query and returns it when its response is complete. Requests that run no
+queries, or only wait, hold none.
 """
 
 import threading
@@ -18,18 +18,18 @@ from commerce.core.waiting import Signal
 
 
 class NoConnectionFree(OperationalError):
-    """More requests want the database than can be answered in time."""
+    """More requests need the database than can be answered in time."""
 
 
 class Slot:
-    """Room for one connection. `connection` is psycopg's, or None before it is first used and after it was lost."""
+    """A place for one connection. `connection` is psycopg's; None before the first use and after a failure."""
 
     def __init__(self) -> None:
         self.connection: Any = None
 
 
 class _Turn:
-    """A request that waits for a slot."""
+    """A request in the queue for a slot."""
 
     def __init__(self) -> None:
         self.slot: Slot | None = None
@@ -37,10 +37,10 @@ class _Turn:
 
 
 class SharedConnections:
-    """Hands out slots, first come, first served."""
+    """Hands out slots in order of arrival."""
 
     def __init__(self, count: int, *, waiting: int, wait_seconds: float) -> None:
-        """`waiting`: how many requests may wait at one time, each for `wait_seconds` at most."""
+        """`waiting`: how many requests may wait at the same time, each for `wait_seconds` at most."""
         self._count = count
         self._others: dict[str, SharedConnections] = {}
         self._free = [Slot() for _ in range(count)]
@@ -50,8 +50,8 @@ class SharedConnections:
         self._guard = threading.Lock()
 
     def of(self, alias: str) -> "SharedConnections":
-        """As many connections to another server. To be taken after one of these, so that two requests that need both
-        never wait for each other.
+        """The same number of connections to another server. Must be taken after one of these, so that two requests that
+        need both cannot wait for each other.
         """
         with self._guard:
             if alias not in self._others:
@@ -61,7 +61,7 @@ class SharedConnections:
             return self._others[alias]
 
     def take(self) -> Slot:
-        """Raises NoConnectionFree when too many wait already, or none came free in time."""
+        """Wait for a slot. Raises NoConnectionFree if too many requests wait already, or after `wait_seconds`."""
         with self._guard:
             if self._free:
                 return self._free.pop()
@@ -74,7 +74,7 @@ class SharedConnections:
             return turn.slot
         with self._guard:
             if turn.slot is not None:
-                # It came while this request was about to give up.
+                # The slot was handed over while this request gave up.
                 return turn.slot
             if turn in self._turns:
                 self._turns.remove(turn)
@@ -82,7 +82,7 @@ class SharedConnections:
         raise NoConnectionFree("No database connection came free in time.")
 
     def give_back(self, slot: Slot) -> None:
-        """The next in line has it."""
+        """Pass the slot to the next request in the queue."""
         with self._guard:
             if not self._turns:
                 self._free.append(slot)
@@ -92,7 +92,7 @@ class SharedConnections:
             turn.came.set()
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         for other in self._others.values():
             other.close()
         for slot in self._free:
@@ -105,13 +105,13 @@ _of_request: ContextVar[SharedConnections | None] = ContextVar("shared_connectio
 
 
 def of_this_request() -> SharedConnections | None:
-    """Where the request gets its connection from; None: outside of requests each thread has its own."""
+    """The pool of the current request; None outside of requests, where each thread has its own connection."""
     return _of_request.get()
 
 
 @contextmanager
 def shared_by_requests(connections: SharedConnections, give_back: Callable[[], object]) -> Iterator[None]:
-    """The block answers a request. `give_back` is called at its end."""
+    """Make the pool available to a request during the block. `give_back` is called at its end."""
     token = _of_request.set(connections)
     try:
         yield

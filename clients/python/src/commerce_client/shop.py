@@ -13,7 +13,14 @@ import httpx
 from commerce_client._generated.api.account import me
 from commerce_client._generated.api.balance import balance, balance_charge, balance_history
 from commerce_client._generated.api.coupons import coupon_issue, coupons, user_coupons
-from commerce_client._generated.api.orders import order, order_cancel, order_place, user_orders
+from commerce_client._generated.api.orders import (
+    order,
+    order_cancel,
+    order_place,
+    order_refund,
+    order_refunds,
+    user_orders,
+)
 from commerce_client._generated.api.products import product, products, products_popular
 from commerce_client._generated.client import AuthenticatedClient
 from commerce_client._generated.types import UNSET, Response, Unset
@@ -28,6 +35,7 @@ from commerce_client.models import (
     CouponPage,
     LedgerEntry,
     LedgerEntryPage,
+    MadeRefund,
     Order,
     OrderItemRequest,
     OrderPage,
@@ -36,6 +44,9 @@ from commerce_client.models import (
     Product,
     ProductPage,
     ProductsOrdering,
+    Refund,
+    RefundPage,
+    RefundRequest,
     UserCoupon,
     UserCouponPage,
     UserCouponsStatus,
@@ -209,6 +220,20 @@ class Shop:
     def cancel(self, order_id: int, *, key: str | None = None) -> Order:
         """Take a whole order back."""
         return self._answer(Order, order_cancel.sync_detailed, order_id=order_id, idempotency_key=_key(key))
+
+    def refund(
+        self, order_id: int, quantities: Mapping[int, int], reason: str, *, restock: bool = True, key: str | None = None
+    ) -> MadeRefund:
+        """Give back units by product id, for staff with the right to it; `restock`: whether they can be sold again."""
+        items = [OrderItemRequest(product_id=each, quantity=units) for each, units in quantities.items()]
+        body = RefundRequest(items=items, reason=reason, restock=restock)
+        return self._answer(
+            MadeRefund, order_refund.sync_detailed, order_id=order_id, body=body, idempotency_key=_key(key)
+        )
+
+    def refunds(self, order_id: int) -> Iterator[Refund]:
+        """What was given back of an order, newest first."""
+        return self._all(RefundPage, order_refunds.sync_detailed, order_id=order_id)
 
     def _own_id(self) -> int:
         self._user_id = self._user_id or self.me().user_id

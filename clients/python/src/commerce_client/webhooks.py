@@ -1,6 +1,6 @@
 """For the receiver of orders: is a call from the shop, and what does it say?
 
-A call may come again with the same `Idempotency-Key`, and the cancelled order may come before the order. Keep the keys
+A call may come again with the same `Idempotency-Key`, and a cancel or a refund may come before its order. Keep the keys
 that you have seen, answer with 2xx once you have kept the event, and do both in one transaction.
 """
 
@@ -10,7 +10,7 @@ import json
 import time
 from collections.abc import Iterable
 
-from commerce_client.models import OrderCancelledEvent, OrderCompletedEvent
+from commerce_client.models import OrderCancelledEvent, OrderCompletedEvent, OrderRefundedEvent
 
 
 class NotFromTheShop(Exception):
@@ -24,7 +24,7 @@ def read(
     *,
     now: float | None = None,
     tolerance_seconds: float = 300.0,
-) -> OrderCompletedEvent | OrderCancelledEvent:
+) -> OrderCompletedEvent | OrderCancelledEvent | OrderRefundedEvent:
     """The event in a call whose signature is right.
 
     Args:
@@ -43,6 +43,8 @@ def read(
             return OrderCompletedEvent.from_dict(event)
         case "order-cancelled":
             return OrderCancelledEvent.from_dict(event)
+        case "order-refunded":
+            return OrderRefundedEvent.from_dict(event)
         case unknown:
             raise ValueError(f"An event of the type {unknown!r} is not known.")
 

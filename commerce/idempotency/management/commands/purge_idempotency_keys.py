@@ -1,6 +1,6 @@
-"""`manage.py purge_idempotency_keys`: answers that are too old to be repeated, forgotten.
+"""`manage.py purge_idempotency_keys`: deletes expired responses.
 
-Owns the signals, the progress and the report; what may go is `commerce.idempotency.purge`'s.
+Contains the signals, the progress and the report. The deletion itself is in `commerce.idempotency.purge`.
 """
 
 import json
@@ -16,7 +16,7 @@ from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from commerce.idempotency.purge import keep_purging, purge_keys
 
 MOST_MINUTES = 10_080
-"""A week. Keys come with every write, so a longer interval would leave too many."""
+"""A week. Every write stores a key, so a longer interval would leave too many."""
 
 
 class Command(BaseCommand):
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             except MetricsPortTaken as taken:
                 raise CommandError(str(taken)) from taken
             return
-        # `disable=None`: progress is shown on a terminal only.
+        # `disable=None`: progress is only shown on a terminal.
         with tqdm(unit="key", leave=False, disable=None) as progress:
             purged = purge_keys(now=timezone.now(), on_batch=progress.update)
         self._report(purged)

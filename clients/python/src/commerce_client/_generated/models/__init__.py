@@ -16,6 +16,7 @@ from .coupon_not_usable_problem import CouponNotUsableProblem
 from .coupon_page import CouponPage
 from .coupon_sold_out_problem import CouponSoldOutProblem
 from .discount_type import DiscountType
+from .excess_item import ExcessItem
 from .field_error import FieldError
 from .idempotency_key_reused_problem import IdempotencyKeyReusedProblem
 from .insufficient_balance_problem import InsufficientBalanceProblem
@@ -24,6 +25,7 @@ from .ledger_entry import LedgerEntry
 from .ledger_entry_page import LedgerEntryPage
 from .ledger_entry_type import LedgerEntryType
 from .lock_timeout_problem import LockTimeoutProblem
+from .made_refund import MadeRefund
 from .malformed_json_problem import MalformedJsonProblem
 from .method_not_allowed_problem import MethodNotAllowedProblem
 from .new_webhook import NewWebhook
@@ -37,7 +39,9 @@ from .order_item import OrderItem
 from .order_item_request import OrderItemRequest
 from .order_not_cancellable_problem import OrderNotCancellableProblem
 from .order_not_found_problem import OrderNotFoundProblem
+from .order_not_refundable_problem import OrderNotRefundableProblem
 from .order_page import OrderPage
+from .order_refunded_event import OrderRefundedEvent
 from .order_request import OrderRequest
 from .order_status import OrderStatus
 from .out_of_stock_problem import OutOfStockProblem
@@ -53,7 +57,13 @@ from .product import Product
 from .product_not_found_problem import ProductNotFoundProblem
 from .product_page import ProductPage
 from .products_ordering import ProductsOrdering
+from .purchase_limit_exceeded_problem import PurchaseLimitExceededProblem
 from .refresh_request import RefreshRequest
+from .refund import Refund
+from .refund_exceeds_order_problem import RefundExceedsOrderProblem
+from .refund_page import RefundPage
+from .refund_request import RefundRequest
+from .refunded_item import RefundedItem
 from .removed_webhook import RemovedWebhook
 from .request_in_progress_problem import RequestInProgressProblem
 from .rotation import Rotation
@@ -105,6 +115,7 @@ __all__ = (
     "CouponPage",
     "CouponSoldOutProblem",
     "DiscountType",
+    "ExcessItem",
     "FieldError",
     "IdempotencyKeyReusedProblem",
     "InsufficientBalanceProblem",
@@ -113,6 +124,7 @@ __all__ = (
     "LedgerEntryPage",
     "LedgerEntryType",
     "LockTimeoutProblem",
+    "MadeRefund",
     "MalformedJsonProblem",
     "MethodNotAllowedProblem",
     "NewWebhook",
@@ -126,7 +138,9 @@ __all__ = (
     "OrderItemRequest",
     "OrderNotCancellableProblem",
     "OrderNotFoundProblem",
+    "OrderNotRefundableProblem",
     "OrderPage",
+    "OrderRefundedEvent",
     "OrderRequest",
     "OrderStatus",
     "OutOfStockProblem",
@@ -142,7 +156,13 @@ __all__ = (
     "ProductNotFoundProblem",
     "ProductPage",
     "ProductsOrdering",
+    "PurchaseLimitExceededProblem",
     "RefreshRequest",
+    "Refund",
+    "RefundedItem",
+    "RefundExceedsOrderProblem",
+    "RefundPage",
+    "RefundRequest",
     "RemovedWebhook",
     "RequestInProgressProblem",
     "Rotation",

@@ -25,7 +25,8 @@ class Order:
     status: OrderStatus
     """ * `PROCESSING` - Processing
     * `COMPLETED` - Completed
-    * `CANCELLED` - Cancelled """
+    * `CANCELLED` - Cancelled
+    * `REFUNDED` - Refunded """
     items: list[OrderItem]
     total_amount: int
     """ Won. """
@@ -33,6 +34,8 @@ class Order:
     """ Won. """
     paid_amount: int
     """ Won. """
+    refunded_amount: int
+    """ Of `paidAmount`, what has been given back, in won. """
     user_coupon_id: int | None
     created_at: datetime.datetime
     completed_at: datetime.datetime | None
@@ -56,6 +59,8 @@ class Order:
         discount_amount = self.discount_amount
 
         paid_amount = self.paid_amount
+
+        refunded_amount = self.refunded_amount
 
         user_coupon_id: int | None
         user_coupon_id = self.user_coupon_id
@@ -85,6 +90,7 @@ class Order:
                 "totalAmount": total_amount,
                 "discountAmount": discount_amount,
                 "paidAmount": paid_amount,
+                "refundedAmount": refunded_amount,
                 "userCouponId": user_coupon_id,
                 "createdAt": created_at,
                 "completedAt": completed_at,
@@ -117,6 +123,8 @@ class Order:
         discount_amount = d.pop("discountAmount")
 
         paid_amount = d.pop("paidAmount")
+
+        refunded_amount = d.pop("refundedAmount")
 
         def _parse_user_coupon_id(data: object) -> int | None:
             if data is None:
@@ -165,6 +173,7 @@ class Order:
             total_amount=total_amount,
             discount_amount=discount_amount,
             paid_amount=paid_amount,
+            refunded_amount=refunded_amount,
             user_coupon_id=user_coupon_id,
             created_at=created_at,
             completed_at=completed_at,

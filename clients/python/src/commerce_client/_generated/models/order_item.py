@@ -18,6 +18,8 @@ class OrderItem:
     quantity: int
     subtotal: int
     """ Won. """
+    refunded_quantity: int
+    """ Of `quantity`, what has been given back. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -31,6 +33,8 @@ class OrderItem:
 
         subtotal = self.subtotal
 
+        refunded_quantity = self.refunded_quantity
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -40,6 +44,7 @@ class OrderItem:
                 "unitPrice": unit_price,
                 "quantity": quantity,
                 "subtotal": subtotal,
+                "refundedQuantity": refunded_quantity,
             }
         )
 
@@ -58,12 +63,15 @@ class OrderItem:
 
         subtotal = d.pop("subtotal")
 
+        refunded_quantity = d.pop("refundedQuantity")
+
         order_item = cls(
             product_id=product_id,
             product_name=product_name,
             unit_price=unit_price,
             quantity=quantity,
             subtotal=subtotal,
+            refunded_quantity=refunded_quantity,
         )
 
         order_item.additional_properties = d

@@ -16,8 +16,8 @@ T = TypeVar("T", bound="OrderNotCancellableProblem")
 
 @_attrs_define
 class OrderNotCancellableProblem:
-    """Order not cancellable. The order is not in a state that can be cancelled: it has been already. Sent again, the same
-    request gets the same answer. Change the request, or what it acts on, first.
+    """Order not cancellable. The order cannot be cancelled: it has been already, or a part of it is refunded. Sent again,
+    the same request gets the same answer. Change the request, or what it acts on, first.
 
     """
 

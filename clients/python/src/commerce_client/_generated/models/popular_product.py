@@ -17,7 +17,7 @@ class PopularProduct:
     price: int
     """ Won. """
     quantity_sold: int
-    """ Units from `from` on, less the cancelled ones. """
+    """ Units from `from` on, less those that were cancelled or refunded. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
@@ -18,6 +18,8 @@ class Product:
     """ Won. """
     stock: int
     """ Units left; up to a minute old in the list. """
+    purchase_limit: int | None
+    """ Units that one customer may buy in all, less what came back; `null`: no limit. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -31,6 +33,9 @@ class Product:
 
         stock = self.stock
 
+        purchase_limit: int | None
+        purchase_limit = self.purchase_limit
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -40,6 +45,7 @@ class Product:
                 "description": description,
                 "price": price,
                 "stock": stock,
+                "purchaseLimit": purchase_limit,
             }
         )
 
@@ -58,12 +64,20 @@ class Product:
 
         stock = d.pop("stock")
 
+        def _parse_purchase_limit(data: object) -> int | None:
+            if data is None:
+                return data
+            return cast(int | None, data)
+
+        purchase_limit = _parse_purchase_limit(d.pop("purchaseLimit"))
+
         product = cls(
             id=id,
             name=name,
             description=description,
             price=price,
             stock=stock,
+            purchase_limit=purchase_limit,
         )
 
         product.additional_properties = d

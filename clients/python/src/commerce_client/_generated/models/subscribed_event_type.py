@@ -6,6 +6,7 @@ class SubscribedEventType(StrEnum):
     COUPON_ISSUED = "coupon-issued"
     ORDER_CANCELLED = "order-cancelled"
     ORDER_COMPLETED = "order-completed"
+    ORDER_REFUNDED = "order-refunded"
 
     def __str__(self) -> str:
         return str(self.value)

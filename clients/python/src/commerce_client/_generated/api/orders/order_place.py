@@ -20,6 +20,7 @@ from ...models.out_of_stock_problem import OutOfStockProblem
 from ...models.payload_too_large_problem import PayloadTooLargeProblem
 from ...models.problem import Problem
 from ...models.product_not_found_problem import ProductNotFoundProblem
+from ...models.purchase_limit_exceeded_problem import PurchaseLimitExceededProblem
 from ...models.request_in_progress_problem import RequestInProgressProblem
 from ...models.service_unavailable_problem import ServiceUnavailableProblem
 from ...models.throttled_problem import ThrottledProblem
@@ -59,6 +60,7 @@ def _parse_response(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -92,6 +94,7 @@ def _parse_response(
             | InsufficientBalanceProblem
             | MalformedJsonProblem
             | OutOfStockProblem
+            | PurchaseLimitExceededProblem
             | ValidationErrorProblem
         ):
             try:
@@ -121,16 +124,24 @@ def _parse_response(
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_400_type_3 = CouponNotUsableProblem.from_dict(data)
+                response_400_type_3 = PurchaseLimitExceededProblem.from_dict(data)
 
                 return response_400_type_3
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_400_type_4 = CouponNotUsableProblem.from_dict(data)
+
+                return response_400_type_4
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_400_type_4 = InsufficientBalanceProblem.from_dict(data)
+            response_400_type_5 = InsufficientBalanceProblem.from_dict(data)
 
-            return response_400_type_4
+            return response_400_type_5
 
         response_400 = _parse_response_400(response.json())
 
@@ -274,6 +285,7 @@ def _build_response(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -311,6 +323,7 @@ def sync_detailed(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -345,7 +358,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -370,6 +383,7 @@ def sync(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -405,7 +419,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return sync_detailed(
@@ -425,6 +439,7 @@ async def asyncio_detailed(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -459,7 +474,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -482,6 +497,7 @@ async def asyncio(
     | InsufficientBalanceProblem
     | MalformedJsonProblem
     | OutOfStockProblem
+    | PurchaseLimitExceededProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -517,7 +533,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return (

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import (
+    Any,
+    Literal,
+    TypeVar,
+    cast,
+)
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+T = TypeVar("T", bound="PurchaseLimitExceededProblem")
+
+
+@_attrs_define
+class PurchaseLimitExceededProblem:
+    """Purchase limit exceeded. The customer would have bought more units of a product than one customer may. Sent again,
+    the same request gets the same answer. Change the request, or what it acts on, first.
+
+    """
+
+    type_: Literal["/problems/purchase-limit-exceeded"]
+    title: str
+    """ What kind of problem it is, for a person. """
+    status: Literal[400]
+    code: Literal["purchase_limit_exceeded"]
+    detail: str
+    """ What happened, for a person, in the language of the request. """
+    instance: str
+    """ The path of the request. """
+    request_id: str
+    """ Name it when you report a fault. """
+    already_bought: int
+    """ Units that the customer has bought and kept. """
+    limit: int
+    """ Units of it that one customer may buy in all. """
+    product_id: int
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        type_ = self.type_
+
+        title = self.title
+
+        status = self.status
+
+        code = self.code
+
+        detail = self.detail
+
+        instance = self.instance
+
+        request_id = self.request_id
+
+        already_bought = self.already_bought
+
+        limit = self.limit
+
+        product_id = self.product_id
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "type": type_,
+                "title": title,
+                "status": status,
+                "code": code,
+                "detail": detail,
+                "instance": instance,
+                "requestId": request_id,
+                "alreadyBought": already_bought,
+                "limit": limit,
+                "productId": product_id,
+            }
+        )
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        d = dict(src_dict)
+        type_ = cast(Literal["/problems/purchase-limit-exceeded"], d.pop("type"))
+        if type_ != "/problems/purchase-limit-exceeded":
+            raise ValueError(f"type must match const '/problems/purchase-limit-exceeded', got '{type_}'")
+
+        title = d.pop("title")
+
+        status = cast(Literal[400], d.pop("status"))
+        if status != 400:
+            raise ValueError(f"status must match const 400, got '{status}'")
+
+        code = cast(Literal["purchase_limit_exceeded"], d.pop("code"))
+        if code != "purchase_limit_exceeded":
+            raise ValueError(f"code must match const 'purchase_limit_exceeded', got '{code}'")
+
+        detail = d.pop("detail")
+
+        instance = d.pop("instance")
+
+        request_id = d.pop("requestId")
+
+        already_bought = d.pop("alreadyBought")
+
+        limit = d.pop("limit")
+
+        product_id = d.pop("productId")
+
+        purchase_limit_exceeded_problem = cls(
+            type_=type_,
+            title=title,
+            status=status,
+            code=code,
+            detail=detail,
+            instance=instance,
+            request_id=request_id,
+            already_bought=already_bought,
+            limit=limit,
+            product_id=product_id,
+        )
+
+        purchase_limit_exceeded_problem.additional_properties = d
+        return purchase_limit_exceeded_problem
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

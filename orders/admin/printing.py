@@ -1,0 +1,60 @@
+"""An order on paper: the receipt for the customer, and the slip for those who pack it.
+
+Owns the two pages, which are only read; a browser prints them.
+"""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from commerce.staff_pages.pages import NoDeleteAdmin
+from orders.models import Order, OrderStatus
+
+
+class PrintPages(NoDeleteAdmin):
+    """Adds the pages to that of the order."""
+
+    def get_urls(self) -> list[URLPattern]:
+        staff_only = self.admin_site.admin_view
+        return [
+            path("<int:order_id>/receipt/", staff_only(self.receipt), name="orders_order_receipt"),
+            path("<int:order_id>/packing-slip/", staff_only(self.packing_slip), name="orders_order_packing_slip"),
+            *super().get_urls(),
+        ]
+
+    def receipt(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """What was bought at which price, and what came off. Raises PermissionDenied, Http404."""
+        order = self._printed(request, order_id)
+        return self._page(request, order, "receipt", {"title": _("Receipt")})
+
+    def packing_slip(self, request: HttpRequest, order_id: int) -> HttpResponse:
+        """What goes into the parcel, without prices. Raises PermissionDenied, Http404."""
+        order = self._printed(request, order_id)
+        units = sum(item.quantity for item in order.items.all())
+        return self._page(request, order, "packing_slip", {"title": _("Packing slip"), "units": units})
+
+    def _printed(self, request: HttpRequest, order_id: int) -> Order:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        order: Order | None = self.get_object(request, str(order_id))
+        if order is None:
+            raise Http404
+        return order
+
+    def _page(self, request: HttpRequest, order: Order, name: str, shown: dict[str, Any]) -> HttpResponse:
+        context = {
+            "order": order,
+            "shop": settings.EMAIL_SHOP_NAME,
+            "is_cancelled": order.status == OrderStatus.CANCELLED,
+            "back": reverse("admin:orders_order_change", args=[order.pk]),
+            "back_to": order,
+            "printed_at": timezone.now(),
+            **shown,
+        }
+        return TemplateResponse(request, f"admin/orders/order/{name}.html", context)

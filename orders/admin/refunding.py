@@ -1,0 +1,191 @@
+"""The page that refunds lines of an order: which and how many, what it will do, and the action.
+
+Owns the form and its pages; what a refund is worth is for `orders.rules` to say, and the action is the service's.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.forms import BoundField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from commerce.audit.record import Staff
+from commerce.core.errors import DomainError
+from commerce.idempotency.forms import OnceForm
+from commerce.staff_pages.display import won
+from commerce.staff_pages.forms import ReasonForm
+from commerce.staff_pages.pages import Page, staff_id
+from orders import selectors, services
+from orders.admin.consequences import consequences_of_refund
+from orders.errors import RefundExceedsOrder
+from orders.models import Order, OrderItem, OrderStatus
+
+
+class RefundForm(OnceForm, ReasonForm):
+    """Which lines, how many units of each, and why. Sent once it asks, sent again as asked it is done."""
+
+    restock = forms.BooleanField(
+        label=_("back in stock"),
+        help_text=_("Take the tick away for damaged goods: their units do not come back to the stock."),
+        required=False,
+        initial=True,
+    )
+    confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, items: Sequence[OrderItem], **kwargs: Any) -> None:
+        """`items` are all lines of the order, those that are back already too: the form may be sent a second time."""
+        self.items = items
+        # A field for each line, before the library makes the form's own of them and they get their looks.
+        self.__dict__["base_fields"] = {**self.base_fields, **dict(_fields_of(items))}
+        super().__init__(*args, **kwargs)
+
+    def lines(self) -> Iterator[tuple[OrderItem, BoundField, BoundField]]:
+        """Each line with its box to tick and its number of units."""
+        for item in self.items:
+            yield item, self[_tick(item.product_id)], self[_units(item.product_id)]
+
+    @property
+    def quantities(self) -> dict[int, int]:
+        """Units by product id, of the ticked lines."""
+        return {
+            item.product_id: self.cleaned_data[_units(item.product_id)]
+            for item in self.items
+            if self.cleaned_data[_tick(item.product_id)]
+        }
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or self.cleaned_data
+        ticked = [item.product_id for item in self.items if cleaned.get(_tick(item.product_id))]
+        for product_id in ticked:
+            if cleaned.get(_units(product_id)) is None and _units(product_id) not in self.errors:
+                self.add_error(_units(product_id), _("Say how many units."))
+        if not ticked:
+            self.add_error(None, _("Tick at least one line."))
+        return cleaned
+
+    def question(self) -> "RefundForm":
+        """The same form with nothing left to type: its button says yes."""
+        asked = RefundForm(items=self.items, initial={**self.cleaned_data, "confirmed": True})
+        for field in asked.fields.values():
+            field.widget = forms.HiddenInput()
+        return asked
+
+    def ask_again(self) -> None:
+        """A form that was refused is filled in anew, and asks anew."""
+        self.data = {**{name: self.data.get(name) for name in self.fields}, "confirmed": ""}
+
+    def refuse(self, refusal: DomainError) -> None:
+        """Show the refusal beside its line."""
+        if isinstance(refusal, RefundExceedsOrder):
+            for excess in refusal.excesses:
+                sentence = _("Of these %(count)s units can be refunded.") % {"count": f"{excess.refundable:,}"}
+                self.add_error(_units(excess.product_id), sentence)
+        else:
+            super().refuse(refusal)
+
+
+def ask_and_refund(page: Page, request: HttpRequest, order_id: int) -> HttpResponse:
+    """The form, what it would do, or the action where that was confirmed. Raises Http404."""
+    order = next(iter(selectors.orders_to_cancel([order_id])), None)
+    if order is None:
+        raise Http404
+    back = reverse("admin:orders_order_change", args=[order_id])
+    form = RefundForm(request.POST or None, items=list(order.items.all()))
+    shown: dict[str, Any] = {"form": form, "button": _("Continue")}
+    if "again" in request.POST:
+        form.ask_again()
+    elif request.method == "POST" and form.is_valid():
+        if form.cleaned_data["confirmed"]:
+            if _refunded(page, request, order, form):
+                return HttpResponseRedirect(back)
+        else:
+            shown = _question(order, form) or shown
+    if request.method == "POST" and form.errors:
+        form.ask_again()
+    if request.method != "POST" and order.status != OrderStatus.COMPLETED:
+        messages.warning(request, _("Nothing is left of order #%(number)d to refund.") % {"number": order.pk})
+        return HttpResponseRedirect(back)
+    context: dict[str, Any] = {
+        **page.admin_site.each_context(request),
+        "title": _("Refund items"),
+        "opts": page.opts,
+        "original": order,
+        "back": back,
+        **shown,
+    }
+    return TemplateResponse(request, "admin/orders/order/refund.html", context)
+
+
+def _question(order: Order, form: RefundForm) -> dict[str, Any]:
+    """What is shown before it is done; nothing where it would be refused, which the form says."""
+    try:
+        consequences = consequences_of_refund(
+            order, form.quantities, restock=form.cleaned_data["restock"], now=timezone.now()
+        )
+    except DomainError as refusal:
+        form.refuse(refusal)
+        return {}
+    return {
+        "form": form.question(),
+        "is_question": True,
+        "consequences": consequences,
+        "items": [
+            (item, form.quantities[item.product_id]) for item in form.items if item.product_id in form.quantities
+        ],
+        "restock": form.cleaned_data["restock"],
+        "reason": form.cleaned_data["reason"],
+        "button": _("Yes, refund"),
+        "is_danger": True,
+    }
+
+
+def _refunded(page: Page, request: HttpRequest, order: Order, form: RefundForm) -> bool:
+    by = Staff(staff_id(request), form.cleaned_data["reason"])
+    customer = order.user.get_username()
+    sentence = form.try_once(
+        lambda once: services.refund_order(
+            order_id=order.pk, quantities=form.quantities, restock=form.cleaned_data["restock"], by=by, once=once
+        ),
+        lambda done: _sentence(done, customer),
+        staff_id=by.id,
+        path=request.path,
+    )
+    if sentence:
+        page.message_user(request, sentence, messages.SUCCESS)
+    return bool(sentence)
+
+
+def _sentence(done: services.Refunded, customer: str) -> str:
+    sentence = _("Of order #%(number)d %(amount)s went back to %(customer)s.")
+    return str(sentence % {"number": done.order.pk, "amount": won(done.refund.amount), "customer": customer})
+
+
+def _fields_of(items: Sequence[OrderItem]) -> Iterator[tuple[str, forms.Field]]:
+    only_one = sum(item.refundable > 0 for item in items) == 1
+    for item in items:
+        is_left = item.refundable > 0
+        tick = forms.BooleanField(label=item.product_name, required=False, initial=only_one and is_left)
+        # What was bought, not what is left: the form that has done it may be sent again.
+        units = forms.IntegerField(
+            label=_("units"),
+            min_value=1,
+            max_value=item.quantity,
+            initial=item.refundable if is_left else None,
+            required=False,
+        )
+        yield _tick(item.product_id), tick
+        yield _units(item.product_id), units
+
+
+def _tick(product_id: int) -> str:
+    return f"line_{product_id}"
+
+
+def _units(product_id: int) -> str:
+    return f"units_{product_id}"

@@ -1,0 +1,102 @@
+"""`purchaseLimit` of a product: how many units of it one customer may buy in all."""
+
+import pytest
+
+from balances.models import User
+from products.models import Product
+from tests.factories import ProductFactory, StaffFactory, UserFactory
+from tests.groups import round_trips
+from tests.shop_state import nothing_changes
+from tests.shopper import Answer, Shopper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def user() -> User:
+    return UserFactory(balance=50_000)
+
+
+@pytest.fixture
+def rare() -> Product:
+    return ProductFactory(name="Rare", price=100, stock=100, purchase_limit=3)
+
+
+def buys(user: User, product: Product, quantity: int, **more: object) -> Answer:
+    body = {"items": [{"productId": product.pk, "quantity": quantity}], **more}
+    return Shopper(user).post("/api/orders", body)
+
+
+def test_a_customer_buys_up_to_the_limit(user: User, rare: Product) -> None:
+    assert buys(user, rare, 2).status == 200
+    with nothing_changes():
+        answer = buys(user, rare, 2)
+    assert answer.outcome == (400, "purchase_limit_exceeded")
+    assert {name: answer.json[name] for name in ("productId", "limit", "alreadyBought")} == {
+        "productId": rare.pk,
+        "limit": 3,
+        "alreadyBought": 2,
+    }
+    assert answer.json["detail"] == f"One customer may buy 3 of product {rare.pk}, and you have 2 already."
+    assert buys(user, rare, 1).status == 200
+    assert buys(user, rare, 1).outcome == (400, "purchase_limit_exceeded")
+
+
+def test_the_first_order_may_be_too_large(user: User, rare: Product) -> None:
+    answer = buys(user, rare, 4)
+    assert (answer.outcome, answer.json["alreadyBought"]) == ((400, "purchase_limit_exceeded"), 0)
+
+
+def test_each_customer_has_a_limit_of_their_own(user: User, rare: Product) -> None:
+    assert buys(user, rare, 3).status == 200
+    assert buys(UserFactory(balance=1_000), rare, 3).status == 200
+
+
+def test_what_was_cancelled_or_refunded_does_not_count(user: User, rare: Product) -> None:
+    first, second = buys(user, rare, 2).json, buys(user, rare, 1).json
+    Shopper(user).post(f"/api/orders/{second['id']}/cancel")
+    assert buys(user, rare, 2).outcome == (400, "purchase_limit_exceeded")
+    body = {"items": [{"productId": rare.pk, "quantity": 1}], "reason": "Broken.", "restock": False}
+    assert Shopper(StaffFactory()).post(f"/api/orders/{first['id']}/refunds", body).status == 200
+    assert buys(user, rare, 2).status == 200
+    answer = buys(user, rare, 1)
+    assert (answer.outcome, answer.json["alreadyBought"]) == ((400, "purchase_limit_exceeded"), 3)
+    assert (
+        Shopper(StaffFactory()).post(f"/api/orders/{first['id']}/refunds", body).json["order"]["status"] == "REFUNDED"
+    )
+    assert buys(user, rare, 1).status == 200
+
+
+def test_a_limit_counts_what_was_bought_before_it(user: User) -> None:
+    pen = ProductFactory(price=100, stock=100)
+    assert buys(user, pen, 5).status == 200
+    Product.objects.filter(pk=pen.pk).update(purchase_limit=5)
+    answer = buys(user, pen, 1)
+    assert (answer.outcome, answer.json["alreadyBought"]) == ((400, "purchase_limit_exceeded"), 5)
+    Product.objects.filter(pk=pen.pk).update(purchase_limit=None)
+    assert buys(user, pen, 1).status == 200
+
+
+def test_of_a_cart_all_or_nothing_is_bought(user: User, rare: Product) -> None:
+    pen = ProductFactory(price=100, stock=100)
+    items = [{"productId": pen.pk, "quantity": 1}, {"productId": rare.pk, "quantity": 4}]
+    with nothing_changes():
+        answer = Shopper(user).post("/api/orders", {"items": items})
+    assert (answer.outcome, answer.json["productId"]) == ((400, "purchase_limit_exceeded"), rare.pk)
+
+
+def test_it_is_shown(rare: Product) -> None:
+    pen = ProductFactory()
+    assert Shopper().get(f"/api/products/{rare.pk}").json["purchaseLimit"] == 3
+    assert Shopper().get(f"/api/products/{pen.pk}").json["purchaseLimit"] is None
+    assert [each["purchaseLimit"] for each in Shopper().get("/api/products").json["results"]] == [3, None]
+
+
+def test_a_product_without_one_costs_no_statement_more(user: User, rare: Product) -> None:
+    buys(user, rare, 1)
+    with round_trips() as trips:
+        buys(user, ProductFactory(price=100), 1)
+    plain = [len(sent) for sent in trips.postgresql]
+    with round_trips() as trips:
+        buys(user, rare, 1)
+    assert [len(sent) for sent in trips.postgresql] == [plain[0] + 1, plain[1]]
