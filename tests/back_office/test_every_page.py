@@ -21,6 +21,7 @@ from tests.back_office.staff import Staff
 from tests.factories import ProductFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
+from tests.webhooks.conftest import subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -88,6 +89,7 @@ def test_history_is_only_read(admin_user: Staff) -> None:
 
 def test_nothing_is_deleted(admin_user: Staff) -> None:
     busy_shop()
+    subscribe("https://partner.example/")
     with nothing_changes():
         for model in (*HISTORY, *EDITABLE):
             row = model._default_manager.first()

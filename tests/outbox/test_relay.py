@@ -110,7 +110,7 @@ class TestOnce:
             "data-platform: 0 sent, 1 failed",
             "webhooks: 0 sent, 0 failed",
         ]
-        assert "Still waiting: {'kafka': 0, 'data-platform': 1}" in done.stderr
+        assert "Still waiting: {'kafka': 0, 'data-platform': 1, 'webhooks': 0}" in done.stderr
 
     @pytest.mark.usefixtures("partner")
     def test_1_when_kafka_is_away(self) -> None:
