@@ -92,8 +92,8 @@ _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED, refunded=_REFUNDED)
 
 # A database that was restored from a backup lacks the orders since then, whose events are still in Kafka. An order of a
-# final day may have been archived with its refunds: each of its events was counted before, also the event of a cancel or
-# a refund on a much later day.
+# final day may have been archived with its refunds: each of its events was counted before, also the event of a cancel
+# or a refund on a much later day.
 KNOWN_FACTS = f"""
     WITH received AS (
         SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint, day date)

@@ -5,8 +5,8 @@ A function is replaced without locking its table: workers of the release before 
 
 from django.db import migrations
 
-# An order is deleted only with its refunds (a foreign key), and its refunds only with the order. A refund's ledger entry
-# must be gone before, and that is deleted only after a checkpoint covers it.
+# An order is deleted only with its refunds (a foreign key), and its refunds only with the order. A refund's ledger
+# entry must be gone before, and that is deleted only after a checkpoint covers it.
 REFUNDS = """
 CREATE OR REPLACE FUNCTION refund_is_append_only() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
