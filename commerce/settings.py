@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "balances",
     "products",
     "coupons",
+    "reservations",
     "orders",
     "stats",
     "rest_framework",
@@ -447,6 +448,10 @@ PRODUCT_LIST_CACHE_SECONDS = env.integer("PRODUCT_LIST_CACHE_SECONDS", 60, least
 POPULAR_CACHE_SECONDS = env.integer("POPULAR_CACHE_SECONDS", 1_800, least=0)
 PRODUCT_STATS_MODE = env.choice("PRODUCT_STATS_MODE", "kafka", "inline")
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24, least=1)
+RESERVATION_MINUTES = env.integer("RESERVATION_MINUTES", 10, least=1, most=1_440)
+"""How long units are held for a cart."""
+RESERVATION_RETENTION_HOURS = env.integer("RESERVATION_RETENTION_HOURS", 720, least=0)
+"""How long a reservation is kept after its end, before `archive` deletes it; 0: for ever."""
 
 # Days after which rows leave the database for files (docs/retention.md); 0: they are kept for ever.
 LEDGER_RETENTION_DAYS = env.integer("LEDGER_RETENTION_DAYS", 0, least=0, most=36_500)
@@ -543,6 +548,7 @@ SPECTACULAR_SETTINGS = {
         "DiscountType": "coupons.models.DiscountType",
         "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
         "OrderStatus": "orders.models.OrderStatus",
+        "ReservationStatus": "reservations.models.ReservationStatus",
     },
 }
 

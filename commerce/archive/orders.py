@@ -23,10 +23,10 @@ _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 
 # Orders are read in the order of their ids, which ascend with time, up to the first young one. An order that stays,
 # such as one that was cancelled or refunded lately, does not hold up the others. A row that is being cancelled or
-# refunded at this moment is skipped; a later cancellation or refund does not find the order. One that commits after the
-# snapshot of the statement was taken, and before the row is locked, is noticed because PostgreSQL checks the conditions
-# again with the newest version of the row: `cancelled_at` is recent, or `refunded_units` is more than the refunds of
-# the snapshot have.
+# refunded at this moment is skipped; a later cancellation or refund does not find the order. One that commits after
+# the snapshot of the statement was taken, and before the row is locked, is noticed because PostgreSQL checks the
+# conditions again with the newest version of the row: `cancelled_at` is recent, or `refunded_units` is more than the
+# snapshot's refunds have.
 CHOOSE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, created_at < %(before)s AS is_old FROM "order" WHERE id > %(after)s ORDER BY id LIMIT %(most)s

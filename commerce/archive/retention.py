@@ -4,24 +4,20 @@ Owns the order of the tables and what is said of them; what may go is said by ea
 """
 
 import logging
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
-from django.db import Error as DatabaseFailure
-from django.db import connection
-from django.utils import timezone
 
-from commerce.archive.files import FolderNotUsable
 from commerce.archive.ledger import LeavingEntries, oldest_entry
 from commerce.archive.orders import LeavingOrders
 from commerce.archive.pages import Leaving, archive
 from commerce.archive.stock import LeavingMovements
 from commerce.idempotency.purge import purge_keys
 from commerce.outbox.purge import Purged, purge_outbox
+from reservations.services import purge_reservations
 from stats.services import Forgotten, forget_counted
 
 logger = logging.getLogger(__name__)
@@ -59,6 +55,9 @@ def keep_to_retention(
     counted = Forgotten(0)
     if hours := settings.PROCESSED_EVENT_RETENTION_HOURS:
         counted = forget_counted(before=now - timedelta(hours=hours), stopping=stopping, on_batch=on_batch)
+    reservations = 0
+    if hours := settings.RESERVATION_RETENTION_HOURS:
+        reservations = purge_reservations(before=now - timedelta(hours=hours), stopping=stopping, on_batch=on_batch)
     archived = {
         table.name: archive(
             table, before=before, folder=Path(settings.ARCHIVE_DIR), stopping=stopping, on_page=on_batch
@@ -71,26 +70,12 @@ def keep_to_retention(
             "delivery_attempt": outbox.attempts,
             "idempotency_key": keys,
             "processed_event": counted.events,
+            "reservation": reservations,
         },
         archived=archived,
         held_up_at=counted.held_up_at,
         ledger_held_up_at=_held_up(now),
     )
-
-
-def keep_at_it(*, every_seconds: float, stopping: threading.Event, on_turn: Callable[[Kept], object]) -> None:
-    """Do so now and every so many seconds until `stopping` is set; a batch in hand is finished.
-
-    A turn without the database, or without the folder, is left out: the next one does what is due.
-    """
-    while not stopping.is_set():
-        try:
-            on_turn(keep_to_retention(now=timezone.now(), stopping=stopping.is_set))
-        except (DatabaseFailure, FolderNotUsable) as error:
-            logger.warning("Old rows could not be archived, next try in %.0f s: %s", every_seconds, error)
-        # Until the next turn it would only take up one of the database's connections.
-        connection.close()
-        stopping.wait(every_seconds)
 
 
 def _leaving(now: datetime) -> Iterator[tuple[Leaving, datetime]]:

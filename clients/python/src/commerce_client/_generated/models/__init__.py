@@ -24,6 +24,7 @@ from .internal_error_problem import InternalErrorProblem
 from .ledger_entry import LedgerEntry
 from .ledger_entry_page import LedgerEntryPage
 from .ledger_entry_type import LedgerEntryType
+from .live_reservation import LiveReservation
 from .lock_timeout_problem import LockTimeoutProblem
 from .made_refund import MadeRefund
 from .malformed_json_problem import MalformedJsonProblem
@@ -63,6 +64,12 @@ from .refund_page import RefundPage
 from .refund_request import RefundRequest
 from .refunded_item import RefundedItem
 from .request_in_progress_problem import RequestInProgressProblem
+from .reservation import Reservation
+from .reservation_expired_problem import ReservationExpiredProblem
+from .reservation_not_found_problem import ReservationNotFoundProblem
+from .reservation_request import ReservationRequest
+from .reservation_status import ReservationStatus
+from .reserved_item import ReservedItem
 from .service_unavailable_problem import ServiceUnavailableProblem
 from .short_item import ShortItem
 from .throttled_problem import ThrottledProblem
@@ -104,6 +111,7 @@ __all__ = (
     "LedgerEntry",
     "LedgerEntryPage",
     "LedgerEntryType",
+    "LiveReservation",
     "LockTimeoutProblem",
     "MadeRefund",
     "MalformedJsonProblem",
@@ -143,6 +151,12 @@ __all__ = (
     "RefundPage",
     "RefundRequest",
     "RequestInProgressProblem",
+    "Reservation",
+    "ReservationExpiredProblem",
+    "ReservationNotFoundProblem",
+    "ReservationRequest",
+    "ReservationStatus",
+    "ReservedItem",
     "ServiceUnavailableProblem",
     "ShortItem",
     "ThrottledProblem",
