@@ -42,6 +42,7 @@ CHOOSE = f"""
           AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'PAYMENT')
           AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'REFUND')
           AND NOT EXISTS (SELECT FROM stock_movement WHERE order_id = purchase.id)
+          AND NOT EXISTS (SELECT FROM reservation WHERE order_id = purchase.id)
           AND NOT EXISTS (SELECT FROM outbox_message WHERE event_id = ANY({_EVENTS}))
           AND NOT EXISTS (SELECT FROM processed_event WHERE event_id = ANY({_EVENTS}))
           AND NOT EXISTS (
