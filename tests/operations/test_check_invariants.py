@@ -1,6 +1,7 @@
 """`manage.py check_invariants`: what it says, what it leaves alone, and how it ends."""
 
 import json
+import re
 from io import StringIO
 
 import pytest
@@ -32,11 +33,11 @@ def test_a_sound_shop_passes() -> None:
     busy_shop()
     assert check("--json", "--quiet-system") == (
         0,
-        '{"ok":true,"checked":28,"violations":[],"skipped":[]}\n',
+        '{"ok":true,"checked":36,"violations":[],"skipped":[]}\n',
     )
     code, table = check()
     assert code == 0
-    assert len(table.splitlines()) == 26
+    assert len(table.splitlines()) == 34
     assert "balance_is_ledger_sum               holds  A balance is the sum of its ledger entries." in table
 
 
@@ -47,7 +48,7 @@ def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
     assert code == 1
     assert json.loads(printed) == {
         "ok": False,
-        "checked": 26,
+        "checked": 34,
         "violations": [
             {
                 "invariant": "balance_is_ledger_sum",
@@ -57,7 +58,7 @@ def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
             {
                 "invariant": "money_neither_appears_nor_vanishes",
                 "count": 1,
-                "examples": ["the shop: balances 145001, ledger 145000"],
+                "examples": ["the shop: balances 153001, ledger 153000"],
             },
         ],
         "skipped": [],
@@ -119,7 +120,7 @@ class TestDeep:
         busy_shop()
         code, printed = check("--json", "--deep")
         assert code == 0
-        assert json.loads(printed) == {"ok": True, "checked": 27, "violations": [], "skipped": []}
+        assert json.loads(printed) == {"ok": True, "checked": 35, "violations": [], "skipped": []}
 
     def test_an_altered_ledger_is_named(self) -> None:
         shop = busy_shop()
@@ -134,7 +135,7 @@ class TestDeep:
         ]
         code, table = check("--deep")
         assert code == 1
-        assert "ledger_is_unaltered                 broken 1 x" in table
+        assert re.search(r"^ledger_is_unaltered +broken 1 x", table, re.MULTILINE)
         assert finding in table
 
 
@@ -159,7 +160,7 @@ class TestLocksInRedis:
         kill(own_redis)
         assert json.loads(check("--json")[1]) == {
             "ok": True,
-            "checked": 25,
+            "checked": 33,
             "violations": [],
             "skipped": ["locks_expire"],
         }
