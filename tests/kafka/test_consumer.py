@@ -100,14 +100,14 @@ def test_two_consumers_count_exactly_while_others_come_and_go(shop: Shop, group:
     with consumer() as first:
         wait_until(ProcessedEvent.objects.exists, "the first to count")
         with consumer() as second:
-            wait_until(lambda: group.shares() == [2, 4], "both to read")
+            wait_until(lambda: group.shares() == [3, 6], "both to read")
             shop.sell(200)
             wait_until(shop.all_counted, "both to count")
             assert first.stop() == 0
             shop.sell(200)
-            wait_until(lambda: group.shares() == [6], "the second to read everything")
+            wait_until(lambda: group.shares() == [9], "the second to read everything")
             with consumer() as third:
-                wait_until(lambda: group.shares() == [2, 4], "the third to take its share")
+                wait_until(lambda: group.shares() == [3, 6], "the third to take its share")
                 shop.sell(200)
                 wait_until(shop.all_counted, "everything to be counted")
                 wait_until(group.is_through, "the offsets to be committed")
@@ -117,7 +117,7 @@ def test_two_consumers_count_exactly_while_others_come_and_go(shop: Shop, group:
 
 def test_a_consumer_killed_with_a_batch_in_hand_is_replaced_by_the_other(shop: Shop, group: Group) -> None:
     with consumer() as killed, consumer() as other:
-        wait_until(lambda: group.shares() == [2, 4], "both to read")
+        wait_until(lambda: group.shares() == [3, 6], "both to read")
         with nobody_counts():
             shop.sell(400)
             wait_until_blocked(2)
@@ -125,14 +125,14 @@ def test_a_consumer_killed_with_a_batch_in_hand_is_replaced_by_the_other(shop: S
             assert not ProcessedEvent.objects.exists()
         wait_until(shop.all_counted, "the other to count everything")
         wait_until(group.is_through, "the offsets to be committed")
-        assert group.shares() == [6]
+        assert group.shares() == [9]
         assert other.stop() == 0
     assert_exact()
 
 
 def test_a_consumer_killed_before_its_offsets_counts_nothing_twice(shop: Shop, group: Group, node: Node) -> None:
     with consumer() as killed:
-        wait_until(lambda: group.shares() == [6], "the consumer to read")
+        wait_until(lambda: group.shares() == [9], "the consumer to read")
         with nobody_counts() as session:
             shop.sell(100)
             wait_until_blocked()
@@ -258,7 +258,7 @@ def test_a_consumer_that_kafka_gives_up_says_so_and_ends(group: Group, monkeypat
     stopping = Event()
     with meanwhile(lambda: Command()._consume(stopping, report_seconds=10)) as first:
         try:
-            wait_until(lambda: group.shares() == [6], "the first to read")
+            wait_until(lambda: group.shares() == [9], "the first to read")
             with (
                 closing(KafkaSource(group=configured.KAFKA_CONSUMER_GROUP, event_types=ORDER_EVENTS)),
                 pytest.raises(CommandError, match="Kafka gave this consumer up"),

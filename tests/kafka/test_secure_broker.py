@@ -65,7 +65,7 @@ def environment(secure_node: Node, security: Security) -> dict[str, str]:
 
 def test_events_go_from_the_dispatcher_to_the_consumer(environment: dict[str, str]) -> None:
     made = run("create_topics", environment=environment)
-    assert (made.returncode, made.stdout.count(": made")) == (0, 4), made.stderr
+    assert (made.returncode, made.stdout.count(": made")) == (0, 5), made.stderr
     users, products = [UserFactory() for _ in range(4)], [ProductFactory(price=price) for price in (1_000, 2_000)]
     events = sell(40, users=users, products=products)
     with (

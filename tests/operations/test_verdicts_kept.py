@@ -21,6 +21,7 @@ from tests.back_office.staff import Staff
 from tests.breaking import kill
 from tests.idempotency.test_purge_keys import connections_refused, let_in
 from tests.operations.busy_shop import busy_shop
+from tests.operations.test_check_invariants import CHAIN, LIVE, LOCKS, QUIET
 from tests.outbox.manage import managed
 from tests.shop_state import nothing_changes
 from tests.together import another_session, wait_until, wait_until_blocked
@@ -50,7 +51,7 @@ class TestKept:
         with nothing_changes():
             assert check() == 0
         verdict = InvariantCheck.objects.get()
-        assert (verdict.holds, verdict.asked_count, verdict.violations, verdict.skipped) == (True, 27, [], [])
+        assert (verdict.holds, verdict.asked_count, verdict.violations, verdict.skipped) == (True, LIVE + LOCKS, [], [])
         assert (verdict.is_deep, verdict.is_quiet) == (False, False)
         assert before <= verdict.checked_at <= timezone.now()
         assert verdict.checked_at + timedelta(milliseconds=verdict.duration_ms - 1) <= timezone.now()
@@ -59,7 +60,7 @@ class TestKept:
         busy_shop()
         assert check("--deep", "--quiet-system", "--json") == 0
         verdict = newest()
-        assert (verdict.asked_count, verdict.is_deep, verdict.is_quiet) == (30, True, True)
+        assert (verdict.asked_count, verdict.is_deep, verdict.is_quiet) == (QUIET + LOCKS + CHAIN, True, True)
 
     def test_a_broken_shop_leaves_what_is_broken(self) -> None:
         shop = busy_shop()
@@ -75,14 +76,14 @@ class TestKept:
             {
                 "invariant": "money_neither_appears_nor_vanishes",
                 "count": 1,
-                "examples": ["the shop: balances 145001, ledger 145000"],
+                "examples": ["the shop: balances 153001, ledger 153000"],
             },
         ]
 
     def test_what_could_not_be_asked_is_named(self, own_redis: Redis) -> None:
         kill(own_redis)
         assert check() == 0
-        assert (newest().holds, newest().skipped, newest().asked_count) == (True, ["locks_expire"], 26)
+        assert (newest().holds, newest().skipped, newest().asked_count) == (True, ["locks_expire"], LIVE)
 
     def test_nothing_is_kept_where_that_is_not_wanted(self) -> None:
         assert check("--no-record") == 0
@@ -94,7 +95,7 @@ class TestKept:
         sql.execute("SET default_transaction_read_only = on")
         output = StringIO()
         try:
-            with pytest.raises(CommandError, match="2 of 27 invariants do not hold"):
+            with pytest.raises(CommandError, match=f"2 of {LIVE + LOCKS} invariants do not hold"):
                 call_command("check_invariants", stdout=StringIO(), stderr=output)
         finally:
             sql.execute("SET default_transaction_read_only = off")
@@ -131,7 +132,7 @@ class TestEvery:
 
     def test_it_does_not_wait_out_its_pause(self) -> None:
         with managed("check_invariants", "--every", "3600") as checking:
-            wait_until(lambda: checking.said("27 invariants hold"), "the first check")
+            wait_until(lambda: checking.said(f"{LIVE + LOCKS} invariants hold"), "the first check")
             assert checking.stop() == 0
 
     def test_told_to_stop_in_the_middle_it_leaves_no_verdict(self) -> None:
