@@ -3,7 +3,7 @@
 Owns the routes and the sink behind each destination; the events themselves are described by the apps that make them.
 """
 
-from commerce.outbox.routes import DATA_PLATFORM, KAFKA, MAIL, PRODUCT_STATS
+from commerce.outbox.routes import DATA_PLATFORM, KAFKA, MAIL, PRODUCT_STATS, WEBHOOKS
 
 ROUTES = {
     "balance-changed": (KAFKA,),
@@ -18,6 +18,8 @@ SINKS = {
     KAFKA: "commerce.outbox.sinks.kafka.KafkaSink",
     DATA_PLATFORM: "commerce.outbox.sinks.data_platform.DataPlatformSink",
     MAIL: "commerce.mail.sink.MailSink",
+    # Whatever goes to Kafka, to third parties that have subscribed to its type.
+    WEBHOOKS: "commerce.outbox.sinks.webhooks.WebhookSink",
     # PRODUCT_STATS_MODE=inline: counted without Kafka, right after the order.
     PRODUCT_STATS: "stats.consumers.InlineSink",
 }

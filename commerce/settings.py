@@ -5,6 +5,7 @@ Nothing else reads the environment. Unsafe or missing values stop the process wi
 
 import os
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def refuse_weak(name: str, value: str, *, least: int) -> None:
         raise ImproperlyConfigured(f"{name} is too weak. Set it to at least 50 random characters.")
 
 
+def networks(name: str, texts: list[str]) -> list[IPv4Network | IPv6Network]:
+    """Networks such as 10.0.0.0/8."""
+    try:
+        return [ip_network(text.strip()) for text in texts]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} names something that is no network, such as 10.20.0.0/16.") from error
+
+
 if not DEBUG:
     refuse_weak("SECRET_KEY", SECRET_KEY, least=32)
     # A key shorter than the hash weakens HS256 (RFC 7518, 3.2).
@@ -114,6 +123,7 @@ INSTALLED_APPS = [
     "commerce.invariants",
     "commerce.archive",
     "commerce.outbox",
+    "commerce.webhooks",
     "commerce.idempotency",
     "commerce.mail",
     "commerce.notes",
@@ -411,6 +421,23 @@ if not DEBUG and DATA_PLATFORM_URL:
     for _key in DATA_PLATFORM_SECRET_FALLBACKS:
         refuse_weak("DATA_PLATFORM_SECRET_FALLBACKS", _key, least=16)
 
+# --- Webhooks ---------------------------------------------------------------------------------------------------------
+
+WEBHOOK_TIMEOUT_SECONDS = env.number("WEBHOOK_TIMEOUT_SECONDS", 10.0, above=0, most=30)
+"""How long a call to a subscriber may take, from the connection to the end of the answer."""
+WEBHOOK_RETRY_HOURS = env.number("WEBHOOK_RETRY_HOURS", 72.0, above=0, most=87_600)
+"""How long an event is tried again before it is parked."""
+WEBHOOK_END_HOURS = env.number("WEBHOOK_END_HOURS", 120.0, above=0, most=87_600)
+"""A subscription all of whose calls have failed for so long is switched off."""
+WEBHOOK_PARKED_DAYS = env.integer("WEBHOOK_PARKED_DAYS", 30, least=0, most=3_650)
+"""How long parked events of subscriptions are kept to be sent again, with the log of their calls; 0: for ever."""
+WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", default=False)
+"""Whether subscriptions may have http:// URLs, whose events can be read on the way."""
+WEBHOOK_ALLOWED_NETWORKS = networks("WEBHOOK_ALLOWED_NETWORKS", env.list("WEBHOOK_ALLOWED_NETWORKS", default=[]))
+"""Private networks that subscriptions may lead to all the same, such as 10.20.0.0/16. Empty: public addresses only."""
+WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
+"""The authorities that subscribers' certificates are checked with. Empty: the system's."""
+
 # --- E-mail to customers ----------------------------------------------------------------------------------------------
 
 EMAIL_HOST = env.str("EMAIL_HOST", default="")
@@ -549,6 +576,9 @@ SPECTACULAR_SETTINGS = {
         "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
         "OrderStatus": "orders.models.OrderStatus",
         "ReservationStatus": "reservations.models.ReservationStatus",
+        "WebhookEventType": "commerce.webhooks.serializers.EVENT_TYPES",
+        "WebhookOffBecause": "commerce.webhooks.serializers.OFF_BECAUSE",
+        "WebhookCallOutcome": "commerce.outbox.models.DeliveryOutcome",
     },
 }
 

@@ -26,6 +26,7 @@ urlpatterns = [
                 path("", include("coupons.urls")),
                 path("", include("reservations.urls")),
                 path("", include("orders.urls")),
+                path("", include("commerce.webhooks.urls")),
                 path("schema", SchemaPage.as_view(), name="schema"),
                 path(
                     "docs",

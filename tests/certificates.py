@@ -28,12 +28,19 @@ class Certificates:
     def path(self, name: str) -> str:
         return str(self.folder / name)
 
-    def issue(self, name: str, *, key_password: str = "") -> None:
-        """`name.key` and `name.pem`, signed by the authority, for the loopback address."""
+    def issue(self, name: str, *, key_password: str = "", dns: str = "") -> None:
+        """`name.key` and `name.pem`, signed by the authority, for the loopback address, or for the name `dns`."""
         encryption = ["-passout", f"pass:{key_password}"] if key_password else ["-nodes"]
         self._openssl(
             *("req", "-newkey", "rsa:2048", "-subj", f"/CN={name}", *encryption),
-            *("-addext", f"subjectAltName=IP:{LOOPBACK}", "-keyout", f"{name}.key", "-out", f"{name}.request"),
+            *(
+                "-addext",
+                f"subjectAltName={f'DNS:{dns}' if dns else f'IP:{LOOPBACK}'}",
+                "-keyout",
+                f"{name}.key",
+                "-out",
+                f"{name}.request",
+            ),
         )
         self._openssl(
             *("x509", "-req", "-in", f"{name}.request", "-days", _DAYS, "-copy_extensions", "copy"),

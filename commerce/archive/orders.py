@@ -25,7 +25,8 @@ _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 # such as one that was cancelled or refunded lately, does not hold up the others. A row that is being cancelled or
 # refunded at this moment is skipped; a later cancellation or refund does not find the order. One that commits after
 # the snapshot of the statement was taken, and before the row is locked, is noticed because PostgreSQL checks the
-# conditions again with the newest version of the row: `cancelled_at` is recent, or `refunded_units` is more than the snapshot's refunds have.
+# conditions again with the newest version of the row: `cancelled_at` is recent, or `refunded_units` is more than the
+# snapshot's refunds have.
 CHOOSE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, created_at < %(before)s AS is_old FROM "order" WHERE id > %(after)s ORDER BY id LIMIT %(most)s
@@ -41,6 +42,7 @@ CHOOSE = f"""
           AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'PAYMENT')
           AND NOT EXISTS (SELECT FROM user_balance_tx WHERE order_id = purchase.id AND type = 'REFUND')
           AND NOT EXISTS (SELECT FROM stock_movement WHERE order_id = purchase.id)
+          AND NOT EXISTS (SELECT FROM reservation WHERE order_id = purchase.id)
           AND NOT EXISTS (SELECT FROM outbox_message WHERE event_id = ANY({_EVENTS}))
           AND NOT EXISTS (SELECT FROM processed_event WHERE event_id = ANY({_EVENTS}))
           AND NOT EXISTS (

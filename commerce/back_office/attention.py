@@ -15,6 +15,7 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from commerce.outbox.routes import WEBHOOKS
 from commerce.outbox.status import MOST_COUNTED
 from coupons.selectors import sold_out_since
 
@@ -37,6 +38,7 @@ def attention(tiles: Mapping[str, Any], now: datetime) -> list[Need]:
     found = [
         *_books(tiles.get("books")),
         *_deliveries(tiles.get("deliveries"), now),
+        *_webhooks(tiles.get("webhooks"), now),
         *_stock(tiles.get("stock")),
         *_coupons(tiles.get("coupons")),
     ]
@@ -66,6 +68,9 @@ def _books(books: Any) -> Iterator[Need]:
 def _deliveries(deliveries: Any, now: datetime) -> Iterator[Need]:
     for row in deliveries["rows"] if deliveries else ():
         backlog = row.backlog
+        if backlog.destination == WEBHOOKS:
+            # A third party that is away for a day is no delivery of the shop's that is late: see `_webhooks`.
+            continue
         if backlog.parked:
             sentence = ngettext(
                 "%(count)s message to %(destination)s is parked.",
@@ -78,6 +83,20 @@ def _deliveries(deliveries: Any, now: datetime) -> Iterator[Need]:
             sentence = _("Deliveries to %(destination)s are late: the oldest has waited for %(age)s.")
             age = timesince(backlog.waiting_since, now=now, depth=1)
             yield Need(sentence % {"destination": backlog.destination, "age": age}, row.waiting_address, is_urgent=True)
+
+
+def _webhooks(webhooks: Any, now: datetime) -> Iterator[Need]:
+    for webhook in webhooks["in_trouble"] if webhooks else ():
+        page = reverse("admin:outbox_webhooksubscription_change", args=[webhook.pk])
+        if webhook.is_active and webhook.has_parked:
+            yield Need(_("Events to the webhook “%(name)s” were given up.") % {"name": webhook.name}, page)
+        elif webhook.is_active:
+            sentence = _("The webhook “%(name)s” has failed for %(age)s.")
+            age = timesince(webhook.failing_since, now=now, depth=1)
+            yield Need(sentence % {"name": webhook.name, "age": age}, page)
+        else:
+            sentence = _("The webhook “%(name)s” was switched off: %(why)s.")
+            yield Need(sentence % {"name": webhook.name, "why": webhook.get_ended_for_display()}, page, is_urgent=True)
 
 
 def _stock(stock: Any) -> Iterator[Need]:

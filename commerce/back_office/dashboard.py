@@ -23,6 +23,7 @@ from commerce.back_office.attention import attention, sold_out_today
 from commerce.back_office.figures import MOST_DAYS, Period, days_before, periods, same_time_before
 from commerce.invariants.findings import newest_verdict
 from commerce.outbox.status import MOST_COUNTED, Backlog, backlogs
+from commerce.webhooks.selectors import in_trouble
 from coupons.selectors import open_coupons, used_counts
 from orders.selectors import Sales, sales_by_day, sales_until
 from products.rules import LOW_STOCK_UNITS
@@ -34,6 +35,7 @@ TOP_PRODUCTS = 10
 LETTERS_OF_A_NAME = 14
 SCARCEST = 6
 COUPONS_SHOWN = 5
+MOST_WEBHOOKS = 5
 VERDICT_IS_OLD = timedelta(hours=1)
 
 TITLES = {1: gettext_lazy("Today"), 7: gettext_lazy("Last 7 days"), 30: gettext_lazy("Last 30 days")}
@@ -252,6 +254,10 @@ def _deliveries(now: datetime) -> Content:
     return {"rows": rows, "address": address("outbox.outboxmessage")}
 
 
+def _webhooks(now: datetime) -> Content:
+    return {"in_trouble": in_trouble(now, most=MOST_WEBHOOKS)}
+
+
 def _counted(messages: int) -> str:
     return f"{messages:,}+" if messages >= MOST_COUNTED else f"{messages:,}"
 
@@ -281,6 +287,7 @@ TILES: dict[str, Tile] = {
     "stock": Tile(("products.product",), _stock),
     "coupons": Tile(("coupons.coupon",), _coupons),
     "deliveries": Tile(("outbox.outboxmessage",), _deliveries),
+    "webhooks": Tile(("outbox.webhooksubscription",), _webhooks),
     "books": Tile(("invariants.invariantcheck",), _books),
     "health": Tile(("outbox.outboxmessage", "invariants.invariantcheck"), _health),
 }

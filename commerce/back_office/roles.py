@@ -37,7 +37,7 @@ _SEE_THE_SHOP = (
     | _rights("balances", "view_user", "view_ledgerentry")
     | _rights("notes", "view_note")
 )
-_SEE_DELIVERIES = _rights("outbox", "view_outboxmessage", "view_deliveryattempt")
+_SEE_DELIVERIES = _rights("outbox", "view_outboxmessage", "view_deliveryattempt", "view_webhooksubscription")
 _WRITE_NOTES = _rights("notes", "add_note")
 _SEE_STAFF = _rights("audit", "view_staffaction")
 
@@ -75,7 +75,7 @@ OPERATOR = Role(
     | _WRITE_NOTES
     | _SEE_STAFF
     | _SEE_DELIVERIES
-    | _rights("outbox", "resend_outboxmessage")
+    | _rights("outbox", "resend_outboxmessage", "add_webhooksubscription", "change_webhooksubscription")
     | _rights("stats", "view_deadletter", "view_processedevent", "replay_deadletter", "rebuild_productstat")
     | _rights("idempotency", "view_idempotencykey")
     | _rights("invariants", "view_invariantcheck"),

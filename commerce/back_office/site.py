@@ -57,6 +57,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "items": [
             _list(_("Outbox"), "outbox", "outbox.outboxmessage"),
             _list(_("Deliveries"), "local_shipping", "outbox.deliveryattempt"),
+            _list(_("Webhooks"), "webhook", "outbox.webhooksubscription"),
             {
                 "title": _("E-mails"),
                 "icon": "mail",

@@ -55,6 +55,7 @@ def _user_id(request: Any) -> str:
 
 _CREDENTIALS = re.compile(r"\b(Bearer|Basic)\s+[\w.~+/=-]+", re.IGNORECASE)
 _TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*")
+_WEBHOOK_SECRET = re.compile(r"\bwhsec_[\w+/=-]+")
 _PASSWORD_HASH = re.compile(r"\bpbkdf2_sha256\$[^\s\"']+")
 _PASSWORD_OF_URL = re.compile(r"(://[^\s/:@]*:)[^\s/@]+(?=@)")
 # As it appears in JSON, in a form, in a Python dictionary and in a header.
@@ -75,7 +76,7 @@ class Secrets:
         for value in self._values:
             text = text.replace(value, HIDDEN)
         text = _CREDENTIALS.sub(rf"\1 {HIDDEN}", text)
-        for pattern in (_TOKEN, _PASSWORD_HASH):
+        for pattern in (_TOKEN, _PASSWORD_HASH, _WEBHOOK_SECRET):
             text = pattern.sub(HIDDEN, text)
         for named in (_PASSWORD_OF_URL, _NAMED):
             text = named.sub(rf"\1{HIDDEN}", text)

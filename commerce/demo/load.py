@@ -20,6 +20,7 @@ from commerce.demo.notes import write_notes
 from commerce.demo.reservations import hold_carts
 from commerce.demo.rows import Rows, rows_of
 from commerce.demo.staff import hire_staff
+from commerce.demo.webhooks import write_webhooks
 from commerce.demo.week import plan_week
 from coupons.models import Coupon
 from orders.models import Order
@@ -79,6 +80,7 @@ def _load_once(insert: Callable[[], datetime]) -> Outcome:
         hire_staff()
         write_notes()
         hold_carts(timezone.now())
+        write_webhooks()
         # Django sets these columns to the time of the INSERT, which is later than the opening of the shop.
         Product.objects.update(created_at=opened_at, updated_at=opened_at)
         Coupon.objects.update(created_at=opened_at)

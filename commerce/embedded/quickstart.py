@@ -151,6 +151,9 @@ class Quickstart:
             # it.
             "POPULAR_CACHE_SECONDS": "2",
             # The log is read by a person.
+            # Receivers of webhooks on this machine.
+            "WEBHOOK_ALLOW_HTTP": "true",
+            "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
             "LOG_FORMAT": "text",
             **({"BEHIND_PROXY": "true", "NUM_PROXIES": "1"} if self._has_gateway else {}),
         }

@@ -1,10 +1,12 @@
-"""The webhooks in the OpenAPI schema: requests to a partner who receives orders.
+"""The webhooks in the OpenAPI schema: requests to a partner who receives orders, and to those who subscribe to events.
 
-The requests are sent by `commerce.outbox.sinks.data_platform`.
+The requests are sent by `commerce.outbox.sinks.data_platform` and `commerce.outbox.sinks.webhooks`.
 """
 
 from commerce.http.schema_problems import COMPONENTS, Schema
+from commerce.outbox.routes import WEBHOOKS, event_types_to
 
+SUBSCRIBED = "SubscribedEvent"
 CLOUD_EVENT = "application/cloudevents+json"
 
 _EVENTS = {
@@ -18,12 +20,14 @@ _ABOUT = {"order-refunded": ("refund", "MadeRefund")}
 
 def event_components() -> dict[str, Schema]:
     """The bodies of the webhooks."""
-    return {f"{name}Event": _cloud_event(kind) for kind, (name, _operation, _summary) in _EVENTS.items()}
+    events = {f"{name}Event": _cloud_event(kind) for kind, (name, _operation, _summary) in _EVENTS.items()}
+    return events | {SUBSCRIBED: _subscribed_event()}
 
 
 def webhooks(examples: Schema) -> dict[str, Schema]:
     """One webhook for each type of event, with an example."""
-    return {kind: {"post": _call(kind, examples.get(kind))} for kind in _EVENTS}
+    calls = {kind: {"post": _call(kind, examples.get(kind))} for kind in _EVENTS}
+    return calls | {"subscribed-event": {"post": _subscribed_call(examples.get("order-completed"))}}
 
 
 def _cloud_event(kind: str) -> Schema:
@@ -47,6 +51,59 @@ def _cloud_event(kind: str) -> Schema:
         "description": "A CloudEvent 1.0.",
         "properties": properties,
         "required": list(properties),
+    }
+
+
+def _subscribed_event() -> Schema:
+    properties: Schema = {
+        **_cloud_event("")["properties"],
+        "type": {"type": "string", "enum": event_types_to(WEBHOOKS)},
+        "subject": {"type": "string", "minLength": 1},
+        "data": {
+            "type": "object",
+            "additionalProperties": True,
+            "description": "As `docs/asyncapi.yaml` says of each type.",
+        },
+    }
+    return {
+        "type": "object",
+        "description": "A CloudEvent 1.0 of a type that was subscribed to.",
+        "properties": properties,
+        "required": list(properties),
+    }
+
+
+def _subscribed_call(example: Schema | None) -> Schema:
+    def header(name: str, pattern: str, description: str) -> Schema:
+        schema = {"type": "string", "pattern": pattern}
+        return {"in": "header", "name": name, "required": True, "schema": schema, "description": description}
+
+    return {
+        "operationId": "subscribedEvent",
+        "summary": "An event that a webhook has subscribed to",
+        "description": "To the URL of a webhook, as Standard Webhooks says. It may come again with the same"
+        " `webhook-id`, and in any order. Redirects are not followed.",
+        "tags": ["webhooks"],
+        "security": [],
+        "parameters": [
+            header("webhook-id", "^[!-~]+$", "The `id` of the event. Drop a call whose id you have seen."),
+            header("webhook-timestamp", "^[0-9]+$", "When it was sent, in unix seconds."),
+            header(
+                "webhook-signature",
+                "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)*$",
+                "`v1,` and the HMAC-SHA256, in Base64, of id, timestamp and body with dots between them; the key is"
+                " what follows `whsec_` in the secret, decoded. There may be several; one that fits is enough.",
+            ),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": COMPONENTS + SUBSCRIBED}, "example": example}},
+        },
+        "responses": {
+            "200": {"description": "Received, as with any other `2xx`. It is not sent again."},
+            "4XX": {"description": "Not received; it is sent again for three days. `410` ends the subscription."},
+            "5XX": {"description": "Not received. It is sent again later, after `Retry-After` where that is given."},
+        },
     }
 
 

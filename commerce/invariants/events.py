@@ -74,7 +74,19 @@ ONE_MESSAGE = Invariant(
     gettext_noop("An event has at most one message for each destination."),
     """
     SELECT 'event ' || event_id, format('%%s messages for %%s', count(*), destination)
-    FROM outbox_message GROUP BY event_id, destination HAVING count(*) > 1
+    FROM outbox_message GROUP BY event_id, destination, subscription_id HAVING count(*) > 1
+    """,
+)
+
+WEBHOOKS_HAVE_SUBSCRIPTIONS = Invariant(
+    "webhooks_have_subscriptions",
+    gettext_noop("A message to a webhook names a subscription that there is; no other message names one."),
+    """
+    SELECT 'outbox message ' || message.id, format('%%s to %%s names subscription %%s', event_id, destination,
+                                                  coalesce(subscription_id::text, 'none'))
+    FROM outbox_message AS message LEFT JOIN webhook_subscription AS subscription ON subscription.id = subscription_id
+    WHERE (destination = 'webhooks') <> (subscription_id IS NOT NULL)
+       OR subscription_id IS NOT NULL AND subscription.id IS NULL
     """,
 )
 
@@ -157,6 +169,7 @@ EVENTS = (
     EVENTS_HAVE_FACTS,
     FACTS_HAVE_MESSAGES,
     ONE_MESSAGE,
+    WEBHOOKS_HAVE_SUBSCRIPTIONS,
     NOTHING_PENDING,
     STATISTICS,
     ORDERS_ARE_COUNTED,

@@ -23,6 +23,13 @@ _DEAD_LETTERS = Statement(
 )
 _BOOKS = Statement("SELECT holds, extract(epoch FROM checked_at)::float8 FROM invariant_check ORDER BY id DESC LIMIT 1")
 # Clients can send any application name, so names of other programs are combined into one.
+_WEBHOOKS = Statement("""
+    SELECT count(*) FILTER (WHERE is_active AND failing_since IS NULL),
+           count(*) FILTER (WHERE is_active AND failing_since IS NOT NULL),
+           count(*) FILTER (WHERE ended_for IN ('failing', 'gone')),
+           coalesce(max(extract(epoch FROM now() - failing_since)) FILTER (WHERE is_active), 0)::float8
+    FROM webhook_subscription WHERE ended_for <> 'removed'
+""")
 _CONNECTIONS = Statement("""
     SELECT CASE WHEN starts_with(application_name, 'commerce-') THEN application_name ELSE 'other' END,
            coalesce(state, 'unknown'), count(*), count(*) FILTER (WHERE wait_event_type = 'Lock'),
@@ -41,13 +48,22 @@ class ShopFigures(Collector):
 
     def describe(self) -> list[GaugeMetricFamily]:
         """All metrics that `collect` may yield, without values."""
-        return [*_database_families(), *_outbox_families(), _books_holds(), _books_checked(), _dead_letters()]
+        return [
+            *_database_families(),
+            *_outbox_families(),
+            *_webhook_families(),
+            _books_holds(),
+            _books_checked(),
+            _dead_letters(),
+        ]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         up = _database_up()
-        statements = [backlog_statement(most_counted=MOST_COUNTED), _DEAD_LETTERS, _BOOKS, _CONNECTIONS]
+        statements = [backlog_statement(most_counted=MOST_COUNTED), _DEAD_LETTERS, _BOOKS, _WEBHOOKS, _CONNECTIONS]
         try:
-            backlog, letters, books, sessions, [[most]] = health.figures.run([*statements, _MOST_CONNECTIONS])
+            backlog, letters, books, [webhooks], sessions, [[most]] = health.figures.run(
+                [*statements, _MOST_CONNECTIONS]
+            )
         except health.AWAY:
             # Unknown values are omitted: a 0 would mean that nothing is waiting.
             up.add_metric([], 0)
@@ -56,6 +72,7 @@ class ShopFigures(Collector):
         up.add_metric([], 1)
         yield up
         yield from _outbox(backlog)
+        yield from _webhooks(*webhooks)
         yield from _books(books)
         dead_letters = _dead_letters()
         dead_letters.add_metric([], letters[0][0])
@@ -90,6 +107,28 @@ def _outbox_families() -> list[GaugeMetricFamily]:
         ),
         GaugeMetricFamily("commerce_outbox_parked", f"Messages given up to staff, at most {MOST_COUNTED}", labels=by),
     ]
+
+
+def _webhook_families() -> list[GaugeMetricFamily]:
+    return [
+        GaugeMetricFamily(
+            "commerce_webhook_subscriptions",
+            "Webhook subscriptions: `active`, `failing` (the last call failed), `ended` (off because they failed)",
+            labels=["state"],
+        ),
+        GaugeMetricFamily(
+            "commerce_webhook_longest_failing_seconds",
+            "For how long the active subscription that fails longest has failed",
+        ),
+    ]
+
+
+def _webhooks(active: int, failing: int, ended: int, longest_seconds: float) -> Sequence[GaugeMetricFamily]:
+    families = subscriptions, longest = _webhook_families()
+    for state, count in (("active", active), ("failing", failing), ("ended", ended)):
+        subscriptions.add_metric([state], count)
+    longest.add_metric([], longest_seconds)
+    return families
 
 
 def _database_families() -> list[GaugeMetricFamily]:

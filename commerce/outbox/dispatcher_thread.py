@@ -11,6 +11,8 @@ from django.db import Error as DatabaseFailure
 from django.db import connection
 
 from commerce.outbox.dispatcher import Dispatcher
+from commerce.outbox.routes import WEBHOOKS
+from commerce.outbox.webhook_dispatcher import WebhookDispatcher
 
 logger = logging.getLogger(__name__)
 
@@ -22,13 +24,18 @@ _RECOVERY_SECONDS = 1.0
 _PAUSE_LOOK_SECONDS = 0.5
 
 
+def dispatcher_of(destination: str) -> Dispatcher | WebhookDispatcher:
+    """What drains `destination`."""
+    return WebhookDispatcher() if destination == WEBHOOKS else Dispatcher(destination)
+
+
 class DispatcherThread(threading.Thread):
     """Drains one destination again and again, on a database connection of its own, until it is stopped."""
 
     def __init__(self, destination: str, *, poll_seconds: float | None = None) -> None:
         """`poll_seconds`: look this often without being woken; None: only when woken, or when a failure is due."""
         super().__init__(name=f"outbox-{destination}", daemon=True)
-        self._dispatcher = Dispatcher(destination)
+        self._dispatcher = dispatcher_of(destination)
         self._poll_seconds = poll_seconds
         self._woken = threading.Event()
         self._failed_in_request = threading.Event()

@@ -15,23 +15,37 @@ from commerce.core import tracing
 from commerce.core.times import local_time
 from commerce.core.transaction import NewRows, Transaction
 from commerce.outbox.hand_over import deliver_in_request, delivers_in_request, wake
-from commerce.outbox.routes import destinations_of
+from commerce.outbox.routes import WEBHOOKS, destinations_of
 
 
 class OutboxMessages(NewRows):
-    """One row per event and destination. Afterwards the dispatchers of the destinations are woken, once each."""
+    """One row per event and destination, and one for each active subscription to its type.
 
-    INSERT = """
-        INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, traceparent)
-        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
-            event_id text, type text, aggregate_type text, aggregate_id text, destination text, payload text,
-            traceparent text
-        )
+    Afterwards the dispatchers of the destinations are woken, once each.
     """
 
+    # Who subscribes is read by the statement that writes the messages: no list is kept anywhere that could be old. The
+    # named destinations come first, in the order of the events.
+    INSERT = f"""
+        INSERT INTO outbox_message
+            (event_id, type, aggregate_type, aggregate_id, destination, payload, traceparent, subscription_id)
+        WITH added AS MATERIALIZED (
+            SELECT * FROM jsonb_to_recordset(%s::jsonb) AS added (
+                event_id text, type text, aggregate_type text, aggregate_id text, destinations text[], payload text,
+                traceparent text
+            )
+        )
+        SELECT event_id, type, aggregate_type, aggregate_id, destination, payload, traceparent, NULL::bigint
+        FROM added CROSS JOIN unnest(destinations) AS destination
+        UNION ALL
+        SELECT event_id, type, aggregate_type, aggregate_id, '{WEBHOOKS}', payload, traceparent, subscription.id
+        FROM added JOIN webhook_subscription AS subscription ON added.type = ANY(subscription.event_types)
+        WHERE subscription.is_active
+    """  # noqa: S608  # our own text
+
     def released(self) -> None:
-        destinations = {row["destination"] for row in self.rows}
-        wake([destination for destination in destinations if not delivers_in_request(destination)])
+        destinations = {destination for row in self.rows for destination in row["destinations"]}
+        wake([*(name for name in destinations if not delivers_in_request(name)), WEBHOOKS])
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -98,19 +112,18 @@ class Event:
 
 def publish(transaction: Transaction, event: Event) -> None:
     """Write one message per destination of `event`; they leave once the locks are released."""
-    payload = event.as_cloud_event().decode()
     trace = {"traceparent": tracing.traceparent()} if tracing.on else {}
-    for destination in destinations_of(event.type):
-        transaction[OutboxMessages].add(
-            {
-                **trace,
-                "event_id": event.id,
-                "type": event.type,
-                "aggregate_type": event.aggregate_type,
-                "aggregate_id": str(event.user_id),
-                "destination": destination,
-                "payload": payload,
-            }
-        )
-        if delivers_in_request(destination):
-            transaction.afterwards(partial(deliver_in_request, event.id))
+    destinations = destinations_of(event.type)
+    transaction[OutboxMessages].add(
+        {
+            **trace,
+            "event_id": event.id,
+            "type": event.type,
+            "aggregate_type": event.aggregate_type,
+            "aggregate_id": str(event.user_id),
+            "destinations": destinations,
+            "payload": event.as_cloud_event().decode(),
+        }
+    )
+    if any(map(delivers_in_request, destinations)):
+        transaction.afterwards(partial(deliver_in_request, event.id))

@@ -1,6 +1,7 @@
 """Forgetting what has arrived.
 
-Owns the order and the size of the steps; never touches a message that waits or is parked.
+Owns the order and the size of the steps; never touches a message that waits, nor one that is parked, save
+those that subscriptions of third parties have missed.
 """
 
 import logging
@@ -39,6 +40,21 @@ PURGE = """
     SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM attempts)
 """
 
+# What was given up for a subscription is the third party's loss, which staff may make good for a while. No book is
+# checked against it, so the order is of no matter.
+PURGE_PARKED = """
+    WITH oldest AS MATERIALIZED (
+        SELECT id FROM outbox_message
+        WHERE parked_at < %(before)s AND sent_at IS NULL AND subscription_id IS NOT NULL
+        ORDER BY parked_at LIMIT %(limit)s FOR UPDATE
+    ), attempts AS (
+        DELETE FROM delivery_attempt USING oldest WHERE message_id = oldest.id RETURNING 1
+    ), messages AS (
+        DELETE FROM outbox_message AS message USING oldest WHERE message.id = oldest.id RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM attempts)
+"""
+
 
 @dataclass(frozen=True)
 class Purged:
@@ -57,15 +73,19 @@ def purge_outbox(
 ) -> Purged:
     """Delete what was sent more than `older_than_hours` before `now`, with the log of its calls.
 
+    And what was given up for a subscription more than WEBHOOK_PARKED_DAYS before `now`; nothing else that is parked.
     In batches, each committed by itself; `on_batch` gets how many messages each had, and `stopping` is asked
     between them. Raises django.db.Error where the database fails; the batches before are gone then.
     """
-    before = now - timedelta(hours=older_than_hours)
+    steps = [(PURGE, now - timedelta(hours=older_than_hours))]
+    if settings.WEBHOOK_PARKED_DAYS:
+        steps.append((PURGE_PARKED, now - timedelta(days=settings.WEBHOOK_PARKED_DAYS)))
     purged = Purged()
-    while not stopping():
-        messages, attempts = _purge_batch(before)
+    while steps and not stopping():
+        messages, attempts = _purge_batch(*steps[0])
         if not messages:
-            break
+            del steps[0]
+            continue
         purged = Purged(purged.messages + messages, purged.attempts + attempts)
         on_batch(messages)
     return purged
@@ -96,10 +116,10 @@ class HourlyPurge:
             logger.info("Purged %d messages and %d delivery attempts", purged.messages, purged.attempts)
 
 
-def _purge_batch(before: datetime) -> tuple[int, int]:
+def _purge_batch(statement: str, before: datetime) -> tuple[int, int]:
     with transaction.atomic():
         # In a statement of its own, so that the next one sees what the others purged before our turn.
         sql.fetch_one(TAKE_TURN)
-        row = sql.fetch_one(PURGE, {"before": before, "limit": BATCH_SIZE})
+        row = sql.fetch_one(statement, {"before": before, "limit": BATCH_SIZE})
     messages, attempts = row or (0, 0)
     return messages, attempts

@@ -21,18 +21,20 @@ MARK_FAILED = """
     SET attempts = message.attempts + 1,
         last_error = failed.error,
         next_attempt_at = now() + failed.wait_seconds * interval '1 second',
-        parked_at = CASE WHEN failed.parked THEN now() END
+        parked_at = CASE WHEN failed.parked THEN now() ELSE message.parked_at END
     FROM unnest(%(failed)s::bigint[], %(errors)s::text[], %(waits_seconds)s::float8[], %(parked)s::boolean[])
         AS failed (id, error, wait_seconds, parked)
     WHERE message.id = failed.id AND message.sent_at IS NULL
 """
 
 LOG_CALLS = """
-    INSERT INTO delivery_attempt (message_id, destination, attempted_at, duration_ms, http_status, outcome, error)
-    SELECT message_id, %(destination)s, attempted_at, duration_ms, http_status, outcome, error
+    INSERT INTO delivery_attempt
+        (message_id, destination, subscription_id, attempted_at, duration_ms, http_status, outcome, error)
+    SELECT message_id, %(destination)s, subscription_id, attempted_at, duration_ms, http_status, outcome, error
     FROM unnest(%(called)s::bigint[], %(attempted_at)s::timestamptz[], %(duration_ms)s::integer[],
                 %(http_status)s::smallint[], %(outcomes)s::text[], %(call_errors)s::text[])
         AS call (message_id, attempted_at, duration_ms, http_status, outcome, error)
+    JOIN outbox_message ON outbox_message.id = message_id
 """
 
 # The log in the same round trip, and so in the same transaction, as what it explains.

@@ -29,7 +29,7 @@ SEND_AGAIN = """
         FOR UPDATE
     )
     UPDATE outbox_message AS message
-    SET sent_at = NULL, parked_at = NULL, attempts = 0, next_attempt_at = now()
+    SET sent_at = NULL, parked_at = NULL, attempts = 0, next_attempt_at = now(), resent_at = now()
     FROM before WHERE message.id = before.id
     RETURNING message.id, message.destination, before.sent_at, before.parked_at, before.attempts
 """
@@ -46,7 +46,8 @@ RETRY_PARKED = """
         LIMIT %(limit)s
         FOR UPDATE SKIP LOCKED
     )
-    UPDATE outbox_message AS message SET parked_at = NULL, attempts = 0, next_attempt_at = now()
+    UPDATE outbox_message AS message
+    SET parked_at = NULL, attempts = 0, next_attempt_at = now(), resent_at = now()
     FROM next WHERE message.id = next.id
     RETURNING message.id
 """

@@ -13,8 +13,10 @@ KAFKA = "kafka"
 DATA_PLATFORM = "data-platform"
 PRODUCT_STATS = "product-stats"
 MAIL = "mail"
+WEBHOOKS = "webhooks"
+"""Every event that goes to Kafka goes to the subscriptions of third parties that name its type, too."""
 
-WITHOUT_ORDER = (DATA_PLATFORM, MAIL)
+WITHOUT_ORDER = (DATA_PLATFORM, MAIL, WEBHOOKS)
 """Destinations that are promised no order: what they got may be sent to them again."""
 _SWITCHED = frozenset({DATA_PLATFORM, PRODUCT_STATS, MAIL})
 """Destinations that a setting switches on."""
@@ -35,6 +37,7 @@ def destinations_of(event_type: str) -> tuple[str, ...]:
 
 def event_types_to(destination: str) -> list[str]:
     """Every event type that goes to `destination`, in the order of the table, switched on or not."""
+    destination = KAFKA if destination == WEBHOOKS else destination
     return [event_type for event_type, names in _routes(settings.EVENT_ROUTES).items() if destination in names]
 
 

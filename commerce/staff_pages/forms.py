@@ -127,8 +127,8 @@ class OpenedForm(Form):
 
 
 def _values(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
-    """The row's fields by name; of those with many values their keys, in order."""
+    """The row's fields by name; of those with many values their keys or the values, in order."""
     return {
-        name: sorted(each.pk for each in value) if isinstance(value, list) else value
+        name: sorted(getattr(each, "pk", each) for each in value) if isinstance(value, list) else value
         for name, value in forms.model_to_dict(row, fields=names).items()
     }

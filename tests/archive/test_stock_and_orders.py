@@ -28,9 +28,10 @@ from commerce.idempotency.once import Once
 from coupons.models import UserCoupon
 from orders.errors import OrderNotFound
 from orders.models import Order, OrderItem
-from orders.services import cancel_order
+from orders.services import cancel_order, pay_reservation
 from products.models import Product, StockMovement
 from products.services import adjust_stock
+from reservations.services import purge_reservations, reserve
 from stats.errors import DayIsFinal
 from stats.models import FinalUntil, ProcessedEvent
 from stats.services import backfill_product_stats, compare_days, count_messages, rebuild_day
@@ -178,6 +179,18 @@ class TestOrders:
         assert archived(folder, LeavingOrders()) == [0]
         assert archived(folder, LeavingEntries(), LeavingOrders())[1] == 0
         assert archived(folder, LeavingMovements(), LeavingOrders())[1] == 1
+        assert holds(folder)
+
+    def test_an_order_waits_for_the_reservation_that_it_was_paid_from(
+        self, folder: Path, user: User, pen: Product
+    ) -> None:
+        reservation = reserve(user_id=user.pk, quantities={pen.pk: 2}, once=Once())
+        pay_reservation(user_id=user.pk, reservation_id=reservation.pk, user_coupon_id=None, once=Once())
+        counted_and_delivered()
+        assert archived(folder, *self.LAST)[2] == 0
+        assert broken_rules() == set()
+        purge_reservations(before=later())
+        assert archived(folder, *self.LAST)[2] == 1
         assert holds(folder)
 
     def test_an_order_whose_event_is_not_counted_stays(self, folder: Path, user: User, pen: Product) -> None:

@@ -19,7 +19,7 @@ from tests.page_text import texts_of
 KOREAN = {"Accept-Language": "ko"}
 ALLOWED: dict[str, tuple[str, ...]] = {
     "names of products": ("FreeOTP", "Google Authenticator", "Kafka", "PostgreSQL", "Redis"),
-    "names of standards": ("HTTP", "LDAP", "Single Sign-On", "TOTP", "UTF-8"),
+    "names of standards": ("ASCII", "HTTP", "https", "LDAP", "Single Sign-On", "TOTP", "UTF-8"),
     "formats": ("application/json", "CSV", "JSON", "XLSX"),
     "units": ("MB", "ms"),
     "hashes of passwords": ("md5",),
@@ -47,6 +47,8 @@ CODES = (
     r"[A-Z2-7]{4}(-[A-Z2-7]{4}){3}",  # a recovery code
     r"[0-9a-f]{8}(-[0-9a-f]{4,12}){4}",  # the number of a request
     r"[\w.]+\.(csv|xlsx|pdf)",  # a file
+    r"https?://[!-~]+",  # an address
+    r"whsec_[A-Za-z0-9+/]+=*",  # the secret of a webhook
 )
 _LEFT_OUT = re.compile(
     "|".join(

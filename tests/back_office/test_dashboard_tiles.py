@@ -32,6 +32,7 @@ ASKS = {
     "stock": r'"product"\."stock"',
     "coupons": r'FROM "coupon"',
     "deliveries": r"FROM outbox_message",
+    "webhooks": r'FROM "webhook_subscription"',
     "books": r'FROM "invariant_check"',
 }
 """What only this tile asks the database."""
@@ -75,6 +76,7 @@ class TestRights:
             ("products.change_product", {"stock"}),
             ("coupons.view_coupon", {"coupons"}),
             ("outbox.view_outboxmessage", {"deliveries", "health"}),
+            ("outbox.view_webhooksubscription", {"webhooks"}),
             ("invariants.view_invariantcheck", {"books", "health"}),
             ("balances.view_user", set()),
         ],
@@ -91,10 +93,10 @@ class TestRights:
         ("role", "seen"),
         [
             ("Viewer", {"sales", "sold", "stock", "coupons"}),
-            ("Support", {"sales", "sold", "stock", "coupons", "deliveries", "health"}),
+            ("Support", {"sales", "sold", "stock", "coupons", "deliveries", "webhooks", "health"}),
             ("Merchandiser", {"sales", "sold", "stock", "coupons"}),
             ("Finance", {"sales", "sold", "stock", "coupons"}),
-            ("Operator", {"sales", "sold", "stock", "coupons", "deliveries", "books", "health"}),
+            ("Operator", {"sales", "sold", "stock", "coupons", "deliveries", "webhooks", "books", "health"}),
         ],
     )
     def test_each_role_has_its_tiles(self, role: str, seen: set[str]) -> None:
@@ -144,7 +146,11 @@ class TestDeliveries:
     def test_counts_what_waits_and_is_parked_with_the_oldest_age(self) -> None:
         busy_shop()
         staff = Staff(superuser=True)
-        assert self.backlogs(staff) == {"kafka": ("0", "", "0", ""), "data-platform": ("0", "", "0", "")}
+        assert self.backlogs(staff) == {
+            "kafka": ("0", "", "0", ""),
+            "data-platform": ("0", "", "0", ""),
+            "webhooks": ("0", "", "0", ""),
+        }
         first, second, third, *_ = OutboxMessage.objects.filter(destination="kafka").order_by("id")
         only = OutboxMessage.objects.filter(destination="data-platform").order_by("id")[0]
         late = "UPDATE outbox_message SET sent_at = NULL, created_at = now() - interval '{}' WHERE id = {}"
@@ -156,6 +162,7 @@ class TestDeliveries:
         assert self.backlogs(staff) == {
             "kafka": ("2", "3\N{NO-BREAK SPACE}hours", "1", "2\N{NO-BREAK SPACE}days"),
             "data-platform": ("0", "", "1", "5\N{NO-BREAK SPACE}minutes"),
+            "webhooks": ("0", "", "0", ""),
         }
 
     def test_each_count_leads_to_its_messages(self) -> None:
@@ -173,13 +180,14 @@ class TestDeliveries:
         sql.execute("UPDATE outbox_message SET sent_at = NULL")
         for module in (status, "commerce.back_office.dashboard"):
             monkeypatch.setattr(f"{getattr(module, '__name__', module)}.MOST_COUNTED", 3)
-        assert {waiting for waiting, *_ in self.backlogs(Staff(superuser=True)).values()} == {"3+"}
+        waiting = {name: counts[0] for name, counts in self.backlogs(Staff(superuser=True)).items()}
+        assert waiting == {"kafka": "3+", "data-platform": "3+", "webhooks": "0"}
 
     def test_what_is_owed_to_a_destination_that_was_switched_off_shows(self, settings: Settings) -> None:
         busy_shop()
         settings.DATA_PLATFORM_URL = ""
         staff = Staff(superuser=True)
-        assert list(self.backlogs(staff)) == ["kafka"]
+        assert list(self.backlogs(staff)) == ["kafka", "webhooks"]
         sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE destination = 'data-platform'")
         count = OutboxMessage.objects.filter(destination="data-platform").count()
         assert self.backlogs(staff)["data-platform"] == (str(count), "0\N{NO-BREAK SPACE}minutes", "0", "")
@@ -202,12 +210,12 @@ class TestCost:
         busy_shop()
         staff = Staff(superuser=True) if superuser else Staff(*(right for role in ROLES for right in role.rights))
         with statements() as few:
-            assert len(tiles(staff)) == 7
+            assert len(tiles(staff)) == 8
         for _ in range(3):
             busy_shop()
         sql.execute("UPDATE outbox_message SET sent_at = NULL")
         with statements() as more:
-            assert len(tiles(staff)) == 7
+            assert len(tiles(staff)) == 8
         assert len(more) == len(few) <= 20, more
 
 

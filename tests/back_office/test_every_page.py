@@ -12,7 +12,7 @@ from commerce.audit.models import StaffAction
 from commerce.idempotency.models import IdempotencyKey
 from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
-from commerce.outbox.models import DeliveryAttempt, OutboxMessage
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage, WebhookSubscription
 from coupons.models import Coupon, UserCoupon
 from orders.models import Order
 from products.models import Product, StockMovement
@@ -21,6 +21,7 @@ from tests.back_office.staff import Staff
 from tests.factories import ProductFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
+from tests.webhooks.conftest import subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -37,7 +38,7 @@ HISTORY: list[type[models.Model]] = [
     DeadLetter,
     StaffAction,
 ]
-EDITABLE: list[type[models.Model]] = [User, Product, Coupon]
+EDITABLE: list[type[models.Model]] = [User, Product, Coupon, WebhookSubscription]
 
 
 def page(model: type[models.Model], kind: str) -> str:
@@ -88,6 +89,7 @@ def test_history_is_only_read(admin_user: Staff) -> None:
 
 def test_nothing_is_deleted(admin_user: Staff) -> None:
     busy_shop()
+    subscribe("https://partner.example/")
     with nothing_changes():
         for model in (*HISTORY, *EDITABLE):
             row = model._default_manager.first()

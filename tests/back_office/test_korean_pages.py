@@ -6,6 +6,7 @@ whatever is left in Latin letters comes from the program.
 """
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -29,7 +30,7 @@ from commerce.http.staff_sessions import SEEN_AT
 from commerce.invariants.check import meanings
 from commerce.invariants.models import InvariantCheck
 from commerce.notes.models import Note
-from commerce.outbox.models import OutboxMessage
+from commerce.outbox.models import EndReason, OutboxMessage, WebhookSubscription
 from commerce.staff_pages.models import SavedView
 from commerce.staff_pages.saved_views import MOST_OF_A_LIST
 from coupons.models import Coupon
@@ -41,8 +42,10 @@ from tests.back_office.test_refusals import PASSWORD
 from tests.back_office.test_roles import LISTS, pages
 from tests.factories import StaffFactory, UserFactory
 from tests.operations.busy_shop import BusyShop, busy_shop
+from tests.outbox.conftest import publish_events
 from tests.page_text import texts_of
 from tests.web_forms import fields_of
+from tests.webhooks.conftest import subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -67,6 +70,7 @@ def shop() -> BusyShop:
         checked_at=timezone.now(), duration_ms=1, holds=False, asked_count=30, is_deep=True, is_quiet=True,
         violations=broken, skipped=[*meanings()],
     )  # fmt: skip
+    subscribe("https://partner.example/hooks", name="창고")
     with transaction.atomic():
         # The record of what staff did refuses changes.
         sql.execute("SET LOCAL session_replication_role = replica")
@@ -121,6 +125,9 @@ def rows_of_actions(shop: BusyShop) -> dict[str, tuple[Any, ...]]:
         "auth_user_password_change": (shop.mina.pk,),
         "password_change": (),
         "password_change_done": (),
+        "outbox_webhooksubscription_rotate": (first(WebhookSubscription),),
+        "outbox_webhooksubscription_remove": (first(WebhookSubscription),),
+        "outbox_webhooksubscription_send_parked": (first(WebhookSubscription),),
         "second_factor": (),
         "second_factor_take_off": (shop.mina.pk,),
     }
@@ -141,7 +148,7 @@ FIELDS = (
     ),
     *("discount_type", "discount_value", "max_discount", "min_order_amount", "total_quantity", "issue_starts_at_0"),
     *("issue_ends_at_0", "valid_until_0", "day", "code", "old_password", "new_password1", "new_password2", "groups"),
-    *("user_permissions", "permissions", "opened", "form_key", "file"),
+    *("user_permissions", "permissions", "opened", "form_key", "file", "url", "event_types", "overlap_hours"),
 )
 NONSENSE: tuple[dict[str, Any], ...] = (
     {},
@@ -378,6 +385,48 @@ def test_deliveries_and_dead_letters(reader: Reader, shop: BusyShop) -> None:
         reader.post("stats_deadletter_changelist", **form)
     for model, page in ((OutboxMessage, "outbox_outboxmessage"), (DeadLetter, "stats_deadletter")):
         reader.get(f"{page}_history", first(model))
+    reader.get("audit_staffaction_changelist")
+
+
+def test_webhooks(reader: Reader, shop: BusyShop) -> None:
+    page, webhook = "outbox_webhooksubscription", first(WebhookSubscription)
+    terms = {"name": "거래처", "url": "https://partner.example/", "event_types": ["order-completed"]}
+    asked = fields_of(reader.get(f"{page}_add").content.decode())
+    for url in (
+        "http://partner.example/",
+        "https://user@a.example/",
+        "https://10.0.0.1/",
+        "ftp",
+        "https://가.example/",
+    ):
+        reader.post(f"{page}_add", **{**asked, **terms, "url": url})
+    for _twice in range(2):
+        reader.post(f"{page}_add", **{**asked, **terms})
+    stale = fields_of(reader.get(f"{page}_change", webhook).content.decode())
+    reader.press(f"{page}_change", webhook, name="새 창고", is_active=None)
+    reader.post(f"{page}_change", webhook, **stale)
+    reader.press(f"{page}_change", webhook, is_active="on")
+    ended = {"is_active": False, "ended_at": timezone.now()}
+    for columns in (
+        {"failing_since": timezone.now() - timedelta(hours=3)},
+        {**ended, "ended_for": EndReason.GONE},
+        {**ended, "ended_for": EndReason.FAILING},
+        {"is_active": True, "ended_at": None, "ended_for": "", "failing_since": None},
+    ):
+        WebhookSubscription.objects.filter(pk=webhook).update(**columns)
+        for shown in ("index", f"{page}_changelist"):
+            reader.get(shown)
+        reader.get(f"{page}_change", webhook)
+    publish_events()
+    OutboxMessage.objects.filter(subscription_id=webhook).update(parked_at=timezone.now())
+    reader.get("index")
+    reader.get(f"{page}_change", webhook)
+    OutboxMessage.objects.filter(subscription__isnull=False).update(event_id="order-completed:1:1", payload="{}")
+    for action in ("send_parked", "rotate", "remove"):
+        form = fields_of(reader.get(f"{page}_{action}", webhook).content.decode())
+        for _twice in range(2):
+            reader.post(f"{page}_{action}", webhook, **{**form, "reason": "그렇게 하기로 함"})
+    reader.get(f"{page}_history", webhook)
     reader.get("audit_staffaction_changelist")
 
 

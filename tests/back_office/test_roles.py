@@ -26,6 +26,7 @@ from products.models import Product
 from tests.back_office.staff import Staff
 from tests.factories import StaffFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
+from tests.webhooks.conftest import subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -45,6 +46,7 @@ LISTS = {
     "stats.deadletter":         ("OB",       "",   "",     None),
     "outbox.outboxmessage":     ("SOB",      "",   "",     None),
     "outbox.deliveryattempt":   ("SOB",      "",   "",     None),
+    "outbox.webhooksubscription": ("SOB",    "OB", "OB",   None),
     "idempotency.idempotencykey": ("OB",     "",   "",     None),
     "invariants.invariantcheck": ("OB",      "",   "",     None),
     "audit.staffaction":        ("FOB",      "",   "",     None),
@@ -68,6 +70,9 @@ ACTION_PAGES = {
     "balances_user_adjust":            "FB",
     "auth_user_password_change":       "B",
     "second_factor_take_off":          "B",
+    "outbox_webhooksubscription_rotate": "OB",
+    "outbox_webhooksubscription_remove": "OB",
+    "outbox_webhooksubscription_send_parked": "OB",
     "mail_letters":                    "SOB",
     "mail_letter":                     "SOB",
     "mail_letter_html":                "SOB",
@@ -117,6 +122,7 @@ def shop() -> dict[str, tuple[Any, ...]]:
         checked_at=busy.last.created_at, duration_ms=1, holds=True, asked_count=1, is_deep=False, is_quiet=False
     )
     staff = StaffFactory()
+    webhook = subscribe("https://partner.example/webhooks").pk
     customer, order, product, coupon = (
         busy.mina.pk,
         Order.objects.latest("pk").pk,
@@ -138,6 +144,9 @@ def shop() -> dict[str, tuple[Any, ...]]:
         "balances_user_adjust": (customer,),
         "auth_user_password_change": (customer,),
         "second_factor_take_off": (staff.pk,),
+        "outbox_webhooksubscription_rotate": (webhook,),
+        "outbox_webhooksubscription_remove": (webhook,),
+        "outbox_webhooksubscription_send_parked": (webhook,),
         "mail_letter": ("order-completed", "en"),
         "mail_letter_html": ("order-completed", "ko"),
     }
@@ -164,7 +173,8 @@ def opened(staff: Staff, shop: dict[str, tuple[Any, ...]]) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for label, (_sees, _adds, _changes, takes) in LISTS.items():
         page = label.replace(".", "_")
-        row = apps.get_model(label)._default_manager.exclude(pk=staff.user.pk).order_by("pk").first()
+        own = {"pk": staff.user.pk} if label == "balances.user" else {"pk__isnull": True}
+        row = apps.get_model(label)._default_manager.exclude(**own).order_by("pk").first()
         assert row is not None, label
         found[label] = is_open(staff.get(f"{page}_changelist"))
         found[f"{label} change"] = is_open(staff.get(f"{page}_change", row.pk))

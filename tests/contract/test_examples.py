@@ -18,7 +18,9 @@ from pytest_django import Settings
 from commerce.core.locks import request_lock
 from commerce.event_routes import ROUTES
 from commerce.http.schema_document import EXAMPLES, codes_of
-from commerce.outbox.models import OutboxMessage
+from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage, WebhookSubscription
+from commerce.outbox.routes import WEBHOOKS
+from commerce.webhooks import services
 from coupons.models import DiscountType
 from products import selectors
 from stats.models import ProductStat
@@ -106,6 +108,36 @@ class Recorder:
         assert clerk.post(address, {"items": rest, "reason": "Sent back."}).json["order"]["status"] == "REFUNDED"
         self.refused(clerk.post(address, one))
 
+    def tell_others(self) -> None:
+        """What staff do with webhooks."""
+        staff = Shopper(StaffFactory())
+        staff.headers |= HOST
+        terms = {"name": "Warehouse", "url": "https://partner.example/webhooks", "eventTypes": ["order-completed"]}
+        self.done("webhookCreate", staff.post("/api/webhooks", terms))
+        webhook = WebhookSubscription.objects.get()
+        at = f"/api/webhooks/{webhook.pk}"
+        self.done("webhooks", staff.get("/api/webhooks"))
+        self.done("webhook", staff.get(at))
+        self.done("webhookChange", staff.send("PATCH", at, b'{"active": true}'))
+        self.done("webhookRotate", staff.post(f"{at}/secret", {"overlapHours": 24}))
+        message = OutboxMessage.objects.filter(type="order-completed").latest("id")
+        DeliveryAttempt.objects.create(
+            message=message,
+            destination=WEBHOOKS,
+            subscription=webhook,
+            attempted_at=timezone.now(),
+            duration_ms=84,
+            http_status=200,
+            outcome=DeliveryOutcome.ACKNOWLEDGED,
+        )
+        self.done("webhookCalls", staff.get(f"{at}/calls"))
+        self.done("webhookResend", staff.post(f"{at}/resend", {"eventIds": [message.event_id]}))
+        self.done("webhookRemove", staff.send("DELETE", at))
+        self.refused(staff.get(at))
+        with self.monkeypatch.context() as patch:
+            patch.setattr(services, "MOST_SUBSCRIPTIONS", 0)
+            self.refused(staff.post("/api/webhooks", terms))
+
     def be_refused(self) -> None:
         """What the shop's rules and its doors refuse."""
         shopper, pen = self.shopper, self.pen.pk
@@ -165,6 +197,7 @@ class Recorder:
 def recorded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, Any]]:
     recorder = Recorder(settings, monkeypatch)
     recorder.shop_around()
+    recorder.tell_others()
     events = recorder.events()
     recorder.be_refused()
     recorder.be_unlucky()

@@ -68,6 +68,32 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
         {"order_not_found", "order_not_refundable", "refund_exceeds_order", "permission_denied", "validation_error",
          "idempotency_key_reused", "request_in_progress"},
     ),
+    ("GET", "/api/webhooks"): (TOKEN, {"validation_error", "permission_denied"}),
+    ("POST", "/api/webhooks"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_limit_reached", "idempotency_key_reused",
+         "request_in_progress"},
+    ),
+    ("GET", "/api/webhooks/{webhookId}"): (TOKEN, {"permission_denied", "webhook_not_found"}),
+    ("PATCH", "/api/webhooks/{webhookId}"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
+    ("DELETE", "/api/webhooks/{webhookId}"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
+    ("POST", "/api/webhooks/{webhookId}/secret"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
+    ("GET", "/api/webhooks/{webhookId}/calls"): (
+        TOKEN, {"validation_error", "permission_denied", "webhook_not_found"},
+    ),
+    ("POST", "/api/webhooks/{webhookId}/resend"): (
+        TOKEN,
+        {"validation_error", "permission_denied", "webhook_not_found", "idempotency_key_reused", "request_in_progress"},
+    ),
 }  # fmt: skip
 OPERATIONS = {
     "/",
@@ -131,7 +157,7 @@ def test_an_operation_documents_the_codes_of_the_contract(method: str, path: str
         for code in re.findall(r"`(\w+)`", response["description"])
     }
     expected = own | EVERYWHERE | (WITH_TOKEN if needs_token else set()) | (WITH_ID if "{" in path else set())
-    assert described == expected | (LIMITED | WITH_BODY if method in WRITES else set())
+    assert described == expected | (LIMITED | WITH_BODY if method != "GET" else set())
     assert ("requestBody" in operation) == (path != "/api/coupons/{couponId}/issue" and method == "POST")
 
 
@@ -148,7 +174,7 @@ def test_success_is_200_on_every_operation(method: str, path: str) -> None:
     assert ("304" in responses) == (path in ("/api/products", "/api/products/popular"))
 
 
-def test_six_writes_take_an_idempotency_key() -> None:
+def test_every_write_but_a_login_takes_an_idempotency_key() -> None:
     taking = {
         (method, path)
         for method, path in CONTRACT
@@ -163,6 +189,11 @@ def test_six_writes_take_an_idempotency_key() -> None:
         ("POST", "/api/reservations"),
         ("DELETE", "/api/reservations/{reservationId}"),
         ("POST", "/api/orders/{orderId}/refunds"),
+        ("POST", "/api/webhooks"),
+        ("PATCH", "/api/webhooks/{webhookId}"),
+        ("DELETE", "/api/webhooks/{webhookId}"),
+        ("POST", "/api/webhooks/{webhookId}/secret"),
+        ("POST", "/api/webhooks/{webhookId}/resend"),
     }
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from commerce.http.problem_catalogue import Problem, catalogue
 from commerce.http.schema_problems import COMPONENTS, name_of
+from commerce.outbox.routes import WEBHOOKS, event_types_to
 from tests.contract.test_routes_and_schema import CONTRACT
 from tests.documented import schema
 
@@ -99,6 +100,7 @@ def test_every_problem_has_a_shape_of_its_own() -> None:
 
 
 OWN_FIELDS = {
+    "webhook_limit_reached": {"most"},
     "balance_limit_exceeded": {"balance", "limit"},
     "coupon_not_usable": {"reason"},
     "insufficient_balance": {"balance", "required"},
@@ -136,9 +138,19 @@ def test_an_answer_with_several_codes_says_which_shape_each_has() -> None:
             assert shown == {code: COMPONENTS + name_of(code) for code in codes}
 
 
+def test_it_describes_the_calls_to_those_who_subscribe() -> None:
+    call = schema()["webhooks"]["subscribed-event"]["post"]
+    names = {parameter["name"] for parameter in call["parameters"]}
+    assert names == {"webhook-id", "webhook-timestamp", "webhook-signature"}
+    assert call["requestBody"]["content"].keys() == {"application/json"}
+    event = schema()["components"]["schemas"]["SubscribedEvent"]["properties"]
+    assert event["type"]["enum"] == event_types_to(WEBHOOKS)
+
+
 def test_it_describes_the_calls_to_the_data_platform() -> None:
-    assert schema()["webhooks"].keys() == {"order-completed", "order-cancelled", "order-refunded"}
-    for kind, item in schema()["webhooks"].items():
+    calls = {kind: item for kind, item in schema()["webhooks"].items() if kind != "subscribed-event"}
+    assert calls.keys() == {"order-completed", "order-cancelled", "order-refunded"}
+    for kind, item in calls.items():
         call = item["post"]
         assert {parameter["name"] for parameter in call["parameters"]} == {"Idempotency-Key", "X-Signature"}
         [content] = call["requestBody"]["content"].values()

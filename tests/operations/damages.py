@@ -455,6 +455,27 @@ DAMAGES = (
         "event order-completed:{last}:",
     ),
     Damage(
+        "webhooks_have_subscriptions",
+        """
+        INSERT INTO outbox_message
+            (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at, subscription_id)
+        SELECT event_id, type, aggregate_type, aggregate_id, 'webhooks', payload, sent_at, 999999
+        FROM outbox_message
+        WHERE event_id LIKE 'order-completed:{last}:%%' AND destination = 'kafka'
+        """,
+        "outbox message {new_message}: order-completed:{last}:",
+    ),
+    Damage(
+        "webhooks_have_subscriptions",
+        """
+        INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at)
+        SELECT event_id, type, aggregate_type, aggregate_id, 'webhooks', payload, sent_at
+        FROM outbox_message
+        WHERE event_id LIKE 'order-completed:{last}:%%' AND destination = 'kafka'
+        """,
+        "outbox message {new_message}: order-completed:{last}:",
+    ),
+    Damage(
         "nothing_is_pending",
         """
         UPDATE outbox_message SET sent_at = NULL WHERE id = {newest_message}

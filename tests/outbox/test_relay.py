@@ -94,15 +94,23 @@ class TestOnce:
         publish_events(event_type="order-completed", times=2)
         done = run("relay_outbox", "--once", environment=environment_of(partner))
         assert (done.returncode, done.stderr) == (0, "")
-        assert done.stdout.splitlines() == ["kafka: 2 sent, 0 failed", "data-platform: 2 sent, 0 failed"]
+        assert done.stdout.splitlines() == [
+            "kafka: 2 sent, 0 failed",
+            "data-platform: 2 sent, 0 failed",
+            "webhooks: 0 sent, 0 failed",
+        ]
 
     def test_1_when_something_waits(self, partner: Partner) -> None:
         partner.status = 500
         publish_events(event_type="order-completed")
         done = call("relay_outbox", "--once")
         assert done.returncode == 1
-        assert done.stdout.splitlines() == ["kafka: 1 sent, 0 failed", "data-platform: 0 sent, 1 failed"]
-        assert "Still waiting: {'kafka': 0, 'data-platform': 1}" in done.stderr
+        assert done.stdout.splitlines() == [
+            "kafka: 1 sent, 0 failed",
+            "data-platform: 0 sent, 1 failed",
+            "webhooks: 0 sent, 0 failed",
+        ]
+        assert "Still waiting: {'kafka': 0, 'data-platform': 1, 'webhooks': 0}" in done.stderr
 
     @pytest.mark.usefixtures("partner")
     def test_1_when_kafka_is_away(self) -> None:
@@ -132,6 +140,7 @@ class TestStatus:
                 {"destination": "kafka", "switched_on": True, **nothing},
                 {"destination": "data-platform", "switched_on": True, **nothing},
                 {"destination": "mail", "switched_on": False, **nothing},
+                {"destination": "webhooks", "switched_on": True, **nothing},
                 {"destination": "product-stats", "switched_on": False, **nothing},
             ]
         }

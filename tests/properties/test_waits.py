@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from commerce.outbox import breaker
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.dispatcher import FIRST_WAIT_SECONDS, backoff_seconds
-from commerce.outbox.sinks.data_platform import _LONGEST_RETRY_AFTER_SECONDS, _retry_after
+from commerce.outbox.sinks.answers import _LONGEST_RETRY_AFTER_SECONDS, retry_after_seconds
 
 SECONDS = st.floats(min_value=0.01, max_value=100.0, allow_nan=False)
 
@@ -46,11 +46,11 @@ class TestRetryAfter:
     @example("Sat, 21 Nov 2026 05:00:00 +99999999999999999999")
     @example("9" * 5_000)
     def test_whatever_a_partner_sends_is_a_wait_within_bounds(self, header: str) -> None:
-        assert 0.0 <= _retry_after(header) <= _LONGEST_RETRY_AFTER_SECONDS
+        assert 0.0 <= retry_after_seconds(header) <= _LONGEST_RETRY_AFTER_SECONDS
 
     @given(seconds=st.integers(0, 10**30))
     def test_seconds_are_taken_at_their_word_up_to_an_hour(self, seconds: int) -> None:
-        assert _retry_after(str(seconds)) == min(seconds, 3_600)
+        assert retry_after_seconds(str(seconds)) == min(seconds, 3_600)
 
 
 class Clock:

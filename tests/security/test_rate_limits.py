@@ -290,7 +290,7 @@ class TestWithoutRedis:
 def test_every_write_documents_the_429_and_its_header() -> None:
     for path, item in schema()["paths"].items():
         limited = {method for method, operation in item.items() if "429" in operation["responses"]}
-        assert limited == {"post"} & item.keys(), path
+        assert limited == {"post", "patch", "delete"} & item.keys(), path
         for method in limited:
             answer = item[method]["responses"]["429"]
             assert "`throttled`" in answer["description"]

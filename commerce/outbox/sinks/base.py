@@ -16,6 +16,14 @@ from commerce.outbox.breaker import Breaker
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """Where a subscription wants its events, and the secrets that its calls are signed with, the newest first."""
+
+    url: str
+    secrets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Message:
     """One outbox row on its way out."""
 
@@ -31,6 +39,8 @@ class Message:
     """How often it was tried before."""
     traceparent: str | None = None
     """The span that it belongs to; None: it belongs to no trace."""
+    endpoint: Endpoint | None = None
+    """Of a message to a subscription."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +75,8 @@ class Failure:
     """How long the destination asked to be left alone."""
     about_message: bool = False
     """The destination works: it read the message and has something against this one only."""
+    gone: bool = False
+    """The destination said that it wants nothing any more."""
     parks: bool = True
     """Whether the message is parked once it failed so often; not for a failure that all messages have in common."""
     call: Call | None = None

@@ -13,14 +13,12 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, ClassVar
 
 import requests
 import urllib3
 from django.conf import settings
-from django.utils import timezone
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -28,7 +26,8 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from commerce.core.tracing import TRACEPARENT
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.routes import DATA_PLATFORM
-from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
+from commerce.outbox.sinks.answers import Clock, retry_after_seconds
+from commerce.outbox.sinks.base import Acknowledged, Failure, Message, Outcome, Outcomes
 from commerce.outbox.sinks.deadline import SocketDeadline, sockets_shut_after, watched
 
 CONTENT_TYPE = "application/cloudevents+json"
@@ -36,7 +35,6 @@ _CALLS_AT_ONCE = 8
 _SHOWN_ANSWER_BYTES = 300
 _GRACE_SECONDS = 0.05
 """A call that is shut at its deadline still has this long to say what it saw."""
-_LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 # A platform that answers these works; all other failures say that the next message would fare no better.
 _ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
 
@@ -120,7 +118,7 @@ class _Caller:
     def call(self, messages: Sequence[Message]) -> Outcomes:
         rounds = -(-len(messages) // _CALLS_AT_ONCE)
         deadline = time.monotonic() + rounds * settings.DATA_PLATFORM_TIMEOUT_SECONDS
-        clock = _Clock()
+        clock = Clock()
         calls = {message.id: self._threads.submit(self._post, message, deadline) for message in messages}
         outcomes: dict[int, Outcome] = {}
         for message_id, call in calls.items():
@@ -132,7 +130,7 @@ class _Caller:
         seconds = min(settings.DATA_PLATFORM_TIMEOUT_SECONDS, latest - time.monotonic())
         if seconds <= 0:
             raise _NotTried
-        clock = _Clock()
+        clock = Clock()
         try:
             with sockets_shut_after(seconds) as deadline:
                 return self._answer_to(message, seconds, deadline, clock)
@@ -140,7 +138,7 @@ class _Caller:
             # A shut socket looks like a lost connection; either way nobody acknowledged anything.
             return Failure(f"{type(error).__name__}: {error}", away=True, call=clock.call())
 
-    def _answer_to(self, message: Message, seconds: float, deadline: SocketDeadline, clock: "_Clock") -> Outcome:
+    def _answer_to(self, message: Message, seconds: float, deadline: SocketDeadline, clock: Clock) -> Outcome:
         secrets = (settings.DATA_PLATFORM_SECRET, *settings.DATA_PLATFORM_SECRET_FALLBACKS)
         headers = {
             "Content-Type": CONTENT_TYPE,
@@ -168,21 +166,10 @@ class _Caller:
                 return Acknowledged(clock.call(answer.status_code))
             return Failure(
                 f"HTTP {answer.status_code}: {shown}",
-                retry_after_seconds=_retry_after(answer.headers.get("Retry-After", "")),
+                retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", "")),
                 about_message=answer.status_code in _ABOUT_THE_MESSAGE,
                 call=clock.call(answer.status_code),
             )
-
-
-class _Clock:
-    """When a call began, and how long it has taken."""
-
-    def __init__(self) -> None:
-        self._started_at = timezone.now()
-        self._started = time.monotonic()
-
-    def call(self, http_status: int | None = None) -> Call:
-        return Call(self._started_at, round((time.monotonic() - self._started) * 1_000), http_status)
 
 
 class _WatchedConnection(HTTPConnection):
@@ -219,23 +206,10 @@ class _Adapter(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _WatchedPool, "https": _WatchedHTTPSPool}
 
 
-def _result(call: "Future[Outcome]", deadline: float, clock: _Clock) -> Outcome:
+def _result(call: "Future[Outcome]", deadline: float, clock: Clock) -> Outcome:
     try:
         return call.result(timeout=max(0.0, deadline + _GRACE_SECONDS - time.monotonic()))
     except TimeoutError:
         if call.cancel():
             raise _NotTried from None
         return Failure("No answer in time", away=True, call=clock.call())
-
-
-def _retry_after(header: str) -> float:
-    """The seconds of a `Retry-After`, in either of its forms; 0.0 for what is neither."""
-    if header.isascii() and header.isdigit():
-        seconds = float(header)
-    else:
-        try:
-            seconds = (parsedate_to_datetime(header) - timezone.now()).total_seconds()
-        except (ValueError, TypeError, OverflowError):
-            # TypeError for a date without a zone, which says nothing; OverflowError for a year of twenty digits.
-            return 0.0
-    return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)

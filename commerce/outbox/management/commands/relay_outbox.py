@@ -14,9 +14,10 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from commerce.outbox.dispatcher import Dispatcher
-from commerce.outbox.dispatcher_thread import DispatcherThread
+from commerce.outbox.dispatcher_thread import DispatcherThread, dispatcher_of
 from commerce.outbox.purge import HourlyPurge
 from commerce.outbox.status import outbox_status, switched_on_destinations
+from commerce.outbox.webhook_dispatcher import WebhookDispatcher
 
 _WATCH_SECONDS = 1.0
 _TURN_SECONDS = 0.05
@@ -58,7 +59,7 @@ class Command(BaseCommand):
 
     def _drain_once(self, destinations: list[str]) -> None:
         for destination in destinations:
-            sent, failed = _drain(Dispatcher(destination))
+            sent, failed = _drain(dispatcher_of(destination))
             self.stdout.write(f"{destination}: {sent} sent, {failed} failed")
         left = {status.destination: status.waiting for status in outbox_status() if status.switched_on}
         if any(left.values()):
@@ -85,7 +86,7 @@ class Command(BaseCommand):
             sys.exit(1)
 
 
-def _drain(dispatcher: Dispatcher) -> tuple[int, int]:
+def _drain(dispatcher: Dispatcher | WebhookDispatcher) -> tuple[int, int]:
     """Drain once, after the dispatcher that drains now."""
     deadline = time.monotonic() + _LONGEST_TURN_SECONDS
     while (drained := dispatcher.drain()).elsewhere and dispatcher.anything_due() and time.monotonic() < deadline:

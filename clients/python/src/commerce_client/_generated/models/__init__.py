@@ -29,6 +29,7 @@ from .lock_timeout_problem import LockTimeoutProblem
 from .made_refund import MadeRefund
 from .malformed_json_problem import MalformedJsonProblem
 from .method_not_allowed_problem import MethodNotAllowedProblem
+from .new_webhook import NewWebhook
 from .not_acceptable_problem import NotAcceptableProblem
 from .not_authenticated_problem import NotAuthenticatedProblem
 from .not_found_problem import NotFoundProblem
@@ -45,6 +46,7 @@ from .order_refunded_event import OrderRefundedEvent
 from .order_request import OrderRequest
 from .order_status import OrderStatus
 from .out_of_stock_problem import OutOfStockProblem
+from .patched_webhook_changes import PatchedWebhookChanges
 from .payload_too_large_problem import PayloadTooLargeProblem
 from .permission_denied_problem import PermissionDeniedProblem
 from .popular_product import PopularProduct
@@ -63,6 +65,7 @@ from .refund_exceeds_order_problem import RefundExceedsOrderProblem
 from .refund_page import RefundPage
 from .refund_request import RefundRequest
 from .refunded_item import RefundedItem
+from .removed_webhook import RemovedWebhook
 from .request_in_progress_problem import RequestInProgressProblem
 from .reservation import Reservation
 from .reservation_expired_problem import ReservationExpiredProblem
@@ -70,8 +73,14 @@ from .reservation_not_found_problem import ReservationNotFoundProblem
 from .reservation_request import ReservationRequest
 from .reservation_status import ReservationStatus
 from .reserved_item import ReservedItem
+from .rotation import Rotation
+from .send_again import SendAgain
+from .sent_again import SentAgain
 from .service_unavailable_problem import ServiceUnavailableProblem
 from .short_item import ShortItem
+from .subscribed_event import SubscribedEvent
+from .subscribed_event_data import SubscribedEventData
+from .subscribed_event_type import SubscribedEventType
 from .throttled_problem import ThrottledProblem
 from .token import Token
 from .token_not_valid_problem import TokenNotValidProblem
@@ -85,6 +94,16 @@ from .user_coupons_status import UserCouponsStatus
 from .user_not_found_problem import UserNotFoundProblem
 from .user_orders_status import UserOrdersStatus
 from .validation_error_problem import ValidationErrorProblem
+from .webhook import Webhook
+from .webhook_call import WebhookCall
+from .webhook_call_outcome import WebhookCallOutcome
+from .webhook_call_page import WebhookCallPage
+from .webhook_event_type import WebhookEventType
+from .webhook_limit_reached_problem import WebhookLimitReachedProblem
+from .webhook_not_found_problem import WebhookNotFoundProblem
+from .webhook_off_because import WebhookOffBecause
+from .webhook_page import WebhookPage
+from .webhook_secret import WebhookSecret
 
 __all__ = (
     "Access",
@@ -116,6 +135,7 @@ __all__ = (
     "MadeRefund",
     "MalformedJsonProblem",
     "MethodNotAllowedProblem",
+    "NewWebhook",
     "NotAcceptableProblem",
     "NotAuthenticatedProblem",
     "NotFoundProblem",
@@ -132,6 +152,7 @@ __all__ = (
     "OrderRequest",
     "OrderStatus",
     "OutOfStockProblem",
+    "PatchedWebhookChanges",
     "PayloadTooLargeProblem",
     "PermissionDeniedProblem",
     "PopularProduct",
@@ -150,6 +171,7 @@ __all__ = (
     "RefundExceedsOrderProblem",
     "RefundPage",
     "RefundRequest",
+    "RemovedWebhook",
     "RequestInProgressProblem",
     "Reservation",
     "ReservationExpiredProblem",
@@ -157,8 +179,14 @@ __all__ = (
     "ReservationRequest",
     "ReservationStatus",
     "ReservedItem",
+    "Rotation",
+    "SendAgain",
+    "SentAgain",
     "ServiceUnavailableProblem",
     "ShortItem",
+    "SubscribedEvent",
+    "SubscribedEventData",
+    "SubscribedEventType",
     "ThrottledProblem",
     "Token",
     "TokenNotValidProblem",
@@ -172,4 +200,14 @@ __all__ = (
     "UserNotFoundProblem",
     "UserOrdersStatus",
     "ValidationErrorProblem",
+    "Webhook",
+    "WebhookCall",
+    "WebhookCallOutcome",
+    "WebhookCallPage",
+    "WebhookEventType",
+    "WebhookLimitReachedProblem",
+    "WebhookNotFoundProblem",
+    "WebhookOffBecause",
+    "WebhookPage",
+    "WebhookSecret",
 )

@@ -36,6 +36,8 @@ class ProblemCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type"
     USER_NOT_FOUND = "user_not_found"
     VALIDATION_ERROR = "validation_error"
+    WEBHOOK_LIMIT_REACHED = "webhook_limit_reached"
+    WEBHOOK_NOT_FOUND = "webhook_not_found"
 
     def __str__(self) -> str:
         return str(self.value)

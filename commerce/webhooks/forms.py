@@ -1,0 +1,69 @@
+"""What staff fill in about a subscription; the API holds the same rules."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from commerce.idempotency.forms import OnceForm
+from commerce.outbox.models import WebhookSubscription
+from commerce.outbox.routes import WEBHOOKS, event_types_to
+from commerce.outbox.sinks.addresses import why_not
+from commerce.staff_pages.forms import OpenedForm, ReasonForm
+from commerce.webhooks.services import LONGEST_OVERLAP_HOURS, TERMS
+
+
+class WebhookForm(OpenedForm):
+    """Who gets which events where."""
+
+    watched = TERMS
+
+    event_types = forms.MultipleChoiceField(
+        label=_("event types"),
+        choices=[(event_type, event_type) for event_type in event_types_to(WEBHOOKS)],
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+    )
+
+    class Meta:
+        model = WebhookSubscription
+        fields = TERMS
+
+    def clean_url(self) -> str:
+        url: str = self.cleaned_data["url"]
+        reason = why_not(url)
+        if reason is not None:
+            raise ValidationError(reason, code="url_not_allowed")
+        return url
+
+    def clean_event_types(self) -> list[str]:
+        # In one order, so that the same types are the same value.
+        return sorted(self.cleaned_data["event_types"])
+
+
+class NewWebhookForm(WebhookForm, OnceForm):
+    """A double click makes one subscription, not two. It begins active."""
+
+    class Meta(WebhookForm.Meta):
+        fields: Any = ("name", "url", "event_types")
+
+
+class RotateForm(OnceForm, ReasonForm):
+    """For how long both secrets are good."""
+
+    overlap_hours = forms.IntegerField(
+        label=_("hours in which the old secret is good as well"),
+        min_value=0,
+        max_value=LONGEST_OVERLAP_HOURS,
+        initial=24,
+        help_text=_("Time for the receiver to change over. 0: the old one is good no more, at once."),
+    )
+
+
+class RemoveForm(OnceForm, ReasonForm):
+    """Why."""
+
+
+class SendParkedForm(OnceForm, ReasonForm):
+    """Why."""

@@ -1,0 +1,60 @@
+"""Reading subscriptions, their calls and what waits for them; never shows a secret."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from commerce.outbox.models import DeliveryAttempt, EndReason, OutboxMessage, WebhookSubscription
+from commerce.webhooks.errors import WebhookNotFound
+
+NOT_REMOVED = ~Q(ended_for=EndReason.REMOVED)
+FAILING_LONG = timedelta(hours=1)
+"""So long has a subscription failed that staff should hear of it."""
+
+
+def webhooks() -> "QuerySet[WebhookSubscription]":
+    """All that were not removed."""
+    return WebhookSubscription.objects.filter(NOT_REMOVED)
+
+
+def webhook_for(webhook_id: int, *, locked: bool = False) -> WebhookSubscription:
+    """One of them; `locked`: until the transaction ends. Raises WebhookNotFound."""
+    found = webhooks().select_for_update(no_key=True) if locked else webhooks()
+    webhook = found.filter(pk=webhook_id).first()
+    if webhook is None:
+        raise WebhookNotFound(webhook_id)
+    return webhook
+
+
+def calls_of(webhook_id: int) -> "QuerySet[DeliveryAttempt]":
+    """The calls of a subscription, the newest first, with their messages but without what those say."""
+    calls = DeliveryAttempt.objects.filter(subscription_id=webhook_id).select_related("message")
+    return calls.defer("message__payload").order_by("-id")
+
+
+def messages_of(webhook_id: int, event_ids: Collection[str]) -> list[int]:
+    """The messages of these events to a subscription."""
+    found = OutboxMessage.objects.filter(subscription_id=webhook_id, event_id__in=event_ids)
+    return list(found.values_list("pk", flat=True))
+
+
+def parked_of(webhook_id: int) -> "QuerySet[OutboxMessage, int]":
+    """The messages to it that were given up, by their ids, the oldest first."""
+    found = OutboxMessage.objects.filter(subscription_id=webhook_id, parked_at__isnull=False, sent_at__isnull=True)
+    return found.order_by("parked_at", "id").values_list("pk", flat=True)
+
+
+def in_trouble(now: datetime, *, most: int) -> list[Any]:
+    """Those that were switched off because they failed, that have failed for an hour, or that events were given up for.
+
+    The last have `has_parked`.
+    """
+    given_up = OutboxMessage.objects.filter(
+        subscription_id=OuterRef("pk"), parked_at__isnull=False, sent_at__isnull=True
+    )
+    found = webhooks().annotate(has_parked=Exists(given_up))
+    ended = Q(ended_for__in=(EndReason.FAILING, EndReason.GONE))
+    failing = Q(is_active=True, failing_since__lt=now - FAILING_LONG)
+    return list(found.filter(ended | failing | Q(is_active=True, has_parked=True)).order_by("is_active", "id")[:most])

@@ -1,0 +1,195 @@
+"""Subscriptions on the wire; never decides anything, never shows a secret but to whoever makes it."""
+
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
+from rest_framework import serializers
+
+from commerce.core.text import normal
+from commerce.core.times import local_time
+from commerce.core.visible_text import validate_visible
+from commerce.http.fields import BodySerializer, StrictIntegerField
+from commerce.outbox.models import (
+    MOST_NAME_LETTERS,
+    MOST_URL_LETTERS,
+    DeliveryAttempt,
+    DeliveryOutcome,
+    EndReason,
+    WebhookSubscription,
+)
+from commerce.outbox.routes import WEBHOOKS, event_types_to
+from commerce.outbox.sinks.addresses import why_not
+from commerce.webhooks.services import LONGEST_OVERLAP_HOURS
+
+EVENT_TYPES = event_types_to(WEBHOOKS)
+OFF_BECAUSE = [EndReason.STAFF.value, EndReason.FAILING.value, EndReason.GONE.value]
+MOST_SENT_AGAIN = 100
+
+
+class TextField(serializers.CharField):
+    """JSON text, not a number that would look like one."""
+
+    def to_internal_value(self, data: Any) -> str:
+        if not isinstance(data, str):
+            self.fail("invalid")
+        return normal(super().to_internal_value(data))
+
+
+class StrictFlagField(serializers.BooleanField):
+    """`true` or `false`, not text or a number that means it."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
+class EventTypesField(serializers.ListField):
+    """Some of the types, each once."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        child = serializers.ChoiceField(choices=EVENT_TYPES)
+        super().__init__(child=child, min_length=1, max_length=len(EVENT_TYPES), **kwargs)
+
+    def to_internal_value(self, data: Any) -> list[str]:
+        types: list[str] = super().to_internal_value(data)
+        if len(set(types)) < len(types):
+            raise serializers.ValidationError([_("An event type is named twice.")], code="unique")
+        return types
+
+
+class TermsSerializer(BodySerializer):
+    """What all terms of a subscription must be."""
+
+    def validate_name(self, name: str) -> str:
+        validate_visible(name)
+        return name
+
+    def validate_url(self, url: str) -> str:
+        reason = why_not(url)
+        if reason is not None:
+            raise serializers.ValidationError([reason], code="url_not_allowed")
+        return url
+
+
+@extend_schema_serializer(
+    examples=[
+        OpenApiExample(
+            "Orders to a partner",
+            {
+                "name": "Warehouse",
+                "url": "https://partner.example/webhooks",
+                "eventTypes": ["order-completed", "order-cancelled"],
+            },
+            request_only=True,
+        )
+    ]
+)
+class NewWebhookSerializer(TermsSerializer):
+    """Who gets which events where."""
+
+    name = TextField(max_length=MOST_NAME_LETTERS)
+    url = TextField(max_length=MOST_URL_LETTERS, help_text="https, to a public address.")
+    eventTypes = EventTypesField()
+
+
+class WebhookChangesSerializer(TermsSerializer):
+    """The terms that change; what is left out stays."""
+
+    name = TextField(max_length=MOST_NAME_LETTERS, required=False)
+    url = TextField(max_length=MOST_URL_LETTERS, required=False, help_text="https, to a public address.")
+    eventTypes = EventTypesField(required=False)
+    active = StrictFlagField(required=False, help_text="`false`: nothing is sent, and what waits is parked.")
+
+
+class RotationSerializer(BodySerializer):
+    """For how long both secrets are good."""
+
+    overlapHours = StrictIntegerField(
+        min_value=0,
+        max_value=LONGEST_OVERLAP_HOURS,
+        required=False,
+        default=24,
+        help_text="Until then every call has two signatures; 0: the old secret is good no more.",
+    )
+
+
+class SendAgainSerializer(BodySerializer):
+    """Which events are sent again."""
+
+    eventIds = serializers.ListField(
+        child=TextField(max_length=80), min_length=1, max_length=MOST_SENT_AGAIN, help_text="`webhook-id`s."
+    )
+
+
+class WebhookSerializer(serializers.Serializer[WebhookSubscription]):
+    """A subscription, without its secret."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    url = serializers.CharField()
+    eventTypes = serializers.ListField(source="event_types", child=serializers.ChoiceField(choices=EVENT_TYPES))
+    active = serializers.BooleanField(source="is_active")
+    offBecause = serializers.ChoiceField(
+        choices=OFF_BECAUSE,
+        allow_null=True,
+        help_text="`gone`: it answered `410`; `failing`: all its calls failed for days.",
+    )
+    offSince = serializers.DateTimeField(allow_null=True)
+    failingSince = serializers.DateTimeField(allow_null=True, help_text="Since when no call has succeeded.")
+    previousSecretUntil = serializers.DateTimeField(allow_null=True, help_text="Until then calls have two signatures.")
+    createdAt = serializers.DateTimeField()
+
+    def to_representation(self, instance: WebhookSubscription) -> dict[str, Any]:
+        return webhook_as_json(instance)
+
+
+class WebhookSecretSerializer(serializers.Serializer[Any]):
+    """A subscription with its new secret."""
+
+    webhook = WebhookSerializer()
+    secret = serializers.CharField(
+        allow_null=True, help_text="`whsec_…`, shown this once: `null` where the answer is given again."
+    )
+
+
+class RemovedWebhookSerializer(serializers.Serializer[Any]):
+    """What was removed."""
+
+    id = serializers.IntegerField()
+
+
+class SentAgainSerializer(serializers.Serializer[Any]):
+    """How many messages are queued; those that wait already are not among them."""
+
+    queued = serializers.IntegerField(min_value=0, max_value=MOST_SENT_AGAIN)
+
+
+class WebhookCallSerializer(serializers.Serializer[DeliveryAttempt]):
+    """One call to a subscription."""
+
+    id = serializers.IntegerField()
+    eventId = serializers.CharField(source="message.event_id")
+    eventType = serializers.CharField(source="message.type")
+    attemptedAt = serializers.DateTimeField(source="attempted_at")
+    durationMs = serializers.IntegerField(source="duration_ms")
+    httpStatus = serializers.IntegerField(source="http_status", allow_null=True)
+    outcome = serializers.ChoiceField(choices=DeliveryOutcome.choices)
+    error = serializers.CharField(allow_blank=True, help_text="Empty where the call was acknowledged.")
+
+
+def webhook_as_json(webhook: WebhookSubscription) -> dict[str, Any]:
+    """A subscription as the contract shows it."""
+    return {
+        "id": webhook.pk,
+        "name": webhook.name,
+        "url": webhook.url,
+        "eventTypes": webhook.event_types,
+        "active": webhook.is_active,
+        "offBecause": webhook.ended_for or None,
+        "offSince": local_time(webhook.ended_at),
+        "failingSince": local_time(webhook.failing_since),
+        "previousSecretUntil": local_time(webhook.previous_secret_until),
+        "createdAt": local_time(webhook.created_at),
+    }

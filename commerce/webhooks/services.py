@@ -1,0 +1,190 @@
+"""What staff do with subscriptions, each recorded in its transaction, and never with its secret.
+
+Owns who gets a secret to see: whoever makes it, once. Calls and what becomes of them are the dispatcher's.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from django.utils import timezone
+from django.utils.translation import gettext_noop
+
+from commerce.audit.record import Staff, record
+from commerce.core.errors import DomainError, require_unchanged
+from commerce.core.locks import locked_transaction
+from commerce.core.transaction import Transaction
+from commerce.idempotency.claims import AlreadyAnswered, earlier_answer, forget_expired
+from commerce.idempotency.once import Once, refuse_once
+from commerce.outbox import hand_over
+from commerce.outbox.models import EndReason, WebhookSubscription
+from commerce.outbox.resend import send_again as send_messages_again
+from commerce.outbox.routes import WEBHOOKS
+from commerce.outbox.sinks.webhooks import new_secret
+from commerce.outbox.webhook_dispatcher import MOST_SUBSCRIPTIONS
+from commerce.webhooks import selectors
+from commerce.webhooks.errors import WebhookLimitReached
+
+ADDED = gettext_noop("Added")
+CHANGED = gettext_noop("Changed")
+ROTATED = gettext_noop("New secret made")
+REMOVED = gettext_noop("Removed")
+TERMS = ("name", "url", "event_types", "is_active")
+"""What staff decide about a subscription."""
+LONGEST_OVERLAP_HOURS = 168
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Made:
+    """A subscription and its new secret, which is shown this once."""
+
+    webhook: WebhookSubscription
+    secret: str
+
+
+def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff, once: Once) -> Made:
+    """Subscribe a third party to these types of events from now on. Raises WebhookLimitReached, LockTimeout."""
+
+    def create() -> Made:
+        if selectors.webhooks().count() >= MOST_SUBSCRIPTIONS:
+            raise WebhookLimitReached(MOST_SUBSCRIPTIONS)
+        secret = new_secret()
+        webhook = WebhookSubscription.objects.create(name=name, url=url, event_types=sorted(event_types), secret=secret)
+        webhook.refresh_from_db(fields=["created_at", "failures", "next_call_at"])
+        record(by, ADDED, webhook, after=_terms(webhook))
+        return Made(webhook, secret)
+
+    return _written(create, once)
+
+
+def change_webhook(
+    webhook_id: int, changes: Mapping[str, Any], *, by: Staff, once: Once, seen: Mapping[str, object] | None = None
+) -> WebhookSubscription:
+    """Change some of its `TERMS`. What is sent from now on goes to the new address.
+
+    Another address, or being switched on, makes it start afresh: nothing that failed before counts. What waits when it
+    is switched off is parked. `seen`: what some terms were when the change was decided.
+    Raises WebhookNotFound, ChangedMeanwhile, LockTimeout.
+    """
+
+    def change() -> WebhookSubscription:
+        webhook = selectors.webhook_for(webhook_id, locked=True)
+        require_unchanged(webhook, seen or {})
+        before = _terms(webhook)
+        for name, value in changes.items():
+            setattr(webhook, name, sorted(value) if name == "event_types" else value)
+        if webhook.url != before["url"] or (webhook.is_active and not before["is_active"]):
+            webhook.failures, webhook.failing_since, webhook.next_call_at = 0, None, timezone.now()
+        if webhook.is_active:
+            webhook.ended_for, webhook.ended_at = "", None
+        elif before["is_active"]:
+            webhook.ended_for, webhook.ended_at = EndReason.STAFF, timezone.now()
+        webhook.save()
+        if _terms(webhook) != before:
+            record(by, CHANGED, webhook, before=before, after=_terms(webhook))
+        return webhook
+
+    webhook = _written(change, once)
+    hand_over.wake([WEBHOOKS])
+    return webhook
+
+
+def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, once: Once) -> Made:
+    """Give it a new secret. For `overlap_hours` (0 to `LONGEST_OVERLAP_HOURS`) calls are signed with both.
+
+    The one before the current secret is good no more. Raises WebhookNotFound, LockTimeout.
+    """
+
+    def rotate() -> Made:
+        webhook = selectors.webhook_for(webhook_id, locked=True)
+        current, webhook.secret = webhook.secret, new_secret()
+        if overlap_hours:
+            webhook.previous_secret = current
+            webhook.previous_secret_until = timezone.now() + timedelta(hours=overlap_hours)
+        else:
+            webhook.previous_secret, webhook.previous_secret_until = "", None
+        webhook.save(update_fields=["secret", "previous_secret", "previous_secret_until"])
+        record(by, ROTATED, webhook, after={"previous_secret_until": webhook.previous_secret_until})
+        return Made(webhook, webhook.secret)
+
+    return _written(rotate, once)
+
+
+def remove_webhook(webhook_id: int, *, by: Staff, once: Once) -> WebhookSubscription:
+    """Call it no more and forget its secrets; what waits is parked. Raises WebhookNotFound, LockTimeout."""
+
+    def remove() -> WebhookSubscription:
+        webhook = selectors.webhook_for(webhook_id, locked=True)
+        before = _terms(webhook)
+        webhook.is_active, webhook.ended_for = False, EndReason.REMOVED
+        webhook.ended_at = webhook.ended_at or timezone.now()
+        webhook.secret = webhook.previous_secret = ""
+        webhook.previous_secret_until = None
+        webhook.save()
+        record(by, REMOVED, webhook, before=before)
+        return webhook
+
+    webhook = _written(remove, once)
+    hand_over.wake([WEBHOOKS])
+    return webhook
+
+
+def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, once: Once) -> int:
+    """Send these events to it again, those that arrived too; returns how many of them there were.
+
+    Raises WebhookNotFound, LockTimeout.
+    """
+
+    def send() -> int:
+        selectors.webhook_for(webhook_id, locked=True)
+        return len(send_messages_again(selectors.messages_of(webhook_id, event_ids), by=by))
+
+    count = _written(send, once)
+    hand_over.wake([WEBHOOKS])
+    return count
+
+
+def send_parked_again(webhook_id: int, *, most: int, by: Staff, once: Once) -> int:
+    """Send again what was given up, the oldest first, `most` at most; returns how many there were.
+
+    Raises WebhookNotFound, LockTimeout.
+    """
+
+    def send() -> int:
+        selectors.webhook_for(webhook_id, locked=True)
+        return len(send_messages_again(list(selectors.parked_of(webhook_id)[:most]), by=by))
+
+    count = _written(send, once)
+    hand_over.wake([WEBHOOKS])
+    return count
+
+
+def _terms(webhook: WebhookSubscription) -> dict[str, object]:
+    return {name: getattr(webhook, name) for name in TERMS}
+
+
+def _written(write: Callable[[], T], once: Once) -> T:
+    """Do it in a transaction, once for the key of `once`; a refusal is kept for the key as well."""
+    try:
+        with _transaction(once) as shared:
+            result = write()
+            once.remember(shared, result)
+    except DomainError as refusal:
+        refuse_once(refusal, once)
+    return result
+
+
+@contextmanager
+def _transaction(once: Once) -> Iterator[Transaction]:
+    """Raises AlreadyAnswered for a repeat, and IdempotencyKeyReused."""
+    with locked_transaction(*once.locks) as shared:
+        if once.claim is not None:
+            answer = earlier_answer(once.claim)
+            if answer is not None:
+                raise AlreadyAnswered(answer)
+            forget_expired(once.claim)
+        yield shared
