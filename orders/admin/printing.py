@@ -29,15 +29,17 @@ class PrintPages(NoDeleteAdmin):
         ]
 
     def receipt(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """What was bought at which price, and what came off. Raises PermissionDenied, Http404."""
+        """What was bought at which price, the discount, and the refunds. Raises PermissionDenied, Http404."""
         order = self._printed(request, order_id)
-        return self._page(request, order, "receipt", {"title": _("Receipt")})
+        refunds = order.refunds.order_by("id").prefetch_related("items__product")
+        return self._page(request, order, "receipt", {"title": _("Receipt"), "refunds": refunds})
 
     def packing_slip(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """What goes into the parcel, without prices. Raises PermissionDenied, Http404."""
+        """The units that go into the parcel: those that are not refunded. Raises PermissionDenied, Http404."""
         order = self._printed(request, order_id)
-        units = sum(item.quantity for item in order.items.all())
-        return self._page(request, order, "packing_slip", {"title": _("Packing slip"), "units": units})
+        items = [item for item in order.items.all() if item.refundable]
+        units = sum(item.refundable for item in items)
+        return self._page(request, order, "packing_slip", {"title": _("Packing slip"), "items": items, "units": units})
 
     def _printed(self, request: HttpRequest, order_id: int) -> Order:
         if not self.has_view_permission(request):

@@ -9,7 +9,7 @@ from commerce.idempotency.once import Once
 from orders.models import Order
 from orders.services import cancel_order
 from tests.back_office.staff import Staff
-from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of
+from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, order_of, refunded
 from tests.shop_state import nothing_changes, statements
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -57,6 +57,19 @@ def test_the_slip_has_what_goes_into_the_parcel_and_no_price(order: Order) -> No
     assert "1 Ink" in text
     assert "3 Units in all" in text
     assert "₩" not in text
+
+
+def test_a_refund_is_on_the_receipt_and_its_units_are_not_packed(order: Order) -> None:
+    pen, ink = order.items.get(product_name="Fountain Pen"), order.items.get(product_name="Ink")
+    refunded(order, {pen.product: 1})
+    refunded(order, {ink.product: 1})
+    clerk = Staff("orders.view_order")
+    receipt = text_of(clerk.get(PAGES[0], order.pk).content.decode())
+    assert re.search(r"Refund \S+ \S+ Fountain Pen × 1 -₩2,769 Refund \S+ \S+ Ink × 1 -₩6,461", receipt), receipt
+    slip = text_of(clerk.get(PAGES[1], order.pk).content.decode())
+    assert "1 Fountain Pen" in slip
+    assert "Ink" not in slip
+    assert "1 Units in all" in slip
 
 
 def test_a_cancelled_order_says_so_on_both(order: Order) -> None:

@@ -51,7 +51,10 @@ def test_a_unique_constraint_of_newer_migrations_takes_the_place_of_a_narrower_o
             made = _models_made(migration)
             for operation in migration.operations:
                 constraint = getattr(operation, "constraint", None)
-                if isinstance(constraint, models.UniqueConstraint) and operation.model_name_lower not in made:
+                if (
+                    isinstance(constraint, models.UniqueConstraint)
+                    and getattr(operation, "model_name_lower", "") not in made
+                ):
                     assert isinstance(operation, WidenUniqueConcurrently), f"{app}.{name}: {operation.describe()}"
                     assert operation.replaces != constraint.name
                 field = getattr(operation, "field", None)
