@@ -34,6 +34,11 @@ def check(*arguments: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
+def one_space(table: str) -> str:
+    """The table without the padding of its columns, which depends on the longest name."""
+    return re.sub(" +", " ", table)
+
+
 def test_a_sound_shop_passes() -> None:
     busy_shop()
     assert check("--json", "--quiet-system") == (
@@ -43,7 +48,7 @@ def test_a_sound_shop_passes() -> None:
     code, table = check()
     assert code == 0
     assert len(table.splitlines()) == LIVE + LOCKS
-    assert "balance_is_ledger_sum               holds  A balance is the sum of its ledger entries." in table
+    assert "balance_is_ledger_sum holds A balance is the sum of its ledger entries." in one_space(table)
 
 
 def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
@@ -70,7 +75,7 @@ def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
     }
     code, table = check()
     assert code == 1
-    assert "balance_is_ledger_sum               broken 1 x" in table
+    assert "balance_is_ledger_sum broken 1 x" in one_space(table)
     assert f"user {shop.mina.pk}: balance 35001, ledger 35000" in table
 
 
@@ -170,4 +175,4 @@ class TestLocksInRedis:
             "skipped": ["locks_expire"],
         }
         assert "SKIPPED locks_expire: Redis does not answer." in capsys.readouterr().err
-        assert check()[1].splitlines()[-1].startswith("locks_expire                        SKIPPED  Every lock")
+        assert one_space(check()[1].splitlines()[-1]).startswith("locks_expire SKIPPED Every lock")
