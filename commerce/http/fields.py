@@ -83,16 +83,20 @@ class StrictBooleanField(serializers.BooleanField):
         return data
 
 
-class GivenReasonField(serializers.CharField):
-    """Why staff do something: kept with what they did."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(max_length=200, **kwargs)
+class TextField(serializers.CharField):
+    """Text in NFC. A number, which DRF's field would take for text, is refused with the code `invalid`."""
 
     def to_internal_value(self, data: Any) -> str:
         if not isinstance(data, str):
             self.fail("invalid")
         return normal(super().to_internal_value(data))
+
+
+class GivenReasonField(TextField):
+    """The reason of an action of staff. It is stored with the action."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=200, **kwargs)
 
 
 class ReasonField(GivenReasonField):

@@ -6,10 +6,9 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from commerce.core.text import normal
 from commerce.core.times import local_time
 from commerce.core.visible_text import validate_visible
-from commerce.http.fields import BodySerializer, StrictIntegerField
+from commerce.http.fields import BodySerializer, StrictBooleanField, StrictIntegerField, TextField
 from commerce.outbox.models import (
     MOST_NAME_LETTERS,
     MOST_URL_LETTERS,
@@ -25,24 +24,6 @@ from commerce.webhooks.services import LONGEST_OVERLAP_HOURS
 EVENT_TYPES = event_types_to(WEBHOOKS)
 OFF_BECAUSE = [EndReason.STAFF.value, EndReason.FAILING.value, EndReason.GONE.value]
 MOST_SENT_AGAIN = 100
-
-
-class TextField(serializers.CharField):
-    """JSON text, not a number that would look like one."""
-
-    def to_internal_value(self, data: Any) -> str:
-        if not isinstance(data, str):
-            self.fail("invalid")
-        return normal(super().to_internal_value(data))
-
-
-class StrictFlagField(serializers.BooleanField):
-    """`true` or `false`, not text or a number that means it."""
-
-    def to_internal_value(self, data: Any) -> bool:
-        if not isinstance(data, bool):
-            self.fail("invalid", input=data)
-        return data
 
 
 class EventTypesField(serializers.ListField):
@@ -100,7 +81,7 @@ class WebhookChangesSerializer(TermsSerializer):
     name = TextField(max_length=MOST_NAME_LETTERS, required=False)
     url = TextField(max_length=MOST_URL_LETTERS, required=False, help_text="https, to a public address.")
     eventTypes = EventTypesField(required=False)
-    active = StrictFlagField(required=False, help_text="`false`: nothing is sent, and what waits is parked.")
+    active = StrictBooleanField(required=False, help_text="`false`: nothing is sent, and what waits is parked.")
 
 
 class RotationSerializer(BodySerializer):

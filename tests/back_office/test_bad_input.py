@@ -17,6 +17,7 @@ from tests.books import broken_rules
 from tests.factories import CouponFactory, ProductFactory
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes
+from tests.webhooks.conftest import subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,6 +137,7 @@ def form_of(admin_user: Staff, address: str) -> dict[str, Any]:
 def test_a_number_that_does_not_fit_is_said_or_refused(admin_user: Staff, model: type[models.Model]) -> None:
     ProductFactory()
     CouponFactory()
+    subscribe("https://partner.example/webhooks")
     row = model._default_manager.first()
     assert row is not None
     address = reverse(f"admin:{page(model, 'change')}", args=[row.pk])

@@ -19,10 +19,12 @@ from django.urls import URLResolver, reverse
 
 from balances.models import User
 from commerce.back_office.roles import ROLES, VIEWER, Role, make_groups
+from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
 from coupons.models import Coupon
 from orders.models import Order
 from products.models import Product
+from reservations.services import reserve
 from tests.back_office.staff import Staff
 from tests.factories import StaffFactory, UserFactory
 from tests.operations.busy_shop import busy_shop
@@ -123,6 +125,7 @@ def shop() -> dict[str, tuple[Any, ...]]:
     )
     staff = StaffFactory()
     webhook = subscribe("https://partner.example/webhooks").pk
+    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, once=Once())
     customer, order, product, coupon = (
         busy.mina.pk,
         Order.objects.latest("pk").pk,

@@ -21,6 +21,12 @@ BEYOND_THE_SCHEMA: dict[tuple[str, str], str] = {
     ("to", "out_of_range"): "The same.",
     ("reason", "required"): "Needed for another's account only, which the body or the path names.",
     ("reason", "unknown_field"): "Refused for one's own.",
+    ("reason", "null_characters_not_allowed"): "PostgreSQL stores no NUL in text.",
+    ("name", "null_characters_not_allowed"): "The same.",
+    ("url", "null_characters_not_allowed"): "The same.",
+    ("url", "url_not_allowed"): "Which addresses a webhook may have depends on settings and on the network.",
+    ("items", "required"): "Needed unless a reservation is paid.",
+    ("items", "not_with_reservation"): "Refused where a reservation is paid, which has its own.",
     ("items.*.productId", "unique"): "The same product twice: `uniqueItems` compares whole items.",
 }
 

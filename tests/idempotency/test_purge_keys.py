@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -149,17 +150,20 @@ class TestEvery:
         stopping = threading.Event()
         monkeypatch.setattr(stopping, "wait", lambda _seconds: stopping.set())
 
-        def keep_failing() -> None:
+        def keep_failing(**given: Any) -> None:
             stopping.clear()
             repeated.keep_turning(
-                lambda: sql.execute("SELECT 1 / 0"), every_seconds=60, stopping=stopping, failed="next in %.0f s: %s"
+                lambda: sql.execute("SELECT 1 / 0"),
+                every_seconds=60,
+                stopping=stopping,
+                failed="next in %.0f s: %s",
+                **given,
             )
 
         keep_failing()
         assert stopping.is_set()
-        monkeypatch.setattr(repeated, "DatabaseFailure", ZeroDivisionError)
         with pytest.raises(DataError):
-            keep_failing()
+            keep_failing(failures=(ZeroDivisionError,))
 
     @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "10081"])
     def test_2_for_a_pause_that_makes_no_sense(self, minutes: str) -> None:
