@@ -479,6 +479,9 @@ RESERVATION_MINUTES = env.integer("RESERVATION_MINUTES", 10, least=1, most=1_440
 """How long units are held for a cart."""
 RESERVATION_RETENTION_HOURS = env.integer("RESERVATION_RETENTION_HOURS", 720, least=0)
 """How long a reservation is kept after its end, before `archive` deletes it; 0: for ever."""
+if 0 < RESERVATION_RETENTION_HOURS < IDEMPOTENCY_HOURS:
+    # A repeat is given an answer that names the reservation.
+    raise ImproperlyConfigured("RESERVATION_RETENTION_HOURS is 0, or not less than IDEMPOTENCY_HOURS.")
 
 # Days after which rows leave the database for files (docs/retention.md); 0: they are kept for ever.
 LEDGER_RETENTION_DAYS = env.integer("LEDGER_RETENTION_DAYS", 0, least=0, most=36_500)
@@ -502,6 +505,8 @@ if ORDER_RETENTION_DAYS:
     for _name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS"):
         if not 0 < _ARCHIVED[_name] <= ORDER_RETENTION_DAYS:
             raise ImproperlyConfigured(f"With ORDER_RETENTION_DAYS, {_name} is above 0 and not more.")
+    if not RESERVATION_RETENTION_HOURS:
+        raise ImproperlyConfigured("With ORDER_RETENTION_DAYS, RESERVATION_RETENTION_HOURS is above 0.")
     if not 0 < PROCESSED_EVENT_RETENTION_HOURS < ORDER_RETENTION_DAYS * 24:
         raise ImproperlyConfigured("ORDER_RETENTION_DAYS is longer than PROCESSED_EVENT_RETENTION_HOURS, above 0.")
 

@@ -193,22 +193,29 @@ ANSWERS = Invariant(
         FROM idempotency_key WHERE status = 200 AND content_type <> 'text/plain'
     ), fact AS (
         SELECT id AS answer_id,
+               CASE WHEN answered ? 'expiresAt' AND answered ? 'items' THEN (answered ->> 'id')::bigint END
+                   AS reservation_id,
                CASE WHEN answered ? 'restock' THEN 'refund ' || (answered ->> 'id')
                     WHEN answered ? 'paidAmount' THEN 'order ' || (answered ->> 'id') || ' ' || (answered ->> 'status')
                     WHEN answered ? 'transaction' THEN 'ledger entry ' || (answered -> 'transaction' ->> 'id')
                     WHEN answered ? 'couponId' THEN 'user coupon ' || (answered ->> 'id')
+                    -- It may be released more than once.
+                    WHEN answered ? 'expiresAt' THEN 'reservation ' || (answered ->> 'id') || ' of answer ' || id
                     ELSE 'unknown answer ' || id END AS name,
                CASE WHEN answered ? 'paidAmount' THEN (answered ->> 'id')::bigint END AS order_id,
                CASE WHEN answered ? 'restock' THEN (answered ->> 'id')::bigint END AS refund_id,
                CASE WHEN answered ? 'transaction' THEN (answered -> 'transaction' ->> 'id')::bigint END AS entry_id,
                CASE WHEN answered ? 'couponId' THEN (answered ->> 'id')::bigint END AS user_coupon_id
         FROM answer
+        -- Webhooks are settings, not facts of the shop: they are changed again and removed.
+        WHERE NOT (answered ?| ARRAY['eventTypes', 'webhook', 'queued'] OR answered ? 'id' AND answered - 'id' = '{}')
     )
     SELECT 'idempotency key ' || answer_id, name || ' does not exist' FROM fact
     WHERE NOT EXISTS (SELECT FROM "order" WHERE id = order_id)
       AND NOT EXISTS (SELECT FROM refund WHERE id = fact.refund_id)
       AND NOT EXISTS (SELECT FROM user_balance_tx WHERE id = entry_id)
       AND NOT EXISTS (SELECT FROM user_coupon WHERE id = user_coupon_id)
+      AND NOT EXISTS (SELECT FROM reservation WHERE id = fact.reservation_id)
     UNION ALL
     SELECT name, count(*) || ' requests were answered with it' FROM fact GROUP BY name HAVING count(*) > 1
     """,
