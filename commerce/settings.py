@@ -121,6 +121,7 @@ INSTALLED_APPS = [
     "commerce",
     "commerce.audit",
     "commerce.invariants",
+    "commerce.archive",
     "commerce.outbox",
     "commerce.webhooks",
     "commerce.idempotency",
@@ -129,6 +130,7 @@ INSTALLED_APPS = [
     "balances",
     "products",
     "coupons",
+    "reservations",
     "orders",
     "stats",
     "rest_framework",
@@ -473,6 +475,35 @@ PRODUCT_LIST_CACHE_SECONDS = env.integer("PRODUCT_LIST_CACHE_SECONDS", 60, least
 POPULAR_CACHE_SECONDS = env.integer("POPULAR_CACHE_SECONDS", 1_800, least=0)
 PRODUCT_STATS_MODE = env.choice("PRODUCT_STATS_MODE", "kafka", "inline")
 IDEMPOTENCY_HOURS = env.integer("IDEMPOTENCY_HOURS", 24, least=1)
+RESERVATION_MINUTES = env.integer("RESERVATION_MINUTES", 10, least=1, most=1_440)
+"""How long units are held for a cart."""
+RESERVATION_RETENTION_HOURS = env.integer("RESERVATION_RETENTION_HOURS", 720, least=0)
+"""How long a reservation is kept after its end, before `archive` deletes it; 0: for ever."""
+
+# Days after which rows leave the database for files (docs/retention.md); 0: they are kept for ever.
+LEDGER_RETENTION_DAYS = env.integer("LEDGER_RETENTION_DAYS", 0, least=0, most=36_500)
+STOCK_MOVEMENT_RETENTION_DAYS = env.integer("STOCK_MOVEMENT_RETENTION_DAYS", 0, least=0, most=36_500)
+ORDER_RETENTION_DAYS = env.integer("ORDER_RETENTION_DAYS", 0, least=0, most=36_500)
+ARCHIVE_DIR = env.str("ARCHIVE_DIR", default="")
+"""The folder of these files."""
+_ARCHIVED = {
+    "LEDGER_RETENTION_DAYS": LEDGER_RETENTION_DAYS,
+    "STOCK_MOVEMENT_RETENTION_DAYS": STOCK_MOVEMENT_RETENTION_DAYS,
+    "ORDER_RETENTION_DAYS": ORDER_RETENTION_DAYS,
+}
+for _name, _days in _ARCHIVED.items():
+    if _days and not ARCHIVE_DIR:
+        raise ImproperlyConfigured(f"{_name} is {_days}, and ARCHIVE_DIR names no folder for what leaves.")
+    # A repeat is given an answer that names the row, and a message names its fact.
+    if _days and (not OUTBOX_RETENTION_HOURS or _days * 24 <= max(OUTBOX_RETENTION_HOURS, IDEMPOTENCY_HOURS)):
+        raise ImproperlyConfigured(f"{_name} is longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
+if ORDER_RETENTION_DAYS:
+    # Orders leave last, after all that is held against them.
+    for _name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS"):
+        if not 0 < _ARCHIVED[_name] <= ORDER_RETENTION_DAYS:
+            raise ImproperlyConfigured(f"With ORDER_RETENTION_DAYS, {_name} is above 0 and not more.")
+    if not 0 < PROCESSED_EVENT_RETENTION_HOURS < ORDER_RETENTION_DAYS * 24:
+        raise ImproperlyConfigured("ORDER_RETENTION_DAYS is longer than PROCESSED_EVENT_RETENTION_HOURS, above 0.")
 
 # --- Limits: 0 per second, minute or hour is no limit -----------------------------------------------------------------
 
@@ -544,6 +575,7 @@ SPECTACULAR_SETTINGS = {
         "DiscountType": "coupons.models.DiscountType",
         "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
         "OrderStatus": "orders.models.OrderStatus",
+        "ReservationStatus": "reservations.models.ReservationStatus",
         "WebhookEventType": "commerce.webhooks.serializers.EVENT_TYPES",
         "WebhookOffBecause": "commerce.webhooks.serializers.OFF_BECAUSE",
         "WebhookCallOutcome": "commerce.outbox.models.DeliveryOutcome",

@@ -24,6 +24,7 @@ urlpatterns = [
                 path("", include("stats.urls")),
                 path("", include("products.urls")),
                 path("", include("coupons.urls")),
+                path("", include("reservations.urls")),
                 path("", include("orders.urls")),
                 path("", include("commerce.webhooks.urls")),
                 path("schema", SchemaPage.as_view(), name="schema"),

@@ -20,9 +20,6 @@ COMPLETED: Final = "COMPLETED"
 CANCELLED: Final = "CANCELLED"
 REFUNDED: Final = "REFUNDED"
 
-MOST_ITEMS = 100
-LARGEST_QUANTITY = 1000
-
 
 @dataclass(frozen=True, slots=True)
 class Line:

@@ -2,55 +2,32 @@
 
 from typing import Any
 
-from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from commerce.http.fields import (
-    BodySerializer,
-    GivenReasonField,
-    IdField,
-    IdParameter,
-    ReasonField,
-    StrictBooleanField,
-    StrictIntegerField,
-)
+from commerce.http.fields import BodySerializer, GivenReasonField, IdField, IdParameter, ReasonField, StrictBooleanField
 from orders.events import order_as_json, refund_as_json
 from orders.models import Order, OrderStatus, Refund
-from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
-
-
-class OrderItemRequestSerializer(BodySerializer):
-    """So many units of one product. Each product may be named once."""
-
-    productId = IdField()
-    quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
-
-
-def each_product_once(items: list[dict[str, int]]) -> list[dict[str, int]]:
-    """The items of a body. Raises ValidationError where a product is named twice."""
-    seen: set[int] = set()
-    problems: list[dict[str, list[Any]]] = []
-    for item in items:
-        twice = item["productId"] in seen
-        seen.add(item["productId"])
-        problems.append({"productId": [_("This product is named twice.")]} if twice else {})
-    if any(problems):
-        raise serializers.ValidationError(problems, code="unique")
-    return items
+from reservations.rules import LARGEST_QUANTITY
+from reservations.serializers import CartSerializer, items_field
 
 
 @extend_schema_serializer(
-    examples=[OpenApiExample("Two of one product", {"items": [{"productId": 1, "quantity": 2}]}, request_only=True)]
+    examples=[
+        OpenApiExample("Two of one product", {"items": [{"productId": 1, "quantity": 2}]}, request_only=True),
+        OpenApiExample("What is held", {"reservationId": 1}, request_only=True),
+    ]
 )
-class OrderRequestSerializer(BodySerializer):
-    """What to buy, and the coupon to use, by the `id` among the coupons held."""
+class OrderRequestSerializer(CartSerializer):
+    """What to buy: items, or else the reservation that holds them; and the coupon to use, by the `id` among the coupons
+    held.
+    """
 
-    items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
+    items = items_field(required=False, help_text="Needed unless `reservationId` is given.")
+    reservationId = IdField(
+        required=False, allow_null=True, default=None, help_text="Instead of `items`: exactly what it holds."
+    )
     userCouponId = IdField(required=False, allow_null=True, default=None)
-
-    def validate_items(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
-        return each_product_once(items)
 
 
 class CancelRequestSerializer(BodySerializer):
@@ -59,17 +36,13 @@ class CancelRequestSerializer(BodySerializer):
     reason = ReasonField()
 
 
-class RefundRequestSerializer(BodySerializer):
+class RefundRequestSerializer(CartSerializer):
     """What staff give back of an order, and why: units of its products, each product named once."""
 
-    items = serializers.ListField(child=OrderItemRequestSerializer(), min_length=1, max_length=MOST_ITEMS)
     reason = GivenReasonField(help_text="Why. Kept with the refund, which the customer can read.")
     restock = StrictBooleanField(
         required=False, default=True, help_text="Whether the units can be sold again; `false` for damaged goods."
     )
-
-    def validate_items(self, items: list[dict[str, int]]) -> list[dict[str, int]]:
-        return each_product_once(items)
 
 
 class OrderItemSerializer(serializers.Serializer[Any]):

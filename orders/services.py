@@ -10,6 +10,7 @@ from django.utils.translation import gettext_noop
 
 from balances import operations as wallet
 from commerce.audit.record import Staff, add_record
+from commerce.core.errors import LockTimeout
 from commerce.core.locks import product_lock
 from commerce.core.transaction import Transaction
 from commerce.idempotency.once import Once, commit_once, refuse_once
@@ -21,8 +22,17 @@ from orders.events import order_cancelled, order_completed, order_refunded
 from orders.models import Order, OrderStatus
 from orders.rules import Line, MadeRefund, PlacedOrder, total_of
 from products import operations as stock
+from products.errors import OutOfStock
+from products.rules import StockedProduct
+from reservations import operations as holds
+from reservations.errors import ReservationNotFound
+from reservations.models import Reservation
+from reservations.operations import UnitsHeld
+from reservations.selectors import Expired, expired_on, reservation_for
 
 CANCELLED = gettext_noop("Cancelled and refunded")
+MOST_TRIES = 10
+"""How often time may run out for a hold in between, before the caller has to try again."""
 REFUNDED = gettext_noop("Refunded")
 
 
@@ -32,7 +42,36 @@ def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: 
     Raises ProductNotFound, OutOfStock, PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound,
     LockTimeout.
     """
-    return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), once)
+    try:
+        return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), once)
+    except UnitsHeld:
+        return _place_with_expired(user_id, quantities, user_coupon_id, once)
+
+
+def _place_with_expired(
+    user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once
+) -> PlacedOrder:
+    """`place_order` where units are held, and some of them maybe by reservations whose time is over."""
+    for _try in range(MOST_TRIES):
+        expired = expired_on(quantities)
+        try:
+            return commit_once(PlaceOrder(user_id, quantities, user_coupon_id, expired=expired), once)
+        except UnitsHeld:
+            continue
+    raise LockTimeout
+
+
+def pay_reservation(*, user_id: int, reservation_id: int, user_coupon_id: int | None, once: Once) -> PlacedOrder:
+    """Buy what a reservation of the user holds, exactly, at the prices of now, and pay it from the user's balance.
+
+    Raises ReservationNotFound, ReservationExpired, ProductNotFound for a product that is not for sale any more,
+    CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. The reservation stays as it was then.
+    """
+    try:
+        reservation = reservation_for(reservation_id, owner_id=user_id)
+    except ReservationNotFound as refusal:
+        refuse_once(refusal, once)
+    return commit_once(PlaceOrder(user_id, reservation.quantities, user_coupon_id, reservation=reservation), once)
 
 
 def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff | None = None) -> Order:
@@ -74,16 +113,26 @@ def refund_order(*, order_id: int, quantities: Mapping[int, int], restock: bool,
 
 @dataclass(frozen=True, slots=True)
 class PlaceOrder:
-    """See `place_order`."""
+    """See `place_order` and `pay_reservation`."""
 
     user_id: int
     quantities: Mapping[int, int]
     user_coupon_id: int | None
+    reservation: Reservation | None = None
+    """Which holds the units."""
+    expired: Expired | None = None
+    """Reservations that hold units of these products although their time is over; None: not asked for."""
 
     def locks(self) -> list[str]:
+        if self.expired is not None:
+            return [product_lock(product_id) for product_id in {*self.quantities, *self.expired.product_ids}]
         return [product_lock(product_id) for product_id in self.quantities]
 
     def load(self, transaction: Transaction) -> None:
+        if self.reservation is not None:
+            holds.will_end(transaction, (self.reservation,))
+        if self.expired is not None:
+            holds.will_end(transaction, self.expired.reservations)
         stock.will_move(transaction, self.quantities)
         if self.user_coupon_id is not None:
             coupons.will_redeem(transaction, self.user_coupon_id)
@@ -92,7 +141,7 @@ class PlaceOrder:
 
     def decide(self, transaction: Transaction) -> PlacedOrder:
         order_id = operations.next_order_id(transaction)
-        products = stock.take_stock(transaction, self.quantities, order_id=order_id)
+        products = self._take(transaction, order_id)
         limits = {each.id: each.purchase_limit for each in products.values() if each.purchase_limit is not None}
         if limits:
             operations.require_within_limits(transaction, self.user_id, limits, self.quantities)
@@ -119,6 +168,17 @@ class PlaceOrder:
         )
         publish(transaction, order_completed(order))
         return order
+
+    def _take(self, transaction: Transaction, order_id: int) -> Mapping[int, StockedProduct]:
+        if self.reservation is not None:
+            return holds.pay(transaction, self.reservation, order_id=order_id)
+        if self.expired is not None:
+            holds.return_expired(transaction, self.expired.reservations)
+        try:
+            return stock.take_stock(transaction, self.quantities, order_id=order_id)
+        except OutOfStock as refusal:
+            holds.require_nothing_expired(transaction, refusal, self.expired)
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +266,10 @@ class RefundOrder:
         operations.show_refunds(transaction, order, self._item_ids)
         publish(transaction, order_refunded(refund, order))
         before = {"status": OrderStatus.COMPLETED.value, "refunded": order.refunded_amount - refund.amount}
-        names = {line.product_id: line.product_name for line in order.lines}
         after = {
             "status": order.status,
             "refunded": order.refunded_amount,
-            "items": ", ".join(f"{line.quantity} × {names[line.product_id]}" for line in refund.lines),
+            "units": sum(line.quantity for line in refund.lines),
             "restock": self.restock,
         }
         add_record(transaction, self.by, REFUNDED, Order, order.pk, before=before, after=after)

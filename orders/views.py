@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.http import HttpResponse
+from django.utils.translation import gettext as _
 from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -27,6 +29,7 @@ from orders.errors import (
 )
 from orders.events import order_as_json, refund_as_json
 from products.errors import OutOfStock, ProductNotFound
+from reservations.errors import ReservationExpired, ReservationNotFound
 
 
 class OrderViewSet(ApiViewSet):
@@ -37,28 +40,37 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Place an order",
-        "Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or nothing.",
+        "Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is named, the "
+        "amount from the balance, or nothing.",
         operation_id="orderPlace",
         request=serializers.OrderRequestSerializer,
         response=serializers.OrderSerializer,
         refusals=[
-            ProductNotFound,
-            UserNotFound,
-            OutOfStock,
-            PurchaseLimitExceeded,
-            CouponNotUsable,
-            InsufficientBalance,
+            *(ProductNotFound, UserNotFound, ReservationNotFound, OutOfStock, ReservationExpired),
+            *(PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance),
         ],
         writes=True,
     )
     def create(self, request: Request) -> HttpResponse:
         body = body_of(request, serializers.OrderRequestSerializer)
-        user_id = caller_of(request).id
+        user_id, reservation_id, user_coupon_id = caller_of(request).id, body["reservationId"], body["userCouponId"]
+        if reservation_id is not None:
+            _refuse_items_of(body)
+            return answer_once(
+                request,
+                lambda once: services.pay_reservation(
+                    user_id=user_id, reservation_id=reservation_id, user_coupon_id=user_coupon_id, once=once
+                ),
+                order_as_json,
+                body=request.data,
+            )
+        if "items" not in body:
+            raise ValidationError({"items": _("This field is required.")}, code="required")
         quantities = {item["productId"]: item["quantity"] for item in body["items"]}
         return answer_once(
             request,
             lambda once: services.place_order(
-                user_id=user_id, quantities=quantities, user_coupon_id=body["userCouponId"], once=once
+                user_id=user_id, quantities=quantities, user_coupon_id=user_coupon_id, once=once
             ),
             order_as_json,
             body=request.data,
@@ -162,6 +174,12 @@ class UserOrderViewSet(ApiViewSet):
             account_of(request, query.get("userId"), right="orders.view_order"), status=query.get("status")
         )
         return HistoryPages.respond(request, orders, serializers.OrderSerializer)
+
+
+def _refuse_items_of(body: Mapping[str, Any]) -> None:
+    """A reservation is paid as it is. Raises ValidationError."""
+    if "items" in body:
+        raise ValidationError({"items": _("A reservation has its items already.")}, code="not_with_reservation")
 
 
 def _canceller(request: Request, order_id: int, body: Mapping[str, Any]) -> tuple[int | None, Staff | None]:

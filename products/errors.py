@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, TypedDict
 
 from django.utils.functional import Promise
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from msgspec import Meta
 
@@ -32,6 +33,8 @@ class Shortage:
     product_id: int
     requested: int
     available: int
+    held: int = 0
+    """Units that are there, and held for carts."""
 
 
 class ShortItem(TypedDict):
@@ -63,6 +66,16 @@ class OutOfStock(Refused):
             "available": f"{shortage.available:,}",
             "requested": f"{shortage.requested:,}",
         }
+
+    @property
+    def for_staff(self) -> str:
+        """What is left of the first of them, without its name."""
+        shortage = self.shortages[0]
+        if shortage.held:
+            sentence = gettext("Only %(stock)s are there that are not held for carts.")
+        else:
+            sentence = gettext("Only %(stock)s are there.")
+        return sentence % {"stock": f"{shortage.available:,}"}
 
     @property
     def fields(self) -> ShortItems:

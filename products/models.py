@@ -2,7 +2,7 @@
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
@@ -13,7 +13,10 @@ EDITABLE = ("name", "description", "price", "is_active", "purchase_limit")
 
 
 class Product(models.Model):
-    """Something for sale. `stock` moves only together with a movement row (`products.operations`)."""
+    """Something for sale. `stock` moves only together with a movement row (`products.operations`).
+
+    `held` of its units are held for carts (`reservations`): they are still in stock, and nobody else can have them.
+    """
 
     name = models.CharField(_("name"), max_length=200)
     description = models.TextField(_("description"), blank=True)
@@ -21,6 +24,7 @@ class Product(models.Model):
         _("price (won)"), validators=[MinValueValidator(0), MaxValueValidator(HIGHEST_PRICE_WON)]
     )
     stock = models.IntegerField(_("stock"), default=0, editable=False)
+    held = models.IntegerField(_("held for carts"), default=0, db_default=0, editable=False)
     is_active = models.BooleanField(_("for sale"), default=True)
     purchase_limit = models.IntegerField(
         _("purchase limit"),
@@ -47,6 +51,10 @@ class Product(models.Model):
                 condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
             ),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
+            # Where nothing is held, a wrong stock is the business of the constraint above.
+            models.CheckConstraint(
+                condition=Q(held=0) | Q(held__gt=0, held__lte=F("stock")), name="product_held_within_stock"
+            ),
             models.CheckConstraint(
                 condition=Q(purchase_limit__isnull=True)
                 | Q(purchase_limit__gte=1, purchase_limit__lte=HIGHEST_PURCHASE_LIMIT),
@@ -57,6 +65,11 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def available(self) -> int:
+        """Units that can be had: those in stock that are not held."""
+        return self.stock - self.held
 
 
 class MovementReason(models.TextChoices):

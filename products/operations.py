@@ -18,7 +18,7 @@ from commerce.core.errors import ChangedMeanwhile, DomainError, require_unchange
 from commerce.core.transaction import LockedRows, NewRows, Transaction
 from products.errors import OutOfStock, ProductNotFound
 from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, MovementReason, Product, ProductImport
-from products.rules import OfferChange, StockedProduct, take_all
+from products.rules import OfferChange, StockedProduct, hold_all, take_all, take_all_held
 
 ADDED = gettext_noop("Added")
 CHANGED = gettext_noop("Changed")
@@ -31,14 +31,14 @@ class Products(LockedRows[StockedProduct]):
     lock_order = 20
     row = StockedProduct
     LOCK = """
-        SELECT id, name, price, stock, is_active, purchase_limit FROM product
+        SELECT id, name, price, stock, is_active, purchase_limit, held FROM product
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = "SELECT id FROM product WHERE id = ANY(%s::bigint[])"
-    # Added to what is there: with the row lock lost, no more could be sold than there is.
+    # Added to what is there: with the row lock lost, no more could be sold or held than there is.
     SAVE = """
-        UPDATE product SET stock = stock + moved
-        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, moved integer)
+        UPDATE product SET stock = stock + moved, held = held + newly_held
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, moved integer, newly_held integer)
         WHERE product.id = saved.id
     """
 
@@ -64,7 +64,8 @@ def will_move(transaction: Transaction, product_ids: Iterable[int]) -> None:
 def take_stock(transaction: Transaction, quantities: Mapping[int, int], *, order_id: int) -> dict[int, StockedProduct]:
     """Take units (quantity by product id) for an order, all or none; returns the products by id.
 
-    Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
+    Held units are left alone. Raises ProductNotFound for a product that is not for sale, OutOfStock with every product
+    that has too few.
     """
     locked = transaction[Products]
     products = {product_id: locked.get(product_id) for product_id in quantities}
@@ -72,6 +73,35 @@ def take_stock(transaction: Transaction, quantities: Mapping[int, int], *, order
     taken = {product_id: product for product_id, product in products.items() if product is not None}
     _record(transaction, MovementReason.SALE, {each: -quantity for each, quantity in quantities.items()}, order_id)
     return taken
+
+
+def hold_stock(transaction: Transaction, quantities: Mapping[int, int]) -> None:
+    """Hold units (quantity by product id) for a cart, all or none: they stay in stock, and nobody else can have them.
+
+    Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
+    """
+    locked = transaction[Products]
+    hold_all({product_id: locked.get(product_id) for product_id in quantities}, quantities)
+
+
+def release_stock(transaction: Transaction, quantities: Mapping[int, int]) -> None:
+    """Let units that are held be had by everybody again."""
+    for product_id, quantity in quantities.items():
+        _product(transaction, product_id).release(quantity)
+
+
+def take_held_stock(
+    transaction: Transaction, quantities: Mapping[int, int], *, order_id: int
+) -> dict[int, StockedProduct]:
+    """Take the units that are held for a cart for its order; returns the products by id.
+
+    Raises ProductNotFound for a product that is not for sale any more.
+    """
+    locked = transaction[Products]
+    products = {product_id: locked.get(product_id) for product_id in quantities}
+    take_all_held(products, quantities)
+    _record(transaction, MovementReason.SALE, {each: -quantity for each, quantity in quantities.items()}, order_id)
+    return {product_id: product for product_id, product in products.items() if product is not None}
 
 
 def return_stock(
@@ -89,7 +119,7 @@ def return_stock(
 def adjust_stock(transaction: Transaction, *, product_id: int, delta: int, actor_id: int, note: str) -> int:
     """Correct the stock of one product by `delta` units and return what it is then.
 
-    Raises ProductNotFound, OutOfStock where less than `-delta` units are there, TooManyUnits.
+    Raises ProductNotFound, OutOfStock where less than `-delta` units are there that are not held, TooManyUnits.
     """
     product = _product(transaction, product_id)
     product.adjust(delta)
@@ -229,7 +259,7 @@ def _import_change(transaction: Transaction, line: ImportLine, product: Product,
 def _why_not(refusal: DomainError) -> str:
     """As the list of lines says it."""
     if isinstance(refusal, OutOfStock):
-        return _("Only %(stock)s are there.") % {"stock": f"{refusal.shortages[0].available:,}"}
+        return refusal.for_staff
     if isinstance(refusal, ChangedMeanwhile):
         return _("Somebody else has changed it since the file was read.")
     return str(refusal)

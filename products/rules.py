@@ -3,7 +3,7 @@
 Plain objects: no database, no clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -50,11 +50,11 @@ def unusual_prices(price: int, *, is_active: bool, price_before: int | None, was
     return found
 
 
-def stock_level(stock: int) -> str:
-    """`out`, `low` or `ok`."""
-    if stock <= 0:
+def stock_level(available: int) -> str:
+    """`out`, `low` or `ok`, by the units that can be had."""
+    if available <= 0:
         return "out"
-    return "low" if stock <= LOW_STOCK_UNITS else "ok"
+    return "low" if available <= LOW_STOCK_UNITS else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def changed_by_percent(price: int, percent: int) -> int:
 
 @dataclass(slots=True)
 class StockedProduct:
-    """A product and what is left of it. `price` is won."""
+    """A product and its units: `stock` of them are there, of which `held` are held for carts. `price` is won."""
 
     id: int
     name: str
@@ -90,13 +90,31 @@ class StockedProduct:
     is_active: bool
     purchase_limit: int | None = None
     """Units that one customer may buy in all; None: as many as there are."""
+    held: int = 0
     moved: int = 0
     """By how many units the stock has changed since it was read."""
+    newly_held: int = 0
+    """By how many units `held` has changed since it was read."""
 
     def take(self, quantity: int) -> None:
-        """Take units away. Raises OutOfStock."""
-        if self.stock < quantity:
-            raise OutOfStock([Shortage(self.id, quantity, self.stock)])
+        """Take units away that are not held. Raises OutOfStock."""
+        if self.stock - self.held < quantity:
+            raise OutOfStock([Shortage(self.id, quantity, self.stock - self.held, self.held)])
+        self._move(-quantity)
+
+    def hold(self, quantity: int) -> None:
+        """Keep units back for a cart; they stay in stock. Raises OutOfStock."""
+        if self.stock - self.held < quantity:
+            raise OutOfStock([Shortage(self.id, quantity, self.stock - self.held, self.held)])
+        self._hold(quantity)
+
+    def release(self, quantity: int) -> None:
+        """Let held units be had by everybody again."""
+        self._hold(-quantity)
+
+    def take_held(self, quantity: int) -> None:
+        """Take away units that were held."""
+        self._hold(-quantity)
         self._move(-quantity)
 
     def put_back(self, quantity: int) -> None:
@@ -104,7 +122,7 @@ class StockedProduct:
         self._move(quantity)
 
     def adjust(self, delta: int) -> None:
-        """Correct the stock by `delta` units. Raises OutOfStock, TooManyUnits."""
+        """Correct the stock by `delta` units. Held units cannot be taken away. Raises OutOfStock, TooManyUnits."""
         if delta < 0:
             self.take(-delta)
         elif self.stock + delta > MOST_UNITS:
@@ -116,24 +134,51 @@ class StockedProduct:
         self.stock += units
         self.moved += units
 
+    def _hold(self, units: int) -> None:
+        self.held += units
+        self.newly_held += units
+
 
 def take_all(products: Mapping[int, StockedProduct | None], quantities: Mapping[int, int]) -> None:
     """Take units of several products (quantity by product id), all or none.
 
     Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
     """
+    for product_id, product in _enough_of_all(products, quantities).items():
+        product.take(quantities[product_id])
+
+
+def hold_all(products: Mapping[int, StockedProduct | None], quantities: Mapping[int, int]) -> None:
+    """Hold units of several products, all or none. Raises what `take_all` raises."""
+    for product_id, product in _enough_of_all(products, quantities).items():
+        product.hold(quantities[product_id])
+
+
+def take_all_held(products: Mapping[int, StockedProduct | None], quantities: Mapping[int, int]) -> None:
+    """Take the units that are held of several products. Raises ProductNotFound for one that is not for sale."""
+    for product_id, product in _for_sale(products, quantities).items():
+        product.take_held(quantities[product_id])
+
+
+def _enough_of_all(
+    products: Mapping[int, StockedProduct | None], quantities: Mapping[int, int]
+) -> dict[int, StockedProduct]:
+    wanted = _for_sale(products, quantities)
+    shortages = [
+        Shortage(product_id, quantities[product_id], product.stock - product.held, product.held)
+        for product_id, product in sorted(wanted.items())
+        if product.stock - product.held < quantities[product_id]
+    ]
+    if shortages:
+        raise OutOfStock(shortages)
+    return wanted
+
+
+def _for_sale(products: Mapping[int, StockedProduct | None], product_ids: Iterable[int]) -> dict[int, StockedProduct]:
     wanted: dict[int, StockedProduct] = {}
-    for product_id in quantities:
+    for product_id in product_ids:
         product = products[product_id]
         if product is None or not product.is_active:
             raise ProductNotFound(product_id)
         wanted[product_id] = product
-    shortages = [
-        Shortage(product_id, quantities[product_id], wanted[product_id].stock)
-        for product_id in sorted(wanted)
-        if wanted[product_id].stock < quantities[product_id]
-    ]
-    if shortages:
-        raise OutOfStock(shortages)
-    for product_id, product in wanted.items():
-        product.take(quantities[product_id])
+    return wanted

@@ -27,16 +27,14 @@ ORDERINGS: dict[str, tuple[str, ...]] = {
 PRODUCT_LIST = PageCache("products")
 """The rendered product lists. Staff edits renew it; sales do not: the stock shown may be a minute old."""
 
-SHOWN = {
-    "id": "id",
-    "name": "name",
-    "description": "description",
-    "price": "price",
-    "stock": "stock",
-    "purchaseLimit": "purchase_limit",
-}
-"""What customers see of a product, by field; `products.serializers.ProductSerializer` documents each."""
-_FOR_SALE = GroupRead(f"SELECT {', '.join(SHOWN.values())} FROM product WHERE id = ANY(%s) AND is_active")  # noqa: S608  # our own names
+AVAILABLE = F("stock") - F("held")
+"""The units of a product that can be had."""
+SHOWN = ("id", "name", "description", "price", "stock", "purchaseLimit")
+"""What customers see of a product: as its `stock`, what can be had. `products.serializers.ProductSerializer` documents
+each field."""
+_FOR_SALE = GroupRead(
+    "SELECT id, name, description, price, stock - held, purchase_limit FROM product WHERE id = ANY(%s) AND is_active"
+)
 
 
 def products_for_sale(
@@ -46,8 +44,8 @@ def products_for_sale(
     min_price: int | None = None,
     max_price: int | None = None,
     in_stock: bool = False,
-) -> "QuerySet[Product, dict[str, Any]]":
-    """Active products, narrowed by what is given; prices are won.
+) -> "QuerySet[Product, tuple[Any, ...]]":
+    """What `SHOWN` names of the active products, narrowed by what is given; prices are won.
 
     Each word of `search` must occur in the name or the description, in any order and any case.
     """
@@ -59,10 +57,9 @@ def products_for_sale(
     if max_price is not None:
         products = products.filter(price__lte=max_price)
     if in_stock:
-        products = products.filter(stock__gt=0)
-    shown: QuerySet[Product, dict[str, Any]] = products.order_by(*ORDERINGS[ordering]).values(
-        *(name for name, field in SHOWN.items() if name == field),
-        **{name: F(field) for name, field in SHOWN.items() if name != field},
+        products = products.filter(stock__gt=F("held"))
+    shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(
+        "id", "name", "description", "price", AVAILABLE, "purchase_limit"
     )
     return shown
 
@@ -76,6 +73,11 @@ def product_for_sale(product_id: int) -> dict[str, Any]:
     row = _FOR_SALE.row(product_id)
     if row is None:
         raise ProductNotFound(product_id)
+    return as_shown(row)
+
+
+def as_shown(row: tuple[Any, ...]) -> dict[str, Any]:
+    """The values of `SHOWN` by their names."""
     return dict(zip(SHOWN, row, strict=True))
 
 
@@ -99,7 +101,10 @@ def movements_of_order(order_id: int) -> "QuerySet[StockMovement]":
 
 @dataclass(frozen=True)
 class Shortage:
-    """What of the products for sale is out of stock, and what will soon be; and which have the fewest units."""
+    """What of the products for sale is out of stock, and what will soon be; and which have the fewest units.
+
+    Units that are held for carts do not count: nobody else can have them.
+    """
 
     out: int
     low: int
@@ -110,12 +115,12 @@ def shortage(*, most: int) -> Shortage:
     """The shortage now, with up to `most` products of the fewest units, ties by lower id."""
     # Reads the whole catalogue, which is small. An index on the stock would cost every order more than this saves:
     # PostgreSQL could no longer change a product's row in place.
-    for_sale = Product.objects.filter(is_active=True)
+    for_sale = Product.objects.filter(is_active=True).alias(left=AVAILABLE)
     counts = for_sale.order_by().aggregate(
-        out=Count("id", filter=Q(stock=0)), low=Count("id", filter=Q(stock__gt=0, stock__lte=LOW_STOCK_UNITS))
+        out=Count("id", filter=Q(left=0)), low=Count("id", filter=Q(left__gt=0, left__lte=LOW_STOCK_UNITS))
     )
-    scarce = for_sale.filter(stock__lte=LOW_STOCK_UNITS).order_by("stock", "id")
-    return Shortage(counts["out"], counts["low"], list(scarce.only("id", "name", "stock")[:most]))
+    scarce = for_sale.filter(left__lte=LOW_STOCK_UNITS).order_by("left", "id")
+    return Shortage(counts["out"], counts["low"], list(scarce.only("id", "name", "stock", "held")[:most]))
 
 
 def movements() -> "QuerySet[StockMovement]":

@@ -15,7 +15,9 @@ class ProductSerializer(serializers.Serializer[Any]):
     description = serializers.CharField(allow_blank=True)
     price = serializers.IntegerField(help_text="Won.")
     stock = serializers.IntegerField(
-        min_value=0, max_value=MOST_UNITS, help_text="Units left; up to a minute old in the list."
+        min_value=0,
+        max_value=MOST_UNITS,
+        help_text="Units that can be had: those held for carts are not counted. Up to a minute old in the list.",
     )
     purchaseLimit = serializers.IntegerField(
         allow_null=True,

@@ -76,5 +76,5 @@ def _render_list(request: Request) -> bytes:
         in_stock=query["inStock"],
     )
     pages = CatalogPages(_address(request))
-    page = pages.paginate_queryset(products, request)
-    return dump(pages.get_paginated_response(page).data)
+    page = pages.paginate_queryset(products, request) or []
+    return dump(pages.get_paginated_response([selectors.as_shown(row) for row in page]).data)

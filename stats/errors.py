@@ -1,5 +1,7 @@
 """What the statistics cannot use, and what they cannot do while somebody waits."""
 
+from datetime import date
+
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -26,3 +28,18 @@ class TooMuchToRecount(Refused):
             "The recount did not end in time, and nothing was changed. Choose fewer days, or run"
             " `manage.py backfill_product_stats`, which may take longer."
         )
+
+
+class DayIsFinal(Refused):
+    """Orders of these days have been archived, so their statistics cannot be recomputed from orders any more."""
+
+    code = "day_is_final"
+    title = _("Day is final")
+
+    def __init__(self, until: date) -> None:
+        self.until = until
+        super().__init__()
+
+    @property
+    def detail(self) -> str | Promise:
+        return _("Orders up to %(day)s have been archived: choose later days.") % {"day": self.until.isoformat()}

@@ -13,7 +13,7 @@ import orjson
 from commerce.core.numbers import LARGEST_ID
 from commerce.outbox.publish import event_id, short_event_id
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
-from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
+from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS
 from stats.errors import UnreadableEvent
 
 ORDER_EVENTS = (ORDER_COMPLETED, ORDER_CANCELLED, ORDER_REFUNDED)

@@ -69,6 +69,27 @@ class CountedUntil(models.Model):
         return str(self.moment)
 
 
+class FinalUntil(models.Model):
+    """Statistics of the days up to `day` are final: orders of these days may have been archived.
+
+    One row at most, which moves forward only (`commerce.archive`).
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    day = models.DateField()
+    moment = models.DateTimeField()
+    """When the youngest of the orders that have left was placed."""
+
+    class Meta:
+        db_table = "final_until"
+        # As with `counted_until`.
+        default_permissions = ()
+        constraints = [models.CheckConstraint(condition=Q(id=1), name="final_until_is_one_row")]
+
+    def __str__(self) -> str:
+        return str(self.day)
+
+
 class DeadLetter(models.Model):
     """A message from Kafka that could not be counted, as it came. Parked in the transaction that counts its batch.
 

@@ -17,6 +17,7 @@ from commerce.core import sql
 from commerce.core.transaction import as_json
 from commerce.outbox.publish import event_id_sql
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
+from stats.errors import DayIsFinal
 from stats.events import OrderEvent
 from stats.models import DeadLetter
 
@@ -70,6 +71,13 @@ FORGET_COUNTED = f"""
     ))
 """  # noqa: S608  # our own text
 
+# Orders of these days may have left: statistics of then are not held against orders any more.
+MAKE_FINAL = """
+    INSERT INTO final_until (id, day, moment) VALUES (1, %s, %s)
+    ON CONFLICT (id) DO UPDATE SET day = greatest(final_until.day, EXCLUDED.day),
+                                   moment = greatest(final_until.moment, EXCLUDED.moment)
+"""
+
 ADD_UNITS = """
     INSERT INTO product_stat (product_id, date, quantity_sold)
     SELECT product_id, date, quantity
@@ -83,13 +91,21 @@ _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED, refunded=_REFUNDED)
 
-# A database that was restored from a backup does not know the orders since then, whose events Kafka still has.
+# A database that was restored from a backup lacks the orders since then, whose events are still in Kafka. An order of a
+# final day may have been archived with its refunds: each of its events was counted before, also the event of a cancel
+# or a refund on a much later day.
 KNOWN_FACTS = f"""
-    WITH received AS (SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint))
+    WITH received AS (
+        SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint, day date)
+    )
     SELECT event_id FROM received
     JOIN "order" ON id = source_id AND (event_id = {_COMPLETED} OR event_id = {_CANCELLED})
     UNION ALL
     SELECT event_id FROM received JOIN refund ON refund.id = source_id AND event_id = {_REFUNDED}
+    UNION ALL
+    SELECT event_id FROM received
+    WHERE day <= (SELECT day FROM final_until)
+      AND CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$' THEN {_TIME_OF} < {COUNTED_UNTIL} ELSE false END
 """  # noqa: S608  # our own text
 
 # Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
@@ -185,10 +201,10 @@ class DayComparison:
 
 
 def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
-    """The names of events whose order, cancellation or refund this database does not have."""
+    """The names of events whose order, cancellation or refund this database never had."""
     if not events:
         return []
-    rows = [{"event_id": event.event_id, "source_id": event.source_id} for event in events.values()]
+    rows = [{"event_id": event.event_id, "source_id": event.source_id, "day": event.day} for event in events.values()]
     known = {row[0] for row in sql.fetch_all(KNOWN_FACTS, [_as_json(rows)])}
     return [name for name, event in events.items() if event.event_id not in known]
 
@@ -260,6 +276,21 @@ def forget_counted(*, most: int) -> int:
     return sql.execute(FORGET_COUNTED, [most])
 
 
+def make_final(*, day: date, moment: datetime) -> None:
+    """Say that orders of the days up to `day`, placed up to `moment`, may have left.
+
+    Who recomputes a day meanwhile must be waited for: the caller holds `COUNTING`, shared.
+    """
+    sql.execute(MAKE_FINAL, [day, moment])
+
+
+def require_not_final(first: date) -> None:
+    """Raises DayIsFinal where orders of `first`, or of later days, may have left."""
+    row = sql.fetch_one("SELECT day FROM final_until")
+    if row and first <= row[0]:
+        raise DayIsFinal(row[0])
+
+
 def park(letters: Sequence[DeadLetter]) -> None:
     """Keep messages that cannot be counted. One that is kept already, from the same place, stays as it is."""
     for letter in letters:
@@ -280,19 +311,22 @@ def recompute_day(day: date) -> DayComparison:
     """Set every product's units of `day` to what the orders say.
 
     The events of exactly these orders are recorded as counted, so those that are still on their way add nothing. Waits
-    for everyone who is counting, and lets nobody count until the transaction ends.
+    for everyone who is counting, and lets nobody count until the transaction ends. Raises DayIsFinal.
     """
     sql.execute(COUNT_ALONE, [COUNTING])
+    require_not_final(day)
     return _comparison(day, RECOMPUTE_DAY)
 
 
 def compare_day(day: date) -> DayComparison:
-    """What `recompute_day` would change now; changes nothing."""
+    """What `recompute_day` would change now; changes nothing. Raises DayIsFinal."""
+    require_not_final(day)
     return _comparison(day, COMPARE_DAY)
 
 
 def compare_days(first: date, last: date) -> dict[date, DayComparison]:
     """`compare_day` for each day from `first` to `last`, both inclusive, in one statement; changes nothing."""
+    require_not_final(first)
     rows_of: dict[date, list[tuple[Any, ...]]] = defaultdict(list)
     for day, *row in sql.fetch_all(COMPARE_DAYS, {"first": first, "last": last}):
         rows_of[day].append(tuple(row))

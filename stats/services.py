@@ -172,7 +172,8 @@ def backfill_product_stats(
     next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` gets what was found on
     each day when it is done; nothing of it is kept, however many days there are.
 
-    Raises ValueError where the last day lies before the first, and django.db.Error where a day fails.
+    Raises ValueError where the last day lies before the first, DayIsFinal where orders of a day have been archived,
+    and django.db.Error where a day fails.
     """
     days = (to_date - from_date).days + 1
     if days < 1:
@@ -188,7 +189,7 @@ def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]
     """What the orders say of each day from `from_date` to `to_date`, both inclusive, beside the statistics.
 
     Reads only, and for as long as a request may. Raises ValueError for no day or more than `MOST_DAYS_COMPARED`,
-    TooMuchToRecount where the time did not suffice.
+    DayIsFinal where orders of these days have been archived, TooMuchToRecount where the time did not suffice.
     """
     days = (to_date - from_date).days + 1
     if not 1 <= days <= MOST_DAYS_COMPARED:
@@ -200,8 +201,9 @@ def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]
 def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
     """Set the statistics of one day to what the orders say, and return what was wrong; exact while orders flow.
 
-    Nobody counts meanwhile, so it has only the time of a request. Raises TooMuchToRecount where that did not suffice
-    or others went on counting, LockTimeout where the same form is at work.
+    Nobody counts meanwhile, so it has only the time of a request. Raises DayIsFinal where orders of the day have been
+    archived, TooMuchToRecount where the time did not suffice or others went on counting, LockTimeout where the same
+    form is at work.
     """
     with _in_time(), locked_transaction(*once.locks) as shared:
         found = operations.recompute_day(day)

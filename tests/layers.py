@@ -19,12 +19,14 @@ from commerce.core.transaction import LockedRows, Transaction
 from coupons.operations import Coupons, HeldCoupons
 from orders.operations import Orders, ReturnableItems
 from products.operations import Products
+from reservations.operations import Reservations
 
 Protection = tuple["mock._patch[Any]", ...]
 
 LOCKED_TABLES: tuple[type[LockedRows[Any]], ...] = (
     Orders,
     ReturnableItems,
+    Reservations,
     Products,
     Coupons,
     HeldCoupons,
@@ -72,7 +74,8 @@ ONE_LEADER: Protection = (mock.patch.object(group_commit, "_MOST_LEADERS", 1),)
 
 RELATIVE_WRITES_OFF: Protection = (
     mock.patch.object(Products, "SAVE", Products.SAVE.replace("stock + moved", "saved.stock").replace(
-        "moved integer", "stock integer")),
+        "(id bigint, moved integer", "(id bigint, stock integer").replace("held + newly_held", "saved.held").replace(
+        "newly_held integer", "held integer")),
     mock.patch.object(Coupons, "SAVE", Coupons.SAVE.replace("issued_count + issued", "saved.issued_count").replace(
         "issued integer", "issued_count integer")),
     mock.patch.object(Accounts, "SAVE", Accounts.SAVE.replace("balance + moved", "saved.balance").replace(

@@ -12,6 +12,8 @@ TABLES = (
     "user_balance_tx",
     "product",
     "stock_movement",
+    "reservation",
+    "reservation_item",
     "product_stat",
     "coupon",
     "user_coupon",

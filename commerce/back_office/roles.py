@@ -32,6 +32,7 @@ _SEE_THE_SHOP = (
     _rights("orders", "view_order", "view_orderitem")
     | _rights("products", "view_product", "view_stockmovement")
     | _rights("coupons", "view_coupon", "view_usercoupon")
+    | _rights("reservations", "view_reservation")
     | _rights("stats", "view_productstat")
     | _rights("balances", "view_user", "view_ledgerentry")
     | _rights("notes", "view_note")
@@ -54,7 +55,8 @@ MERCHANDISER = Role(
     | _rights("coupons", "view_coupon", "add_coupon", "change_coupon", "export_coupon")
     | _rights("coupons", "view_usercoupon", "export_usercoupon")
     | _rights("stats", "view_productstat", "export_productstat")
-    | _rights("orders", "view_order", "view_orderitem"),
+    | _rights("orders", "view_order", "view_orderitem")
+    | _rights("reservations", "view_reservation"),
 )
 FINANCE = Role(
     "Finance",

@@ -35,6 +35,7 @@ NAVIGATION: list[dict[str, Any]] = [
         "separator": True,
         "items": [
             _list(_("Orders"), "receipt_long", "orders.order"),
+            _list(_("Reservations"), "shopping_cart_checkout", "reservations.reservation"),
             _list(_("Users"), "group", "balances.user"),
             _list(_("Ledger"), "account_balance_wallet", "balances.ledgerentry"),
         ],

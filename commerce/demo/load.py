@@ -17,6 +17,7 @@ from commerce.core import sql
 from commerce.core.redis import RedisAway
 from commerce.demo import bulk, large
 from commerce.demo.notes import write_notes
+from commerce.demo.reservations import hold_carts
 from commerce.demo.rows import Rows, rows_of
 from commerce.demo.staff import hire_staff
 from commerce.demo.webhooks import write_webhooks
@@ -78,6 +79,7 @@ def _load_once(insert: Callable[[], datetime]) -> Outcome:
         opened_at = insert()
         hire_staff()
         write_notes()
+        hold_carts(timezone.now())
         write_webhooks()
         # Django sets these columns to the time of the INSERT, which is later than the opening of the shop.
         Product.objects.update(created_at=opened_at, updated_at=opened_at)

@@ -60,6 +60,7 @@ _COUNT_FORGOTTEN_THEN_CONSUME = (
 )
 
 _CHECK_SECONDS = 300
+_EXPIRY_MINUTES = 1
 
 _HELP = """
 Environment variables (all optional):
@@ -299,6 +300,8 @@ class Quickstart:
         # Started last: the first check of the invariants is less urgent than the web server.
         checks = ("check_invariants", "--every", str(_CHECK_SECONDS))
         self._supervisor.run(self._service("invariants", ["nice", *manage(*checks)]))
+        expiry = ("expire_reservations", "--every", str(_EXPIRY_MINUTES))
+        self._supervisor.run(self._service("reservations", ["nice", *manage(*expiry)]))
 
     def _wait_until_ready(self, web: Child, port: int) -> None:
         is_up = False

@@ -1,10 +1,14 @@
-"""`/problems`: a page for each kind of problem, the target of its `type`. The text is in `problem_catalogue`."""
+"""`/problems`: a page for each kind of problem, the target of its `type`.
+
+The text is in `problem_catalogue`, the fields are in `schema_problems`.
+"""
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from commerce.http.health import read_only
 from commerce.http.problem_catalogue import catalogue
+from commerce.http.schema_problems import shown_fields
 
 
 @read_only
@@ -19,4 +23,4 @@ def page(request: HttpRequest, slug: str) -> HttpResponse:
     problem = next((problem for problem in catalogue() if problem.slug == slug), None)
     if problem is None:
         raise Http404
-    return render(request, "problems/problem.html", {"problem": problem})
+    return render(request, "problems/problem.html", {"problem": problem, "fields": shown_fields(problem)})

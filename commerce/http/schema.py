@@ -24,6 +24,7 @@ TAGS = {
     "coupons": "First-come coupons: which can be had, getting one, and those held.",
     "orders": "Buying, looking at orders, cancelling and refunding them.",
     "products": "What is for sale, and what sells best.",
+    "reservations": "Holding units for a cart, until it is paid or its time is over.",
     "webhooks": "For staff: third parties that are told of events, and how their calls went.",
 }
 """The tags and their descriptions. A tag applies to the operations whose path contains its name."""

@@ -3,7 +3,9 @@
 `problem_catalogue` lists the problems, and `schema` assigns them to operations.
 """
 
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -87,6 +89,38 @@ def own_fields(problem: Problem) -> Schema:
         # The type is already a named component.
         component.pop("title", None)
     return {"properties": properties, "required": sorted(required), "components": components}
+
+
+@dataclass(frozen=True)
+class ShownField:
+    """A field of a problem, for a person."""
+
+    name: str
+    type: str
+    """As `[{"productId": integer}]` or `"expired" | "used"`: the same in every language."""
+    is_always_there: bool
+
+
+def shown_fields(problem: Problem) -> list[ShownField]:
+    """The fields beside the usual ones, by name."""
+    own = own_fields(problem)
+    return [
+        ShownField(name, _in_short(fragment, own["components"]), name in own["required"])
+        for name, fragment in sorted(own["properties"].items())
+    ]
+
+
+def _in_short(fragment: Schema, components: Schema) -> str:
+    if "$ref" in fragment:
+        return _in_short(components[fragment["$ref"].removeprefix(COMPONENTS)], components)
+    if "enum" in fragment:
+        return " | ".join(json.dumps(value) for value in fragment["enum"])
+    if fragment["type"] == "array":
+        return f"[{_in_short(fragment['items'], components)}]"
+    if fragment["type"] == "object":
+        fields = [f"{json.dumps(name)}: {_in_short(each, components)}" for name, each in fragment["properties"].items()]
+        return "{" + ", ".join(fields) + "}"
+    return str(fragment["type"])
 
 
 def _problem(description: str, type_: Schema, status: Schema, code: Schema) -> Schema:

@@ -1,18 +1,10 @@
-"""Deletes expired responses, in batches, once or at an interval."""
+"""Deletes expired responses, in batches."""
 
-import logging
-import threading
 from collections.abc import Callable
 from datetime import datetime
 
-from django.db import Error as DatabaseFailure
-from django.db import connection
-from django.utils import timezone
-
 from commerce.core import sql
 from commerce.idempotency.claims import oldest_kept
-
-logger = logging.getLogger(__name__)
 
 BATCH_SIZE = 1_000
 
@@ -46,18 +38,3 @@ def purge_keys(
         purged += count
         on_batch(count)
     return purged
-
-
-def keep_purging(*, every_seconds: float, stopping: threading.Event, on_turn: Callable[[int], object]) -> None:
-    """Purge now and then every `every_seconds` until `stopping` is set. A running batch is completed.
-
-    `on_turn` is called with the number of deleted responses. If the database is unavailable, a turn is skipped.
-    """
-    while not stopping.is_set():
-        try:
-            on_turn(purge_keys(now=timezone.now(), stopping=stopping.is_set))
-        except DatabaseFailure as error:
-            logger.warning("Idempotency keys could not be purged, next try in %.0f s: %s", every_seconds, error)
-        # Closed until the next turn, because connections to the database are limited.
-        connection.close()
-        stopping.wait(every_seconds)

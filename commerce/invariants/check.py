@@ -13,10 +13,11 @@ from commerce.invariants.ledger import LEDGER_UNALTERED
 from commerce.invariants.locks import LOCKS_EXPIRE
 from commerce.invariants.money import MONEY
 from commerce.invariants.orders import ORDERS
+from commerce.invariants.reservations import RESERVATIONS
 from commerce.invariants.rule import Invariant, Violation
 from commerce.invariants.stock import STOCK
 
-INVARIANTS: tuple[Invariant, ...] = (*MONEY, *ORDERS, *STOCK, *COUPONS, *EVENTS)
+INVARIANTS: tuple[Invariant, ...] = (*MONEY, *ORDERS, *STOCK, *RESERVATIONS, *COUPONS, *EVENTS)
 EXAMPLES = 10
 IDLE_SECONDS = 10.0
 """Longer than any request may last."""

@@ -45,6 +45,9 @@ USED_BY_ONE_ORDER = Invariant(
         WHERE status NOT IN ('CANCELLED', 'REFUNDED') GROUP BY user_coupon_id
     ) AS live ON live.user_coupon_id = user_coupon.id
     WHERE coalesce(orders, 0) <> CASE status WHEN 'USED' THEN 1 ELSE 0 END
+      -- Its order may have been archived.
+      AND NOT (status = 'USED' AND orders IS NULL
+               AND used_at <= coalesce((SELECT moment FROM final_until), '-infinity'))
     """,
 )
 

@@ -10,7 +10,7 @@ _CANCELLED = event_id_sql("order-cancelled", "id", "cancelled_at")
 _REFUNDED = event_id_sql("order-refunded", "refund.id", "refund.created_at")
 
 # All earlier events have been counted, and their rows may be purged (`stats.operations`). The orders still exist, so
-# the statistics can be checked against them.
+# the statistics can be checked against them, except for days whose orders may have been archived (`final_until`).
 _COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
 
 # These events only notify customers, so there is no message to Kafka.
@@ -131,6 +131,7 @@ STATISTICS = Invariant(
            format('%%s counted, %%s sold', coalesce(quantity_sold, 0), coalesce(quantity, 0))
     FROM due FULL JOIN product_stat AS stat ON stat.product_id = due.product_id AND stat.date = due.date
     WHERE coalesce(quantity_sold, 0) <> coalesce(quantity, 0)
+      AND coalesce(due.date, stat.date) > coalesce((SELECT day FROM final_until), '-infinity')
     """,  # noqa: S608  # our own text
 )
 

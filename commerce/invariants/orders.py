@@ -1,4 +1,8 @@
-"""Invariants of orders, their payments and refunds, and the stored responses of their buyers."""
+"""Invariants of orders, their payments and refunds, and the stored responses of their buyers.
+
+An order is kept longer than its ledger entries (`commerce.archive`): a missing entry is no violation if the entries of
+that time have been archived. Every kept payment or refund has its order.
+"""
 
 from django.utils.translation import gettext_noop
 
@@ -66,8 +70,10 @@ ORDER_PAYMENT = Invariant(
         SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS payer, min(id) AS first_id
         FROM user_balance_tx WHERE type = 'PAYMENT' GROUP BY order_id
     ) AS payment ON payment.order_id = purchase.id
-    WHERE entries IS DISTINCT FROM 1 OR -amount IS DISTINCT FROM paid_amount
-       OR payer IS DISTINCT FROM purchase.user_id
+    LEFT JOIN ledger_checkpoint AS archived ON archived.user_id = purchase.user_id
+    WHERE (entries IS DISTINCT FROM 1 OR -amount IS DISTINCT FROM paid_amount
+           OR payer IS DISTINCT FROM purchase.user_id)
+      AND NOT (entries IS NULL AND purchase.created_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 
@@ -87,8 +93,10 @@ ORDER_REFUND = Invariant(
         SELECT order_id, count(*) AS entries, sum(amount) AS amount, min(user_id) AS receiver, min(id) AS first_id
         FROM user_balance_tx WHERE type = 'REFUND' AND refund_id IS NULL GROUP BY order_id
     ) AS refund ON refund.order_id = purchase.id
-    WHERE entries IS DISTINCT FROM 1 OR amount IS DISTINCT FROM paid_amount
-       OR receiver IS DISTINCT FROM purchase.user_id
+    LEFT JOIN ledger_checkpoint AS archived ON archived.user_id = purchase.user_id
+    WHERE (entries IS DISTINCT FROM 1 OR amount IS DISTINCT FROM paid_amount
+           OR receiver IS DISTINCT FROM purchase.user_id)
+      AND NOT (entries IS NULL AND purchase.cancelled_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 
@@ -167,8 +175,10 @@ REFUND_PAID = Invariant(
            ON item.refund_id = refund.id
     FULL JOIN (SELECT * FROM user_balance_tx WHERE type = 'REFUND' AND refund_id IS NOT NULL) AS entry
            ON entry.refund_id = refund.id AND entry.order_id = refund.order_id
-    WHERE refund.amount IS DISTINCT FROM entry.amount OR refund.amount IS DISTINCT FROM items
-       OR refund.user_id IS DISTINCT FROM entry.user_id
+    LEFT JOIN ledger_checkpoint AS archived ON archived.user_id = refund.user_id
+    WHERE (refund.amount IS DISTINCT FROM entry.amount OR refund.amount IS DISTINCT FROM items
+           OR refund.user_id IS DISTINCT FROM entry.user_id)
+      AND NOT (entry.id IS NULL AND refund.amount = items AND refund.created_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 

@@ -1,4 +1,7 @@
-"""Invariants of stock and stock movements."""
+"""Invariants of stock and stock movements. Archived movements count with the stock of their product's checkpoint.
+
+As with the ledger, an order is kept longer than its movements.
+"""
 
 from django.utils.translation import gettext_noop
 
@@ -14,11 +17,15 @@ STOCK_IS_MOVEMENTS = Invariant(
     "stock_is_its_movements",
     gettext_noop("Stock is opening + adjustments - sold + returned: every change left a movement, staff's included."),
     """
-    SELECT 'product ' || product.id, format('stock %%s, movements %%s', stock, coalesce(moved, 0))
-    FROM product
-    LEFT JOIN (SELECT product_id, sum(quantity) AS moved FROM stock_movement GROUP BY product_id) AS movement
-           ON movement.product_id = product.id
-    WHERE stock <> coalesce(moved, 0)
+    SELECT 'product ' || id, format('stock %%s, movements %%s', stock, explained)
+    FROM (
+        SELECT product.id, product.stock, coalesce(archived.stock, 0) + coalesce(moved, 0) AS explained
+        FROM product
+        LEFT JOIN stock_checkpoint AS archived ON archived.product_id = product.id
+        LEFT JOIN (SELECT product_id, sum(quantity) AS moved FROM stock_movement GROUP BY product_id) AS movement
+               ON movement.product_id = product.id
+    ) AS shelf
+    WHERE stock <> explained
     """,
 )
 
@@ -30,7 +37,7 @@ SALES_ARE_ORDERS = Invariant(
                   coalesce(item.product_id, sold.product_id)),
            format('%%s sold, %%s ordered', coalesce(-sold.quantity, 0), coalesce(item.quantity, 0))
     FROM (
-        SELECT order_id, product_id, sum(quantity) AS quantity
+        SELECT order_id, product_id, sum(quantity) AS quantity, max(created_at) AS sold_at
         FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status <> 'PROCESSING'
         GROUP BY order_id, product_id
     ) AS item
@@ -38,7 +45,9 @@ SALES_ARE_ORDERS = Invariant(
         SELECT order_id, product_id, sum(quantity) AS quantity
         FROM stock_movement WHERE reason = 'SALE' GROUP BY order_id, product_id
     ) AS sold ON sold.order_id = item.order_id AND sold.product_id = item.product_id
+    LEFT JOIN stock_checkpoint AS archived ON archived.product_id = item.product_id
     WHERE -sold.quantity IS DISTINCT FROM item.quantity
+      AND NOT (sold.quantity IS NULL AND sold_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 
@@ -50,7 +59,7 @@ RETURNS_ARE_CANCELS = Invariant(
                   coalesce(item.product_id, returned.product_id)),
            format('%%s returned, %%s cancelled', coalesce(returned.quantity, 0), coalesce(item.quantity, 0))
     FROM (
-        SELECT order_id, product_id, sum(quantity) AS quantity
+        SELECT order_id, product_id, sum(quantity) AS quantity, max(cancelled_at) AS returned_at
         FROM order_item JOIN "order" AS purchase ON purchase.id = order_id AND status = 'CANCELLED'
         GROUP BY order_id, product_id
     ) AS item
@@ -58,7 +67,9 @@ RETURNS_ARE_CANCELS = Invariant(
         SELECT order_id, product_id, sum(quantity) AS quantity
         FROM stock_movement WHERE reason = 'RETURN' AND refund_id IS NULL GROUP BY order_id, product_id
     ) AS returned ON returned.order_id = item.order_id AND returned.product_id = item.product_id
+    LEFT JOIN stock_checkpoint AS archived ON archived.product_id = item.product_id
     WHERE returned.quantity IS DISTINCT FROM item.quantity
+      AND NOT (returned.quantity IS NULL AND returned_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 
@@ -70,7 +81,7 @@ RETURNS_ARE_REFUNDS = Invariant(
                   coalesce(item.product_id, returned.product_id)),
            format('%%s returned, %%s refunded', coalesce(returned.quantity, 0), coalesce(item.quantity, 0))
     FROM (
-        SELECT order_id, refund_id, product_id, quantity
+        SELECT order_id, refund_id, product_id, quantity, created_at AS returned_at
         FROM refund_item JOIN refund ON refund.id = refund_id WHERE restock
     ) AS item
     FULL JOIN (
@@ -78,7 +89,9 @@ RETURNS_ARE_REFUNDS = Invariant(
         FROM stock_movement WHERE reason = 'RETURN' AND refund_id IS NOT NULL GROUP BY order_id, refund_id, product_id
     ) AS returned ON returned.refund_id = item.refund_id AND returned.product_id = item.product_id
                  AND returned.order_id = item.order_id
+    LEFT JOIN stock_checkpoint AS archived ON archived.product_id = item.product_id
     WHERE returned.quantity IS DISTINCT FROM item.quantity
+      AND NOT (returned.quantity IS NULL AND returned_at <= coalesce(covers_until, '-infinity'))
     """,
 )
 

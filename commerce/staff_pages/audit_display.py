@@ -45,7 +45,7 @@ WORDS = (
     gettext_noop("format"),
     gettext_noop("ledger entry"),
     gettext_noop("refunded"),
-    gettext_noop("items"),
+    gettext_noop("units"),
     gettext_noop("restock"),
     gettext_noop("address"),
     gettext_noop("events"),

@@ -70,7 +70,7 @@ def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
             refund.created_at,
             "undo",
             _("Refund of order %(order)s") % {"order": f"#{refund.order_id}"},
-            " · ".join(part for part in (said % {"count": units, "amount": won(refund.amount)}, refund.reason) if part),
+            said % {"count": units, "amount": won(refund.amount)},
             reverse("admin:orders_order_change", args=[refund.order_id]),
         )
 

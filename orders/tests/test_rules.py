@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from coupons.rules import Discount
-from orders.rules import LARGEST_QUANTITY, MOST_ITEMS, Line, total_of
+from orders.rules import Line, total_of
+from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS
 
 LINES = st.lists(
     st.builds(

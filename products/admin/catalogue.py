@@ -82,11 +82,11 @@ class StockFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Product]") -> "QuerySet[Product]":
         levels = {
-            "out": {"stock__lte": 0},
-            "low": {"stock__gt": 0, "stock__lte": LOW_STOCK_UNITS},
-            "ok": {"stock__gt": LOW_STOCK_UNITS},
+            "out": {"left__lte": 0},
+            "low": {"left__gt": 0, "left__lte": LOW_STOCK_UNITS},
+            "ok": {"left__gt": LOW_STOCK_UNITS},
         }
-        return queryset.filter(**levels.get(self.value(), {}))
+        return queryset.alias(left=selectors.AVAILABLE).filter(**levels.get(self.value(), {}))
 
 
 @admin.register(Product)
@@ -109,7 +109,7 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
         Column("id", attrgetter("pk")),
         *(
             Column(label_for_field(name, Product), attrgetter(name))
-            for name in (*EDITABLE, "stock", "created_at", "updated_at")
+            for name in (*EDITABLE, "stock", "held", "created_at", "updated_at")
         ),
     )
 
@@ -117,13 +117,13 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
     def price_shown(self, product: Product) -> str:
         return won(product.price)
 
-    @display(description=_("stock"), ordering="stock", label=STOCK_COLOURS)
+    @display(description=_("stock"), ordering=selectors.AVAILABLE, label=STOCK_COLOURS)
     def stock_shown(self, product: Product) -> tuple[str, str]:
-        return stock_level(product.stock), f"{product.stock:,}"
+        return stock_level(product.available), _stock_of(product)
 
     @admin.display(description=_("stock"))
     def stock_now(self, product: Product) -> str:
-        label = {"text": f"{product.stock:,}", "type": STOCK_COLOURS[stock_level(product.stock)]}
+        label = {"text": _stock_of(product), "type": STOCK_COLOURS[stock_level(product.available)]}
         return render_to_string("unfold/helpers/label.html", label)
 
     def get_form(
@@ -162,3 +162,11 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
             newest = selectors.movements().filter(product=row).order_by("-id")[:ON_THE_PAGE]
             shown["movements"] = [(movement, COLOURS[MovementReason(movement.reason)]) for movement in newest]
         return shown
+
+
+def _stock_of(product: Product) -> str:
+    """The units that can be had, and those that are held for carts."""
+    available = f"{product.available:,}"
+    if not product.held:
+        return available
+    return _("%(available)s + %(held)s held") % {"available": available, "held": f"{product.held:,}"}

@@ -293,4 +293,6 @@ def _in_words(name: str, value: Any) -> str:
         return won(value)
     if name == "is_active":
         return str(_("yes") if value else _("no"))
-    return f"{value:,}" if name == "stock" else Truncator(value).chars(LETTERS_SHOWN)
+    if value is None:
+        return ""
+    return f"{value:,}" if name in ("stock", "purchase_limit") else Truncator(value).chars(LETTERS_SHOWN)

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from commerce.core.numbers import whole_number
 from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
+from products.errors import OutOfStock, Shortage
 from products.models import EDITABLE, ImportLine, LinePlan, Product
 from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT, MOST_UNITS, MOST_UNITS_AT_ONCE
 
@@ -27,7 +28,10 @@ COLUMNS = (
     UploadColumn("stock_change", ("stock_change", "units to add", "재고 증감", "재고 변경")),
     UploadColumn("purchase_limit", ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도")),
     # The list of products as it is exported has these too.
-    UploadColumn(None, ("stock", "created at", "updated at", "재고", "생성 시각", "수정 시각")),
+    UploadColumn(
+        None,
+        ("stock", "held for carts", "created at", "updated at", "재고", "장바구니 점유", "생성 시각", "수정 시각"),
+    ),
 )
 HEADINGS = {
     "en": tuple(column.name for column in COLUMNS if column.name),
@@ -97,7 +101,7 @@ def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights)
         line.seen = seen
         line.values = {name: value for name, value in parsed.values.items() if not _same(seen[name], value)}
         line.plan = LinePlan.CHANGE if line.values or line.stock_change else LinePlan.NOTHING
-        wrong = _wrong_with_change(line, product.stock, rights)
+        wrong = _wrong_with_change(line, product, rights)
     # What is wrong with a cell says more than that there is no such product.
     wrong = parsed.wrong or wrong
     if wrong:
@@ -118,15 +122,15 @@ def _wrong_with_new(parsed: ParsedLine, rights: Rights) -> list[str]:
     return wrong
 
 
-def _wrong_with_change(line: ImportLine, stock: int, rights: Rights) -> list[str]:
+def _wrong_with_change(line: ImportLine, product: Product, rights: Rights) -> list[str]:
     wrong = []
     if line.values and not rights.change:
         wrong.append(_("You may not change products."))
     if line.stock_change and not rights.adjust:
         wrong.append(_("You may not adjust the stock."))
-    if stock + line.stock_change < 0:
-        wrong.append(_("Only %(stock)s are there.") % {"stock": f"{stock:,}"})
-    if stock + line.stock_change > MOST_UNITS:
+    if line.stock_change < 0 and product.available + line.stock_change < 0:
+        wrong.append(OutOfStock([Shortage(product.pk, -line.stock_change, product.available, product.held)]).for_staff)
+    if product.stock + line.stock_change > MOST_UNITS:
         wrong.append(_("The stock would be more than %(most)s.") % {"most": f"{MOST_UNITS:,}"})
     return wrong
 

@@ -44,7 +44,7 @@ class AdjustStockForm(OnceForm, ReasonForm):
     def refuse(self, refusal: DomainError) -> None:
         """Show the refusal beside its field."""
         if isinstance(refusal, OutOfStock):
-            self.add_error("delta", _("Only %(stock)s are there.") % {"stock": f"{refusal.shortages[0].available:,}"})
+            self.add_error("delta", refusal.for_staff)
         else:
             super().refuse(refusal)
 

@@ -5,7 +5,8 @@ import re
 import pytest
 from django.test import Client
 
-from commerce.http.problem_catalogue import catalogue
+from commerce.http.problem_catalogue import Problem, catalogue
+from commerce.http.schema_problems import own_fields
 from tests.contract.test_routes_and_schema import CONTRACT, EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN
 
 EVERY_CODE = set().union(*(codes for _, codes in CONTRACT.values()), EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN)
@@ -27,6 +28,30 @@ def test_every_code_of_the_contract_has_a_page_in_both_languages(code: str) -> N
     assert f"<code>{code}</code>" in english.content.decode()
     assert '<html lang="ko">' in korean.content.decode()
     assert re.search("[가-힣]", korean.content.decode())
+
+
+def test_a_page_shows_the_fields_of_its_own_with_their_types() -> None:
+    english, korean = (page_of("out-of-stock", language) for language in ("en", "ko"))
+    items = '[{"available": integer, "productId": integer, "requested": integer}]'
+    assert f"<dd><code>items</code>: <code>{items}</code></dd>" in english
+    assert f"<dd><code>items</code>: <code>{items}</code></dd>" in korean
+    assert '<code>reason</code>: <code>"below_minimum" | "expired"' in page_of("coupon-not-usable", "en")
+    assert "<code>true</code> (not always there)" in page_of("not-authenticated", "en")
+    assert "Fields of its own" in english
+    assert "Fields of its own" not in page_of("not-found", "en")
+
+
+@pytest.mark.parametrize("problem", catalogue(), ids=lambda problem: problem.code)
+def test_every_field_of_the_schema_is_on_its_page(problem: Problem) -> None:
+    page = page_of(problem.slug, "en")
+    shown = re.findall(r"<dd><code>(\w+)</code>: <code>[^<]+</code>", page)
+    assert shown == sorted(own_fields(problem)["properties"])
+
+
+def page_of(slug: str, language: str) -> str:
+    return (
+        Client().get(f"/problems/{slug}", headers={"Accept-Language": language}).content.decode().replace("&quot;", '"')
+    )
 
 
 def test_the_list_leads_to_every_page() -> None:

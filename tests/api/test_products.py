@@ -45,6 +45,7 @@ def test_the_list_shows_what_is_for_sale(stranger: Shopper, catalogue: dict[str,
         "description": "Sweet, 1 L.",
         "price": 4_500,
         "stock": 20,
+        "purchaseLimit": None,
     }
     assert len(ran) == 2  # the count and the page
 

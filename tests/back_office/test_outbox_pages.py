@@ -191,8 +191,10 @@ class TestShown:
             [types] = [spec for spec in page.context["cl"].filter_specs if spec.parameter_name == "type"]
             return [name for name, _label in types.lookup_choices]
 
-        assert offered() == ["balance-changed", "coupon-issued", "order-completed", "order-cancelled"]
-        assert offered(destination="data-platform") == ["order-completed", "order-cancelled"]
+        assert offered() == [
+            *("balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"),
+        ]
+        assert offered(destination="data-platform") == ["order-completed", "order-cancelled", "order-refunded"]
         shown = clerk.get("outbox_outboxmessage_changelist", type="coupon-issued").context["cl"].queryset
         assert {message.type for message in shown} == {"coupon-issued"}
         assert shown.count() == 2

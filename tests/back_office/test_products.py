@@ -98,7 +98,9 @@ class TestTheList:
         assert clerk.client.get(address).status_code == 403
         taking = Staff(*CLERK, "products.export_product")
         lines = taking.client.get(address, {"level": "low"}).content.decode("utf-8-sig").splitlines()
-        assert lines[0] == "id,name,description,price (won),for sale,purchase limit,stock,created at,updated at"
+        assert lines[0] == (
+            "id,name,description,price (won),for sale,purchase limit,stock,held for carts,created at,updated at"
+        )
         assert [line.split(",")[:7] for line in lines[1:]] == [
             [str(pen.pk), "Pen", "Fit for a test.", "3000", "True", "", "10"]
         ]

@@ -16,6 +16,8 @@ from commerce_client.models import (
     OutOfStockProblem,
     ProductsOrdering,
     RefundExceedsOrderProblem,
+    ReservationExpiredProblem,
+    ReservationStatus,
     ServiceUnavailableProblem,
     ThrottledProblem,
     UserCouponsStatus,
@@ -97,6 +99,26 @@ def test_it_shops(shop: Shop, running_shop: RunningShop) -> None:
     assert [each.id for each in shop.orders()] == [order.id]
     assert shop.product(running_shop.pen.pk).stock == 10
     assert shop.popular().results == []
+
+
+def test_it_holds_a_cart_and_pays_it(shop: Shop, running_shop: RunningShop) -> None:
+    pen = running_shop.pen.pk
+    shop.charge(5_000)
+    assert shop.reserved() is None
+    first = shop.reserve({pen: 9})
+    second = shop.reserve({pen: 2})
+    assert shop.product(pen).stock == 8
+    assert shop.reserved() == second == shop.reservation(second.id)
+    assert shop.reservation(first.id).status is ReservationStatus.REPLACED
+    order = shop.pay_reservation(second.id)
+    assert [(item.product_id, item.quantity) for item in order.items] == [(pen, 2)]
+    with pytest.raises(ProblemError) as paid:
+        shop.pay_reservation(second.id)
+    assert isinstance(paid.value.problem, ReservationExpiredProblem)
+    assert (paid.value.problem.reservation_status, paid.value.problem.order_id) == ("PAID", order.id)
+    third = shop.reserve({pen: 8})
+    assert shop.release(third.id).status is ReservationStatus.RELEASED
+    assert shop.product(pen).stock == 8
 
 
 def test_staff_give_back_units(shop: Shop, running_shop: RunningShop) -> None:

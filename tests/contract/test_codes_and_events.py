@@ -32,6 +32,8 @@ STATUS_OF_CODE = {
     "product_not_found": 404,
     "coupon_not_found": 404,
     "order_not_found": 404,
+    "reservation_not_found": 404,
+    "reservation_expired": 400,
     "throttled": 429,
     "insufficient_balance": 400,
     "balance_limit_exceeded": 400,
@@ -61,6 +63,7 @@ NOT_IN_THE_CONTRACT = {
     "coupon_terms_fixed": "said to staff in the back-office only",
     "coupon_not_running": "said to staff in the back-office only",
     "too_much_to_recount": "said to staff in the back-office only",
+    "day_is_final": "said to staff in the back-office only",
 }
 EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
 WITHIN_THE_SHOP = {"coupon-expiring"}
@@ -162,7 +165,7 @@ from commerce.http.problem_catalogue import catalogue
 import commerce.urls
 before = [(each.code, len(each.meanings)) for each in catalogue()]
 import commerce
-for package in ("commerce", "balances", "coupons", "orders", "products", "stats"):
+for package in ("commerce", "balances", "coupons", "orders", "products", "reservations", "stats"):
     for module in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}."):
         if ".tests" not in module.name and not module.name.endswith(("asgi", "wsgi", "__main__")):
             importlib.import_module(module.name)

@@ -31,7 +31,7 @@ def anchors(path: Path) -> set[str]:
 
 @cache
 def python_code() -> str:
-    ours = ("commerce", "balances", "coupons", "orders", "products", "stats", "tests", "benchmarks")
+    ours = ("commerce", "balances", "coupons", "orders", "products", "reservations", "stats", "tests", "benchmarks")
     return "\n".join(path.read_text() for folder in ours for path in (BASE_DIR / folder).rglob("*.py"))
 
 

@@ -37,9 +37,22 @@ CONTRACT: dict[tuple[str, str], tuple[bool, set[str]]] = {
          "validation_error", "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/coupons"): (TOKEN, {"validation_error", "permission_denied"}),
+    ("POST", "/api/reservations"): (
+        TOKEN,
+        {"validation_error", "product_not_found", "user_not_found", "out_of_stock", "idempotency_key_reused",
+         "request_in_progress"},
+    ),
+    ("GET", "/api/reservations"): (TOKEN, set()),
+    ("GET", "/api/reservations/{reservationId}"): (TOKEN, {"reservation_not_found"}),
+    ("DELETE", "/api/reservations/{reservationId}"): (
+        TOKEN,
+        {"reservation_not_found", "reservation_expired", "validation_error", "idempotency_key_reused",
+         "request_in_progress"},
+    ),
     ("POST", "/api/orders"): (
         TOKEN,
-        {"validation_error", "product_not_found", "user_not_found", "out_of_stock", "purchase_limit_exceeded",
+        {"validation_error", "product_not_found", "user_not_found", "reservation_not_found", "reservation_expired",
+         "out_of_stock", "purchase_limit_exceeded",
          "coupon_not_usable", "insufficient_balance", "idempotency_key_reused", "request_in_progress"},
     ),
     ("GET", "/api/users/orders"): (TOKEN, {"validation_error", "permission_denied"}),
@@ -98,6 +111,7 @@ EVERYWHERE = {"not_acceptable", "service_unavailable", "lock_timeout"}
 WITH_TOKEN = {"not_authenticated", "token_not_valid"}
 WITH_BODY = {"malformed_json", "payload_too_large", "unsupported_media_type"}
 LIMITED = {"throttled"}
+WRITES = ("POST", "DELETE")
 WITH_ID = {"not_found"}
 """What is no id in a path is no path."""
 
@@ -143,7 +157,7 @@ def test_an_operation_documents_the_codes_of_the_contract(method: str, path: str
         for code in re.findall(r"`(\w+)`", response["description"])
     }
     expected = own | EVERYWHERE | (WITH_TOKEN if needs_token else set()) | (WITH_ID if "{" in path else set())
-    assert described == expected | (LIMITED | WITH_BODY if method != "GET" else set())
+    assert described == expected | (LIMITED | WITH_BODY if method in WRITES else set())
     assert ("requestBody" in operation) == (path != "/api/coupons/{couponId}/issue" and method == "POST")
 
 
@@ -172,6 +186,8 @@ def test_every_write_but_a_login_takes_an_idempotency_key() -> None:
         ("POST", "/api/coupons/{couponId}/issue"),
         ("POST", "/api/orders"),
         ("POST", "/api/orders/{orderId}/cancel"),
+        ("POST", "/api/reservations"),
+        ("DELETE", "/api/reservations/{reservationId}"),
         ("POST", "/api/orders/{orderId}/refunds"),
         ("POST", "/api/webhooks"),
         ("PATCH", "/api/webhooks/{webhookId}"),
@@ -214,6 +230,8 @@ FIELDS = {
     "Refund": {"id", "orderId", "items", "amount", "restock", "reason", "createdAt"},
     "MadeRefund": {"id", "orderId", "items", "amount", "restock", "reason", "createdAt", "order"},
     "RefundedItem": {"productId", "quantity", "amount"},
+    "Reservation": {"id", "userId", "status", "items", "createdAt", "expiresAt", "endedAt", "orderId"},
+    "ReservedItem": {"productId", "quantity"},
     "Problem": {"type", "title", "status", "code", "detail", "instance", "requestId"},
     "Token": {"access", "refresh"},
     "Access": {"access"},

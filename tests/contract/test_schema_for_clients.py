@@ -111,6 +111,7 @@ OWN_FIELDS = {
     "purchase_limit_exceeded": {"productId", "limit", "alreadyBought"},
     "refund_exceeds_order": {"items"},
     "validation_error": {"errors"},
+    "reservation_expired": {"reservationStatus", "orderId"},
 }
 
 

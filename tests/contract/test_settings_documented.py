@@ -9,6 +9,8 @@ import pytest
 import yaml
 from django.conf import settings
 
+from commerce.core.environment import SECRETS, file_variable
+
 BASE_DIR = Path(settings.BASE_DIR)
 SETTINGS = BASE_DIR / "commerce" / "settings.py"
 EXAMPLE = BASE_DIR / "deploy" / "env.example"
@@ -127,3 +129,33 @@ def test_what_operators_read_names_every_setting(name: str) -> None:
     text = (BASE_DIR / name).read_text()
     read = {name for name, _default in settings_read()} - NOT_FOR_OPERATORS
     assert {name for name in read if f"`{name}`" not in text} == set()
+
+
+NOT_SETTINGS = {
+    "DEMO_ORDERS": "of `make run`",
+    "LOCAL_DIR": "of `make run`",
+    "HYPOTHESIS_PROFILE": "of `make test`",
+    "UPDATE_EXAMPLES": "of `make test`",
+    "BASE_IMAGE": "of docker-compose.yml",
+    "BACK_OFFICE_PATH": "a name in the code",
+    "OTEL_EXPORTER_OTLP_HEADERS": "of OpenTelemetry",
+    "OTEL_TRACES_SAMPLER": "of OpenTelemetry",
+    "SASL_PLAINTEXT": "a value",
+    "SASL_SSL": "a value",
+}
+PAGES = sorted(path.relative_to(BASE_DIR).as_posix() for at in ("*.md", "docs/*.md") for path in BASE_DIR.glob(at))
+OF_CODE = {"docs/scaling.md"}
+"""Names statements of the code in the same shape."""
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_CODE])
+def test_documents_name_no_setting_that_is_not_there(page: str) -> None:
+    known = {name for name, _default in settings_read()} | OF_THE_COMPOSE_FILE | NOT_SETTINGS.keys()
+    known |= {file_variable(name) for name in SECRETS}
+    named = set(re.findall(r"`([A-Z][A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", (BASE_DIR / page).read_text()))
+    assert named - known == set()
+
+
+def test_every_exception_of_the_documents_is_named_by_one() -> None:
+    text = "".join((BASE_DIR / page).read_text() for page in PAGES)
+    assert {name for name in NOT_SETTINGS if f"`{name}" not in text} == set()

@@ -63,8 +63,9 @@ def stock_from_memory() -> None:
     """The stock is read, and a little later overwritten with the read value minus the sold units."""
     _do_not_lock(Products)
     Products.SAVE = """
-        UPDATE product SET stock = saved.stock
-        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, stock integer) WHERE product.id = saved.id
+        UPDATE product SET stock = saved.stock, held = saved.held
+        FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, stock integer, held integer)
+        WHERE product.id = saved.id
     """
     _wait_before_writing()
 
@@ -73,7 +74,7 @@ def stock_in_the_order_of_the_cart() -> None:
     """Products are locked one after the other in the order of the cart, and locked ones are waited for."""
     # The selected values are computed row by row, each before its row is locked.
     Products.LOCK = """
-        SELECT product.id, name, price, stock + length(pg_sleep(0.1)::text), is_active
+        SELECT product.id, name, price, stock + length(pg_sleep(0.1)::text), is_active, held
         FROM product JOIN unnest(%s::bigint[]) WITH ORDINALITY AS cart (id, line) ON cart.id = product.id
         ORDER BY line FOR NO KEY UPDATE OF product
     """

@@ -14,12 +14,12 @@ from django.db import DataError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from commerce.core import sql
+from commerce.core import repeated, sql
 from commerce.core.locks import locked_transaction
 from commerce.idempotency import purge
 from commerce.idempotency.claims import Answer, Answers, Claim, earlier_answer
 from commerce.idempotency.models import IdempotencyKey
-from commerce.idempotency.purge import keep_purging, purge_keys
+from commerce.idempotency.purge import purge_keys
 from tests.outbox.manage import call, managed, run
 from tests.together import another_session, together, wait_until, wait_until_blocked
 
@@ -146,16 +146,20 @@ class TestEvery:
             assert purging.stop() == 0
 
     def test_without_the_catch_it_would_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(purge, "PURGE", "SELECT 1 / 0 WHERE %(before)s IS NOT NULL AND %(limit)s > 0")
         stopping = threading.Event()
         monkeypatch.setattr(stopping, "wait", lambda _seconds: stopping.set())
-        turns: list[int] = []
-        keep_purging(every_seconds=60, stopping=stopping, on_turn=turns.append)
-        assert (stopping.is_set(), turns) == (True, [])
-        stopping.clear()
-        monkeypatch.setattr(purge, "DatabaseFailure", ZeroDivisionError)
+
+        def keep_failing() -> None:
+            stopping.clear()
+            repeated.keep_turning(
+                lambda: sql.execute("SELECT 1 / 0"), every_seconds=60, stopping=stopping, failed="next in %.0f s: %s"
+            )
+
+        keep_failing()
+        assert stopping.is_set()
+        monkeypatch.setattr(repeated, "DatabaseFailure", ZeroDivisionError)
         with pytest.raises(DataError):
-            keep_purging(every_seconds=60, stopping=stopping, on_turn=turns.append)
+            keep_failing()
 
     @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "10081"])
     def test_2_for_a_pause_that_makes_no_sense(self, minutes: str) -> None:

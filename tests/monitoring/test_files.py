@@ -125,11 +125,13 @@ def test_prometheus_finds_every_process_that_serves_metrics() -> None:
     served = {("web", 8000)}
     for name, service in services.items():
         command = service.get("command", [])
-        # Without it, metrics are for the health check of the container alone.
-        if "--metrics-host" in command:
+        if "--metrics-port" in command:
+            # Elsewhere only the health check of the container itself could ask.
+            assert command[command.index("--metrics-host") + 1] == "0.0.0.0", name  # noqa: S104  # of a container
             served.add((name, int(command[command.index("--metrics-port") + 1])))
     assert scraped == served
-    assert len(served) == 3
+    assert len(served) == 7
+    assert len({port for _, port in served}) == 7
 
 
 def test_the_dashboard_has_a_name_for_each_panel_and_no_two_in_one_place() -> None:

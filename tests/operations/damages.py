@@ -281,6 +281,51 @@ DAMAGES = (
         "product {pen}: stock 23, movements 22",
     ),
     Damage(
+        "held_units_are_in_stock",
+        """
+        ALTER TABLE product DROP CONSTRAINT product_held_within_stock;
+        INSERT INTO reservation (id, user_id, status, created_at, expires_at)
+        VALUES (999999, {mina}, 'HELD', '2020-01-01', '2020-01-02');
+        INSERT INTO reservation_item (reservation_id, product_id, quantity) VALUES (999999, {pen}, 23);
+        UPDATE product SET held = 23 WHERE id = {pen}
+        """,
+        "product {pen}: held 23, stock 22",
+    ),
+    Damage(
+        "held_is_its_reservations",
+        """
+        UPDATE product SET held = 2 WHERE id = {pen}
+        """,
+        "product {pen}: held 2, reservations 0",
+    ),
+    Damage(
+        "held_is_its_reservations",
+        """
+        INSERT INTO reservation (id, user_id, status, created_at, expires_at)
+        VALUES (999999, {mina}, 'HELD', '2020-01-01', '2020-01-02');
+        INSERT INTO reservation_item (reservation_id, product_id, quantity) VALUES (999999, {pen}, 3)
+        """,
+        "product {pen}: held 0, reservations 3",
+    ),
+    Damage(
+        "paid_reservations_are_orders",
+        """
+        INSERT INTO reservation (id, user_id, status, created_at, expires_at, ended_at, order_id)
+        VALUES (999999, {mina}, 'PAID', '2020-01-01', '2020-01-02', '2020-01-01', {last});
+        INSERT INTO reservation_item (reservation_id, product_id, quantity) VALUES (999999, {pen}, 2)
+        """,
+        "reservation 999999: order {last}",
+    ),
+    Damage(
+        "paid_reservations_are_orders",
+        """
+        INSERT INTO reservation (id, user_id, status, created_at, expires_at, ended_at, order_id)
+        VALUES (999999, {joon}, 'PAID', '2020-01-01', '2020-01-02', '2020-01-01', {last});
+        INSERT INTO reservation_item (reservation_id, product_id, quantity) VALUES (999999, {pen}, 1)
+        """,
+        "reservation 999999: order {last}",
+    ),
+    Damage(
         "sales_are_order_items",
         """
         ALTER TABLE stock_movement DISABLE TRIGGER stock_movement_is_append_only;

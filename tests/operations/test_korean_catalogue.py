@@ -17,7 +17,7 @@ from commerce.core.errors import DomainError
 from commerce.http import problem_catalogue
 from tests.shopper import Shopper
 
-APPS = ("balances", "commerce", "coupons", "orders", "products", "stats")
+APPS = ("balances", "commerce", "coupons", "orders", "products", "reservations", "stats")
 KEYWORDS = {**DEFAULT_KEYWORDS, "_noop": None, "gettext_lazy": None, "gettext_noop": None, "ngettext_lazy": (1, 2)}
 NOT_SHOWN = ("tests", "migrations", "__pycache__")
 HANGUL = re.compile("[가-힣]")

@@ -14,8 +14,8 @@ from balances.rules import LARGEST_CHARGE_WON
 from balances.serializers import ChargeRequestSerializer
 from commerce.http.answers import claim_of
 from commerce.http.authentication import Caller
-from orders.rules import LARGEST_QUANTITY, MOST_ITEMS
 from orders.serializers import OrderRequestSerializer
+from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS
 
 ANY_JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

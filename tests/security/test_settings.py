@@ -99,15 +99,33 @@ def test_what_has_no_default_must_be_set(name: str) -> None:
     assert f"{name} is not set" in refusal(**{name: ""})
 
 
+ARCHIVE = {
+    "ARCHIVE_DIR": "/srv/archive",
+    **dict.fromkeys(("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS", "ORDER_RETENTION_DAYS"), "99"),
+}
+
+
+def test_an_archive_of_all_three_tables_is_accepted() -> None:
+    """The control: the refusals below are those of what each changes."""
+    assert refusal(**ARCHIVE) == ""
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"EMAIL_HOST": "smtp.example"}, "EMAIL_FROM is not set"),
         ({"EMAIL_SECURITY": "ssl"}, "EMAIL_SECURITY is one of `starttls`, `tls`, `none`."),
         ({"EMAIL_SECURITY": "none", "EMAIL_HOST_PASSWORD": "letters"}, "would be sent in the clear"),
+        ({"LEDGER_RETENTION_DAYS": "99"}, "ARCHIVE_DIR names no folder"),
+        (ARCHIVE | {"LEDGER_RETENTION_DAYS": "7"}, "longer than OUTBOX_RETENTION_HOURS"),
+        (ARCHIVE | {"IDEMPOTENCY_HOURS": "2400"}, "longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS"),
+        (ARCHIVE | {"OUTBOX_RETENTION_HOURS": "0"}, "longer than OUTBOX_RETENTION_HOURS"),
+        (ARCHIVE | {"ORDER_RETENTION_DAYS": "98"}, "With ORDER_RETENTION_DAYS, LEDGER_RETENTION_DAYS is above 0"),
+        (ARCHIVE | {"STOCK_MOVEMENT_RETENTION_DAYS": "0"}, "STOCK_MOVEMENT_RETENTION_DAYS is above 0 and not more"),
+        (ARCHIVE | {"PROCESSED_EVENT_RETENTION_HOURS": "0"}, "longer than PROCESSED_EVENT_RETENTION_HOURS"),
     ],
 )
-def test_a_setting_of_letters_that_cannot_be_is_refused(given: dict[str, str], said: str) -> None:
+def test_a_setting_of_letters_or_of_the_archive_that_cannot_be_is_refused(given: dict[str, str], said: str) -> None:
     assert said in refusal(**given)
 
 

@@ -1,57 +1,58 @@
-"""`manage.py archive`: everything that has a retention setting, brought down to it.
-
-Owns the order, the progress and the report; what may go is said by each table's own purge.
-"""
+"""`manage.py archive`: deletes and archives what is older than its retention setting (`commerce.archive.retention`)."""
 
 import json
-from datetime import timedelta
+from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
-from django.core.management.base import BaseCommand
+from django.core.management.base import CommandError
+from django.db import Error as DatabaseFailure
 from django.utils import timezone
-from tqdm import tqdm
 
-from commerce.idempotency.purge import purge_keys
-from commerce.outbox.purge import Purged, purge_outbox
-from stats.services import Forgotten, forget_counted
+from commerce.archive.files import FolderNotUsable
+from commerce.archive.retention import Kept, keep_to_retention
+from commerce.core.repeated import RepeatedCommand
 
 
-class Command(BaseCommand):
+class Command(RepeatedCommand):
     help = (
-        "Delete messages and their calls after OUTBOX_RETENTION_HOURS, answers after IDEMPOTENCY_HOURS, and which "
-        "events were counted after PROCESSED_EVENT_RETENTION_HOURS, as long as all older ones are counted. In batches "
-        "of 1,000, beside sales. Safe to repeat, to end at any time, and at the same time as itself. Exit code 0."
+        "Delete messages and their calls after OUTBOX_RETENTION_HOURS, answers after IDEMPOTENCY_HOURS, reservations "
+        "RESERVATION_RETENTION_HOURS after their end, and which events were counted after "
+        "PROCESSED_EVENT_RETENTION_HOURS, as long as all older ones are counted. Move ledger "
+        "entries, stock movements and orders to files of ARCHIVE_DIR after LEDGER_RETENTION_DAYS, "
+        "STOCK_MOVEMENT_RETENTION_DAYS and ORDER_RETENTION_DAYS. In batches of 1,000, beside sales. Safe to repeat, to "
+        "end at any time, and at the same time as itself. Exit code 0; 1 where files cannot be written. With --every: "
+        "again and again until SIGTERM or Ctrl-C; while the database is away, wait for the next turn."
     )
-    requires_system_checks = ()
+    most_minutes = 10_080  # a week
+    unit = "row"
+    failed = "Old rows could not be archived, next try in %.0f s: %s"
+    failures = (DatabaseFailure, FolderNotUsable)
+    ended = "Archive stopped"
 
-    def add_arguments(self, parser: Any) -> None:
-        parser.add_argument("--json", action="store_true", help="End with one JSON line.")
+    def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> Kept:
+        return keep_to_retention(now=timezone.now(), stopping=stopping, on_batch=on_batch)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        now = timezone.now()
-        # `disable=None`: progress is shown on a terminal only.
-        with tqdm(unit="row", leave=False, disable=None) as progress:
-            outbox = Purged()
-            if settings.OUTBOX_RETENTION_HOURS:
-                hours = settings.OUTBOX_RETENTION_HOURS
-                outbox = purge_outbox(now=now, older_than_hours=hours, on_batch=progress.update)
-            keys = purge_keys(now=now, on_batch=progress.update)
-            counted = Forgotten(0)
-            if settings.PROCESSED_EVENT_RETENTION_HOURS:
-                before = now - timedelta(hours=settings.PROCESSED_EVENT_RETENTION_HOURS)
-                counted = forget_counted(before=before, on_batch=progress.update)
-        held_up_at = counted.held_up_at.isoformat() if counted.held_up_at else None
-        rows = {
-            "outbox_message": outbox.messages,
-            "delivery_attempt": outbox.attempts,
-            "idempotency_key": keys,
-            "processed_event": counted.events,
-        }
-        if options["json"]:
-            self.stdout.write(json.dumps({**rows, "held_up_at": held_up_at}))
+        try:
+            super().handle(*args, **options)
+        except FolderNotUsable as error:
+            raise CommandError(f"ARCHIVE_DIR: {error}") from error
+
+    def report(self, kept: Kept) -> None:
+        held_up_at = kept.held_up_at.isoformat() if kept.held_up_at else None
+        ledger_held_up_at = kept.ledger_held_up_at.isoformat() if kept.ledger_held_up_at else None
+        if self.as_json:
+            moments = {"held_up_at": held_up_at, "ledger_held_up_at": ledger_held_up_at}
+            self.stdout.write(json.dumps({**kept.deleted, **kept.archived, **moments}))
             return
-        for table, count in rows.items():
+        for table, count in kept.deleted.items():
             self.stdout.write(f"{table:<18}{count:>12,} rows deleted")
+        for table, count in kept.archived.items():
+            self.stdout.write(f"{table:<18}{count:>12,} rows archived")
         if held_up_at:
             self.stdout.write(f"An event of {held_up_at} is not counted yet: what is younger stays. See DeadLetters.")
+        if ledger_held_up_at:
+            self.stdout.write(
+                f"A message of a ledger entry of {ledger_held_up_at} is not delivered yet: what is younger stays. "
+                "See MessagesParked."
+            )

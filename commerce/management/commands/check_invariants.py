@@ -72,15 +72,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--metrics-port",
             type=int,
-            help="With --every: serve this process's metrics on 127.0.0.1. 0: any free port.",
+            help="With --every: serve this process's metrics. 0: any free port.",
         )
+        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
         seconds: float | None = options["every"]
         if seconds is not None:
             try:
-                with metrics_served(options["metrics_port"]):
+                with metrics_served(options["metrics_port"], host=options["metrics_host"]):
                     self._keep_checking(seconds)
             except MetricsPortTaken as taken:
                 raise CommandError(str(taken)) from taken

@@ -19,6 +19,7 @@ from django.db import Error as DatabaseFailure
 from tqdm import tqdm
 
 from commerce.core.calendar import validate_day
+from stats.errors import DayIsFinal
 from stats.operations import DayComparison
 from stats.services import backfill_product_stats
 
@@ -29,7 +30,8 @@ class Command(BaseCommand):
     help = (
         "Set product_stat of some days to what the orders say. Safe to repeat, and while orders flow. Each day is done "
         "or untouched: a run that was stopped is finished by the next. Ends with one JSON line. Exit code 0, also when "
-        "something had to be corrected; 1 when a dry run finds that something differs; 2 for days that make no sense; "
+        "something had to be corrected; 1 when a dry run finds that something differs; 2 for days that make no sense, "
+        "or whose orders have been archived; "
         "3 when it stopped half-way, at the day it names: the database failed, or SIGTERM or Ctrl-C came."
     )
     requires_system_checks = ()
@@ -54,6 +56,8 @@ class Command(BaseCommand):
                     backfill_product_stats(
                         from_date=from_date, to_date=to_date, dry_run=dry_run, on_day=progress.on_day
                     )
+            except DayIsFinal as refusal:
+                raise CommandError(str(refusal), returncode=BAD_DAYS) from refusal
             except (DatabaseFailure, KeyboardInterrupt) as reason:
                 stopped = reason
         self.stdout.write(json.dumps({**progress.report(), "dry_run": dry_run}))

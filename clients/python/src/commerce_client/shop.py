@@ -22,6 +22,12 @@ from commerce_client._generated.api.orders import (
     user_orders,
 )
 from commerce_client._generated.api.products import product, products, products_popular
+from commerce_client._generated.api.reservations import (
+    reservation,
+    reservation_make,
+    reservation_release,
+    reservations,
+)
 from commerce_client._generated.client import AuthenticatedClient
 from commerce_client._generated.types import UNSET, Response, Unset
 from commerce_client.errors import NoAnswer, ProblemError, UnreadableAnswer
@@ -35,6 +41,7 @@ from commerce_client.models import (
     CouponPage,
     LedgerEntry,
     LedgerEntryPage,
+    LiveReservation,
     MadeRefund,
     Order,
     OrderItemRequest,
@@ -47,6 +54,8 @@ from commerce_client.models import (
     Refund,
     RefundPage,
     RefundRequest,
+    Reservation,
+    ReservationRequest,
     UserCoupon,
     UserCouponPage,
     UserCouponsStatus,
@@ -205,8 +214,33 @@ class Shop:
         self, quantities: Mapping[int, int], *, user_coupon_id: int | None = None, key: str | None = None
     ) -> Order:
         """Buy and pay: units by product id, and the id of a coupon that is held."""
-        items = [OrderItemRequest(product_id=each, quantity=units) for each, units in quantities.items()]
-        body = OrderRequest(items=items, user_coupon_id=user_coupon_id)
+        body = OrderRequest(items=_items(quantities), user_coupon_id=user_coupon_id)
+        return self._answer(Order, order_place.sync_detailed, body=body, idempotency_key=_key(key))
+
+    def reserve(self, quantities: Mapping[int, int], *, key: str | None = None) -> Reservation:
+        """Hold units by product id for some minutes, in place of what is held for the account now."""
+        body = ReservationRequest(items=_items(quantities))
+        return self._answer(Reservation, reservation_make.sync_detailed, body=body, idempotency_key=_key(key))
+
+    def reserved(self) -> Reservation | None:
+        """What is held for the account now and can be paid; None: nothing."""
+        return next(iter(self._answer(LiveReservation, reservations.sync_detailed).results), None)
+
+    def reservation(self, reservation_id: int) -> Reservation:
+        """One reservation, also after its end."""
+        return self._answer(Reservation, reservation.sync_detailed, reservation_id=reservation_id)
+
+    def release(self, reservation_id: int, *, key: str | None = None) -> Reservation:
+        """Give up a reservation: its units can be had by everybody again."""
+        return self._answer(
+            Reservation, reservation_release.sync_detailed, reservation_id=reservation_id, idempotency_key=_key(key)
+        )
+
+    def pay_reservation(
+        self, reservation_id: int, *, user_coupon_id: int | None = None, key: str | None = None
+    ) -> Order:
+        """Buy exactly what a reservation holds, at the prices of now."""
+        body = OrderRequest(reservation_id=reservation_id, user_coupon_id=user_coupon_id)
         return self._answer(Order, order_place.sync_detailed, body=body, idempotency_key=_key(key))
 
     def order(self, order_id: int) -> Order:
@@ -259,6 +293,10 @@ class Shop:
             if not page.next_:
                 return
             where = _place(page.next_)
+
+
+def _items(quantities: Mapping[int, int]) -> list[OrderItemRequest]:
+    return [OrderItemRequest(product_id=each, quantity=units) for each, units in quantities.items()]
 
 
 def _given(value: T | None) -> T | Unset:

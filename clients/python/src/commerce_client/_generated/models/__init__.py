@@ -24,6 +24,7 @@ from .internal_error_problem import InternalErrorProblem
 from .ledger_entry import LedgerEntry
 from .ledger_entry_page import LedgerEntryPage
 from .ledger_entry_type import LedgerEntryType
+from .live_reservation import LiveReservation
 from .lock_timeout_problem import LockTimeoutProblem
 from .made_refund import MadeRefund
 from .malformed_json_problem import MalformedJsonProblem
@@ -66,6 +67,12 @@ from .refund_request import RefundRequest
 from .refunded_item import RefundedItem
 from .removed_webhook import RemovedWebhook
 from .request_in_progress_problem import RequestInProgressProblem
+from .reservation import Reservation
+from .reservation_expired_problem import ReservationExpiredProblem
+from .reservation_not_found_problem import ReservationNotFoundProblem
+from .reservation_request import ReservationRequest
+from .reservation_status import ReservationStatus
+from .reserved_item import ReservedItem
 from .rotation import Rotation
 from .send_again import SendAgain
 from .sent_again import SentAgain
@@ -123,6 +130,7 @@ __all__ = (
     "LedgerEntry",
     "LedgerEntryPage",
     "LedgerEntryType",
+    "LiveReservation",
     "LockTimeoutProblem",
     "MadeRefund",
     "MalformedJsonProblem",
@@ -165,6 +173,12 @@ __all__ = (
     "RefundRequest",
     "RemovedWebhook",
     "RequestInProgressProblem",
+    "Reservation",
+    "ReservationExpiredProblem",
+    "ReservationNotFoundProblem",
+    "ReservationRequest",
+    "ReservationStatus",
+    "ReservedItem",
     "Rotation",
     "SendAgain",
     "SentAgain",

@@ -16,16 +16,30 @@ T = TypeVar("T", bound="OrderRequest")
 
 @_attrs_define
 class OrderRequest:
-    """What to buy, and the coupon to use, by the `id` among the coupons held."""
+    """What to buy: items, or else the reservation that holds them; and the coupon to use, by the `id` among the coupons
+    held.
 
-    items: list[OrderItemRequest]
+    """
+
+    items: list[OrderItemRequest] | Unset = UNSET
+    """ Needed unless `reservationId` is given. """
+    reservation_id: int | None | Unset = UNSET
+    """ Instead of `items`: exactly what it holds. """
     user_coupon_id: int | None | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:
-        items = []
-        for items_item_data in self.items:
-            items_item = items_item_data.to_dict()
-            items.append(items_item)
+        items: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.items, Unset):
+            items = []
+            for items_item_data in self.items:
+                items_item = items_item_data.to_dict()
+                items.append(items_item)
+
+        reservation_id: int | None | Unset
+        if isinstance(self.reservation_id, Unset):
+            reservation_id = UNSET
+        else:
+            reservation_id = self.reservation_id
 
         user_coupon_id: int | None | Unset
         if isinstance(self.user_coupon_id, Unset):
@@ -35,11 +49,11 @@ class OrderRequest:
 
         field_dict: dict[str, Any] = {}
 
-        field_dict.update(
-            {
-                "items": items,
-            }
-        )
+        field_dict.update({})
+        if items is not UNSET:
+            field_dict["items"] = items
+        if reservation_id is not UNSET:
+            field_dict["reservationId"] = reservation_id
         if user_coupon_id is not UNSET:
             field_dict["userCouponId"] = user_coupon_id
 
@@ -50,12 +64,23 @@ class OrderRequest:
         from ..models.order_item_request import OrderItemRequest  # noqa: PLC0415
 
         d = dict(src_dict)
-        items = []
-        _items = d.pop("items")
-        for items_item_data in _items:
-            items_item = OrderItemRequest.from_dict(items_item_data)
+        _items = d.pop("items", UNSET)
+        items: list[OrderItemRequest] | Unset = UNSET
+        if _items is not UNSET:
+            items = []
+            for items_item_data in _items:
+                items_item = OrderItemRequest.from_dict(items_item_data)
 
-            items.append(items_item)
+                items.append(items_item)
+
+        def _parse_reservation_id(data: object) -> int | None | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            return cast(int | None | Unset, data)
+
+        reservation_id = _parse_reservation_id(d.pop("reservationId", UNSET))
 
         def _parse_user_coupon_id(data: object) -> int | None | Unset:
             if data is None:
@@ -68,6 +93,7 @@ class OrderRequest:
 
         order_request = cls(
             items=items,
+            reservation_id=reservation_id,
             user_coupon_id=user_coupon_id,
         )
 

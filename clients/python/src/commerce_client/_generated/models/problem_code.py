@@ -28,6 +28,8 @@ class ProblemCode(StrEnum):
     PURCHASE_LIMIT_EXCEEDED = "purchase_limit_exceeded"
     REFUND_EXCEEDS_ORDER = "refund_exceeds_order"
     REQUEST_IN_PROGRESS = "request_in_progress"
+    RESERVATION_EXPIRED = "reservation_expired"
+    RESERVATION_NOT_FOUND = "reservation_not_found"
     SERVICE_UNAVAILABLE = "service_unavailable"
     THROTTLED = "throttled"
     TOKEN_NOT_VALID = "token_not_valid"

@@ -17,7 +17,7 @@ class Product:
     price: int
     """ Won. """
     stock: int
-    """ Units left; up to a minute old in the list. """
+    """ Units that can be had: those held for carts are not counted. Up to a minute old in the list. """
     purchase_limit: int | None
     """ Units that one customer may buy in all, less what came back; `null`: no limit. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

@@ -22,6 +22,8 @@ from ...models.problem import Problem
 from ...models.product_not_found_problem import ProductNotFoundProblem
 from ...models.purchase_limit_exceeded_problem import PurchaseLimitExceededProblem
 from ...models.request_in_progress_problem import RequestInProgressProblem
+from ...models.reservation_expired_problem import ReservationExpiredProblem
+from ...models.reservation_not_found_problem import ReservationNotFoundProblem
 from ...models.service_unavailable_problem import ServiceUnavailableProblem
 from ...models.throttled_problem import ThrottledProblem
 from ...models.token_not_valid_problem import TokenNotValidProblem
@@ -33,7 +35,7 @@ from ...types import UNSET, Response, Unset
 
 def _get_kwargs(
     *,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> dict[str, Any]:
     headers: dict[str, Any] = {}
@@ -45,7 +47,8 @@ def _get_kwargs(
         "url": "/api/orders",
     }
 
-    _kwargs["json"] = body.to_dict()
+    if not isinstance(body, Unset):
+        _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
 
@@ -61,6 +64,7 @@ def _parse_response(
     | MalformedJsonProblem
     | OutOfStockProblem
     | PurchaseLimitExceededProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -75,6 +79,7 @@ def _parse_response(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -95,6 +100,7 @@ def _parse_response(
             | MalformedJsonProblem
             | OutOfStockProblem
             | PurchaseLimitExceededProblem
+            | ReservationExpiredProblem
             | ValidationErrorProblem
         ):
             try:
@@ -124,7 +130,7 @@ def _parse_response(
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_400_type_3 = PurchaseLimitExceededProblem.from_dict(data)
+                response_400_type_3 = ReservationExpiredProblem.from_dict(data)
 
                 return response_400_type_3
             except (TypeError, ValueError, AttributeError, KeyError):
@@ -132,16 +138,24 @@ def _parse_response(
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
-                response_400_type_4 = CouponNotUsableProblem.from_dict(data)
+                response_400_type_4 = PurchaseLimitExceededProblem.from_dict(data)
 
                 return response_400_type_4
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_400_type_5 = CouponNotUsableProblem.from_dict(data)
+
+                return response_400_type_5
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_400_type_5 = InsufficientBalanceProblem.from_dict(data)
+            response_400_type_6 = InsufficientBalanceProblem.from_dict(data)
 
-            return response_400_type_5
+            return response_400_type_6
 
         response_400 = _parse_response_400(response.json())
 
@@ -170,7 +184,9 @@ def _parse_response(
 
     if response.status_code == 404:
 
-        def _parse_response_404(data: object) -> ProductNotFoundProblem | UserNotFoundProblem:
+        def _parse_response_404(
+            data: object,
+        ) -> ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem:
             try:
                 if not isinstance(data, dict):
                     raise TypeError()
@@ -179,11 +195,19 @@ def _parse_response(
                 return response_404_type_0
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_404_type_1 = UserNotFoundProblem.from_dict(data)
+
+                return response_404_type_1
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
             if not isinstance(data, dict):
                 raise TypeError()
-            response_404_type_1 = UserNotFoundProblem.from_dict(data)
+            response_404_type_2 = ReservationNotFoundProblem.from_dict(data)
 
-            return response_404_type_1
+            return response_404_type_2
 
         response_404 = _parse_response_404(response.json())
 
@@ -286,6 +310,7 @@ def _build_response(
     | MalformedJsonProblem
     | OutOfStockProblem
     | PurchaseLimitExceededProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -300,6 +325,7 @@ def _build_response(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -316,7 +342,7 @@ def _build_response(
 def sync_detailed(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[
     CouponNotUsableProblem
@@ -324,6 +350,7 @@ def sync_detailed(
     | MalformedJsonProblem
     | OutOfStockProblem
     | PurchaseLimitExceededProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -338,6 +365,7 @@ def sync_detailed(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -345,12 +373,13 @@ def sync_detailed(
 ]:
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -358,7 +387,7 @@ def sync_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -376,7 +405,7 @@ def sync_detailed(
 def sync(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> (
     CouponNotUsableProblem
@@ -384,6 +413,7 @@ def sync(
     | MalformedJsonProblem
     | OutOfStockProblem
     | PurchaseLimitExceededProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -398,6 +428,7 @@ def sync(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -406,12 +437,13 @@ def sync(
 ):
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -419,7 +451,7 @@ def sync(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return sync_detailed(
@@ -432,7 +464,7 @@ def sync(
 async def asyncio_detailed(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> Response[
     CouponNotUsableProblem
@@ -440,6 +472,7 @@ async def asyncio_detailed(
     | MalformedJsonProblem
     | OutOfStockProblem
     | PurchaseLimitExceededProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -454,6 +487,7 @@ async def asyncio_detailed(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -461,12 +495,13 @@ async def asyncio_detailed(
 ]:
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -474,7 +509,7 @@ async def asyncio_detailed(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
+        Response[CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem]
     """
 
     kwargs = _get_kwargs(
@@ -490,7 +525,7 @@ async def asyncio_detailed(
 async def asyncio(
     *,
     client: AuthenticatedClient,
-    body: OrderRequest,
+    body: OrderRequest | Unset = UNSET,
     idempotency_key: str | Unset = UNSET,
 ) -> (
     CouponNotUsableProblem
@@ -498,6 +533,7 @@ async def asyncio(
     | MalformedJsonProblem
     | OutOfStockProblem
     | PurchaseLimitExceededProblem
+    | ReservationExpiredProblem
     | ValidationErrorProblem
     | IdempotencyKeyReusedProblem
     | InternalErrorProblem
@@ -512,6 +548,7 @@ async def asyncio(
     | Order
     | PayloadTooLargeProblem
     | ProductNotFoundProblem
+    | ReservationNotFoundProblem
     | UserNotFoundProblem
     | RequestInProgressProblem
     | ThrottledProblem
@@ -520,12 +557,13 @@ async def asyncio(
 ):
     """Place an order
 
-     Buys and pays at once: units from stock, the coupon if one is named, the amount from the balance, or
-    nothing.
+     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
+    named, the amount from the balance, or nothing.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest): What to buy, and the coupon to use, by the `id` among the coupons
+        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
+            and the coupon to use, by the `id` among the coupons
             held.
 
     Raises:
@@ -533,7 +571,7 @@ async def asyncio(
         httpx.TimeoutException: If the request takes longer than Client.timeout.
 
     Returns:
-        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
+        CouponNotUsableProblem | InsufficientBalanceProblem | MalformedJsonProblem | OutOfStockProblem | PurchaseLimitExceededProblem | ReservationExpiredProblem | ValidationErrorProblem | IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | Order | PayloadTooLargeProblem | ProductNotFoundProblem | ReservationNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | ThrottledProblem | UnsupportedMediaTypeProblem
     """
 
     return (

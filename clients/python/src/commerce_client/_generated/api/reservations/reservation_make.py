@@ -1,0 +1,491 @@
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from ...client import AuthenticatedClient, Client
+from ...models.idempotency_key_reused_problem import IdempotencyKeyReusedProblem
+from ...models.internal_error_problem import InternalErrorProblem
+from ...models.lock_timeout_problem import LockTimeoutProblem
+from ...models.malformed_json_problem import MalformedJsonProblem
+from ...models.method_not_allowed_problem import MethodNotAllowedProblem
+from ...models.not_acceptable_problem import NotAcceptableProblem
+from ...models.not_authenticated_problem import NotAuthenticatedProblem
+from ...models.not_found_problem import NotFoundProblem
+from ...models.out_of_stock_problem import OutOfStockProblem
+from ...models.payload_too_large_problem import PayloadTooLargeProblem
+from ...models.problem import Problem
+from ...models.product_not_found_problem import ProductNotFoundProblem
+from ...models.request_in_progress_problem import RequestInProgressProblem
+from ...models.reservation import Reservation
+from ...models.reservation_request import ReservationRequest
+from ...models.service_unavailable_problem import ServiceUnavailableProblem
+from ...models.throttled_problem import ThrottledProblem
+from ...models.token_not_valid_problem import TokenNotValidProblem
+from ...models.unsupported_media_type_problem import UnsupportedMediaTypeProblem
+from ...models.user_not_found_problem import UserNotFoundProblem
+from ...models.validation_error_problem import ValidationErrorProblem
+from ...types import UNSET, Response, Unset
+
+
+def _get_kwargs(
+    *,
+    body: ReservationRequest,
+    idempotency_key: str | Unset = UNSET,
+) -> dict[str, Any]:
+    headers: dict[str, Any] = {}
+    if not isinstance(idempotency_key, Unset):
+        headers["Idempotency-Key"] = idempotency_key
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/api/reservations",
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> (
+    IdempotencyKeyReusedProblem
+    | InternalErrorProblem
+    | MethodNotAllowedProblem
+    | NotFoundProblem
+    | Problem
+    | LockTimeoutProblem
+    | ServiceUnavailableProblem
+    | MalformedJsonProblem
+    | OutOfStockProblem
+    | ValidationErrorProblem
+    | NotAcceptableProblem
+    | NotAuthenticatedProblem
+    | TokenNotValidProblem
+    | PayloadTooLargeProblem
+    | ProductNotFoundProblem
+    | UserNotFoundProblem
+    | RequestInProgressProblem
+    | Reservation
+    | ThrottledProblem
+    | UnsupportedMediaTypeProblem
+):
+    if response.status_code == 200:
+        response_200 = Reservation.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code == 400:
+
+        def _parse_response_400(data: object) -> MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem:
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_400_type_0 = ValidationErrorProblem.from_dict(data)
+
+                return response_400_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_400_type_1 = MalformedJsonProblem.from_dict(data)
+
+                return response_400_type_1
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_400_type_2 = OutOfStockProblem.from_dict(data)
+
+            return response_400_type_2
+
+        response_400 = _parse_response_400(response.json())
+
+        return response_400
+
+    if response.status_code == 401:
+
+        def _parse_response_401(data: object) -> NotAuthenticatedProblem | TokenNotValidProblem:
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_401_type_0 = NotAuthenticatedProblem.from_dict(data)
+
+                return response_401_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_401_type_1 = TokenNotValidProblem.from_dict(data)
+
+            return response_401_type_1
+
+        response_401 = _parse_response_401(response.json())
+
+        return response_401
+
+    if response.status_code == 404:
+
+        def _parse_response_404(data: object) -> ProductNotFoundProblem | UserNotFoundProblem:
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_404_type_0 = ProductNotFoundProblem.from_dict(data)
+
+                return response_404_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_404_type_1 = UserNotFoundProblem.from_dict(data)
+
+            return response_404_type_1
+
+        response_404 = _parse_response_404(response.json())
+
+        return response_404
+
+    if response.status_code == 406:
+        response_406 = NotAcceptableProblem.from_dict(response.json())
+
+        return response_406
+
+    if response.status_code == 409:
+        response_409 = RequestInProgressProblem.from_dict(response.json())
+
+        return response_409
+
+    if response.status_code == 413:
+        response_413 = PayloadTooLargeProblem.from_dict(response.json())
+
+        return response_413
+
+    if response.status_code == 415:
+        response_415 = UnsupportedMediaTypeProblem.from_dict(response.json())
+
+        return response_415
+
+    if response.status_code == 422:
+        response_422 = IdempotencyKeyReusedProblem.from_dict(response.json())
+
+        return response_422
+
+    if response.status_code == 429:
+        response_429 = ThrottledProblem.from_dict(response.json())
+
+        return response_429
+
+    if response.status_code == 503:
+
+        def _parse_response_503(data: object) -> LockTimeoutProblem | ServiceUnavailableProblem:
+            try:
+                if not isinstance(data, dict):
+                    raise TypeError()
+                response_503_type_0 = ServiceUnavailableProblem.from_dict(data)
+
+                return response_503_type_0
+            except (TypeError, ValueError, AttributeError, KeyError):
+                pass
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_503_type_1 = LockTimeoutProblem.from_dict(data)
+
+            return response_503_type_1
+
+        response_503 = _parse_response_503(response.json())
+
+        return response_503
+
+    def _parse_response_default(
+        data: object,
+    ) -> InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem:
+        try:
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_default_type_0 = InternalErrorProblem.from_dict(data)
+
+            return response_default_type_0
+        except (TypeError, ValueError, AttributeError, KeyError):
+            pass
+        try:
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_default_type_1 = MethodNotAllowedProblem.from_dict(data)
+
+            return response_default_type_1
+        except (TypeError, ValueError, AttributeError, KeyError):
+            pass
+        try:
+            if not isinstance(data, dict):
+                raise TypeError()
+            response_default_type_2 = NotFoundProblem.from_dict(data)
+
+            return response_default_type_2
+        except (TypeError, ValueError, AttributeError, KeyError):
+            pass
+        if not isinstance(data, dict):
+            raise TypeError()
+        response_default_type_3 = Problem.from_dict(data)
+
+        return response_default_type_3
+
+    response_default = _parse_response_default(response.json())
+
+    return response_default
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[
+    IdempotencyKeyReusedProblem
+    | InternalErrorProblem
+    | MethodNotAllowedProblem
+    | NotFoundProblem
+    | Problem
+    | LockTimeoutProblem
+    | ServiceUnavailableProblem
+    | MalformedJsonProblem
+    | OutOfStockProblem
+    | ValidationErrorProblem
+    | NotAcceptableProblem
+    | NotAuthenticatedProblem
+    | TokenNotValidProblem
+    | PayloadTooLargeProblem
+    | ProductNotFoundProblem
+    | UserNotFoundProblem
+    | RequestInProgressProblem
+    | Reservation
+    | ThrottledProblem
+    | UnsupportedMediaTypeProblem
+]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: ReservationRequest,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[
+    IdempotencyKeyReusedProblem
+    | InternalErrorProblem
+    | MethodNotAllowedProblem
+    | NotFoundProblem
+    | Problem
+    | LockTimeoutProblem
+    | ServiceUnavailableProblem
+    | MalformedJsonProblem
+    | OutOfStockProblem
+    | ValidationErrorProblem
+    | NotAcceptableProblem
+    | NotAuthenticatedProblem
+    | TokenNotValidProblem
+    | PayloadTooLargeProblem
+    | ProductNotFoundProblem
+    | UserNotFoundProblem
+    | RequestInProgressProblem
+    | Reservation
+    | ThrottledProblem
+    | UnsupportedMediaTypeProblem
+]:
+    """Hold units for a cart
+
+     All of the items or none, for ten minutes unless the shop says otherwise. A customer has one
+    reservation: the one before ends in the same moment, and stays as it was where this one is refused.
+    Prices are not held.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (ReservationRequest): What to hold.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | Reservation | ThrottledProblem | UnsupportedMediaTypeProblem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+        idempotency_key=idempotency_key,
+    )
+
+    response = client.get_httpx_client().request(
+        **kwargs,
+    )
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    *,
+    client: AuthenticatedClient,
+    body: ReservationRequest,
+    idempotency_key: str | Unset = UNSET,
+) -> (
+    IdempotencyKeyReusedProblem
+    | InternalErrorProblem
+    | MethodNotAllowedProblem
+    | NotFoundProblem
+    | Problem
+    | LockTimeoutProblem
+    | ServiceUnavailableProblem
+    | MalformedJsonProblem
+    | OutOfStockProblem
+    | ValidationErrorProblem
+    | NotAcceptableProblem
+    | NotAuthenticatedProblem
+    | TokenNotValidProblem
+    | PayloadTooLargeProblem
+    | ProductNotFoundProblem
+    | UserNotFoundProblem
+    | RequestInProgressProblem
+    | Reservation
+    | ThrottledProblem
+    | UnsupportedMediaTypeProblem
+    | None
+):
+    """Hold units for a cart
+
+     All of the items or none, for ten minutes unless the shop says otherwise. A customer has one
+    reservation: the one before ends in the same moment, and stays as it was where this one is refused.
+    Prices are not held.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (ReservationRequest): What to hold.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | Reservation | ThrottledProblem | UnsupportedMediaTypeProblem
+    """
+
+    return sync_detailed(
+        client=client,
+        body=body,
+        idempotency_key=idempotency_key,
+    ).parsed
+
+
+async def asyncio_detailed(
+    *,
+    client: AuthenticatedClient,
+    body: ReservationRequest,
+    idempotency_key: str | Unset = UNSET,
+) -> Response[
+    IdempotencyKeyReusedProblem
+    | InternalErrorProblem
+    | MethodNotAllowedProblem
+    | NotFoundProblem
+    | Problem
+    | LockTimeoutProblem
+    | ServiceUnavailableProblem
+    | MalformedJsonProblem
+    | OutOfStockProblem
+    | ValidationErrorProblem
+    | NotAcceptableProblem
+    | NotAuthenticatedProblem
+    | TokenNotValidProblem
+    | PayloadTooLargeProblem
+    | ProductNotFoundProblem
+    | UserNotFoundProblem
+    | RequestInProgressProblem
+    | Reservation
+    | ThrottledProblem
+    | UnsupportedMediaTypeProblem
+]:
+    """Hold units for a cart
+
+     All of the items or none, for ten minutes unless the shop says otherwise. A customer has one
+    reservation: the one before ends in the same moment, and stays as it was where this one is refused.
+    Prices are not held.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (ReservationRequest): What to hold.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        Response[IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | Reservation | ThrottledProblem | UnsupportedMediaTypeProblem]
+    """
+
+    kwargs = _get_kwargs(
+        body=body,
+        idempotency_key=idempotency_key,
+    )
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    *,
+    client: AuthenticatedClient,
+    body: ReservationRequest,
+    idempotency_key: str | Unset = UNSET,
+) -> (
+    IdempotencyKeyReusedProblem
+    | InternalErrorProblem
+    | MethodNotAllowedProblem
+    | NotFoundProblem
+    | Problem
+    | LockTimeoutProblem
+    | ServiceUnavailableProblem
+    | MalformedJsonProblem
+    | OutOfStockProblem
+    | ValidationErrorProblem
+    | NotAcceptableProblem
+    | NotAuthenticatedProblem
+    | TokenNotValidProblem
+    | PayloadTooLargeProblem
+    | ProductNotFoundProblem
+    | UserNotFoundProblem
+    | RequestInProgressProblem
+    | Reservation
+    | ThrottledProblem
+    | UnsupportedMediaTypeProblem
+    | None
+):
+    """Hold units for a cart
+
+     All of the items or none, for ten minutes unless the shop says otherwise. A customer has one
+    reservation: the one before ends in the same moment, and stays as it was where this one is refused.
+    Prices are not held.
+
+    Args:
+        idempotency_key (str | Unset):
+        body (ReservationRequest): What to hold.
+
+    Raises:
+        errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
+        httpx.TimeoutException: If the request takes longer than Client.timeout.
+
+    Returns:
+        IdempotencyKeyReusedProblem | InternalErrorProblem | MethodNotAllowedProblem | NotFoundProblem | Problem | LockTimeoutProblem | ServiceUnavailableProblem | MalformedJsonProblem | OutOfStockProblem | ValidationErrorProblem | NotAcceptableProblem | NotAuthenticatedProblem | TokenNotValidProblem | PayloadTooLargeProblem | ProductNotFoundProblem | UserNotFoundProblem | RequestInProgressProblem | Reservation | ThrottledProblem | UnsupportedMediaTypeProblem
+    """
+
+    return (
+        await asyncio_detailed(
+            client=client,
+            body=body,
+            idempotency_key=idempotency_key,
+        )
+    ).parsed

@@ -1,0 +1,117 @@
+"""A management command that does something once, or again and again (`--every`).
+
+Owns the options, the signals, the progress, and the wait between two turns; what a turn does is the command's.
+"""
+
+import json
+import logging
+import signal
+import threading
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseFailure
+from django.db import connection
+from tqdm import tqdm
+
+from commerce.core.metrics_server import MetricsPortTaken, metrics_served
+
+logger = logging.getLogger(__name__)
+
+
+class RepeatedCommand(BaseCommand):
+    """Runs `turn` once and reports, or with `--every` until SIGTERM or Ctrl-C."""
+
+    most_minutes: ClassVar[int]
+    """The longest time between two turns."""
+    unit: ClassVar[str]
+    """What the progress counts."""
+    counted: ClassVar[str]
+    """As what `--json` names the count."""
+    failed: ClassVar[str]
+    """A sentence for the log: a turn failed. `%s` is the error, `%.0f` before it the seconds to the next one."""
+    failures: ClassVar[tuple[type[Exception], ...]] = (DatabaseFailure,)
+    """With `--every` a turn that raises one of them is logged and tried again at the next turn."""
+    ended: ClassVar[str]
+    """What is written when it was told to stop."""
+    requires_system_checks = ()
+
+    @abstractmethod
+    def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> Any:
+        """Do what there is to do now, in batches; returns how much it was, or what `report` takes instead.
+
+        `stopping` is asked between two batches, `on_batch` gets the size of each. Raises django.db.Error where the
+        database fails; what was done before stays.
+        """
+
+    def sentence(self, count: int) -> str:
+        """What a turn has done."""
+        raise NotImplementedError
+
+    def report(self, result: Any) -> None:
+        """Write what a turn has done: a sentence, or with `--json` a line of JSON."""
+        self.stdout.write(json.dumps({self.counted: result}) if self.as_json else self.sentence(result))
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--json", action="store_true", help="End with one JSON line; with --every, one per turn.")
+        parser.add_argument("--every", type=float, metavar="MINUTES", help="Do not end: again after so many minutes.")
+        parser.add_argument(
+            "--metrics-port",
+            type=int,
+            help="With --every: serve this process's metrics. 0: any free port.",
+        )
+        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.as_json: bool = options["json"]
+        minutes: float | None = options["every"]
+        if minutes is None:
+            # `disable=None`: progress is shown on a terminal only.
+            with tqdm(unit=self.unit, leave=False, disable=None) as progress:
+                result = self.turn(lambda: False, progress.update)
+            self.report(result)
+            return
+        if not 0 < minutes <= self.most_minutes:
+            raise CommandError(f"--every is above 0 and {self.most_minutes:,} at most.", returncode=2)
+        try:
+            with metrics_served(options["metrics_port"], host=options["metrics_host"]):
+                self._until_stopped(minutes)
+        except MetricsPortTaken as taken:
+            raise CommandError(str(taken)) from taken
+
+    def _until_stopped(self, minutes: float) -> None:
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: stopping.set())
+        keep_turning(
+            lambda: self.report(self.turn(stopping.is_set, lambda _count: None)),
+            every_seconds=minutes * 60,
+            stopping=stopping,
+            failed=self.failed,
+            failures=self.failures,
+        )
+        self.stdout.write(self.ended)
+
+
+def keep_turning(
+    turn: Callable[[], object],
+    *,
+    every_seconds: float,
+    stopping: threading.Event,
+    failed: str,
+    failures: tuple[type[Exception], ...] = (DatabaseFailure,),
+) -> None:
+    """Call `turn` now and every so many seconds until `stopping` is set.
+
+    A turn that raises one of `failures` is logged with the sentence `failed`; the next turn does what is left.
+    """
+    while not stopping.is_set():
+        try:
+            turn()
+        except failures as error:
+            logger.warning(failed, every_seconds, error)
+        # Until the next turn it would only take up one of the database's connections.
+        connection.close()
+        stopping.wait(every_seconds)

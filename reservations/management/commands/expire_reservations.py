@@ -1,0 +1,30 @@
+"""`manage.py expire_reservations`: units that were held for too long, back for everybody.
+
+Owns the report; which those are is `reservations.services.expire_reservations`'s.
+"""
+
+from collections.abc import Callable
+
+from commerce.core.repeated import RepeatedCommand
+from reservations.services import expire_reservations
+
+
+class Command(RepeatedCommand):
+    help = (
+        "End the reservations whose time is over, so that their units show as available. Whoever buys or holds one of "
+        "their products needs no turn of it: such a request ends them itself where it is short of units. Safe to "
+        "repeat, and at the same time as itself. Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; "
+        "while the database is away, wait for the next turn."
+    )
+    # An hour: until then units that nobody wants any more would not be shown.
+    most_minutes = 60
+    unit = "reservation"
+    counted = "ended"
+    failed = "Reservations could not be ended, next try in %.0f s: %s"
+    ended = "Stopped"
+
+    def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> int:
+        return expire_reservations(stopping=stopping, on_batch=on_batch)
+
+    def sentence(self, count: int) -> str:
+        return f"{count} reservations ended"

@@ -1,0 +1,85 @@
+"""The reservations' endpoints: a body in, one use case, an answer out."""
+
+from django.http import HttpResponse
+from django.utils import timezone
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from balances.errors import UserNotFound
+from commerce.http.answers import answer_once
+from commerce.http.authentication import caller_of
+from commerce.http.schema import documented
+from commerce.http.validation import body_if_any, body_of
+from commerce.http.viewsets import ApiViewSet
+from products.errors import OutOfStock, ProductNotFound
+from reservations import selectors, serializers, services
+from reservations.errors import ReservationExpired, ReservationNotFound
+from reservations.serializers import reservation_as_json
+
+
+class ReservationViewSet(ApiViewSet):
+    """Holding units for a cart."""
+
+    lookup_url_kwarg = "reservationId"
+    lookup_value_regex = r"[0-9]{1,18}"
+
+    @documented(
+        "Hold units for a cart",
+        "All of the items or none, for ten minutes unless the shop says otherwise. A customer has one reservation: the "
+        "one before ends in the same moment, and stays as it was where this one is refused. Prices are not held.",
+        operation_id="reservationMake",
+        request=serializers.ReservationRequestSerializer,
+        response=serializers.ReservationSerializer,
+        refusals=[ProductNotFound, UserNotFound, OutOfStock],
+        writes=True,
+    )
+    def create(self, request: Request) -> HttpResponse:
+        body = body_of(request, serializers.ReservationRequestSerializer)
+        user_id = caller_of(request).id
+        quantities = {item["productId"]: item["quantity"] for item in body["items"]}
+        return answer_once(
+            request,
+            lambda once: services.reserve(user_id=user_id, quantities=quantities, once=once),
+            reservation_as_json,
+            body=request.data,
+        )
+
+    @documented(
+        "Reservation held",
+        "The caller's reservation that can be paid from; no results where there is none.",
+        operation_id="reservations",
+        response=serializers.LiveReservationSerializer,
+    )
+    def list(self, request: Request) -> Response:
+        found = selectors.live_of(caller_of(request).id, now=timezone.now())
+        return Response({"results": [reservation_as_json(each) for each in found]})
+
+    @documented(
+        "Reservation",
+        "One of the caller's reservations, also one that has ended, until it is forgotten.",
+        operation_id="reservation",
+        path_id="reservationId",
+        response=serializers.ReservationSerializer,
+        refusals=[ReservationNotFound],
+    )
+    def retrieve(self, request: Request, reservationId: str) -> Response:  # noqa: N803  # the contract's name
+        reservation = selectors.reservation_for(int(reservationId), owner_id=caller_of(request).id)
+        return Response(reservation_as_json(reservation))
+
+    @documented(
+        "Give up a reservation",
+        "Its units can be had by everybody again. One that has ended without being paid stays as it is.",
+        operation_id="reservationRelease",
+        path_id="reservationId",
+        response=serializers.ReservationSerializer,
+        refusals=[ReservationNotFound, ReservationExpired],
+        writes=True,
+    )
+    def destroy(self, request: Request, reservationId: str) -> HttpResponse:  # noqa: N803  # the contract's name
+        body_if_any(request)
+        user_id = caller_of(request).id
+        return answer_once(
+            request,
+            lambda once: services.release(reservation_id=int(reservationId), user_id=user_id, once=once),
+            reservation_as_json,
+        )

@@ -1,0 +1,57 @@
+"""`archive --every`: the process of docker-compose.yml, which goes on whatever one turn finds."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from balances.models import LedgerEntry
+from tests.factories import UserFactory, charged
+from tests.outbox.manage import managed
+from tests.together import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+OFTEN = ("archive", "--every", "0.001")
+
+
+def old_entry() -> None:
+    charged(UserFactory(), 100, at=timezone.now() - timedelta(days=30))
+
+
+def nothing_is_kept() -> bool:
+    return not LedgerEntry.objects.exists()
+
+
+def test_it_archives_what_comes_until_it_is_told_to_stop(folder: Path) -> None:
+    old_entry()
+    environment = {"ARCHIVE_DIR": str(folder), "LEDGER_RETENTION_DAYS": "10"}
+    with managed(*OFTEN, environment=environment) as archiving:
+        wait_until(nothing_is_kept, "the first turn")
+        old_entry()
+        wait_until(nothing_is_kept, "another turn")
+        assert archiving.stop() == 0
+    assert archiving.said("user_balance_tx              1 rows archived")
+    assert archiving.said("Archive stopped")
+    assert len(list(folder.glob("user_balance_tx-*.jsonl.gz"))) == 2
+
+
+def test_a_folder_that_is_away_costs_a_turn(folder: Path) -> None:
+    old_entry()
+    mounted = folder / "mounted"
+    environment = {"ARCHIVE_DIR": str(mounted), "LEDGER_RETENTION_DAYS": "10"}
+    with managed(*OFTEN, environment=environment) as archiving:
+        wait_until(lambda: archiving.said("could not be archived, next try in 0 s"), "a turn without the folder")
+        assert not nothing_is_kept()
+        mounted.mkdir()
+        wait_until(nothing_is_kept, "a turn with it")
+        assert archiving.stop() == 0
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "nan", "10081"])
+def test_2_for_a_pause_that_makes_no_sense(minutes: str) -> None:
+    with pytest.raises(CommandError, match="above 0 and 10,080 at most") as refused:
+        call_command("archive", f"--every={minutes}")
+    assert refused.value.returncode == 2
