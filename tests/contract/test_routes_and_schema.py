@@ -111,7 +111,7 @@ EVERYWHERE = {"not_acceptable", "service_unavailable", "lock_timeout"}
 WITH_TOKEN = {"not_authenticated", "token_not_valid"}
 WITH_BODY = {"malformed_json", "payload_too_large", "unsupported_media_type"}
 LIMITED = {"throttled"}
-WRITES = ("POST", "DELETE")
+WRITES = ("POST", "PATCH", "DELETE")
 WITH_ID = {"not_found"}
 """What is no id in a path is no path."""
 
