@@ -13,13 +13,16 @@ from django.db import connection
 
 from balances.models import User
 from commerce.http.authentication import tokens_for
+from commerce.idempotency.once import Once
 from coupons.models import Coupon
 from products.models import Product
+from reservations.services import reserve
 from tests.books import broken_rules
 from tests.contract.test_routes_and_schema import CONTRACT
 from tests.factories import CouponFactory, ProductFactory, StaffFactory, UserCouponFactory, UserFactory, order_of
 from tests.fuzz.schema_run import SchemaRun, run_schemathesis
 from tests.fuzz.web_server import WebServer, web_server
+from tests.webhooks.conftest import subscribe
 
 # The ids start at 1 in every run, so that a run can be repeated.
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
@@ -53,6 +56,7 @@ class Shop:
     clerk: User
     products: list[Product]
     coupons: list[Coupon]
+    webhook_id: int
 
     @property
     def tokens(self) -> dict[str, str]:
@@ -65,6 +69,8 @@ class Shop:
         return {
             "users": [self.mina.pk, self.juno.pk],
             "orders": self._ids("order"),
+            "reservations": self._ids("reservation"),
+            "webhooks": [self.webhook_id],
             "userCoupons": self._ids("user_coupon"),
             "coupons": [coupon.pk for coupon in self.coupons],
             "products": [product.pk for product in self.products],
@@ -88,6 +94,11 @@ class Shop:
             return [row[0] for row in cursor.fetchall()]
 
 
+FOR_STAFF = {"POST /api/orders/{orderId}/refunds"} | {
+    f"{method} {path}" for method, path in CONTRACT if path.startswith("/api/webhooks")
+}
+
+
 @pytest.fixture
 def shop() -> Shop:
     mina = UserFactory(username="mina", balance=500_000_000, password=PASSWORD)
@@ -98,7 +109,9 @@ def shop() -> Shop:
         UserCouponFactory(user=mina, coupon=coupon)
     for number, product in enumerate(products):
         order_of(mina, {product: number + 1})
-    return Shop(mina, juno, StaffFactory(), products, coupons)
+    reserve(user_id=mina.pk, quantities={products[0].pk: 1}, once=Once())
+    webhook = subscribe("https://partner.example/webhooks")
+    return Shop(mina, juno, StaffFactory(), products, coupons, webhook.pk)
 
 
 def chosen(*, brief: bool = False) -> list[str]:
@@ -138,7 +151,7 @@ def test_the_shop_keeps_to_its_schema_whatever_is_sent(shop: Shop, tmp_path: Pat
     if identity == "juno":
         assert shop.things_of(shop.mina) == before
     if identity == "mina":
-        assert run.accepted() == {f"{method} {path}" for method, path in CONTRACT}
+        assert run.accepted() == {f"{method} {path}" for method, path in CONTRACT} - FOR_STAFF
 
 
 @pytest.mark.parametrize(
