@@ -60,7 +60,12 @@ def at_work(stack: Stack, browser: Browser) -> Iterator[AtWork]:
 
 @pytest.fixture
 def bought(stack: Stack) -> int:
-    """The number of an order that a customer has just placed through the API."""
+    """The number of an order that a customer has just placed."""
+    return buy(stack)
+
+
+def buy(stack: Stack) -> int:
+    """Place an order through the API, and return its number."""
     web = stack.run()["web"]
     token = requests.post(f"{web}/api/auth/token", json=CUSTOMER, timeout=10).json()["access"]
     headers = {"Authorization": f"Bearer {token}"}

@@ -6,12 +6,13 @@ A click is a press of the mouse or of Enter; typing is none, nor is Ctrl-K.
 import re
 from pathlib import Path
 
+import psycopg
 import pytest
 from playwright.sync_api import Locator
 
 from commerce.embedded.children import PROJECT_ROOT
 from tests.browser.axe import findings
-from tests.browser.conftest import AtWork
+from tests.browser.conftest import CUSTOMER, AtWork, buy
 from tests.browser.desk import Desk
 from tests.browser.test_every_page import WINDOWS, look_at
 from tests.browser.test_jobs import received
@@ -254,12 +255,12 @@ def test_a_file_of_prices_is_imported_and_listed(at_work: AtWork, tmp_path: Path
     assert at.clicks == promised("who imported what?")
 
 
-def test_two_orders_are_refunded_at_once(at_work: AtWork, bought: int) -> None:
+def test_two_orders_are_refunded_at_once(at_work: AtWork, bought: int, stack: Stack) -> None:
+    another = buy(stack)
     at = Counted(at_work("support"))
     the_list(at, "/admin/orders/order/")
-    boxes = at.page.locator("#result_list tr", has=at.page.get_by_text("Completed")).locator("input.action-select")
-    for number in (0, 1):
-        at.click(boxes.nth(number))
+    for number in (bought, another):
+        at.click(at.page.locator(f"input.action-select[value='{number}']"))
     at.page.locator("select[name=action]").select_option("cancel_and_refund")
     at.clicks += 1
     at.press("Run")
@@ -267,6 +268,37 @@ def test_two_orders_are_refunded_at_once(at_work: AtWork, bought: int) -> None:
     at.click(at.page.locator("#content form button[type=submit]").first)
     at.page.get_by_text("Counted clicks").or_(at.page.get_by_text("2 orders")).first.wait_for()
     assert at.clicks == promised("refund many")
+
+
+def test_a_third_party_is_subscribed(at_work: AtWork) -> None:
+    at = Counted(at_work("operator"))
+    at.click(at.page.locator("#nav-sidebar a[href='/admin/outbox/webhooksubscription/']").first)
+    at.click(at.page.locator("a[href$='/webhooksubscription/add/']").first)
+    at.page.locator("#id_name").fill("Counted clicks")
+    at.page.locator("#id_url").fill("https://partner.example/webhooks")
+    at.click(at.page.locator("input[name=event_types]").first)
+    at.click(at.page.locator("button[name=_save], input[name=_save]").first)
+    at.page.get_by_text("whsec_").first.wait_for()
+    assert at.clicks == promised("tell a third party of events")
+
+
+PARK_ONE = """
+    UPDATE outbox_message SET sent_at = NULL, parked_at = now()
+    WHERE id = (SELECT min(id) FROM outbox_message WHERE subscription_id IS NOT NULL)
+"""
+
+
+def test_what_a_third_party_did_not_get_is_sent_again(at_work: AtWork, stack: Stack) -> None:
+    with psycopg.connect(stack.run()["database_url"], autocommit=True) as database:
+        database.execute(PARK_ONE)
+    at = Counted(at_work("operator"))
+    at.click(at.page.locator("#nav-sidebar a[href='/admin/outbox/webhooksubscription/']").first)
+    at.click(at.page.get_by_role("link", name="Warehouse").first)
+    at.press("Send parked again")
+    at.page.locator("#id_reason").fill("Counted clicks")
+    at.click(at.page.locator("#content form button[type=submit]").first)
+    at.page.wait_for_url("**/webhooksubscription/*/change/**")
+    assert at.clicks == promised("a third party did not get its events")
 
 
 def test_a_coupon_is_duplicated(at_work: AtWork) -> None:
@@ -351,7 +383,7 @@ def test_a_line_is_refunded(at_work: AtWork, bought: int) -> None:
     at.page.locator("#id_units_1").fill("1")
     at.page.locator("#id_reason").fill("Counted clicks")
     at.press("Continue")
-    assert "will go back to customer1" in at.desk.text()
+    assert f"will go back to {CUSTOMER['username']}" in at.desk.text()
     at.press("Yes, refund")
     at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
     assert "(1 refunded)" in at.desk.text()

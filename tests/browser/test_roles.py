@@ -4,15 +4,16 @@ import pytest
 
 from tests.browser.conftest import AtWork
 
-SHOP = ["Orders", "Users", "Ledger", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
+CATALOGUE = ["Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
+SHOP = ["Orders", "Reservations", "Users", "Ledger", *CATALOGUE]
 MENUS = {
     "viewer": SHOP,
-    "support": [*SHOP, "Outbox", "Deliveries", "E-mails"],
-    "merchandiser": ["Orders", "Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"],
+    "support": [*SHOP, "Outbox", "Deliveries", "Webhooks", "E-mails"],
+    "merchandiser": ["Orders", "Reservations", *CATALOGUE],
     "finance": [*SHOP, "Staff actions"],
     "operator": [
         *SHOP,
-        *("Outbox", "Deliveries", "E-mails", "Dead letters", "Counted events", "Answered requests"),
+        *("Outbox", "Deliveries", "Webhooks", "E-mails", "Dead letters", "Counted events", "Answered requests"),
         *("Checks of the books", "Staff actions"),
     ],
 }
