@@ -479,9 +479,6 @@ RESERVATION_MINUTES = env.integer("RESERVATION_MINUTES", 10, least=1, most=1_440
 """How long units are held for a cart."""
 RESERVATION_RETENTION_HOURS = env.integer("RESERVATION_RETENTION_HOURS", 720, least=0)
 """How long a reservation is kept after its end, before `archive` deletes it; 0: for ever."""
-if 0 < RESERVATION_RETENTION_HOURS < IDEMPOTENCY_HOURS:
-    # A repeat is given an answer that names the reservation.
-    raise ImproperlyConfigured("RESERVATION_RETENTION_HOURS is 0, or not less than IDEMPOTENCY_HOURS.")
 
 # Days after which rows leave the database for files (docs/retention.md); 0: they are kept for ever.
 LEDGER_RETENTION_DAYS = env.integer("LEDGER_RETENTION_DAYS", 0, least=0, most=36_500)
@@ -500,6 +497,9 @@ for _name, _days in _ARCHIVED.items():
     # A repeat is given an answer that names the row, and a message names its fact.
     if _days and (not OUTBOX_RETENTION_HOURS or _days * 24 <= max(OUTBOX_RETENTION_HOURS, IDEMPOTENCY_HOURS)):
         raise ImproperlyConfigured(f"{_name} is longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
+if 0 < RESERVATION_RETENTION_HOURS < IDEMPOTENCY_HOURS:
+    # A repeat is given an answer that names the reservation.
+    raise ImproperlyConfigured("RESERVATION_RETENTION_HOURS is 0, or not less than IDEMPOTENCY_HOURS.")
 if ORDER_RETENTION_DAYS:
     # Orders leave last, after all that is held against them.
     for _name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS"):

@@ -13,8 +13,8 @@ from commerce.core import sql
 # If autovacuum has seen an empty table, reading it in any order costs nothing, so that any index is chosen. Without
 # statistics PostgreSQL assumes ten pages, as for a new table.
 _FORGET_EMPTINESS = """
-    UPDATE pg_class SET reltuples = -1
-    WHERE relkind = 'r' AND relpages = 0 AND reltuples = 0 AND relnamespace = 'public'::regnamespace
+    UPDATE pg_class SET reltuples = -1, relpages = 0
+    WHERE relkind = 'r' AND reltuples = 0 AND relnamespace = 'public'::regnamespace
 """
 
 

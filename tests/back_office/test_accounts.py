@@ -233,4 +233,4 @@ class TestThePage:
             charge_balance(user_id=customer.pk, amount=1, once=Once())
         with statements() as more:
             self.page(staff, customer)
-        assert len(more) == len(few) <= 15
+        assert len(more) == len(few) <= 16

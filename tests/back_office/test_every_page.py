@@ -16,6 +16,7 @@ from commerce.outbox.models import DeliveryAttempt, OutboxMessage, WebhookSubscr
 from coupons.models import Coupon, UserCoupon
 from orders.models import Order
 from products.models import Product, StockMovement
+from reservations.models import Reservation
 from stats.models import DeadLetter, ProcessedEvent, ProductStat
 from tests.back_office.staff import Staff
 from tests.factories import ProductFactory, UserFactory
@@ -51,7 +52,7 @@ def admin_user() -> Staff:
 
 
 def test_every_table_of_the_shop_has_its_pages() -> None:
-    assert set(admin.site._registry) == {*HISTORY, *EDITABLE, Group, InvariantCheck}
+    assert set(admin.site._registry) == {*HISTORY, *EDITABLE, Group, InvariantCheck, Reservation}
 
 
 @pytest.mark.parametrize("model", [*HISTORY, *EDITABLE])

@@ -27,6 +27,7 @@ from commerce.back_office.roles import make_groups
 from commerce.back_office.second_factor import NEW_KEY
 from commerce.core import sql
 from commerce.http.staff_sessions import SEEN_AT
+from commerce.idempotency.once import Once
 from commerce.invariants.check import meanings
 from commerce.invariants.models import InvariantCheck
 from commerce.notes.models import Note
@@ -35,6 +36,7 @@ from commerce.staff_pages.models import SavedView
 from commerce.staff_pages.saved_views import MOST_OF_A_LIST
 from coupons.models import Coupon
 from products.models import Product, ProductImport
+from reservations.services import reserve
 from stats.models import DeadLetter
 from tests.back_office.korean import KOREAN, Reader, english_in
 from tests.back_office.test_accounts_second_factor import code_of, wrong_code
@@ -71,6 +73,7 @@ def shop() -> BusyShop:
         violations=broken, skipped=[*meanings()],
     )  # fmt: skip
     subscribe("https://partner.example/hooks", name="창고")
+    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, once=Once())
     with transaction.atomic():
         # The record of what staff did refuses changes.
         sql.execute("SET LOCAL session_replication_role = replica")

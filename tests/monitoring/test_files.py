@@ -130,8 +130,8 @@ def test_prometheus_finds_every_process_that_serves_metrics() -> None:
             assert command[command.index("--metrics-host") + 1] == "0.0.0.0", name  # noqa: S104  # of a container
             served.add((name, int(command[command.index("--metrics-port") + 1])))
     assert scraped == served
-    assert len(served) == 7
-    assert len({port for _, port in served}) == 7
+    assert len(served) == 8
+    assert len({port for _, port in served}) == 8
 
 
 def test_the_dashboard_has_a_name_for_each_panel_and_no_two_in_one_place() -> None:

@@ -178,7 +178,7 @@ def test_the_shop_is_brought_back_to_a_moment(site: Site) -> None:
             lost = ordered(web.url, user_id, product_id, "lost")
             lost_events = event_ids(primary, lost)
         # The mistake.
-        ask(primary, "UPDATE product SET stock = 0, price = 1")
+        ask(primary, "UPDATE product SET stock = 0, held = 0, price = 1")
         [log] = ask(primary, "SELECT pg_walfile_name(pg_switch_wal())")
         wait_until((site.backup / "wal" / log).exists, "the end of the log in the archive")
     with running(site.restored(moment)) as restored:

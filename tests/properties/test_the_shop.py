@@ -17,7 +17,7 @@ from tests.properties.wire import STATUS_OF
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EXAMPLES = settings().max_examples * 2 // 5
+EXAMPLES = settings().max_examples * 3 // 5
 """Each example needs a whole shop with its checks, so there are fewer than for pure rules."""
 
 SUCCESSES = {"Charge", "Issue", "Buy", "TakeBack", "GiveBack", "by staff", "replayed"}
