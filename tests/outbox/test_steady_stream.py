@@ -34,9 +34,17 @@ THOUSAND_WERE_SENT = """
 # What autovacuum does to a table, with the table's own options.
 VACUUM = "VACUUM outbox_message"
 
+# A vacuum keeps every row that an open transaction may still see, also one that an earlier test has left behind.
+END_OLD_TRANSACTIONS = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+      AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
+"""
+
 
 @pytest.fixture(autouse=True)
 def no_autovacuum() -> Iterator[None]:
+    sql.execute(END_OLD_TRANSACTIONS)
     # A new file: rows that an earlier test deleted would leave room in many pages, and vacuum goes by their number.
     sql.execute("TRUNCATE outbox_message CASCADE")
     sql.execute("ALTER TABLE outbox_message SET (autovacuum_enabled = off)")
