@@ -28,8 +28,6 @@ class RepeatedCommand(BaseCommand):
     """The longest time between two turns."""
     unit: ClassVar[str]
     """What the progress counts."""
-    counted: ClassVar[str]
-    """As what `--json` names the count."""
     failed: ClassVar[str]
     """A sentence for the log: a turn failed. `%s` is the error, `%.0f` before it the seconds to the next one."""
     failures: ClassVar[tuple[type[Exception], ...]] = (DatabaseFailure,)
@@ -40,19 +38,15 @@ class RepeatedCommand(BaseCommand):
 
     @abstractmethod
     def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> Any:
-        """Do what there is to do now, in batches; returns how much it was, or what `report` takes instead.
+        """Do what there is to do now, in batches; returns what `report` writes.
 
         `stopping` is asked between two batches, `on_batch` gets the size of each. Raises django.db.Error where the
         database fails; what was done before stays.
         """
 
-    def sentence(self, count: int) -> str:
-        """What a turn has done."""
-        raise NotImplementedError
-
+    @abstractmethod
     def report(self, result: Any) -> None:
-        """Write what a turn has done: a sentence, or with `--json` a line of JSON."""
-        self.stdout.write(json.dumps({self.counted: result}) if self.as_json else self.sentence(result))
+        """Write what a turn has done: a sentence, or with `--json` (`as_json`) a line of JSON."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="End with one JSON line; with --every, one per turn.")
@@ -93,6 +87,20 @@ class RepeatedCommand(BaseCommand):
             failures=self.failures,
         )
         self.stdout.write(self.ended)
+
+
+class CountingCommand(RepeatedCommand):
+    """A command whose turns return how many rows they have changed."""
+
+    counted: ClassVar[str]
+    """The name of the count in the JSON line."""
+
+    @abstractmethod
+    def sentence(self, count: int) -> str:
+        """What a turn has done."""
+
+    def report(self, result: int) -> None:
+        self.stdout.write(json.dumps({self.counted: result}) if self.as_json else self.sentence(result))
 
 
 def keep_turning(

@@ -1,4 +1,4 @@
-"""Subscriptions on the wire; never decides anything, never shows a secret but to whoever makes it."""
+"""The JSON of webhook subscriptions. A secret is only in the response that creates it."""
 
 from typing import Any
 

@@ -1,6 +1,6 @@
 """What staff do with subscriptions, each recorded in its transaction, and never with its secret.
 
-Owns who gets a secret to see: whoever makes it, once. Calls and what becomes of them are the dispatcher's.
+A secret is returned once, to the caller who creates it. The dispatcher makes the calls.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Refunds in the statistics: exactly the units that came back, on the day of the order, whoever counts them."""
+"""Refunds in the statistics: exactly the units that came back, on the day of the order, with every way of counting."""
 
 from datetime import date, timedelta
 

@@ -307,7 +307,7 @@ def test_a_coupon_is_duplicated(at_work: AtWork) -> None:
     at.press("Duplicate")
     name = at.page.locator("#id_name")
     assert name.input_value().endswith("(copy)")
-    # Another name, so that whoever looks for the first one still finds it.
+    # Another name, so that a search for the first coupon still finds it.
     name.fill("Counted clicks")
     at.click(at.page.locator("button[name=_save], input[name=_save]").first)
     at.page.get_by_text("was added successfully").wait_for()

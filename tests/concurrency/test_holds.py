@@ -96,7 +96,7 @@ class TestLastUnit:
         assert sorted(outcomes) == [DONE] + ["out_of_stock"] * 9
 
     def test_the_constraint_alone_is_enough(self, pen: Product) -> None:
-        """Both find the unit; whoever writes second is refused by the database."""
+        """Both find the unit; the second write is refused by the database."""
         meeting = Meeting()
         first, second = UserFactory.create_batch(2, balance=5_000)
         with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
@@ -161,7 +161,7 @@ class TestOneOfACustomer:
 
 
 class TestEnds:
-    """A reservation ends once, whoever wants to end it."""
+    """A reservation ends once, by whatever use case."""
 
     @LAYERS
     def test_paid_once(self, user: User, off: Protection) -> None:

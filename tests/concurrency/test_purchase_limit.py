@@ -93,7 +93,7 @@ def test_while_units_come_back_no_more_than_the_limit_is_kept(user: User, rare: 
     bought = outcomes[2:].count(DONE)
     assert outcomes[:2] == [DONE, DONE]
     assert units(user) == 1 + bought <= LIMIT
-    # Whoever asks when all is over gets what is left.
+    # A later order gets what is left.
     assert together([buys(user, rare)] * AT_ONCE).count(DONE) == 2 - bought
     assert units(user) == LIMIT
     assert broken_rules() == set()

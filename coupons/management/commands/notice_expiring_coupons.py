@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from django.conf import settings
 
-from commerce.core.repeated import RepeatedCommand
+from commerce.core.repeated import CountingCommand
 from coupons.services import notice_expiring
 
 
-class Command(RepeatedCommand):
+class Command(CountingCommand):
     help = (
         "Write a message for the holder of each unused coupon that ends within COUPON_EXPIRY_NOTICE_DAYS, once for "
         "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off. "

@@ -5,14 +5,14 @@ Owns the report; which those are is `reservations.services.expire_reservations`'
 
 from collections.abc import Callable
 
-from commerce.core.repeated import RepeatedCommand
+from commerce.core.repeated import CountingCommand
 from reservations.services import expire_reservations
 
 
-class Command(RepeatedCommand):
+class Command(CountingCommand):
     help = (
-        "End the reservations whose time is over, so that their units show as available. Whoever buys or holds one of "
-        "their products needs no turn of it: such a request ends them itself where it is short of units. Safe to "
+        "End the reservations whose time is over, so that their units show as available. An order or "
+        "a reservation that needs these units ends them by itself. Safe to "
         "repeat, and at the same time as itself. Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; "
         "while the database is away, wait for the next turn."
     )

@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from django.utils import timezone
 
-from commerce.core.repeated import RepeatedCommand
+from commerce.core.repeated import CountingCommand
 from commerce.idempotency.purge import purge_keys
 
 
-class Command(RepeatedCommand):
+class Command(CountingCommand):
     help = (
         "Delete the answers that were given more than IDEMPOTENCY_HOURS ago. Safe to repeat, and at the same time as "
         "itself. Exit code 0 when nothing so old is left. With --every: do so again and again until SIGTERM or "
