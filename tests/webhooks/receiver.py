@@ -157,7 +157,8 @@ def receiver_at_work(*, tls: tuple[str, str] | None = None) -> Iterator[Receiver
 
 
 def _accept(server: socket.socket, receiver: Receiver, context: ssl.SSLContext | None) -> None:
-    while receiver.at_work:
+    # Also after `at_work`: a call that is never read waits for its whole timeout.
+    while True:
         try:
             connection, _address = server.accept()
         except OSError:
