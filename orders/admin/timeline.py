@@ -80,9 +80,7 @@ def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[Moment]:
         said = [_("%(amount)s went back") % {"amount": won(refund.amount)}, units]
         if not refund.restock:
             said.append(_("not back in stock"))
-        yield Moment(
-            refund.created_at, "undo", _("Refunded"), " · ".join(said), _page("orders", "refund", refund.pk)
-        )
+        yield Moment(refund.created_at, "undo", _("Refunded"), " · ".join(said), _page("orders", "refund", refund.pk))
 
 
 def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[Moment]:

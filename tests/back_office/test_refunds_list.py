@@ -1,4 +1,4 @@
-"""The list of all refunds in the back-office: who gave back what of which order, found and filtered, and never written."""
+"""The list of all refunds in the back-office: who gave back what of which order, found and filtered, never written."""
 
 from datetime import timedelta
 from typing import Any
