@@ -6,10 +6,10 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Prefetch, Q, QuerySet, Subquery, Sum
+from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Cast, JSONObject
 
-from balances.models import User
+from balances.selectors import user_name_of
 from orders.errors import OrderNotFound
 from orders.models import LINE_FIELDS, Order, OrderItem, OrderStatus, Refund, RefundItem
 
@@ -102,9 +102,8 @@ def newest_refunds(order: Order, *, most: int) -> list[Refund]:
 
 def refunds_for_staff(refunds: "QuerySet[Refund]") -> "QuerySet[Refund]":
     """The refunds with customer, items and products, and with `staff_name`, the user name of who made each."""
-    staff_name = User.objects.filter(pk=OuterRef("staff_id")).values("username")
     items = Prefetch("items", RefundItem.objects.select_related("product"))
-    return refunds.select_related("order__user").prefetch_related(items).annotate(staff_name=Subquery(staff_name))
+    return refunds.select_related("order__user").prefetch_related(items).annotate(staff_name=user_name_of("staff_id"))
 
 
 def order_of_refund(refund_id: int) -> int | None:
