@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances.errors import InsufficientBalance, UserNotFound
+from commerce.api.answers import answer_once
+from commerce.api.authentication import account_of, caller_of, has_right, require_right
+from commerce.api.paging import HistoryPages
+from commerce.api.schema import documented, paged
+from commerce.api.validation import body_if_any, body_of, query_of, reason_of, require_known_parameters
+from commerce.api.viewsets import ApiViewSet
 from commerce.audit.record import Staff
-from commerce.http.answers import answer_once
-from commerce.http.authentication import account_of, caller_of, has_right, require_right
-from commerce.http.paging import HistoryPages
-from commerce.http.schema import documented, paged
-from commerce.http.validation import body_if_any, body_of, query_of, reason_of, require_known_parameters
-from commerce.http.viewsets import ApiViewSet
 from coupons.errors import CouponNotUsable
 from orders import selectors, serializers, services
 from orders.errors import (

@@ -6,11 +6,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances.errors import UserNotFound
-from commerce.http.answers import answer_once
-from commerce.http.authentication import caller_of
-from commerce.http.schema import documented
-from commerce.http.validation import body_if_any, body_of
-from commerce.http.viewsets import ApiViewSet
+from commerce.api.answers import answer_once
+from commerce.api.authentication import caller_of
+from commerce.api.schema import documented
+from commerce.api.validation import body_if_any, body_of
+from commerce.api.viewsets import ApiViewSet
 from products.errors import OutOfStock, ProductNotFound
 from reservations import selectors, serializers, services
 from reservations.errors import ReservationExpired, ReservationNotFound

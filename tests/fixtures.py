@@ -23,10 +23,10 @@ from commerce.core import rate_limit, redis
 from commerce.core.group_commit import close_idle_connections
 from commerce.core.passwords import PBKDF2InThread
 from commerce.embedded.redis import Redis
-from commerce.http import health, ready_pages
-from commerce.http.handler import ShopHandler
-from commerce.http.ready_pages import ReadyPages
 from commerce.outbox import sole
+from commerce.server import health, ready_pages
+from commerce.server.handler import ShopHandler
+from commerce.server.ready_pages import ReadyPages
 from products.models import Product
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR

@@ -7,14 +7,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from commerce.api.answers import answer_once
+from commerce.api.authentication import caller_of, require_right
+from commerce.api.paging import HistoryPages
+from commerce.api.schema import documented, paged
+from commerce.api.validation import body_if_any, body_of, require_known_parameters
+from commerce.api.viewsets import ApiViewSet
 from commerce.audit.record import Staff
-from commerce.http.answers import answer_once
-from commerce.http.authentication import caller_of, require_right
-from commerce.http.json import dump, json_response
-from commerce.http.paging import HistoryPages
-from commerce.http.schema import documented, paged
-from commerce.http.validation import body_if_any, body_of, require_known_parameters
-from commerce.http.viewsets import ApiViewSet
+from commerce.server.json_codec import dump, json_response
 from commerce.webhooks import selectors, serializers, services
 from commerce.webhooks.errors import WebhookLimitReached, WebhookNotFound
 from commerce.webhooks.services import Made

@@ -11,8 +11,8 @@ from pytest_django import Settings
 from commerce.core import redis, sql
 from commerce.core.group_commit import close_idle_connections
 from commerce.embedded.redis import Redis
-from commerce.http import health
 from commerce.outbox.sinks import kafka
+from commerce.server import health
 from tests.breaking import growth_of
 from tests.factories import UserFactory
 from tests.shop_state import statements

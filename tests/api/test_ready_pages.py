@@ -10,7 +10,7 @@ from pytest_django import Settings
 from commerce.audit.record import Staff
 from commerce.core import page_cache, redis
 from commerce.core.page_cache import PageCache
-from commerce.http import ready_pages
+from commerce.server import ready_pages
 from products import services
 from products.models import Product
 from products.selectors import PRODUCT_LIST

@@ -12,9 +12,9 @@ from commerce.back_office import health as back_office_health
 from commerce.back_office.roles import ROLES
 from commerce.core import redis, sql
 from commerce.embedded.redis import Redis
-from commerce.http import health
 from commerce.outbox import status
 from commerce.outbox.models import OutboxMessage
+from commerce.server import health
 from tests.api.test_database_away import unreachable
 from tests.back_office.staff import Staff
 from tests.breaking import kill, pause

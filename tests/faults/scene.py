@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from balances.models import User
 from balances.services import charge_balance
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from commerce.idempotency.once import Once
 from coupons.models import DiscountType
 from tests.factories import CouponFactory, ProductFactory, UserFactory

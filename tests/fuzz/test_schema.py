@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from commerce.idempotency.once import Once
 from coupons.models import Coupon
 from products.models import Product

@@ -14,10 +14,10 @@ from django.conf import settings as project_settings
 from django.db import connection
 from django.test import Client
 
+from commerce.api.authentication import tokens_for
 from commerce.core import sql
 from commerce.core.logs import HIDDEN, JsonLines, RequestFilter, TextLines
 from commerce.core.process import process_name
-from commerce.http.authentication import tokens_for
 from products import selectors
 from tests.factories import StaffFactory, UserFactory
 from tests.fuzz.web_server import web_server

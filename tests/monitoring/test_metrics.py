@@ -12,11 +12,11 @@ from balances import selectors
 from commerce.core import metrics, redis, sql
 from commerce.core.locks import user_lock
 from commerce.embedded.redis import Redis
-from commerce.http import health
-from commerce.http.request_context import route_template
 from commerce.invariants.models import InvariantCheck
 from commerce.monitoring.figures import ShopFigures
 from commerce.outbox.models import OutboxMessage
+from commerce.server import health
+from commerce.server.request_context import route_template
 from stats.models import DeadLetter
 from tests.breaking import growth_of
 from tests.factories import ProductFactory, UserFactory, order_of

@@ -11,9 +11,9 @@ from balances.models import User
 from balances.services import charge_balance
 from commerce.audit.record import Staff
 from commerce.core import sql
-from commerce.http.json import JSON, dump
 from commerce.idempotency.claims import Answer, Claim
 from commerce.idempotency.once import Once
+from commerce.server.json_codec import JSON, dump
 from coupons.models import UserCoupon
 from orders.events import order_as_json
 from orders.models import Order

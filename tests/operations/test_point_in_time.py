@@ -20,10 +20,10 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from commerce.api.authentication import tokens_for
 from commerce.core import redis
 from commerce.embedded.postgres import Postgres, _account
 from commerce.embedded.wheels import program_directory
-from commerce.http.authentication import tokens_for
 from tests.fuzz.web_server import web_server
 from tests.together import wait_until
 

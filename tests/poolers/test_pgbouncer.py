@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from orders.models import Order
 from tests.factories import ProductFactory, UserFactory

@@ -50,7 +50,7 @@ def server(_running: Standby, settings: Settings, monkeypatch: pytest.MonkeyPatc
     settings.DATABASE_REPLICA_URL = _running.url
     settings.DATABASE_REPLICA_SECONDS = FOR_EVER
     settings.DATABASE_ROUTERS = ["commerce.core.replica.Router"]
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "commerce.http.back_office.ReadsOwnWrites"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "commerce.staff_access.middleware.ReadsOwnWrites"]
     described = deepcopy(connections.databases["default"])
     host, _, port = _running.address.partition(":")
     described.update(HOST=host, PORT=port)

@@ -8,7 +8,7 @@ import requests
 from django.db import DatabaseError, close_old_connections, connection
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from tests.factories import UserFactory
 from tests.fuzz.web_server import WebServer, web_server
 from tests.outbox.manage import managed

@@ -10,10 +10,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from balances.models import User
+from commerce.api.authentication import tokens_for
 from commerce.core import redis
 from commerce.core.passwords import PBKDF2InThread
 from commerce.embedded.redis import Redis
-from commerce.http.authentication import tokens_for
 from tests.breaking import as_text, kill, pause
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import nothing_changes

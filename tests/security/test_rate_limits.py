@@ -8,10 +8,10 @@ from django.conf import settings as project_settings
 from pytest_django import Settings
 
 from balances.models import User
+from commerce.api.authentication import tokens_for
 from commerce.core import rate_limit, redis
 from commerce.core.rate_limit import UNASKED, Counter, Limit
 from commerce.embedded.redis import Redis
-from commerce.http.authentication import tokens_for
 from commerce.idempotency.models import IdempotencyKey
 from products.models import Product
 from tests.breaking import growth_of, kill, pause

@@ -15,12 +15,12 @@ from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
+from commerce.api.authentication import tokens_for
 from commerce.core import redis
 from commerce.embedded.redis import Redis
-from commerce.http import health
-from commerce.http.authentication import tokens_for
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import DeliveryAttempt
+from commerce.server import health
 from products import selectors
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
 from tests.security.test_settings import run
