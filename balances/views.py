@@ -30,7 +30,7 @@ from commerce.api.throttling import Refreshes, login_attempt
 from commerce.api.validation import body_of, query_of, reason_of
 from commerce.api.viewsets import ApiViewSet
 from commerce.audit.record import Staff
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.server.json_codec import dump, json_response
 from commerce.staff_access.login_form import require_code, second_factor_of
 
@@ -149,11 +149,11 @@ class BalanceViewSet(ApiViewSet):
         user_id, caller = account_of(request, body.get("userId"), right="balances.adjust_balance"), caller_of(request)
         reason = reason_of(body, for_another=user_id != caller.id)
 
-        def move(once: Once) -> Entry:
+        def move(idempotency: Idempotency) -> Entry:
             if user_id == caller.id:
-                return services.charge_balance(user_id=user_id, amount=body["amount"], once=once)
+                return services.charge_balance(user_id=user_id, amount=body["amount"], idempotency=idempotency)
             by = Staff(caller.id, reason)
-            return services.adjust_balance(user_id=user_id, amount=body["amount"], by=by, once=once)
+            return services.adjust_balance(user_id=user_id, amount=body["amount"], by=by, idempotency=idempotency)
 
         return answer_once(
             request,

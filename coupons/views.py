@@ -53,7 +53,9 @@ class CouponViewSet(ApiViewSet):
         user_id = caller_of(request).id
         return answer_once(
             request,
-            lambda once: services.issue_coupon(user_id=user_id, coupon_id=int(couponId), once=once),
+            lambda idempotency: services.issue_coupon(
+                user_id=user_id, coupon_id=int(couponId), idempotency=idempotency
+            ),
             serializers.held_as_json,
         )
 

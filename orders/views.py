@@ -58,8 +58,11 @@ class OrderViewSet(ApiViewSet):
             _refuse_items_of(body)
             return answer_once(
                 request,
-                lambda once: services.pay_reservation(
-                    user_id=user_id, reservation_id=reservation_id, user_coupon_id=user_coupon_id, once=once
+                lambda idempotency: services.pay_reservation(
+                    user_id=user_id,
+                    reservation_id=reservation_id,
+                    user_coupon_id=user_coupon_id,
+                    idempotency=idempotency,
                 ),
                 order_as_json,
                 body=request.data,
@@ -69,8 +72,8 @@ class OrderViewSet(ApiViewSet):
         quantities = {item["productId"]: item["quantity"] for item in body["items"]}
         return answer_once(
             request,
-            lambda once: services.place_order(
-                user_id=user_id, quantities=quantities, user_coupon_id=user_coupon_id, once=once
+            lambda idempotency: services.place_order(
+                user_id=user_id, quantities=quantities, user_coupon_id=user_coupon_id, idempotency=idempotency
             ),
             order_as_json,
             body=request.data,
@@ -106,7 +109,9 @@ class OrderViewSet(ApiViewSet):
         owner_id, by = _canceller(request, int(orderId), body)
         return answer_once(
             request,
-            lambda once: services.cancel_order(order_id=int(orderId), owner_id=owner_id, once=once, by=by),
+            lambda idempotency: services.cancel_order(
+                order_id=int(orderId), owner_id=owner_id, idempotency=idempotency, by=by
+            ),
             order_as_json,
             body=body or None,
         )
@@ -149,8 +154,8 @@ class OrderViewSet(ApiViewSet):
         by = Staff(caller.id, body["reason"])
         return answer_once(
             request,
-            lambda once: services.refund_order(
-                order_id=int(orderId), quantities=quantities, restock=body["restock"], by=by, once=once
+            lambda idempotency: services.refund_order(
+                order_id=int(orderId), quantities=quantities, restock=body["restock"], by=by, idempotency=idempotency
             ),
             lambda done: {**refund_as_json(done.refund), "order": order_as_json(done.order)},
             body=request.data,

@@ -39,7 +39,7 @@ class ReservationViewSet(ApiViewSet):
         quantities = {item["productId"]: item["quantity"] for item in body["items"]}
         return answer_once(
             request,
-            lambda once: services.reserve(user_id=user_id, quantities=quantities, once=once),
+            lambda idempotency: services.reserve(user_id=user_id, quantities=quantities, idempotency=idempotency),
             reservation_as_json,
             body=request.data,
         )
@@ -80,6 +80,8 @@ class ReservationViewSet(ApiViewSet):
         user_id = caller_of(request).id
         return answer_once(
             request,
-            lambda once: services.release(reservation_id=int(reservationId), user_id=user_id, once=once),
+            lambda idempotency: services.release(
+                reservation_id=int(reservationId), user_id=user_id, idempotency=idempotency
+            ),
             reservation_as_json,
         )

@@ -244,7 +244,9 @@ class AccountAdmin(Accounts, Exported):
     def _adjusted(self, request: HttpRequest, customer: User, form: AdjustBalanceForm) -> bool:
         by = Staff(staff_id(request), form.cleaned_data["reason"])
         sentence = form.try_once(
-            lambda once: services.adjust_balance(user_id=customer.pk, amount=form.amount, by=by, once=once),
+            lambda idempotency: services.adjust_balance(
+                user_id=customer.pk, amount=form.amount, by=by, idempotency=idempotency
+            ),
             adjusted,
             staff_id=by.id,
             path=request.path,

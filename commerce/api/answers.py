@@ -20,8 +20,8 @@ from commerce.api.authentication import caller_of
 from commerce.core.errors import DomainError
 from commerce.core.locks import KeyTimeout
 from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
+from commerce.idempotency.commit import Idempotency
 from commerce.idempotency.errors import RequestInProgress
-from commerce.idempotency.once import Once
 from commerce.server.json_codec import JSON, dump, json_response
 from commerce.server.problems import problem_response, tell_language
 
@@ -35,7 +35,7 @@ VISIBLE_ASCII = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def answer_once(
-    request: Request, use_case: Callable[[Once], T], render: Callable[[T], Any], *, body: Any = None
+    request: Request, use_case: Callable[[Idempotency], T], render: Callable[[T], Any], *, body: Any = None
 ) -> HttpResponse:
     """Run `use_case` and render its result. A repeated request gets the first response again.
 
@@ -49,7 +49,7 @@ def answer_once(
         return Answer(200, JSON, dump(render(result)))
 
     if claim is None:
-        return _respond(answer_of(use_case(Once())))
+        return _respond(answer_of(use_case(Idempotency.none())))
     refused: list[HttpResponse] = []
 
     def answer_of_refusal(refusal: DomainError) -> Answer:
@@ -58,9 +58,9 @@ def answer_once(
         headers = problem.headers
         return Answer(problem.status_code, headers["Content-Type"], problem.content, headers["Content-Language"])
 
-    once = Once(claim, answer_of, answer_of_refusal)
+    idempotency = Idempotency(claim, answer_of, answer_of_refusal)
     try:
-        use_case(once)
+        use_case(idempotency)
     except AlreadyAnswered as repeat:
         return _replay(repeat.answer)
     except KeyTimeout as timeout:
@@ -68,12 +68,12 @@ def answer_once(
             raise
         raise RequestInProgress from timeout
     except DomainError:
-        if once.answer is None or not refused:
+        if idempotency.answer is None or not refused:
             raise
         return refused[0]
-    if once.answer is None:
+    if idempotency.answer is None:
         raise RuntimeError("The use case did not remember its answer.")
-    return _respond(once.answer)
+    return _respond(idempotency.answer)
 
 
 def claim_of(request: Request, body: Any) -> Claim | None:

@@ -100,7 +100,7 @@ class ProductStatAdmin(Exported, ReadOnly):
     def _rebuilt(self, request: HttpRequest, form: RebuildForm) -> bool:
         by, day = Staff(staff_id(request), form.cleaned_data["reason"]), form.cleaned_data["day"]
         sentence = form.try_once(
-            lambda once: services.rebuild_day(day=day, by=by, once=once),
+            lambda idempotency: services.rebuild_day(day=day, by=by, idempotency=idempotency),
             lambda found: _rebuilt_sentence(day, found),
             staff_id=by.id,
             path=request.path,

@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from commerce.audit.record import Staff
 from commerce.core import page_cache, redis
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from products import services, views
 from products.models import Product
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
@@ -109,7 +109,7 @@ def test_a_sale_does_not_renew_the_list(stranger: Shopper, pen: Product) -> None
 
 def test_a_stock_correction_shows_at_once(stranger: Shopper, pen: Product, clerk: Staff) -> None:
     stranger.get(PRODUCTS)
-    services.adjust_stock(product_id=pen.pk, delta=-4, by=clerk, once=Once())
+    services.adjust_stock(product_id=pen.pk, delta=-4, by=clerk, idempotency=Idempotency.none())
     assert stranger.get(PRODUCTS).json["results"][0]["stock"] == 6
 
 

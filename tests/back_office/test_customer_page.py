@@ -9,7 +9,7 @@ from balances.models import User
 from balances.services import adjust_balance, charge_balance
 from commerce.audit import record as audit
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.staff_pages import timeline
 from commerce.staff_pages.timeline import Moment, Teller
 from tests.back_office.staff import Staff
@@ -40,7 +40,7 @@ def figures(staff: Staff, customer: User) -> dict[str, str]:
 def test_everything_that_happened_is_told_the_newest_first(admin_user: Staff) -> None:
     shop = busy_shop()
     by = audit.Staff(admin_user.user.pk, "Late delivery")
-    adjust_balance(user_id=shop.joon.pk, amount=500, by=by, once=Once())
+    adjust_balance(user_id=shop.joon.pk, amount=500, by=by, idempotency=Idempotency.none())
     write(admin_user, shop.joon.pk, "Was called.")
     note, *adjusted, refund, order, coupon, charge = titles(admin_user, shop.joon)
     clerk = admin_user.user.username
@@ -78,7 +78,7 @@ def test_a_reader_is_told_what_they_may_see() -> None:
 def test_older_moments_are_a_page_further_and_none_is_lost(admin_user: Staff) -> None:
     customer: User = UserFactory()
     for amount in range(1, 71):
-        charge_balance(user_id=customer.pk, amount=amount, once=Once())
+        charge_balance(user_id=customer.pk, amount=amount, idempotency=Idempotency.none())
     told: list[str] = []
     address = "?"
     while address:

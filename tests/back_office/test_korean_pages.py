@@ -26,7 +26,7 @@ from balances.models import User
 from commerce.back_office.roles import make_groups
 from commerce.back_office.second_factor import NEW_KEY
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import meanings
 from commerce.invariants.models import InvariantCheck
 from commerce.notes.models import Note
@@ -73,7 +73,7 @@ def shop() -> BusyShop:
         violations=broken, skipped=[*meanings()],
     )  # fmt: skip
     subscribe("https://partner.example/hooks", name="창고")
-    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, once=Once())
+    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, idempotency=Idempotency.none())
     with transaction.atomic():
         # The record of what staff did refuses changes.
         sql.execute("SET LOCAL session_replication_role = replica")

@@ -5,7 +5,7 @@ The steps are: look for an earlier response, decide, store the response. Respons
 
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
-from typing import Any, Generic, NoReturn, TypeVar
+from typing import Any, Generic, NoReturn, Self, TypeVar
 
 from django.db import IntegrityError
 from django.utils import translation
@@ -21,8 +21,8 @@ from commerce.idempotency.claims import ONE_ANSWER_PER_KEY, Answer, Answers, Cla
 T = TypeVar("T")
 
 
-class Once:
-    """The idempotency of a use case: a key with its response. `Once()` has no key, so the use case simply runs.
+class Idempotency:
+    """The key of a request with the response to it. `Idempotency.none()` has no key, so the use case simply runs.
 
     Attributes:
         answer: the response for the caller, once the write is committed.
@@ -30,7 +30,7 @@ class Once:
 
     def __init__(
         self,
-        claim: Claim | None = None,
+        claim: Claim | None,
         render: Callable[[Any], Answer] | None = None,
         render_refusal: Callable[[DomainError], Answer] | None = None,
     ) -> None:
@@ -44,6 +44,11 @@ class Once:
         # The language is copied separately, because asgiref stores it per thread and not in the context.
         self._context = copy_context()
         self._language = translation.get_language()
+
+    @classmethod
+    def none(cls) -> Self:
+        """Without a key: the use case runs each time that it is called."""
+        return cls(None)
 
     @property
     def locks(self) -> tuple[str, ...]:
@@ -69,40 +74,40 @@ class Once:
         transaction[Answers].add(claim, answer, transaction.now)
 
 
-def commit_once(write: Write[T], once: Once) -> T:
-    """Commit `write` at most once for the key of `once`, and return its result.
+def commit_once(write: Write[T], idempotency: Idempotency) -> T:
+    """Commit `write` at most once for the key of `idempotency`, and return its result.
 
     Raises the errors of `commit` and `write`, AlreadyAnswered for a repeated request, and IdempotencyKeyReused.
     """
     if not tracing.on:
-        return _commit_once(write, once)
+        return _commit_once(write, idempotency)
     with tracing.traced(write) as traced:
-        return _commit_once(traced, once)
+        return _commit_once(traced, idempotency)
 
 
-def _commit_once(write: Write[T], once: Once) -> T:
-    if once.claim is None:
+def _commit_once(write: Write[T], idempotency: Idempotency) -> T:
+    if idempotency.claim is None:
         return commit(write)
-    once_only = _OnceOnly(write, once, once.claim)
+    idempotent = _IdempotentWrite(write, idempotency, idempotency.claim)
     try:
-        outcome = commit(once_only)
+        outcome = commit(idempotent)
     except IntegrityError as error:
         if violated_constraint(error) != ONE_ANSWER_PER_KEY:
             raise
         # A request with the same key was committed at the same time: its response can be read now.
-        outcome = commit(once_only)
+        outcome = commit(idempotent)
     if isinstance(outcome, DomainError):
         raise outcome
     return outcome
 
 
-def refuse_once(refusal: DomainError, once: Once) -> NoReturn:
-    """Raise a refusal that was found before any transaction, and store it for the key of `once`.
+def refuse_once(refusal: DomainError, idempotency: Idempotency) -> NoReturn:
+    """Raise a refusal that was found before any transaction, and store it for the key of `idempotency`.
 
     Raises AlreadyAnswered and IdempotencyKeyReused as `commit_once` does.
     """
-    if once.claim is not None:
-        commit_once(_Refused(refusal), once)
+    if idempotency.claim is not None:
+        commit_once(_Refused(refusal), idempotency)
     raise refusal
 
 
@@ -122,12 +127,12 @@ class _Refused:
         raise self._refusal
 
 
-class _OnceOnly(Generic[T]):
+class _IdempotentWrite(Generic[T]):
     """A write with its response. A refusal that is to be stored is returned instead of raised."""
 
-    def __init__(self, write: Write[T], once: Once, claim: Claim) -> None:
+    def __init__(self, write: Write[T], idempotency: Idempotency, claim: Claim) -> None:
         self._write = write
-        self._once = once
+        self._idempotency = idempotency
         self._claim = claim
 
     def locks(self) -> Sequence[str]:
@@ -144,10 +149,10 @@ class _OnceOnly(Generic[T]):
         except Unavailable:
             raise
         except DomainError as refusal:
-            if not self._once.keeps_refusals:
+            if not self._idempotency.keeps_refusals:
                 raise
             transaction.undo()
-            self._once.remember_refusal(transaction, refusal)
+            self._idempotency.remember_refusal(transaction, refusal)
             return refusal
-        self._once.remember(transaction, result)
+        self._idempotency.remember(transaction, result)
         return result
