@@ -9,7 +9,7 @@ from rest_framework import serializers
 from balances.models import EntryType, LedgerEntry
 from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON, Entry
 from commerce.api.fields import BodySerializer, DayParameter, IdField, IdParameter, ReasonField, StrictIntegerField
-from commerce.core.calendar import FIRST_DAY, LAST_DAY
+from commerce.core.days import FIRST_DAY, LAST_DAY
 from commerce.core.times import local_time
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from commerce.back_office import site
+from commerce.back_office import appearance
 from commerce.core.environment import Environment, file_variable
 from commerce.core.kafka_security import kafka_security
 from commerce.core.process import process_name
@@ -206,7 +206,7 @@ TEMPLATES = [
     }
 ]
 
-UNFOLD = site.UNFOLD
+UNFOLD = appearance.UNFOLD
 """What the back-office looks like."""
 
 PASSWORD_HASHERS = ["commerce.core.passwords.PBKDF2InThread"]

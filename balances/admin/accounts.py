@@ -24,7 +24,7 @@ from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
 from balances.models import User
 from balances.selectors import accounts_named, called
 from commerce.audit.record import Staff
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.notes.panel import panel as notes_panel
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported

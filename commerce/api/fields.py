@@ -15,9 +15,9 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from commerce.core.calendar import validate_day
-from commerce.core.numbers import LARGEST_ID
+from commerce.core.days import validate_day
 from commerce.core.text import normal
+from commerce.core.whole_numbers import LARGEST_ID
 
 LARGEST_ID_IN_A_PATH = 10**18 - 1
 """The largest id of eighteen digits; routes do not match more digits."""
@@ -136,7 +136,7 @@ class FlagParameter(serializers.BooleanField):
 class DayParameter(serializers.DateField):
     """A day in a query, as `2026-01-31`; `20260131`, `2026-W05-6` and `2026-1-31` are refused with `invalid`.
 
-    A day outside the range of `commerce.core.calendar` is refused with `out_of_range`.
+    A day outside the range of `commerce.core.days` is refused with `out_of_range`.
     """
 
     default_validators = [validate_day]

@@ -26,7 +26,7 @@ from django_otp.plugins.otp_totp.models import TOTPDevice, default_key
 
 from commerce.api.throttling import login_attempt
 from commerce.audit.record import Staff, record
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_access import recovery_codes
 from commerce.staff_access.login_form import CodeField, require_code
 from commerce.staff_pages.forms import ReasonForm, StaffForm

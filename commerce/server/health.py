@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from redis import Redis
 from rest_framework.exceptions import MethodNotAllowed
 
-from commerce.core import redis
+from commerce.core import redis_services
 from commerce.core.pipeline import Pipeline, Rows, Statement
 from commerce.outbox.sinks import kafka
 from commerce.server.ending import is_ending
@@ -20,7 +20,7 @@ from commerce.server.problems import problem_response
 DATABASE_TIMEOUT_SECONDS = 2.0
 KAFKA_TIMEOUT_SECONDS = 0.5
 PROBE_KEY = "readyz"
-AWAY = (DatabaseError, InterfaceError, redis.RedisAway, kafka.KafkaAway)
+AWAY = (DatabaseError, InterfaceError, redis_services.RedisAway, kafka.KafkaAway)
 """Exceptions of a probe whose dependency does not answer."""
 
 
@@ -123,11 +123,11 @@ def close_connection() -> None:
 
 
 def ask_locks() -> None:
-    redis.locks.call(_write)
+    redis_services.locks.call(_write)
 
 
 def ask_cache() -> None:
-    redis.cache.call(_write)
+    redis_services.cache.call(_write)
 
 
 def _write(client: Redis) -> object:

@@ -13,7 +13,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from commerce.core.page_cache import Page, PageCache
-from commerce.core.redis import RedisAway
+from commerce.core.redis_services import RedisAway
 from commerce.server.ending import is_ending
 from commerce.server.headers import header_list
 from commerce.server.request_context import HEADER, count_request, new_request_id

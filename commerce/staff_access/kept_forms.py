@@ -30,7 +30,7 @@ FIELD = "kept_form"
 MOST_LETTERS = 200_000
 """Characters of the signed form, so that a login form that contains it fits in `DATA_UPLOAD_MAX_MEMORY_SIZE`."""
 # Not the name of this module: forms that an earlier version has signed are still accepted.
-_SALT = "commerce.http.kept_forms"
+_SALT = "commerce.staff_access.kept_forms"
 _NEVER_KEPT = re.compile("password|^code$")
 _NOT_SHOWN = re.compile("^_|^(form_key|opened|confirmed|action|index|select_across)$|-|^$")
 _DATE_OR_TIME = re.compile("_[01]$")

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.calendar import validate_moment
+from commerce.core.days import validate_moment
 from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.forms import ConfirmedForm, OpenedForm, ReasonForm
 from coupons.models import TERMS, Coupon, DiscountType

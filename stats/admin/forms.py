@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
-from commerce.core.calendar import validate_day
+from commerce.core.days import validate_day
 from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.forms import ReasonForm, StaffForm
 from stats import selectors

@@ -9,7 +9,7 @@ from balances.models import User
 from commerce.idempotency.commit import Idempotency
 from orders.services import pay_reservation
 from products.models import Product
-from products.selectors import shortage
+from products.selectors import scarce_stock
 from reservations.models import Reservation
 from reservations.services import reserve
 from tests.back_office.staff import Staff, errors_of
@@ -73,7 +73,7 @@ def test_the_list_asks_no_more_for_more_rows(clerk: Staff, pen: Product, django_
 
 def test_what_is_held_is_not_left(clerk: Staff, user: User, pen: Product) -> None:
     held(user, pen, 12)
-    assert (shortage(most=5).out, shortage(most=5).low) == (1, 0)
+    assert (scarce_stock(most=5).out, scarce_stock(most=5).low) == (1, 0)
     out = clerk.get("products_product_changelist", level="out")
     assert [product.pk for product in out.context["cl"].result_list] == [pen.pk]
     assert "0 + 12 held" in out.content.decode()

@@ -16,8 +16,8 @@ from balances.models import LedgerEntry, User
 from commerce.core import sql
 from commerce.demo import large
 from commerce.demo.assortment import DAYS, Assortment
-from commerce.demo.calendar import Calendar
 from commerce.demo.catalogue import OPEN_FIXED
+from commerce.demo.dates import Calendar
 from commerce.demo.load import Outcome, load_large_demo
 from commerce.demo.rows import coupon_of
 from commerce.demo.year import Year

@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from commerce.core import sql
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from commerce.invariants.check import meanings
 from commerce.invariants.findings import Findings, keep_verdict
 from commerce.invariants.models import InvariantCheck

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from balances.models import LedgerEntry, User
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.core import redis, replica
+from commerce.core import redis_services, replica
 from products.models import Product
 from products.services import save_product
 from tests.back_office.staff import Staff
@@ -89,7 +89,7 @@ def names_in_list(number: int) -> list[str]:
 
 def edited_long_ago() -> None:
     """The catalogue, as cached."""
-    redis.cache.client.set("page:products:generation", f"t{1:013d}{'0' * 18}")
+    redis_services.cache.client.set("page:products:generation", f"t{1:013d}{'0' * 18}")
 
 
 def reads_of_replica() -> float:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ATTEMPTS = 5
 """A page that ends with its second, or a limit that is reported to Redis, may meet one of them."""
-REDIS = "commerce.core.redis.RedisService._ask"
+REDIS = "commerce.core.redis_services.RedisService._ask"
 
 Wsgi = Callable[..., Iterable[bytes]]
 

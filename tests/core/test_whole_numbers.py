@@ -2,7 +2,7 @@
 
 import pytest
 
-from commerce.core.numbers import LARGEST_ID, whole_number
+from commerce.core.whole_numbers import LARGEST_ID, whole_number
 from commerce.embedded.errors import BadSetting
 from commerce.embedded.quickstart import number
 from commerce.embedded.sink import BadSignature, verify_signature
