@@ -209,7 +209,7 @@ class TestProcesses:
 
     def test_sessions_have_the_name_of_their_process(self) -> None:
         with web_server() as web, managed("relay_outbox", environment={"DATA_PLATFORM_URL": ""}) as relay:
-            wait_until(lambda: relay.said("Relaying"), "the relay")
+            wait_until(lambda: relay.printed("Relaying"), "the relay")
             with urlopen(f"{web.url}/api/products") as answer:  # noqa: S310  # our own http address
                 assert answer.status == 200
             names = {"commerce-relay_outbox", "commerce-web", "commerce-probe"}

@@ -74,7 +74,7 @@ def test_writes_and_deliveries_go_on_after_a_failover(pair: tuple[Standby, Stand
         web_server(DATABASE_URL=url) as web,
         managed("relay_outbox", environment={"DATABASE_URL": url}) as relay,
     ):
-        wait_until(lambda: relay.said("Relaying"), "the relay")
+        wait_until(lambda: relay.printed("Relaying"), "the relay")
         charging = Charging(web, user)
         for _ in range(10):
             charging.until_done()
