@@ -40,8 +40,8 @@ def test_it_archives_what_comes_until_it_is_told_to_stop(folder: Path) -> None:
         old_entry()
         wait_until(nothing_is_kept, "another turn")
         assert archiving.stop() == 0
-    assert archiving.said("user_balance_tx              1 rows archived")
-    assert archiving.said("Archive stopped")
+    assert archiving.printed("user_balance_tx              1 rows archived")
+    assert archiving.printed("Archive stopped")
     assert len(list(folder.glob("user_balance_tx-*.jsonl.gz"))) == 2
 
 
@@ -50,7 +50,7 @@ def test_a_folder_that_is_away_costs_a_turn(folder: Path) -> None:
     mounted = folder / "mounted"
     environment = {"ARCHIVE_DIR": str(mounted), "LEDGER_RETENTION_DAYS": "10"}
     with managed(*OFTEN, environment=environment) as archiving:
-        wait_until(lambda: archiving.said("could not be archived, next try in 0 s"), "a turn without the folder")
+        wait_until(lambda: archiving.printed("could not be archived, next try in 0 s"), "a turn without the folder")
         assert not nothing_is_kept()
         mounted.mkdir()
         wait_until(nothing_is_kept, "a turn with it")
