@@ -19,7 +19,7 @@ from balances.errors import AccountClosed, UserNotFound
 from balances.models import FIRST_NAME_FIRST, LAST_NAME_FIRST, EntryType, LedgerEntry, User
 from balances.rules import Entry
 from commerce.audit.models import StaffAction
-from commerce.core import metrics, redis, sql
+from commerce.core import metrics, redis_services, sql
 from commerce.core.group_read import GroupRead
 
 logger = logging.getLogger(__name__)
@@ -151,6 +151,11 @@ def of_order(order_id: int) -> Q:
     return Q(order_id=order_id, type=EntryType.PAYMENT) | Q(order_id=order_id, type=EntryType.REFUND)
 
 
+def user_name_of(column: str) -> Subquery:
+    """The user name of the account whose id stands in this column of the outer query."""
+    return Subquery(User.objects.filter(pk=OuterRef(column)).values("username"))
+
+
 def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     """The entries with `reason` and `adjusted_by` (a user name): what staff gave for an adjustment, else None."""
     staff_action = (
@@ -179,15 +184,15 @@ def _remember(known: Mapping[int, tuple[int, int]]) -> None:
     """`known`: the ledger entry's id and the balance after it, by user id."""
     arguments = [number for pair in known.values() for number in pair]
     try:
-        redis.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])
-    except redis.RedisAway:
+        redis_services.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])
+    except redis_services.RedisAway:
         logger.info("The cached balances of %d users were not renewed: Redis is away", len(known))
 
 
 def _cached_balance(user_id: int) -> Balance | None:
     try:
-        (known,) = redis.cache.read(_cache_key(user_id))
-    except redis.RedisAway:
+        (known,) = redis_services.cache.read(_cache_key(user_id))
+    except redis_services.RedisAway:
         return None
     metrics.noted.append((_add_hit if known else _add_miss, 1))
     return Balance(user_id, int(known.split(b":")[1])) if known else None

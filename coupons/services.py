@@ -13,7 +13,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, commit_once
+from commerce.idempotency.commit import Idempotency, commit_once
 from commerce.outbox.routes import destinations_of
 from coupons import operations
 from coupons.events import COUPON_EXPIRING
@@ -25,12 +25,12 @@ CHANGED = gettext_noop("Changed")
 STOPPED = gettext_noop("Stopped")
 
 
-def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> HeldCoupon:
+def issue_coupon(*, user_id: int, coupon_id: int, idempotency: Idempotency) -> HeldCoupon:
     """Give the user one unit of the coupon, first come, first served, one per user.
 
     Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
     """
-    return commit_once(IssueCoupon(user_id, coupon_id), once)
+    return commit_once(IssueCoupon(user_id, coupon_id), idempotency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +50,13 @@ class IssueCoupon:
         return operations.issue(transaction, user_id=self.user_id, coupon_id=self.coupon_id)
 
 
-def create_coupon(coupon: Coupon, *, by: Staff, once: Once) -> Coupon:
+def create_coupon(coupon: Coupon, *, by: Staff, idempotency: Idempotency) -> Coupon:
     """Put out a new coupon, of which nobody has one yet."""
-    with locked_transaction(*once.locks) as transaction:
+    with locked_transaction(*idempotency.locks) as transaction:
         coupon.issued_count = 0
         coupon.save(force_insert=True)
         record(by, ADDED, coupon, after=operations.terms_of(coupon))
-        once.remember(transaction, coupon)
+        idempotency.remember(transaction, coupon)
     return coupon
 
 
@@ -102,13 +102,13 @@ def notice_expiring(
     return told
 
 
-def stop_coupon(*, coupon_id: int, by: Staff, once: Once) -> Coupon:
+def stop_coupon(*, coupon_id: int, by: Staff, idempotency: Idempotency) -> Coupon:
     """End a running window now. Issued coupons stay valid; no more are issued.
 
     Raises CouponNotFound, CouponNotRunning, LockTimeout.
     """
-    with locked_transaction(coupon_lock(coupon_id), *once.locks) as transaction:
+    with locked_transaction(coupon_lock(coupon_id), *idempotency.locks) as transaction:
         coupon, ended_at = operations.stop(coupon_id, now=timezone.now())
         record(by, STOPPED, coupon, before={"issue_ends_at": ended_at}, after={"issue_ends_at": coupon.issue_ends_at})
-        once.remember(transaction, coupon)
+        idempotency.remember(transaction, coupon)
     return coupon

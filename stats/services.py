@@ -18,7 +18,7 @@ from commerce.audit.record import Staff, record
 from commerce.core import metrics, sql
 from commerce.core.locks import locked_transaction
 from commerce.core.postgresql.base import long_statements
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from stats import operations
 from stats.errors import TooMuchToRecount, UnreadableEvent
 from stats.events import OrderEvent, read_order_event
@@ -198,14 +198,14 @@ def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]
         return operations.compare_days(from_date, to_date)
 
 
-def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
+def rebuild_day(*, day: date, by: Staff, idempotency: Idempotency) -> DayComparison:
     """Set the statistics of one day to what the orders say, and return what was wrong; exact while orders flow.
 
     Nobody counts meanwhile, so it has only the time of a request. Raises DayIsFinal where orders of the day have been
     archived, TooMuchToRecount where the time did not suffice or others went on counting, LockTimeout where the same
     form is at work.
     """
-    with _in_time(), locked_transaction(*once.locks) as shared:
+    with _in_time(), locked_transaction(*idempotency.locks) as shared:
         found = operations.recompute_day(day)
         before = {"units": found.units_counted}
         after = {
@@ -215,7 +215,7 @@ def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
             "events": found.events_recorded,
         }
         record(by, REBUILT, ProductStat, before=before, after=after)
-        once.remember(shared, found)
+        idempotency.remember(shared, found)
     return found
 
 

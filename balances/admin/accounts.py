@@ -24,13 +24,13 @@ from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
 from balances.models import User
 from balances.selectors import accounts_named, called
 from commerce.audit.record import Staff
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.notes.panel import panel as notes_panel
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import OpenedForm
 from commerce.staff_pages.pages import staff_id
-from commerce.staff_pages.timeline import moment_in, told_of, totals_of
+from commerce.staff_pages.timeline import customer_timeline, moment_in, totals_of
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class AccountAdmin(Accounts, Exported):
     def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
         """Beside the form: the figures, the notes, and everything that happened, the newest first."""
         before = moment_in(request.GET.get(BEFORE, ""))
-        moments, older = told_of(row.pk, request.user.has_perm, before=before, most=ON_THE_PAGE)
+        moments, older = customer_timeline(row.pk, request.user.has_perm, before=before, most=ON_THE_PAGE)
         return {
             "tools": self._tools(request, row.pk),
             "totals": totals_of(row.pk, request.user.has_perm),
@@ -244,7 +244,9 @@ class AccountAdmin(Accounts, Exported):
     def _adjusted(self, request: HttpRequest, customer: User, form: AdjustBalanceForm) -> bool:
         by = Staff(staff_id(request), form.cleaned_data["reason"])
         sentence = form.try_once(
-            lambda once: services.adjust_balance(user_id=customer.pk, amount=form.amount, by=by, once=once),
+            lambda idempotency: services.adjust_balance(
+                user_id=customer.pk, amount=form.amount, by=by, idempotency=idempotency
+            ),
             adjusted,
             staff_id=by.id,
             path=request.path,

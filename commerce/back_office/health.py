@@ -1,6 +1,6 @@
 """Whether the servers behind the shop answer, and how quickly: for people, where `/readyz` is for machines.
 
-Owns the bound on the whole round of questions; what is asked of a server is `commerce.http.health`'s.
+Owns the bound on the whole round of questions; what is asked of a server is `commerce.server.health`'s.
 """
 
 import time
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from commerce.http import health
+from commerce.server import health
 
 ANSWER_SECONDS = 0.5
 """A part that has not answered by then is shown as away."""

@@ -1,7 +1,7 @@
 """A second factor for staff who want one: a code that an app on their phone shows, asked for at every login.
 
 Owns its pages (set up, take off, take off for somebody who lost the phone, recovery codes);
-`commerce.http.staff_login` asks for the code, and the API asks for it before it gives tokens.
+`commerce.staff_access.login_form` asks for the code, and the API asks for it before it gives tokens.
 """
 
 import time
@@ -24,11 +24,11 @@ from django.utils.translation import gettext_noop
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice, default_key
 
+from commerce.api.throttling import login_attempt
 from commerce.audit.record import Staff, record
-from commerce.core.numbers import whole_number
-from commerce.http import recovery_codes
-from commerce.http.staff_login import CodeField, require_code
-from commerce.http.throttling import login_attempt
+from commerce.core.whole_numbers import whole_number
+from commerce.staff_access import recovery_codes
+from commerce.staff_access.login_form import CodeField, require_code
 from commerce.staff_pages.forms import ReasonForm, StaffForm
 from commerce.staff_pages.pages import staff_id
 

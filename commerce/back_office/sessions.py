@@ -1,6 +1,6 @@
 """One's own sessions: where one is logged in, and a button that ends one.
 
-Owns the page and the rows behind it; how long a session lasts is `commerce.http.staff_sessions`'s.
+Owns the page and the rows behind it; how long a session lasts is `commerce.staff_access.session_ends`'s.
 """
 
 import time
@@ -23,10 +23,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST
 
+from commerce.api.throttling import client_address
 from commerce.audit.record import Staff, record
 from commerce.back_office.models import MOST_LETTERS_OF_A_BROWSER, StaffSession
-from commerce.http.staff_sessions import SEEN_AT
-from commerce.http.throttling import client_address
+from commerce.staff_access.session_ends import SEEN_AT
 from commerce.staff_pages.pages import staff_id
 
 ENDED = gettext_noop("Session ended")

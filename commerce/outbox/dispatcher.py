@@ -18,7 +18,7 @@ from django.db import connection
 from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.breaker import Breaker
-from commerce.outbox.record import Verdict, record
+from commerce.outbox.results import Verdict, record
 from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
 from commerce.outbox.sole import sole_dispatcher
 

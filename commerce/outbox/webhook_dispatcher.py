@@ -20,7 +20,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.dispatcher import Drained, backoff_seconds
-from commerce.outbox.record import Verdict, record
+from commerce.outbox.results import Verdict, record
 from commerce.outbox.routes import WEBHOOKS
 from commerce.outbox.sinks.base import Endpoint, Failure, Message, Outcomes, sink_of
 from commerce.outbox.sole import sole_dispatcher

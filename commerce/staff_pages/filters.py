@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 
-from commerce.core.calendar import FIRST_DAY, LAST_DAY
+from commerce.core.days import FIRST_DAY, LAST_DAY
 
 # The library is untyped; what it takes from Django is not.
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def asks_for_days(request: HttpRequest, column: str) -> bool:
 class DateRangeFilter(Days):
     """From one day to another, both inclusive, or one of `PERIODS`; for a column of days.
 
-    A day that is written overrules the period. A day outside the range of `commerce.core.calendar` means its end:
+    A day that is written overrules the period. A day outside the range of `commerce.core.days` means its end:
     there are no rows beyond it.
     """
 

@@ -1,7 +1,7 @@
-"""What happened to a customer, told by every app that knows something of it, in one line of time.
+"""The timeline of a customer, merged from the entries of all apps.
 
-Owns the shape of an entry and the merge. An app registers a `Teller` for its kind of entry from its own pages
-(`tells_of_customers`); a new kind is one more of them.
+Defines an entry and its sources. Each app adds a `TimelineSource` for its kind of entry (`add_timeline_source`), so
+that the page does not depend on the apps.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -26,8 +26,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """Something that happened, and the page that has all about it."""
+class TimelineEntry:
+    """Something that happened to the customer, with the address of the page about it."""
 
     at: datetime
     icon: str
@@ -48,27 +48,29 @@ class Total:
 
 
 @dataclass(frozen=True)
-class Teller:
-    """One kind of entry: who may read it, and what there is of one customer."""
+class TimelineSource:
+    """One kind of entry: the right to read it, and the entries of one customer."""
 
     right: str
     """Such as `orders.view_order`; "" for what everybody reads who sees the customer."""
-    moments: Callable[[int, datetime | None, int, May], Iterable[Moment]]
+    moments: Callable[[int, datetime | None, int, May], Iterable[TimelineEntry]]
     """Of this customer, before this time where one is given, the newest so many."""
     totals: Callable[[int, May], Iterable[Total]] = lambda _user_id, _may: ()
 
 
-_tellers: dict[str, Teller] = {}
+_sources: dict[str, TimelineSource] = {}
 _IN_ONE_INSTANT = 20
 """More than one action leaves in one instant."""
 
 
-def tells_of_customers(kind: str, teller: Teller) -> None:
+def add_timeline_source(kind: str, source: TimelineSource) -> None:
     """Add a kind of entry, such as `orders`; of two with one name the later one stays."""
-    _tellers[kind] = teller
+    _sources[kind] = source
 
 
-def told_of(user_id: int, may: May, *, before: datetime | None, most: int) -> tuple[list[Moment], datetime | None]:
+def customer_timeline(
+    user_id: int, may: May, *, before: datetime | None, most: int
+) -> tuple[list[TimelineEntry], datetime | None]:
     """The newest moments of a customer before `before`, the newest first; of each kind that the reader may see.
 
     About `most`: what happened in one instant is not divided. With them the moment to ask on from, None at the end.
@@ -76,9 +78,9 @@ def told_of(user_id: int, may: May, *, before: datetime | None, most: int) -> tu
     asked = most + _IN_ONE_INSTANT
     moments = [
         moment
-        for teller in _tellers.values()
-        if not teller.right or may(teller.right)
-        for moment in teller.moments(user_id, before, asked, may)
+        for source in _sources.values()
+        if not source.right or may(source.right)
+        for moment in source.moments(user_id, before, asked, may)
     ]
     moments.sort(key=lambda moment: moment.at, reverse=True)
     end = most
@@ -89,8 +91,8 @@ def told_of(user_id: int, may: May, *, before: datetime | None, most: int) -> tu
 
 def totals_of(user_id: int, may: May) -> list[Total]:
     """The figures about a customer that the reader may see."""
-    tellers = [teller for teller in _tellers.values() if not teller.right or may(teller.right)]
-    return [total for teller in tellers for total in teller.totals(user_id, may)]
+    sources = [source for source in _sources.values() if not source.right or may(source.right)]
+    return [total for source in sources for total in source.totals(user_id, may)]
 
 
 def moment_in(text: str) -> datetime | None:

@@ -13,11 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from commerce.audit.record import Staff, record
+from commerce.core import sql
 from commerce.core.errors import DomainError, require_unchanged
 from commerce.core.locks import locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.claims import AlreadyAnswered, earlier_answer, forget_expired
-from commerce.idempotency.once import Once, refuse_once
+from commerce.idempotency.commit import Idempotency, refuse_once
 from commerce.outbox import hand_over
 from commerce.outbox.models import EndReason, WebhookSubscription
 from commerce.outbox.resend import send_again as send_messages_again
@@ -34,6 +35,7 @@ REMOVED = gettext_noop("Removed")
 TERMS = ("name", "url", "event_types", "is_active")
 """What staff decide about a subscription."""
 LONGEST_OVERLAP_HOURS = 168
+TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('webhooks:create', 0))"
 
 T = TypeVar("T")
 
@@ -46,10 +48,11 @@ class Made:
     secret: str
 
 
-def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff, once: Once) -> Made:
+def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff, idempotency: Idempotency) -> Made:
     """Subscribe a third party to these types of events from now on. Raises WebhookLimitReached, LockTimeout."""
 
     def create() -> Made:
+        take_turn()
         if selectors.webhooks().count() >= MOST_SUBSCRIPTIONS:
             raise WebhookLimitReached(MOST_SUBSCRIPTIONS)
         secret = new_secret()
@@ -58,11 +61,16 @@ def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff
         record(by, ADDED, webhook, after=_terms(webhook))
         return Made(webhook, secret)
 
-    return _written(create, once)
+    return _written(create, idempotency)
 
 
 def change_webhook(
-    webhook_id: int, changes: Mapping[str, Any], *, by: Staff, once: Once, seen: Mapping[str, object] | None = None
+    webhook_id: int,
+    changes: Mapping[str, Any],
+    *,
+    by: Staff,
+    idempotency: Idempotency,
+    seen: Mapping[str, object] | None = None,
 ) -> WebhookSubscription:
     """Change some of its `TERMS`. What is sent from now on goes to the new address.
 
@@ -88,12 +96,12 @@ def change_webhook(
             record(by, CHANGED, webhook, before=before, after=_terms(webhook))
         return webhook
 
-    webhook = _written(change, once)
+    webhook = _written(change, idempotency)
     hand_over.wake([WEBHOOKS])
     return webhook
 
 
-def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, once: Once) -> Made:
+def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, idempotency: Idempotency) -> Made:
     """Give it a new secret. For `overlap_hours` (0 to `LONGEST_OVERLAP_HOURS`) calls are signed with both.
 
     The one before the current secret is good no more. Raises WebhookNotFound, LockTimeout.
@@ -111,10 +119,10 @@ def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, once: Once)
         record(by, ROTATED, webhook, after={"previous_secret_until": webhook.previous_secret_until})
         return Made(webhook, webhook.secret)
 
-    return _written(rotate, once)
+    return _written(rotate, idempotency)
 
 
-def remove_webhook(webhook_id: int, *, by: Staff, once: Once) -> WebhookSubscription:
+def remove_webhook(webhook_id: int, *, by: Staff, idempotency: Idempotency) -> WebhookSubscription:
     """Call it no more and forget its secrets; what waits is parked. Raises WebhookNotFound, LockTimeout."""
 
     def remove() -> WebhookSubscription:
@@ -128,12 +136,12 @@ def remove_webhook(webhook_id: int, *, by: Staff, once: Once) -> WebhookSubscrip
         record(by, REMOVED, webhook, before=before)
         return webhook
 
-    webhook = _written(remove, once)
+    webhook = _written(remove, idempotency)
     hand_over.wake([WEBHOOKS])
     return webhook
 
 
-def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, once: Once) -> int:
+def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, idempotency: Idempotency) -> int:
     """Send these events to it again, those that arrived too; returns how many of them there were.
 
     Raises WebhookNotFound, LockTimeout.
@@ -143,12 +151,12 @@ def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, once: 
         selectors.webhook_for(webhook_id, locked=True)
         return len(send_messages_again(selectors.messages_of(webhook_id, event_ids), by=by))
 
-    count = _written(send, once)
+    count = _written(send, idempotency)
     hand_over.wake([WEBHOOKS])
     return count
 
 
-def send_parked_again(webhook_id: int, *, most: int, by: Staff, once: Once) -> int:
+def send_parked_again(webhook_id: int, *, most: int, by: Staff, idempotency: Idempotency) -> int:
     """Send again what was given up, the oldest first, `most` at most; returns how many there were.
 
     Raises WebhookNotFound, LockTimeout.
@@ -158,33 +166,38 @@ def send_parked_again(webhook_id: int, *, most: int, by: Staff, once: Once) -> i
         selectors.webhook_for(webhook_id, locked=True)
         return len(send_messages_again(list(selectors.parked_of(webhook_id)[:most]), by=by))
 
-    count = _written(send, once)
+    count = _written(send, idempotency)
     hand_over.wake([WEBHOOKS])
     return count
+
+
+def take_turn() -> None:
+    """Wait for other subscriptions that are being made: until the transaction ends, the number of them is known."""
+    sql.execute(TAKE_TURN)
 
 
 def _terms(webhook: WebhookSubscription) -> dict[str, object]:
     return {name: getattr(webhook, name) for name in TERMS}
 
 
-def _written(write: Callable[[], T], once: Once) -> T:
-    """Do it in a transaction, once for the key of `once`; a refusal is kept for the key as well."""
+def _written(write: Callable[[], T], idempotency: Idempotency) -> T:
+    """Do it in a transaction, once for the key of `idempotency`; a refusal is kept for the key as well."""
     try:
-        with _transaction(once) as shared:
+        with _transaction(idempotency) as shared:
             result = write()
-            once.remember(shared, result)
+            idempotency.remember(shared, result)
     except DomainError as refusal:
-        refuse_once(refusal, once)
+        refuse_once(refusal, idempotency)
     return result
 
 
 @contextmanager
-def _transaction(once: Once) -> Iterator[Transaction]:
+def _transaction(idempotency: Idempotency) -> Iterator[Transaction]:
     """Raises AlreadyAnswered for a repeat, and IdempotencyKeyReused."""
-    with locked_transaction(*once.locks) as shared:
-        if once.claim is not None:
-            answer = earlier_answer(once.claim)
+    with locked_transaction(*idempotency.locks) as shared:
+        if idempotency.claim is not None:
+            answer = earlier_answer(idempotency.claim)
             if answer is not None:
                 raise AlreadyAnswered(answer)
-            forget_expired(once.claim)
+            forget_expired(idempotency.claim)
         yield shared

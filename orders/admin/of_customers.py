@@ -14,19 +14,19 @@ from django.utils.translation import ngettext
 
 from commerce.staff_pages.display import won
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
-from commerce.staff_pages.timeline import Mark, May, Moment, Teller, Total, tells_of_customers
+from commerce.staff_pages.timeline import Mark, May, TimelineEntry, TimelineSource, Total, add_timeline_source
 from orders.admin.colours import COLOURS
 from orders.models import Order, OrderStatus, Refund
 
 
-def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
     orders = Order.objects.filter(user_id=user_id)
     if before is not None:
         orders = orders.filter(created_at__lt=before)
     for order in orders.prefetch_related("items").order_by("-pk")[:most]:
         units = sum(item.quantity for item in order.items.all())
         said = ngettext("%(count)d unit for %(amount)s", "%(count)d units for %(amount)s", units)
-        yield Moment(
+        yield TimelineEntry(
             order.created_at,
             "shopping_cart",
             _("Order %(order)s") % {"order": order},
@@ -54,7 +54,7 @@ def _totals(user_id: int, _may: May) -> Iterator[Total]:
     yield Total(_("Refunded"), won((found["given_back"] or 0) + (found["refunded"] or 0)))
 
 
-def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
     # By the customer's orders: a walk through all refunds would take the longer the fewer of them are theirs.
     orders = Order.objects.filter(user_id=user_id, refunded_units__gt=0).order_by("-pk")
     numbers = list(orders.values_list("pk", flat=True)[:MOST_ROWS_COUNTED])
@@ -66,14 +66,14 @@ def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
     for refund in refunds.prefetch_related("items").order_by("-pk")[:most]:
         units = sum(line.quantity for line in refund.lines)
         said = ngettext("%(count)d unit, %(amount)s went back", "%(count)d units, %(amount)s went back", units)
-        yield Moment(
+        yield TimelineEntry(
             refund.created_at,
             "undo",
             _("Refund of order %(order)s") % {"order": f"#{refund.order_id}"},
             said % {"count": units, "amount": won(refund.amount)},
-            reverse("admin:orders_order_change", args=[refund.order_id]),
+            reverse("admin:orders_refund_change", args=[refund.pk]),
         )
 
 
-tells_of_customers("orders", Teller("orders.view_order", _moments, _totals))
-tells_of_customers("refunds", Teller("orders.view_order", _refunds))
+add_timeline_source("orders", TimelineSource("orders.view_order", _moments, _totals))
+add_timeline_source("refunds", TimelineSource("orders.view_order", _refunds))

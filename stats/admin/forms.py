@@ -16,8 +16,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
-from commerce.core.calendar import validate_day
-from commerce.idempotency.forms import OnceForm
+from commerce.core.days import validate_day
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.forms import ReasonForm, StaffForm
 from stats import selectors
 from stats.models import ProductStat
@@ -107,7 +107,7 @@ def _require_sales(day: date) -> None:
         raise forms.ValidationError(sentence % values, code="out_of_range")
 
 
-class RebuildForm(OnceForm, ReasonForm):
+class RebuildForm(IdempotentForm, ReasonForm):
     """The day whose statistics are set to what its orders say, and why."""
 
     day = DayField(label=_("day"), validators=[_require_sales])

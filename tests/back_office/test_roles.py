@@ -19,7 +19,7 @@ from django.urls import URLResolver, reverse
 
 from balances.models import User
 from commerce.back_office.roles import ROLES, VIEWER, Role, make_groups
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.models import InvariantCheck
 from coupons.models import Coupon
 from orders.models import Order
@@ -36,6 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LISTS = {
     #                             sees       adds  changes exports
     "orders.order":             ("VSMFOB",   "",   "",     "FB"),
+    "orders.refund":            ("VSMFOB",   "",   "",     "FB"),
     "reservations.reservation": ("VSMFOB",   "",   "",     None),
     "balances.user":            ("VSFOB",    "B",  "B",    "FB"),
     "balances.ledgerentry":     ("VSFOB",    "",   "",     "FB"),
@@ -125,7 +126,7 @@ def shop() -> dict[str, tuple[Any, ...]]:
     )
     staff = StaffFactory()
     webhook = subscribe("https://partner.example/webhooks").pk
-    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, once=Once())
+    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, idempotency=Idempotency.none())
     customer, order, product, coupon = (
         busy.mina.pk,
         Order.objects.latest("pk").pk,
