@@ -231,7 +231,7 @@ class TestSomebodyElse:
         [sentence] = errors_of(answer)["__all__"]
         assert sentence == f"{ChangedMeanwhile()} Ink"
 
-    def test_who_saved_after_the_preview_is_not_overwritten_and_nothing_is_saved(
+    def test_an_edit_after_the_preview_is_kept_and_nothing_else_is_saved(
         self, clerk: Staff, pen: Product, ink: Product
     ) -> None:
         preview = filled(clerk, [pen, ink], all_prices="percent", number="10")

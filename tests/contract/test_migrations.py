@@ -43,7 +43,7 @@ def test_every_newer_migration_suits_the_code_of_before() -> None:
         assert linter.nb_erroneous == 0, f"{migration.app_label}.{migration.name} does not suit a shop at work"
 
 
-def test_a_unique_constraint_of_newer_migrations_takes_the_place_of_a_narrower_one() -> None:
+def test_a_unique_constraint_replaces_a_narrower_one_of_an_older_migration() -> None:
     """Rows that the code of before writes must fit: on a table that is there already, nothing new becomes unique."""
     linter = MigrationLinter(str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS)
     for (app, name), migration in linter.migration_loader.disk_migrations.items():
