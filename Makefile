@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-gateway test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations client messages lock
+.PHONY: help install run test coverage test-kafka test-gateway test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations client messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -24,6 +24,11 @@ run: $(INSTALLED) ## Start the shop with servers and demo data (PORT=8000, HOST=
 
 test: $(INSTALLED) ## Run all tests on real servers (ARGS=… goes to pytest)
 	$(PYTEST) $(ARGS)
+
+coverage: $(INSTALLED) ## Run all tests with branch coverage, and list the ten worst files (the floor is in pyproject.toml)
+	$(PYTEST) --cov --cov-report= --cov-fail-under=0 $(ARGS)
+	@$(PYTHON_BIN) -m coverage report --sort=cover --fail-under=0 | sed -n '1,12p'
+	@printf 'All files, in percent: '; $(PYTHON_BIN) -m coverage report --format=total
 
 test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (Java 17), or on KAFKA_BOOTSTRAP_SERVERS
 	@test -n "$$KAFKA_BOOTSTRAP_SERVERS" || $(PYTHON_BIN) -m tests.kafka.jars >/dev/null
