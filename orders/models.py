@@ -212,10 +212,14 @@ class Refund(models.Model):
         verbose_name = _("refund")
         verbose_name_plural = _("refunds")
         ordering = ["-id"]
-        # They are seen with their order, and made with the right to refund it.
+        # They are seen with the right to view orders, and made with the right to refund one.
         default_permissions = ()
         constraints = [models.CheckConstraint(condition=Q(amount__gte=0), name="refund_amount_not_negative")]
-        indexes = [models.Index(fields=["order", "-id"], name="refund_of_order")]
+        indexes = [
+            models.Index(fields=["order", "-id"], name="refund_of_order"),
+            # The list of the back-office: by time, and of some days.
+            models.Index(fields=["created_at", "id"], name="refund_time"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.order_id}: {self.amount:,}"

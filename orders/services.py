@@ -69,7 +69,8 @@ def pay_reservation(
     """Buy what a reservation of the user holds, exactly, at the prices of now, and pay it from the user's balance.
 
     Raises ReservationNotFound, ReservationExpired, ProductNotFound for a product that is not for sale any more,
-    CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. The reservation stays as it was then.
+    PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. The reservation stays as it
+    was then.
     """
     try:
         reservation = reservation_for(reservation_id, owner_id=user_id)

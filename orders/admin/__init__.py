@@ -1,6 +1,7 @@
-"""Orders in the back-office: found, read with their history, cancelled, exported. Nobody edits one."""
+"""Orders and their refunds in the back-office: found, read, cancelled, refunded, exported. Nobody edits one."""
 
 from orders.admin import customer_timeline  # noqa: F401  # its entries on the page of a customer
 from orders.admin.pages import OrderAdmin
+from orders.admin.refunds import RefundAdmin
 
-__all__ = ["OrderAdmin"]
+__all__ = ["OrderAdmin", "RefundAdmin"]
