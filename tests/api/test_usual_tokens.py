@@ -21,10 +21,9 @@ KEY = str(project_settings.JWT_SIGNING_KEY)
 LEEWAY = project_settings.SIMPLE_JWT["LEEWAY"]
 
 
-# Tokens are made when the tests are collected, which may be long before they run.
 def claims(**changes: Any) -> dict[str, Any]:
     now = int(time())
-    usual = {"token_type": "access", "exp": now + 3_600, "iat": now, "jti": "0" * 32, "userId": 7}
+    usual = {"token_type": "access", "exp": now + 900, "iat": now, "jti": "0" * 32, "userId": 7}
     return {name: value for name, value in {**usual, **changes}.items() if value is not None}
 
 
@@ -68,8 +67,8 @@ def test_tokens_of_the_shop_do_not_need_the_library(monkeypatch: pytest.MonkeyPa
         signed(claims(), header={"alg": "none", "typ": "JWT"}),
         signed(claims(), header={"alg": "HS256", "kid": "0" * 16, "typ": "JWT"}),
         signed(claims(exp=int(time()) - LEEWAY - 1)),
-        signed(claims(iat=int(time()) + LEEWAY + 3_600)),
-        signed(claims(nbf=int(time()) + 3_600)),
+        signed(claims(iat=int(time()) + LEEWAY + 86_400)),
+        signed(claims(nbf=int(time()) + 86_400)),
         signed(claims(jti=5)),
         signed(claims(exp="tomorrow")),
         signed([1, 2]),
@@ -95,7 +94,7 @@ def test_neither_accepts_it(token: bytes) -> None:
         signed(claims(), header={"typ": "JWT", "kid": key_id(KEY), "alg": "HS256"}),
         signed(claims(aud="another shop")),
         signed(claims(iat=None)),
-        signed(claims(exp=time() + 3_600)),
+        signed(claims(exp=time() + 900)),
     ],
     ids=["no key id", "another order", "another claim", "no time of issue", "a fraction of a second"],
 )
