@@ -1,4 +1,4 @@
-"""Orders in the back-office: found, read with their history, cancelled, exported. Nobody edits one."""
+"""The back-office pages of orders. Orders are cancelled or refunded, never edited."""
 
 from orders.admin import of_customers  # noqa: F401  # its entries on the page of a customer
 from orders.admin.pages import OrderAdmin
