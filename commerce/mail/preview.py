@@ -1,7 +1,4 @@
-"""The letters in the back-office, each in each language, with made-up data.
-
-Owns the pages; who may see the outbox may see what it sends.
-"""
+"""Back-office previews of all letters in all languages, with sample data, for users who may view the outbox."""
 
 from functools import wraps
 from typing import Any
@@ -17,7 +14,7 @@ from commerce.mail.letters import Letter, languages, letter_of, letter_types
 from commerce.mail.samples import sample
 
 RIGHT = "outbox.view_outboxmessage"
-# The letter is a page of its own in a frame, as in a mail program: no script, nothing from elsewhere.
+# The letter is shown in a frame, as in a mail program: no scripts, no external resources.
 FRAMED = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 
 
@@ -50,7 +47,7 @@ def _with_right(view: Any) -> Any:
 
 
 def letters_page(request: HttpRequest) -> HttpResponse:
-    """Every letter, by event type and language."""
+    """The list of letters by event type and language."""
     letters = [
         {"type": event_type, "language": language, "subject": _letter(event_type, language).subject}
         for event_type in letter_types()
@@ -72,7 +69,7 @@ def letter_page(request: HttpRequest, event_type: str, language: str) -> HttpRes
 
 
 def html_page(request: HttpRequest, event_type: str, language: str) -> HttpResponse:
-    """The HTML alone, for the frame of the page above."""
+    """Only the HTML, for the frame of `letter_page`."""
     answer = HttpResponse(_letter(event_type, language).html)
     answer.headers["Content-Security-Policy"] = FRAMED
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"
