@@ -26,7 +26,7 @@ from commerce.embedded.redis import Redis
 from commerce.http import health, ready_pages
 from commerce.http.handler import ShopHandler
 from commerce.http.ready_pages import ReadyPages
-from commerce.outbox import sole
+from commerce.outbox import dispatcher_lock
 from products.models import Product
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
@@ -52,7 +52,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             stack.enter_context(emptied_by_deleting())
         yield
     close_idle_connections()
-    sole.close_idle_connections()
+    dispatcher_lock.close_idle_connections()
     health.close_connection()
 
 

@@ -1,7 +1,7 @@
 """Delivery of pending outbox messages to a destination: order, retries and backoff.
 
 While it waits for the network it holds no row lock and no snapshot, only the lock of its destination
-(`commerce.outbox.sole`). The sinks make the calls (`commerce.outbox.sinks`).
+(`commerce.outbox.dispatcher_lock`). The sinks make the calls (`commerce.outbox.sinks`).
 """
 
 import logging
@@ -17,9 +17,9 @@ from django.db import connection
 from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.breaker import Breaker
+from commerce.outbox.dispatcher_lock import sole_dispatcher
 from commerce.outbox.record import Verdict, record
 from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
-from commerce.outbox.sole import sole_dispatcher
 
 logger = logging.getLogger(__name__)
 

@@ -57,13 +57,13 @@ class DispatcherThread(threading.Thread):
             while not self._stopping.is_set():
                 self._woken.wait(wait_seconds)
                 self._stopping.wait(GATHER_SECONDS)
-                self._sit_out_the_pause()
+                self._wait_for_breaker()
                 self._woken.clear()
                 wait_seconds = self._round()
         finally:
             connection.close()
 
-    def _sit_out_the_pause(self) -> None:
+    def _wait_for_breaker(self) -> None:
         """Wait for the end of the breaker's pause, which a successful request in sync mode may shorten."""
         while (seconds := self._dispatcher.pause_seconds()) > 0 and not self._stopping.is_set():
             self._stopping.wait(min(seconds, _PAUSE_LOOK_SECONDS))

@@ -18,7 +18,7 @@ from commerce.core.locks import locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.claims import AlreadyAnswered, earlier_answer, forget_expired
 from commerce.idempotency.once import Once, refuse_once
-from commerce.outbox import hand_over
+from commerce.outbox import after_commit
 from commerce.outbox.models import EndReason, WebhookSubscription
 from commerce.outbox.resend import send_again as send_messages_again
 from commerce.outbox.routes import WEBHOOKS
@@ -89,7 +89,7 @@ def change_webhook(
         return webhook
 
     webhook = _written(change, once)
-    hand_over.wake([WEBHOOKS])
+    after_commit.wake([WEBHOOKS])
     return webhook
 
 
@@ -129,7 +129,7 @@ def remove_webhook(webhook_id: int, *, by: Staff, once: Once) -> WebhookSubscrip
         return webhook
 
     webhook = _written(remove, once)
-    hand_over.wake([WEBHOOKS])
+    after_commit.wake([WEBHOOKS])
     return webhook
 
 
@@ -144,7 +144,7 @@ def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, once: 
         return len(send_messages_again(selectors.messages_of(webhook_id, event_ids), by=by))
 
     count = _written(send, once)
-    hand_over.wake([WEBHOOKS])
+    after_commit.wake([WEBHOOKS])
     return count
 
 
@@ -159,7 +159,7 @@ def send_parked_again(webhook_id: int, *, most: int, by: Staff, once: Once) -> i
         return len(send_messages_again(list(selectors.parked_of(webhook_id)[:most]), by=by))
 
     count = _written(send, once)
-    hand_over.wake([WEBHOOKS])
+    after_commit.wake([WEBHOOKS])
     return count
 
 
