@@ -30,7 +30,7 @@ from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import OpenedForm
 from commerce.staff_pages.pages import staff_id
-from commerce.staff_pages.timeline import moment_in, told_of, totals_of
+from commerce.staff_pages.timeline import customer_timeline, moment_in, totals_of
 
 # Generic for the type checker only; at run time Django's class takes no parameters.
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class AccountAdmin(Accounts, Exported):
     def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
         """Context shown beside the form: links, totals, notes and the timeline, newest first."""
         before = moment_in(request.GET.get(BEFORE, ""))
-        moments, older = told_of(row.pk, request.user.has_perm, before=before, most=ON_THE_PAGE)
+        moments, older = customer_timeline(row.pk, request.user.has_perm, before=before, most=ON_THE_PAGE)
         return {
             "tools": self._tools(request, row.pk),
             "totals": totals_of(row.pk, request.user.has_perm),

@@ -12,7 +12,7 @@ from balances.selectors import with_reasons
 from commerce.audit.record import actions_on
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.display import won, won_moved
-from commerce.staff_pages.timeline import Mark, May, Moment, Teller, tells_of_customers
+from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, add_timeline_source
 
 
 def _wallet(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
@@ -52,5 +52,5 @@ def _actions(user_id: int, before: datetime | None, most: int, may: May) -> Iter
         )
 
 
-tells_of_customers("wallet", Teller("balances.view_ledgerentry", _wallet))
-tells_of_customers("actions", Teller("", _actions))
+add_timeline_source("wallet", TimelineSource("balances.view_ledgerentry", _wallet))
+add_timeline_source("actions", TimelineSource("", _actions))

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils.translation import gettext as _
 
 from commerce.notes.panel import notes_of
-from commerce.staff_pages.timeline import May, Moment, Teller, tells_of_customers
+from commerce.staff_pages.timeline import May, Moment, TimelineSource, add_timeline_source
 
 
 def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
@@ -18,4 +18,4 @@ def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
         yield Moment(note.written_at, "sticky_note_2", title, note.text)
 
 
-tells_of_customers("notes", Teller("notes.view_note", _moments))
+add_timeline_source("notes", TimelineSource("notes.view_note", _moments))

@@ -1,7 +1,6 @@
-"""What happened to a customer, told by every app that knows something of it, in one line of time.
+"""The timeline of a customer, merged from the entries of all apps.
 
-Owns the shape of an entry and the merge. An app registers a `Teller` for its kind of entry from its own pages
-(`tells_of_customers`); a new kind is one more of them.
+Each app registers a `TimelineSource` for its entries in its admin package (`add_timeline_source`).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,12 +12,12 @@ from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 
 May = Callable[[str], bool]
-"""Whether the reader has a right, such as `outbox.view_outboxmessage`."""
+"""Whether the user has a permission, such as `outbox.view_outboxmessage`."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A coloured word beside a moment, such as one destination and where its message stands."""
+    """A coloured label beside an entry, such as a destination and the state of its message."""
 
     text: str
     colour: str
@@ -27,7 +26,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Moment:
-    """Something that happened, and the page that has all about it."""
+    """An entry of the timeline, with a link to its details."""
 
     at: datetime
     icon: str
@@ -40,7 +39,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Total:
-    """A figure about a customer, and the list behind it."""
+    """A figure about a customer, with a link to the list behind it."""
 
     title: str | Promise
     figure: str
@@ -48,37 +47,39 @@ class Total:
 
 
 @dataclass(frozen=True)
-class Teller:
-    """One kind of entry: who may read it, and what there is of one customer."""
+class TimelineSource:
+    """One kind of entry: the required permission, and the entries and figures of one customer."""
 
     right: str
-    """Such as `orders.view_order`; "" for what everybody reads who sees the customer."""
+    """Such as `orders.view_order`; "" if viewing the customer is enough."""
     moments: Callable[[int, datetime | None, int, May], Iterable[Moment]]
-    """Of this customer, before this time where one is given, the newest so many."""
+    """(user id, before, most, may): the newest `most` entries, before this time if it is not None."""
     totals: Callable[[int, May], Iterable[Total]] = lambda _user_id, _may: ()
 
 
-_tellers: dict[str, Teller] = {}
+_sources: dict[str, TimelineSource] = {}
 _IN_ONE_INSTANT = 20
-"""More than one action leaves in one instant."""
+"""More entries than one action writes with the same time."""
 
 
-def tells_of_customers(kind: str, teller: Teller) -> None:
-    """Add a kind of entry, such as `orders`; of two with one name the later one stays."""
-    _tellers[kind] = teller
+def add_timeline_source(kind: str, source: TimelineSource) -> None:
+    """Register a kind of entry, such as `orders`; replaces an earlier one of the same name."""
+    _sources[kind] = source
 
 
-def told_of(user_id: int, may: May, *, before: datetime | None, most: int) -> tuple[list[Moment], datetime | None]:
-    """The newest moments of a customer before `before`, the newest first; of each kind that the reader may see.
+def customer_timeline(
+    user_id: int, may: May, *, before: datetime | None, most: int
+) -> tuple[list[Moment], datetime | None]:
+    """The newest entries of a customer before `before` that the user may view, newest first, and the next `before`.
 
-    About `most`: what happened in one instant is not divided. With them the moment to ask on from, None at the end.
+    About `most` entries: entries with the same time are kept together. The second value is None at the end.
     """
     asked = most + _IN_ONE_INSTANT
     moments = [
         moment
-        for teller in _tellers.values()
-        if not teller.right or may(teller.right)
-        for moment in teller.moments(user_id, before, asked, may)
+        for source in _sources.values()
+        if not source.right or may(source.right)
+        for moment in source.moments(user_id, before, asked, may)
     ]
     moments.sort(key=lambda moment: moment.at, reverse=True)
     end = most
@@ -88,13 +89,13 @@ def told_of(user_id: int, may: May, *, before: datetime | None, most: int) -> tu
 
 
 def totals_of(user_id: int, may: May) -> list[Total]:
-    """The figures about a customer that the reader may see."""
-    tellers = [teller for teller in _tellers.values() if not teller.right or may(teller.right)]
-    return [total for teller in tellers for total in teller.totals(user_id, may)]
+    """The figures about a customer that the user may view."""
+    sources = [source for source in _sources.values() if not source.right or may(source.right)]
+    return [total for source in sources for total in source.totals(user_id, may)]
 
 
 def moment_in(text: str) -> datetime | None:
-    """The moment that an address names, as `isoformat` writes it; None for anything else."""
+    """Parse a time from a query parameter, in ISO format; None if it is invalid."""
     try:
         moment = parse_datetime(text)
         return moment if moment is not None and timezone.is_aware(moment) and 1970 < moment.year < 2200 else None

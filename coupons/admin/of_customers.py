@@ -9,7 +9,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
-from commerce.staff_pages.timeline import Mark, May, Moment, Teller, Total, tells_of_customers
+from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, Total, add_timeline_source
 from coupons.admin.user_coupons import STATUS_COLOURS, status_name
 from coupons.models import UserCoupon
 from coupons.selectors import USED, status_at
@@ -45,4 +45,4 @@ def _time(at: datetime) -> str:
     return f"{timezone.localtime(at):%Y-%m-%d %H:%M}"
 
 
-tells_of_customers("coupons", Teller("coupons.view_usercoupon", _moments, _totals))
+add_timeline_source("coupons", TimelineSource("coupons.view_usercoupon", _moments, _totals))

@@ -11,7 +11,7 @@ from django.utils.translation import ngettext
 
 from commerce.staff_pages.display import won
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
-from commerce.staff_pages.timeline import Mark, May, Moment, Teller, Total, tells_of_customers
+from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, Total, add_timeline_source
 from orders.admin.colours import COLOURS
 from orders.models import Order, OrderStatus, Refund
 
@@ -72,5 +72,5 @@ def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
         )
 
 
-tells_of_customers("orders", Teller("orders.view_order", _moments, _totals))
-tells_of_customers("refunds", Teller("orders.view_order", _refunds))
+add_timeline_source("orders", TimelineSource("orders.view_order", _moments, _totals))
+add_timeline_source("refunds", TimelineSource("orders.view_order", _refunds))

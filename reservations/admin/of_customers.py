@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from commerce.staff_pages.timeline import Mark, May, Moment, Teller, tells_of_customers
+from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, add_timeline_source
 from reservations.admin.pages import COLOURS
 from reservations.models import Reservation, ReservationStatus
 from reservations.rules import shown_status
@@ -31,4 +31,4 @@ def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
         )
 
 
-tells_of_customers("reservations", Teller("reservations.view_reservation", _moments))
+add_timeline_source("reservations", TimelineSource("reservations.view_reservation", _moments))

@@ -11,7 +11,7 @@ from commerce.audit import record as audit
 from commerce.core import sql
 from commerce.idempotency.once import Once
 from commerce.staff_pages import timeline
-from commerce.staff_pages.timeline import Moment, Teller
+from commerce.staff_pages.timeline import Moment, TimelineSource
 from tests.back_office.staff import Staff
 from tests.back_office.test_notes import write
 from tests.factories import UserFactory
@@ -95,9 +95,9 @@ def test_a_moment_that_nobody_can_read_is_no_moment(admin_user: Staff, before: s
 
 
 def test_a_further_kind_of_entry_is_one_function(admin_user: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeline, "_tellers", dict(timeline._tellers))
+    monkeypatch.setattr(timeline, "_sources", dict(timeline._sources))
     now = timezone.now() + timedelta(minutes=1)
-    timeline.tells_of_customers("calls", Teller("", lambda *_asked: [Moment(now, "call", "Called the shop")]))
+    timeline.add_timeline_source("calls", TimelineSource("", lambda *_asked: [Moment(now, "call", "Called the shop")]))
     assert titles(admin_user, UserFactory())[0] == "Called the shop"
 
 
