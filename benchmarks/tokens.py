@@ -7,7 +7,6 @@ import time
 from pathlib import Path
 
 _HOURS = 20
-_HEADER = b'{"alg":"HS256","typ":"JWT"}'
 
 
 class TokenMint:
@@ -15,8 +14,9 @@ class TokenMint:
 
     def __init__(self, signing_key: str) -> None:
         self._key = hmac.new(signing_key.encode(), digestmod=hashlib.sha256)
+        key_id = hmac.new(signing_key.encode(), b"kid", hashlib.sha256).hexdigest()[:16]
         self._now = int(time.time())
-        self._header = _encoded(_HEADER)
+        self._header = _encoded(f'{{"alg":"HS256","kid":"{key_id}","typ":"JWT"}}'.encode())
 
     def token(self, user_id: int) -> str:
         """The token of one customer, in the format of the shop's own (`manage.py mint_tokens`)."""

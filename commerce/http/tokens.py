@@ -5,11 +5,14 @@ A `kid` identifies the key of a token. The claims are defined in `authentication
 
 import hashlib
 import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from time import time
 from typing import Any
 
 import jwt
+import orjson
 from django.conf import settings
 from rest_framework_simplejwt import tokens
 from rest_framework_simplejwt.backends import TokenBackend
@@ -17,6 +20,7 @@ from rest_framework_simplejwt.exceptions import TokenBackendError, TokenBackendE
 from rest_framework_simplejwt.settings import api_settings
 
 _KEY_ID_CHARACTERS = 16
+_USUAL_CLAIMS = {"token_type", "exp", "iat", "jti", "userId", "isStaff"}
 
 
 def key_id(key: str) -> str:
@@ -31,10 +35,12 @@ class TokenKeys:
     Attributes:
         signing_id: the `kid` of new tokens.
         by_id: the backend of each key; the signing key's is the first.
+        by_header: each key by the first part of the tokens that it signs.
     """
 
     signing_id: str
     by_id: Mapping[str, TokenBackend]
+    by_header: Mapping[bytes, bytes]
 
     @classmethod
     def of(cls, keys: Sequence[str]) -> "TokenKeys":
@@ -43,7 +49,7 @@ class TokenKeys:
             key_id(key): TokenBackend(api_settings.ALGORITHM, signing_key=key, leeway=api_settings.LEEWAY)
             for key in keys
         }
-        return cls(key_id(keys[0]), backends)
+        return cls(key_id(keys[0]), backends, {_header_of(key): key.encode() for key in keys})
 
     def that_may_have_signed(self, token: str | bytes) -> Sequence[TokenBackend]:
         """The backend for the token's `kid`; all backends for a token without one, which is older than key ids."""
@@ -55,6 +61,38 @@ class TokenKeys:
             return tuple(self.by_id.values())
         backend = self.by_id.get(signed_by)
         return () if backend is None else (backend,)
+
+    def claims_of_usual(self, token: bytes) -> dict[str, Any] | None:
+        """The claims of a valid access token that has exactly the form in which the shop issues them; None for others.
+
+        Takes a tenth of the library's time. The library verifies all other tokens, and gives the reason if one is
+        invalid.
+        """
+        content, _, signature = token.rpartition(b".")
+        header, _, claims = content.partition(b".")
+        key = self.by_header.get(header)
+        if key is None or not hmac.compare_digest(_encoded(hmac.digest(key, content, hashlib.sha256)), signature):
+            return None
+        try:
+            found = orjson.loads(urlsafe_b64decode(claims + b"=="))
+        except ValueError:
+            return None
+        if type(found) is not dict or not found.keys() <= _USUAL_CLAIMS or type(found.get("jti")) is not str:
+            return None
+        begins, ends, now, leeway = found.get("iat"), found.get("exp"), time(), api_settings.LEEWAY
+        if type(begins) is not int or type(ends) is not int or not begins - leeway <= now < ends + leeway:
+            return None
+        return found
+
+
+def _header_of(key: str) -> bytes:
+    return (
+        jwt.encode({}, key, algorithm=api_settings.ALGORITHM, headers={"kid": key_id(key)}).partition(".")[0].encode()
+    )
+
+
+def _encoded(signature: bytes) -> bytes:
+    return urlsafe_b64encode(signature).rstrip(b"=")
 
 
 class KeyedTokenBackend(TokenBackend):
@@ -76,6 +114,9 @@ class KeyedTokenBackend(TokenBackend):
 
     def decode(self, token: Any, verify: bool = True) -> dict[str, Any]:
         """The claims of the token. Raises TokenBackendError if no key has signed it or it has expired."""
+        usual = self.keys.claims_of_usual(token) if isinstance(token, bytes) and verify else None
+        if usual is not None:
+            return usual
         for backend in self.keys.that_may_have_signed(token):
             try:
                 return backend.decode(token, verify)

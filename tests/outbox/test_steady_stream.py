@@ -43,7 +43,7 @@ OPEN_TRANSACTIONS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()
       AND (backend_xmin IS NOT NULL OR backend_xid IS NOT NULL)
 """
-END_OPEN_TRANSACTIONS = f"SELECT pg_terminate_backend(pid, 5000) FROM ({OPEN_TRANSACTIONS}) AS open"
+END_OPEN_TRANSACTIONS = f"SELECT pg_terminate_backend(pid, 5000) FROM ({OPEN_TRANSACTIONS}) AS open"  # noqa: S608  # our own
 
 
 @pytest.fixture(autouse=True)
