@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from commerce.core import sql
 from commerce.embedded.broker import Broker
-from commerce.outbox import dispatcher
+from commerce.outbox import dispatcher, dispatcher_lock
 from commerce.outbox.dispatcher import Dispatcher, Drained, backoff_seconds
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
