@@ -19,7 +19,7 @@ from balances.errors import AccountClosed, UserNotFound
 from balances.models import FIRST_NAME_FIRST, LAST_NAME_FIRST, EntryType, LedgerEntry, User
 from balances.rules import Entry
 from commerce.audit.models import StaffAction
-from commerce.core import metrics, redis, sql
+from commerce.core import metrics, redis_services, sql
 from commerce.core.group_read import GroupRead
 
 logger = logging.getLogger(__name__)
@@ -179,15 +179,15 @@ def _remember(known: Mapping[int, tuple[int, int]]) -> None:
     """`known`: (ledger entry id, balance after it) by user id."""
     arguments = [number for pair in known.values() for number in pair]
     try:
-        redis.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])
-    except redis.RedisAway:
+        redis_services.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])
+    except redis_services.RedisAway:
         logger.info("The cached balances of %d users were not renewed: Redis is away", len(known))
 
 
 def _cached_balance(user_id: int) -> Balance | None:
     try:
-        (known,) = redis.cache.read(_cache_key(user_id))
-    except redis.RedisAway:
+        (known,) = redis_services.cache.read(_cache_key(user_id))
+    except redis_services.RedisAway:
         return None
     metrics.noted.append((_add_hit if known else _add_miss, 1))
     return Balance(user_id, int(known.split(b":")[1])) if known else None

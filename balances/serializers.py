@@ -8,9 +8,9 @@ from rest_framework import serializers
 
 from balances.models import EntryType, LedgerEntry
 from balances.rules import LARGEST_CHARGE_WON, SMALLEST_CHARGE_WON, Entry
-from commerce.core.calendar import FIRST_DAY, LAST_DAY
+from commerce.api.fields import BodySerializer, DayParameter, IdField, IdParameter, ReasonField, StrictIntegerField
+from commerce.core.days import FIRST_DAY, LAST_DAY
 from commerce.core.times import local_time
-from commerce.http.fields import BodySerializer, DayParameter, IdField, IdParameter, ReasonField, StrictIntegerField
 
 
 class AccountSerializer(serializers.Serializer[Any]):

@@ -13,28 +13,28 @@ from balances.selectors import LEDGER_ENTRY
 from commerce.audit.record import Staff, add_record
 from commerce.core.locks import user_lock
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, commit_once
+from commerce.idempotency.commit import Idempotency, commit_once
 
 BALANCE_CREDITED = gettext_noop("Balance credited")
 BALANCE_DEBITED = gettext_noop("Balance debited")
 
 
-def charge_balance(*, user_id: int, amount: int, once: Once) -> Entry:
+def charge_balance(*, user_id: int, amount: int, idempotency: Idempotency) -> Entry:
     """Add `amount` won to the user's balance.
 
     Raises UserNotFound, BalanceLimitExceeded, LockTimeout.
     """
-    return commit_once(ChargeBalance(user_id, amount), once)
+    return commit_once(ChargeBalance(user_id, amount), idempotency)
 
 
-def adjust_balance(*, user_id: int, amount: int, by: Staff, once: Once) -> Entry:
+def adjust_balance(*, user_id: int, amount: int, by: Staff, idempotency: Idempotency) -> Entry:
     """Credit (`amount` won, positive) or debit (negative) an account, with the reason in `by`.
 
     Raises OwnWallet, UserNotFound, InsufficientBalance, BalanceLimitExceeded, LockTimeout.
     """
     if by.id == user_id:
         raise OwnWallet
-    return commit_once(AdjustBalance(user_id, amount, by), once)
+    return commit_once(AdjustBalance(user_id, amount, by), idempotency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,8 @@ from balances import selectors, serializers, services
 from balances.errors import AccountClosed, BalanceLimitExceeded, InvalidCredentials, SecondFactorNeeded, UserNotFound
 from balances.models import User
 from balances.rules import Entry
-from commerce.audit.record import Staff
-from commerce.http.answers import answer_once
-from commerce.http.authentication import (
+from commerce.api.answers import answer_once
+from commerce.api.authentication import (
     access_token,
     account_of,
     caller_of,
@@ -25,14 +24,15 @@ from commerce.http.authentication import (
     require_same_second_factor,
     tokens_for,
 )
-from commerce.http.json import dump, json_response
-from commerce.http.paging import HistoryPages
-from commerce.http.schema import documented, paged
-from commerce.http.staff_login import require_code, second_factor_of
-from commerce.http.throttling import Refreshes, login_attempt
-from commerce.http.validation import body_of, query_of, reason_of
-from commerce.http.viewsets import ApiViewSet
-from commerce.idempotency.once import Once
+from commerce.api.paging import HistoryPages
+from commerce.api.schema import documented, paged
+from commerce.api.throttling import Refreshes, login_attempt
+from commerce.api.validation import body_of, query_of, reason_of
+from commerce.api.viewsets import ApiViewSet
+from commerce.audit.record import Staff
+from commerce.idempotency.commit import Idempotency
+from commerce.server.json_codec import dump, json_response
+from commerce.staff_access.login_form import require_code, second_factor_of
 
 
 def _require_code(user: User, code: str) -> None:
@@ -149,11 +149,11 @@ class BalanceViewSet(ApiViewSet):
         user_id, caller = account_of(request, body.get("userId"), right="balances.adjust_balance"), caller_of(request)
         reason = reason_of(body, for_another=user_id != caller.id)
 
-        def move(once: Once) -> Entry:
+        def move(idempotency: Idempotency) -> Entry:
             if user_id == caller.id:
-                return services.charge_balance(user_id=user_id, amount=body["amount"], once=once)
+                return services.charge_balance(user_id=user_id, amount=body["amount"], idempotency=idempotency)
             by = Staff(caller.id, reason)
-            return services.adjust_balance(user_id=user_id, amount=body["amount"], by=by, once=once)
+            return services.adjust_balance(user_id=user_id, amount=body["amount"], by=by, idempotency=idempotency)
 
         return answer_once(
             request,

@@ -15,7 +15,6 @@ from benchmarks.errors import BenchmarkFailed
 BALANCE_WON = 100_000_000
 PRICE_WON = 1_000
 STOCK_UNITS = 1_000_000_000
-HOLDERS_PER_COUPON = 100
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from commerce.embedded.broker import Broker
 from commerce.embedded.children import PROJECT_ROOT
 from commerce.embedded.postgres import Postgres
 from commerce.embedded.quickstart import given, manage
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 
 _COMMAND_SECONDS = 1_800.0
 LIMITS_OFF = {

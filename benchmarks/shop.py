@@ -128,9 +128,6 @@ class Shop:
     def stop(self) -> None:
         self._stack.close()
 
-    def start_relay(self) -> None:
-        self.relay.start(self._environment)
-
     def start_consumer(self) -> None:
         self.consumer.start(self._environment)
 

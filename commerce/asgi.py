@@ -10,9 +10,9 @@ from django.conf import settings  # after the line above
 
 from commerce.core.metrics import keep_adding  # the same
 from commerce.core.postgresql.base import separate_connections_of_tasks  # the same
-from commerce.http.api import PROBES, may_block  # the same
-from commerce.http.connections import Connection  # the same
-from commerce.http.server import Server, Wsgi  # the same
+from commerce.server.application import Server, Wsgi  # the same
+from commerce.server.connections import Connection  # the same
+from commerce.server.dispatch import PROBES, may_block  # the same
 from commerce.wsgi import application as shop  # the same
 
 

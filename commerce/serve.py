@@ -1,8 +1,8 @@
 """`python -m commerce.serve`: the web server, uvicorn with worker processes and a graceful shutdown.
 
 On the first signal it continues to serve for `WEB_ENDING_SECONDS`. During that time its responses close their
-connections, and `/readyz` reports that it is not ready (`commerce.http.ending`). Then it completes the running requests
-and stops. A second signal skips the waiting time.
+connections, and `/readyz` reports that it is not ready (`commerce.server.ending`). Then it completes the running
+requests and stops. A second signal skips the waiting time.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from commerce import settings
-from commerce.http.connections import Connection
+from commerce.server.connections import Connection
 
 BACKLOG = 2_048
 """Connections that wait to be accepted: enough for a thousand simultaneous clients."""

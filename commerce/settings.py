@@ -12,7 +12,7 @@ from typing import Any
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
-from commerce.back_office import site
+from commerce.back_office import appearance
 from commerce.core.environment import Environment, file_variable
 from commerce.core.kafka_security import kafka_security
 from commerce.core.process import process_name
@@ -83,7 +83,7 @@ if not DEBUG:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 if not DEBUG and "*" in ALLOWED_HOSTS:
     raise ImproperlyConfigured("ALLOWED_HOSTS is `*`: any Host would be believed. Name the shop's own hosts.")
-CSRF_FAILURE_VIEW = "commerce.http.kept_forms.csrf_failure"
+CSRF_FAILURE_VIEW = "commerce.staff_access.kept_forms.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$", r"^internal/token$"]
@@ -149,24 +149,24 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "commerce.http.request_context.RequestContextMiddleware",
-    "commerce.http.ending.CloseConnectionsWhileStopping",
-    "commerce.http.bodies.BodyMiddleware",
+    "commerce.server.request_context.RequestContextMiddleware",
+    "commerce.server.ending.CloseConnectionsWhileStopping",
+    "commerce.server.bodies.BodyMiddleware",
     # Here an API request is answered; what follows is for the back-office only.
-    "commerce.http.api.ApiMiddleware",
+    "commerce.server.dispatch.ApiMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
-    "commerce.http.back_office.Uploads",
-    "commerce.http.back_office.NormalText",
+    "commerce.staff_access.middleware.Uploads",
+    "commerce.staff_access.middleware.NormalText",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "commerce.http.staff_sessions.SessionEnds",
+    "commerce.staff_access.session_ends.SessionEnds",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "commerce.http.back_office.ContentSecurity",
-    "commerce.http.back_office.Refusals",
+    "commerce.staff_access.middleware.ContentSecurity",
+    "commerce.staff_access.middleware.Refusals",
 ]
 CORS_ALLOWED_ORIGINS = env.list("CORS_ALLOWED_ORIGINS", default=[])
 """Whose pages in a browser may call the API, such as `https://shop.example`. Empty: none of another origin."""
@@ -206,11 +206,11 @@ TEMPLATES = [
     }
 ]
 
-UNFOLD = site.UNFOLD
+UNFOLD = appearance.UNFOLD
 """What the back-office looks like."""
 
 PASSWORD_HASHERS = ["commerce.core.passwords.PBKDF2InThread"]
-AUTHENTICATION_BACKENDS = ["commerce.http.login.LoginBackend"]
+AUTHENTICATION_BACKENDS = ["commerce.api.login.LoginBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
@@ -326,7 +326,7 @@ if DATABASE_REPLICA_URL:
     DATABASES["replica"] = _postgresql(DATABASE_REPLICA_URL, target_session_attrs="standby")
     DATABASES["replica"]["TEST"] = {"MIRROR": "default"}
     DATABASE_ROUTERS = ["commerce.core.replica.Router"]
-    MIDDLEWARE.append("commerce.http.back_office.ReadsOwnWrites")
+    MIDDLEWARE.append("commerce.staff_access.middleware.ReadsOwnWrites")
 
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
@@ -527,27 +527,27 @@ LOGIN_FAILURES_PER_HOUR = env.integer("LOGIN_FAILURES_PER_HOUR", 100, least=0)
 # --- API --------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["commerce.http.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["commerce.api.authentication.TokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_THROTTLE_CLASSES": ["commerce.http.throttling.Writes"],
-    "DEFAULT_RENDERER_CLASSES": ["commerce.http.json.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["commerce.http.json.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "commerce.http.schema.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["commerce.api.throttling.Writes"],
+    "DEFAULT_RENDERER_CLASSES": ["commerce.server.json_codec.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["commerce.server.json_codec.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "commerce.api.schema.AutoSchema",
     "DEFAULT_FILTER_BACKENDS": [],
     # OPTIONS is not part of the contract; the schema says more than DRF's own description would.
     "DEFAULT_METADATA_CLASS": None,
-    "EXCEPTION_HANDLER": "commerce.http.problems.exception_handler",
+    "EXCEPTION_HANDLER": "commerce.server.problems.exception_handler",
     "UNAUTHENTICATED_USER": None,
     "NUM_PROXIES": NUM_PROXIES,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
-    "TEST_REQUEST_RENDERER_CLASSES": ["commerce.http.json.JSONRenderer"],
+    "TEST_REQUEST_RENDERER_CLASSES": ["commerce.server.json_codec.JSONRenderer"],
 }
 
 SIMPLE_JWT = {
     "ACCESS_TOKEN_LIFETIME": timedelta(minutes=env.integer("ACCESS_TOKEN_MINUTES", 15, least=1)),
     "REFRESH_TOKEN_LIFETIME": timedelta(days=env.integer("REFRESH_TOKEN_DAYS", 7, least=1)),
     "SIGNING_KEY": JWT_SIGNING_KEY,
-    "AUTH_TOKEN_CLASSES": ("commerce.http.tokens.AccessToken",),
+    "AUTH_TOKEN_CLASSES": ("commerce.api.tokens.AccessToken",),
     # For clocks of our servers that differ.
     "LEEWAY": env.integer("TOKEN_LEEWAY_SECONDS", 5, least=0),
     "ALGORITHM": "HS256",
@@ -573,7 +573,7 @@ SPECTACULAR_SETTINGS = {
     "ENFORCE_NON_BLANK_FIELDS": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "commerce.http.schema_document.complete",
+        "commerce.api.schema_document.complete",
     ],
     "ENUM_NAME_OVERRIDES": {
         "LedgerEntryType": "balances.models.EntryType",
@@ -598,7 +598,7 @@ OTEL_TRACES_SAMPLER_ARG = env.number("OTEL_TRACES_SAMPLER_ARG", 1.0, least=0, mo
 """Which share of the traces that begin here is recorded, 0 to 1."""
 if OTEL_EXPORTER_OTLP_ENDPOINT:
     # Inside the first one, which gives the request its id.
-    MIDDLEWARE.insert(1, "commerce.http.tracing.TracingMiddleware")
+    MIDDLEWARE.insert(1, "commerce.server.tracing.TracingMiddleware")
 
 # --- Logging ----------------------------------------------------------------------------------------------------------
 

@@ -8,10 +8,11 @@ from django.urls import include, path, re_path
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularSwaggerView
 
-from commerce.http import gateway, health, problem_pages
-from commerce.http.index import index
-from commerce.http.schema_page import SchemaPage
+from commerce.api import gateway, problem_pages
+from commerce.api.schema_page import SchemaPage
 from commerce.monitoring.views import metrics
+from commerce.server import health
+from commerce.server.index import index
 
 urlpatterns = [
     path("", index),
@@ -46,7 +47,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler400 = "commerce.http.refusal_pages.bad_request"
-handler403 = "commerce.http.refusal_pages.permission_denied"
-handler404 = "commerce.http.refusal_pages.not_found"
-handler500 = "commerce.http.refusal_pages.server_error"
+handler400 = "commerce.staff_access.refusal_pages.bad_request"
+handler403 = "commerce.staff_access.refusal_pages.permission_denied"
+handler404 = "commerce.staff_access.refusal_pages.not_found"
+handler500 = "commerce.staff_access.refusal_pages.server_error"

@@ -15,9 +15,9 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402  # settings are available after Django's setup
 
 from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # the same
-from commerce.http.admission import SharingConnections  # noqa: E402  # the same
-from commerce.http.handler import ShopHandler  # noqa: E402  # the same
-from commerce.http.ready_pages import ReadyPages  # noqa: E402  # the same
+from commerce.server.admission import SharingConnections  # noqa: E402  # the same
+from commerce.server.handler import ShopHandler  # noqa: E402  # the same
+from commerce.server.ready_pages import ReadyPages  # noqa: E402  # the same
 
 _shared = SharedConnections(
     settings.WEB_CONNECTIONS, waiting=settings.WEB_WAITING, wait_seconds=settings.WEB_WAIT_SECONDS

@@ -7,7 +7,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from commerce.core.calendar import stored, validate_moment
+from commerce.core.days import stored, validate_moment
 from coupons import rules
 
 ONE_PER_USER = "user_coupon_one_per_user"

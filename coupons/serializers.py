@@ -5,8 +5,8 @@ from typing import Any
 from django.utils import timezone
 from rest_framework import serializers
 
+from commerce.api.fields import IdParameter
 from commerce.core.times import local_time
-from commerce.http.fields import IdParameter
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from coupons.rules import HeldCoupon
 from coupons.selectors import ALL, EXPIRED, held_coupon, status_at

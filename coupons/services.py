@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, commit_once
+from commerce.idempotency.commit import Idempotency, commit_once
 from commerce.outbox.routes import destinations_of
 from coupons import operations
 from coupons.events import COUPON_EXPIRING
@@ -22,12 +22,12 @@ CHANGED = gettext_noop("Changed")
 STOPPED = gettext_noop("Stopped")
 
 
-def issue_coupon(*, user_id: int, coupon_id: int, once: Once) -> HeldCoupon:
+def issue_coupon(*, user_id: int, coupon_id: int, idempotency: Idempotency) -> HeldCoupon:
     """Issue the coupon to the user, first come, first served, one per user.
 
     Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
     """
-    return commit_once(IssueCoupon(user_id, coupon_id), once)
+    return commit_once(IssueCoupon(user_id, coupon_id), idempotency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class IssueCoupon:
         return operations.issue(transaction, user_id=self.user_id, coupon_id=self.coupon_id)
 
 
-def create_coupon(coupon: Coupon, *, by: Staff, once: Once) -> Coupon:
+def create_coupon(coupon: Coupon, *, by: Staff, idempotency: Idempotency) -> Coupon:
     """Create a coupon with an `issued_count` of 0."""
-    with locked_transaction(*once.locks) as transaction:
+    with locked_transaction(*idempotency.locks) as transaction:
         coupon.issued_count = 0
         coupon.save(force_insert=True)
         record(by, ADDED, coupon, after=operations.terms_of(coupon))
-        once.remember(transaction, coupon)
+        idempotency.remember(transaction, coupon)
     return coupon
 
 
@@ -99,13 +99,13 @@ def notice_expiring(
     return notified
 
 
-def stop_coupon(*, coupon_id: int, by: Staff, once: Once) -> Coupon:
+def stop_coupon(*, coupon_id: int, by: Staff, idempotency: Idempotency) -> Coupon:
     """End a running issue window now. Held coupons stay valid.
 
     Raises CouponNotFound, CouponNotRunning, LockTimeout.
     """
-    with locked_transaction(coupon_lock(coupon_id), *once.locks) as transaction:
+    with locked_transaction(coupon_lock(coupon_id), *idempotency.locks) as transaction:
         coupon, ended_at = operations.stop(coupon_id, now=timezone.now())
         record(by, STOPPED, coupon, before={"issue_ends_at": ended_at}, after={"issue_ends_at": coupon.issue_ends_at})
-        once.remember(transaction, coupon)
+        idempotency.remember(transaction, coupon)
     return coupon

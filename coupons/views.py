@@ -7,14 +7,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances.errors import UserNotFound
-from commerce.http.answers import answer_once
-from commerce.http.authentication import account_of, caller_of
-from commerce.http.paging import HistoryPages
-from commerce.http.permissions import ReadableByAll
-from commerce.http.schema import documented, paged
-from commerce.http.throttling import CouponIssues
-from commerce.http.validation import body_if_any, query_of, require_known_parameters
-from commerce.http.viewsets import ApiViewSet
+from commerce.api.answers import answer_once
+from commerce.api.authentication import account_of, caller_of
+from commerce.api.paging import HistoryPages
+from commerce.api.permissions import ReadableByAll
+from commerce.api.schema import documented, paged
+from commerce.api.throttling import CouponIssues
+from commerce.api.validation import body_if_any, query_of, require_known_parameters
+from commerce.api.viewsets import ApiViewSet
 from coupons import selectors, serializers, services
 from coupons.errors import CouponAlreadyIssued, CouponNotFound, CouponNotOpen, CouponSoldOut
 
@@ -53,7 +53,9 @@ class CouponViewSet(ApiViewSet):
         user_id = caller_of(request).id
         return answer_once(
             request,
-            lambda once: services.issue_coupon(user_id=user_id, coupon_id=int(couponId), once=once),
+            lambda idempotency: services.issue_coupon(
+                user_id=user_id, coupon_id=int(couponId), idempotency=idempotency
+            ),
             serializers.held_as_json,
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
-from commerce.http.fields import BodySerializer, GivenReasonField, IdField, IdParameter, ReasonField, StrictBooleanField
+from commerce.api.fields import BodySerializer, GivenReasonField, IdField, IdParameter, ReasonField, StrictBooleanField
 from orders.events import order_as_json, refund_as_json
 from orders.models import Order, OrderStatus, Refund
 from reservations.rules import LARGEST_QUANTITY

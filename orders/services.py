@@ -13,7 +13,7 @@ from commerce.audit.record import Staff, add_record
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import product_lock
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, commit_once, refuse_once
+from commerce.idempotency.commit import Idempotency, commit_once, refuse_once
 from commerce.outbox.publish import publish
 from coupons import operations as coupons
 from orders import operations, selectors
@@ -36,32 +36,36 @@ MOST_TRIES = 10
 REFUNDED = gettext_noop("Refunded")
 
 
-def place_order(*, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once) -> PlacedOrder:
+def place_order(
+    *, user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, idempotency: Idempotency
+) -> PlacedOrder:
     """Buy units of products (quantity by product id) and pay them from the user's balance.
 
     Raises ProductNotFound, OutOfStock, PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound,
     LockTimeout.
     """
     try:
-        return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), once)
+        return commit_once(PlaceOrder(user_id, quantities, user_coupon_id), idempotency)
     except UnitsHeld:
-        return _place_with_expired(user_id, quantities, user_coupon_id, once)
+        return _place_with_expired(user_id, quantities, user_coupon_id, idempotency)
 
 
 def _place_with_expired(
-    user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, once: Once
+    user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, idempotency: Idempotency
 ) -> PlacedOrder:
     """`place_order` when too little is available and expired reservations may hold stock: end these as well."""
     for _try in range(MOST_TRIES):
         expired = expired_on(quantities)
         try:
-            return commit_once(PlaceOrder(user_id, quantities, user_coupon_id, expired=expired), once)
+            return commit_once(PlaceOrder(user_id, quantities, user_coupon_id, expired=expired), idempotency)
         except UnitsHeld:
             continue
     raise LockTimeout
 
 
-def pay_reservation(*, user_id: int, reservation_id: int, user_coupon_id: int | None, once: Once) -> PlacedOrder:
+def pay_reservation(
+    *, user_id: int, reservation_id: int, user_coupon_id: int | None, idempotency: Idempotency
+) -> PlacedOrder:
     """Buy exactly the items of the user's reservation at current prices and pay them from the user's balance.
 
     Raises ReservationNotFound, ReservationExpired, ProductNotFound for a product that is not for sale any more,
@@ -70,11 +74,13 @@ def pay_reservation(*, user_id: int, reservation_id: int, user_coupon_id: int | 
     try:
         reservation = reservation_for(reservation_id, owner_id=user_id)
     except ReservationNotFound as refusal:
-        refuse_once(refusal, once)
-    return commit_once(PlaceOrder(user_id, reservation.quantities, user_coupon_id, reservation=reservation), once)
+        refuse_once(refusal, idempotency)
+    return commit_once(
+        PlaceOrder(user_id, reservation.quantities, user_coupon_id, reservation=reservation), idempotency
+    )
 
 
-def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff | None = None) -> Order:
+def cancel_order(*, order_id: int, owner_id: int | None, idempotency: Idempotency, by: Staff | None = None) -> Order:
     """Cancel the whole order: stock, coupon and money are returned. `owner_id` None: an order of any customer.
 
     `by`: the member of staff, for the audit record; None if the customer cancels.
@@ -84,8 +90,8 @@ def cancel_order(*, order_id: int, owner_id: int | None, once: Once, by: Staff |
     try:
         order = selectors.order_for(order_id, owner_id=owner_id)
     except OrderNotFound as refusal:
-        refuse_once(refusal, once)
-    return commit_once(CancelOrder(order, by), once)
+        refuse_once(refusal, idempotency)
+    return commit_once(CancelOrder(order, by), idempotency)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,9 @@ class Refunded:
     order: Order
 
 
-def refund_order(*, order_id: int, quantities: Mapping[int, int], restock: bool, by: Staff, once: Once) -> Refunded:
+def refund_order(
+    *, order_id: int, quantities: Mapping[int, int], restock: bool, by: Staff, idempotency: Idempotency
+) -> Refunded:
     """Refund units of an order (quantity by product id) and their amount, with the reason in `by`.
 
     `restock`: whether the units return to stock. With the last unit the order is REFUNDED, and its coupon is returned.
@@ -106,8 +114,8 @@ def refund_order(*, order_id: int, quantities: Mapping[int, int], restock: bool,
     try:
         order = selectors.order_to_refund(order_id)
     except OrderNotFound as refusal:
-        refuse_once(refusal, once)
-    return commit_once(RefundOrder(order, quantities, restock, by), once)
+        refuse_once(refusal, idempotency)
+    return commit_once(RefundOrder(order, quantities, restock, by), idempotency)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances.errors import InsufficientBalance, UserNotFound
+from commerce.api.answers import answer_once
+from commerce.api.authentication import account_of, caller_of, has_right, require_right
+from commerce.api.paging import HistoryPages
+from commerce.api.schema import documented, paged
+from commerce.api.validation import body_if_any, body_of, query_of, reason_of, require_known_parameters
+from commerce.api.viewsets import ApiViewSet
 from commerce.audit.record import Staff
-from commerce.http.answers import answer_once
-from commerce.http.authentication import account_of, caller_of, has_right, require_right
-from commerce.http.paging import HistoryPages
-from commerce.http.schema import documented, paged
-from commerce.http.validation import body_if_any, body_of, query_of, reason_of, require_known_parameters
-from commerce.http.viewsets import ApiViewSet
 from coupons.errors import CouponNotUsable
 from orders import selectors, serializers, services
 from orders.errors import (
@@ -58,8 +58,11 @@ class OrderViewSet(ApiViewSet):
             _refuse_items_of(body)
             return answer_once(
                 request,
-                lambda once: services.pay_reservation(
-                    user_id=user_id, reservation_id=reservation_id, user_coupon_id=user_coupon_id, once=once
+                lambda idempotency: services.pay_reservation(
+                    user_id=user_id,
+                    reservation_id=reservation_id,
+                    user_coupon_id=user_coupon_id,
+                    idempotency=idempotency,
                 ),
                 order_as_json,
                 body=request.data,
@@ -69,8 +72,8 @@ class OrderViewSet(ApiViewSet):
         quantities = {item["productId"]: item["quantity"] for item in body["items"]}
         return answer_once(
             request,
-            lambda once: services.place_order(
-                user_id=user_id, quantities=quantities, user_coupon_id=user_coupon_id, once=once
+            lambda idempotency: services.place_order(
+                user_id=user_id, quantities=quantities, user_coupon_id=user_coupon_id, idempotency=idempotency
             ),
             order_as_json,
             body=request.data,
@@ -106,7 +109,9 @@ class OrderViewSet(ApiViewSet):
         owner_id, by = _canceller(request, int(orderId), body)
         return answer_once(
             request,
-            lambda once: services.cancel_order(order_id=int(orderId), owner_id=owner_id, once=once, by=by),
+            lambda idempotency: services.cancel_order(
+                order_id=int(orderId), owner_id=owner_id, idempotency=idempotency, by=by
+            ),
             order_as_json,
             body=body or None,
         )
@@ -149,8 +154,8 @@ class OrderViewSet(ApiViewSet):
         by = Staff(caller.id, body["reason"])
         return answer_once(
             request,
-            lambda once: services.refund_order(
-                order_id=int(orderId), quantities=quantities, restock=body["restock"], by=by, once=once
+            lambda idempotency: services.refund_order(
+                order_id=int(orderId), quantities=quantities, restock=body["restock"], by=by, idempotency=idempotency
             ),
             lambda done: {**refund_as_json(done.refund), "order": order_as_json(done.order)},
             body=request.data,

@@ -100,7 +100,7 @@ def movements_of_order(order_id: int) -> "QuerySet[StockMovement]":
 
 
 @dataclass(frozen=True)
-class Shortage:
+class ScarceStock:
     """How many products for sale are out of stock or low, and those with the fewest units.
 
     Units held for carts count as unavailable.
@@ -111,8 +111,8 @@ class Shortage:
     scarcest: "list[Product]"
 
 
-def shortage(*, most: int) -> Shortage:
-    """The current shortage, with up to `most` products with the fewest units, ties by lower id."""
+def scarce_stock(*, most: int) -> ScarceStock:
+    """The scarce stock now, with up to `most` products with the fewest units, ties by lower id."""
     # Scans the catalogue, which is small. An index on the stock would cost every order more than this saves, because
     # updates of products could no longer be HOT updates.
     for_sale = Product.objects.filter(is_active=True).alias(left=AVAILABLE)
@@ -120,7 +120,7 @@ def shortage(*, most: int) -> Shortage:
         out=Count("id", filter=Q(left=0)), low=Count("id", filter=Q(left__gt=0, left__lte=LOW_STOCK_UNITS))
     )
     scarce = for_sale.filter(left__lte=LOW_STOCK_UNITS).order_by("left", "id")
-    return Shortage(counts["out"], counts["low"], list(scarce.only("id", "name", "stock", "held")[:most]))
+    return ScarceStock(counts["out"], counts["low"], list(scarce.only("id", "name", "stock", "held")[:most]))
 
 
 def movements() -> "QuerySet[StockMovement]":

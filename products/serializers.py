@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from commerce.http.fields import FlagParameter, WholeNumberParameter
+from commerce.api.fields import FlagParameter, WholeNumberParameter
 from products.rules import HIGHEST_PURCHASE_LIMIT, MOST_UNITS
 from products.selectors import ORDERINGS
 

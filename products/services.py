@@ -11,7 +11,7 @@ from django.utils.translation import gettext_noop
 from commerce.audit.record import Staff, add_record, record
 from commerce.core.locks import load, locked_transaction, product_lock
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, commit_once
+from commerce.idempotency.commit import Idempotency, commit_once
 from products import operations, selectors
 from products.models import EDITABLE, ImportLine, Product, ProductImport
 from products.rules import IMPORT_KEPT_HOURS, OfferChange
@@ -23,13 +23,13 @@ LINES_AT_ONCE = 50
 """Lines imported in one transaction; small, so that orders do not wait long for the products' locks."""
 
 
-def adjust_stock(*, product_id: int, delta: int, by: Staff, once: Once) -> int:
+def adjust_stock(*, product_id: int, delta: int, by: Staff, idempotency: Idempotency) -> int:
     """Add `delta` units (negative: remove) with the reason in `by`, and return the new stock.
 
     Concurrent adjustments both count. Raises ProductNotFound, OutOfStock if more would be removed than is available,
     TooManyUnits, LockTimeout.
     """
-    return commit_once(AdjustStock(product_id, delta, by), once)
+    return commit_once(AdjustStock(product_id, delta, by), idempotency)
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,11 @@ class AdjustStock:
         return stock
 
 
-def create_product(product: Product, *, opening_stock: int, by: Staff, once: Once) -> Product:
+def create_product(product: Product, *, opening_stock: int, by: Staff, idempotency: Idempotency) -> Product:
     """Create a product with `opening_stock` units (zero or more). The public list shows it at once."""
-    with locked_transaction(*once.locks) as transaction:
+    with locked_transaction(*idempotency.locks) as transaction:
         operations.add_product(transaction, product, opening_stock=opening_stock, by=by)
-        once.remember(transaction, product)
+        idempotency.remember(transaction, product)
         transaction.on_committed(PRODUCT_LIST.renew)
     return product
 
@@ -80,14 +80,14 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
     return product
 
 
-def save_offers(changes: Sequence[OfferChange], *, by: Staff, once: Once) -> int:
+def save_offers(changes: Sequence[OfferChange], *, by: Staff, idempotency: Idempotency) -> int:
     """Change prices and availability of products, all or none, with an audit record for each; returns how many.
 
     The public list shows it at once. Raises ProductNotFound, ChangedMeanwhile.
     """
-    with locked_transaction(*once.locks) as transaction:
+    with locked_transaction(*idempotency.locks) as transaction:
         operations.save_offers(transaction, changes, by=by)
-        once.remember(transaction, len(changes))
+        idempotency.remember(transaction, len(changes))
         transaction.on_committed(PRODUCT_LIST.renew)
     return len(changes)
 

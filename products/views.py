@@ -7,12 +7,12 @@ from django.http import HttpResponse
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from commerce.http.conditional import page_response
-from commerce.http.json import dump, json_response
-from commerce.http.paging import CatalogPages
-from commerce.http.schema import documented, paged
-from commerce.http.validation import query_of, require_known_parameters
-from commerce.http.viewsets import ApiViewSet
+from commerce.api.conditional import page_response
+from commerce.api.paging import CatalogPages
+from commerce.api.schema import documented, paged
+from commerce.api.validation import query_of, require_known_parameters
+from commerce.api.viewsets import ApiViewSet
+from commerce.server.json_codec import dump, json_response
 from products import selectors, serializers
 from products.errors import ProductNotFound
 

@@ -7,8 +7,8 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from commerce.api.fields import BodySerializer, IdField, StrictIntegerField
 from commerce.core.times import local_time
-from commerce.http.fields import BodySerializer, IdField, StrictIntegerField
 from reservations.models import Reservation, ReservationStatus
 from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS, shown_status
 

@@ -15,7 +15,7 @@ from commerce.core.group_commit import commit
 from commerce.core.locks import product_lock, user_lock
 from commerce.core.sql import violated_constraint
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once, commit_once, refuse_once
+from commerce.idempotency.commit import Idempotency, commit_once, refuse_once
 from reservations import operations, selectors
 from reservations.errors import ReservationNotFound
 from reservations.models import ONE_LIVE_PER_USER, Reservation
@@ -30,7 +30,7 @@ ENDED_AT_ONCE = 20
 """Reservations ended in one transaction; small, so that orders do not wait long for the products' locks."""
 
 
-def reserve(*, user_id: int, quantities: Mapping[int, int], once: Once) -> Reservation:
+def reserve(*, user_id: int, quantities: Mapping[int, int], idempotency: Idempotency) -> Reservation:
     """Hold stock (quantity by product id) for the customer, for `RESERVATION_MINUTES`.
 
     The customer's previous reservation ends in the same transaction; if this one is refused, it stays as it was.
@@ -40,7 +40,7 @@ def reserve(*, user_id: int, quantities: Mapping[int, int], once: Once) -> Reser
     for _try in range(MOST_TRIES):
         write = Reserve(user_id, quantities, selectors.held_by(user_id), expired)
         try:
-            return commit_once(write, once)
+            return commit_once(write, idempotency)
         except HeldMeanwhile:
             continue
         except UnitsHeld:
@@ -51,7 +51,7 @@ def reserve(*, user_id: int, quantities: Mapping[int, int], once: Once) -> Reser
     raise LockTimeout
 
 
-def release(*, reservation_id: int, user_id: int, once: Once) -> Reservation:
+def release(*, reservation_id: int, user_id: int, idempotency: Idempotency) -> Reservation:
     """End a reservation and release its stock. One that has ended unpaid stays as it is.
 
     Raises ReservationNotFound, ReservationExpired for one that is paid, LockTimeout.
@@ -59,8 +59,8 @@ def release(*, reservation_id: int, user_id: int, once: Once) -> Reservation:
     try:
         reservation = selectors.reservation_for(reservation_id, owner_id=user_id)
     except ReservationNotFound as refusal:
-        refuse_once(refusal, once)
-    return commit_once(Release(reservation), once)
+        refuse_once(refusal, idempotency)
+    return commit_once(Release(reservation), idempotency)
 
 
 def expire_reservations(

@@ -6,11 +6,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from balances.errors import UserNotFound
-from commerce.http.answers import answer_once
-from commerce.http.authentication import caller_of
-from commerce.http.schema import documented
-from commerce.http.validation import body_if_any, body_of
-from commerce.http.viewsets import ApiViewSet
+from commerce.api.answers import answer_once
+from commerce.api.authentication import caller_of
+from commerce.api.schema import documented
+from commerce.api.validation import body_if_any, body_of
+from commerce.api.viewsets import ApiViewSet
 from products.errors import OutOfStock, ProductNotFound
 from reservations import selectors, serializers, services
 from reservations.errors import ReservationExpired, ReservationNotFound
@@ -39,7 +39,7 @@ class ReservationViewSet(ApiViewSet):
         quantities = {item["productId"]: item["quantity"] for item in body["items"]}
         return answer_once(
             request,
-            lambda once: services.reserve(user_id=user_id, quantities=quantities, once=once),
+            lambda idempotency: services.reserve(user_id=user_id, quantities=quantities, idempotency=idempotency),
             reservation_as_json,
             body=request.data,
         )
@@ -80,6 +80,8 @@ class ReservationViewSet(ApiViewSet):
         user_id = caller_of(request).id
         return answer_once(
             request,
-            lambda once: services.release(reservation_id=int(reservationId), user_id=user_id, once=once),
+            lambda idempotency: services.release(
+                reservation_id=int(reservationId), user_id=user_id, idempotency=idempotency
+            ),
             reservation_as_json,
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from commerce.core.numbers import LARGEST_ID
+from commerce.core.whole_numbers import LARGEST_ID
 from commerce.outbox.publish import event_id, short_event_id
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
 from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS

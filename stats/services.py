@@ -17,7 +17,7 @@ from commerce.audit.record import Staff, record
 from commerce.core import metrics, sql
 from commerce.core.locks import locked_transaction
 from commerce.core.postgresql.base import long_statements
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from stats import operations
 from stats.errors import TooMuchToRecount, UnreadableEvent
 from stats.events import OrderEvent, read_order_event
@@ -197,14 +197,14 @@ def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]
         return operations.compare_days(from_date, to_date)
 
 
-def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
+def rebuild_day(*, day: date, by: Staff, idempotency: Idempotency) -> DayComparison:
     """Recompute the statistics of one day from its orders, and return the differences found.
 
     Exact even while orders are placed. It blocks counting, so it runs within the time limit of a request. Raises
     DayIsFinal if orders of the day have been archived, TooMuchToRecount on a timeout or while counting goes on,
     LockTimeout if the same form is being processed.
     """
-    with _in_time(), locked_transaction(*once.locks) as shared:
+    with _in_time(), locked_transaction(*idempotency.locks) as shared:
         found = operations.recompute_day(day)
         before = {"units": found.units_counted}
         after = {
@@ -214,7 +214,7 @@ def rebuild_day(*, day: date, by: Staff, once: Once) -> DayComparison:
             "events": found.events_recorded,
         }
         record(by, REBUILT, ProductStat, before=before, after=after)
-        once.remember(shared, found)
+        idempotency.remember(shared, found)
     return found
 
 

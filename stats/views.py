@@ -8,11 +8,11 @@ from django.utils import timezone
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from commerce.http.conditional import page_response
-from commerce.http.json import dump
-from commerce.http.schema import documented
-from commerce.http.validation import require_known_parameters
-from commerce.http.viewsets import ApiViewSet
+from commerce.api.conditional import page_response
+from commerce.api.schema import documented
+from commerce.api.validation import require_known_parameters
+from commerce.api.viewsets import ApiViewSet
+from commerce.server.json_codec import dump
 from stats import selectors, serializers
 
 

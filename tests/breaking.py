@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from prometheus_client import REGISTRY
 
 from commerce.core.metrics import add_noted
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 
 
 def pause(server: Redis) -> None:

@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from drf_spectacular.generators import SchemaGenerator
 from jsonschema import Draft202012Validator
 
-from commerce.http.schema_problems import COMPONENTS, name_of
+from commerce.api.schema_problems import COMPONENTS, name_of
 
 PROBLEM_JSON = "application/problem+json"
 _making = threading.Lock()

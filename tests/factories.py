@@ -18,7 +18,7 @@ from balances.models import LedgerEntry, User
 from balances.rules import Account
 from commerce.audit.record import Staff
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.models import Coupon, DiscountType, UserCoupon, UserCouponStatus
 from coupons.services import issue_coupon
 from orders.models import Order
@@ -145,7 +145,7 @@ def charged(user: User, amount: int = 1, *, at: datetime | None = None) -> Ledge
 
 def issued(user: User, coupon: Coupon) -> UserCoupon:
     """A unit of the coupon that was issued to the customer."""
-    held = issue_coupon(user_id=user.pk, coupon_id=coupon.pk, once=Once())
+    held = issue_coupon(user_id=user.pk, coupon_id=coupon.pk, idempotency=Idempotency.none())
     return UserCoupon.objects.get(pk=held.id)
 
 
@@ -167,7 +167,7 @@ def order_of(user: User, quantities: Mapping[Product, int], coupon: UserCoupon |
         user_id=user.pk,
         quantities={product.pk: quantity for product, quantity in quantities.items()},
         user_coupon_id=coupon.pk if coupon else None,
-        once=Once(),
+        idempotency=Idempotency.none(),
     )
     return Order.objects.get(pk=placed.id)
 
@@ -176,4 +176,4 @@ def refunded(order: Order, quantities: Mapping[Product, int], *, restock: bool =
     """Units of an order that a member of staff has given back."""
     units = {product.pk: quantity for product, quantity in quantities.items()}
     staff = Staff(by or StaffFactory().pk, "Sent back.")
-    return refund_order(order_id=order.pk, quantities=units, restock=restock, by=staff, once=Once())
+    return refund_order(order_id=order.pk, quantities=units, restock=restock, by=staff, idempotency=Idempotency.none())

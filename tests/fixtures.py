@@ -19,14 +19,14 @@ from pytest_django import DjangoDbBlocker, Settings
 from redis import exceptions as redis_errors
 
 from balances.models import User
-from commerce.core import rate_limit, redis
+from commerce.core import rate_limit, redis_services
 from commerce.core.group_commit import close_idle_connections
 from commerce.core.passwords import PBKDF2InThread
-from commerce.embedded.redis import Redis
-from commerce.http import health, ready_pages
-from commerce.http.handler import ShopHandler
-from commerce.http.ready_pages import ReadyPages
+from commerce.embedded.redis_server import Redis
 from commerce.outbox import dispatcher_lock
+from commerce.server import health, ready_pages
+from commerce.server.handler import ShopHandler
+from commerce.server.ready_pages import ReadyPages
 from products.models import Product
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
@@ -156,7 +156,7 @@ def _clean() -> None:
     ready_pages.forget()
     for cache in (PRODUCT_LIST, POPULAR):
         cache.forget_lease()
-    for service in (redis.cache, redis.locks):
+    for service in (redis_services.cache, redis_services.locks):
         service.forget_pause()
         wait_until(partial(_flushed, service.alias), "Redis to be emptied")
 

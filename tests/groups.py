@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from unittest import mock
 
-from commerce.core import redis
+from commerce.core import redis_services
 from commerce.core.group import Group
 from commerce.core.pipeline import Pipeline, Statement
 from tests.together import PATIENCE_SECONDS
@@ -27,15 +27,15 @@ class Trips:
 def round_trips() -> Iterator[Trips]:
     """Record the writes of all threads of this process."""
     trips = Trips()
-    run, run_script = Pipeline.run, redis.RedisService.run_script
+    run, run_script = Pipeline.run, redis_services.RedisService.run_script
 
     def watched_run(self: Pipeline, statements: Sequence[Statement], *, deadline: float) -> Any:
         sent = list(statements)
         trips.postgresql.append([" ".join(statement.sql.split()) for statement in sent])
         return run(self, sent, deadline=deadline)
 
-    def watched_script(self: redis.RedisService, *arguments: Any) -> Any:
-        if self is redis.locks:
+    def watched_script(self: redis_services.RedisService, *arguments: Any) -> Any:
+        if self is redis_services.locks:
             trips.locks += 1
         else:
             trips.cache += 1
@@ -43,7 +43,7 @@ def round_trips() -> Iterator[Trips]:
 
     with (
         mock.patch.object(Pipeline, "run", watched_run),
-        mock.patch.object(redis.RedisService, "run_script", watched_script),
+        mock.patch.object(redis_services.RedisService, "run_script", watched_script),
     ):
         yield trips
 

@@ -18,7 +18,7 @@ import pytest
 from commerce.embedded.broker import Broker
 from commerce.embedded.ports import LOOPBACK, reserve
 from commerce.embedded.postgres import Postgres
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 
 OWN_POSTGRES = "TEST_OWN_POSTGRES"
 """Set if the run has started its own PostgreSQL, also for its workers."""

@@ -12,7 +12,7 @@ from django.http import HttpResponse
 from django.test import Client
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from tests import documented
 
 NO_BODY: Any = object()

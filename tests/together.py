@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import psycopg
 from django.db import connection, connections
 
-from commerce.core import redis
+from commerce.core import redis_services
 from commerce.core.locks import locked_transaction
 
 T = TypeVar("T")
@@ -100,11 +100,11 @@ def row_held(table: str, row_id: int) -> Iterator[None]:
 @contextmanager
 def lock_held(key: str) -> Iterator[None]:
     """Hold this lock like another process."""
-    redis.locks.client.set(key, "another process", px=60_000)
+    redis_services.locks.client.set(key, "another process", px=60_000)
     try:
         yield
     finally:
-        redis.locks.client.delete(key)
+        redis_services.locks.client.delete(key)
 
 
 @contextmanager

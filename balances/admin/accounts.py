@@ -24,7 +24,7 @@ from balances.admin.wallet import DEBIT, AdjustBalanceForm, adjusted
 from balances.models import User
 from balances.selectors import accounts_named, called
 from commerce.audit.record import Staff
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.notes.panel import panel as notes_panel
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
@@ -244,7 +244,9 @@ class AccountAdmin(Accounts, Exported):
     def _adjusted(self, request: HttpRequest, customer: User, form: AdjustBalanceForm) -> bool:
         by = Staff(staff_id(request), form.cleaned_data["reason"])
         sentence = form.try_once(
-            lambda once: services.adjust_balance(user_id=customer.pk, amount=form.amount, by=by, once=once),
+            lambda idempotency: services.adjust_balance(
+                user_id=customer.pk, amount=form.amount, by=by, idempotency=idempotency
+            ),
             adjusted,
             staff_id=by.id,
             path=request.path,

@@ -18,7 +18,7 @@ from unfold.decorators import display
 
 from balances.models import EntryType, LedgerEntry
 from balances.selectors import accounts_named, of_order, with_reasons
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import DayRangeFilter, asks_for_days

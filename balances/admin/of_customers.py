@@ -12,10 +12,10 @@ from balances.selectors import with_reasons
 from commerce.audit.record import actions_on
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.display import won, won_moved
-from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, add_timeline_source
+from commerce.staff_pages.timeline import Mark, May, TimelineEntry, TimelineSource, add_timeline_source
 
 
-def _wallet(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+def _wallet(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
     """Ledger entries except payments, which the timeline shows as orders."""
     entries = LedgerEntry.objects.filter(user_id=user_id).exclude(type=EntryType.PAYMENT)
     if before is not None:
@@ -27,7 +27,7 @@ def _wallet(user_id: int, before: datetime | None, most: int, _may: May) -> Iter
             said.append(_("order %(order)s") % {"order": f"#{entry.order_id}"})
         if reason:
             said.append(f"{reason} ({getattr(entry, 'adjusted_by', '')})")
-        yield Moment(
+        yield TimelineEntry(
             entry.created_at,
             "undo" if entry.type == EntryType.REFUND else "account_balance_wallet",
             f"{entry.get_type_display()} {won_moved(entry.amount)}",
@@ -37,13 +37,13 @@ def _wallet(user_id: int, before: datetime | None, most: int, _may: May) -> Iter
         )
 
 
-def _actions(user_id: int, before: datetime | None, most: int, may: May) -> Iterator[Moment]:
+def _actions(user_id: int, before: datetime | None, most: int, may: May) -> Iterator[TimelineEntry]:
     actions = actions_on(User._meta.label_lower, user_id)
     if before is not None:
         actions = actions.filter(acted_at__lt=before)
     for action in actions[:most]:
         changes = [f"{name}: {was} → {became}" for name, was, became in changes_of(action)]
-        yield Moment(
+        yield TimelineEntry(
             action.acted_at,
             "login" if action.actor_id == user_id else "badge",
             _("%(action)s by %(actor)s") % {"action": action.in_words, "actor": action.actor.get_username()},

@@ -9,14 +9,14 @@ from balances.errors import BalanceLimitExceeded, InsufficientBalance, UserNotFo
 from balances.models import User
 from balances.rules import Entry
 from commerce.core.errors import DomainError
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.forms import ReasonForm
 
 CREDIT, DEBIT = "credit", "debit"
 
 
-class AdjustBalanceForm(OnceForm, ReasonForm):
+class AdjustBalanceForm(IdempotentForm, ReasonForm):
     """Direction, amount and reason. The first POST shows a confirmation; the second one, confirmed, does it."""
 
     direction = forms.ChoiceField(

@@ -23,10 +23,10 @@ from balances.selectors import account_ids_called
 from commerce.audit import search
 from commerce.audit.models import StaffAction
 from commerce.back_office import own_password, roles, search_page, second_factor, sessions
-from commerce.http import kept_forms
-from commerce.http.staff_login import StaffLoginForm
 from commerce.mail import preview
 from commerce.notes import panel as notes_panel
+from commerce.staff_access import kept_forms
+from commerce.staff_access.login_form import StaffLoginForm
 from commerce.staff_pages import saved_views
 from commerce.staff_pages.audit_display import changes_of
 from commerce.staff_pages.filters import DayRangeFilter

@@ -27,7 +27,7 @@ from commerce.webhooks.selectors import in_trouble
 from coupons.selectors import open_coupons, used_counts
 from orders.selectors import Sales, sales_by_day, sales_until
 from products.rules import LOW_STOCK_UNITS
-from products.selectors import shortage
+from products.selectors import scarce_stock
 from stats.selectors import most_sold, popular_products, popular_since
 
 CHART_DAYS = 30
@@ -160,7 +160,7 @@ def _chart_options(*, values_on: str, names_on: str, **names_ticks: object) -> s
 
 
 def _stock(_now: datetime) -> Content:
-    found = shortage(most=SCARCEST)
+    found = scarce_stock(most=SCARCEST)
     return {
         "found": found,
         "limit": LOW_STOCK_UNITS,

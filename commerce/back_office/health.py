@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from commerce.http import health
+from commerce.server import health
 
 ANSWER_SECONDS = 0.5
 """A server that has not responded by then is shown as unavailable."""

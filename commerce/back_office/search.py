@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from balances.selectors import account_ids_called
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.outbox.selectors import messages_called
 from coupons.selectors import coupons_called
 from orders.selectors import order_exists

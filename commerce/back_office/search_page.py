@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils.text import Truncator
 from django.utils.translation import gettext as _
 
+from commerce.back_office.appearance import NAVIGATION
 from commerce.back_office.search import Result, results_for
-from commerce.back_office.site import NAVIGATION
 from commerce.staff_pages.pages import forgeries_refused
 
 GO = "go"

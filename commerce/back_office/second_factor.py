@@ -1,7 +1,7 @@
 """An optional second factor for staff: a TOTP code, required at every login, and recovery codes.
 
-The pages that set it up and remove it, also for somebody who has lost the phone. `commerce.http.staff_login` verifies
-the code at logins, and the API before it issues tokens.
+The pages that set it up and remove it, also for somebody who has lost the phone. `commerce.staff_access.login_form`
+verifies the code at logins, and the API before it issues tokens.
 """
 
 import time
@@ -24,11 +24,11 @@ from django.utils.translation import gettext_noop
 from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice, default_key
 
+from commerce.api.throttling import login_attempt
 from commerce.audit.record import Staff, record
-from commerce.core.numbers import whole_number
-from commerce.http import recovery_codes
-from commerce.http.staff_login import CodeField, require_code
-from commerce.http.throttling import login_attempt
+from commerce.core.whole_numbers import whole_number
+from commerce.staff_access import recovery_codes
+from commerce.staff_access.login_form import CodeField, require_code
 from commerce.staff_pages.forms import ReasonForm, StaffForm
 from commerce.staff_pages.pages import staff_id
 

@@ -20,10 +20,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_POST
 
+from commerce.api.throttling import client_address
 from commerce.audit.record import Staff, record
 from commerce.back_office.models import MOST_LETTERS_OF_A_BROWSER, StaffSession
-from commerce.http.staff_sessions import SEEN_AT
-from commerce.http.throttling import client_address
+from commerce.staff_access.session_ends import SEEN_AT
 from commerce.staff_pages.pages import staff_id
 
 ENDED = gettext_noop("Session ended")

@@ -18,7 +18,7 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
-from commerce.core import metrics, redis, sql
+from commerce.core import metrics, redis_services, sql
 from commerce.core.errors import LockTimeout
 from commerce.core.pipeline import Statement
 from commerce.core.transaction import Transaction, call_and_log
@@ -253,8 +253,8 @@ class RedisLocks:
         try:
             self._free_doubtful()
             arguments: list[str | int | bytes] = [token, ttl_ms, self._process, self._TURN_MS, *counts]
-            positions = redis.locks.run_script(self._ACQUIRE, keys, arguments)
-        except redis.RedisAway as away:
+            positions = redis_services.locks.run_script(self._ACQUIRE, keys, arguments)
+        except redis_services.RedisAway as away:
             if away.__cause__ is not None:
                 self._doubtful.append((token, keys))
             return Held([None] * len(writes), is_fallback=True)
@@ -264,8 +264,8 @@ class RedisLocks:
         if not keys:
             return
         try:
-            released = int(redis.locks.run_script(self._RELEASE, keys, [token]))
-        except redis.RedisAway:
+            released = int(redis_services.locks.run_script(self._RELEASE, keys, [token]))
+        except redis_services.RedisAway:
             self._doubtful.append((token, keys))
             return
         if released < len(keys):
@@ -277,8 +277,8 @@ class RedisLocks:
         while self._doubtful:
             token, keys = self._doubtful.popleft()
             try:
-                redis.locks.run_script(self._RELEASE, keys, [token])
-            except redis.RedisAway:
+                redis_services.locks.run_script(self._RELEASE, keys, [token])
+            except redis_services.RedisAway:
                 self._doubtful.append((token, keys))
                 raise
 

@@ -74,6 +74,15 @@ LOCKS_BUSY = Counter("commerce_locks_busy_total", "Writes that found a lock held
 REFUSALS = Counter("commerce_refusals_total", "Problems that were answered, by their code", ["code"])
 MONEY_WON = Counter("commerce_money_won_total", "Won that committed ledger entries have moved, either way", ["type"])
 
+ARCHIVE_FINISHED = Gauge(
+    "commerce_archive_finished_timestamp_seconds", "When manage.py archive last finished, in unix seconds; 0: not yet"
+)
+ARCHIVE_HELD_UP = Gauge(
+    "commerce_archive_held_up_timestamp_seconds",
+    "When the oldest row was written that is old enough to leave and has to stay, in unix seconds; 0: there is none",
+    ["by"],
+)
+
 
 class ByLabel(dict[str, Callable[[float], None]]):
     """The `inc` functions of one counter by label value. They are cached, because a lookup is slower than `inc`."""

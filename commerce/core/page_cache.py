@@ -16,7 +16,7 @@ from redis import Redis
 from commerce.core import metrics, replica
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import page_lock, single_flight
-from commerce.core.redis import RedisAway, cache
+from commerce.core.redis_services import RedisAway, cache
 from commerce.core.waiting import sleep
 
 logger = logging.getLogger(__name__)

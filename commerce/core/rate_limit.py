@@ -11,7 +11,7 @@ from functools import cached_property
 from math import ceil
 from typing import TypeVar
 
-from commerce.core import redis
+from commerce.core import redis_services
 
 T = TypeVar("T")
 
@@ -116,8 +116,10 @@ def forgive(pair: Counter, name: Counter) -> None:
     """Reset the counter `pair`, and return one use of `name`."""
     _local_counters.forgive(pair, name)
     try:
-        redis.cache.run_script(FORGIVE, [pair.key, name.key], [name.limit.interval_us if name.limit.per_second else 0])
-    except redis.RedisAway:
+        redis_services.cache.run_script(
+            FORGIVE, [pair.key, name.key], [name.limit.interval_us if name.limit.per_second else 0]
+        )
+    except redis_services.RedisAway:
         # The process counts on its own then, and its counters are reset already.
         return
 
@@ -133,8 +135,8 @@ def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> Taken:
     for counter, uses in zip(counters, unreported, strict=True):
         arguments += [counter.limit.interval_us, counter.limit.at_once, uses]
     try:
-        wait_us, busy_us = redis.cache.run_script(TAKE, [counter.key for counter in counters], arguments)
-    except redis.RedisAway:
+        wait_us, busy_us = redis_services.cache.run_script(TAKE, [counter.key for counter in counters], arguments)
+    except redis_services.RedisAway:
         wait_us, busy_us = _local_counters.take(counters, unreported)
     return max(0, wait_us) / 1_000_000, max(0, busy_us) / 1_000_000
 

@@ -12,7 +12,7 @@ from balances.rules import START_OF_CHAIN
 from commerce.core import sql
 from commerce.demo import bulk
 from commerce.demo.assortment import DAYS, Assortment
-from commerce.demo.calendar import Calendar
+from commerce.demo.dates import Calendar
 from commerce.demo.rows import admin, coupon_of, customers
 from commerce.demo.year import Year, joined_day
 from commerce.demo.year_rows import COLUMNS, Part, YearRows

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from balances.models import User
 from commerce.core import sql
-from commerce.core.redis import RedisAway
+from commerce.core.redis_services import RedisAway
 from commerce.demo import bulk, large
 from commerce.demo.notes import write_notes
 from commerce.demo.reservations import hold_carts

@@ -13,8 +13,8 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 
 from balances.models import EntryType, LedgerEntry, User
-from commerce.demo.calendar import Calendar
 from commerce.demo.catalogue import COUPONS, INACTIVE_ID, PRODUCTS, SOLD_OUT_ID, DemoCoupon
+from commerce.demo.dates import Calendar
 from commerce.demo.week import CUSTOMERS, DAYS, Charge, PartBack, Plan, Purchase
 from commerce.outbox.publish import event_id
 from coupons.models import Coupon, UserCoupon, UserCouponStatus

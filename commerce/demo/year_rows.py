@@ -17,7 +17,7 @@ from balances.models import EntryType, LedgerEntry
 from balances.rules import START_OF_CHAIN, entry_hash
 from commerce.demo import outbox_rows
 from commerce.demo.assortment import DAYS, Assortment
-from commerce.demo.calendar import Calendar
+from commerce.demo.dates import Calendar
 from commerce.demo.outbox_rows import OutboxRows
 from commerce.demo.week import Charge
 from commerce.demo.year import LONGEST_RETURN_DAYS, CouponIssue, Goodwill, Happening, Restock, Return, Sale

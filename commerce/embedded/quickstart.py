@@ -23,7 +23,7 @@ from commerce.embedded.errors import BadSetting, EmbeddedError
 from commerce.embedded.gateway import Gateway, nginx
 from commerce.embedded.ports import LOOPBACK, free_port, reserve
 from commerce.embedded.postgres import Postgres
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from commerce.embedded.sink import Sink
 from commerce.embedded.supervisor import Service, StopRequested, Supervisor
 

@@ -3,7 +3,7 @@
 from django.utils.translation import gettext_noop
 from redis import Redis
 
-from commerce.core import redis
+from commerce.core import redis_services
 from commerce.invariants.rule import Rule, Violation
 
 LOCKS_EXPIRE = Rule("locks_expire", gettext_noop("Every lock in Redis ends by itself, should its owner die."))
@@ -14,7 +14,7 @@ _NO_END = -1
 
 def endless_locks(*, examples: int) -> Violation | None:
     """The locks without an expiry, with up to `examples` of them, or None. Raises RedisAway."""
-    endless = redis.locks.call(_endless)
+    endless = redis_services.locks.call(_endless)
     if not endless:
         return None
     return Violation(LOCKS_EXPIRE, len(endless), [f"{key}: no time to live" for key in endless[:examples]])

@@ -11,8 +11,8 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from commerce.core.pipeline import Rows, Statement
-from commerce.http import health
 from commerce.outbox.status import backlog_statement, backlogs_in
+from commerce.server import health
 
 MOST_COUNTED = 100_000
 """The largest number that is counted, so that the queries stay fast during a long outage."""

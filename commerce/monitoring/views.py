@@ -9,8 +9,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from prometheus_client import REGISTRY as PROCESS_REGISTRY
 
 from commerce.core.metrics import add_noted
-from commerce.http.health import read_only
 from commerce.monitoring.figures import ShopFigures
+from commerce.server.health import read_only
 
 SHOP_REGISTRY = CollectorRegistry()
 SHOP_REGISTRY.register(ShopFigures())

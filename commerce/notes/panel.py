@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST
 
 from commerce.audit.record import Staff
 from commerce.core.visible_text import validate_visible
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.notes import services
 from commerce.notes.models import MOST_LETTERS, Note
 from commerce.staff_pages.forms import StaffForm
@@ -32,7 +32,7 @@ KINDS = ("orders.order", "balances.user")
 """The models that can have notes."""
 
 
-class NoteForm(OnceForm, StaffForm):
+class NoteForm(IdempotentForm, StaffForm):
     """A new note."""
 
     text = forms.CharField(
@@ -93,7 +93,7 @@ def write(request: HttpRequest, kind: str, row_id: int) -> HttpResponse:
         by = Staff(staff_id(request))
         text, pinned = form.cleaned_data["text"], form.cleaned_data["pinned"]
         sentence = form.try_once(
-            lambda once: services.write_note(kind, row_id, text, pinned=pinned, by=by, once=once),
+            lambda idempotency: services.write_note(kind, row_id, text, pinned=pinned, by=by, idempotency=idempotency),
             lambda _note: _("The note is written."),
             staff_id=by.id,
             path=request.path,

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_noop
 
 from commerce.audit.record import Staff, record
 from commerce.core.locks import locked_transaction
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.notes.models import Note
 
 WRITTEN = gettext_noop("Note written")
@@ -22,14 +22,16 @@ HIDDEN = gettext_noop("Note hidden")
 _NAMES = {"orders.order": gettext_noop("order"), "balances.user": gettext_noop("customer")}
 
 
-def write_note(subject_type: str, subject_id: int, text: str, *, pinned: bool, by: Staff, once: Once) -> Note:
+def write_note(
+    subject_type: str, subject_id: int, text: str, *, pinned: bool, by: Staff, idempotency: Idempotency
+) -> Note:
     """Add a note about an existing row, such as `orders.order` 7."""
-    with locked_transaction(*once.locks) as shared:
+    with locked_transaction(*idempotency.locks) as shared:
         note = Note.objects.create(
             subject_type=subject_type, subject_id=subject_id, author_id=by.id, text=text, pinned=pinned
         )
         record(by, WRITTEN, note, after={_NAMES.get(subject_type, subject_type): str(subject_id)})
-        once.remember(shared, note)
+        idempotency.remember(shared, note)
     return note
 
 

@@ -18,7 +18,7 @@ from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.dispatcher_lock import sole_dispatcher
-from commerce.outbox.record import Verdict, record
+from commerce.outbox.results import Verdict, record
 from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
 
 logger = logging.getLogger(__name__)

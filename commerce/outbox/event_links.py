@@ -5,7 +5,7 @@ from urllib.parse import urlencode
 from django.urls import reverse
 from django.utils.html import format_html
 
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 
 _PAGES_OF_FACTS = {
     "order-refunded": "admin:orders_order_of_refund",

@@ -21,7 +21,7 @@ from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.dispatcher import Drained, backoff_seconds
 from commerce.outbox.dispatcher_lock import sole_dispatcher
-from commerce.outbox.record import Verdict, record
+from commerce.outbox.results import Verdict, record
 from commerce.outbox.routes import WEBHOOKS
 from commerce.outbox.sinks.base import Endpoint, Failure, Message, Outcomes, sink_of
 

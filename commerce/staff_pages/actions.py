@@ -9,7 +9,7 @@ from django.template.response import TemplateResponse
 from django.utils.functional import Promise
 
 from commerce.audit.record import Staff
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.forms import ReasonForm
 from commerce.staff_pages.pages import Page, staff_id
 

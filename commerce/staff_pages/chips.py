@@ -15,7 +15,7 @@ from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext as _
 from unfold.contrib.filters.admin import RangeNumericFilter
 
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.filters import PERIODS, DateRangeFilter, address_of
 
 MOST_LETTERS = 60

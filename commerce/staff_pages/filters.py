@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 
-from commerce.core.calendar import FIRST_DAY, LAST_DAY
+from commerce.core.days import FIRST_DAY, LAST_DAY
 
 # The library is untyped, but its base classes from Django are typed.
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def asks_for_days(request: HttpRequest, column: str) -> bool:
 class DateRangeFilter(Days):
     """A range of days, both inclusive, or one of `PERIODS`; for a column of dates.
 
-    Explicit days take precedence over the period. Days outside the range of `commerce.core.calendar` are clamped to it:
+    Explicit days take precedence over the period. Days outside the range of `commerce.core.days` are clamped to it:
     there are no rows beyond it.
     """
 

@@ -1,6 +1,7 @@
 """The timeline of a customer, merged from the entries of all apps.
 
-Each app registers a `TimelineSource` for its entries in its admin package (`add_timeline_source`).
+Defines an entry and its sources. Each app adds a `TimelineSource` for its kind of entry (`add_timeline_source`), so
+that the page does not depend on the apps.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,8 +26,8 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Moment:
-    """An entry of the timeline, with a link to its details."""
+class TimelineEntry:
+    """An event of the timeline, with the URL of its details."""
 
     at: datetime
     icon: str
@@ -52,7 +53,7 @@ class TimelineSource:
 
     right: str
     """Such as `orders.view_order`; "" if viewing the customer is enough."""
-    moments: Callable[[int, datetime | None, int, May], Iterable[Moment]]
+    moments: Callable[[int, datetime | None, int, May], Iterable[TimelineEntry]]
     """(user id, before, most, may): the newest `most` entries, before this time if it is not None."""
     totals: Callable[[int, May], Iterable[Total]] = lambda _user_id, _may: ()
 
@@ -69,7 +70,7 @@ def add_timeline_source(kind: str, source: TimelineSource) -> None:
 
 def customer_timeline(
     user_id: int, may: May, *, before: datetime | None, most: int
-) -> tuple[list[Moment], datetime | None]:
+) -> tuple[list[TimelineEntry], datetime | None]:
     """The newest entries of a customer before `before` that the user may view, newest first, and the next `before`.
 
     About `most` entries: entries with the same time are kept together. The second value is None at the end.

@@ -20,7 +20,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 from unfold.decorators import display
 
 from commerce.audit.record import Staff
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.outbox.admin import OUTCOME_COLOURS
 from commerce.outbox.models import WebhookSubscription
 from commerce.staff_pages.pages import ServiceAdmin, staff_id
@@ -101,13 +101,15 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         by = Staff(staff_id(request))
         if change:
             changes = {name: form.cleaned_data[name] for name in services.TERMS}
-            services.change_webhook(obj.pk, changes, by=by, once=Once(), seen=form.seen)
+            services.change_webhook(obj.pk, changes, by=by, idempotency=Idempotency.none(), seen=form.seen)
             return
         made: list[Made] = []
 
-        def create(once: Once) -> Made:
+        def create(idempotency: Idempotency) -> Made:
             made.append(
-                services.create_webhook(name=obj.name, url=obj.url, event_types=obj.event_types, by=by, once=once)
+                services.create_webhook(
+                    name=obj.name, url=obj.url, event_types=obj.event_types, by=by, idempotency=idempotency
+                )
             )
             return made[0]
 
@@ -159,9 +161,9 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         webhook = self._webhook(request, webhook_id, "change_webhooksubscription")
         made: list[Made] = []
 
-        def rotate(once: Once, form: Any, by: Staff) -> Made:
+        def rotate(idempotency: Idempotency, form: Any, by: Staff) -> Made:
             hours = form.cleaned_data["overlap_hours"]
-            made.append(services.rotate_secret(webhook_id, overlap_hours=hours, by=by, once=once))
+            made.append(services.rotate_secret(webhook_id, overlap_hours=hours, by=by, idempotency=idempotency))
             return made[0]
 
         answer = self._question(
@@ -193,7 +195,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
             ],
             button=_("Remove"),
             is_danger=True,
-            act=lambda once, _form, by: services.remove_webhook(webhook_id, by=by, once=once),
+            act=lambda idempotency, _form, by: services.remove_webhook(webhook_id, by=by, idempotency=idempotency),
             sentence=lambda _webhook: gettext("It is removed."),
             back=reverse("admin:outbox_webhooksubscription_changelist"),
         )
@@ -209,7 +211,9 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
             title=_("Send again to %(webhook)s") % {"webhook": webhook},
             sentences=[_queued(parked)],
             button=_("Send again"),
-            act=lambda once, _form, by: services.send_parked_again(webhook_id, most=MOST_PARKED, by=by, once=once),
+            act=lambda idempotency, _form, by: services.send_parked_again(
+                webhook_id, most=MOST_PARKED, by=by, idempotency=idempotency
+            ),
             sentence=_queued,
         )
 
@@ -230,7 +234,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         title: str | Promise,
         sentences: list[Any],
         button: str | Promise,
-        act: Callable[[Once, Any, Staff], Any],
+        act: Callable[[Idempotency, Any, Staff], Any],
         sentence: Callable[[Any], str],
         is_danger: bool = False,
         back: str = "",
@@ -238,7 +242,9 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         """Ask for a reason; on POST, run the action and redirect back."""
         if request.method == "POST" and form.is_valid():
             by = Staff(staff_id(request), form.cleaned_data["reason"])
-            said = form.try_once(lambda once: act(once, form, by), sentence, staff_id=by.id, path=request.path)
+            said = form.try_once(
+                lambda idempotency: act(idempotency, form, by), sentence, staff_id=by.id, path=request.path
+            )
             if said:
                 self.message_user(request, said, messages.SUCCESS)
                 return HttpResponseRedirect(back or _page_of(webhook.pk))

@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.outbox.models import WebhookSubscription
 from commerce.outbox.routes import WEBHOOKS, event_types_to
 from commerce.outbox.sinks.addresses import why_not
@@ -42,14 +42,14 @@ class WebhookForm(OpenedForm):
         return sorted(self.cleaned_data["event_types"])
 
 
-class NewWebhookForm(WebhookForm, OnceForm):
+class NewWebhookForm(WebhookForm, IdempotentForm):
     """The form of a new subscription, which starts active; a double click creates one."""
 
     class Meta(WebhookForm.Meta):
         fields: Any = ("name", "url", "event_types")
 
 
-class RotateForm(OnceForm, ReasonForm):
+class RotateForm(IdempotentForm, ReasonForm):
     """For how long both secrets are valid, and the reason."""
 
     overlap_hours = forms.IntegerField(
@@ -61,9 +61,9 @@ class RotateForm(OnceForm, ReasonForm):
     )
 
 
-class RemoveForm(OnceForm, ReasonForm):
+class RemoveForm(IdempotentForm, ReasonForm):
     """Why."""
 
 
-class SendParkedForm(OnceForm, ReasonForm):
+class SendParkedForm(IdempotentForm, ReasonForm):
     """Why."""

@@ -6,9 +6,9 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import OpenApiExample, extend_schema_serializer
 from rest_framework import serializers
 
+from commerce.api.fields import BodySerializer, StrictBooleanField, StrictIntegerField, TextField
 from commerce.core.times import local_time
 from commerce.core.visible_text import validate_visible
-from commerce.http.fields import BodySerializer, StrictBooleanField, StrictIntegerField, TextField
 from commerce.outbox.models import (
     MOST_NAME_LETTERS,
     MOST_URL_LETTERS,

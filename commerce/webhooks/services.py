@@ -17,7 +17,7 @@ from commerce.core.errors import DomainError, require_unchanged
 from commerce.core.locks import locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.claims import AlreadyAnswered, earlier_answer, forget_expired
-from commerce.idempotency.once import Once, refuse_once
+from commerce.idempotency.commit import Idempotency, refuse_once
 from commerce.outbox import after_commit
 from commerce.outbox.models import EndReason, WebhookSubscription
 from commerce.outbox.resend import send_again as send_messages_again
@@ -46,7 +46,7 @@ class Made:
     secret: str
 
 
-def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff, once: Once) -> Made:
+def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff, idempotency: Idempotency) -> Made:
     """Subscribe a third party to future events of these types. Raises WebhookLimitReached, LockTimeout."""
 
     def create() -> Made:
@@ -58,11 +58,16 @@ def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff
         record(by, ADDED, webhook, after=_terms(webhook))
         return Made(webhook, secret)
 
-    return _written(create, once)
+    return _written(create, idempotency)
 
 
 def change_webhook(
-    webhook_id: int, changes: Mapping[str, Any], *, by: Staff, once: Once, seen: Mapping[str, object] | None = None
+    webhook_id: int,
+    changes: Mapping[str, Any],
+    *,
+    by: Staff,
+    idempotency: Idempotency,
+    seen: Mapping[str, object] | None = None,
 ) -> WebhookSubscription:
     """Change some of its `TERMS`. Messages sent from now on go to the new URL.
 
@@ -88,12 +93,12 @@ def change_webhook(
             record(by, CHANGED, webhook, before=before, after=_terms(webhook))
         return webhook
 
-    webhook = _written(change, once)
+    webhook = _written(change, idempotency)
     after_commit.wake([WEBHOOKS])
     return webhook
 
 
-def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, once: Once) -> Made:
+def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, idempotency: Idempotency) -> Made:
     """Create a new secret. For `overlap_hours` (0 to `LONGEST_OVERLAP_HOURS`) calls are signed with both secrets.
 
     An even older secret is dropped. Raises WebhookNotFound, LockTimeout.
@@ -111,10 +116,10 @@ def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, once: Once)
         record(by, ROTATED, webhook, after={"previous_secret_until": webhook.previous_secret_until})
         return Made(webhook, webhook.secret)
 
-    return _written(rotate, once)
+    return _written(rotate, idempotency)
 
 
-def remove_webhook(webhook_id: int, *, by: Staff, once: Once) -> WebhookSubscription:
+def remove_webhook(webhook_id: int, *, by: Staff, idempotency: Idempotency) -> WebhookSubscription:
     """Stop its calls, delete its secrets and park its waiting messages. Raises WebhookNotFound, LockTimeout."""
 
     def remove() -> WebhookSubscription:
@@ -128,12 +133,12 @@ def remove_webhook(webhook_id: int, *, by: Staff, once: Once) -> WebhookSubscrip
         record(by, REMOVED, webhook, before=before)
         return webhook
 
-    webhook = _written(remove, once)
+    webhook = _written(remove, idempotency)
     after_commit.wake([WEBHOOKS])
     return webhook
 
 
-def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, once: Once) -> int:
+def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, idempotency: Idempotency) -> int:
     """Send these events to it again, also delivered ones; returns the number of messages found.
 
     Raises WebhookNotFound, LockTimeout.
@@ -143,12 +148,12 @@ def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, once: 
         selectors.webhook_for(webhook_id, locked=True)
         return len(send_messages_again(selectors.messages_of(webhook_id, event_ids), by=by))
 
-    count = _written(send, once)
+    count = _written(send, idempotency)
     after_commit.wake([WEBHOOKS])
     return count
 
 
-def send_parked_again(webhook_id: int, *, most: int, by: Staff, once: Once) -> int:
+def send_parked_again(webhook_id: int, *, most: int, by: Staff, idempotency: Idempotency) -> int:
     """Send up to `most` parked messages again, oldest first; returns the number of messages.
 
     Raises WebhookNotFound, LockTimeout.
@@ -158,7 +163,7 @@ def send_parked_again(webhook_id: int, *, most: int, by: Staff, once: Once) -> i
         selectors.webhook_for(webhook_id, locked=True)
         return len(send_messages_again(list(selectors.parked_of(webhook_id)[:most]), by=by))
 
-    count = _written(send, once)
+    count = _written(send, idempotency)
     after_commit.wake([WEBHOOKS])
     return count
 
@@ -167,24 +172,24 @@ def _terms(webhook: WebhookSubscription) -> dict[str, object]:
     return {name: getattr(webhook, name) for name in TERMS}
 
 
-def _written(write: Callable[[], T], once: Once) -> T:
+def _written(write: Callable[[], T], idempotency: Idempotency) -> T:
     """Run the write in a transaction, once per idempotency key; a refusal is stored for the key as well."""
     try:
-        with _transaction(once) as shared:
+        with _transaction(idempotency) as shared:
             result = write()
-            once.remember(shared, result)
+            idempotency.remember(shared, result)
     except DomainError as refusal:
-        refuse_once(refusal, once)
+        refuse_once(refusal, idempotency)
     return result
 
 
 @contextmanager
-def _transaction(once: Once) -> Iterator[Transaction]:
+def _transaction(idempotency: Idempotency) -> Iterator[Transaction]:
     """Raises AlreadyAnswered for a repeat, and IdempotencyKeyReused."""
-    with locked_transaction(*once.locks) as shared:
-        if once.claim is not None:
-            answer = earlier_answer(once.claim)
+    with locked_transaction(*idempotency.locks) as shared:
+        if idempotency.claim is not None:
+            answer = earlier_answer(idempotency.claim)
             if answer is not None:
                 raise AlreadyAnswered(answer)
-            forget_expired(once.claim)
+            forget_expired(idempotency.claim)
         yield shared

@@ -7,14 +7,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from commerce.api.answers import answer_once
+from commerce.api.authentication import caller_of, require_right
+from commerce.api.paging import HistoryPages
+from commerce.api.schema import documented, paged
+from commerce.api.validation import body_if_any, body_of, require_known_parameters
+from commerce.api.viewsets import ApiViewSet
 from commerce.audit.record import Staff
-from commerce.http.answers import answer_once
-from commerce.http.authentication import caller_of, require_right
-from commerce.http.json import dump, json_response
-from commerce.http.paging import HistoryPages
-from commerce.http.schema import documented, paged
-from commerce.http.validation import body_if_any, body_of, require_known_parameters
-from commerce.http.viewsets import ApiViewSet
+from commerce.server.json_codec import dump, json_response
 from commerce.webhooks import selectors, serializers, services
 from commerce.webhooks.errors import WebhookLimitReached, WebhookNotFound
 from commerce.webhooks.services import Made
@@ -72,8 +72,8 @@ class WebhookViewSet(ApiViewSet):
         body = body_of(request, serializers.NewWebhookSerializer)
         return _with_secret(
             request,
-            lambda once: services.create_webhook(
-                name=body["name"], url=body["url"], event_types=body["eventTypes"], by=by, once=once
+            lambda idempotency: services.create_webhook(
+                name=body["name"], url=body["url"], event_types=body["eventTypes"], by=by, idempotency=idempotency
             ),
             body=request.data,
         )
@@ -95,7 +95,7 @@ class WebhookViewSet(ApiViewSet):
         changes = {_COLUMNS[name]: value for name, value in body.items()}
         return answer_once(
             request,
-            lambda once: services.change_webhook(int(webhookId), changes, by=by, once=once),
+            lambda idempotency: services.change_webhook(int(webhookId), changes, by=by, idempotency=idempotency),
             serializers.webhook_as_json,
             body=request.data,
         )
@@ -115,7 +115,7 @@ class WebhookViewSet(ApiViewSet):
         body_if_any(request)
         return answer_once(
             request,
-            lambda once: services.remove_webhook(int(webhookId), by=by, once=once),
+            lambda idempotency: services.remove_webhook(int(webhookId), by=by, idempotency=idempotency),
             lambda webhook: {"id": webhook.pk},
         )
 
@@ -137,7 +137,9 @@ class WebhookViewSet(ApiViewSet):
         body = body_of(request, serializers.RotationSerializer)
         return _with_secret(
             request,
-            lambda once: services.rotate_secret(int(webhookId), overlap_hours=body["overlapHours"], by=by, once=once),
+            lambda idempotency: services.rotate_secret(
+                int(webhookId), overlap_hours=body["overlapHours"], by=by, idempotency=idempotency
+            ),
             body=request.data,
         )
 
@@ -176,7 +178,7 @@ class WebhookViewSet(ApiViewSet):
         body = body_of(request, serializers.SendAgainSerializer)
         return answer_once(
             request,
-            lambda once: services.send_again(int(webhookId), body["eventIds"], by=by, once=once),
+            lambda idempotency: services.send_again(int(webhookId), body["eventIds"], by=by, idempotency=idempotency),
             lambda count: {"queued": count},
             body=request.data,
         )

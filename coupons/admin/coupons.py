@@ -21,7 +21,7 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import display
 
 from commerce.audit.record import Staff
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import Form
@@ -195,7 +195,7 @@ class CouponAdmin(Exported, ServiceAdmin):
             return
         obj.pk = int(
             form.act_once(
-                lambda once: services.create_coupon(obj, by=by, once=once),
+                lambda idempotency: services.create_coupon(obj, by=by, idempotency=idempotency),
                 lambda coupon: str(coupon.pk),
                 staff_id=by.id,
                 path=request.path,
@@ -267,7 +267,7 @@ class CouponAdmin(Exported, ServiceAdmin):
     def _stopped(self, request: HttpRequest, coupon: Coupon, form: StopForm) -> bool:
         by = Staff(staff_id(request), form.cleaned_data["reason"])
         sentence = form.try_once(
-            lambda once: services.stop_coupon(coupon_id=coupon.pk, by=by, once=once),
+            lambda idempotency: services.stop_coupon(coupon_id=coupon.pk, by=by, idempotency=idempotency),
             lambda stopped: gettext("%(coupon)s is stopped. Nobody gets one any more.") % {"coupon": stopped},
             staff_id=by.id,
             path=request.path,

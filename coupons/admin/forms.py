@@ -8,8 +8,8 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from commerce.core.calendar import validate_moment
-from commerce.idempotency.forms import OnceForm
+from commerce.core.days import validate_moment
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.forms import ConfirmedForm, OpenedForm, ReasonForm
 from coupons.models import TERMS, Coupon, DiscountType
 
@@ -88,7 +88,7 @@ class CouponForm(ConfirmedForm, OpenedForm):
             self.add_error(field, why)
 
 
-class NewCouponForm(CouponForm, OnceForm):
+class NewCouponForm(CouponForm, IdempotentForm):
     """The form of a new coupon; a double click creates one coupon."""
 
 
@@ -108,5 +108,5 @@ def copied(coupon: Coupon, now: datetime) -> dict[str, Any]:
     return {**terms, "name": gettext("%(name)s (copy)") % {"name": coupon.name}}
 
 
-class StopForm(OnceForm, ReasonForm):
+class StopForm(IdempotentForm, ReasonForm):
     """The reason for ending the issue."""

@@ -9,13 +9,13 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
-from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, Total, add_timeline_source
+from commerce.staff_pages.timeline import Mark, May, TimelineEntry, TimelineSource, Total, add_timeline_source
 from coupons.admin.user_coupons import STATUS_COLOURS, status_name
 from coupons.models import UserCoupon
 from coupons.selectors import USED, status_at
 
 
-def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
     units = UserCoupon.objects.filter(user_id=user_id).select_related("coupon")
     if before is not None:
         units = units.filter(issued_at__lt=before)
@@ -23,7 +23,7 @@ def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
     for unit in units.order_by("-id")[:most]:
         status = status_at(unit, now)
         used = "" if unit.used_at is None else _("used at %(time)s") % {"time": _time(unit.used_at)}
-        yield Moment(
+        yield TimelineEntry(
             unit.issued_at,
             "sell",
             _("Coupon issued: %(coupon)s") % {"coupon": unit.coupon.name},

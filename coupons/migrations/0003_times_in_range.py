@@ -1,8 +1,8 @@
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
-import commerce.core.calendar
-from commerce.core.calendar import stored
+import commerce.core.days
+from commerce.core.days import stored
 
 
 class Migration(migrations.Migration):
@@ -14,23 +14,19 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name="coupon",
             name="issue_starts_at",
-            field=models.DateTimeField(
-                validators=[commerce.core.calendar.validate_moment], verbose_name="issue starts at"
-            ),
+            field=models.DateTimeField(validators=[commerce.core.days.validate_moment], verbose_name="issue starts at"),
         ),
         migrations.AlterField(
             model_name="coupon",
             name="issue_ends_at",
-            field=models.DateTimeField(
-                validators=[commerce.core.calendar.validate_moment], verbose_name="issue ends at"
-            ),
+            field=models.DateTimeField(validators=[commerce.core.days.validate_moment], verbose_name="issue ends at"),
         ),
         migrations.AlterField(
             model_name="coupon",
             name="valid_until",
             field=models.DateTimeField(
                 help_text="Until then an issued one can be used.",
-                validators=[commerce.core.calendar.validate_moment],
+                validators=[commerce.core.days.validate_moment],
                 verbose_name="valid until",
             ),
         ),

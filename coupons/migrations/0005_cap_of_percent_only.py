@@ -1,7 +1,7 @@
 from django.contrib.postgres.operations import AddConstraintNotValid
 from django.db import migrations, models
 
-import commerce.core.calendar
+import commerce.core.days
 
 
 class Migration(migrations.Migration):
@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
                     "Until then an issued one can be used. "
                     "A later end reaches those who hold one, an earlier one does not."
                 ),
-                validators=[commerce.core.calendar.validate_moment],
+                validators=[commerce.core.days.validate_moment],
                 verbose_name="valid until",
             ),
         ),

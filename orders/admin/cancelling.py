@@ -16,7 +16,7 @@ from django.utils.translation import ngettext
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.forms import ReasonForm
 from commerce.staff_pages.pages import Page, staff_id
@@ -30,7 +30,7 @@ FILTERS = "_changelist_filters"
 """Django's query parameter with the filters of the list to return to."""
 
 
-class CancelForm(OnceForm, ReasonForm):
+class CancelForm(IdempotentForm, ReasonForm):
     """The reason. Each order has its own idempotency key, so a form that is sent twice cancels each order once."""
 
     def cancel(self, order: Order, *, by: Staff, path: str) -> str:
@@ -39,13 +39,13 @@ class CancelForm(OnceForm, ReasonForm):
         form.cleaned_data = {**self.cleaned_data, "form_key": uuid5(self.cleaned_data["form_key"], str(order.pk))}
         self.is_repeat = False
         sentence = form.act_once(
-            lambda once: services.cancel_order(order_id=order.pk, owner_id=None, once=once, by=by),
+            lambda idempotency: services.cancel_order(order_id=order.pk, owner_id=None, idempotency=idempotency, by=by),
             lambda cancelled: _sentence(cancelled, order.user.get_username()),
             staff_id=by.id,
             path=path,
         )
         self.is_repeat = form.is_repeat
-        return form.once_said(sentence)
+        return form.message_of(sentence)
 
 
 @dataclass

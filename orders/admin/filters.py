@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter, RangeNumericFilter
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.filters import DateRangeFilter
 from orders import selectors
 from orders.models import Order, OrderItem, OrderStatus

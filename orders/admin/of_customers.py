@@ -11,19 +11,19 @@ from django.utils.translation import ngettext
 
 from commerce.staff_pages.display import won
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
-from commerce.staff_pages.timeline import Mark, May, Moment, TimelineSource, Total, add_timeline_source
+from commerce.staff_pages.timeline import Mark, May, TimelineEntry, TimelineSource, Total, add_timeline_source
 from orders.admin.colours import COLOURS
 from orders.models import Order, OrderStatus, Refund
 
 
-def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
     orders = Order.objects.filter(user_id=user_id)
     if before is not None:
         orders = orders.filter(created_at__lt=before)
     for order in orders.prefetch_related("items").order_by("-pk")[:most]:
         units = sum(item.quantity for item in order.items.all())
         said = ngettext("%(count)d unit for %(amount)s", "%(count)d units for %(amount)s", units)
-        yield Moment(
+        yield TimelineEntry(
             order.created_at,
             "shopping_cart",
             _("Order %(order)s") % {"order": order},
@@ -51,7 +51,7 @@ def _totals(user_id: int, _may: May) -> Iterator[Total]:
     yield Total(_("Refunded"), won((found["given_back"] or 0) + (found["refunded"] or 0)))
 
 
-def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[Moment]:
+def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
     # Joined from the customer's orders: a scan of all refunds is slow for customers with few of them.
     orders = Order.objects.filter(user_id=user_id, refunded_units__gt=0).order_by("-pk")
     numbers = list(orders.values_list("pk", flat=True)[:MOST_ROWS_COUNTED])
@@ -63,7 +63,7 @@ def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
     for refund in refunds.prefetch_related("items").order_by("-pk")[:most]:
         units = sum(line.quantity for line in refund.lines)
         said = ngettext("%(count)d unit, %(amount)s went back", "%(count)d units, %(amount)s went back", units)
-        yield Moment(
+        yield TimelineEntry(
             refund.created_at,
             "undo",
             _("Refund of order %(order)s") % {"order": f"#{refund.order_id}"},

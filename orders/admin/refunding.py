@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.forms import ReasonForm
 from commerce.staff_pages.pages import Page, staff_id
@@ -24,7 +24,7 @@ from orders.errors import RefundExceedsOrder
 from orders.models import Order, OrderItem, OrderStatus
 
 
-class RefundForm(OnceForm, ReasonForm):
+class RefundForm(IdempotentForm, ReasonForm):
     """Items, quantities and reason. The first POST shows a confirmation; the second one, confirmed, does it."""
 
     restock = forms.BooleanField(
@@ -146,8 +146,12 @@ def _refunded(page: Page, request: HttpRequest, order: Order, form: RefundForm) 
     by = Staff(staff_id(request), form.cleaned_data["reason"])
     customer = order.user.get_username()
     sentence = form.try_once(
-        lambda once: services.refund_order(
-            order_id=order.pk, quantities=form.quantities, restock=form.cleaned_data["restock"], by=by, once=once
+        lambda idempotency: services.refund_order(
+            order_id=order.pk,
+            quantities=form.quantities,
+            restock=form.cleaned_data["restock"],
+            by=by,
+            idempotency=idempotency,
         ),
         lambda done: _sentence(done, customer),
         staff_id=by.id,

@@ -17,7 +17,7 @@ from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessa
 from commerce.outbox.publish import event_id, short_event_id
 from commerce.outbox.selectors import PARKED, SENT, WAITING, deliveries_of, messages_of, state_of
 from commerce.staff_pages.display import won, won_moved
-from commerce.staff_pages.timeline import Mark, May, Moment
+from commerce.staff_pages.timeline import Mark, May, TimelineEntry
 from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
 from orders.models import Order, OrderStatus, Refund
 from orders.selectors import newest_refunds
@@ -35,7 +35,7 @@ MOST_ACTIONS = 50
 COLOURS = {WAITING: "warning", PARKED: "danger", SENT: "success"}
 
 
-def timeline_of(order: Order, may: May) -> list[Moment]:
+def timeline_of(order: Order, may: May) -> list[TimelineEntry]:
     """The events of an order, oldest first; those with the same time in the order in which the code writes them."""
     refunds = newest_refunds(order, most=MOST_REFUNDS)
     moments = [*_order_itself(order), *_refunds(order, refunds)]
@@ -59,31 +59,31 @@ def sendable(order: Order, may: May) -> list[int]:
     return [message.pk for message in messages_of(_event_ids(order, [], refunds)) if message.may_go_again]
 
 
-def _order_itself(order: Order) -> Iterator[Moment]:
+def _order_itself(order: Order) -> Iterator[TimelineEntry]:
     units = sum(item.quantity for item in order.items.all())
     placed = ngettext("%(count)d unit for %(amount)s", "%(count)d units for %(amount)s", units)
     detail = placed % {"count": units, "amount": won(order.paid_amount)}
-    yield Moment(order.created_at, "shopping_cart", _("Placed and paid"), detail)
+    yield TimelineEntry(order.created_at, "shopping_cart", _("Placed and paid"), detail)
     if order.cancelled_at is not None:
         detail = _("%(amount)s went back") % {"amount": won(order.paid_amount)}
-        yield Moment(order.cancelled_at, "undo", _("Cancelled"), detail)
+        yield TimelineEntry(order.cancelled_at, "undo", _("Cancelled"), detail)
 
 
-def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[Moment]:
+def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[TimelineEntry]:
     names = {item.product_id: item.product_name for item in order.items.all()}
     for refund in refunds:
         units = ", ".join(f"{line.quantity:,} × {names[line.product_id]}" for line in refund.lines)
         said = [_("%(amount)s went back") % {"amount": won(refund.amount)}, units]
         if not refund.restock:
             said.append(_("not back in stock"))
-        yield Moment(refund.created_at, "undo", _("Refunded"), " · ".join(said))
+        yield TimelineEntry(refund.created_at, "undo", _("Refunded"), " · ".join(said))
 
 
-def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[Moment]:
+def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[TimelineEntry]:
     address = _page("coupons", "usercoupon", unit.pk)
     names = {"coupon": unit.coupon.name}
     taken_off = won_moved(-order.discount_amount)
-    yield Moment(order.created_at, "sell", _("Coupon used: %(coupon)s") % names, taken_off, address)
+    yield TimelineEntry(order.created_at, "sell", _("Coupon used: %(coupon)s") % names, taken_off, address)
     returned_at = order.cancelled_at
     if order.status == OrderStatus.REFUNDED and refunds:
         returned_at = refunds[0].created_at
@@ -93,11 +93,11 @@ def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> It
         detail = _("usable until %(time)s") % {"time": _time(unit.expires_at)}
     else:
         detail = _("its time was over")
-    yield Moment(returned_at, "sell", _("Coupon given back: %(coupon)s") % names, detail, address)
+    yield TimelineEntry(returned_at, "sell", _("Coupon given back: %(coupon)s") % names, detail, address)
 
 
-def _movement(movement: "StockMovement") -> Moment:
-    return Moment(
+def _movement(movement: "StockMovement") -> TimelineEntry:
+    return TimelineEntry(
         movement.created_at,
         "inventory_2",
         _("Stock of %(product)s: %(units)+d") % {"product": movement.product.name, "units": movement.quantity},
@@ -106,8 +106,8 @@ def _movement(movement: "StockMovement") -> Moment:
     )
 
 
-def _entry(entry: "LedgerEntry") -> Moment:
-    return Moment(
+def _entry(entry: "LedgerEntry") -> TimelineEntry:
+    return TimelineEntry(
         entry.created_at,
         "account_balance_wallet",
         f"{entry.get_type_display()} {won_moved(entry.amount)}",
@@ -126,7 +126,7 @@ def _event_ids(order: Order, entries: "Iterable[LedgerEntry]", refunds: "Iterabl
     return [each for kind, number, at in facts for each in (event_id(kind, number, at), short_event_id(kind, number))]
 
 
-def _messages(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
+def _messages(event_ids: Sequence[str], may: May) -> Iterator[TimelineEntry]:
     if not may("outbox.view_outboxmessage"):
         return
     by_event: dict[str, list[OutboxMessage]] = {}
@@ -136,7 +136,7 @@ def _messages(event_ids: Sequence[str], may: May) -> Iterator[Moment]:
     for each, messages in ((each, by_event[each]) for each in event_ids if each in by_event):
         title = _("Event %(event)s") % {"event": each}
         errors = [message.last_error for message in messages if message.last_error and message.sent_at is None]
-        yield Moment(messages[0].created_at, "outbox", title, "; ".join(errors), marks=[*map(_mark, messages)])
+        yield TimelineEntry(messages[0].created_at, "outbox", title, "; ".join(errors), marks=[*map(_mark, messages)])
     if by_event and may("outbox.view_deliveryattempt"):
         messages_by_id = {message.pk: message for messages in by_event.values() for message in messages}
         for attempt in deliveries_of(messages_by_id)[:MOST_DELIVERIES]:
@@ -150,11 +150,11 @@ def _mark(message: OutboxMessage) -> Mark:
     return Mark(f"{message.destination}: {words[state]}", COLOURS[state], address)
 
 
-def _delivery(attempt: DeliveryAttempt, message: OutboxMessage) -> Moment:
+def _delivery(attempt: DeliveryAttempt, message: OutboxMessage) -> TimelineEntry:
     heard = _("no HTTP status") if attempt.http_status is None else f"HTTP {attempt.http_status}"
     took = _("%(milliseconds)d ms") % {"milliseconds": attempt.duration_ms}
     is_good = attempt.outcome == DeliveryOutcome.ACKNOWLEDGED
-    return Moment(
+    return TimelineEntry(
         attempt.attempted_at,
         "local_shipping",
         _("Call to %(destination)s: %(event)s") % {"destination": attempt.destination, "event": message.event_id},
@@ -164,10 +164,10 @@ def _delivery(attempt: DeliveryAttempt, message: OutboxMessage) -> Moment:
     )
 
 
-def _action(action: StaffAction, may: May) -> Moment:
+def _action(action: StaffAction, may: May) -> TimelineEntry:
     address = _page("audit", "staffaction", action.pk) if may("audit.view_staffaction") else ""
     title = _("%(action)s by %(actor)s") % {"action": action.in_words, "actor": action.actor.get_username()}
-    return Moment(action.acted_at, "badge", title, action.reason, address)
+    return TimelineEntry(action.acted_at, "badge", title, action.reason, address)
 
 
 def _page(app: str, model: str, row_id: Any) -> str:

@@ -14,7 +14,7 @@ from unfold.contrib.filters.admin import BooleanRadioFilter, DropdownFilter
 from unfold.decorators import display
 
 from commerce.audit.record import Staff, actions_on
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.display import won
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.forms import ConfirmedForm, Form, OpenedForm
@@ -53,7 +53,7 @@ class ProductForm(ConfirmedForm, OpenedForm):
         )
 
 
-class NewProductForm(OnceForm, ProductForm):
+class NewProductForm(IdempotentForm, ProductForm):
     """The form of a new product, with its opening stock."""
 
     opening_stock = forms.IntegerField(
@@ -141,7 +141,9 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
         opening_stock = form.cleaned_data["opening_stock"]
         # A form that is sent twice leads to the product that it has created.
         made = form.act_once(
-            lambda once: services.create_product(obj, opening_stock=opening_stock, by=by, once=once),
+            lambda idempotency: services.create_product(
+                obj, opening_stock=opening_stock, by=by, idempotency=idempotency
+            ),
             lambda product: str(product.pk),
             staff_id=by.id,
             path=request.path,

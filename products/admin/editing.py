@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from commerce.audit.record import Staff
 from commerce.core.errors import ChangedMeanwhile
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.actions import numbers_in
 from commerce.staff_pages.forms import StaffForm
 from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
@@ -127,7 +127,7 @@ class OffersForm(StaffForm):
         return Offer(price, is_active)
 
 
-class SaveForm(OnceForm, UnusualPricesForm):
+class SaveForm(IdempotentForm, UnusualPricesForm):
     """The previewed changes and the reason for them."""
 
     changes = forms.CharField(widget=forms.HiddenInput)
@@ -203,7 +203,7 @@ class EditPages(NoDeleteAdmin):
             by = Staff(staff_id(request), form.cleaned_data["reason"])
             try:
                 sentence = form.act_once(
-                    lambda once: services.save_offers(changes, by=by, once=once),
+                    lambda idempotency: services.save_offers(changes, by=by, idempotency=idempotency),
                     _saved,
                     staff_id=by.id,
                     path=request.path,
@@ -212,7 +212,7 @@ class EditPages(NoDeleteAdmin):
                 names = [str(each.product) for each in shown if _offer_of(each.product) != each.seen]
                 self.message_user(request, _changed_meanwhile(names), messages.ERROR)
                 return HttpResponseRedirect(request.get_full_path())
-            self.message_user(request, form.once_said(sentence), messages.SUCCESS)
+            self.message_user(request, form.message_of(sentence), messages.SUCCESS)
             return HttpResponseRedirect(reverse("admin:products_product_changelist"))
         return self._preview(request, shown, form)
 

@@ -9,8 +9,8 @@ from typing import Any
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 
-from commerce.core.numbers import whole_number
 from commerce.core.visible_text import validate_visible
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
 from products.errors import OutOfStock, Shortage
 from products.models import EDITABLE, ImportLine, LinePlan, Product

@@ -10,7 +10,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, ChoicesDropdownFilter
 
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.display import label
 from commerce.staff_pages.exports import Column, Exported
 from commerce.staff_pages.filters import DayRangeFilter, asks_for_days

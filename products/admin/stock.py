@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from commerce.audit.record import Staff
 from commerce.core.errors import DomainError
-from commerce.idempotency.forms import OnceForm
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.forms import ReasonForm
 from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
 from products import services
@@ -21,7 +21,7 @@ from products.models import Product
 from products.rules import MOST_UNITS_AT_ONCE
 
 
-class AdjustStockForm(OnceForm, ReasonForm):
+class AdjustStockForm(IdempotentForm, ReasonForm):
     """The number of units to add or remove, and the reason."""
 
     delta = forms.IntegerField(
@@ -86,7 +86,9 @@ class StockPages(NoDeleteAdmin):
         by = Staff(staff_id(request), reason)
         sentence = _("The stock of %(product)s is %(stock)s now (%(delta)s).")
         done = form.try_once(
-            lambda once: services.adjust_stock(product_id=product.pk, delta=delta, by=by, once=once),
+            lambda idempotency: services.adjust_stock(
+                product_id=product.pk, delta=delta, by=by, idempotency=idempotency
+            ),
             lambda stock: str(sentence % {"product": product.name, "stock": f"{stock:,}", "delta": f"{delta:+,}"}),
             staff_id=by.id,
             path=request.path,

@@ -17,7 +17,7 @@ from commerce.core.group import Group
 from commerce.core.group_commit import commit
 from commerce.core.sql import violated_constraint
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from products import services
 from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 from products.models import Product, StockMovement
@@ -122,7 +122,7 @@ def clerk() -> Staff:
 
 
 def adjust(product_id: int, delta: int, by: Staff) -> int:
-    return services.adjust_stock(product_id=product_id, delta=delta, by=by, once=Once())
+    return services.adjust_stock(product_id=product_id, delta=delta, by=by, idempotency=Idempotency.none())
 
 
 class TestAdjusting:
@@ -178,7 +178,7 @@ class TestAdjusting:
 class TestCatalogue:
     def test_a_new_product_has_its_opening_stock(self, clerk: Staff) -> None:
         lamp = Product(name="Lamp", price=30_000)
-        product = services.create_product(lamp, opening_stock=4, by=clerk, once=Once())
+        product = services.create_product(lamp, opening_stock=4, by=clerk, idempotency=Idempotency.none())
         assert stock(product) == 4
         assert StockMovement.objects.get().reason == "OPENING"
         action = StaffAction.objects.get()

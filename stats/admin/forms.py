@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.forms import AutocompleteDropdownForm
 
-from commerce.core.calendar import validate_day
-from commerce.idempotency.forms import OnceForm
+from commerce.core.days import validate_day
+from commerce.idempotency.forms import IdempotentForm
 from commerce.staff_pages.forms import ReasonForm, StaffForm
 from stats import selectors
 from stats.models import ProductStat
@@ -104,7 +104,7 @@ def _require_sales(day: date) -> None:
         raise forms.ValidationError(sentence % values, code="out_of_range")
 
 
-class RebuildForm(OnceForm, ReasonForm):
+class RebuildForm(IdempotentForm, ReasonForm):
     """The day to rebuild from its orders, and the reason."""
 
     day = DayField(label=_("day"), validators=[_require_sales])

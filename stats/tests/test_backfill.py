@@ -235,7 +235,7 @@ class TestInterrupted:
         row = ProductStat.objects.create(product=ink, date="2026-02-28", quantity_sold=9)
         arguments = ("backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01")
         with row_held("product_stat", row.pk), managed(*arguments) as run:
-            wait_until(lambda: run.said("2026-02-27: 2 differed, 1 new events"), "the first day")
+            wait_until(lambda: run.printed("2026-02-27: 2 differed, 1 new events"), "the first day")
             wait_until_blocked()
             assert run.stop(signal.SIGKILL) == -signal.SIGKILL
         assert units_counted() == {(pen.pk, "2026-02-27"): 2, (ink.pk, "2026-02-27"): 1, (ink.pk, "2026-02-28"): 9}
@@ -250,10 +250,10 @@ class TestInterrupted:
         row = ProductStat.objects.create(product=ink, date="2026-02-28", quantity_sold=9)
         arguments = ("backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01")
         with row_held("product_stat", row.pk), managed(*arguments) as run:
-            wait_until(lambda: run.said("2026-02-27: 2 differed, 1 new events"), "the first day")
+            wait_until(lambda: run.printed("2026-02-27: 2 differed, 1 new events"), "the first day")
             wait_until_blocked()
             assert run.stop(number) == 3
-        assert run.said(f"Stopped at 2026-02-28: {reason}.")
+        assert run.printed(f"Stopped at 2026-02-28: {reason}.")
         [report] = [json.loads(line) for line in run.lines if line.startswith("{")]
         assert (report["days"], report["stopped_at"], report["rows_changed"]) == (1, "2026-02-28", 2)
         assert units_counted() == {(pen.pk, "2026-02-27"): 2, (ink.pk, "2026-02-27"): 1, (ink.pk, "2026-02-28"): 9}

@@ -149,16 +149,16 @@ class TestCommand:
         today = timezone.localdate().isoformat()
         environment = {"KAFKA_CONSUMER_GROUP": configured.KAFKA_CONSUMER_GROUP}
         with managed("consume_orders", environment=environment) as consumer:
-            wait_until(lambda: consumer.said("Counting order-completed, order-cancelled"), "the consumer")
+            wait_until(lambda: consumer.printed("Counting order-completed, order-cancelled"), "the consumer")
             order_of(user, {pen: 2})
             Dispatcher(KAFKA).drain()
             wait_until(lambda: units_counted() == {(pen.pk, today): 2}, "the order to be counted")
             assert consumer.stop() == 0
-            assert consumer.said("Consumer stopped")
+            assert consumer.printed("Consumer stopped")
 
     def test_it_waits_for_kafka(self) -> None:
         with managed("consume_orders", environment={"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}) as consumer:
-            wait_until(lambda: consumer.said("Counting"), "the consumer")
+            wait_until(lambda: consumer.printed("Counting"), "the consumer")
             assert consumer.stop() == 0
 
     def test_it_ends_when_statistics_are_counted_inline(self, settings: Settings) -> None:

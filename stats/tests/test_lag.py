@@ -163,7 +163,7 @@ class TestProgress:
         send(*sent_payloads(), b"{")
         with managed(*arguments, environment=environment) as consumer:
             wait_until(lambda: ProcessedEvent.objects.count() == 1, "the count")
-            wait_until(lambda: consumer.said("none waiting"), "the line")
+            wait_until(lambda: consumer.printed("none waiting"), "the line")
             [address] = [line.split()[-1] for line in consumer.lines if line.startswith("Metrics at ")]
             with urlopen(address) as answer:  # noqa: S310  # an address that the process just printed
                 page = answer.read().decode()

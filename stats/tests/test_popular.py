@@ -10,7 +10,7 @@ from django.test import override_settings
 from django.utils import timezone
 from pytest_django import Settings
 
-from commerce.core import redis
+from commerce.core import redis_services
 from stats import selectors
 from stats.models import ProductStat
 from tests.factories import ProductFactory
@@ -103,8 +103,8 @@ def test_the_list_is_cached_for_half_an_hour() -> None:
     assert ranking() == [(pen.pk, 1)]
     ProductStat.objects.update(quantity_sold=7)
     assert ranking() == [(pen.pk, 1)]
-    [key] = redis.cache.client.keys("page:popular:*")
-    assert 1_790_000 < redis.cache.client.pttl(key) <= 1_800_000
+    [key] = redis_services.cache.client.keys("page:popular:*")
+    assert 1_790_000 < redis_services.cache.client.pttl(key) <= 1_800_000
     selectors.POPULAR.renew()
     assert ranking() == [(pen.pk, 7)]
 
@@ -116,7 +116,7 @@ def test_with_0_seconds_the_database_is_read_every_time(settings: Settings) -> N
     assert ranking() == [(pen.pk, 1)]
     ProductStat.objects.update(quantity_sold=7)
     assert ranking() == [(pen.pk, 7)]
-    assert redis.cache.client.keys("page:popular:*") == []
+    assert redis_services.cache.client.keys("page:popular:*") == []
 
 
 def test_concurrent_requests_take_one_query(settings: Settings) -> None:
@@ -159,7 +159,7 @@ def test_today_is_the_shops_day() -> None:
 def test_without_redis_the_list_comes_from_the_database(settings: Settings) -> None:
     pen = ProductFactory()
     sold(pen, 3)
-    redis.cache._paused_until = float("inf")
+    redis_services.cache._paused_until = float("inf")
     assert ranking() == [(pen.pk, 3)]
 
 

@@ -8,11 +8,11 @@ from django.db import connection
 from django.test import Client
 from pytest_django import Settings
 
-from commerce.core import redis, sql
+from commerce.core import redis_services, sql
 from commerce.core.group_commit import close_idle_connections
-from commerce.embedded.redis import Redis
-from commerce.http import health
+from commerce.embedded.redis_server import Redis
 from commerce.outbox.sinks import kafka
+from commerce.server import health
 from tests.breaking import growth_of
 from tests.factories import UserFactory
 from tests.shop_state import statements
@@ -115,8 +115,10 @@ class TestReadOnly:
         assert shopper.get("/api/users/orders").status == 200
 
 
-@pytest.mark.parametrize(("part", "service"), [("redis", redis.locks), ("cache", redis.cache)])
-def test_a_redis_that_takes_no_writes_is_down(part: str, service: redis.RedisService, own_redis: Redis) -> None:
+@pytest.mark.parametrize(("part", "service"), [("redis", redis_services.locks), ("cache", redis_services.cache)])
+def test_a_redis_that_takes_no_writes_is_down(
+    part: str, service: redis_services.RedisService, own_redis: Redis
+) -> None:
     assert Client().get("/readyz").json()[part] == "up"
     service.client.config_set("maxmemory", 1)
     response = Client().get("/readyz")

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from commerce.core.postgresql.base import give_back_connections, long_statements
 from commerce.core.postgresql.shared import NoConnectionFree, SharedConnections, shared_by_requests
-from commerce.http.admission import SharingConnections
+from commerce.server.admission import SharingConnections
 from tests.breaking import growth_of
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
 

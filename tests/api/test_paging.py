@@ -12,7 +12,7 @@ from rest_framework.pagination import Cursor
 from rest_framework.request import Request
 
 from balances.models import LedgerEntry, User
-from commerce.http.paging import HistoryPages
+from commerce.api.paging import HistoryPages
 from coupons.models import Coupon, UserCoupon
 from tests.factories import CouponFactory, ProductFactory, UserCouponFactory, UserFactory, charged, order_of
 from tests.shop_state import statements

@@ -5,8 +5,8 @@ import re
 import pytest
 from django.test import Client
 
-from commerce.http.problem_catalogue import Problem, catalogue
-from commerce.http.schema_problems import own_fields
+from commerce.api.problem_catalogue import Problem, catalogue
+from commerce.api.schema_problems import own_fields
 from tests.contract.test_routes_and_schema import CONTRACT, EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN
 
 EVERY_CODE = set().union(*(codes for _, codes in CONTRACT.values()), EVERYWHERE, LIMITED, WITH_BODY, WITH_TOKEN)

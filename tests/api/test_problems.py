@@ -13,7 +13,7 @@ from rest_framework.throttling import AnonRateThrottle
 
 from balances.models import User
 from balances.views import TokenViewSet
-from commerce.http.fields import MOST_NAMED
+from commerce.api.fields import MOST_NAMED
 from products import selectors
 from tests.factories import CouponFactory, ProductFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements

@@ -8,8 +8,8 @@ import pytest
 from pytest_django import Settings
 
 from commerce.audit.record import Staff
-from commerce.core import page_cache, redis
-from commerce.idempotency.once import Once
+from commerce.core import page_cache, redis_services
+from commerce.idempotency.commit import Idempotency
 from products import services, views
 from products.models import Product
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
@@ -52,8 +52,8 @@ def test_one_of_several_known_lists_is_enough(stranger: Shopper, pen: Product) -
 
 def test_the_list_lives_for_a_minute(stranger: Shopper, pen: Product) -> None:
     stranger.get(PRODUCTS)
-    [key] = [key for key in redis.cache.client.keys("page:products:*") if b"generation" not in key]
-    assert 58_000 < redis.cache.client.pttl(key) <= 60_000
+    [key] = [key for key in redis_services.cache.client.keys("page:products:*") if b"generation" not in key]
+    assert 58_000 < redis_services.cache.client.pttl(key) <= 60_000
 
 
 def test_a_staff_edit_shows_at_once(stranger: Shopper, pen: Product, clerk: Staff) -> None:
@@ -109,7 +109,7 @@ def test_a_sale_does_not_renew_the_list(stranger: Shopper, pen: Product) -> None
 
 def test_a_stock_correction_shows_at_once(stranger: Shopper, pen: Product, clerk: Staff) -> None:
     stranger.get(PRODUCTS)
-    services.adjust_stock(product_id=pen.pk, delta=-4, by=clerk, once=Once())
+    services.adjust_stock(product_id=pen.pk, delta=-4, by=clerk, idempotency=Idempotency.none())
     assert stranger.get(PRODUCTS).json["results"][0]["stock"] == 6
 
 

@@ -8,9 +8,9 @@ import pytest
 from pytest_django import Settings
 
 from commerce.audit.record import Staff
-from commerce.core import page_cache, redis
+from commerce.core import page_cache, redis_services
 from commerce.core.page_cache import PageCache
-from commerce.http import ready_pages
+from commerce.server import ready_pages
 from products import services
 from products.models import Product
 from products.selectors import PRODUCT_LIST
@@ -138,7 +138,7 @@ def test_within_a_lease_redis_is_asked_once(application: Wsgi, pen: Product, mon
     get(application, PRODUCTS)
     get(application, PRODUCTS)
     with monkeypatch.context() as patched:
-        patched.setattr(redis.cache, "read", None)
+        patched.setattr(redis_services.cache, "read", None)
         assert all(is_from_memory(get(application, PRODUCTS)) for _ in range(5))
 
 
@@ -153,7 +153,7 @@ def test_a_page_ends_with_its_second(application: Wsgi, pen: Product, monkeypatc
 def test_with_redis_away_nothing_comes_from_memory(application: Wsgi, pen: Product) -> None:
     get(application, PRODUCTS)
     PRODUCT_LIST.forget_lease()
-    redis.cache._paused_until = float("inf")
+    redis_services.cache._paused_until = float("inf")
     for _ in range(2):
         answer = get(application, PRODUCTS)
         assert (answer.json["count"], is_from_memory(answer)) == (1, False)

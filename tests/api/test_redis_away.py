@@ -13,8 +13,8 @@ from django.test import Client
 from pytest_django import Settings
 
 from balances.models import User
-from commerce.core import locks, redis
-from commerce.embedded.redis import Redis
+from commerce.core import locks, redis_services
+from commerce.embedded.redis_server import Redis
 from products.models import Product
 from tests.breaking import as_text, growth_of, kill, pause, resume
 from tests.factories import CouponFactory, ProductFactory, order_of
@@ -31,8 +31,8 @@ FAULTS: dict[str, Callable[[Redis], None]] = {"killed": kill, "paused": pause}
 @pytest.fixture(params=list(FAULTS))
 def redis_away(request: pytest.FixtureRequest, own_redis: Redis) -> None:
     """A Redis that has worked and then is away."""
-    assert redis.cache.call(lambda client: client.ping())
-    assert redis.locks.call(lambda client: client.ping())
+    assert redis_services.cache.call(lambda client: client.ping())
+    assert redis_services.locks.call(lambda client: client.ping())
     FAULTS[request.param](own_redis)
 
 
@@ -144,7 +144,7 @@ def test_a_redis_that_is_back_is_used_again(own_redis: Redis, user: User) -> Non
     kill(own_redis)
     shopper.post("/api/balance/charge", {"amount": 1})
     own_redis.start()
-    redis.locks.forget_pause()
+    redis_services.locks.forget_pause()
     with growth_of("commerce_lock_fallbacks_total") as fallbacks:
         assert shopper.post("/api/balance/charge", {"amount": 1}).status == 200
     assert fallbacks.by == 0
@@ -178,12 +178,12 @@ class TestALockWhoseAnswerNeverCame:
         assert Shopper(user).post("/api/balance/charge", {"amount": 1}).status == 200
         resume(own_redis)
         key = locks.user_lock(user.pk)
-        wait_until(lambda: redis.locks.call(lambda client: client.exists(key)), "the orphaned lock")
+        wait_until(lambda: redis_services.locks.call(lambda client: client.exists(key)), "the orphaned lock")
 
     def test_is_freed_before_the_next_lock_is_taken(self, own_redis: Redis, user: User, settings: Settings) -> None:
         self._orphan(own_redis, user, settings)
         assert Shopper(user).post("/api/balance/charge", {"amount": 1}).json["balance"] == 50_003
-        assert redis.locks.call(lambda client: client.keys("*")) == []
+        assert redis_services.locks.call(lambda client: client.keys("*")) == []
 
     def test_would_otherwise_block_its_user(
         self, own_redis: Redis, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
@@ -206,25 +206,25 @@ class TestALockInUse:
         seen: dict[str, int] = {}
 
         def look() -> None:
-            client = redis.locks.client
+            client = redis_services.locks.client
             seen.update({as_text(key): client.pttl(key) for key in client.keys("*")})
 
         assert self._charge_looked_at(user, look).status == 200
         assert seen.keys() == {f"user:{user.pk}:lock"}
         assert 0 < seen[f"user:{user.pk}:lock"] <= project_settings.LOCK_TTL_SECONDS * 1_000
-        assert redis.locks.client.keys("*") == []
+        assert redis_services.locks.client.keys("*") == []
 
     def test_that_is_lost_is_logged_and_counted_and_the_answer_stays_200(
         self, user: User, caplog: pytest.LogCaptureFixture
     ) -> None:
         with growth_of("commerce_locks_lost_total") as lost, caplog.at_level(logging.WARNING):
-            answer = self._charge_looked_at(user, redis.locks.client.flushdb)
+            answer = self._charge_looked_at(user, redis_services.locks.client.flushdb)
         assert answer.json["balance"] == 50_001
         assert lost.by == 1
         assert "gone before their release" in caplog.text
 
     def test_that_someone_else_took_over_is_not_released_by_its_late_owner(self, user: User) -> None:
         key = locks.user_lock(user.pk)
-        answer = self._charge_looked_at(user, lambda: redis.locks.client.set(key, "another owner", px=5_000))
+        answer = self._charge_looked_at(user, lambda: redis_services.locks.client.set(key, "another owner", px=5_000))
         assert answer.status == 200
-        assert redis.locks.client.get(key) == b"another owner"
+        assert redis_services.locks.client.get(key) == b"another owner"

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from balances.models import User
-from commerce.http import authentication
-from commerce.http.authentication import TokenAuthentication
-from commerce.http.tokens import AccessToken, TokenKeys, token_backend
-from commerce.http.viewsets import _one_of_each
+from commerce.api import authentication
+from commerce.api.authentication import TokenAuthentication
+from commerce.api.tokens import AccessToken, TokenKeys, token_backend
+from commerce.api.viewsets import _one_of_each
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import statements
 from tests.shopper import Shopper

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from commerce.core import waiting
-from commerce.http.api import PROBES, may_block
-from commerce.http.bodies import REFUSAL, BodyCutShort
-from commerce.http.server import Server, environ_of
+from commerce.server.application import Server, environ_of
+from commerce.server.bodies import REFUSAL, BodyCutShort
+from commerce.server.dispatch import PROBES, may_block
 from tests.together import PATIENCE_SECONDS
 
 LARGEST_BODY_BYTES = 10

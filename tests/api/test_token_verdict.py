@@ -9,8 +9,8 @@ from pytest_django import Settings
 from rest_framework_simplejwt.tokens import AccessToken
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
-from commerce.http.gateway import MOST_SECONDS
+from commerce.api.authentication import tokens_for
+from commerce.api.gateway import MOST_SECONDS
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import statements
 from tests.shopper import Shopper

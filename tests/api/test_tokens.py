@@ -14,8 +14,8 @@ from django_otp.oath import TOTP
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
-from commerce.http.tokens import AccessToken, RefreshToken, key_id
+from commerce.api.authentication import tokens_for
+from commerce.api.tokens import AccessToken, RefreshToken, key_id
 from tests.factories import CouponFactory, StaffFactory, UserFactory
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Answer, Shopper

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from rest_framework_simplejwt.exceptions import TokenBackendError
 
 from benchmarks.tokens import TokenMint
-from commerce.http.authentication import tokens_for
-from commerce.http.tokens import TokenKeys, key_id, token_backend
+from commerce.api.authentication import tokens_for
+from commerce.api.tokens import TokenKeys, key_id, token_backend
 
 KEY = str(project_settings.JWT_SIGNING_KEY)
 LEEWAY = project_settings.SIMPLE_JWT["LEEWAY"]

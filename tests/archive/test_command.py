@@ -1,13 +1,20 @@
 """`archive --every`: the process of docker-compose.yml, which goes on whatever one turn finds."""
 
+import time
 from datetime import timedelta
+from io import StringIO
 from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
+from prometheus_client import REGISTRY
+from pytest_django import Settings
 
+from balances.events import BALANCE_CHANGED
 from balances.models import LedgerEntry
+from commerce.outbox.models import OutboxMessage
+from commerce.outbox.publish import event_id
 from tests.factories import UserFactory, charged
 from tests.outbox.manage import managed
 from tests.together import wait_until
@@ -33,8 +40,8 @@ def test_it_archives_what_comes_until_it_is_told_to_stop(folder: Path) -> None:
         old_entry()
         wait_until(nothing_is_kept, "another turn")
         assert archiving.stop() == 0
-    assert archiving.said("user_balance_tx              1 rows archived")
-    assert archiving.said("Archive stopped")
+    assert archiving.printed("user_balance_tx              1 rows archived")
+    assert archiving.printed("Archive stopped")
     assert len(list(folder.glob("user_balance_tx-*.jsonl.gz"))) == 2
 
 
@@ -43,7 +50,7 @@ def test_a_folder_that_is_away_costs_a_turn(folder: Path) -> None:
     mounted = folder / "mounted"
     environment = {"ARCHIVE_DIR": str(mounted), "LEDGER_RETENTION_DAYS": "10"}
     with managed(*OFTEN, environment=environment) as archiving:
-        wait_until(lambda: archiving.said("could not be archived, next try in 0 s"), "a turn without the folder")
+        wait_until(lambda: archiving.printed("could not be archived, next try in 0 s"), "a turn without the folder")
         assert not nothing_is_kept()
         mounted.mkdir()
         wait_until(nothing_is_kept, "a turn with it")
@@ -55,3 +62,26 @@ def test_2_for_a_pause_that_makes_no_sense(minutes: str) -> None:
     with pytest.raises(CommandError, match="above 0 and 10,080 at most") as refused:
         call_command("archive", f"--every={minutes}")
     assert refused.value.returncode == 2
+
+
+def test_prometheus_sees_what_holds_rows_up(folder: Path, settings: Settings) -> None:
+    settings.LEDGER_RETENTION_DAYS = 10
+    old_entry()
+    [entry] = LedgerEntry.objects.all()
+    OutboxMessage.objects.create(
+        event_id=event_id(BALANCE_CHANGED, entry.pk, entry.created_at), type=BALANCE_CHANGED, destination="kafka"
+    )
+    began = time.time()
+    call_command("archive", stdout=StringIO())
+    assert metric("held_up_timestamp_seconds", by="delivery") == entry.created_at.timestamp()
+    assert metric("held_up_timestamp_seconds", by="counting") == 0
+    assert metric("finished_timestamp_seconds") >= began
+    OutboxMessage.objects.all().delete()
+    call_command("archive", stdout=StringIO())
+    assert metric("held_up_timestamp_seconds", by="delivery") == 0
+
+
+def metric(name: str, **labels: str) -> float:
+    value = REGISTRY.get_sample_value(f"commerce_archive_{name}", labels)
+    assert value is not None
+    return value

@@ -29,7 +29,7 @@ from commerce.archive.ledger import LeavingEntries
 from commerce.archive.models import ArchivedPage, LedgerCheckpoint
 from commerce.archive.pages import Choice, archive
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import altered_ledgers
 from tests.archive.conftest import all_is_delivered, archived, later
 from tests.books import broken_rules
@@ -71,8 +71,8 @@ class TestWhatLeaves:
         assert (kept_ids(), archived_ids(folder)) == ([], before)
         assert dict(User.objects.values_list("id", "balance")) == balances
         assert holds(folder)
-        charge_balance(user_id=shop.mina.pk, amount=5_000, once=Once())
-        charge_balance(user_id=UserFactory().pk, amount=700, once=Once())
+        charge_balance(user_id=shop.mina.pk, amount=5_000, idempotency=Idempotency.none())
+        charge_balance(user_id=UserFactory().pk, amount=700, idempotency=Idempotency.none())
         assert LedgerEntry.objects.get(user=shop.mina).balance_after == balances[shop.mina.pk] + 5_000
         assert holds(folder)
 
@@ -99,7 +99,7 @@ class TestWhatLeaves:
 
     def test_an_entry_whose_message_waits_stays(self, folder: Path) -> None:
         first = charged(UserFactory(), 100).pk
-        charge_balance(user_id=UserFactory().pk, amount=100, once=Once())
+        charge_balance(user_id=UserFactory().pk, amount=100, idempotency=Idempotency.none())
         charged(UserFactory(), 100)
         assert archived(folder, LeavingEntries()) == [1]
         assert archived_ids(folder) == [first]
@@ -256,7 +256,7 @@ class TestBesideCharges:
         old = kept_ids()
 
         def charge(user: User) -> None:
-            charge_balance(user_id=user.pk, amount=1_000, once=Once())
+            charge_balance(user_id=user.pk, amount=1_000, idempotency=Idempotency.none())
 
         def leave() -> None:
             archived(folder, LeavingEntries())
@@ -324,7 +324,7 @@ class ChargedMeanwhile(LeavingEntries):
 
     def choose(self, *, before: datetime, after: int, most: int) -> Choice:
         chosen = super().choose(before=before, after=after, most=most)
-        together([lambda: charge_balance(user_id=self._user.pk, amount=1_000, once=Once())])
+        together([lambda: charge_balance(user_id=self._user.pk, amount=1_000, idempotency=Idempotency.none())])
         return chosen
 
 

@@ -17,7 +17,7 @@ from commerce.archive.orders import LeavingOrders
 from commerce.archive.pages import Choice
 from commerce.archive.stock import LeavingMovements
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.errors import OrderNotFound, PurchaseLimitExceeded
 from orders.models import Order, Refund, RefundItem
 from orders.services import cancel_order
@@ -388,7 +388,7 @@ class TestStatisticsOfThen:
     def test_events_that_come_again_are_repeats(self, folder: Path, user: User, pen: Product) -> None:
         """Also of a refund and a cancel that are younger than every order that has left."""
         kept, taken_back = order_of(user, {pen: 4}), order_of(user, {pen: 2})
-        cancel_order(order_id=taken_back.pk, owner_id=user.pk, once=Once())
+        cancel_order(order_id=taken_back.pk, owner_id=user.pk, idempotency=Idempotency.none())
         refunded(kept, {pen: 1})
         payloads = {str(number): payload for number, payload in enumerate(sent_payloads())}
         counted_and_delivered()

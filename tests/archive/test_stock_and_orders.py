@@ -24,7 +24,7 @@ from commerce.archive.pages import Choice
 from commerce.archive.stock import LeavingMovements
 from commerce.audit.record import Staff
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.models import UserCoupon
 from orders.errors import OrderNotFound
 from orders.models import Order, OrderItem
@@ -88,8 +88,10 @@ class TestMovements:
         assert StockMovement.objects.count() == 0
         assert dict(StockCheckpoint.objects.values_list("product_id", "stock")) == stocks
         assert holds(folder)
-        cancel_order(order_id=shop.last.pk, owner_id=shop.mina.pk, once=Once())
-        adjust_stock(product_id=shop.pen.pk, delta=3, by=Staff(shop.mina.pk, "Counted."), once=Once())
+        cancel_order(order_id=shop.last.pk, owner_id=shop.mina.pk, idempotency=Idempotency.none())
+        adjust_stock(
+            product_id=shop.pen.pk, delta=3, by=Staff(shop.mina.pk, "Counted."), idempotency=Idempotency.none()
+        )
         order_of(shop.mina, {shop.pen: 2})
         assert holds(folder)
         all_is_delivered()
@@ -184,8 +186,10 @@ class TestOrders:
     def test_an_order_waits_for_the_reservation_that_it_was_paid_from(
         self, folder: Path, user: User, pen: Product
     ) -> None:
-        reservation = reserve(user_id=user.pk, quantities={pen.pk: 2}, once=Once())
-        pay_reservation(user_id=user.pk, reservation_id=reservation.pk, user_coupon_id=None, once=Once())
+        reservation = reserve(user_id=user.pk, quantities={pen.pk: 2}, idempotency=Idempotency.none())
+        pay_reservation(
+            user_id=user.pk, reservation_id=reservation.pk, user_coupon_id=None, idempotency=Idempotency.none()
+        )
         counted_and_delivered()
         assert archived(folder, *self.LAST)[2] == 0
         assert broken_rules() == set()
@@ -204,7 +208,7 @@ class TestOrders:
     ) -> None:
         taken_back, kept, young = (order_of(user, {pen: 1}) for _ in range(3))
         del kept
-        cancel_order(order_id=taken_back.pk, owner_id=user.pk, once=Once())
+        cancel_order(order_id=taken_back.pk, owner_id=user.pk, idempotency=Idempotency.none())
         counted_and_delivered()
         assert archived(folder, *self.LAST, before=young.created_at)[2] == 1
         assert list(Order.objects.order_by("id").values_list("id", flat=True)) == [taken_back.pk, young.pk]
@@ -219,7 +223,7 @@ class TestOrders:
         order = order_of(user, {pen: 2}, coupon=coupon)
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
-        cancel_order(order_id=order.pk, owner_id=user.pk, once=Once())
+        cancel_order(order_id=order.pk, owner_id=user.pk, idempotency=Idempotency.none())
         user.refresh_from_db()
         assert (user.balance, Product.objects.get().stock) == (1_000_000, 100)
         assert UserCoupon.objects.get().status == "AVAILABLE"
@@ -230,7 +234,7 @@ class TestOrders:
         counted_and_delivered()
         archived(folder, *self.LAST)
         with pytest.raises(OrderNotFound):
-            cancel_order(order_id=order.pk, owner_id=user.pk, once=Once())
+            cancel_order(order_id=order.pk, owner_id=user.pk, idempotency=Idempotency.none())
         assert holds(folder)
 
     def test_one_that_is_being_cancelled_is_left_alone(self, folder: Path, user: User, pen: Product) -> None:
@@ -285,7 +289,7 @@ class CancelledMeanwhile(LeavingOrders):
 
     def _cancel(self) -> OrderNotFound | None:
         try:
-            cancel_order(order_id=self._order.pk, owner_id=self._user.pk, once=Once())
+            cancel_order(order_id=self._order.pk, owner_id=self._user.pk, idempotency=Idempotency.none())
         except OrderNotFound as refusal:
             return refusal
         finally:
@@ -310,7 +314,7 @@ class TestStatisticsOfThen:
         date = timezone.localdate(day)
         before = units_counted()
         with pytest.raises(DayIsFinal):
-            rebuild_day(day=date, by=Staff(1, "Why not."), once=Once())
+            rebuild_day(day=date, by=Staff(1, "Why not."), idempotency=Idempotency.none())
         with pytest.raises(DayIsFinal):
             compare_days(from_date=date - timedelta(days=3), to_date=date)
         with pytest.raises(DayIsFinal):

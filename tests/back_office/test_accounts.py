@@ -6,7 +6,7 @@ import pytest
 
 from balances.models import User
 from balances.services import charge_balance
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.staff_pages.paging import MOST_ROWS_COUNTED
 from coupons.services import issue_coupon
 from tests.back_office.staff import Page, Staff
@@ -37,7 +37,7 @@ def test_a_balance_is_shown_and_cannot_be_sent(customer: User) -> None:
 
 def test_saving_an_account_keeps_what_was_charged_meanwhile(customer: User) -> None:
     read_earlier = User.objects.get(pk=customer.pk)
-    charge_balance(user_id=customer.pk, amount=700, once=Once())
+    charge_balance(user_id=customer.pk, amount=700, idempotency=Idempotency.none())
     assert read_earlier.balance == 5_000
     read_earlier.email = "new@example.com"
     read_earlier.set_password("another")
@@ -49,7 +49,7 @@ def test_saving_an_account_keeps_what_was_charged_meanwhile(customer: User) -> N
 def test_writing_the_whole_row_would_lose_the_charge(customer: User) -> None:
     """The control: what Django's own save does with an old row."""
     read_earlier = User.objects.get(pk=customer.pk)
-    charge_balance(user_id=customer.pk, amount=700, once=Once())
+    charge_balance(user_id=customer.pk, amount=700, idempotency=Idempotency.none())
     read_earlier.save_base()
     assert User.objects.get(pk=customer.pk).balance == 5_000
 
@@ -207,8 +207,8 @@ class TestThePage:
         staff, other = Staff(superuser=True), UserFactory(balance=5_000)
         pen, coupon = ProductFactory(), CouponFactory()
         mine, _theirs = order_of(customer, {pen: 1}), order_of(other, {pen: 1})
-        held = issue_coupon(user_id=customer.pk, coupon_id=coupon.pk, once=Once())
-        issue_coupon(user_id=other.pk, coupon_id=coupon.pk, once=Once())
+        held = issue_coupon(user_id=customer.pk, coupon_id=coupon.pk, idempotency=Idempotency.none())
+        issue_coupon(user_id=other.pk, coupon_id=coupon.pk, idempotency=Idempotency.none())
         tools = {str(tool["title"]): tool["link"] for tool in self.page(staff, customer).context["tools"]}
         assert [*tools] == ["Adjust balance", "Orders", "Coupons", "Ledger"]
 
@@ -230,7 +230,7 @@ class TestThePage:
         with statements() as few:
             self.page(staff, customer)
         for _ in range(30):
-            charge_balance(user_id=customer.pk, amount=1, once=Once())
+            charge_balance(user_id=customer.pk, amount=1, idempotency=Idempotency.none())
         with statements() as more:
             self.page(staff, customer)
         assert len(more) == len(few) <= 16

@@ -14,7 +14,7 @@ from balances.services import adjust_balance
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from orders.services import cancel_order
 from tests.back_office.staff import Staff
@@ -46,7 +46,7 @@ def order(mina: User) -> Order:
 
 def credit(user: User, amount: int, reason: str) -> LedgerEntry:
     by = Actor(StaffFactory(username=f"clerk of {user.username}").pk, reason)
-    entry = adjust_balance(user_id=user.pk, amount=amount, by=by, once=Once())
+    entry = adjust_balance(user_id=user.pk, amount=amount, by=by, idempotency=Idempotency.none())
     return LedgerEntry.objects.get(pk=entry.id)
 
 
@@ -65,7 +65,7 @@ def test_a_user_name_finds_the_entries_of_the_account(viewer: Staff, mina: User)
 
 
 def test_an_order_number_finds_its_payment_and_its_refund(viewer: Staff, order: Order) -> None:
-    cancel_order(order_id=order.pk, owner_id=None, once=Once())
+    cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     assert shown(viewer, q=str(order.pk)) == [("REFUND", 3_000), ("PAYMENT", -3_000)]
     assert shown(viewer, q=str(order.pk + 1)) == []
     assert shown(viewer, q="9" * 40) == []

@@ -6,7 +6,7 @@ from django.test import Client
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.back_office.models import StaffSession
-from commerce.http.staff_sessions import SEEN_AT
+from commerce.staff_access.session_ends import SEEN_AT
 from tests.factories import StaffFactory
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -11,7 +11,7 @@ from pytest_django import Settings
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.back_office.second_factor import NEW_KEY
-from commerce.http import recovery_codes
+from commerce.staff_access import recovery_codes
 from tests.back_office.staff import Staff, errors_of
 from tests.back_office.test_accounts_second_factor import PASSWORD, code_of, is_wrong, log_in
 from tests.factories import StaffFactory

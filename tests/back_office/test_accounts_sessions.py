@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from balances.models import User
 from commerce.audit.models import StaffAction
-from commerce.http.staff_sessions import BEGAN_AT, SEEN_AT
+from commerce.staff_access.session_ends import BEGAN_AT, SEEN_AT
 from tests.factories import StaffFactory
 from tests.shop_state import statements
 

@@ -12,7 +12,7 @@ from balances.models import EntryType, LedgerEntry, User
 from balances.services import adjust_balance, charge_balance
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import invariants, violation_of
 from commerce.outbox.models import OutboxMessage
 from orders.services import place_order
@@ -189,7 +189,7 @@ class TestRefusals:
         assert "Yes, debit" in asked.content.decode()
 
     def test_nobody_adjusts_their_own_wallet(self, clerk: Staff) -> None:
-        charge_balance(user_id=clerk.user.pk, amount=10, once=Once())
+        charge_balance(user_id=clerk.user.pk, amount=10, idempotency=Idempotency.none())
         with nothing_changes():
             assert "This is your own wallet" in clerk.get(PAGE, clerk.user.pk).content.decode()
             answer = adjust(clerk, clerk.user, "credit", 1)
@@ -235,10 +235,14 @@ class TestRaces:
 
     def debits(self, user: User) -> Attempt:
         by = Actor(StaffFactory().pk, "Counted.")
-        return attempt(lambda: adjust_balance(user_id=user.pk, amount=-1_000, by=by, once=Once()))
+        return attempt(lambda: adjust_balance(user_id=user.pk, amount=-1_000, by=by, idempotency=Idempotency.none()))
 
     def pays(self, user: User, pen: Product) -> Attempt:
-        return attempt(lambda: place_order(user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, once=Once()))
+        return attempt(
+            lambda: place_order(
+                user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, idempotency=Idempotency.none()
+            )
+        )
 
     def test_of_two_debits_of_the_last_won_one_is_done(self, last_won: User) -> None:
         clerks = [Staff(*FINANCE), Staff(*FINANCE)]
@@ -293,8 +297,11 @@ class TestRaces:
 
     def test_credits_of_two_and_a_charge_all_count(self, last_won: User) -> None:
         by = Actor(StaffFactory().pk, "Sorry.")
-        given = [partial(adjust_balance, user_id=last_won.pk, amount=each, by=by, once=Once()) for each in (5, 70)]
-        together([*given, partial(charge_balance, user_id=last_won.pk, amount=900, once=Once())])
+        given = [
+            partial(adjust_balance, user_id=last_won.pk, amount=each, by=by, idempotency=Idempotency.none())
+            for each in (5, 70)
+        ]
+        together([*given, partial(charge_balance, user_id=last_won.pk, amount=900, idempotency=Idempotency.none())])
         last_won.refresh_from_db()
         assert last_won.balance == 1_975
         assert broken_rules() == set()

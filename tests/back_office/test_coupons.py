@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.errors import CouponTermsFixed
 from coupons.models import Coupon
 from coupons.services import issue_coupon, save_coupon
@@ -54,7 +54,7 @@ def form_of(coupon: Coupon, **changes: Any) -> dict[str, Any]:
 
 
 def issue_one(coupon: Coupon) -> None:
-    issue_coupon(user_id=UserFactory().pk, coupon_id=coupon.pk, once=Once())
+    issue_coupon(user_id=UserFactory().pk, coupon_id=coupon.pk, idempotency=Idempotency.none())
 
 
 def test_a_new_coupon_has_issued_nothing(clerk: Staff) -> None:

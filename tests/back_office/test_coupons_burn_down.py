@@ -11,7 +11,7 @@ from django.utils import timezone
 from commerce.audit.models import StaffAction
 from commerce.core import sql
 from commerce.core.errors import DomainError
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons import selectors
 from coupons.errors import CouponNotOpen, CouponSoldOut
 from coupons.models import Coupon, CouponState, UserCoupon, UserCouponStatus
@@ -327,7 +327,7 @@ class TestAFile:
 def test_the_clock_of_the_label_is_that_of_the_page(clerk: Staff) -> None:
     """A window that ended a moment ago is over on the next page, without anyone writing it down."""
     coupon = CouponFactory()
-    issue_coupon(user_id=UserFactory().pk, coupon_id=coupon.pk, once=Once())
+    issue_coupon(user_id=UserFactory().pk, coupon_id=coupon.pk, idempotency=Idempotency.none())
     sql.execute("UPDATE coupon SET issue_ends_at = clock_timestamp() WHERE id = %s", [coupon.pk])
     [row] = clerk.get("coupons_coupon_changelist").context["cl"].result_list
     assert row.state == ENDED

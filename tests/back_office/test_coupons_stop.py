@@ -14,7 +14,7 @@ from django.utils import timezone
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons import operations
 from coupons.errors import CouponNotOpen, CouponNotRunning
 from coupons.models import Coupon, UserCoupon
@@ -153,7 +153,7 @@ def test_a_rush_at_the_stop_issues_before_it_or_not_at_all(coupon: Coupon) -> No
         return True
 
     def is_stopped() -> bool:
-        return stop_coupon(coupon_id=coupon.pk, by=by, once=Once()).pk == coupon.pk
+        return stop_coupon(coupon_id=coupon.pk, by=by, idempotency=Idempotency.none()).pk == coupon.pk
 
     wishes: list[Callable[[], bool]] = [partial(is_issued, UserFactory().pk) for _ in range(5)]
     *issued, stopped = together([*wishes, is_stopped])

@@ -9,9 +9,9 @@ from balances.models import User
 from balances.services import adjust_balance, charge_balance
 from commerce.audit import record as audit
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.staff_pages import timeline
-from commerce.staff_pages.timeline import Moment, TimelineSource
+from commerce.staff_pages.timeline import TimelineEntry, TimelineSource
 from tests.back_office.staff import Staff
 from tests.back_office.test_notes import write
 from tests.factories import UserFactory
@@ -40,7 +40,7 @@ def figures(staff: Staff, customer: User) -> dict[str, str]:
 def test_everything_that_happened_is_told_the_newest_first(admin_user: Staff) -> None:
     shop = busy_shop()
     by = audit.Staff(admin_user.user.pk, "Late delivery")
-    adjust_balance(user_id=shop.joon.pk, amount=500, by=by, once=Once())
+    adjust_balance(user_id=shop.joon.pk, amount=500, by=by, idempotency=Idempotency.none())
     write(admin_user, shop.joon.pk, "Was called.")
     note, *adjusted, refund, order, coupon, charge = titles(admin_user, shop.joon)
     clerk = admin_user.user.username
@@ -78,7 +78,7 @@ def test_a_reader_is_told_what_they_may_see() -> None:
 def test_older_moments_are_a_page_further_and_none_is_lost(admin_user: Staff) -> None:
     customer: User = UserFactory()
     for amount in range(1, 71):
-        charge_balance(user_id=customer.pk, amount=amount, once=Once())
+        charge_balance(user_id=customer.pk, amount=amount, idempotency=Idempotency.none())
     told: list[str] = []
     address = "?"
     while address:
@@ -97,7 +97,9 @@ def test_a_moment_that_nobody_can_read_is_no_moment(admin_user: Staff, before: s
 def test_a_further_kind_of_entry_is_one_function(admin_user: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeline, "_sources", dict(timeline._sources))
     now = timezone.now() + timedelta(minutes=1)
-    timeline.add_timeline_source("calls", TimelineSource("", lambda *_asked: [Moment(now, "call", "Called the shop")]))
+    timeline.add_timeline_source(
+        "calls", TimelineSource("", lambda *_asked: [TimelineEntry(now, "call", "Called the shop")])
+    )
     assert titles(admin_user, UserFactory())[0] == "Called the shop"
 
 

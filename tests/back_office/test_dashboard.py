@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from balances.models import User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.models import InvariantCheck
 from coupons.models import Coupon
 from orders.models import Order
@@ -98,7 +98,7 @@ def sold(clock: Clock, buyer: User) -> Sold:
         (shop_time(3, 11, 14, 59, 59), 2),
     )
     for taken_back in (3, 5):
-        cancel_order(order_id=shop.orders[taken_back].pk, owner_id=None, once=Once(), by=None)
+        cancel_order(order_id=shop.orders[taken_back].pk, owner_id=None, idempotency=Idempotency.none(), by=None)
     return shop
 
 
@@ -157,7 +157,7 @@ class TestSales:
         assert today() == (0, 1_000)
 
     def test_an_order_that_is_taken_back_is_gone_at_once(self, staff: Staff, sold: Sold) -> None:
-        cancel_order(order_id=sold.orders[2].pk, owner_id=None, once=Once(), by=None)
+        cancel_order(order_id=sold.orders[2].pk, owner_id=None, idempotency=Idempotency.none(), by=None)
         assert tiles(staff)["sales"]["periods"][0].period.now.paid_won == 1_000
 
     def test_orders_are_found_from_the_top(self, staff: Staff, sold: Sold) -> None:
@@ -183,7 +183,7 @@ class TestSold:
             clock.now = moment
             order_of(buyer, quantities)
         taken_back = order_of(buyer, {pen: 4})
-        cancel_order(order_id=taken_back.pk, owner_id=None, once=Once(), by=None)
+        cancel_order(order_id=taken_back.pk, owner_id=None, idempotency=Idempotency.none(), by=None)
         clock.now = NOW
         call_command("backfill_product_stats", "--from", "2026-02-01", "--to", "2026-03-11")
         tile = tiles(staff)["sold"]

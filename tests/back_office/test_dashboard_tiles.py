@@ -10,11 +10,11 @@ from pytest_django import Settings
 
 from commerce.back_office import health as back_office_health
 from commerce.back_office.roles import ROLES
-from commerce.core import redis, sql
-from commerce.embedded.redis import Redis
-from commerce.http import health
+from commerce.core import redis_services, sql
+from commerce.embedded.redis_server import Redis
 from commerce.outbox import status
 from commerce.outbox.models import OutboxMessage
+from commerce.server import health
 from tests.api.test_database_away import unreachable
 from tests.back_office.staff import Staff
 from tests.breaking import kill, pause
@@ -274,7 +274,7 @@ class TestServersAway:
         kill(own_redis)
         assert not up(staff)["Redis (cache)"]
         own_redis.start()
-        for service in (redis.cache, redis.locks):
+        for service in (redis_services.cache, redis_services.locks):
             service.forget_pause()
         wait_until_all_up(staff)
 

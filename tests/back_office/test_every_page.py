@@ -9,8 +9,8 @@ from django.test import Client
 from balances.models import LedgerEntry, User
 from balances.services import charge_balance
 from commerce.audit.models import StaffAction
+from commerce.idempotency.commit import Idempotency
 from commerce.idempotency.models import IdempotencyKey
-from commerce.idempotency.once import Once
 from commerce.invariants.models import InvariantCheck
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage, WebhookSubscription
 from coupons.models import Coupon, UserCoupon
@@ -60,7 +60,7 @@ def test_lists_and_objects_open_with_a_bounded_number_of_queries(admin_user: Sta
     busy_shop()
     with statements() as few:
         assert admin_user.get(page(model, "changelist")).status_code == 200
-    charge_balance(user_id=UserFactory().pk, amount=1_000, once=Once())
+    charge_balance(user_id=UserFactory().pk, amount=1_000, idempotency=Idempotency.none())
     busy_shop()
     with statements() as more:
         assert admin_user.get(page(model, "changelist")).status_code == 200

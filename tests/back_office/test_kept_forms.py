@@ -2,7 +2,7 @@
 
 from django.utils import translation
 
-from commerce.http.kept_forms import KeptForm
+from commerce.staff_access.kept_forms import KeptForm
 
 FORM = KeptForm(
     "/admin/balances/user/7/adjust/",

@@ -26,12 +26,12 @@ from balances.models import User
 from commerce.back_office.roles import make_groups
 from commerce.back_office.second_factor import NEW_KEY
 from commerce.core import sql
-from commerce.http.staff_sessions import SEEN_AT
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import meanings
 from commerce.invariants.models import InvariantCheck
 from commerce.notes.models import Note
 from commerce.outbox.models import EndReason, OutboxMessage, WebhookSubscription
+from commerce.staff_access.session_ends import SEEN_AT
 from commerce.staff_pages.models import SavedView
 from commerce.staff_pages.saved_views import MOST_OF_A_LIST
 from coupons.models import Coupon
@@ -73,7 +73,7 @@ def shop() -> BusyShop:
         violations=broken, skipped=[*meanings()],
     )  # fmt: skip
     subscribe("https://partner.example/hooks", name="창고")
-    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, once=Once())
+    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, idempotency=Idempotency.none())
     with transaction.atomic():
         # The record of what staff did refuses changes.
         sql.execute("SET LOCAL session_replication_role = replica")

@@ -10,7 +10,7 @@ from balances.events import balance_changed
 from balances.models import LedgerEntry, User
 from commerce.audit.record import Staff as Colleague
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.outbox.models import OutboxMessage
 from coupons.models import UserCoupon
 from orders.admin import searching
@@ -154,7 +154,7 @@ class TestTheFilters:
     ) -> None:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(discount_value=1_000))
         cheap, dear, gone = order_of(mina, {pen: 1}, coupon=unit), order_of(joon, {ink: 3}), order_of(joon, {pen: 2})
-        cancel_order(order_id=gone.pk, owner_id=None, once=Once())
+        cancel_order(order_id=gone.pk, owner_id=None, idempotency=Idempotency.none())
         today = timezone.localdate()
         Order.objects.filter(pk=cheap.pk).update(ordered_date=today - timedelta(days=3))
 
@@ -259,7 +259,12 @@ class TestThePageOfAnOrder:
     ) -> None:
         order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
         colleague = StaffFactory(username="hana")
-        cancel_order(order_id=order.pk, owner_id=None, once=Once(), by=Colleague(colleague.pk, "The pens leak."))
+        cancel_order(
+            order_id=order.pk,
+            owner_id=None,
+            idempotency=Idempotency.none(),
+            by=Colleague(colleague.pk, "The pens leak."),
+        )
         payment = LedgerEntry.objects.get(order_id=order.pk, type="PAYMENT")
         refund = LedgerEntry.objects.get(order_id=order.pk, type="REFUND")
         page = clerk.get(PAGE, order.pk)
@@ -293,7 +298,12 @@ class TestThePageOfAnOrder:
     ) -> None:
         order = order_of(mina, {pen: 2}, coupon=unit)
         colleague = StaffFactory()
-        cancel_order(order_id=order.pk, owner_id=None, once=Once(), by=Colleague(colleague.pk, "Wrong address."))
+        cancel_order(
+            order_id=order.pk,
+            owner_id=None,
+            idempotency=Idempotency.none(),
+            by=Colleague(colleague.pk, "Wrong address."),
+        )
         moments = clerk.get(PAGE, order.pk).context["timeline"]
         addresses = [moment.address for moment in moments] + [mark.address for each in moments for mark in each.marks]
         kinds = {"/".join(address.split("/")[2:4]) for address in addresses if address}
@@ -345,7 +355,7 @@ class TestThePageOfAnOrder:
         order = order_of(mina, {pen: 1}, coupon=unit)
         expired = expired_coupon_of(UserFactory())
         UserCoupon.objects.filter(pk=unit.pk).update(expires_at=expired.expires_at)
-        cancel_order(order_id=order.pk, owner_id=None, once=Once())
+        cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
         (given_back,) = [
             moment
             for moment in clerk.get(PAGE, order.pk).context["timeline"]
@@ -356,7 +366,10 @@ class TestThePageOfAnOrder:
     def test_leaves_out_what_the_reader_has_no_right_to_see(self, mina: User, pen: Product, unit: UserCoupon) -> None:
         order = order_of(mina, {pen: 1}, coupon=unit)
         cancel_order(
-            order_id=order.pk, owner_id=None, once=Once(), by=Colleague(StaffFactory(username="hana").pk, "No.")
+            order_id=order.pk,
+            owner_id=None,
+            idempotency=Idempotency.none(),
+            by=Colleague(StaffFactory(username="hana").pk, "No."),
         )
         page = Staff("orders.view_order").get(PAGE, order.pk)
         assert moments_on(page) == ["Placed and paid", "Cancelled", "Cancelled and refunded by hana"]

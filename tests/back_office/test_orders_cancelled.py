@@ -10,7 +10,7 @@ import pytest
 from balances.models import LedgerEntry, User
 from commerce.audit.models import StaffAction
 from commerce.core.locks import product_lock, single_flight
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import invariants, violation_of
 from coupons.models import UserCoupon
 from orders.models import Order
@@ -135,7 +135,7 @@ class TestTheQuestion:
         ink = ProductFactory(name="Ink", price=1_000, stock=5)
         first, second, third = order_of(mina, {pen: 2}), order_of(mina, {pen: 1, ink: 1}), order_of(joon, {ink: 2})
         gone = order_of(joon, {ink: 1})
-        cancel_order(order_id=gone.pk, owner_id=joon.pk, once=Once())
+        cancel_order(order_id=gone.pk, owner_id=joon.pk, idempotency=Idempotency.none())
         found = asked_about(clerk, [first, second, third, gone]).context["consequences"]
         assert (found.orders, found.left_alone, found.amount) == ([first, second, third], [gone], 12_000)
         assert [(back.name, back.amount, back.before, back.after) for back in found.money] == [
@@ -154,7 +154,7 @@ class TestTheQuestion:
 
     def test_is_not_asked_about_an_order_that_is_cancelled(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
-        cancel_order(order_id=order.pk, owner_id=mina.pk, once=Once())
+        cancel_order(order_id=order.pk, owner_id=mina.pk, idempotency=Idempotency.none())
         answer = clerk.get(ONE, order.pk)
         assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/orders/order/{order.pk}/change/")
         assert messages_on(answer) == [f"Order #{order.pk} was cancelled already."]
@@ -230,7 +230,7 @@ class TestTheCancelling:
     ) -> None:
         order = order_of(mina, {pen: 2})
         question = clerk.get(ONE, order.pk)
-        cancel_order(order_id=order.pk, owner_id=mina.pk, once=Once())
+        cancel_order(order_id=order.pk, owner_id=mina.pk, idempotency=Idempotency.none())
         with nothing_changes():
             answer = answers(clerk, question)
         assert messages_on(answer) == [f"Order #{order.pk} was cancelled already."]
@@ -269,7 +269,7 @@ class TestManyAtOnce:
     def test_refusals_are_told_per_order_and_the_others_go_on(self, clerk: Staff, mina: User, pen: Product) -> None:
         gone, live = order_of(mina, {pen: 2}), order_of(mina, {pen: 1})
         question = asked_about(clerk, [gone, live])
-        cancel_order(order_id=gone.pk, owner_id=mina.pk, once=Once())
+        cancel_order(order_id=gone.pk, owner_id=mina.pk, idempotency=Idempotency.none())
         assert messages_on(answers(clerk, question)) == [
             f"Order #{live.pk} is cancelled: ₩3,000 went back to mina.",
             f"Order #{gone.pk} was cancelled already.",

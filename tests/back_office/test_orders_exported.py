@@ -11,7 +11,7 @@ from openpyxl import load_workbook
 
 from balances.models import User
 from commerce.audit.models import StaffAction
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.staff_pages import exports
 from orders.models import Order
 from orders.services import cancel_order
@@ -72,7 +72,7 @@ def test_a_line_has_everything_of_an_order(clerk: Staff, mina: User, pen: Produc
 
 def test_numbers_and_times_stay_what_they_are_in_a_workbook(clerk: Staff, mina: User, pen: Product) -> None:
     order = order_of(mina, {pen: 2})
-    cancel_order(order_id=order.pk, owner_id=None, once=Once())
+    cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     order.refresh_from_db()
     sheet = load_workbook(io.BytesIO(clerk.get(EXPORT, "xlsx").content)).active
     assert sheet is not None
@@ -110,7 +110,7 @@ def test_the_file_has_the_orders_of_the_list(clerk: Staff, mina: User, pen: Prod
         for quantities in ({pen: 2}, {ink: 1}, {pen: 1, ink: 1}):
             order_of(buyer, quantities)
     for gone in Order.objects.filter(paid_amount=7_000):
-        cancel_order(order_id=gone.pk, owner_id=None, once=Once())
+        cancel_order(order_id=gone.pk, owner_id=None, idempotency=Idempotency.none())
     in_list = [str(order.pk) for order in clerk.get(LIST, **query).context["cl"].result_list]
     assert [line[0] for line in lines_of(clerk.get(EXPORT, "csv", **query))] == in_list
     sheet = load_workbook(io.BytesIO(clerk.get(EXPORT, "xlsx", **query).content)).active

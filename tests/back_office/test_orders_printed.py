@@ -5,7 +5,7 @@ import re
 import pytest
 
 from balances.models import User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from orders.services import cancel_order
 from tests.back_office.staff import Staff
@@ -73,7 +73,7 @@ def test_a_refund_is_on_the_receipt_and_its_units_are_not_packed(order: Order) -
 
 
 def test_a_cancelled_order_says_so_on_both(order: Order) -> None:
-    cancel_order(order_id=order.pk, owner_id=None, once=Once())
+    cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     clerk = Staff("orders.view_order")
     assert "₩12,000 went back to the wallet." in clerk.get(PAGES[0], order.pk).content.decode()
     assert "Cancelled: do not send." in clerk.get(PAGES[1], order.pk).content.decode()

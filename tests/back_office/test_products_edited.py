@@ -12,7 +12,7 @@ from django.urls import reverse
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as By
 from commerce.core.errors import ChangedMeanwhile
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from products import operations, services
 from products.errors import ProductNotFound
 from products.models import Product
@@ -248,7 +248,7 @@ class TestSomebodyElse:
         def change(price: int, products: Sequence[Product]) -> object:
             changes = [OfferChange(each.pk, Offer(each.price, True), Offer(price, True)) for each in products]
             try:
-                return services.save_offers(changes, by=by, once=Once())
+                return services.save_offers(changes, by=by, idempotency=Idempotency.none())
             except ChangedMeanwhile as refusal:
                 return type(refusal)
 
@@ -282,7 +282,7 @@ class TestSomebodyElse:
         ]
         by = By(StaffFactory().pk, REASON)
         with nothing_changes(), pytest.raises(ProductNotFound):
-            services.save_offers(changes, by=by, once=Once())
+            services.save_offers(changes, by=by, idempotency=Idempotency.none())
 
 
 class TestAForgedForm:

@@ -10,7 +10,7 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from pytest_django import Settings
 
-from commerce.http.back_office import UPLOADS_AT_ONCE, Uploads
+from commerce.staff_access.middleware import UPLOADS_AT_ONCE, Uploads
 from commerce.staff_pages.uploads import takes_upload
 from products.models import ImportLine
 from tests.back_office.staff import Page, Staff, messages_on

@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 
 from balances.models import LedgerEntry, User
-from commerce.http.staff_sessions import SEEN_AT
+from commerce.staff_access.session_ends import SEEN_AT
 from products.models import Product
 from tests.back_office.staff import Page, Staff
 from tests.factories import ProductFactory, StaffFactory, UserFactory

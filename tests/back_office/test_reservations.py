@@ -6,10 +6,10 @@ import pytest
 from django.utils import timezone
 
 from balances.models import User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.services import pay_reservation
 from products.models import Product
-from products.selectors import shortage
+from products.selectors import scarce_stock
 from reservations.models import Reservation
 from reservations.services import reserve
 from tests.back_office.staff import Staff, errors_of
@@ -37,7 +37,7 @@ def pen() -> Product:
 
 
 def held(user: User, product: Product, units: int) -> Reservation:
-    return reserve(user_id=user.pk, quantities={product.pk: units}, once=Once())
+    return reserve(user_id=user.pk, quantities={product.pk: units}, idempotency=Idempotency.none())
 
 
 def found(clerk: Staff, **query: object) -> list[int]:
@@ -54,7 +54,9 @@ def test_they_are_listed_as_customers_see_them(clerk: Staff, user: User, pen: Pr
     assert found(clerk, status="HELD") == [live.pk]
     assert found(clerk, status="EXPIRED") == [over.pk]
     assert found(clerk, q="mina") == [live.pk]
-    order = pay_reservation(user_id=user.pk, reservation_id=live.pk, user_coupon_id=None, once=Once())
+    order = pay_reservation(
+        user_id=user.pk, reservation_id=live.pk, user_coupon_id=None, idempotency=Idempotency.none()
+    )
     assert found(clerk, status="PAID") == found(clerk, q=f"#{order.id}") == [live.pk]
     page = clerk.get(PAGE, live.pk)
     assert page.status_code == 200
@@ -71,7 +73,7 @@ def test_the_list_asks_no_more_for_more_rows(clerk: Staff, pen: Product, django_
 
 def test_what_is_held_is_not_left(clerk: Staff, user: User, pen: Product) -> None:
     held(user, pen, 12)
-    assert (shortage(most=5).out, shortage(most=5).low) == (1, 0)
+    assert (scarce_stock(most=5).out, scarce_stock(most=5).low) == (1, 0)
     out = clerk.get("products_product_changelist", level="out")
     assert [product.pk for product in out.context["cl"].result_list] == [pen.pk]
     assert "0 + 12 held" in out.content.decode()

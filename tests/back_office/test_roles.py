@@ -19,7 +19,7 @@ from django.urls import URLResolver, reverse
 
 from balances.models import User
 from commerce.back_office.roles import ROLES, VIEWER, Role, make_groups
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.models import InvariantCheck
 from coupons.models import Coupon
 from orders.models import Order
@@ -125,7 +125,7 @@ def shop() -> dict[str, tuple[Any, ...]]:
     )
     staff = StaffFactory()
     webhook = subscribe("https://partner.example/webhooks").pk
-    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, once=Once())
+    reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, idempotency=Idempotency.none())
     customer, order, product, coupon = (
         busy.mina.pk,
         Order.objects.latest("pk").pk,

@@ -12,7 +12,7 @@ from django.utils import timezone
 from balances.models import User
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from products.models import Product
 from stats import operations
 from stats.errors import TooMuchToRecount
@@ -177,7 +177,7 @@ def test_what_is_not_written_down_is_not_done(user: User, pen: Product, monkeypa
     monkeypatch.setattr("stats.services.record", lambda *_args, **_named: 1 / 0)
     by = Actor(StaffFactory().pk)
     with nothing_changes(), pytest.raises(ZeroDivisionError):
-        rebuild_day(day=today(), by=by, once=Once())
+        rebuild_day(day=today(), by=by, idempotency=Idempotency.none())
     assert ProcessedEvent.objects.count() == 0
 
 
@@ -190,4 +190,4 @@ def test_a_rebuild_that_takes_too_long_leaves_the_day_as_it_was(
     monkeypatch.setattr(operations, "RECOMPUTE_DAY", slowly)
     by = Actor(StaffFactory().pk)
     with nothing_changes(), pytest.raises(TooMuchToRecount):
-        rebuild_day(day=today(), by=by, once=Once())
+        rebuild_day(day=today(), by=by, idempotency=Idempotency.none())

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from balances.models import User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.models import Coupon, UserCoupon
 from coupons.services import issue_coupon
 from tests.books import broken_rules
@@ -36,7 +36,7 @@ ONE_PER_USER = "user_coupon_one_per_user"
 
 
 def wants(user: User, coupon: Coupon) -> Attempt:
-    return attempt(lambda: issue_coupon(user_id=user.pk, coupon_id=coupon.pk, once=Once()))
+    return attempt(lambda: issue_coupon(user_id=user.pk, coupon_id=coupon.pk, idempotency=Idempotency.none()))
 
 
 def issued(coupon: Coupon) -> tuple[int, int]:

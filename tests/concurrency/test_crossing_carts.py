@@ -9,7 +9,7 @@ import pytest
 
 from balances.models import User
 from commerce.core.group import Group
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.services import place_order
 from products.models import Product
 from tests.books import broken_rules
@@ -33,7 +33,9 @@ def pair() -> list[Product]:
 
 def buys(user: User, cart: Sequence[Product]) -> Attempt:
     quantities = {product.pk: 1 for product in cart}
-    return attempt(lambda: place_order(user_id=user.pk, quantities=quantities, user_coupon_id=None, once=Once()))
+    return attempt(
+        lambda: place_order(user_id=user.pk, quantities=quantities, user_coupon_id=None, idempotency=Idempotency.none())
+    )
 
 
 def crossing(pair: list[Product], count: int) -> list[Attempt]:

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from balances.models import LedgerEntry, User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from orders.services import cancel_order
 from products.models import Product, StockMovement
@@ -38,7 +38,7 @@ def order(user: User, pen: Product) -> Order:
 
 
 def cancels(order: Order) -> Attempt:
-    return attempt(lambda: cancel_order(order_id=order.pk, owner_id=order.user_id, once=Once()))
+    return attempt(lambda: cancel_order(order_id=order.pk, owner_id=order.user_id, idempotency=Idempotency.none()))
 
 
 def everything_came_back_once(user: User, pen: Product) -> bool:

@@ -10,7 +10,7 @@ import pytest
 
 from balances.models import LedgerEntry, User
 from balances.services import charge_balance
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from orders.services import place_order
 from products.models import Product
@@ -43,11 +43,15 @@ def products(count: int) -> list[Product]:
 
 
 def pays(user: User, product: Product) -> Attempt:
-    return attempt(lambda: place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, once=Once()))
+    return attempt(
+        lambda: place_order(
+            user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, idempotency=Idempotency.none()
+        )
+    )
 
 
 def charges(user: User, amount: int) -> Attempt:
-    return attempt(lambda: charge_balance(user_id=user.pk, amount=amount, once=Once()))
+    return attempt(lambda: charge_balance(user_id=user.pk, amount=amount, idempotency=Idempotency.none()))
 
 
 def test_twenty_orders_spend_what_ten_cost() -> None:

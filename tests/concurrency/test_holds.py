@@ -8,7 +8,7 @@ import pytest
 
 from balances.models import User
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from orders.services import pay_reservation, place_order
 from products.models import Product
@@ -42,21 +42,27 @@ def user() -> User:
 
 
 def buys(user: User, pen: Product) -> Attempt:
-    return attempt(lambda: place_order(user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, once=Once()))
+    return attempt(
+        lambda: place_order(
+            user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, idempotency=Idempotency.none()
+        )
+    )
 
 
 def holds(user: User, pen: Product, units: int = 1) -> Attempt:
-    return attempt(lambda: reserve(user_id=user.pk, quantities={pen.pk: units}, once=Once()))
+    return attempt(lambda: reserve(user_id=user.pk, quantities={pen.pk: units}, idempotency=Idempotency.none()))
 
 
 def pays(user: User, reservation_id: int) -> Attempt:
     return attempt(
-        lambda: pay_reservation(user_id=user.pk, reservation_id=reservation_id, user_coupon_id=None, once=Once())
+        lambda: pay_reservation(
+            user_id=user.pk, reservation_id=reservation_id, user_coupon_id=None, idempotency=Idempotency.none()
+        )
     )
 
 
 def held_by(user: User, pen: Product, units: int = 1) -> int:
-    return int(reserve(user_id=user.pk, quantities={pen.pk: units}, once=Once()).pk)
+    return int(reserve(user_id=user.pk, quantities={pen.pk: units}, idempotency=Idempotency.none()).pk)
 
 
 def let_time_pass(reservation_id: int) -> None:
@@ -181,8 +187,8 @@ class TestEnds:
         if rival == "expire":
             let_time_pass(number)
         others: dict[str, Callable[[], object]] = {
-            "release": lambda: release(reservation_id=number, user_id=user.pk, once=Once()),
-            "replace": lambda: reserve(user_id=user.pk, quantities={pen.pk: 2}, once=Once()),
+            "release": lambda: release(reservation_id=number, user_id=user.pk, idempotency=Idempotency.none()),
+            "replace": lambda: reserve(user_id=user.pk, quantities={pen.pk: 2}, idempotency=Idempotency.none()),
             "expire": expire_reservations,
         }
         with switched_off(off):
@@ -202,7 +208,10 @@ class TestEnds:
         meeting = Meeting()
         with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend):
             outcomes = together(
-                [pays(user, number), attempt(lambda: release(reservation_id=number, user_id=user.pk, once=Once()))]
+                [
+                    pays(user, number),
+                    attempt(lambda: release(reservation_id=number, user_id=user.pk, idempotency=Idempotency.none())),
+                ]
             )
         assert meeting.took_place
         assert sorted(outcomes) == [DONE, "reservation_ends_once"]
@@ -219,7 +228,10 @@ class TestEnds:
             sql.execute("ALTER TABLE reservation DISABLE TRIGGER reservation_ends_once")
             without.callback(sql.execute, "ALTER TABLE reservation ENABLE TRIGGER reservation_ends_once")
             outcomes = together(
-                [pays(user, number), attempt(lambda: release(reservation_id=number, user_id=user.pk, once=Once()))]
+                [
+                    pays(user, number),
+                    attempt(lambda: release(reservation_id=number, user_id=user.pk, idempotency=Idempotency.none())),
+                ]
             )
             assert outcomes == [DONE, DONE]
             assert units(pen) == (8, 3)
@@ -233,7 +245,9 @@ class TestNextTaker:
     def test_a_crowd_ends_them(self, off: Protection) -> None:
         pen, chair = ProductFactory(price=1_200, stock=6), ProductFactory(stock=9)
         for each in UserFactory.create_batch(3):
-            let_time_pass(int(reserve(user_id=each.pk, quantities={pen.pk: 2, chair.pk: 3}, once=Once()).pk))
+            let_time_pass(
+                int(reserve(user_id=each.pk, quantities={pen.pk: 2, chair.pk: 3}, idempotency=Idempotency.none()).pk)
+            )
         crowd = UserFactory.create_batch(12, balance=5_000)
         with switched_off(off):
             outcomes = together([(buys, holds)[number % 2](user, pen) for number, user in enumerate(crowd)])

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from balances.models import User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from orders.services import place_order
 from products.models import Product
@@ -43,7 +43,11 @@ def buyers(count: int) -> list[User]:
 
 
 def wants(user: User, pen: Product) -> Attempt:
-    return attempt(lambda: place_order(user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, once=Once()))
+    return attempt(
+        lambda: place_order(
+            user_id=user.pk, quantities={pen.pk: 1}, user_coupon_id=None, idempotency=Idempotency.none()
+        )
+    )
 
 
 def test_a_crowd_at_the_till_buys_it_once(pen: Product) -> None:

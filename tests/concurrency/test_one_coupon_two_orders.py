@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 
 from balances.models import User
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.models import UserCoupon
 from orders.models import Order
 from orders.services import place_order
@@ -37,7 +37,9 @@ def products(count: int) -> list[Product]:
 
 def uses(user: User, unit: UserCoupon, product: Product) -> Attempt:
     return attempt(
-        lambda: place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=unit.pk, once=Once())
+        lambda: place_order(
+            user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=unit.pk, idempotency=Idempotency.none()
+        )
     )
 
 

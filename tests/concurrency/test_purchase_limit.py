@@ -8,7 +8,7 @@ from django.db.models import Sum
 
 from balances.models import User
 from commerce.audit.record import Staff
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order, OrderItem
 from orders.services import cancel_order, place_order, refund_order
 from products.models import Product
@@ -38,7 +38,9 @@ def rare() -> Product:
 
 def buys(user: User, product: Product, quantity: int = 1) -> Attempt:
     quantities = {product.pk: quantity}
-    return attempt(lambda: place_order(user_id=user.pk, quantities=quantities, user_coupon_id=None, once=Once()))
+    return attempt(
+        lambda: place_order(user_id=user.pk, quantities=quantities, user_coupon_id=None, idempotency=Idempotency.none())
+    )
 
 
 def units(user: User) -> int:
@@ -72,7 +74,9 @@ def test_carts_with_other_products_besides_count_together(user: User, rare: Prod
 
     def buys_with(other: Product) -> Attempt:
         cart = {other.pk: 1, rare.pk: 2}
-        return attempt(lambda: place_order(user_id=user.pk, quantities=cart, user_coupon_id=None, once=Once()))
+        return attempt(
+            lambda: place_order(user_id=user.pk, quantities=cart, user_coupon_id=None, idempotency=Idempotency.none())
+        )
 
     outcomes = together([buys_with(other) for other in others])
     assert outcomes.count(DONE) == 1
@@ -83,10 +87,10 @@ def test_while_units_come_back_no_more_than_the_limit_is_kept(user: User, rare: 
     first, second = order_of(user, {rare: 2}), order_of(user, {rare: 1})
 
     def refund(order: Order) -> None:
-        refund_order(order_id=order.pk, quantities={rare.pk: 1}, restock=True, by=by, once=Once())
+        refund_order(order_id=order.pk, quantities={rare.pk: 1}, restock=True, by=by, idempotency=Idempotency.none())
 
     def cancel(order: Order) -> None:
-        cancel_order(order_id=order.pk, owner_id=None, once=Once())
+        cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
 
     coming_back = [attempt(partial(refund, first)), attempt(partial(cancel, second))]
     outcomes = together([*coming_back, *[buys(user, rare)] * AT_ONCE])

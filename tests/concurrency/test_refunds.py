@@ -9,7 +9,7 @@ import pytest
 from balances.models import LedgerEntry, User
 from commerce.audit.record import Staff
 from commerce.core.transaction import LockedRows
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order, Refund
 from orders.operations import Orders, ReturnableItems
 from orders.services import cancel_order, refund_order
@@ -60,11 +60,15 @@ def order(user: User, pen: Product) -> Order:
 
 def refunds(order: Order, pen: Product, clerk: User) -> Attempt:
     by = Staff(clerk.pk, "Sent back.")
-    return attempt(lambda: refund_order(order_id=order.pk, quantities={pen.pk: 1}, restock=True, by=by, once=Once()))
+    return attempt(
+        lambda: refund_order(
+            order_id=order.pk, quantities={pen.pk: 1}, restock=True, by=by, idempotency=Idempotency.none()
+        )
+    )
 
 
 def cancels(order: Order) -> Attempt:
-    return attempt(lambda: cancel_order(order_id=order.pk, owner_id=order.user_id, once=Once()))
+    return attempt(lambda: cancel_order(order_id=order.pk, owner_id=order.user_id, idempotency=Idempotency.none()))
 
 
 def is_back_once(user: User, pen: Product) -> bool:

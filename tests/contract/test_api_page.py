@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 from django.utils import translation
 
-from commerce.http.problem_catalogue import Problem, catalogue
-from commerce.http.schema_problems import COMPONENTS, own_fields
+from commerce.api.problem_catalogue import Problem, catalogue
+from commerce.api.schema_problems import COMPONENTS, own_fields
 
 PAGE = Path(settings.BASE_DIR) / "docs" / "api.md"
 HEADING = "| code | status | retry | meaning | fields of its own |"

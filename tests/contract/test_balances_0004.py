@@ -18,7 +18,7 @@ from psycopg import errors
 from balances.models import LedgerEntry, User
 from balances.services import charge_balance
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from tests.factories import UserFactory
 from tests.together import another_session, meanwhile, wait_until, wait_until_blocked
 
@@ -95,7 +95,7 @@ def test_it_waits_for_a_write_which_goes_on(customer: User) -> None:
 def test_other_customers_pay_while_it_waits(customer: User) -> None:
     another = UserFactory(balance=0)
     with another_session() as writer, migrating(writer, customer) as migration:
-        charge_balance(user_id=another.pk, amount=500, once=Once())
+        charge_balance(user_id=another.pk, amount=500, idempotency=Idempotency.none())
         assert not migration.done()
         writer.commit()
         migration.result(timeout=30)

@@ -13,9 +13,9 @@ import commerce.urls  # noqa: F401  # brings every refusal in, whichever test ru
 from commerce.core import errors
 from commerce.core.errors import DomainError
 from commerce.event_routes import ROUTES, SINKS
-from commerce.http import problems
-from commerce.http.problems import STATUS_OF_KIND
 from commerce.outbox.routes import WEBHOOKS, destinations_of
+from commerce.server import problems
+from commerce.server.problems import STATUS_OF_KIND
 
 STATUS_OF_CODE = {
     "validation_error": 400,
@@ -79,7 +79,7 @@ def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError
 
 
 def known_codes() -> dict[str, int]:
-    """Code and status of what Django and DRF refuse, as told by `commerce.http.problems`."""
+    """Code and status of what Django and DRF refuse, as told by `commerce.server.problems`."""
     codes = {code: int(status) for _, status, code, _, _ in problems._KNOWN}
     # What is decided case by case stands in the function that tells it.
     for node in ast.walk(ast.parse(inspect.getsource(problems._describe))):
@@ -161,7 +161,7 @@ def test_every_problem_is_known_before_the_first_request() -> None:
     program = """
 import django, pkgutil, importlib
 django.setup()
-from commerce.http.problem_catalogue import catalogue
+from commerce.api.problem_catalogue import catalogue
 import commerce.urls
 before = [(each.code, len(each.meanings)) for each in catalogue()]
 import commerce

@@ -15,9 +15,9 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
+from commerce.api.schema_document import EXAMPLES, codes_of
 from commerce.core.locks import request_lock
 from commerce.event_routes import ROUTES
-from commerce.http.schema_document import EXAMPLES, codes_of
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage, WebhookSubscription
 from commerce.outbox.routes import WEBHOOKS
 from commerce.webhooks import services

@@ -8,7 +8,7 @@ from django.urls import Resolver404, get_resolver
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from commerce.http.routes import Routes, routes
+from commerce.server.routes import Routes, routes
 from tests.api.test_problems import UNKNOWN
 from tests.contract.test_routes_and_schema import CONTRACT, OPERATIONS
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.conf import settings
 
-from commerce.http.problem_catalogue import Problem, catalogue
-from commerce.http.schema_problems import COMPONENTS, name_of
+from commerce.api.problem_catalogue import Problem, catalogue
+from commerce.api.schema_problems import COMPONENTS, name_of
 from commerce.outbox.routes import WEBHOOKS, event_types_to
 from tests.contract.test_routes_and_schema import CONTRACT
 from tests.documented import schema

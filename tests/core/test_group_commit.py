@@ -26,8 +26,8 @@ from commerce.core.postgresql.base import give_back_connections
 from commerce.core.postgresql.shared import SharedConnections, shared_by_requests
 from commerce.core.transaction import Table, Transaction
 from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
+from commerce.idempotency.commit import Idempotency
 from commerce.idempotency.models import IdempotencyKey
-from commerce.idempotency.once import Once
 from coupons.models import UserCoupon
 from coupons.services import IssueCoupon
 from tests.books import broken_rules
@@ -52,7 +52,7 @@ def patient_queues(settings: Settings) -> None:
 
 
 def charges(user: User, amount: int = 7) -> Attempt:
-    return attempt(lambda: charge_balance(user_id=user.pk, amount=amount, once=Once()))
+    return attempt(lambda: charge_balance(user_id=user.pk, amount=amount, idempotency=Idempotency.none()))
 
 
 def balances(users: Sequence[User]) -> list[int]:
@@ -341,7 +341,7 @@ class TestLostConnection:
         with nothing_changes(), mock.patch.object(Pipeline, "__init__", side_effect=psycopg.OperationalError("away")):
             group_commit.close_idle_connections()
             with pytest.raises(OperationalError, match="away"):
-                charge_balance(user_id=user.pk, amount=7, once=Once())
+                charge_balance(user_id=user.pk, amount=7, idempotency=Idempotency.none())
         assert charges(user)() == DONE
 
     @pytest.mark.parametrize("arrives", [True, False], ids=["committed", "not committed"])
@@ -434,7 +434,7 @@ class TestWaiting:
         settings.LOCK_WAIT_SECONDS = 0.05
         user = UserFactory()
         with nothing_changes(), lock_held(user_lock(user.pk)), pytest.raises(KeyTimeout) as timeout:
-            charge_balance(user_id=user.pk, amount=7, once=Once())
+            charge_balance(user_id=user.pk, amount=7, idempotency=Idempotency.none())
         assert timeout.value.key == user_lock(user.pk)
         assert waiting() == 0
 
@@ -442,7 +442,7 @@ class TestWaiting:
         settings.LOCK_WAIT_SECONDS = 0.05
         user = UserFactory()
         with row_held("user", user.pk), nothing_changes(), pytest.raises(KeyTimeout):
-            charge_balance(user_id=user.pk, amount=7, once=Once())
+            charge_balance(user_id=user.pk, amount=7, idempotency=Idempotency.none())
 
     def test_for_a_turn_ends_with_a_timeout_and_the_write_is_never_made(self, settings: Settings) -> None:
         user = UserFactory()
@@ -607,20 +607,20 @@ class TestFairness:
 # --- One answer per key --------------------------------------------------------------------------------------------
 
 
-def once_of(user: User) -> Once:
+def idempotency_of(user: User) -> Idempotency:
     claim = Claim(user.pk, "one", b"the same request")
-    return Once(claim, lambda entry: Answer(200, "text/plain", str(entry.id).encode()))
+    return Idempotency(claim, lambda entry: Answer(200, "text/plain", str(entry.id).encode()))
 
 
 def charges_once(user: User) -> Callable[[], tuple[str, bytes]]:
     def run() -> tuple[str, bytes]:
-        once = once_of(user)
+        idempotency = idempotency_of(user)
         try:
-            charge_balance(user_id=user.pk, amount=7, once=once)
+            charge_balance(user_id=user.pk, amount=7, idempotency=idempotency)
         except AlreadyAnswered as repeat:
             return "replayed", repeat.answer.body
-        assert once.answer is not None
-        return DONE, once.answer.body
+        assert idempotency.answer is not None
+        return DONE, idempotency.answer.body
 
     return run
 

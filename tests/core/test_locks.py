@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from balances.models import User
 from balances.operations import Accounts
-from commerce.core import locks, redis
+from commerce.core import locks, redis_services
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import (
     Held,
@@ -24,7 +24,7 @@ from commerce.core.locks import (
     user_lock,
 )
 from commerce.core.transaction import NewRows
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from tests.breaking import as_text, growth_of, kill
 from tests.factories import UserFactory
 from tests.layers import LOCKS_OFF, switched_off
@@ -49,7 +49,7 @@ HEALTHY_SECONDS = 10
 
 
 def known_keys() -> set[str]:
-    return set(map(as_text, redis.locks.client.keys("*")))
+    return set(map(as_text, redis_services.locks.client.keys("*")))
 
 
 def known_locks() -> set[str]:
@@ -156,7 +156,7 @@ class TestWaiting:
             with pytest.raises(LockTimeout), locked_transaction("product:1:lock", "product:2:lock"):
                 pass
             assert known_locks() == {"product:2:lock"}
-        redis.locks.client.flushdb()
+        redis_services.locks.client.flushdb()
         with locked_transaction("product:1:lock", "product:2:lock"):
             assert known_locks() == {"product:1:lock", "product:2:lock"}
 
@@ -173,7 +173,7 @@ class TestWaiting:
             assert known_locks() == {"product:2:lock"}
 
     def test_ends_when_the_holder_s_time_is_over(self, settings: Settings) -> None:
-        redis.locks.client.set(KEY, "a process that died", px=30)
+        redis_services.locks.client.set(KEY, "a process that died", px=30)
         with locked_transaction(KEY):
             assert known_keys() == {KEY}
 
@@ -219,7 +219,7 @@ class TestWritesOfOneCall:
         one, other = RedisLocks(), RedisLocks()
         with one.held([[KEY]]), other.held([[KEY]]):
             pass
-        wait_until(lambda: not redis.locks.client.exists(f"{KEY}:next"), "the turn to pass")
+        wait_until(lambda: not redis_services.locks.client.exists(f"{KEY}:next"), "the turn to pass")
         with one.held([[KEY]]) as held:
             assert held.blocked_by == [None]
 

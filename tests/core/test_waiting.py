@@ -14,7 +14,7 @@ from django.db import connection
 from commerce.core import waiting
 from commerce.core.group import Member
 from commerce.core.locks import _Turns
-from commerce.core.redis import RedisAway, RedisService
+from commerce.core.redis_services import RedisAway, RedisService
 from commerce.core.waiting import Signal
 from tests.together import PATIENCE_SECONDS
 

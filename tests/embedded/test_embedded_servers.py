@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from commerce.embedded.broker import Broker
 from commerce.embedded.children import Child
 from commerce.embedded.postgres import Postgres
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from tests.embedded.processes import is_alive, wait_for
 
 

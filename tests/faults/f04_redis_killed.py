@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commerce.core import redis
+from commerce.core import redis_services
 from commerce.core.locks import Held, RedisLocks
 from tests.embedded.processes import is_alive
 from tests.faults.fault import Fault, NotFired, Run
@@ -44,7 +44,7 @@ def locks_need_redis() -> None:
     def insist(*arguments: Any) -> Held:
         held = acquire(*arguments)
         if held.is_fallback:
-            raise redis.RedisAway("locks")
+            raise redis_services.RedisAway("locks")
         return held
 
     RedisLocks._acquire = insist  # type: ignore[method-assign,assignment]  # that is the point

@@ -5,7 +5,7 @@ import time
 import psycopg
 from django.db import connection
 
-from commerce.http import problems
+from commerce.server import problems
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.points import sleep
 from tests.faults.shop import Variant

@@ -9,7 +9,7 @@ from dataclasses import replace
 from django.db.models import Sum
 
 from balances.models import EntryType, LedgerEntry, User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from orders.models import Order, OrderStatus, RefundItem
 from tests.embedded.processes import is_alive
 from tests.factories import StaffFactory

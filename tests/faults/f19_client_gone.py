@@ -8,8 +8,8 @@ from typing import Any
 from django.http import HttpRequest
 
 from commerce.embedded.ports import LOOPBACK
-from commerce.http import bodies
 from commerce.idempotency.claims import Answers
+from commerce.server import bodies
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.history import Call
 from tests.faults.shop import Variant

@@ -4,7 +4,7 @@ from functools import partial
 
 from balances.models import EntryType, LedgerEntry
 from balances.services import charge_balance
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from orders.models import Order
 from products.models import MovementReason, StockMovement
 from tests.factories import ProductFactory, UserFactory, order_of
@@ -62,7 +62,7 @@ def _cancel(run: Run, one: Browser, other: Browser) -> str:
     """One of them cancels the order, the other one gets a refusal."""
     # A customer who is not in the history: no client requests this cancellation.
     customer = UserFactory()
-    charge_balance(user_id=customer.pk, amount=2 * _PRICE_WON, once=Once())
+    charge_balance(user_id=customer.pk, amount=2 * _PRICE_WON, idempotency=Idempotency.none())
     order = order_of(customer, {ProductFactory(stock=_OPENING, price=_PRICE_WON): 2})
     page = f"/admin/orders/order/{order.pk}/cancel/"
     opened = (one.get(page), other.get(page))

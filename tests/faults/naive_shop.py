@@ -17,7 +17,7 @@ from commerce.core import group_commit
 from commerce.core.group import Group
 from commerce.core.locks import Held, redis_locks
 from commerce.core.transaction import LockedRows, Transaction
-from commerce.idempotency import once
+from commerce.idempotency import commit
 from commerce.staff_pages import forms as staff_forms
 from coupons.operations import Coupons, HeldCoupons
 from orders.operations import Orders, ReturnableItems
@@ -56,7 +56,7 @@ def every_write_by_itself() -> None:
 
 def requests_not_locked() -> None:
     """Two requests with one key do not wait for each other."""
-    once._OnceOnly.locks = lambda self: self._write.locks()  # type: ignore[method-assign]  # that is the point
+    commit._IdempotentWrite.locks = lambda self: self._write.locks()  # type: ignore[method-assign]  # that is the point
 
 
 def stock_from_memory() -> None:

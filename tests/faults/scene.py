@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from balances.models import User
 from balances.services import charge_balance
-from commerce.http.authentication import tokens_for
-from commerce.idempotency.once import Once
+from commerce.api.authentication import tokens_for
+from commerce.idempotency.commit import Idempotency
 from coupons.models import DiscountType
 from tests.factories import CouponFactory, ProductFactory, UserFactory
 
@@ -48,7 +48,7 @@ class Scene:
         """A customer with `balance` won who is only used by the fault."""
         user: User = UserFactory()
         if balance:
-            self.opening.add(charge_balance(user_id=user.pk, amount=balance, once=Once()).id)
+            self.opening.add(charge_balance(user_id=user.pk, amount=balance, idempotency=Idempotency.none()).id)
         self.tokens[user.pk] = tokens_for(user_id=user.pk, is_staff=False).access
         return user.pk
 
@@ -56,7 +56,7 @@ class Scene:
 def set_scene() -> Scene:
     """Write the rows into the current database. The money is charged by the use case, so its events exist."""
     users: list[User] = UserFactory.create_batch(USERS + 1)
-    opening = [charge_balance(user_id=user.pk, amount=BALANCE_WON, once=Once()) for user in users]
+    opening = [charge_balance(user_id=user.pk, amount=BALANCE_WON, idempotency=Idempotency.none()) for user in users]
     products = ProductFactory.create_batch(PRODUCTS, stock=PLENTY)
     scarce = ProductFactory.create_batch(SCARCE_PRODUCTS, stock=60)
     coupons = [

@@ -23,7 +23,7 @@ from commerce.embedded.broker import Broker
 from commerce.embedded.children import PROJECT_ROOT
 from commerce.embedded.postgres import DATABASE, Postgres
 from commerce.embedded.quickstart import manage
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from commerce.embedded.sink import Sink
 from tests.faults.parts import Part
 from tests.kafka.jars import kafka_jars

@@ -9,7 +9,7 @@ from functools import partial
 from commerce.core import sql
 from commerce.core.transaction import Transaction
 from commerce.idempotency.claims import Answer, Answers, Claim
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.outbox.sinks.base import Message, Outcomes
 from commerce.outbox.sinks.kafka import KafkaSink
 
@@ -19,11 +19,11 @@ WRITTEN_LATER_SECONDS = 0.05
 def answers_written_later() -> None:
     """The response of a write is stored after its transaction, not in it: a process can die between the two."""
 
-    def keep_later(self: Once, transaction: Transaction, claim: Claim, answer: Answer) -> None:
+    def keep_later(self: Idempotency, transaction: Transaction, claim: Claim, answer: Answer) -> None:
         self.answer = answer
         transaction.afterwards(partial(_keep_by_itself, claim, answer))
 
-    Once._keep = keep_later  # type: ignore[method-assign]  # that is the point
+    Idempotency._keep = keep_later  # type: ignore[method-assign]  # that is the point
 
 
 def _keep_by_itself(claim: Claim, answer: Answer) -> None:

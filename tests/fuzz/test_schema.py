@@ -12,8 +12,8 @@ import pytest
 from django.db import connection
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
-from commerce.idempotency.once import Once
+from commerce.api.authentication import tokens_for
+from commerce.idempotency.commit import Idempotency
 from coupons.models import Coupon
 from products.models import Product
 from reservations.services import reserve
@@ -109,7 +109,7 @@ def shop() -> Shop:
         UserCouponFactory(user=mina, coupon=coupon)
     for number, product in enumerate(products):
         order_of(mina, {product: number + 1})
-    reserve(user_id=mina.pk, quantities={products[0].pk: 1}, once=Once())
+    reserve(user_id=mina.pk, quantities={products[0].pk: 1}, idempotency=Idempotency.none())
     webhook = subscribe("https://partner.example/webhooks")
     return Shop(mina, juno, StaffFactory(), products, coupons, webhook.pk)
 

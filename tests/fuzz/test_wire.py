@@ -8,7 +8,7 @@ from http.client import RemoteDisconnected
 import pytest
 
 from balances.models import LedgerEntry, User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from tests.factories import UserFactory
 from tests.fuzz.web_server import WebServer
 from tests.fuzz.wire import exchange, read_answer, read_answers, request_bytes

@@ -15,8 +15,8 @@ from rest_framework.exceptions import NotAuthenticated, Throttled
 from rest_framework_simplejwt.exceptions import InvalidToken
 
 from commerce.core.errors import ServiceUnavailable
-from commerce.http.problems import OTHER_PROBLEMS, problem_response
-from commerce.http.request_context import _language_of
+from commerce.server.problems import OTHER_PROBLEMS, problem_response
+from commerce.server.request_context import _language_of
 from tests.gateway.limits import limits
 from tests.gateway.nginx import Address, gateway_before
 from tests.gateway.recorder import TOKEN, Recorder

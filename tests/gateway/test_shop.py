@@ -12,8 +12,8 @@ import pytest
 import requests
 
 from balances.models import User
+from commerce.api.authentication import tokens_for
 from commerce.embedded.ports import LOOPBACK
-from commerce.http.authentication import tokens_for
 from orders.models import Order
 from tests.books import broken_rules
 from tests.factories import ProductFactory, UserFactory

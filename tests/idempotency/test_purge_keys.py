@@ -120,7 +120,7 @@ class TestEvery:
 
     def test_it_does_not_wait_out_its_pause(self) -> None:
         with managed("purge_idempotency_keys", "--every", "60") as purging:
-            wait_until(lambda: purging.said("0 idempotency keys purged"), "the first turn")
+            wait_until(lambda: purging.printed("0 idempotency keys purged"), "the first turn")
             assert purging.stop() == 0
 
     def test_sigterm_finishes_the_batch_in_hand_and_begins_no_other(self) -> None:
@@ -140,7 +140,7 @@ class TestEvery:
     def test_a_database_that_is_away_costs_a_turn(self) -> None:
         answered("old", at=timezone.now() - timedelta(hours=25))
         with connections_refused(), managed(*self.OFTEN) as purging:
-            wait_until(lambda: purging.said("could not be purged, next try in 0 s"), "a turn without the database")
+            wait_until(lambda: purging.printed("could not be purged, next try in 0 s"), "a turn without the database")
             assert kept() == ["old"]
             let_in(allowed=True)
             wait_until(lambda: kept() == [], "a turn with it")

@@ -176,7 +176,7 @@ def test_control_offsets_committed_before_the_statistics_lose_orders(shop: Shop,
 def test_topics_that_are_made_later_are_found(shop: Shop, settings: Settings, cluster: str) -> None:
     settings.KAFKA_TOPIC_PREFIX += "later-"
     with consumer() as process:
-        wait_until(lambda: process.said("Counting order-completed"), "the consumer")
+        wait_until(lambda: process.printed("Counting order-completed"), "the consumer")
         call_command("create_topics", stdout=io.StringIO())
         shop.sell(50)
         wait_until(shop.all_counted, "the orders to be counted")

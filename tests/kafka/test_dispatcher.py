@@ -296,7 +296,7 @@ class TestProcesses:
     def test_two_relays_at_once_and_one_killed_on_the_way(self) -> None:
         add_messages(1, 6_000)
         with relay(batch=20) as killed, relay(batch=20) as other:
-            wait_until(lambda: sent() >= 500 and other.said("Relaying"), "some messages to leave")
+            wait_until(lambda: sent() >= 500 and other.printed("Relaying"), "some messages to leave")
             killed.stop(signal.SIGKILL)
             assert waiting() > 0, "the relay was killed too late to show anything"
             wait_until(lambda: waiting() == 0, "everything to leave")

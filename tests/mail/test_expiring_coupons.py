@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.mail.sink import NOT_HELD
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
@@ -66,7 +66,9 @@ def test_also_when_the_message_is_forgotten_meanwhile(mailbox: Mailbox) -> None:
 def test_a_used_one_is_not_told(mailbox: Mailbox) -> None:
     unit = held()
     product = ProductFactory(price=20_000, stock=5)
-    place_order(user_id=unit.user_id, quantities={product.pk: 1}, user_coupon_id=unit.pk, once=Once())
+    place_order(
+        user_id=unit.user_id, quantities={product.pk: 1}, user_coupon_id=unit.pk, idempotency=Idempotency.none()
+    )
     assert notice_expiring(days=3) == 0
     assert ExpiryNotice.objects.count() == 0
 
@@ -75,7 +77,9 @@ def test_nor_one_that_is_used_while_the_message_waits(mailbox: Mailbox) -> None:
     unit = held()
     assert notice_expiring(days=3) == 1
     product = ProductFactory(price=20_000, stock=5)
-    place_order(user_id=unit.user_id, quantities={product.pk: 1}, user_coupon_id=unit.pk, once=Once())
+    place_order(
+        user_id=unit.user_id, quantities={product.pk: 1}, user_coupon_id=unit.pk, idempotency=Idempotency.none()
+    )
     Dispatcher(MAIL).drain()
     assert [letter["Subject"][:10] for letter in mailbox.letters] == ["Your order"]
     assert DeliveryAttempt.objects.filter(error=NOT_HELD).count() == 1

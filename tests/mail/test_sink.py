@@ -10,7 +10,7 @@ import pytest
 from pytest_django import Settings
 
 from commerce.embedded.ports import LOOPBACK
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.mail.sink import NO_ADDRESS, MailSink
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
@@ -31,7 +31,9 @@ ADDRESS = "mina@customer.example"
 def order(address: str = ADDRESS) -> Order:
     user = UserFactory(balance=100_000, email=address)
     product = ProductFactory(name="무선 마우스", price=15_900, stock=10)
-    placed = place_order(user_id=user.pk, quantities={product.pk: 2}, user_coupon_id=None, once=Once())
+    placed = place_order(
+        user_id=user.pk, quantities={product.pk: 2}, user_coupon_id=None, idempotency=Idempotency.none()
+    )
     return Order.objects.get(pk=placed.id)
 
 
@@ -41,7 +43,7 @@ def waiting() -> OutboxMessage:
 
 def test_an_order_and_its_refund_are_written_about(mailbox: Mailbox) -> None:
     placed = order()
-    cancel_order(order_id=placed.pk, owner_id=placed.user_id, once=Once())
+    cancel_order(order_id=placed.pk, owner_id=placed.user_id, idempotency=Idempotency.none())
     assert Dispatcher(MAIL).drain().sent == 2
     assert mailbox.recipients == [ADDRESS, ADDRESS]
     assert mailbox.sessions == 1

@@ -14,10 +14,10 @@ from django.conf import settings as project_settings
 from django.db import connection
 from django.test import Client
 
+from commerce.api.authentication import tokens_for
 from commerce.core import sql
 from commerce.core.logs import HIDDEN, JsonLines, RequestFilter, TextLines
 from commerce.core.process import process_name
-from commerce.http.authentication import tokens_for
 from products import selectors
 from tests.factories import StaffFactory, UserFactory
 from tests.fuzz.web_server import web_server
@@ -209,7 +209,7 @@ class TestProcesses:
 
     def test_sessions_have_the_name_of_their_process(self) -> None:
         with web_server() as web, managed("relay_outbox", environment={"DATA_PLATFORM_URL": ""}) as relay:
-            wait_until(lambda: relay.said("Relaying"), "the relay")
+            wait_until(lambda: relay.printed("Relaying"), "the relay")
             with urlopen(f"{web.url}/api/products") as answer:  # noqa: S310  # our own http address
                 assert answer.status == 200
             names = {"commerce-relay_outbox", "commerce-web", "commerce-probe"}

@@ -9,14 +9,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from balances import selectors
-from commerce.core import metrics, redis, sql
+from commerce.core import metrics, redis_services, sql
 from commerce.core.locks import user_lock
-from commerce.embedded.redis import Redis
-from commerce.http import health
-from commerce.http.request_context import route_template
+from commerce.embedded.redis_server import Redis
 from commerce.invariants.models import InvariantCheck
 from commerce.monitoring.figures import ShopFigures
 from commerce.outbox.models import OutboxMessage
+from commerce.server import health
+from commerce.server.request_context import route_template
 from stats.models import DeadLetter
 from tests.breaking import growth_of
 from tests.factories import ProductFactory, UserFactory, order_of
@@ -70,7 +70,7 @@ def test_writes_tell_the_size_and_the_wait_of_their_groups(api: Callable[..., Sh
 def test_a_lock_that_another_process_holds_is_counted(api: Callable[..., Shopper], settings: Settings) -> None:
     user = UserFactory()
     settings.LOCK_WAIT_SECONDS = 0.2
-    redis.locks.client.set(user_lock(user.pk), "somebody else")
+    redis_services.locks.client.set(user_lock(user.pk), "somebody else")
     with growth_of("commerce_locks_busy_total") as busy, growth_of("commerce_lock_timeouts_total") as timeouts:
         assert api(user).post("/api/balance/charge", {"amount": 10}).status == 503
     assert busy.by >= 1

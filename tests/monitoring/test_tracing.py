@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings as project_settings
 from pytest_django import Settings
 
+from commerce.api.authentication import tokens_for
 from commerce.core import tracing
-from commerce.http.authentication import tokens_for
 from commerce.outbox.models import OutboxMessage
 from stats.models import ProcessedEvent
 from tests.factories import ProductFactory, UserFactory, order_of
@@ -135,7 +135,7 @@ import django, json, sys, time
 django.setup()
 from django.test import Client
 from commerce.core import group_commit, tracing
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from concurrent.futures import ThreadPoolExecutor
 from opentelemetry import trace
 
@@ -181,7 +181,7 @@ import sys
 from commerce.wsgi import application
 from commerce.core import tracing
 from django.conf import settings
-print(tracing.on, "commerce.http.tracing.TracingMiddleware" in settings.MIDDLEWARE,
+print(tracing.on, "commerce.server.tracing.TracingMiddleware" in settings.MIDDLEWARE,
       [name for name in sys.modules if name.startswith(("opentelemetry.sdk.trace", "opentelemetry.exporter"))])
 """
     ended = run([sys.executable, "-c", script])

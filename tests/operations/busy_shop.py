@@ -11,9 +11,9 @@ from balances.models import User
 from balances.services import charge_balance
 from commerce.audit.record import Staff
 from commerce.core import sql
-from commerce.http.json import JSON, dump
 from commerce.idempotency.claims import Answer, Claim
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
+from commerce.server.json_codec import JSON, dump
 from coupons.models import UserCoupon
 from orders.events import order_as_json
 from orders.models import Order
@@ -47,20 +47,22 @@ def busy_shop() -> BusyShop:
     """Open the shop. Every invariant holds in it, those of a quiet system too."""
     mina, joon, sora = UserFactory(), UserFactory(), UserFactory()
     for user in (mina, joon):
-        charge_balance(user_id=user.pk, amount=50_000, once=Once())
+        charge_balance(user_id=user.pk, amount=50_000, idempotency=Idempotency.none())
     for amount in (10_000, 20_000):
-        charge_balance(user_id=sora.pk, amount=amount, once=Once())
+        charge_balance(user_id=sora.pk, amount=amount, idempotency=Idempotency.none())
     # The number of an entry that was rolled back.
     sql.execute("SELECT nextval('user_balance_tx_id_seq')")
-    charge_balance(user_id=sora.pk, amount=30_000, once=Once())
+    charge_balance(user_id=sora.pk, amount=30_000, idempotency=Idempotency.none())
     pen, ink = ProductFactory(price=3_000, stock=20), ProductFactory(price=7_000, stock=20)
     coupon = CouponFactory(discount_value=1_000, total_quantity=5)
     held = issued(mina, coupon)
     issued(joon, coupon)
     with_coupon = order_of(mina, {pen: 2, ink: 1}, coupon=held)
     cancelled = order_of(joon, {pen: 1, ink: 2})
-    cancel_order(order_id=cancelled.pk, owner_id=joon.pk, once=Once())
-    adjust_stock(product_id=pen.pk, delta=5, by=Staff(joon.pk, "Found behind the shelf."), once=Once())
+    cancel_order(order_id=cancelled.pk, owner_id=joon.pk, idempotency=Idempotency.none())
+    adjust_stock(
+        product_id=pen.pk, delta=5, by=Staff(joon.pk, "Found behind the shelf."), idempotency=Idempotency.none()
+    )
     chair, gift = ProductFactory(price=2_000, stock=20), ProductFactory(price=0, stock=20)
     in_part = _partly_refunded(chair, gift)
     last = _order_with_key(mina, pen)
@@ -70,7 +72,7 @@ def busy_shop() -> BusyShop:
 
 def _partly_refunded(chair: Product, gift: Product) -> Order:
     dana = UserFactory()
-    charge_balance(user_id=dana.pk, amount=10_000, once=Once())
+    charge_balance(user_id=dana.pk, amount=10_000, idempotency=Idempotency.none())
     order = order_of(dana, {chair: 3, gift: 2})
     refunded(order, {chair: 1}, by=dana.pk)
     refunded(order, {chair: 1}, restock=False, by=dana.pk)
@@ -80,8 +82,8 @@ def _partly_refunded(chair: Product, gift: Product) -> Order:
 
 def _order_with_key(user: User, product: Product) -> Order:
     claim = Claim(user.pk, "a-key", b"f" * 32)
-    once = Once(claim, lambda order: Answer(200, JSON, dump(order_as_json(order))))
-    placed = place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, once=once)
+    idempotency = Idempotency(claim, lambda order: Answer(200, JSON, dump(order_as_json(order))))
+    placed = place_order(user_id=user.pk, quantities={product.pk: 1}, user_coupon_id=None, idempotency=idempotency)
     return Order.objects.get(pk=placed.id)
 
 

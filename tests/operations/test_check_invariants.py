@@ -8,8 +8,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import InternalError, connection, transaction
 
-from commerce.core import redis, sql
-from commerce.embedded.redis import Redis
+from commerce.core import redis_services, sql
+from commerce.embedded.redis_server import Redis
 from commerce.invariants.check import invariants, snapshot
 from tests.breaking import kill
 from tests.factories import UserFactory
@@ -153,10 +153,10 @@ class TestLocksInRedis:
     """Asked beside the database: a lock that never ends would shut its customer out for ever."""
 
     def test_a_lock_without_an_end_is_named(self) -> None:
-        redis.locks.call(lambda client: client.set("user:7:lock", "somebody", px=60_000))
+        redis_services.locks.call(lambda client: client.set("user:7:lock", "somebody", px=60_000))
         assert check("--json")[0] == 0
-        redis.locks.call(lambda client: client.set("user:8:lock", "somebody"))
-        redis.locks.call(lambda client: client.set("no-lock", "something"))
+        redis_services.locks.call(lambda client: client.set("user:8:lock", "somebody"))
+        redis_services.locks.call(lambda client: client.set("no-lock", "something"))
         code, printed = check("--json")
         assert code == 1
         assert json.loads(printed)["violations"] == [

@@ -13,8 +13,8 @@ from babel.messages.pofile import read_po
 from django.conf import settings
 from django.utils import translation
 
+from commerce.api import problem_catalogue
 from commerce.core.errors import DomainError
-from commerce.http import problem_catalogue
 from tests.shopper import Shopper
 
 APPS = ("balances", "commerce", "coupons", "orders", "products", "reservations", "stats")

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from balances.services import charge_balance
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import altered_ledgers, invariants, violation_of
 from tests.factories import UserFactory, charged
 from tests.operations.busy_shop import BusyShop, busy_shop
@@ -136,7 +136,7 @@ class TestAStrangerWithAnExport:
         """The control: from within, nothing is to be seen."""
         self.export(tmp_path)
         heads = (tmp_path / "heads.csv").read_bytes()
-        charge_balance(user_id=shop.mina.pk, amount=1_000, once=Once())
+        charge_balance(user_id=shop.mina.pk, amount=1_000, idempotency=Idempotency.none())
         names = do(PERFECT_FORGERY, shop)
         assert broken_without_hashing() == []
         assert altered_ledgers() is None

@@ -22,7 +22,7 @@ from commerce.core import sql
 from commerce.core.group import Group
 from commerce.core.group_commit import commit
 from commerce.core.transaction import Transaction
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import altered_ledgers
 from tests.factories import UserFactory, charged
 from tests.properties.clock import stopped_at
@@ -134,7 +134,7 @@ class TestTwoChargesOfOneAccount:
         """The rival has the row first; the charge starts, waits, and goes on when the rival has committed."""
         with another_session() as rival:
             rival.execute('SELECT FROM "user" WHERE id = %s FOR UPDATE', [user.pk])
-            with meanwhile(lambda: charge_balance(user_id=user.pk, amount=500, once=Once())) as late:
+            with meanwhile(lambda: charge_balance(user_id=user.pk, amount=500, idempotency=Idempotency.none())) as late:
                 is_waiting()
                 self.charge_by(rival, user, 700)
                 rival.commit()

@@ -14,7 +14,7 @@ from commerce.core import sql
 from commerce.demo.catalogue import INACTIVE_ID, NEARLY_SOLD_OUT, NOT_YET_OPEN, OPEN_FIXED, OPEN_PERCENT, PASSED
 from commerce.demo.rows import rows_of
 from commerce.demo.week import plan_week
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import invariants, violation_of
 from coupons.errors import CouponNotOpen
 from coupons.models import Coupon, UserCoupon
@@ -102,7 +102,7 @@ def test_products_and_coupons_are_in_every_state_there_is() -> None:
     ]
     for closed in (NOT_YET_OPEN, PASSED):
         with pytest.raises(CouponNotOpen):
-            issue_coupon(user_id=1000, coupon_id=closed, once=Once())
+            issue_coupon(user_id=1000, coupon_id=closed, idempotency=Idempotency.none())
 
 
 @pytest.mark.django_db
@@ -127,9 +127,9 @@ def test_a_week_of_orders_has_something_to_show() -> None:
 @pytest.mark.django_db(transaction=True)
 def test_the_shop_goes_on_from_there() -> None:
     load()
-    user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, once=Once())
-    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, once=Once())
-    cancel_order(order_id=order.id, owner_id=1, once=Once())
+    user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, idempotency=Idempotency.none())
+    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, idempotency=Idempotency.none())
+    cancel_order(order_id=order.id, owner_id=1, idempotency=Idempotency.none())
     assert (user_coupon.id, order.id) == (549, 421)
     assert [violation_of(invariant) for invariant in invariants(quiet_system=False)] == [None] * LIVE
 

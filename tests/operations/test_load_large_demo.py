@@ -16,13 +16,13 @@ from balances.models import LedgerEntry, User
 from commerce.core import sql
 from commerce.demo import large
 from commerce.demo.assortment import DAYS, Assortment
-from commerce.demo.calendar import Calendar
 from commerce.demo.catalogue import OPEN_FIXED
+from commerce.demo.dates import Calendar
 from commerce.demo.load import Outcome, load_large_demo
 from commerce.demo.rows import coupon_of
 from commerce.demo.year import Year
 from commerce.demo.year_rows import Tables, YearRows
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import altered_ledgers, invariants, violation_of
 from commerce.invariants.rule import Violation
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
@@ -60,9 +60,9 @@ def test_the_year_is_loaded_once_and_its_books_add_up(settings: Settings) -> Non
 @pytest.mark.django_db(transaction=True)
 def test_the_shop_goes_on_from_there() -> None:
     load()
-    user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, once=Once())
-    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, once=Once())
-    cancel_order(order_id=order.id, owner_id=1, once=Once())
+    user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, idempotency=Idempotency.none())
+    order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, idempotency=Idempotency.none())
+    cancel_order(order_id=order.id, owner_id=1, idempotency=Idempotency.none())
     assert (user_coupon.id, order.id) == (1003, 301)
     assert violations(quiet_system=False) == []
     assert set(Product.objects.values_list("created_at", flat=True)) == {

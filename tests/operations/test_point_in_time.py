@@ -20,10 +20,10 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from commerce.core import redis
+from commerce.api.authentication import tokens_for
+from commerce.core import redis_services
 from commerce.embedded.postgres import Postgres, _account
 from commerce.embedded.wheels import program_directory
-from commerce.http.authentication import tokens_for
 from tests.fuzz.web_server import web_server
 from tests.together import wait_until
 
@@ -183,7 +183,7 @@ def test_the_shop_is_brought_back_to_a_moment(site: Site) -> None:
         wait_until((site.backup / "wal" / log).exists, "the end of the log in the archive")
     with running(site.restored(moment)) as restored:
         wait_until(lambda: ask(restored, "SELECT pg_is_in_recovery()") == (False,), "the end of the recovery")
-        for service in (redis.cache, redis.locks):
+        for service in (redis_services.cache, redis_services.locks):
             service.client.flushdb()
         checked = manage(restored, "check_invariants", "--deep")
         assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -11,8 +11,8 @@ import pytest
 import requests
 from django.conf import settings
 
+from commerce.api.authentication import tokens_for
 from commerce.embedded.ports import LOOPBACK, free_port
-from commerce.http.authentication import tokens_for
 from tests.factories import CouponFactory, ProductFactory, UserFactory
 from tests.fuzz.web_server import _settings
 from tests.together import wait_until

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from commerce.core import sql
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from products.models import Product
 from reservations.models import Reservation, ReservationItem
 from reservations.services import expire_reservations, release, reserve
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def held(product: Product, *, over: bool = True) -> Reservation:
-    reservation = reserve(user_id=UserFactory().pk, quantities={product.pk: 1}, once=Once())
+    reservation = reserve(user_id=UserFactory().pk, quantities={product.pk: 1}, idempotency=Idempotency.none())
     if over:
         sql.execute(
             "UPDATE reservation SET created_at = created_at - interval '1 hour', expires_at = now() WHERE id = %s",
@@ -68,7 +68,7 @@ def test_archive_forgets_those_that_ended_long_ago() -> None:
     pen = ProductFactory()
     kept, old, _held = held(pen, over=False), held(pen, over=False), held(pen)
     for each in (kept, old):
-        release(reservation_id=each.pk, user_id=each.user_id, once=Once())
+        release(reservation_id=each.pk, user_id=each.user_id, idempotency=Idempotency.none())
     sql.execute("ALTER TABLE reservation DISABLE TRIGGER reservation_ends_once")
     long_ago = timezone.now() - timedelta(hours=721)
     Reservation.objects.filter(pk=old.pk).update(ended_at=long_ago)

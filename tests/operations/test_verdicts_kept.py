@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from commerce.core import sql
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from commerce.invariants.check import meanings
 from commerce.invariants.findings import Findings, keep_verdict
 from commerce.invariants.models import InvariantCheck
@@ -132,7 +132,7 @@ class TestEvery:
 
     def test_it_does_not_wait_out_its_pause(self) -> None:
         with managed("check_invariants", "--every", "3600") as checking:
-            wait_until(lambda: checking.said(f"{LIVE + LOCKS} invariants hold"), "the first check")
+            wait_until(lambda: checking.printed(f"{LIVE + LOCKS} invariants hold"), "the first check")
             assert checking.stop() == 0
 
     def test_told_to_stop_in_the_middle_it_leaves_no_verdict(self) -> None:
@@ -148,7 +148,7 @@ class TestEvery:
 
     def test_a_database_that_is_away_costs_a_turn(self) -> None:
         with connections_refused(), managed(*self.OFTEN) as checking:
-            wait_until(lambda: checking.said("The books could not be checked"), "a turn without the database")
+            wait_until(lambda: checking.printed("The books could not be checked"), "a turn without the database")
             let_in(allowed=True)
             wait_until(InvariantCheck.objects.exists, "a turn with it")
             assert checking.stop() == 0

@@ -34,7 +34,7 @@ class Managed:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
-    def said(self, text: str) -> bool:
+    def printed(self, text: str) -> bool:
         """Whether a line with `text` has been printed so far."""
         return any(text in line for line in list(self.lines))
 

@@ -172,7 +172,7 @@ class TestGauge:
         publish_events(event_type="order-completed", times=5)
         environment = {"DATA_PLATFORM_SECRET": "the partner's and our secret, 40 letters"}
         with managed("relay_outbox", "--metrics-port", "0", environment=environment) as relay:
-            wait_until(lambda: relay.said("Relaying"), "the relay")
+            wait_until(lambda: relay.printed("Relaying"), "the relay")
             [address] = [line.split()[-1] for line in relay.lines if line.startswith("Metrics at ")]
 
             def served(line: str) -> bool:

@@ -199,7 +199,7 @@ class TestRelay:
         with managed("relay_outbox") as relay:
             wait_until(lambda: kept() == young, "the old ones to be purged")
             assert relay.stop() == 0
-            assert relay.said("Purged 4 messages and 2 delivery attempts")
+            assert relay.printed("Purged 4 messages and 2 delivery attempts")
 
     def test_once_an_hour(self) -> None:
         hourly = HourlyPurge()

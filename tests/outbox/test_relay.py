@@ -33,8 +33,8 @@ def test_the_relay_sends_what_comes_until_it_is_told_to_stop(partner: Partner, n
         meanwhile = publish_events(event_type="order-completed", times=3)
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "what came meanwhile")
         assert relay.stop(number) == 0
-        assert relay.said(RELAYING)
-        assert relay.said("Relay stopped")
+        assert relay.printed(RELAYING)
+        assert relay.printed("Relay stopped")
     assert sorted(partner.keys) == sorted(before + meanwhile)
     records = read_topic("order-completed", at_least=6)
     assert [json.loads(record.value)["id"] for record in records] == before + meanwhile
@@ -59,7 +59,7 @@ def test_two_relays_send_each_message_once(partner: Partner) -> None:
         managed("relay_outbox", environment=environment) as one,
         managed("relay_outbox", environment=environment) as two,
     ):
-        wait_until(lambda: one.said(RELAYING) and two.said(RELAYING), "both relays")
+        wait_until(lambda: one.printed(RELAYING) and two.printed(RELAYING), "both relays")
         event_ids = [
             event_id
             for user in range(1, 6)

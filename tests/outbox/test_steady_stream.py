@@ -9,7 +9,7 @@ from django.utils import timezone
 from commerce.core import sql
 from commerce.outbox import dispatcher
 from commerce.outbox.purge import purge_outbox
-from commerce.outbox.record import Verdict, record
+from commerce.outbox.results import Verdict, record
 from commerce.outbox.routes import KAFKA
 from tests.embedded.processes import wait_for
 

@@ -13,7 +13,7 @@ import redis
 
 from commerce.embedded.children import Child, ChildSpec
 from commerce.embedded.ports import LOOPBACK, accepts_connections, free_port
-from commerce.embedded.redis import _program
+from commerce.embedded.redis_server import _program
 from tests.together import wait_until
 
 SERVICE = "shop"

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from orders.models import Order
 from tests.factories import ProductFactory, UserFactory
@@ -49,7 +49,7 @@ def test_three_relays_send_each_message_once(database_url: str, partner: Partner
         managed("relay_outbox", environment=environment) as two,
         managed("relay_outbox", environment=environment) as three,
     ):
-        wait_until(lambda: all(relay.said("Relaying") for relay in (one, two, three)), "the relays")
+        wait_until(lambda: all(relay.printed("Relaying") for relay in (one, two, three)), "the relays")
         event_ids = [
             event
             for user in range(1, 31)

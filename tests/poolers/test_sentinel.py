@@ -10,7 +10,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from balances.models import LedgerEntry, User
-from commerce.core import redis
+from commerce.core import redis_services
 from commerce.core.redis_urls import beside, read_address
 from tests.factories import UserFactory
 from tests.poolers.sentinels import Servers, sentinels
@@ -42,7 +42,7 @@ def test_a_fail_over_under_load_costs_no_write(servers: Servers, settings: Setti
         while not stopping.is_set():
             outcomes.append(shopper.post("/api/balance/charge", {"amount": 1}).outcome)
 
-    assert redis.locks.call(lambda client: client.set("before", 1))
+    assert redis_services.locks.call(lambda client: client.set("before", 1))
     with meanwhile(charge) as charging:
         wait_until(lambda: len(outcomes) > 5, "the first charges")
         servers.kill_the_primary()

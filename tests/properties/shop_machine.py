@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from commerce.audit.record import Staff
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.models import Coupon
 from coupons.services import create_coupon, save_coupon
 from products.models import Product
@@ -105,7 +105,7 @@ class ShopMachine(TwoShops):
         """A shop with rows of every kind, so that no step depends on an earlier one."""
         for number, (price, stock) in enumerate(shelves):
             product = Product(name=f"Product {number}", price=price)
-            create_product(product, opening_stock=stock, by=Staff(self._staff_id), once=Once())
+            create_product(product, opening_stock=stock, by=Staff(self._staff_id), idempotency=Idempotency.none())
             self.products.append(product)
             self.shop.open_ware(Ware(product.pk, product.name, price, stock), actor_id=self._staff_id)
         for number, (kind, (cap, above_price, units)) in enumerate(zip(kinds, limits, strict=True)):
@@ -114,7 +114,7 @@ class ShopMachine(TwoShops):
             least = 0 if above_price is None else shelves[1][0] + above_price
             most = cap if kind[0] == "PERCENT" else None
             terms = Terms(f"Coupon {number}", kind[0], kind[1], most, least, units, *times)
-            coupon = create_coupon(Coupon(**vars(terms)), by=Staff(self._staff_id), once=Once())
+            coupon = create_coupon(Coupon(**vars(terms)), by=Staff(self._staff_id), idempotency=Idempotency.none())
             self.coupons.append(coupon)
             self.shop.offers[coupon.pk] = Offer(coupon.pk, terms)
         for user, won in zip(self.people, pockets, strict=True):
@@ -214,7 +214,7 @@ class ShopMachine(TwoShops):
         by = Staff(self._staff_id, "Counted again.")
         change = (product_id, delta, by.id, by.reason)
         self.both(
-            lambda: adjust_stock(product_id=product_id, delta=delta, by=by, once=Once()),
+            lambda: adjust_stock(product_id=product_id, delta=delta, by=by, idempotency=Idempotency.none()),
             lambda: self.shop.adjust_stock(*change),
         )
 

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
 from balances.models import User
-from commerce.http.paging import HistoryPages
+from commerce.api.paging import HistoryPages
 from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db

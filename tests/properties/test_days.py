@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from balances.selectors import ledger_of
 from balances.services import charge_balance
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from tests.factories import UserFactory
 from tests.properties.clock import Clock, stopped_at
 
@@ -52,7 +52,7 @@ def test_every_ledger_entry_is_on_the_list_of_its_day_and_on_no_other() -> None:
         with timezone.override(zone), stopped_at(charged_at[0]) as clock:
             for moment in charged_at:
                 clock.now = moment
-                charge_balance(user_id=user.pk, amount=1, once=Once())
+                charge_balance(user_id=user.pk, amount=1, idempotency=Idempotency.none())
             days = {moment.astimezone(zone).date() for moment in charged_at}
             for day in {day + timedelta(days=more) for day in days for more in (-1, 0, 1)}:
                 listed = ledger_of(user.pk, entry_type=None, from_date=day, to_date=day)

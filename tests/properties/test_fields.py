@@ -12,8 +12,8 @@ from rest_framework.test import APIRequestFactory
 
 from balances.rules import LARGEST_CHARGE_WON
 from balances.serializers import ChargeRequestSerializer
-from commerce.http.answers import claim_of
-from commerce.http.authentication import Caller
+from commerce.api.answers import claim_of
+from commerce.api.authentication import Caller
 from orders.serializers import OrderRequestSerializer
 from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from rest_framework import serializers
 
 from balances.serializers import ChargeRequestSerializer, TokenRequestSerializer
-from commerce.http.fields import BodySerializer, IdField, StrictIntegerField
-from commerce.http.validation import NOT_TAKEN, QuickCheck, quick_check
+from commerce.api.fields import BodySerializer, IdField, StrictIntegerField
+from commerce.api.validation import NOT_TAKEN, QuickCheck, quick_check
 from orders.serializers import OrderRequestSerializer
 from tests.properties.test_fields import ANY_JSON, IDS, NUMBERS
 

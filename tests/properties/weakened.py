@@ -9,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 from balances.rules import Account
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.rules import Discount
 from products import operations as stock
 from tests.layers import constraint_dropped
@@ -49,8 +49,8 @@ def discounts_rounded_up() -> Iterator[None]:
 def answers_forgotten() -> Iterator[None]:
     """The response for a key is not stored."""
 
-    def forget(self: Once, transaction: object, result: Any) -> None:
+    def forget(self: Idempotency, transaction: object, result: Any) -> None:
         self.answer = self._render(result) if self._render else None
 
-    with mock.patch.object(Once, "remember", forget):
+    with mock.patch.object(Idempotency, "remember", forget):
         yield

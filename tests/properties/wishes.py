@@ -9,7 +9,7 @@ from typing import Any
 from balances.serializers import charge_as_json
 from balances.services import adjust_balance, charge_balance
 from commerce.audit.record import Staff
-from commerce.idempotency.once import Once
+from commerce.idempotency.commit import Idempotency
 from coupons.serializers import held_as_json
 from coupons.services import issue_coupon
 from orders.events import order_as_json, refund_as_json
@@ -36,9 +36,13 @@ class Charge:
 
     def by_service(self) -> JSON:
         if self.user_id == self.caller_id:
-            return charge_as_json(charge_balance(user_id=self.user_id, amount=self.amount, once=Once()))
+            return charge_as_json(
+                charge_balance(user_id=self.user_id, amount=self.amount, idempotency=Idempotency.none())
+            )
         by = Staff(self.caller_id, REASON)
-        return charge_as_json(adjust_balance(user_id=self.user_id, amount=self.amount, by=by, once=Once()))
+        return charge_as_json(
+            adjust_balance(user_id=self.user_id, amount=self.amount, by=by, idempotency=Idempotency.none())
+        )
 
     def in_model(self, shop: ModelShop) -> Any:
         return shop.charge(self.user_id, self.amount, by_staff=self.user_id != self.caller_id)
@@ -60,7 +64,7 @@ class Issue:
         return f"/api/coupons/{self.coupon_id}/issue", NO_BODY
 
     def by_service(self) -> JSON:
-        held = issue_coupon(user_id=self.caller_id, coupon_id=self.coupon_id, once=Once())
+        held = issue_coupon(user_id=self.caller_id, coupon_id=self.coupon_id, idempotency=Idempotency.none())
         return held_as_json(held)
 
     def in_model(self, shop: ModelShop) -> Any:
@@ -87,7 +91,10 @@ class Buy:
 
     def by_service(self) -> JSON:
         order = place_order(
-            user_id=self.caller_id, quantities=dict(self.cart), user_coupon_id=self.user_coupon_id, once=Once()
+            user_id=self.caller_id,
+            quantities=dict(self.cart),
+            user_coupon_id=self.user_coupon_id,
+            idempotency=Idempotency.none(),
         )
         return order_as_json(order)
 
@@ -117,7 +124,9 @@ class TakeBack:
         return None if self.is_staff else self.caller_id
 
     def by_service(self) -> JSON:
-        return order_as_json(cancel_order(order_id=self.order_id, owner_id=self._owner_id, once=Once()))
+        return order_as_json(
+            cancel_order(order_id=self.order_id, owner_id=self._owner_id, idempotency=Idempotency.none())
+        )
 
     def in_model(self, shop: ModelShop) -> Any:
         return shop.cancel_order(self.order_id, self._owner_id)
@@ -143,7 +152,11 @@ class GiveBack:
     def by_service(self) -> JSON:
         by = Staff(self.caller_id, REASON)
         done = refund_order(
-            order_id=self.order_id, quantities=dict(self.units), restock=self.restock, by=by, once=Once()
+            order_id=self.order_id,
+            quantities=dict(self.units),
+            restock=self.restock,
+            by=by,
+            idempotency=Idempotency.none(),
         )
         return {**refund_as_json(done.refund), "order": order_as_json(done.order)}
 

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from balances.models import LedgerEntry, User
 from commerce.audit.models import StaffAction
 from commerce.audit.record import Staff as Actor
-from commerce.core import redis, replica
+from commerce.core import redis_services, replica
 from products.models import Product
 from products.services import save_product
 from tests.back_office.staff import Staff
@@ -50,7 +50,7 @@ def server(_running: Standby, settings: Settings, monkeypatch: pytest.MonkeyPatc
     settings.DATABASE_REPLICA_URL = _running.url
     settings.DATABASE_REPLICA_SECONDS = FOR_EVER
     settings.DATABASE_ROUTERS = ["commerce.core.replica.Router"]
-    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "commerce.http.back_office.ReadsOwnWrites"]
+    settings.MIDDLEWARE = [*settings.MIDDLEWARE, "commerce.staff_access.middleware.ReadsOwnWrites"]
     described = deepcopy(connections.databases["default"])
     host, _, port = _running.address.partition(":")
     described.update(HOST=host, PORT=port)
@@ -89,7 +89,7 @@ def names_in_list(number: int) -> list[str]:
 
 def edited_long_ago() -> None:
     """The catalogue, as cached."""
-    redis.cache.client.set("page:products:generation", f"t{1:013d}{'0' * 18}")
+    redis_services.cache.client.set("page:products:generation", f"t{1:013d}{'0' * 18}")
 
 
 def reads_of_replica() -> float:

@@ -8,7 +8,7 @@ import requests
 from django.db import DatabaseError, close_old_connections, connection
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from tests.factories import UserFactory
 from tests.fuzz.web_server import WebServer, web_server
 from tests.outbox.manage import managed
@@ -74,7 +74,7 @@ def test_writes_and_deliveries_go_on_after_a_failover(pair: tuple[Standby, Stand
         web_server(DATABASE_URL=url) as web,
         managed("relay_outbox", environment={"DATABASE_URL": url}) as relay,
     ):
-        wait_until(lambda: relay.said("Relaying"), "the relay")
+        wait_until(lambda: relay.printed("Relaying"), "the relay")
         charging = Charging(web, user)
         for _ in range(10):
             charging.until_done()

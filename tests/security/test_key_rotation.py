@@ -15,9 +15,9 @@ from django.test import Client
 from pytest_django import Settings
 
 from balances.models import User
+from commerce.api.authentication import Tokens
+from commerce.api.tokens import TokenKeys, token_backend
 from commerce.core.environment import SECRETS, file_variable
-from commerce.http.authentication import Tokens
-from commerce.http.tokens import TokenKeys, token_backend
 from tests.back_office.staff import Staff
 from tests.factories import UserFactory, charged
 from tests.outbox.conftest import own_sinks, partner  # noqa: F401  # fixtures

@@ -10,10 +10,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from balances.models import User
-from commerce.core import redis
+from commerce.api.authentication import tokens_for
+from commerce.core import redis_services
 from commerce.core.passwords import PBKDF2InThread
-from commerce.embedded.redis import Redis
-from commerce.http.authentication import tokens_for
+from commerce.embedded.redis_server import Redis
 from tests.breaking import as_text, kill, pause
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import nothing_changes
@@ -201,7 +201,7 @@ class TestWithoutRedis:
 
     @pytest.fixture(params=["killed", "paused"])
     def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
-        redis.cache.call(lambda client: client.ping())
+        redis_services.cache.call(lambda client: client.ping())
         (kill if request.param == "killed" else pause)(own_redis)
 
     @pytest.mark.usefixtures("redis_away")
@@ -218,7 +218,7 @@ class TestWithoutRedis:
 def test_no_name_is_kept_in_redis(clerk: User) -> None:
     """People type passwords where the name belongs."""
     fail(at_the_api, 1, "hunter2-is-my-password")
-    kept = [as_text(key) for key in redis.cache.client.keys("*")]
+    kept = [as_text(key) for key in redis_services.cache.client.keys("*")]
     assert len(kept) == 3
     assert not any("hunter2" in key for key in kept)
 

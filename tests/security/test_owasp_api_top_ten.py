@@ -21,7 +21,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.sinks.base import Failure, Message

@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from balances.models import User
 from commerce.core import rate_limit
-from commerce.embedded.redis import Redis
+from commerce.embedded.redis_server import Redis
 from tests.breaking import kill
 from tests.factories import CouponFactory
 from tests.groups import round_trips

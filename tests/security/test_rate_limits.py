@@ -8,10 +8,10 @@ from django.conf import settings as project_settings
 from pytest_django import Settings
 
 from balances.models import User
-from commerce.core import rate_limit, redis
+from commerce.api.authentication import tokens_for
+from commerce.core import rate_limit, redis_services
 from commerce.core.rate_limit import UNASKED, Counter, Limit
-from commerce.embedded.redis import Redis
-from commerce.http.authentication import tokens_for
+from commerce.embedded.redis_server import Redis
 from commerce.idempotency.models import IdempotencyKey
 from products.models import Product
 from tests.breaking import growth_of, kill, pause
@@ -50,7 +50,7 @@ def take_often(counter: Counter) -> float:
 
 def asked_redis() -> int:
     """How often Redis has been asked for a limit on the way to this number of counters."""
-    return len(redis.cache.client.keys("limit:*"))
+    return len(redis_services.cache.client.keys("limit:*"))
 
 
 @pytest.mark.usefixtures("few_writes")
@@ -167,13 +167,13 @@ class TestManySessions:
         """The control: the same arithmetic as read, decide, write."""
 
         def read_then_write(script: str, keys: list[str], arguments: list[int]) -> tuple[int, int]:
-            taken = int(redis.cache.client.get(keys[0]) or 0)
+            taken = int(redis_services.cache.client.get(keys[0]) or 0)
             everybody.wait(timeout=30)
-            redis.cache.client.set(keys[0], taken + 1)
+            redis_services.cache.client.set(keys[0], taken + 1)
             return (0 if taken < arguments[1] else 1), 0
 
         everybody = Barrier(8)
-        monkeypatch.setattr(redis.cache, "run_script", read_then_write)
+        monkeypatch.setattr(redis_services.cache, "run_script", read_then_write)
         waits = together([partial(take, Counter(SLOW, "x"))] * 8)
         assert waits.count(0.0) > SLOW.at_once
 
@@ -216,7 +216,7 @@ class TestTheCounter:
         counter = Counter(SLOW, "x")
         waits = [take_often(counter) for _ in range(6)]
         assert waits[:5] == [0.0] * 5
-        redis.cache.client.delete(counter.key)
+        redis_services.cache.client.delete(counter.key)
         assert 3_590 < take_often(counter) <= 3_600
 
     def test_time_gives_uses_back_one_by_one(self) -> None:
@@ -224,18 +224,18 @@ class TestTheCounter:
         while not take(counter):
             pass
         wait_until(lambda: not take(counter), "a use that is paid off")
-        known = int(redis.cache.client.get(counter.key) or 0)
-        seconds, microseconds = redis.cache.client.time()
+        known = int(redis_services.cache.client.get(counter.key) or 0)
+        seconds, microseconds = redis_services.cache.client.time()
         assert known - (seconds * 1_000_000 + microseconds) <= 2 * 50_000
 
     def test_a_counter_ends_by_itself_once_everything_is_paid_off(self) -> None:
         counter = Counter(Limit("quick", 10.0, 5), "x")
         take(counter)
-        assert 0 < redis.cache.client.pttl(counter.key) <= 100
+        assert 0 < redis_services.cache.client.pttl(counter.key) <= 100
 
     def test_a_clock_that_was_set_back_locks_nobody_out_for_long(self) -> None:
         counter = Counter(SLOW, "x")
-        redis.cache.client.set(counter.key, 2**52)
+        redis_services.cache.client.set(counter.key, 2**52)
         assert 0.0 < take(counter) <= 3_600
 
     def test_of_several_counters_all_are_used_or_none(self) -> None:
@@ -257,7 +257,7 @@ class TestWithoutRedis:
 
     @pytest.fixture(params=["killed", "paused"])
     def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
-        redis.cache.call(lambda client: client.ping())
+        redis_services.cache.call(lambda client: client.ping())
         (kill if request.param == "killed" else pause)(own_redis)
 
     @pytest.mark.usefixtures("redis_away", "few_writes")

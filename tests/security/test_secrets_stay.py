@@ -15,12 +15,12 @@ from django.db import connections
 from django.test import Client
 from pytest_django import Settings
 
-from commerce.core import redis
-from commerce.embedded.redis import Redis
-from commerce.http import health
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
+from commerce.core import redis_services
+from commerce.embedded.redis_server import Redis
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import DeliveryAttempt
+from commerce.server import health
 from products import selectors
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
 from tests.security.test_settings import run
@@ -110,7 +110,7 @@ def test_a_wrong_login_at_either_door(written: Written, username: str) -> None:
     if username != PASSWORD:
         # The form shows the name that was typed again.
         written.body(page)
-    assert not any(PASSWORD.encode() in key for key in redis.cache.client.keys("*"))
+    assert not any(PASSWORD.encode() in key for key in redis_services.cache.client.keys("*"))
 
 
 def test_bad_tokens(written: Written) -> None:
@@ -154,13 +154,13 @@ def test_the_database_away(written: Written, fault: str, closed_port: int, monke
 
 def test_redis_away_or_with_another_password(written: Written, own_redis: Redis, settings: Settings) -> None:
     user, password = UserFactory(), own_redis.url.split(":")[2].split("@")[0]
-    redis.cache.client.config_set("requirepass", f"{PASSWORD}-new")
-    redis.cache.client.connection_pool.disconnect()
-    redis.locks.client.connection_pool.disconnect()
+    redis_services.cache.client.config_set("requirepass", f"{PASSWORD}-new")
+    redis_services.cache.client.connection_pool.disconnect()
+    redis_services.locks.client.connection_pool.disconnect()
     written.body(Shopper(user).post("/api/balance/charge", {"amount": 1}))
     written.body(Shopper().get("/api/products"))
     own_redis.child.kill()
-    for service in (redis.cache, redis.locks):
+    for service in (redis_services.cache, redis_services.locks):
         service.forget_pause()
     written.body(Shopper(user).post("/api/balance/charge", {"amount": 1}))
     text = written.everything()

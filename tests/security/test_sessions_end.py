@@ -8,8 +8,8 @@ from django.conf import settings as project_settings
 from django.test import Client
 
 from balances.models import User
-from commerce.http import authentication
-from commerce.http.authentication import tokens_for
+from commerce.api import authentication
+from commerce.api.authentication import tokens_for
 from products.models import Product
 from tests.factories import CouponFactory, StaffFactory, UserFactory, order_of
 from tests.shop_state import nothing_changes, statements

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any
 
 from balances.models import User
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
 
 
 class Counted:

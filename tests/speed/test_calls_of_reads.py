@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from balances import selectors, views
 from balances.models import User
-from commerce.http.json import json_response
+from commerce.server.json_codec import json_response
 from products.models import Product
 from tests.shop_state import statements
 from tests.speed.calls import Counted, counted, environ_of
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 ATTEMPTS = 5
 """A page that ends with its second, or a limit that is reported to Redis, may meet one of them."""
-REDIS = "commerce.core.redis.RedisService._ask"
+REDIS = "commerce.core.redis_services.RedisService._ask"
 
 Wsgi = Callable[..., Iterable[bytes]]
 
@@ -51,7 +51,7 @@ def test_a_cached_page_that_the_caller_has(application: Wsgi, pen: Product) -> N
 
 
 def test_a_cached_page_of_another_process(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("commerce.http.ready_pages._is_fresh", lambda ready: False)
+    monkeypatch.setattr("commerce.server.ready_pages._is_fresh", lambda ready: False)
     answer = fewest(application, lambda: environ_of("GET", "/api/products"))
     assert answer.total <= 300
     assert answer.calls[REDIS] == 1

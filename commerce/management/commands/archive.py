@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from commerce.archive.files import FolderNotUsable
 from commerce.archive.retention import Kept, keep_to_retention
+from commerce.core import metrics
 from commerce.core.repeated import RepeatedCommand
 
 
@@ -30,7 +31,12 @@ class Command(RepeatedCommand):
     ended = "Archive stopped"
 
     def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> Kept:
-        return keep_to_retention(now=timezone.now(), stopping=stopping, on_batch=on_batch)
+        kept = keep_to_retention(now=timezone.now(), stopping=stopping, on_batch=on_batch)
+        if not stopping():
+            metrics.ARCHIVE_FINISHED.set_to_current_time()
+            for by, moment in (("counting", kept.held_up_at), ("delivery", kept.ledger_held_up_at)):
+                metrics.ARCHIVE_HELD_UP.labels(by).set(moment.timestamp() if moment else 0)
+        return kept
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:

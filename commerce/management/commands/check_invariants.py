@@ -17,7 +17,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from commerce.core.metrics_server import MetricsPortTaken, metrics_served
-from commerce.core.redis import RedisAway
+from commerce.core.redis_services import RedisAway
 from commerce.invariants.check import (
     EXAMPLES,
     altered_ledgers,

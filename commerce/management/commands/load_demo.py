@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tqdm import tqdm
 
-from commerce.core.numbers import whole_number
+from commerce.core.whole_numbers import whole_number
 from commerce.demo.assortment import Assortment
 from commerce.demo.load import Outcome, load_demo, load_large_demo, tidy_tables
 from commerce.demo.rows import ADMIN_PASSWORD, CUSTOMER_PASSWORD

@@ -11,8 +11,8 @@ import orjson
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from balances.selectors import open_customer_ids
-from commerce.core.numbers import whole_number
-from commerce.http.authentication import tokens_for
+from commerce.api.authentication import tokens_for
+from commerce.core.whole_numbers import whole_number
 
 LARGEST_ID = 2**62
 MOST_TOKENS = 1_000_000

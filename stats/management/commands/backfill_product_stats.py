@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import Error as DatabaseFailure
 from tqdm import tqdm
 
-from commerce.core.calendar import validate_day
+from commerce.core.days import validate_day
 from stats.errors import DayIsFinal
 from stats.operations import DayComparison
 from stats.services import backfill_product_stats
