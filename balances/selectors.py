@@ -151,6 +151,11 @@ def of_order(order_id: int) -> Q:
     return Q(order_id=order_id, type=EntryType.PAYMENT) | Q(order_id=order_id, type=EntryType.REFUND)
 
 
+def user_name_of(column: str) -> Subquery:
+    """The user name of the account whose id stands in this column of the outer query."""
+    return Subquery(User.objects.filter(pk=OuterRef(column)).values("username"))
+
+
 def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
     """The entries annotated with an adjustment's `reason` and `adjusted_by` (a user name); None for other entries."""
     staff_action = (

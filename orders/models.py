@@ -212,10 +212,14 @@ class Refund(models.Model):
         verbose_name = _("refund")
         verbose_name_plural = _("refunds")
         ordering = ["-id"]
-        # Refunds are viewed with their order and made with the order's permissions.
+        # Refunds are viewed and made with the permissions of orders.
         default_permissions = ()
         constraints = [models.CheckConstraint(condition=Q(amount__gte=0), name="refund_amount_not_negative")]
-        indexes = [models.Index(fields=["order", "-id"], name="refund_of_order")]
+        indexes = [
+            models.Index(fields=["order", "-id"], name="refund_of_order"),
+            # For the back-office list: ordering by time, and the filter by day.
+            models.Index(fields=["created_at", "id"], name="refund_time"),
+        ]
 
     def __str__(self) -> str:
         return f"#{self.order_id}: {self.amount:,}"

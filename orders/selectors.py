@@ -6,11 +6,12 @@ from datetime import date, datetime
 from typing import Any
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Q, QuerySet, Sum
+from django.db.models import BigIntegerField, Count, F, Min, OuterRef, Prefetch, Q, QuerySet, Sum
 from django.db.models.functions import Cast, JSONObject
 
+from balances.selectors import user_name_of
 from orders.errors import OrderNotFound
-from orders.models import LINE_FIELDS, Order, OrderItem, OrderStatus, Refund
+from orders.models import LINE_FIELDS, Order, OrderItem, OrderStatus, Refund, RefundItem
 
 
 def with_lines(orders: "QuerySet[Order]") -> "QuerySet[Order]":
@@ -97,6 +98,12 @@ def refunds_of(order_id: int, *, owner_id: int | None) -> "QuerySet[Refund]":
 def newest_refunds(order: Order, *, most: int) -> list[Refund]:
     """Up to `most` refunds of an order with their items, newest first. No query if the order has none."""
     return list(order.refunds.prefetch_related("items")[:most]) if order.refunded_units else []
+
+
+def refunds_for_staff(refunds: "QuerySet[Refund]") -> "QuerySet[Refund]":
+    """The refunds with customer, items and products, and with `staff_name`, the user name of who made each."""
+    items = Prefetch("items", RefundItem.objects.select_related("product"))
+    return refunds.select_related("order__user").prefetch_related(items).annotate(staff_name=user_name_of("staff_id"))
 
 
 def order_of_refund(refund_id: int) -> int | None:

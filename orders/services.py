@@ -69,7 +69,8 @@ def pay_reservation(
     """Buy exactly the items of the user's reservation at current prices and pay them from the user's balance.
 
     Raises ReservationNotFound, ReservationExpired, ProductNotFound for a product that is not for sale any more,
-    CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. On a refusal the reservation is unchanged.
+    PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. On a refusal the reservation
+    is unchanged.
     """
     try:
         reservation = reservation_for(reservation_id, owner_id=user_id)

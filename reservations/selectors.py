@@ -41,6 +41,11 @@ def held_by(user_id: int) -> Reservation | None:
     return _with_items().filter(user_id=user_id, status=ReservationStatus.HELD).first()
 
 
+def paid_by(order_id: int) -> Reservation | None:
+    """The reservation that an order was paid from, with its items; None where there was none, or it is forgotten."""
+    return _with_items().filter(order_id=order_id).first()
+
+
 def live_of(user_id: int, *, now: datetime) -> list[Reservation]:
     """The customer's reservation that can be paid from, if there is one."""
     return list(_with_items().filter(user_id=user_id, status=ReservationStatus.HELD, expires_at__gt=now))

@@ -32,6 +32,12 @@ NAVIGATION: list[dict[str, Any]] = [
         "separator": True,
         "items": [
             _list(_("Orders"), "receipt_long", "orders.order"),
+            {
+                "title": _("Refunds"),
+                "icon": "undo",
+                "link": reverse_lazy("admin:orders_refund_changelist"),
+                "permission": _may("orders.view_order"),
+            },
             _list(_("Reservations"), "shopping_cart_checkout", "reservations.reservation"),
             _list(_("Users"), "group", "balances.user"),
             _list(_("Ledger"), "account_balance_wallet", "balances.ledgerentry"),

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from commerce.audit.record import Staff, record
+from commerce.core import sql
 from commerce.core.errors import DomainError, require_unchanged
 from commerce.core.locks import locked_transaction
 from commerce.core.transaction import Transaction
@@ -34,6 +35,7 @@ REMOVED = gettext_noop("Removed")
 TERMS = ("name", "url", "event_types", "is_active")
 """The fields of a subscription that staff edit."""
 LONGEST_OVERLAP_HOURS = 168
+TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('webhooks:create', 0))"
 
 T = TypeVar("T")
 
@@ -50,6 +52,7 @@ def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff
     """Subscribe a third party to future events of these types. Raises WebhookLimitReached, LockTimeout."""
 
     def create() -> Made:
+        take_turn()
         if selectors.webhooks().count() >= MOST_SUBSCRIPTIONS:
             raise WebhookLimitReached(MOST_SUBSCRIPTIONS)
         secret = new_secret()
@@ -166,6 +169,11 @@ def send_parked_again(webhook_id: int, *, most: int, by: Staff, idempotency: Ide
     count = _written(send, idempotency)
     after_commit.wake([WEBHOOKS])
     return count
+
+
+def take_turn() -> None:
+    """Wait for other subscriptions that are being made: until the transaction ends, the number of them is known."""
+    sql.execute(TAKE_TURN)
 
 
 def _terms(webhook: WebhookSubscription) -> dict[str, object]:

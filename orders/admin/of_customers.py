@@ -68,7 +68,7 @@ def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
             "undo",
             _("Refund of order %(order)s") % {"order": f"#{refund.order_id}"},
             said % {"count": units, "amount": won(refund.amount)},
-            reverse("admin:orders_order_change", args=[refund.order_id]),
+            reverse("admin:orders_refund_change", args=[refund.pk]),
         )
 
 

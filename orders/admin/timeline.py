@@ -22,6 +22,8 @@ from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, ORDER_REFUNDED
 from orders.models import Order, OrderStatus, Refund
 from orders.selectors import newest_refunds
 from products.selectors import movements_of_order
+from reservations.models import Reservation
+from reservations.selectors import paid_by
 
 if TYPE_CHECKING:
     from balances.models import LedgerEntry
@@ -38,7 +40,10 @@ COLOURS = {WAITING: "warning", PARKED: "danger", SENT: "success"}
 def timeline_of(order: Order, may: May) -> list[TimelineEntry]:
     """The events of an order, oldest first; those with the same time in the order in which the code writes them."""
     refunds = newest_refunds(order, most=MOST_REFUNDS)
-    moments = [*_order_itself(order), *_refunds(order, refunds)]
+    reservation = paid_by(order.pk)
+    moments = [*_order_itself(order, reservation), *_refunds(order, refunds)]
+    if reservation is not None:
+        moments.append(_held(order, reservation, may))
     if order.user_coupon is not None and may("coupons.view_usercoupon"):
         moments += _coupon(order, order.user_coupon, refunds)
     if may("products.view_stockmovement"):
@@ -59,14 +64,25 @@ def sendable(order: Order, may: May) -> list[int]:
     return [message.pk for message in messages_of(_event_ids(order, [], refunds)) if message.may_go_again]
 
 
-def _order_itself(order: Order) -> Iterator[TimelineEntry]:
+def _order_itself(order: Order, reservation: Reservation | None) -> Iterator[TimelineEntry]:
     units = sum(item.quantity for item in order.items.all())
     placed = ngettext("%(count)d unit for %(amount)s", "%(count)d units for %(amount)s", units)
     detail = placed % {"count": units, "amount": won(order.paid_amount)}
+    if reservation is not None:
+        detail += " · " + _("from reservation %(reservation)s") % {"reservation": reservation}
     yield TimelineEntry(order.created_at, "shopping_cart", _("Placed and paid"), detail)
     if order.cancelled_at is not None:
         detail = _("%(amount)s went back") % {"amount": won(order.paid_amount)}
         yield TimelineEntry(order.cancelled_at, "undo", _("Cancelled"), detail)
+
+
+def _held(order: Order, reservation: Reservation, may: May) -> TimelineEntry:
+    """When the units were held that the order has paid. A reservation is purged some weeks after its end."""
+    names = {item.product_id: item.product_name for item in order.items.all()}
+    units = (f"{quantity:,} × {names[product_id]}" for product_id, quantity in reservation.quantities.items())
+    address = _page("reservations", "reservation", reservation.pk) if may("reservations.view_reservation") else ""
+    title = _("Units held for a cart, until %(time)s") % {"time": _time(reservation.expires_at)}
+    return TimelineEntry(reservation.created_at, "shopping_cart_checkout", title, ", ".join(units), address)
 
 
 def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[TimelineEntry]:
@@ -76,7 +92,9 @@ def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[TimelineEntr
         said = [_("%(amount)s went back") % {"amount": won(refund.amount)}, units]
         if not refund.restock:
             said.append(_("not back in stock"))
-        yield TimelineEntry(refund.created_at, "undo", _("Refunded"), " · ".join(said))
+        yield TimelineEntry(
+            refund.created_at, "undo", _("Refunded"), " · ".join(said), _page("orders", "refund", refund.pk)
+        )
 
 
 def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[TimelineEntry]:

@@ -68,7 +68,7 @@ class ProductStatAdmin(Exported, ReadOnly):
             "lately": [(days, urlencode(_asked(days=days, product=request.GET.get("product")))) for days in LATELY],
             "may_export": self.has_export_permission(request),
             "may_rebuild": self.has_rebuild_permission(request),
-            **(_shown(form) if form.is_valid() else {}),
+            **(_shown(form, may_see_orders=request.user.has_perm("orders.view_order")) if form.is_valid() else {}),
             **(extra_context or {}),
         }
         if form.is_valid() and "compare" in request.GET and context["may_compare"]:
@@ -137,8 +137,8 @@ def _rebuilt_sentence(day: date, found: DayComparison) -> str:
     return sentence % numbers
 
 
-def _shown(form: RangeForm) -> dict[str, Any]:
-    """Context for the range of days."""
+def _shown(form: RangeForm, *, may_see_orders: bool) -> dict[str, Any]:
+    """Context for the range of days, with links to its orders for users who may view them."""
     days = selectors.units_by_day(form.first, form.last, product_id=form.product_id)
     products = selectors.most_sold(form.first, form.last, most=PRODUCTS_SHOWN, product_id=form.product_id)
     total = sum(units for _day, units in days)
@@ -149,7 +149,14 @@ def _shown(form: RangeForm) -> dict[str, Any]:
         "per_day": round(total / len(days), 1),
         "best_day": best_day if best_units > 0 else None,
         "best_units": best_units,
-        "chart": _chart(days),
+        "chart": _chart(
+            days, [_orders_of(day, day, form.product_id) for day, _units in days] if may_see_orders else []
+        ),
+        "chart_rows": [
+            {"name": day.isoformat(), "figure": f"{units:,}", "address": _orders_of(day, day, form.product_id)}
+            for day, units in reversed(days)
+            if units and may_see_orders
+        ],
         "products": [
             (product_id, name, units, round(units * 100 / total, 1) if total > 0 else 0)
             for product_id, name, units in products
@@ -166,8 +173,15 @@ def _asked(**values: object) -> dict[str, object]:
     return {name: value for name, value in values.items() if value}
 
 
-def _chart(days: list[tuple[date, int]]) -> str:
-    bars = {
+def _orders_of(first: date, last: date, product_id: int | None) -> str:
+    """The orders that the units of these days are of, both days inclusive; of one product or of all."""
+    asked = _asked(status__exact="COMPLETED", ordered_date_from=first, ordered_date_to=last, product=product_id)
+    return f"{reverse('admin:orders_order_changelist')}?{urlencode(asked)}"
+
+
+def _chart(days: list[tuple[date, int]], links: list[str]) -> str:
+    """As the library's charts read it, with the page that each bar leads to (`charts.js`)."""
+    bars: dict[str, object] = {
         "label": gettext("Units"),
         "data": [units for _day, units in days],
         "backgroundColor": "var(--color-primary-600)",
@@ -175,6 +189,7 @@ def _chart(days: list[tuple[date, int]]) -> str:
         "maxBarThickness": 28,
         "displayYAxis": True,
         "maxTicksXLimit": 8,
+        "links": links,
     }
     return json.dumps({"labels": [day.isoformat() for day, _units in days], "datasets": [bars]})
 

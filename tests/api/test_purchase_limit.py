@@ -85,6 +85,57 @@ def test_a_cart_above_a_limit_is_refused_as_a_whole(user: User, rare: Product) -
     assert (answer.outcome, answer.json["productId"]) == ((400, "purchase_limit_exceeded"), rare.pk)
 
 
+class TestReservations:
+    """Units may be held beyond the limit; paying for them is refused."""
+
+    def holds(self, user: User, product: Product, quantity: int) -> int:
+        body = {"items": [{"productId": product.pk, "quantity": quantity}]}
+        answer = Shopper(user).post("/api/reservations", body)
+        assert answer.status == 200, answer
+        return int(answer.json["id"])
+
+    def pays(self, user: User, reservation_id: int) -> Answer:
+        return Shopper(user).post("/api/orders", {"reservationId": reservation_id})
+
+    def test_what_is_held_is_paid_within_the_limit(self, user: User, rare: Product) -> None:
+        assert buys(user, rare, 1).status == 200
+        assert self.pays(user, self.holds(user, rare, 2)).status == 200
+        answer = buys(user, rare, 1)
+        assert (answer.outcome, answer.json["alreadyBought"]) == ((400, "purchase_limit_exceeded"), 3)
+
+    def test_more_than_the_limit_is_held_and_not_paid(self, user: User, rare: Product) -> None:
+        number = self.holds(user, rare, 4)
+        with nothing_changes():
+            answer = self.pays(user, number)
+        assert answer.outcome == (400, "purchase_limit_exceeded")
+        assert {name: answer.json[name] for name in ("productId", "limit", "alreadyBought")} == {
+            "productId": rare.pk,
+            "limit": 3,
+            "alreadyBought": 0,
+        }
+        # It still holds its units, and a smaller one takes its place.
+        rare.refresh_from_db()
+        assert (rare.stock, rare.held) == (100, 4)
+        assert self.pays(user, self.holds(user, rare, 3)).status == 200
+        rare.refresh_from_db()
+        assert (rare.stock, rare.held) == (97, 0)
+
+    def test_it_can_be_paid_once_units_are_back(self, user: User, rare: Product) -> None:
+        order = buys(user, rare, 2).json
+        number = self.holds(user, rare, 2)
+        answer = self.pays(user, number)
+        assert (answer.outcome, answer.json["alreadyBought"]) == ((400, "purchase_limit_exceeded"), 2)
+        assert Shopper(user).post(f"/api/orders/{order['id']}/cancel").status == 200
+        assert self.pays(user, number).status == 200
+
+    def test_a_limit_that_is_set_while_units_are_held_applies(self, user: User) -> None:
+        pen = ProductFactory(price=100, stock=100)
+        number = self.holds(user, pen, 5)
+        Product.objects.filter(pk=pen.pk).update(purchase_limit=4)
+        with nothing_changes():
+            assert self.pays(user, number).outcome == (400, "purchase_limit_exceeded")
+
+
 def test_the_product_shows_its_limit(rare: Product) -> None:
     pen = ProductFactory()
     assert Shopper().get(f"/api/products/{rare.pk}").json["purchaseLimit"] == 3

@@ -14,7 +14,7 @@ from commerce.idempotency.models import IdempotencyKey
 from commerce.invariants.models import InvariantCheck
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage, WebhookSubscription
 from coupons.models import Coupon, UserCoupon
-from orders.models import Order
+from orders.models import Order, Refund
 from products.models import Product, StockMovement
 from reservations.models import Reservation
 from stats.models import DeadLetter, ProcessedEvent, ProductStat
@@ -30,6 +30,7 @@ HISTORY: list[type[models.Model]] = [
     LedgerEntry,
     StockMovement,
     Order,
+    Refund,
     UserCoupon,
     OutboxMessage,
     DeliveryAttempt,

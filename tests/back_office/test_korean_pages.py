@@ -76,6 +76,7 @@ def shop() -> BusyShop:
         sql.execute("UPDATE product SET name = '연필' || id, description = '파란색'")
         sql.execute("UPDATE order_item SET product_name = '연필'")
         sql.execute("UPDATE coupon SET name = '쿠폰' || id")
+        sql.execute("UPDATE refund SET reason = '고객 요청'")
         sql.execute("UPDATE staff_action SET reason = '선반 뒤에서 찾음'")
         sql.execute("UPDATE stock_movement SET note = '선반 뒤에서 찾음' WHERE note <> ''")
         sql.execute("UPDATE dead_letter SET reason = '읽을 수 없음'")

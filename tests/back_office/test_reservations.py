@@ -13,7 +13,7 @@ from products.selectors import scarce_stock
 from reservations.models import Reservation
 from reservations.services import reserve
 from tests.back_office.staff import Staff, errors_of
-from tests.factories import ProductFactory, UserFactory
+from tests.factories import ProductFactory, UserFactory, order_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,6 +62,30 @@ def test_they_are_listed_as_customers_see_them(clerk: Staff, user: User, pen: Pr
     assert page.status_code == 200
     assert f"#{order.id}" in page.content.decode()
     assert clerk.post(PAGE, live.pk, status="HELD").status_code == 403
+
+
+def test_an_orders_timeline_has_the_reservation_it_was_paid_from(user: User, pen: Product) -> None:
+    reservation = held(user, pen, 2)
+    number = f"#{reservation.pk}"
+    order = pay_reservation(
+        user_id=user.pk, reservation_id=reservation.pk, user_coupon_id=None, idempotency=Idempotency.none()
+    )
+    page = Staff("orders.view_order", "reservations.view_reservation").get("orders_order_change", order.id)
+    first, second = page.context["timeline"][:2]
+    assert (first.at, first.detail) == (reservation.created_at, "2 × Pen")
+    assert first.title == f"Units held for a cart, until {timezone.localtime(reservation.expires_at):%Y-%m-%d %H:%M}"
+    assert first.address == f"/admin/reservations/reservation/{reservation.pk}/change/"
+    assert (second.title, second.detail) == ("Placed and paid", f"2 units for ₩2,000 · from reservation {number}")
+    # Who may not see reservations reads of it, and is not led to its page.
+    blind = Staff("orders.view_order").get("orders_order_change", order.id).context["timeline"]
+    assert (blind[0].title, blind[0].address) == (first.title, "")
+
+
+def test_another_orders_timeline_has_no_reservation(user: User, pen: Product) -> None:
+    held(user, pen, 1)
+    order = order_of(user, {pen: 1})
+    timeline = Staff("orders.view_order").get("orders_order_change", order.pk).context["timeline"]
+    assert [(moment.title, moment.detail) for moment in timeline] == [("Placed and paid", "1 unit for ₩1,000")]
 
 
 def test_the_list_takes_a_constant_number_of_queries(

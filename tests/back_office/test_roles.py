@@ -33,6 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 LISTS = {
     #                             sees       adds  changes exports
     "orders.order":             ("VSMFOB",   "",   "",     "FB"),
+    "orders.refund":            ("VSMFOB",   "",   "",     "FB"),
     "reservations.reservation": ("VSMFOB",   "",   "",     None),
     "balances.user":            ("VSFOB",    "B",  "B",    "FB"),
     "balances.ledgerentry":     ("VSFOB",    "",   "",     "FB"),

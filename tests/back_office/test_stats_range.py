@@ -80,6 +80,34 @@ class TestARange:
         assert (context["days"], context["total"], context["per_day"]) == (3, 11, 3.7)
         assert (context["best_day"], context["best_units"]) == (SECOND, 9)
 
+    def test_a_bar_leads_to_its_orders(self, analyst: Staff, ink: Product) -> None:
+        seller = Staff("stats.view_productstat", "orders.view_order", "products.view_product")
+        context = shown(seller, FIRST, THIRD)
+        [units] = json.loads(context["chart"])["datasets"]
+        orders = "/admin/orders/order/?status__exact=COMPLETED&ordered_date_from={0}&ordered_date_to={0}"
+        assert units["links"] == [orders.format(day) for day in (FIRST, SECOND, THIRD)]
+        # As a list, of days with units, the newest first.
+        assert [(row["name"], row["figure"], row["address"]) for row in context["chart_rows"]] == [
+            ("2026-02-28", "9", orders.format(SECOND)),
+            ("2026-02-27", "2", orders.format(FIRST)),
+        ]
+        assert seller.client.get(units["links"][0]).status_code == 200
+        of_ink = shown(seller, SECOND, SECOND, product=ink.pk)["chart_rows"]
+        assert [row["address"] for row in of_ink] == [f"{orders.format(SECOND)}&product={ink.pk}"]
+        # Nobody is led to a list that they may not see.
+        blind = shown(analyst, FIRST, THIRD)
+        assert json.loads(blind["chart"])["datasets"][0]["links"] == blind["chart_rows"] == []
+
+    def test_the_orders_it_leads_to_are_those_of_its_units(self, pen: Product) -> None:
+        mina, seller = UserFactory(balance=100_000), Staff(superuser=True)
+        orders = [order_of(mina, {pen: 1}), order_of(mina, {pen: 2}), order_of(mina, {ProductFactory(price=1): 1})]
+        for order in orders:
+            move_order_to_day(order.pk, THIRD.isoformat())
+        count_order_events(events=sent_events())
+        [row] = shown(seller, THIRD, THIRD, product=pen.pk)["chart_rows"]
+        found = seller.client.get(row["address"]).context["cl"].result_list
+        assert [order.pk for order in found] == [orders[1].pk, orders[0].pk]
+
     def test_can_be_of_one_product(self, analyst: Staff, pen: Product, ink: Product) -> None:
         context = shown(analyst, FIRST, THIRD, product=ink.pk)
         assert bars(context) == {"2026-02-27": 0, "2026-02-28": 4, "2026-03-01": 0}

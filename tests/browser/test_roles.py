@@ -5,11 +5,11 @@ import pytest
 from tests.browser.conftest import AtWork
 
 CATALOGUE = ["Products", "Stock movements", "Coupons", "Issued coupons", "Statistics"]
-SHOP = ["Orders", "Reservations", "Users", "Ledger", *CATALOGUE]
+SHOP = ["Orders", "Refunds", "Reservations", "Users", "Ledger", *CATALOGUE]
 MENUS = {
     "viewer": SHOP,
     "support": [*SHOP, "Outbox", "Deliveries", "Webhooks", "E-mails"],
-    "merchandiser": ["Orders", "Reservations", *CATALOGUE],
+    "merchandiser": ["Orders", "Refunds", "Reservations", *CATALOGUE],
     "finance": [*SHOP, "Staff actions"],
     "operator": [
         *SHOP,

@@ -1,4 +1,4 @@
-"""One customer buys a product with a purchase limit many times at once: never more than the limit."""
+"""One customer buys a product with a purchase limit many times at once, also from a cart: never more than the limit."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -10,8 +10,9 @@ from balances.models import User
 from commerce.audit.record import Staff
 from commerce.idempotency.commit import Idempotency
 from orders.models import Order, OrderItem
-from orders.services import cancel_order, place_order, refund_order
+from orders.services import cancel_order, pay_reservation, place_order, refund_order
 from products.models import Product
+from reservations.services import reserve
 from tests.books import broken_rules
 from tests.concurrency import naive
 from tests.concurrency.attempts import DONE, Attempt, attempt
@@ -101,6 +102,45 @@ def test_while_units_come_back_no_more_than_the_limit_is_kept(user: User, rare: 
     assert together([buys(user, rare)] * AT_ONCE).count(DONE) == 2 - bought
     assert units(user) == LIMIT
     assert broken_rules() == set()
+
+
+def pays(user: User, reservation_id: int) -> Attempt:
+    return attempt(
+        lambda: pay_reservation(
+            user_id=user.pk, reservation_id=reservation_id, user_coupon_id=None, idempotency=Idempotency.none()
+        )
+    )
+
+
+def held(user: User, product: Product, quantity: int) -> int:
+    """The id of a reservation."""
+    return int(reserve(user_id=user.pk, quantities={product.pk: quantity}, idempotency=Idempotency.none()).pk)
+
+
+@pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no queue", "no redis locks"])
+def test_a_reservation_that_is_paid_meanwhile_counts(user: User, rare: Product, off: Protection) -> None:
+    number = held(user, rare, 2)
+    with switched_off(off):
+        paid, *bought = together([pays(user, number), *[buys(user, rare)] * AT_ONCE])
+    assert (paid, bought.count(DONE)) in ((DONE, 1), ("purchase_limit_exceeded", LIMIT))
+    assert set(bought) == {DONE, "purchase_limit_exceeded"}
+    assert units(user) == LIMIT
+    assert broken_rules() == set()
+
+
+def test_without_any_lock_a_reservation_is_paid_beyond_the_limit(user: User, rare: Product) -> None:
+    """The control."""
+    # So that both ask at once for what was bought.
+    assert buys(user, rare)() == DONE
+    number = held(user, rare, 2)
+    meeting = Meeting()
+    with ExitStack() as without:
+        without.enter_context(switched_off(LOCKS_OFF))
+        without.enter_context(naive.unlocked_rows(meeting.attend))
+        outcomes = together([pays(user, number), buys(user, rare, 2)])
+    assert meeting.took_place
+    assert outcomes == [DONE, DONE]
+    assert units(user) == 1 + 4 > LIMIT
 
 
 def test_without_any_lock_more_than_the_limit_is_bought(user: User, rare: Product) -> None:

@@ -259,6 +259,14 @@ DAMAGES = (
     Damage(
         "answered_requests_exist_once",
         """
+        UPDATE idempotency_key
+        SET body = '{{"id": 999999, "items": [], "status": "HELD", "expiresAt": "2026-01-01T09:10:00+09:00"}}'
+        """,
+        "idempotency key {answer}: reservation 999999 of answer {answer} does not exist",
+    ),
+    Damage(
+        "answered_requests_exist_once",
+        """
         UPDATE idempotency_key SET body = 'Bless you'
         """,
         "idempotency key {answer}: unknown answer {answer} does not exist",

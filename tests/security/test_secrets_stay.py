@@ -17,15 +17,18 @@ from pytest_django import Settings
 
 from commerce.api.authentication import tokens_for
 from commerce.core import redis_services
+from commerce.core.logs import JsonLines, RequestFilter, TextLines
 from commerce.embedded.redis_server import Redis
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.models import DeliveryAttempt
+from commerce.outbox.sinks.webhooks import new_secret
 from commerce.server import health
 from products import selectors
 from tests.factories import ProductFactory, StaffFactory, UserFactory, order_of
 from tests.security.test_settings import run
 from tests.shopper import Shopper
 from tests.together import meanwhile
+from tests.webhooks.conftest import subscribe
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -43,6 +46,10 @@ class Written:
         """Count an answer, headers included, among what was written."""
         headers = getattr(response, "headers", {})
         self._bodies.append(f"{dict(headers)}\n{getattr(response, 'content', b'').decode()}")
+
+    def records(self) -> list[logging.LogRecord]:
+        """What was logged, before it is a line."""
+        return list(self._caplog.records)
 
     def everything(self) -> str:
         formatter = logging.Formatter("%(levelname)s %(name)s %(message)s")
@@ -213,3 +220,63 @@ def test_the_command_line_of_redis_is_no_secret(own_redis: Redis) -> None:
     assert "redis-server" in line
     assert len(password) == 64
     assert password not in line
+
+
+class TestSecretsOfWebhooks:
+    """`whsec_…` is in the one answer that gives it, and in no log line, also where the work with it fails."""
+
+    def test_of_one_that_is_made_changed_and_removed(self, written: Written) -> None:
+        staff = Shopper(StaffFactory())
+        terms = {"name": "Warehouse", "url": "https://partner.example/", "eventTypes": ["order-completed"]}
+        made = staff.post("/api/webhooks", terms).json
+        address = f"/api/webhooks/{made['webhook']['id']}"
+        rotated = staff.send("POST", f"{address}/secret", b'{"overlapHours": 1}').json
+        secrets = [made["secret"], rotated["secret"]]
+        assert all(len(secret) > 30 for secret in secrets)
+        for method, path in (("GET", "/api/webhooks"), ("GET", address), ("DELETE", address)):
+            written.body(staff.send(method, path))
+        text = written.everything()
+        assert not [secret for secret in secrets if secret in text]
+        assert "whsec_" not in text
+
+    @pytest.mark.parametrize("lines", [TextLines(secrets=()), JsonLines(secrets=())], ids=["text", "JSON"])
+    def test_of_a_line_that_would_have_it(self, lines: logging.Formatter) -> None:
+        secret = new_secret()
+        try:
+            raise ValueError(f"cannot sign with {secret}")
+        except ValueError:
+            failure = sys.exc_info()
+        record = logging.LogRecord("shop", logging.ERROR, __file__, 1, "call of %s failed", (secret,), failure)
+        RequestFilter().filter(record)
+        line = lines.format(record)
+        assert "call of [hidden] failed" in line
+        assert "cannot sign with [hidden]" in line
+        assert secret not in line
+        assert secret.removeprefix("whsec_") not in line
+
+    def test_of_a_call_that_crashes(self, written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The dispatcher logs what goes wrong with a subscription."""
+        webhook = subscribe("https://partner.example/")
+
+        def broken(*_args: object, **_kwargs: object) -> None:
+            raise ValueError(f"a defect at {webhook.secret}")
+
+        monkeypatch.setattr("commerce.webhooks.services.new_secret", broken)
+        boss = StaffFactory()
+        client = Client(raise_request_exception=False)
+        client.force_login(boss)
+        access = tokens_for(user_id=boss.pk, is_staff=True).access
+        answer = client.post(
+            f"/api/webhooks/{webhook.pk}/secret",
+            {},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {access}"},
+        )
+        assert answer.status_code == 500
+        written.body(answer)
+        lines = TextLines(secrets=())
+        records = written.records()
+        assert any(record.exc_info for record in records)
+        for record in records:
+            RequestFilter().filter(record)
+            assert webhook.secret not in lines.format(record)

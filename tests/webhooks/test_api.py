@@ -1,5 +1,6 @@
 """Subscriptions by the staff API: who may, what fits, what is shown once."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,11 +12,11 @@ from commerce.audit.models import StaffAction
 from commerce.idempotency.models import IdempotencyKey
 from commerce.outbox.models import EndReason, OutboxMessage, WebhookSubscription
 from commerce.outbox.webhook_dispatcher import WebhookDispatcher
-from commerce.webhooks import services
+from commerce.webhooks import selectors, services
 from tests.factories import StaffFactory, UserFactory
 from tests.outbox.conftest import publish_events
 from tests.shopper import Shopper
-from tests.together import together
+from tests.together import MEETING_SECONDS, PATIENCE_SECONDS, Meeting, together
 from tests.webhooks.conftest import subscribe
 from tests.webhooks.receiver import Receiver, says
 
@@ -154,6 +155,47 @@ class TestCreate:
         removed = WebhookSubscription.objects.latest("id")
         staff.send("DELETE", f"/api/webhooks/{removed.pk}")
         assert staff.post("/api/webhooks", TERMS).status == 200
+
+
+class TestTheLimitInARace:
+    """Several members of staff make the last subscription at once."""
+
+    @pytest.fixture(autouse=True)
+    def room_for_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(services, "MOST_SUBSCRIPTIONS", 3)
+        subscribe("https://first.example/")
+        subscribe("https://second.example/")
+
+    def test_one_of_many_is_the_last(self) -> None:
+        answers = together([partial(boss().post, "/api/webhooks", TERMS) for _ in range(8)])
+        outcomes = [answer.outcome for answer in answers]
+        assert outcomes.count((200, None)) == 1
+        assert outcomes.count((409, "webhook_limit_reached")) == 7
+        assert WebhookSubscription.objects.count() == 3
+
+    def counted_at_once(self, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> tuple[list[int], bool]:
+        """Two that wait for each other once they have counted; their statuses, and whether they met."""
+        meeting, count_all = Meeting(seconds), selectors.webhooks
+
+        class Counted:
+            def count(self) -> int:
+                number = count_all().count()
+                meeting.attend()
+                return number
+
+        monkeypatch.setattr(selectors, "webhooks", Counted)
+        answers = together([partial(boss().post, "/api/webhooks", TERMS) for _ in range(2)])
+        return sorted(answer.status for answer in answers), meeting.took_place
+
+    def test_two_do_not_count_at_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert self.counted_at_once(monkeypatch, seconds=MEETING_SECONDS) == ([200, 409], False)
+        assert WebhookSubscription.objects.count() == 3
+
+    def test_without_taking_turns_there_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The control."""
+        monkeypatch.setattr(services, "take_turn", lambda: None)
+        assert self.counted_at_once(monkeypatch, seconds=PATIENCE_SECONDS) == ([200, 200], True)
+        assert WebhookSubscription.objects.count() == 4
 
 
 class TestChanges:
