@@ -64,7 +64,7 @@ def _setting(call: ast.Call, kind: str, meaning: str) -> Setting:
         values = [f"`{ast.literal_eval(each)}`" for each in call.args[2:]]
     for bound, sign in (("least", "≥"), ("above", ">"), ("most", "≤")):
         if isinstance(number := named.get(bound), ast.Constant):
-            values.append(f"{sign} {number.value:,}")
+            values.append(f"{sign} {ast.literal_eval(number):,}")
     return Setting(str(ast.literal_eval(call.args[0])), call.lineno, default, ", ".join(values), meaning)
 
 
