@@ -19,7 +19,7 @@ OF_THE_COMPOSE_FILE = {"POSTGRES_PASSWORD", "WEB_PORT", "BASE_IMAGE", "PROMETHEU
 SET_BY_THE_COMPOSE_FILE = {"DATABASE_URL", "REDIS_URL", "LOCK_REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"}
 """It has servers of its own."""
 OF_ONE_SERVICE = {"WEB_ENDING_SECONDS", "PROMETHEUS_MULTIPROC_DIR"}
-ANOTHER_VALUE = {"HTTPS", "BEHIND_PROXY", "NUM_PROXIES", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET"}
+ANOTHER_VALUE = {"HTTPS", "BEHIND_PROXY", "NUM_PROXIES", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET", "ALLOWED_HOSTS"}
 """For the first start and the gateway, or worked out where it is not set."""
 LINE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$")
 
@@ -132,6 +132,7 @@ NOT_SETTINGS = {
     "LOCAL_DIR": "of `make run`",
     "HYPOTHESIS_PROFILE": "of `make test`",
     "UPDATE_EXAMPLES": "of `make test`",
+    "UPDATE_SETTINGS": "of `make test`",
     "BASE_IMAGE": "of docker-compose.yml",
     "BACK_OFFICE_PATH": "a name in the code",
     "OTEL_EXPORTER_OTLP_HEADERS": "of OpenTelemetry",
