@@ -483,7 +483,7 @@ WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
 # --- E-mail to customers ----------------------------------------------------------------------------------------------
 
 EMAIL_HOST = env.str("EMAIL_HOST", default="")
-"""The mail server for letters to customers (docs/email.md). Empty: no letters."""
+"""The mail server for e-mails to customers (docs/email.md). Empty: no e-mails."""
 EMAIL_SECURITY = env.choice("EMAIL_SECURITY", "starttls", "tls", "none")
 """`tls`: TLS from the first byte. With `starttls` and `tls` the certificate is verified."""
 EMAIL_PORT = env.integer("EMAIL_PORT", 0, least=0, most=65_535) or {"tls": 465, "none": 25}.get(EMAIL_SECURITY, 587)
@@ -497,21 +497,21 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
 """Password at the mail server."""
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="")
-"""The sender of letters."""
+"""The sender of e-mails."""
 EMAIL_LANGUAGE = env.choice("EMAIL_LANGUAGE", "en", "ko")
-"""The language of all letters."""
+"""The language of all e-mails."""
 EMAIL_SHOP_NAME = env.str("EMAIL_SHOP_NAME", default="Commerce")
-"""The shop's name in letters."""
+"""The shop's name in e-mails."""
 # A dispatcher that works for longer than 30 s without a statement loses its lock.
 EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 10.0, above=0, most=30)
-"""Time limit of one session with the mail server, from name resolution to the last of up to 50 letters."""
+"""Time limit of one session with the mail server, from name resolution to the last of up to 50 e-mails."""
 EMAIL_BREAKER_SECONDS = env.number("EMAIL_BREAKER_SECONDS", 30.0, above=0)
 """The pause after three consecutive failed sessions."""
 COUPON_EXPIRY_NOTICE_DAYS = env.integer("COUPON_EXPIRY_NOTICE_DAYS", 3, least=0, most=365)
 """Days before its expiry at which the holder of an unused coupon is notified, once; 0: never."""
 
 if EMAIL_HOST and "@" not in DEFAULT_FROM_EMAIL:
-    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the address that letters to customers come from.")
+    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the address that e-mails to customers come from.")
 if EMAIL_HOST_PASSWORD and EMAIL_SECURITY == "none" and not DEBUG:
     raise ImproperlyConfigured("EMAIL_SECURITY is `none`: EMAIL_HOST_PASSWORD would be sent in the clear.")
 

@@ -1,5 +1,5 @@
 """The back-office pages of accounts and of the ledger."""
 
-from balances.admin import accounts, ledger, of_customers
+from balances.admin import accounts, customer_timeline, ledger
 
-__all__ = ["accounts", "ledger", "of_customers"]
+__all__ = ["accounts", "customer_timeline", "ledger"]

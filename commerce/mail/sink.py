@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from balances import selectors as accounts
 from commerce.mail import smtp
-from commerce.mail.letters import email_to, event_of
+from commerce.mail.emails import email_to, event_of
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.routes import MAIL
 from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
@@ -29,7 +29,7 @@ from coupons.events import COUPON_EXPIRING
 
 BREAKER_FAILURES = 3
 REFUSED_FOR_NOW_SECONDS = 300.0
-"""The wait after a 4xx reply about one letter: greylisting takes minutes, and so does a full mailbox."""
+"""The wait after a 4xx reply about one e-mail: greylisting takes minutes, and so does a full mailbox."""
 NO_ADDRESS = "not sent: the customer has no e-mail address"
 NO_ACCOUNT = "not sent: there is no such account"
 NOT_HELD = "not sent: the coupon was used, or its time is over"

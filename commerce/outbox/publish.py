@@ -11,7 +11,7 @@ from django.conf import settings
 from commerce.core import tracing
 from commerce.core.times import local_time
 from commerce.core.transaction import NewRows, Transaction
-from commerce.outbox.after_commit import deliver_in_request, delivers_in_request, wake
+from commerce.outbox.local_dispatch import deliver_in_request, delivers_in_request, wake
 from commerce.outbox.routes import WEBHOOKS, destinations_of
 
 

@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from commerce.core import sql
-from commerce.outbox import after_commit, dispatcher_lock
+from commerce.outbox import dispatcher_lock, local_dispatch
 from commerce.outbox.dispatcher import Dispatcher, Drained
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import KAFKA
@@ -69,7 +69,7 @@ def dispatching(settings: Settings) -> Iterator[None]:
     """This process sends what it commits, as a web worker does."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     yield
-    after_commit.stop()
+    local_dispatch.stop()
 
 
 def batch_in_hand() -> bool:

@@ -49,8 +49,8 @@ def test_coupons_that_expire_within_the_days_are_notified_once(mailbox: Mailbox)
     assert notice_expiring(days=3) == 0
     assert told() == [soon.pk]
     Dispatcher(MAIL).drain()
-    [letter] = mailbox.letters
-    assert letter["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
+    [message] = mailbox.messages
+    assert message["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
     assert broken_rules() == set()
 
 
@@ -81,7 +81,7 @@ def test_a_coupon_used_while_the_message_waits_is_not_notified(mailbox: Mailbox)
         user_id=unit.user_id, quantities={product.pk: 1}, user_coupon_id=unit.pk, idempotency=Idempotency.none()
     )
     Dispatcher(MAIL).drain()
-    assert [letter["Subject"][:10] for letter in mailbox.letters] == ["Your order"]
+    assert [message["Subject"][:10] for message in mailbox.messages] == ["Your order"]
     assert DeliveryAttempt.objects.filter(error=NOT_HELD).count() == 1
 
 

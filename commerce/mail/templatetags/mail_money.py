@@ -1,4 +1,4 @@
-"""Template filters for amounts in letters."""
+"""Template filters for amounts in e-mails."""
 
 from django import template
 from django.utils.translation import get_language

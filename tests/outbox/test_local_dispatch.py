@@ -11,7 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.core import sql
-from commerce.outbox import after_commit
+from commerce.outbox import local_dispatch
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.dispatcher_lock import sole_dispatcher
 from commerce.outbox.dispatcher_thread import DispatcherThread
@@ -114,7 +114,7 @@ class TestOwnDispatcher:
     def test_stop_ends_the_threads_and_the_next_event_starts_new_ones(self) -> None:
         publish_events()
         wait_until(lambda: not waiting(KAFKA), "the first message to leave")
-        after_commit.stop()
+        local_dispatch.stop()
         assert threads_of(KAFKA) == []
         publish_events()
         wait_until(lambda: not waiting(KAFKA), "the second message to leave")
@@ -219,7 +219,7 @@ def _leave_with_one_message_sent() -> None:
     try:
         [event_id] = publish_events(user_id=2)
         wait_until(lambda: not waiting(KAFKA), "the child's message to leave")
-        after_commit.stop()
+        local_dispatch.stop()
         # At the first try: the parent's client, whose threads are not here, would have failed before.
         code = 0 if OutboxMessage.objects.get(event_id=event_id).attempts == 1 else 2
     finally:
