@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ OfSeveral = Callable[[Mapping[int, StockedProduct | None], Mapping[int, int]], N
         ),
     ],
 )
-def test_each_product_moves_by_its_own_quantity(step: OfSeveral, of_1: dict[str, int], of_2: dict[str, int]) -> None:
+def test_each_product_moves_by_its_own_quantity(step: OfSeveral, of_1: dict[str, Any], of_2: dict[str, Any]) -> None:
     products = {1: product(), 2: product(2), 3: product(3)}
     step(products, {1: 7, 2: 5})
     assert products == {1: product(**of_1), 2: product(2, **of_2), 3: product(3)}
