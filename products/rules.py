@@ -76,7 +76,7 @@ class OfferChange:
 
 def changed_by_percent(price: int, percent: int) -> int:
     """A price in won changed by a positive or negative percentage; half a won is rounded up."""
-    return (price * (100 + percent) * 2 + 100) // 200
+    return (price * (100 + percent) + 50) // 100
 
 
 @dataclass(slots=True)
