@@ -18,7 +18,7 @@ class Command(CountingCommand):
     # A day: with a longer interval a coupon could expire without a notice.
     most_minutes = 1_440
     unit = "coupon"
-    counted = "told"
+    counted = "notified"
     failed = "Coupons that end soon could not be looked for, next try in %.0f s: %s"
     ended = "Stopped"
 
@@ -26,4 +26,4 @@ class Command(CountingCommand):
         return notice_expiring(days=settings.COUPON_EXPIRY_NOTICE_DAYS, stopping=stopping, on_batch=on_batch)
 
     def sentence(self, count: int) -> str:
-        return f"{count} holders of coupons are told"
+        return f"{count} holders of coupons were notified"
