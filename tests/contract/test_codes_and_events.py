@@ -108,7 +108,7 @@ def test_a_refusal_has_a_title_and_says_in_its_docstring_when(refusal: type[Doma
     assert refusal.code == refusal.code.lower()
 
 
-def test_only_what_may_succeed_later_names_a_time() -> None:
+def test_only_temporary_refusals_have_a_retry_after() -> None:
     timed = {refusal.code for refusal in refusals() if hasattr(refusal, "retry_after_seconds")}
     assert timed == {"lock_timeout", "service_unavailable", "request_in_progress"}
 
@@ -135,7 +135,7 @@ def event_types() -> set[str]:
     return found
 
 
-def test_every_event_of_the_contract_is_told_and_routed_and_no_other() -> None:
+def test_exactly_the_events_of_the_contract_are_routed() -> None:
     assert event_types() == EVENTS | WITHIN_THE_SHOP
     assert ROUTES.keys() == EVENTS | WITHIN_THE_SHOP
     assert all(ROUTES[event] == ("mail",) for event in WITHIN_THE_SHOP)
@@ -145,7 +145,7 @@ def test_every_event_goes_to_kafka() -> None:
     assert all(destinations_of(event)[0] == "kafka" for event in EVENTS)
 
 
-def test_orders_go_to_the_data_platform_and_nothing_else_does() -> None:
+def test_only_orders_go_to_the_data_platform() -> None:
     told = {"order-completed", "order-cancelled", "order-refunded"}
     assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == told
 
