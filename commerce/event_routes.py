@@ -8,7 +8,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA, MAIL, PRODUCT_STATS, WE
 ROUTES = {
     "balance-changed": (KAFKA,),
     "coupon-issued": (KAFKA,),
-    "coupon-expiring": (MAIL,),
+    "coupon-expiring": (MAIL, WEBHOOKS),
     "order-completed": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
     "order-cancelled": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
     "order-refunded": (KAFKA, DATA_PLATFORM, PRODUCT_STATS, MAIL),
@@ -18,7 +18,7 @@ SINKS = {
     KAFKA: "commerce.outbox.sinks.kafka.KafkaSink",
     DATA_PLATFORM: "commerce.outbox.sinks.data_platform.DataPlatformSink",
     MAIL: "commerce.mail.sink.MailSink",
-    # Whatever goes to Kafka, to third parties that have subscribed to its type.
+    # Whatever goes to Kafka, and what names it above, to third parties that have subscribed to its type.
     WEBHOOKS: "commerce.outbox.sinks.webhooks.WebhookSink",
     # PRODUCT_STATS_MODE=inline: counted without Kafka, right after the order.
     PRODUCT_STATS: "stats.consumers.InlineSink",

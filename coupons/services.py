@@ -14,7 +14,7 @@ from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.commit import Idempotency, commit_once
-from commerce.outbox.routes import destinations_of
+from commerce.outbox.selectors import is_told
 from coupons import operations
 from coupons.events import COUPON_EXPIRING
 from coupons.models import Coupon
@@ -85,9 +85,9 @@ def notice_expiring(
     """Tell the holder of each unused coupon that ends within so many days, once; returns how many were told.
 
     In batches, each a transaction with its messages: what dies in between is found by the next turn. Does nothing where
-    nobody is told of such events (`commerce.event_routes`), so that they are told once somebody is.
+    nobody is told of such events, by e-mail or by a webhook, so that they are told once somebody is.
     """
-    if not days or not destinations_of(COUPON_EXPIRING):
+    if not days or not is_told(COUPON_EXPIRING):
         return 0
     now = timezone.now()
     told, after = 0, 0
