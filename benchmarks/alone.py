@@ -6,7 +6,8 @@ from functools import partial
 
 from benchmarks import lines_of_writes as writes
 from benchmarks.bench import Bench
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 
 
 def median_wait(bench: Bench, *, side: Callable[[Bench], Sample]) -> Sample:

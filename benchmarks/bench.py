@@ -19,8 +19,8 @@ from benchmarks.cpu import CpuReading, microseconds_each, read_cpu
 from benchmarks.errors import BenchmarkFailed, WrongAnswer
 from benchmarks.gateway import GatewayBefore
 from benchmarks.large import SMALL_ORDERS, DemoShop
-from benchmarks.line import Sample
 from benchmarks.naive import tables as naive_tables
+from benchmarks.sample import Sample
 from benchmarks.servers import Servers
 from benchmarks.shop import Shop, WebServer
 from benchmarks.tokens import TokenMint

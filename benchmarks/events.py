@@ -16,7 +16,8 @@ from benchmarks.bench import Bench
 from benchmarks.books import number
 from benchmarks.errors import BenchmarkFailed, WrongAnswer
 from benchmarks.figures import percentile
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 from benchmarks.servers import TIME_ZONE
 from benchmarks.tokens import TokenMint
 

@@ -11,7 +11,8 @@ from functools import partial
 from benchmarks.bench import Bench, require_all
 from benchmarks.errors import WrongAnswer
 from benchmarks.large import LISTS, ROOMY_CUSTOMERS, ROOMY_PRODUCTS
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 from benchmarks.wrk import Report, run
 
 _CONNECTIONS = 4

@@ -2,33 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from benchmarks.bench import Bench
 from benchmarks.figures import median, ratio, spread
-
-if TYPE_CHECKING:
-    from benchmarks.bench import Bench
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One measurement.
-
-    Attributes:
-        value: the value of the line, in its unit.
-        errors: failed connections and unexpected responses.
-        cpu_us: processor time per request in microseconds, by part.
-        notes: additional values for the results file.
-    """
-
-    value: float
-    p50_ms: float = 0.0
-    p95_ms: float = 0.0
-    p99_ms: float = 0.0
-    requests: int = 0
-    errors: int = 0
-    cpu_us: Mapping[str, float] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+from benchmarks.sample import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +45,7 @@ class Goal:
         return not outcome.errors and all(holds for bound, holds in checks if bound is not None)
 
 
-Side = Callable[["Bench"], Sample]
+Side = Callable[[Bench], Sample]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,8 @@ from functools import partial
 from benchmarks import wrk
 from benchmarks.bench import Bench, require_all, sample
 from benchmarks.errors import WrongAnswer
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 from benchmarks.tokens import TokenMint
 
 FAMILY = "gateway"

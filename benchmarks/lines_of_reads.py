@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from functools import partial
 
 from benchmarks.bench import Bench
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 
 BARE_BYTES = "bare Django view, same bytes"
 

@@ -6,8 +6,9 @@ from functools import partial
 
 from benchmarks.bench import Bench
 from benchmarks.books import Expected
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
 from benchmarks.naive import tables as naive_tables
+from benchmarks.sample import Sample
 
 PGBENCH = "pgbench, statement by statement"
 _HOT_UNITS = 1_000_000

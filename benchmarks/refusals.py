@@ -6,7 +6,8 @@ from functools import partial
 from benchmarks import dataset
 from benchmarks.bench import Bench
 from benchmarks.books import Expected
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 from benchmarks.wrk import Load
 
 

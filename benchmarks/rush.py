@@ -10,7 +10,8 @@ from benchmarks.cpu import microseconds_each
 from benchmarks.crowd import Reply, Request, all_at_once
 from benchmarks.errors import WrongAnswer
 from benchmarks.figures import percentile
-from benchmarks.line import Goal, Line, Sample
+from benchmarks.line import Goal, Line
+from benchmarks.sample import Sample
 from benchmarks.tokens import TokenMint
 
 BUYERS = 1_000

@@ -452,18 +452,18 @@ EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
 DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="")
 EMAIL_LANGUAGE = env.choice("EMAIL_LANGUAGE", "en", "ko")
-"""The language of all letters: the shop keeps no language for a customer."""
+"""The language of all e-mails: the shop keeps no language for a customer."""
 EMAIL_SHOP_NAME = env.str("EMAIL_SHOP_NAME", default="Commerce")
 # A dispatcher that works for longer than 30 s without a statement loses its lock.
 EMAIL_TIMEOUT = env.number("EMAIL_TIMEOUT_SECONDS", 10.0, above=0, most=30)
-"""How long one session with the mail server may take, from the look-up of its name to the last of up to 50 letters."""
+"""How long one session with the mail server may take, from the look-up of its name to the last of up to 50 e-mails."""
 EMAIL_BREAKER_SECONDS = env.number("EMAIL_BREAKER_SECONDS", 30.0, above=0)
 """How long the mail server is left alone after three failed sessions in a row."""
 COUPON_EXPIRY_NOTICE_DAYS = env.integer("COUPON_EXPIRY_NOTICE_DAYS", 3, least=0, most=365)
 """So many days before an unused coupon ends its holder is told, once; 0: never."""
 
 if EMAIL_HOST and "@" not in DEFAULT_FROM_EMAIL:
-    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the address that letters to customers come from.")
+    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the address that e-mails to customers come from.")
 if EMAIL_HOST_PASSWORD and EMAIL_SECURITY == "none" and not DEBUG:
     raise ImproperlyConfigured("EMAIL_SECURITY is `none`: EMAIL_HOST_PASSWORD would be sent in the clear.")
 

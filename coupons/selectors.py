@@ -131,8 +131,8 @@ def status_at(user_coupon: UserCoupon | HeldCoupon, now: datetime) -> str:
 
 def latest_holders(coupon_id: int, *, most: int) -> list[UserCoupon]:
     """Who got this coupon last, with the user, the newest first."""
-    units = UserCoupon.objects.filter(coupon_id=coupon_id).select_related("user").order_by("-id")
-    return list(units.only("status", "issued_at", "expires_at", "used_at", "user__username")[:most])
+    user_coupons = UserCoupon.objects.filter(coupon_id=coupon_id).select_related("user").order_by("-id")
+    return list(user_coupons.only("status", "issued_at", "expires_at", "used_at", "user__username")[:most])
 
 
 def coupons_called(text: str, number: int | None, *, most: int) -> "list[Coupon]":

@@ -23,7 +23,7 @@ from commerce.core import rate_limit, redis_services
 from commerce.core.group_commit import close_idle_connections
 from commerce.core.passwords import PBKDF2InThread
 from commerce.embedded.redis_server import Redis
-from commerce.outbox import sole
+from commerce.outbox import dispatcher_lock
 from commerce.server import health, ready_pages
 from commerce.server.handler import ShopHandler
 from commerce.server.ready_pages import ReadyPages
@@ -52,7 +52,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -
             stack.enter_context(emptied_by_deleting())
         yield
     close_idle_connections()
-    sole.close_idle_connections()
+    dispatcher_lock.close_idle_connections()
     health.close_connection()
 
 

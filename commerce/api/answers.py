@@ -23,7 +23,7 @@ from commerce.idempotency.claims import AlreadyAnswered, Answer, Claim
 from commerce.idempotency.commit import Idempotency
 from commerce.idempotency.errors import RequestInProgress
 from commerce.server.json_codec import JSON, dump, json_response
-from commerce.server.problems import problem_response, tell_language
+from commerce.server.problems import problem_response, set_content_language
 
 T = TypeVar("T")
 
@@ -99,5 +99,5 @@ def _replay(answer: Answer) -> HttpResponse:
     response.headers[REPLAYED] = "true"
     if answer.status >= HTTPStatus.BAD_REQUEST:
         response.headers[ORIGINAL] = json.loads(answer.body)["requestId"]
-        tell_language(response, answer.language)
+        set_content_language(response, answer.language)
     return response

@@ -67,7 +67,7 @@ NAVIGATION: list[dict[str, Any]] = [
             {
                 "title": _("E-mails"),
                 "icon": "mail",
-                "link": reverse_lazy("admin:mail_letters"),
+                "link": reverse_lazy("admin:mail_previews"),
                 "permission": _may("outbox.view_outboxmessage"),
             },
             _list(_("Dead letters"), "report", "stats.deadletter"),

@@ -1,4 +1,4 @@
-"""The letters in the back-office, each in each language, with made-up data.
+"""The e-mails in the back-office, each in each language, with made-up data.
 
 Owns the pages; who may see the outbox may see what it sends.
 """
@@ -13,27 +13,27 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
 
-from commerce.mail.letters import Letter, languages, letter_of, letter_types
+from commerce.mail.emails import EmailContent, email_content, email_types, languages
 from commerce.mail.samples import sample
 
 RIGHT = "outbox.view_outboxmessage"
-# The letter is a page of its own in a frame, as in a mail program: no script, nothing from elsewhere.
+# The e-mail is a page of its own in a frame, as in a mail program: no script, nothing from elsewhere.
 FRAMED = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 
 
 def urls() -> list[URLPattern]:
     """The pages, below the back-office's own."""
     return [
-        path("mail/", admin.site.admin_view(_with_right(letters_page)), name="mail_letters"),
+        path("mail/", admin.site.admin_view(_with_right(previews_page)), name="mail_previews"),
         path(
             "mail/<str:event_type>/<str:language>/",
-            admin.site.admin_view(_with_right(letter_page)),
-            name="mail_letter",
+            admin.site.admin_view(_with_right(preview_page)),
+            name="mail_preview",
         ),
         path(
             "mail/<str:event_type>/<str:language>/html/",
             admin.site.admin_view(_with_right(html_page)),
-            name="mail_letter_html",
+            name="mail_preview_html",
         ),
     ]
 
@@ -49,40 +49,42 @@ def _with_right(view: Any) -> Any:
     return checked
 
 
-def letters_page(request: HttpRequest) -> HttpResponse:
-    """Every letter, by event type and language."""
-    letters = [
-        {"type": event_type, "language": language, "subject": _letter(event_type, language).subject}
-        for event_type in letter_types()
+def previews_page(request: HttpRequest) -> HttpResponse:
+    """Every e-mail, by event type and language."""
+    previews = [
+        {"type": event_type, "language": language, "subject": _content(event_type, language).subject}
+        for event_type in email_types()
         for language in languages()
     ]
-    return _page(request, "admin/mail/letters.html", title=_("E-mails"), letters=letters, back=reverse("admin:index"))
+    return _page(
+        request, "admin/mail/previews.html", title=_("E-mails"), previews=previews, back=reverse("admin:index")
+    )
 
 
-def letter_page(request: HttpRequest, event_type: str, language: str) -> HttpResponse:
-    """One letter: its subject, and as HTML and text."""
+def preview_page(request: HttpRequest, event_type: str, language: str) -> HttpResponse:
+    """One e-mail: its subject, and as HTML and text."""
     return _page(
         request,
-        "admin/mail/letter.html",
+        "admin/mail/preview.html",
         title=f"{event_type} ({language})",
-        letter=_letter(event_type, language),
-        html_url=reverse("admin:mail_letter_html", args=[event_type, language]),
-        back=reverse("admin:mail_letters"),
+        email=_content(event_type, language),
+        html_url=reverse("admin:mail_preview_html", args=[event_type, language]),
+        back=reverse("admin:mail_previews"),
     )
 
 
 def html_page(request: HttpRequest, event_type: str, language: str) -> HttpResponse:
     """The HTML alone, for the frame of the page above."""
-    answer = HttpResponse(_letter(event_type, language).html)
+    answer = HttpResponse(_content(event_type, language).html)
     answer.headers["Content-Security-Policy"] = FRAMED
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"
     return answer
 
 
-def _letter(event_type: str, language: str) -> Letter:
-    if event_type not in letter_types() or language not in languages():
+def _content(event_type: str, language: str) -> EmailContent:
+    if event_type not in email_types() or language not in languages():
         raise Http404
-    return letter_of(sample(event_type), language=language)
+    return email_content(sample(event_type), language=language)
 
 
 def _page(request: HttpRequest, template: str, **shown: Any) -> HttpResponse:

@@ -1,4 +1,4 @@
-"""An event of each type, made up, for those who look at its letter."""
+"""An event of each type, made up, for those who look at its e-mail."""
 
 from typing import Any
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from balances import selectors as accounts
 from commerce.mail import smtp
-from commerce.mail.letters import email_to, event_of
+from commerce.mail.emails import email_to, event_of
 from commerce.outbox.breaker import Breaker
 from commerce.outbox.routes import MAIL
 from commerce.outbox.sinks.base import Acknowledged, Call, Failure, Message, Outcome, Outcomes
@@ -30,7 +30,7 @@ from coupons.events import COUPON_EXPIRING
 
 BREAKER_FAILURES = 3
 REFUSED_FOR_NOW_SECONDS = 300.0
-"""After a 4xx about one letter. Servers that greylist want minutes, and people as long to empty a mailbox."""
+"""After a 4xx about one e-mail. Servers that greylist want minutes, and people as long to empty a mailbox."""
 NO_ADDRESS = "not sent: the customer has no e-mail address"
 NO_ACCOUNT = "not sent: there is no such account"
 NOT_HELD = "not sent: the coupon was used, or its time is over"

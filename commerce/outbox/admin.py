@@ -17,7 +17,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
-from commerce.outbox import hand_over
+from commerce.outbox import local_dispatch
 from commerce.outbox.event_links import NOTHING, fact_link, list_link
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage
 from commerce.outbox.resend import send_again
@@ -222,7 +222,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
         if isinstance(by, HttpResponse):
             return by
         destinations = send_again(message_ids, by=by)
-        hand_over.wake(set(destinations))
+        local_dispatch.wake(set(destinations))
         count = len(destinations)
         sentence = ngettext("%(count)d message is queued.", "%(count)d messages are queued.", count)
         if count:

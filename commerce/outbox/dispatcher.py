@@ -1,7 +1,7 @@
 """Emptying the outbox: from rows that wait to messages that arrived.
 
 Owns which message goes first and when a failure is tried again. While it waits for the network it holds no row and no
-snapshot, only the lock of its destination (`commerce.outbox.sole`). Never knows how a destination is reached
+snapshot, only the lock of its destination (`commerce.outbox.dispatcher_lock`). Never knows how a destination is reached
 (`commerce.outbox.sinks`).
 """
 
@@ -18,9 +18,9 @@ from django.db import connection
 from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.breaker import Breaker
+from commerce.outbox.dispatcher_lock import sole_dispatcher
 from commerce.outbox.results import Verdict, record
 from commerce.outbox.sinks.base import Failure, Message, Outcome, Outcomes, Sink, sink_of
-from commerce.outbox.sole import sole_dispatcher
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from django.conf import settings
 from commerce.core import tracing
 from commerce.core.times import local_time
 from commerce.core.transaction import NewRows, Transaction
-from commerce.outbox.hand_over import deliver_in_request, delivers_in_request, wake
+from commerce.outbox.local_dispatch import deliver_in_request, delivers_in_request, wake
 from commerce.outbox.routes import WEBHOOKS, destinations_of
 
 

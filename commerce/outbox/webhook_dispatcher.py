@@ -20,10 +20,10 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from commerce.core import metrics, sql, tracing
 from commerce.outbox import traced
 from commerce.outbox.dispatcher import Drained, backoff_seconds
+from commerce.outbox.dispatcher_lock import sole_dispatcher
 from commerce.outbox.results import Verdict, record
 from commerce.outbox.routes import WEBHOOKS
 from commerce.outbox.sinks.base import Endpoint, Failure, Message, Outcomes, sink_of
-from commerce.outbox.sole import sole_dispatcher
 
 logger = logging.getLogger(__name__)
 

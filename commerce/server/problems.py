@@ -60,7 +60,7 @@ def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     metrics.noted.append((metrics.add_refusals[body["code"]], 1))
     body.update(instance=escape_uri_path(request.path), requestId=request_id())
     response = json_response(dump(body), status=body["status"], content_type=PROBLEM_JSON)
-    tell_language(response, get_language() or settings.LANGUAGE_CODE)
+    set_content_language(response, get_language() or settings.LANGUAGE_CODE)
     if body["status"] == HTTPStatus.UNAUTHORIZED:
         response.headers["WWW-Authenticate"] = 'Bearer realm="api"'
     retry_after = getattr(unavailable(error) or error, "retry_after_seconds", None) or getattr(error, "wait", None)
@@ -69,7 +69,7 @@ def problem_response(request: HttpRequest, error: Exception) -> HttpResponse:
     return response
 
 
-def tell_language(response: HttpResponse, language: str) -> None:
+def set_content_language(response: HttpResponse, language: str) -> None:
     """Set the headers of a response whose text depends on `Accept-Language`. `language` is empty if it is unknown."""
     if language:
         response.headers["Content-Language"] = language

@@ -19,7 +19,7 @@ from commerce.core.locks import locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.claims import AlreadyAnswered, earlier_answer, forget_expired
 from commerce.idempotency.commit import Idempotency, refuse_once
-from commerce.outbox import hand_over
+from commerce.outbox import local_dispatch
 from commerce.outbox.models import EndReason, WebhookSubscription
 from commerce.outbox.resend import send_again as send_messages_again
 from commerce.outbox.routes import WEBHOOKS
@@ -97,7 +97,7 @@ def change_webhook(
         return webhook
 
     webhook = _written(change, idempotency)
-    hand_over.wake([WEBHOOKS])
+    local_dispatch.wake([WEBHOOKS])
     return webhook
 
 
@@ -137,7 +137,7 @@ def remove_webhook(webhook_id: int, *, by: Staff, idempotency: Idempotency) -> W
         return webhook
 
     webhook = _written(remove, idempotency)
-    hand_over.wake([WEBHOOKS])
+    local_dispatch.wake([WEBHOOKS])
     return webhook
 
 
@@ -152,7 +152,7 @@ def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, idempo
         return len(send_messages_again(selectors.messages_of(webhook_id, event_ids), by=by))
 
     count = _written(send, idempotency)
-    hand_over.wake([WEBHOOKS])
+    local_dispatch.wake([WEBHOOKS])
     return count
 
 
@@ -167,7 +167,7 @@ def send_parked_again(webhook_id: int, *, most: int, by: Staff, idempotency: Ide
         return len(send_messages_again(list(selectors.parked_of(webhook_id)[:most]), by=by))
 
     count = _written(send, idempotency)
-    hand_over.wake([WEBHOOKS])
+    local_dispatch.wake([WEBHOOKS])
     return count
 
 

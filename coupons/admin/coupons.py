@@ -208,7 +208,7 @@ class CouponAdmin(Exported, ServiceAdmin):
         tally = selectors.tally(row.pk)
         may_see_holders = request.user.has_perm("coupons.view_usercoupon")
         holders = selectors.latest_holders(row.pk, most=HOLDERS_SHOWN) if may_see_holders else []
-        statuses = [selectors.status_at(unit, now) for unit in holders]
+        statuses = [selectors.status_at(user_coupon, now) for user_coupon in holders]
         return {
             "state": CouponState(row.state).label,
             "state_colour": STATE_COLOURS[row.state],
@@ -218,8 +218,8 @@ class CouponAdmin(Exported, ServiceAdmin):
             "used_bar": progress(tally.used, tally.issued_count),
             "may_see_holders": may_see_holders,
             "holders": [
-                (unit, status_name(status), STATUS_COLOURS[status])
-                for unit, status in zip(holders, statuses, strict=True)
+                (user_coupon, status_name(status), STATUS_COLOURS[status])
+                for user_coupon, status in zip(holders, statuses, strict=True)
             ],
             "may_stop": self._may_stop(request, row),
             "copy_page": self._copy_page(request, row),

@@ -64,15 +64,15 @@ class UserCouponAdmin(Exported, ReadOnly):
     fields = ("user", "coupon", "shown_status", "used_for", "issued_at", "expires_at", "used_at")
     readonly_fields = ("shown_status", "used_for")
     export_columns = (
-        Column(_("number"), lambda unit: unit.pk),
-        Column(_("coupon number"), lambda unit: unit.coupon_id),
-        Column(_("coupon"), lambda unit: unit.coupon_name),
-        Column(_("user number"), lambda unit: unit.user_id),
-        Column(_("user"), lambda unit: unit.user_name),
-        Column(_("status"), lambda unit: status_name(status_at(unit, timezone.now()))),
-        Column(_("issued at"), lambda unit: unit.issued_at),
-        Column(_("expires at"), lambda unit: unit.expires_at),
-        Column(_("used at"), lambda unit: unit.used_at),
+        Column(_("number"), lambda user_coupon: user_coupon.pk),
+        Column(_("coupon number"), lambda user_coupon: user_coupon.coupon_id),
+        Column(_("coupon"), lambda user_coupon: user_coupon.coupon_name),
+        Column(_("user number"), lambda user_coupon: user_coupon.user_id),
+        Column(_("user"), lambda user_coupon: user_coupon.user_name),
+        Column(_("status"), lambda user_coupon: status_name(status_at(user_coupon, timezone.now()))),
+        Column(_("issued at"), lambda user_coupon: user_coupon.issued_at),
+        Column(_("expires at"), lambda user_coupon: user_coupon.expires_at),
+        Column(_("used at"), lambda user_coupon: user_coupon.used_at),
     )
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[UserCoupon]":
@@ -88,13 +88,13 @@ class UserCouponAdmin(Exported, ReadOnly):
         return [name for name in self.fields if name != "used_for" or request.user.has_perm("orders.view_order")]
 
     @admin.display(description=_("orders"))
-    def used_for(self, unit: UserCoupon) -> str:
+    def used_for(self, user_coupon: UserCoupon) -> str:
         """The order that uses it, and those before that were cancelled; the newest first."""
-        numbers = unit.orders.order_by("-pk").values_list("pk", flat=True)[:MOST_ORDERS]
+        numbers = user_coupon.orders.order_by("-pk").values_list("pk", flat=True)[:MOST_ORDERS]
         pages = [(reverse("admin:orders_order_change", args=[number]), number) for number in numbers]
         return format_html_join(", ", '<a class="text-link" href="{}">#{}</a>', pages) or "–"
 
     @admin.display(description=_("status"))
-    def shown_status(self, unit: UserCoupon) -> str:
-        status = status_at(unit, timezone.now())
+    def shown_status(self, user_coupon: UserCoupon) -> str:
+        status = status_at(user_coupon, timezone.now())
         return label(status_name(status), STATUS_COLOURS[status])

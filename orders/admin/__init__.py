@@ -1,6 +1,6 @@
 """Orders and their refunds in the back-office: found, read, cancelled, refunded, exported. Nobody edits one."""
 
-from orders.admin import of_customers  # noqa: F401  # its entries on the page of a customer
+from orders.admin import customer_timeline  # noqa: F401  # its entries on the page of a customer
 from orders.admin.pages import OrderAdmin
 from orders.admin.refunds import RefundAdmin
 

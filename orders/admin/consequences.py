@@ -138,9 +138,15 @@ def consequences_of_refund(
 
 def _coupons(orders: Sequence[Order], now: datetime) -> list[CouponBack]:
     return [
-        CouponBack(unit.pk, unit.coupon.name, order.user.get_username(), unit.expires_at, unit.expires_at > now)
+        CouponBack(
+            user_coupon.pk,
+            user_coupon.coupon.name,
+            order.user.get_username(),
+            user_coupon.expires_at,
+            user_coupon.expires_at > now,
+        )
         for order in orders
-        if (unit := order.user_coupon) is not None
+        if (user_coupon := order.user_coupon) is not None
     ]
 
 

@@ -101,9 +101,9 @@ def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[TimelineEntr
         )
 
 
-def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[TimelineEntry]:
-    address = _page("coupons", "usercoupon", unit.pk)
-    names = {"coupon": unit.coupon.name}
+def _coupon(order: Order, user_coupon: "UserCoupon", refunds: "Sequence[Refund]") -> Iterator[TimelineEntry]:
+    address = _page("coupons", "usercoupon", user_coupon.pk)
+    names = {"coupon": user_coupon.coupon.name}
     taken_off = won_moved(-order.discount_amount)
     yield TimelineEntry(order.created_at, "sell", _("Coupon used: %(coupon)s") % names, taken_off, address)
     returned_at = order.cancelled_at
@@ -111,8 +111,8 @@ def _coupon(order: Order, unit: "UserCoupon", refunds: "Sequence[Refund]") -> It
         returned_at = refunds[0].created_at
     if returned_at is None:
         return
-    if unit.expires_at > returned_at:
-        detail = _("usable until %(time)s") % {"time": _time(unit.expires_at)}
+    if user_coupon.expires_at > returned_at:
+        detail = _("usable until %(time)s") % {"time": _time(user_coupon.expires_at)}
     else:
         detail = _("its time was over")
     yield TimelineEntry(returned_at, "sell", _("Coupon given back: %(coupon)s") % names, detail, address)

@@ -53,7 +53,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 FILES = {"jsi18n", "autocomplete", *(f"{label.replace('.', '_')}_export" for label in LISTS)}
 """No pages to read."""
-ELSEWHERE = {"app_list", "view_on_site", "mail_letters", "mail_letter", "mail_letter_html"}
+ELSEWHERE = {"app_list", "view_on_site", "mail_previews", "mail_preview", "mail_preview_html"}
 """Shows what lists show; leads nowhere; letters in every language, which tests/mail reads."""
 
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.core import sql
-from commerce.outbox import hand_over
+from commerce.outbox import local_dispatch
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.sinks.base import sink_of
 from tests.back_office.staff import Staff, messages_on
@@ -174,5 +174,5 @@ def test_a_message_that_goes_again_goes_at_once(to_data_platform: OutboxMessage,
             sent = OutboxMessage.objects.filter(pk=to_data_platform.pk, sent_at__isnull=False)
             wait_until(sent.exists, "the message to be marked")
         finally:
-            hand_over.stop()
+            local_dispatch.stop()
             sink_of.cache_clear()

@@ -76,9 +76,9 @@ ACTION_PAGES = {
     "outbox_webhooksubscription_rotate": "OB",
     "outbox_webhooksubscription_remove": "OB",
     "outbox_webhooksubscription_send_parked": "OB",
-    "mail_letters":                    "SOB",
-    "mail_letter":                     "SOB",
-    "mail_letter_html":                "SOB",
+    "mail_previews":                   "SOB",
+    "mail_preview":                    "SOB",
+    "mail_preview_html":               "SOB",
 }  # fmt: skip
 TICKED = {
     ("orders_order_changelist", "cancel_and_refund"): "SFB",
@@ -151,8 +151,8 @@ def shop() -> dict[str, tuple[Any, ...]]:
         "outbox_webhooksubscription_rotate": (webhook,),
         "outbox_webhooksubscription_remove": (webhook,),
         "outbox_webhooksubscription_send_parked": (webhook,),
-        "mail_letter": ("order-completed", "en"),
-        "mail_letter_html": ("order-completed", "ko"),
+        "mail_preview": ("order-completed", "en"),
+        "mail_preview_html": ("order-completed", "ko"),
     }
 
 

@@ -9,9 +9,10 @@ import pytest
 from benchmarks import chart, results
 from benchmarks.errors import BenchmarkFailed
 from benchmarks.figures import median, percentile, ratio, spread
-from benchmarks.line import Goal, Line, Outcome, Sample
+from benchmarks.line import Goal, Line, Outcome
 from benchmarks.lines import all_lines
 from benchmarks.rounds import chosen, measure, run
+from benchmarks.sample import Sample
 from benchmarks.table import table
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from commerce.core import sql
-from commerce.outbox import sole
+from commerce.outbox import dispatcher_lock
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.sinks.base import Message
 from tests.embedded.processes import is_alive
@@ -118,4 +118,4 @@ def mark_before_sending() -> None:
 def every_dispatcher_has_the_lock() -> None:
     """Dispatchers do not check whether another one is working."""
 
-    sole.TRY_LOCK = "SELECT %s <> ''"
+    dispatcher_lock.TRY_LOCK = "SELECT %s <> ''"

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from commerce.core import sql
 from commerce.embedded.ports import LOOPBACK
-from commerce.mail.letters import message_id
+from commerce.mail.emails import message_id
 from commerce.mail.sink import MailSink
 from commerce.outbox.sinks.base import Acknowledged, Failure, Message, Outcomes
 from tests.faults.fault import Fault, NotFired, Run
@@ -57,7 +57,7 @@ class MailServerInTrouble(Fault):
 
     number = "F16d"
     title = "mail server frozen, away, cut off"
-    protection = "a letter is done only when the mail server has taken it"
+    protection = "an e-mail is done only when the mail server has taken it"
     control_shows = "never reached a mailbox"
     gap_seconds = (0.2, 0.5)
     sells_on = True
@@ -132,7 +132,7 @@ def _is_cut_off(run: Run, proxy: Proxy) -> str:
     before = proxy.answers_lost
     proxy.lose_answer_to(b"\r\n.\r\n")
     if not run.wait_until(lambda: proxy.answers_lost > before, seconds=_HAPPENS_WITHIN_SECONDS):
-        raise NotFired("no letter was cut off from its answer")
+        raise NotFired("no e-mail was cut off from its answer")
     return "cut off 1"
 
 
@@ -145,7 +145,7 @@ def _works_again(run: Run) -> None:
         return bool(row and row[0])
 
     if not run.wait_until(has_sent, seconds=_WORKS_WITHIN_SECONDS):
-        run.wrong.append("no letter went out after the mail server worked again")
+        run.wrong.append("no e-mail went out after the mail server worked again")
 
 
 def _fails(run: Run, begin: Callable[[], object]) -> int:

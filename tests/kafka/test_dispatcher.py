@@ -16,7 +16,7 @@ from django.core.management import call_command
 from django.db.models.functions import Now
 
 from commerce.core import sql
-from commerce.outbox import hand_over, sole
+from commerce.outbox import dispatcher_lock, local_dispatch
 from commerce.outbox.dispatcher import Dispatcher, Drained
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import KAFKA
@@ -69,7 +69,7 @@ def dispatching(settings: Settings) -> Iterator[None]:
     """This process sends what it commits, as a web worker does."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     yield
-    hand_over.stop()
+    local_dispatch.stop()
 
 
 def batch_in_hand() -> bool:
@@ -316,7 +316,7 @@ class TestProcesses:
                 both_have_it.wait(timeout=PATIENCE_SECONDS)
                 return batch
 
-        monkeypatch.setattr(sole, "TRY_LOCK", "SELECT %s <> ''")
+        monkeypatch.setattr(dispatcher_lock, "TRY_LOCK", "SELECT %s <> ''")
         add_messages(1, 100)
         together([Unlocked(KAFKA).drain] * 2)
         assert sorted(numbers_of(arrived())) == sorted([*range(1, 101)] * 2)

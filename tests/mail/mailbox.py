@@ -21,15 +21,15 @@ from commerce.embedded.ports import LOOPBACK, free_port
 
 @dataclass
 class Mailbox:
-    """What came, and what the next letters are answered with."""
+    """What came, and what the next e-mails are answered with."""
 
     port: int = 0
-    letters: list[EmailMessage] = field(default_factory=list)
+    messages: list[EmailMessage] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     was_tls: list[bool] = field(default_factory=list)
     logins: list[tuple[str, str]] = field(default_factory=list)
     refuse_recipient: str = ""
-    refuse_letter: str = ""
+    refuse_message: str = ""
     hangs: bool = False
     """RCPT is not answered."""
     sessions: int = 0
@@ -38,7 +38,7 @@ class Mailbox:
 
     @property
     def message_ids(self) -> list[str]:
-        return [str(letter["Message-ID"]) for letter in self.letters]
+        return [str(message["Message-ID"]) for message in self.messages]
 
 
 class _Handler:
@@ -59,11 +59,11 @@ class _Handler:
         return "250 OK"
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # the name is the library's
-        if self._mailbox.refuse_letter:
-            return self._mailbox.refuse_letter
-        letter = email.message_from_bytes(envelope.content, policy=email.policy.default)
-        assert isinstance(letter, EmailMessage)
-        self._mailbox.letters.append(letter)
+        if self._mailbox.refuse_message:
+            return self._mailbox.refuse_message
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        self._mailbox.messages.append(message)
         self._mailbox.recipients.extend(envelope.rcpt_tos)
         self._mailbox.was_tls.append(self._mailbox.speaks_tls_only or session.ssl is not None)
         return "250 2.0.0 kept"

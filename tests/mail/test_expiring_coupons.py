@@ -49,8 +49,8 @@ def test_those_that_end_within_the_days_are_told_once(mailbox: Mailbox) -> None:
     assert notice_expiring(days=3) == 0
     assert told() == [soon.pk]
     Dispatcher(MAIL).drain()
-    [letter] = mailbox.letters
-    assert letter["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
+    [message] = mailbox.messages
+    assert message["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
     assert broken_rules() == set()
 
 
@@ -81,7 +81,7 @@ def test_nor_one_that_is_used_while_the_message_waits(mailbox: Mailbox) -> None:
         user_id=unit.user_id, quantities={product.pk: 1}, user_coupon_id=unit.pk, idempotency=Idempotency.none()
     )
     Dispatcher(MAIL).drain()
-    assert [letter["Subject"][:10] for letter in mailbox.letters] == ["Your order"]
+    assert [message["Subject"][:10] for message in mailbox.messages] == ["Your order"]
     assert DeliveryAttempt.objects.filter(error=NOT_HELD).count() == 1
 
 

@@ -47,7 +47,7 @@ def test_an_order_and_its_refund_are_written_about(mailbox: Mailbox) -> None:
     assert Dispatcher(MAIL).drain().sent == 2
     assert mailbox.recipients == [ADDRESS, ADDRESS]
     assert mailbox.sessions == 1
-    first, second = mailbox.letters
+    first, second = mailbox.messages
     assert first["Subject"] == f"Your order {placed.pk}"
     assert second["Subject"] == f"Your order {placed.pk} was cancelled"
     assert first["From"] == "Shop <orders@shop.example>"
@@ -60,13 +60,13 @@ def test_an_order_and_its_refund_are_written_about(mailbox: Mailbox) -> None:
     assert OutboxMessage.objects.filter(destination=MAIL, sent_at=None).count() == 0
 
 
-def test_a_letter_is_in_the_shops_language(mailbox: Mailbox, settings: Settings) -> None:
+def test_an_email_is_in_the_shops_language(mailbox: Mailbox, settings: Settings) -> None:
     settings.EMAIL_LANGUAGE = "ko"
     placed = order()
     Dispatcher(MAIL).drain()
-    [letter] = mailbox.letters
-    assert letter["Subject"].strip() == f"주문이 완료되었습니다 (주문 번호 {placed.pk})"
-    assert letter["Content-Language"] == "ko"
+    [message] = mailbox.messages
+    assert message["Subject"].strip() == f"주문이 완료되었습니다 (주문 번호 {placed.pk})"
+    assert message["Content-Language"] == "ko"
 
 
 def test_a_repeat_has_the_same_message_id(mailbox: Mailbox) -> None:
@@ -81,7 +81,7 @@ def test_a_repeat_has_the_same_message_id(mailbox: Mailbox) -> None:
 def test_without_an_address_the_message_is_done_and_says_why(mailbox: Mailbox) -> None:
     order(address="")
     assert Dispatcher(MAIL).drain().sent == 1
-    assert mailbox.letters == []
+    assert mailbox.messages == []
     assert DeliveryAttempt.objects.get().error == NO_ADDRESS
     assert waiting().sent_at is not None
 
@@ -118,20 +118,20 @@ def test_a_recipient_refused_for_good_is_parked(
     mailbox.refuse_recipient = ""
     assert retry_parked(destination=MAIL) == 1
     Dispatcher(MAIL).drain()
-    assert len(mailbox.letters) == 1
+    assert len(mailbox.messages) == 1
 
 
-def test_a_letter_refused_for_now_comes_later(mailbox: Mailbox) -> None:
-    mailbox.refuse_letter = "451 4.7.1 greylisted"
+def test_an_email_refused_for_now_comes_later(mailbox: Mailbox) -> None:
+    mailbox.refuse_message = "451 4.7.1 greylisted"
     order()
     Dispatcher(MAIL).drain()
     message = waiting()
     assert (message.parked_at, message.attempts) == (None, 1)
     assert message.last_error == "The message was refused: 451 4.7.1"
-    mailbox.refuse_letter = ""
+    mailbox.refuse_message = ""
     OutboxMessage.objects.update(next_attempt_at=message.created_at)
     Dispatcher(MAIL).drain()
-    assert len(mailbox.letters) == 1
+    assert len(mailbox.messages) == 1
 
 
 def test_a_server_away_costs_one_message_one_attempt_and_parks_none(settings: Settings) -> None:
@@ -231,7 +231,7 @@ def test_a_certificate_of_a_stranger_is_not_trusted(certificates: Certificates, 
         settings.EMAIL_PORT = mailbox.port
         order()
         Dispatcher(MAIL).drain()
-        assert (mailbox.logins, mailbox.letters) == ([], [])
+        assert (mailbox.logins, mailbox.messages) == ([], [])
     assert waiting().last_error.startswith("SSLCertVerificationError")
 
 

@@ -163,7 +163,7 @@ def test_the_last_week_has_been_delivered_not_always_at_once(settings: Settings)
     failed = others.filter(attempts__gt=1).values_list("destination", "attempts", "last_error")
     assert list(failed.order_by("id")) == [
         ("data-platform", 4, 'HTTP 429: {"error": "too many requests"}'),
-        ("data-platform", 2, 'HTTP 503: {"error": "maintenance"}'),
+        ("data-platform", 3, "No answer in time"),
     ]
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.core.locks import locked_transaction
-from commerce.outbox import hand_over
+from commerce.outbox import local_dispatch
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.publish import Event, publish
 from commerce.outbox.sinks import kafka
@@ -66,7 +66,7 @@ def dispatching(settings: Settings) -> Iterator[None]:
     """This process sends what it commits, as a web worker does."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     yield
-    hand_over.stop()
+    local_dispatch.stop()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pytest_django import Settings
 
 from commerce.core import sql
 from commerce.embedded.broker import Broker
-from commerce.outbox import dispatcher, sole
+from commerce.outbox import dispatcher, dispatcher_lock
 from commerce.outbox.dispatcher import Dispatcher, Drained, backoff_seconds
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
@@ -130,7 +130,7 @@ class TestOneAtATime:
             assert sent == [event_id for event_id in event_ids if event_id in sent]
 
     def test_without_the_lock_both_send_the_same(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sole, "TRY_LOCK", "SELECT %s <> ''")
+        monkeypatch.setattr(dispatcher_lock, "TRY_LOCK", "SELECT %s <> ''")
         settings.EVENT_SINKS = f"{__name__}.MEETING"
         sink_of.cache_clear()
         try:
@@ -169,7 +169,7 @@ class TestOneAtATime:
                 "SELECT application_name, backend_xid IS NULL AND backend_xmin IS NULL FROM pg_stat_activity"
                 " WHERE datname = current_database() AND state = 'idle in transaction'"
             )
-            assert rows == [(sole.APPLICATION_NAME, True)]
+            assert rows == [(dispatcher_lock.APPLICATION_NAME, True)]
             hold.set()
             drain.result(timeout=PATIENCE_SECONDS)
 
@@ -185,16 +185,16 @@ class TestOneAtATime:
             wait_until(lambda: partner.calls, "the first call")
             sql.execute(
                 "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s",
-                [sole.APPLICATION_NAME],
+                [dispatcher_lock.APPLICATION_NAME],
             )
             hold.set()
             assert drain.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
         assert len(waiting(DATA_PLATFORM)) == 2
 
     def test_a_dispatcher_that_is_frozen_loses_the_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(sole, "_SPARE_SECONDS", 0.1)
+        monkeypatch.setattr(dispatcher_lock, "_SPARE_SECONDS", 0.1)
         monkeypatch.setattr(configured, "DATA_PLATFORM_TIMEOUT_SECONDS", 0.0)
-        with sole.sole_dispatcher(KAFKA) as lock:
+        with dispatcher_lock.sole_dispatcher(KAFKA) as lock:
             assert lock is not None
             publish_events()
             wait_until(lambda: Dispatcher(KAFKA).drain() == Drained(sent=1), "another dispatcher to have it")
@@ -204,7 +204,7 @@ class TestOneAtATime:
         """A dispatcher that dies between two lines leaves nothing locked."""
 
         def die() -> None:
-            with sole.sole_dispatcher(KAFKA) as lock:
+            with dispatcher_lock.sole_dispatcher(KAFKA) as lock:
                 assert lock
                 raise KeyboardInterrupt
 

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.embedded.broker import Broker
-from commerce.outbox import dispatcher, hand_over
+from commerce.outbox import dispatcher, local_dispatch
 from commerce.outbox.dispatcher import Dispatcher, Drained
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
@@ -91,7 +91,7 @@ class TestDataPlatform:
     @pytest.mark.usefixtures("dispatching")
     def test_a_web_process_goes_on_by_itself(self, no_turn: Event, partner: Partner, settings: Settings) -> None:
         [event_id] = tell_an_order()
-        thread = hand_over._threads._by_destination[DATA_PLATFORM]
+        thread = local_dispatch._threads._by_destination[DATA_PLATFORM]
         wait_until(lambda: thread._dispatcher.pause_seconds() > 0, "a drain that got no turn")
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
         no_turn.set()

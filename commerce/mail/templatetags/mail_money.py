@@ -1,4 +1,4 @@
-"""Amounts as a letter shows them."""
+"""Amounts as an e-mail shows them."""
 
 from django import template
 from django.utils.translation import get_language

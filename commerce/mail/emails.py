@@ -19,15 +19,15 @@ from commerce.outbox.routes import MAIL, event_types_to
 
 
 @dataclass(frozen=True)
-class Letter:
-    """An e-mail as it is read, without an address."""
+class EmailContent:
+    """Subject and body of an e-mail."""
 
     subject: str
     text: str
     html: str
 
 
-def letter_types() -> list[str]:
+def email_types() -> list[str]:
     """Every event type that a customer is written about."""
     return event_types_to(MAIL)
 
@@ -36,8 +36,8 @@ def languages() -> list[str]:
     return [code for code, _name in settings.LANGUAGES]
 
 
-def letter_of(event: Mapping[str, Any], *, language: str) -> Letter:
-    """The letter about a CloudEvent. Raises TemplateDoesNotExist for a type or a language that has no template."""
+def email_content(event: Mapping[str, Any], *, language: str) -> EmailContent:
+    """The e-mail about a CloudEvent. Raises TemplateDoesNotExist for a type or a language that has no template."""
     shown = {
         "data": _data(event["data"]),
         "language": language,
@@ -47,15 +47,15 @@ def letter_of(event: Mapping[str, Any], *, language: str) -> Letter:
     with translation.override(language):
         subject, _blank, text = render_to_string(f"{folder}.txt", shown).strip().partition("\n")
         html = render_to_string(f"{folder}.html", {**shown, "subject": subject})
-    return Letter(subject.strip(), text.strip() + "\n", html.strip() + "\n")
+    return EmailContent(subject.strip(), text.strip() + "\n", html.strip() + "\n")
 
 
 def email_to(address: str, event: Mapping[str, Any], *, language: str) -> EmailMultiAlternatives:
-    """The letter as an e-mail to `address`."""
-    letter = letter_of(event, language=language)
+    """The e-mail about an event, with its receiver and headers."""
+    content = email_content(event, language=language)
     email = EmailMultiAlternatives(
-        letter.subject,
-        letter.text,
+        content.subject,
+        content.text,
         settings.DEFAULT_FROM_EMAIL,
         [address],
         headers={
@@ -65,7 +65,7 @@ def email_to(address: str, event: Mapping[str, Any], *, language: str) -> EmailM
             "Content-Language": language,
         },
     )
-    email.attach_alternative(letter.html, "text/html")
+    email.attach_alternative(content.html, "text/html")
     return email
 
 

@@ -11,12 +11,12 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from commerce.core import sql
-from commerce.outbox import hand_over
+from commerce.outbox import local_dispatch
 from commerce.outbox.dispatcher import Dispatcher
+from commerce.outbox.dispatcher_lock import sole_dispatcher
 from commerce.outbox.dispatcher_thread import DispatcherThread
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
-from commerce.outbox.sole import sole_dispatcher
 from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
@@ -114,7 +114,7 @@ class TestOwnDispatcher:
     def test_stop_ends_the_threads_and_the_next_event_starts_new_ones(self) -> None:
         publish_events()
         wait_until(lambda: not waiting(KAFKA), "the first message to leave")
-        hand_over.stop()
+        local_dispatch.stop()
         assert threads_of(KAFKA) == []
         publish_events()
         wait_until(lambda: not waiting(KAFKA), "the second message to leave")
@@ -219,7 +219,7 @@ def _leave_with_one_message_sent() -> None:
     try:
         [event_id] = publish_events(user_id=2)
         wait_until(lambda: not waiting(KAFKA), "the child's message to leave")
-        hand_over.stop()
+        local_dispatch.stop()
         # At the first try: the parent's client, whose threads are not here, would have failed before.
         code = 0 if OutboxMessage.objects.get(event_id=event_id).attempts == 1 else 2
     finally:

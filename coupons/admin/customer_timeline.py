@@ -16,19 +16,19 @@ from coupons.selectors import USED, status_at
 
 
 def _moments(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
-    units = UserCoupon.objects.filter(user_id=user_id).select_related("coupon")
+    user_coupons = UserCoupon.objects.filter(user_id=user_id).select_related("coupon")
     if before is not None:
-        units = units.filter(issued_at__lt=before)
+        user_coupons = user_coupons.filter(issued_at__lt=before)
     now = timezone.now()
-    for unit in units.order_by("-id")[:most]:
-        status = status_at(unit, now)
-        used = "" if unit.used_at is None else _("used at %(time)s") % {"time": _time(unit.used_at)}
+    for user_coupon in user_coupons.order_by("-id")[:most]:
+        status = status_at(user_coupon, now)
+        used = "" if user_coupon.used_at is None else _("used at %(time)s") % {"time": _time(user_coupon.used_at)}
         yield TimelineEntry(
-            unit.issued_at,
+            user_coupon.issued_at,
             "sell",
-            _("Coupon issued: %(coupon)s") % {"coupon": unit.coupon.name},
-            used or _("usable until %(time)s") % {"time": _time(unit.expires_at)},
-            reverse("admin:coupons_usercoupon_change", args=[unit.pk]),
+            _("Coupon issued: %(coupon)s") % {"coupon": user_coupon.coupon.name},
+            used or _("usable until %(time)s") % {"time": _time(user_coupon.expires_at)},
+            reverse("admin:coupons_usercoupon_change", args=[user_coupon.pk]),
             [Mark(status_name(status), STATUS_COLOURS[status])],
         )
 
