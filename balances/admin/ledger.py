@@ -89,7 +89,7 @@ def may_sort_by_amount(request: HttpRequest) -> bool:
         days = [forms.DateField().clean(day) for day in (first, last)]
     except ValidationError:
         return False
-    return (days[1] - days[0]).days < LATELY_DAYS
+    return bool((days[1] - days[0]).days < LATELY_DAYS)
 
 
 class LedgerList(LongList):
