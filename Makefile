@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-kafka test-gateway test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser bench bench-quick check fmt migrations client messages lock
+.PHONY: help install run test test-kafka test-gateway test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser mutants bench bench-quick check fmt migrations client messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -55,6 +55,9 @@ test-browser: $(INSTALLED) ## The back-office in Debian's Chromium; pictures of 
 	@$(PYTHON_BIN) -m tests.browser.chromium >/dev/null
 	@npm ci --prefix tests/browser --no-audit --no-fund --silent
 	$(PYTHON_BIN) -m pytest tests/browser $(ARGS)
+
+mutants: $(INSTALLED) ## Change each line of the rules in turn; fail where no test of tests/rules notices (about two minutes)
+	$(PYTHON_BIN) -m tests.rules.mutants
 
 bench: $(INSTALLED) ## Measure the shop beside its limits and a usual implementation (ARGS="--line charge": docs/benchmark.md)
 	$(PYTHON_BIN) -m benchmarks $(ARGS)

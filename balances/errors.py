@@ -1,4 +1,4 @@
-"""The refusals of a wallet."""
+"""Refusals of wallet operations and of logins."""
 
 from typing import Annotated, Literal, TypedDict
 

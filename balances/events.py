@@ -10,7 +10,7 @@ BALANCE_CHANGED = "balance-changed"
 
 
 def balance_changed(entry: LedgerEntry | Entry) -> Event:
-    """Every ledger entry is one such event, keyed by its owner."""
+    """The event of one ledger entry, keyed by the account's id."""
     data: dict[str, Any] = {
         "userId": entry.user_id,
         "transactionId": entry.id,

@@ -1,4 +1,4 @@
-"""Accounts and the ledger that explains every won of their balances."""
+"""Accounts, and the ledger with an entry for each change of a balance."""
 
 from typing import Any
 
@@ -20,9 +20,9 @@ EACH_REFUND_ONCE = "user_balance_tx_each_refund_once"
 
 
 class WithoutSpaces(Func):
-    """Columns of text one after the other, as one text without spaces."""
+    """SQL expression: text columns concatenated, with spaces removed."""
 
-    # The spaces stand in the template, not in a parameter: an index is found by the same expression only.
+    # The spaces are in the template, not in a parameter: PostgreSQL uses an index only for the same expression.
     template = "replace(%(expressions)s, ' ', '')"
     arg_joiner = " || "
     output_field = models.TextField()
@@ -30,18 +30,18 @@ class WithoutSpaces(Func):
 
 LAST_NAME_FIRST = WithoutSpaces("last_name", "first_name")
 FIRST_NAME_FIRST = WithoutSpaces("first_name", "last_name")
-"""What a real name is searched by: with them, each part of it stands at the beginning of one."""
+"""Both orders of a real name, so that a prefix search finds either part of it."""
 
 
 class User(AbstractUser):
     """A customer or a member of staff, with a wallet.
 
-    `balance` and `ledger_head` are changed only together with a ledger row (`balances.operations`), never by a form or
-    a save().
+    `balance` and `ledger_head` change only together with a ledger row (`balances.operations`), never by a form or a
+    save().
     """
 
     balance = models.BigIntegerField(_("balance (won)"), default=0, editable=False)
-    # The hash of the account's newest ledger entry: a last entry that was taken away or rewritten no longer fits it.
+    # The hash of the account's newest ledger entry, so that a deleted or rewritten last entry is detected.
     ledger_head = models.BinaryField(default=START_OF_CHAIN, db_default=Value(START_OF_CHAIN))
 
     class Meta(AbstractUser.Meta):
@@ -64,14 +64,14 @@ class User(AbstractUser):
         ]
 
     def set_password(self, raw_password: str | None) -> None:
-        """Hash the password in its normal form, so that composed and decomposed Hangul are the same password."""
+        """Hash the NFC-normalized password, so that composed and decomposed Hangul are the same password."""
         super().set_password(None if raw_password is None else normal(raw_password))
 
     def save(self, **kwargs: Any) -> None:
-        """Save everything but the wallet of an account that exists.
+        """Save an existing account without its wallet.
 
-        Django's own forms and commands (profile, password) read the whole row and save it later. The balance they
-        read is old by then, and writing it back would undo what was charged or paid meanwhile.
+        Django's own forms and commands (profile, password) read the whole row and save it later. By then the balance
+        may be stale, and writing it back would undo charges and payments made in the meantime.
         """
         if not self._state.adding and kwargs.get("update_fields") is None:
             kept_back = {"id", "balance", "ledger_head", *self.get_deferred_fields()}
@@ -98,9 +98,9 @@ class LedgerEntry(models.Model):
     # Orders stand above balances, so this is the order's number, not a foreign key.
     order_id = models.BigIntegerField(_("order"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
-    # Of the refunds of an order: which one; None where the order was cancelled.
+    # The refund that this entry belongs to; None for a cancelled order.
     refund_id = models.BigIntegerField(_("refund"), null=True, blank=True)
-    # Chained over the owner's entry before this one, so that what is rewritten behind the trigger's back shows.
+    # Chained to the owner's previous entry, so that a change that bypassed the trigger is detected.
     entry_hash = models.BinaryField()
 
     class Meta:
@@ -136,9 +136,9 @@ class LedgerEntry(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], name="user_balance_tx_history"),
             models.Index(fields=["user", "created_at"], name="user_balance_tx_days"),
-            # For staff who look at a day of all accounts. New entries go to its end, which is the cheapest of inserts.
+            # For staff who list one day of all accounts. New entries are appended at the index's end, which is cheap.
             models.Index(fields=["created_at"], name="user_balance_tx_time"),
-            # Few among millions; no other entry is written to it.
+            # Partial: adjustments are rare, and other entries do not update it.
             models.Index(fields=["created_at"], condition=Q(type="ADJUSTMENT"), name="user_balance_tx_adjustments"),
         ]
         permissions = [("export_ledgerentry", gettext_noop("Can export the ledger"))]
@@ -147,7 +147,7 @@ class LedgerEntry(models.Model):
         return f"{self.get_type_display()} {self.amount:+,}"
 
     def hash_after(self, previous: bytes | memoryview) -> bytes:
-        """What `entry_hash` must be where the owner's entry before this one has the hash `previous`."""
+        """The expected `entry_hash` when the owner's previous entry has the hash `previous`."""
         return entry_hash(
             bytes(previous),
             entry_id=self.pk,

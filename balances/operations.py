@@ -1,7 +1,7 @@
-"""Moving money, inside a transaction that other writes share.
+"""Movements of money, inside a transaction that may be shared with other writes.
 
-Owns the statements that lock, read and write accounts and the ledger; the rules are those of `rules.Account`. Never
-opens a transaction, never asks who may.
+The statements that lock, read and write accounts and the ledger; the rules are in `rules.Account`. Callers check
+permissions.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class Accounts(LockedRows[Account]):
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = 'SELECT id FROM "user" WHERE id = ANY(%s::bigint[])'
-    # Added to what is there: with the row lock lost, two payments still could not take a balance below zero.
+    # A delta, not a new value: even without the row lock two payments could not make a balance negative.
     SAVE = """
         UPDATE "user" SET balance = balance + moved, ledger_head = saved.ledger_head
         FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, moved bigint, ledger_head bytea)
@@ -37,7 +37,7 @@ class Accounts(LockedRows[Account]):
 
 
 class Ledger(NewRows):
-    """Their entries."""
+    """The ledger entries of the movements."""
 
     SEQUENCE = "user_balance_tx_id_seq"
     INSERT = """
@@ -80,7 +80,7 @@ class OpenAccounts(Table):
 
 
 def will_move(transaction: Transaction, user_id: int) -> None:
-    """Have what one of the movements below needs."""
+    """Load what the movements below need."""
     transaction[Accounts].want((user_id,))
     transaction[Ledger].reserve(1)
 
@@ -101,9 +101,9 @@ def withdraw(transaction: Transaction, *, user_id: int, amount: int, order_id: i
 def refund(
     transaction: Transaction, *, user_id: int, amount: int, order_id: int, refund_id: int | None = None
 ) -> Entry:
-    """Give back `amount` won (zero or more) of an order, once for a cancel of it and once for each of its refunds.
+    """Give back `amount` won (zero or more) of an order: once for its cancellation, or once for each refund.
 
-    A second time breaks a constraint.
+    Repeating one violates a constraint.
     """
     account, entry_id = _account(transaction, user_id)
     entry = account.refund(amount, order_id=order_id, entry_id=entry_id, now=transaction.now, refund_id=refund_id)
@@ -111,7 +111,7 @@ def refund(
 
 
 def adjust(transaction: Transaction, *, user_id: int, amount: int) -> Entry:
-    """Credit (`amount` won above zero) or debit (below) what a member of staff has decided.
+    """Credit (`amount` won, positive) or debit (negative) an account for a member of staff.
 
     Raises UserNotFound, InsufficientBalance, BalanceLimitExceeded.
     """

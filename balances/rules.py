@@ -19,7 +19,7 @@ SMALLEST_CHARGE_WON = 1
 LARGEST_CHARGE_WON = 10_000_000
 
 START_OF_CHAIN = bytes(32)
-"""What the first entry of an account follows."""
+"""The `previous` hash of an account's first entry."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -27,7 +27,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 @dataclass(slots=True, frozen=True)
 class Entry:
-    """One movement of a balance, as the ledger keeps it. Amounts are won."""
+    """One movement of a balance, as the ledger stores it. Amounts are won."""
 
     id: int
     user_id: int
@@ -39,14 +39,14 @@ class Entry:
     created_at: datetime
     entry_hash: bytes
     refund_id: int | None = None
-    """The refund of a part of the order, where it is one. Not hashed: the order's refunds prove it."""
+    """The refund that this entry belongs to, if any. Not hashed: the invariants compare it with the order's refunds."""
 
 
 @dataclass(slots=True)
 class Account:
     """A wallet. Each movement changes the balance and returns its ledger entry.
 
-    `entry_id` is the number of the entry: it must be higher than those of the account's earlier entries.
+    `entry_id` must be higher than the ids of the account's earlier entries.
     """
 
     id: int
@@ -55,12 +55,12 @@ class Account:
     """The hash of the newest entry."""
     is_active: bool
     moved: int = 0
-    """By how much the balance has changed since it was read."""
+    """Won by which the balance has changed since it was read."""
 
     def deposit(self, amount: int, *, limit: int, entry_id: int, now: datetime) -> Entry:
         """Add `amount` won (above zero) that the customer charged.
 
-        Raises UserNotFound for a closed account, BalanceLimitExceeded where it would hold more than `limit`.
+        Raises UserNotFound for a closed account, BalanceLimitExceeded if it would hold more than `limit`.
         """
         self._require_open()
         self._require_room(amount, limit)
@@ -75,14 +75,14 @@ class Account:
     def refund(
         self, amount: int, *, order_id: int, entry_id: int, now: datetime, refund_id: int | None = None
     ) -> Entry:
-        """Give back `amount` won (zero or more) of an order, to a closed account as well.
+        """Give back `amount` won (zero or more) of an order; a closed account receives it as well.
 
-        `refund_id`: the refund of a part of it; None where all of it was cancelled.
+        `refund_id`: the partial refund; None for a cancelled order.
         """
         return replace(self._move(REFUND, amount, entry_id, order_id, now), refund_id=refund_id)
 
     def adjust(self, amount: int, *, limit: int, entry_id: int, now: datetime) -> Entry:
-        """Credit (`amount` won above zero) or debit (below) what a member of staff has decided.
+        """Credit (`amount` won, positive) or debit (negative) the account for a member of staff.
 
         Raises UserNotFound, InsufficientBalance, BalanceLimitExceeded.
         """
@@ -132,9 +132,9 @@ def entry_hash(
     order_id: int | None,
     created_at: datetime,
 ) -> bytes:
-    """The SHA-256 of a ledger entry chained to the 32 bytes `previous`: those of the owner's entry before it.
+    """The SHA-256 of a ledger entry, chained to the 32-byte hash `previous` of the owner's previous entry.
 
-    docs/ledger.md has the text that is hashed.
+    docs/ledger.md defines the hashed text.
     """
     microseconds = (created_at - _EPOCH) // _MICROSECOND
     order = "" if order_id is None else order_id

@@ -1,6 +1,6 @@
-"""Reading balances and the ledger; never writes to the database.
+"""Queries on accounts and the ledger, and the balance cache.
 
-Owns the balance cache's key and its rule: newer over older, judged by the ledger id.
+A cached balance is replaced only by that of a later ledger entry.
 """
 
 import logging
@@ -29,9 +29,9 @@ _add_hit = metrics.CACHE_LOOKUPS.labels("balance", "hit").inc
 _add_miss = metrics.CACHE_LOOKUPS.labels("balance", "miss").inc
 _OPEN_ACCOUNTS = GroupRead('SELECT id, balance FROM "user" WHERE id = ANY(%s) AND is_active')
 LEDGER_ENTRY = "ledger entry"
-"""Under which name the record of an adjustment has the number of its ledger entry."""
+"""The key in an adjustment's audit record that holds its ledger entry's id."""
 
-# Two writers may reach Redis in the other order than they committed; only the later ledger entry stays.
+# Two writers may reach Redis in a different order than they committed; the later ledger entry wins.
 KEEP_NEWER = """
     for position = 1, #KEYS do
         local known = redis.call('get', KEYS[position])
@@ -52,10 +52,10 @@ class Balance:
 
 
 def balance_of(user_id: int) -> Balance:
-    """The account's balance: from the database, or with `BALANCE_READ=cache` from Redis when it is there.
+    """The account's balance, from the database, or with `BALANCE_READ=cache` from Redis if it is cached.
 
-    Raises UserNotFound for an account that does not exist or is closed; what is in the cache outlives the closing by
-    up to `CACHED_BALANCE_SECONDS`.
+    Raises UserNotFound for an account that does not exist or is closed; a cached balance may outlive the closing by up
+    to `CACHED_BALANCE_SECONDS`.
     """
     if settings.BALANCE_READ == "database":
         row = _OPEN_ACCOUNTS.row(user_id)
@@ -83,15 +83,15 @@ def open_account(user_id: int) -> User:
 
 
 def addresses_of(user_ids: Collection[int]) -> dict[int, str]:
-    """The e-mail address of each of these accounts, empty where none is known, by id."""
+    """The e-mail addresses of these accounts by id; empty if unknown."""
     return dict(User.objects.filter(pk__in=user_ids).values_list("pk", "email"))
 
 
 def account_ids_called(text: str, *, most: int) -> list[int]:
-    """Up to `most` accounts, open or closed, that `text` means, in any case.
+    """Ids of up to `most` accounts, open or closed, that match `text`, case-insensitively.
 
-    Those whose address it is; else those with exactly this user name; else those whose user name or real name begins
-    with it.
+    Matches on the e-mail address first, else on the whole user name, else on the beginning of the user name or the
+    real name.
     """
     accounts = User.objects.order_by().values_list("id", flat=True)
     if "@" in text and (found := list(accounts.filter(email__iexact=text)[:most])):
@@ -100,16 +100,16 @@ def account_ids_called(text: str, *, most: int) -> list[int]:
 
 
 def accounts_named(username: str) -> list[int]:
-    """The accounts with exactly this user name, in any case."""
+    """The accounts with exactly this user name, case-insensitively."""
     accounts = User.objects.order_by().filter(username__iexact=User.normalize_username(username))
     return list(accounts.values_list("id", flat=True))
 
 
 def called(text: str) -> Q:
-    """The condition for accounts whose user name or real name begins with `text`, in any case.
+    """The condition for accounts whose user name or real name begins with `text`, case-insensitively.
 
-    A real name may be written with either part first, with or without a space, or as one of its parts. Each kind is
-    answered by an index of its own.
+    A real name may be given with either part first, with or without a space, or as one of its parts. Each form has its
+    own index.
     """
     found = Q(username__istartswith=User.normalize_username(text))
     squeezed = "".join(text.split())
@@ -119,7 +119,7 @@ def called(text: str) -> Q:
 
 
 def open_customer_ids(*, first_id: int, last_id: int) -> Iterator[int]:
-    """The open accounts from `first_id` to `last_id`, both inclusive, staff left out, in that order."""
+    """Ids of the open customer accounts from `first_id` to `last_id`, both inclusive, ascending; no staff."""
     customers = User.objects.filter(id__range=(first_id, last_id), is_active=True, is_staff=False)
     return customers.order_by("id").values_list("id", flat=True).iterator()
 
@@ -134,8 +134,8 @@ def ledger_of(
     if from_date:
         entries = entries.filter(created_at__gte=timezone.make_aware(datetime.combine(from_date, time.min)))
     if to_date:
-        # The day's last microsecond rather than the next day's start: the calendar's last day has no next one.
-        # fold=1: where clocks are put back at midnight it comes twice, and the second one ends the day.
+        # The day's last microsecond rather than the next day's start: date.max has no next day.
+        # fold=1: where clocks go back at midnight this time occurs twice, and the second occurrence ends the day.
         last_moment = datetime.combine(to_date, time.max).replace(fold=1)
         entries = entries.filter(created_at__lte=timezone.make_aware(last_moment))
     return entries
@@ -147,7 +147,7 @@ def ledger_of_order(order_id: int) -> "QuerySet[LedgerEntry]":
 
 
 def of_order(order_id: int) -> Q:
-    """The condition for the entries of one order, spelled so that the two partial indexes answer it."""
+    """The condition for the entries of one order, written so that PostgreSQL uses the two partial indexes."""
     return Q(order_id=order_id, type=EntryType.PAYMENT) | Q(order_id=order_id, type=EntryType.REFUND)
 
 
@@ -157,7 +157,7 @@ def user_name_of(column: str) -> Subquery:
 
 
 def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
-    """The entries with `reason` and `adjusted_by` (a user name): what staff gave for an adjustment, else None."""
+    """The entries annotated with an adjustment's `reason` and `adjusted_by` (a user name); None for other entries."""
     staff_action = (
         StaffAction.objects.order_by()
         .filter(subject_type=User._meta.label_lower, subject_id=Cast(OuterRef("user_id"), CharField()))
@@ -172,16 +172,16 @@ def with_reasons(entries: "QuerySet[LedgerEntry]") -> "QuerySet[LedgerEntry]":
 
 
 def remember_balances(entries: Iterable[Entry]) -> None:
-    """Keep the balances after these ledger entries for `BALANCE_READ=cache`.
+    """Cache the balances after these ledger entries for `BALANCE_READ=cache`.
 
-    With Redis away the old ones stay until their time is over; the database, which is asked by default, has the new.
+    If Redis is unavailable, stale balances stay cached until they expire.
     """
     known = {entry.user_id: (entry.id, entry.balance_after) for entry in entries}
     _remember(known)
 
 
 def _remember(known: Mapping[int, tuple[int, int]]) -> None:
-    """`known`: the ledger entry's id and the balance after it, by user id."""
+    """`known`: (ledger entry id, balance after it) by user id."""
     arguments = [number for pair in known.values() for number in pair]
     try:
         redis_services.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])

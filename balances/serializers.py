@@ -1,4 +1,4 @@
-"""The wallet on the wire; never decides anything."""
+"""Serializers of the wallet and of logins."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ class ChargeRequestSerializer(BodySerializer):
 
 
 def entry_as_json(entry: Entry | LedgerEntry) -> dict[str, Any]:
-    """A ledger entry as the contract shows it."""
+    """A ledger entry as the API returns it."""
     return {
         "id": entry.id,
         "type": entry.type,
@@ -46,7 +46,7 @@ def entry_as_json(entry: Entry | LedgerEntry) -> dict[str, Any]:
 
 
 def charge_as_json(entry: Entry) -> dict[str, Any]:
-    """The charge as the caller sees it."""
+    """A charge as the API returns it."""
     return {"userId": entry.user_id, "balance": entry.balance_after, "transaction": entry_as_json(entry)}
 
 
@@ -69,7 +69,7 @@ class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):
 class ChargeSerializer(serializers.Serializer[Any]):
     """The balance after a charge, and its entry in the history."""
 
-    # The document of `charge_as_json`.
+    # Documents `charge_as_json`.
 
     userId = serializers.IntegerField()
     balance = serializers.IntegerField()
@@ -87,7 +87,7 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
     to = DayParameter(required=False, help_text=DAYS)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
-        # `from` is a word of Python's own, so the field cannot be declared above.
+        # `from` is a Python keyword, so the field cannot be declared above.
         return {**super().get_fields(), "from": DayParameter(required=False, help_text=DAYS)}
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

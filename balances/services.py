@@ -1,7 +1,4 @@
-"""What a customer does with a wallet, and staff for a customer.
-
-Owns the locks and the transaction of each use case; the money moves in `operations`.
-"""
+"""Use cases of a wallet: charge, adjust, log in. Each acquires its locks and opens its transaction."""
 
 from dataclasses import dataclass
 
@@ -31,7 +28,7 @@ def charge_balance(*, user_id: int, amount: int, idempotency: Idempotency) -> En
 
 
 def adjust_balance(*, user_id: int, amount: int, by: Staff, idempotency: Idempotency) -> Entry:
-    """Credit (`amount` won above zero) or debit (below) an account, for the reason that `by` gives.
+    """Credit (`amount` won, positive) or debit (negative) an account, with the reason in `by`.
 
     Raises OwnWallet, UserNotFound, InsufficientBalance, BalanceLimitExceeded, LockTimeout.
     """

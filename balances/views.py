@@ -1,4 +1,4 @@
-"""The wallet's endpoints: a body in, one use case, an answer out."""
+"""Endpoints of logins, accounts, balances and the ledger."""
 
 from dataclasses import asdict
 

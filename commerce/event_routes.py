@@ -1,7 +1,4 @@
-"""Which event goes where, in one table.
-
-Owns the routes and the sink behind each destination; the events themselves are described by the apps that make them.
-"""
+"""The routes of all event types, and the sink of each destination."""
 
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA, MAIL, PRODUCT_STATS, WEBHOOKS
 
@@ -18,7 +15,7 @@ SINKS = {
     KAFKA: "commerce.outbox.sinks.kafka.KafkaSink",
     DATA_PLATFORM: "commerce.outbox.sinks.data_platform.DataPlatformSink",
     MAIL: "commerce.mail.sink.MailSink",
-    # Whatever goes to Kafka, and what names it above, to third parties that have subscribed to its type.
+    # Webhook subscriptions receive the events of their types that go to Kafka or name WEBHOOKS above.
     WEBHOOKS: "commerce.outbox.sinks.webhooks.WebhookSink",
     # PRODUCT_STATS_MODE=inline: counted without Kafka, right after the order.
     PRODUCT_STATS: "stats.consumers.InlineSink",

@@ -1,4 +1,4 @@
-"""The refusals around coupons."""
+"""Refusals of coupon operations."""
 
 from collections.abc import Mapping
 from enum import StrEnum

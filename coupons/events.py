@@ -1,4 +1,4 @@
-"""The event of an issued coupon."""
+"""Events of coupons held by customers."""
 
 from datetime import datetime
 
@@ -17,7 +17,7 @@ def coupon_issued(held: UserCoupon | HeldCoupon) -> Event:
 
 
 def coupon_expiring(held: HeldCoupon, *, noticed_at: datetime) -> Event:
-    """An unused coupon ends soon: told once for each coupon held."""
+    """An unused coupon expires soon. Published once for each held coupon."""
     data = {
         "userId": held.user_id,
         "userCouponId": held.id,

@@ -1,4 +1,4 @@
-"""Coupons with a limited number of units, and who holds one."""
+"""Coupons with a limited quantity, and the coupons that customers hold."""
 
 from django.conf import settings
 from django.contrib.postgres.indexes import BrinIndex
@@ -23,20 +23,20 @@ TERMS = (
     "issue_ends_at",
     "valid_until",
 )
-"""The fields of a coupon that staff fill in: in its form and in the record of changes."""
+"""The fields of a coupon that staff edit: in its form and in audit records."""
 
 
 class DiscountType(models.TextChoices):
-    """FIXED takes `discount_value` won off; PERCENT takes that share of the total, up to `max_discount`."""
+    """FIXED subtracts `discount_value` won; PERCENT that percentage of the total, up to `max_discount` won."""
 
     FIXED = rules.FIXED, _("Fixed amount")
     PERCENT = rules.PERCENT, _("Percent")
 
 
 class Coupon(models.Model):
-    """A discount given to the first `total_quantity` customers who ask within its window, one each.
+    """A discount for the first `total_quantity` customers within its issue window, one each.
 
-    `issued_count` is changed only together with a `UserCoupon` row (`coupons.operations`).
+    `issued_count` changes only together with a `UserCoupon` row (`coupons.operations`).
     """
 
     name = models.CharField(_("name"), max_length=200)
@@ -93,7 +93,7 @@ class Coupon(models.Model):
 
 
 class CouponState(models.TextChoices):
-    """Whether a coupon can be had. Not stored: it follows from the window, the units and the clock (`selectors`)."""
+    """Whether a coupon can be issued. Not stored: computed from window, counts and clock (`selectors`)."""
 
     SCHEDULED = "SCHEDULED", _("Scheduled")
     OPEN = "OPEN", _("Open")
@@ -102,14 +102,14 @@ class CouponState(models.TextChoices):
 
 
 class UserCouponStatus(models.TextChoices):
-    """What is stored. Expiry is not: a coupon is expired when its time is over, without anyone writing it down."""
+    """The stored status. Expiry is not stored: it follows from `expires_at`."""
 
     AVAILABLE = rules.AVAILABLE, _("Available")
     USED = rules.USED, _("Used")
 
 
 class UserCoupon(models.Model):
-    """One unit of a coupon in one customer's hands. USED exactly while a live order uses it."""
+    """A coupon held by a customer. USED exactly while a live order uses it."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -141,10 +141,10 @@ class UserCoupon(models.Model):
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="user_coupon_wallet"),
-            # For staff who ask for a day. A few kilobytes for a million rows, and next to nothing for an issue: rows
-            # stand about in the order in which they were issued. A use of a coupon does not touch it.
+            # BRIN, for staff who filter by day: a few kilobytes for a million rows and almost free to maintain, because
+            # rows are stored roughly in the order of issue. Using a coupon does not update it.
             BrinIndex(fields=["issued_at"], name="user_coupon_issued", autosummarize=True),
-            # For those that end soon. It leaves out the parts of the table where all have ended.
+            # BRIN, for coupons that expire soon: it skips the parts of the table where all have expired.
             BrinIndex(fields=["expires_at"], name="user_coupon_expires", autosummarize=True),
         ]
         permissions = [("export_usercoupon", gettext_noop("Can export who holds coupons"))]
@@ -154,14 +154,14 @@ class UserCoupon(models.Model):
 
 
 class ExpiryNotice(models.Model):
-    """That the holder of a coupon has been told of its end. The primary key lets it happen once."""
+    """The holder of a coupon was notified of its expiry. The primary key allows one notice per coupon."""
 
     user_coupon = models.OneToOneField(UserCoupon, models.PROTECT, primary_key=True, related_name="expiry_notice")
     noticed_at = models.DateTimeField()
 
     class Meta:
         db_table = "coupon_expiry_notice"
-        # Nobody of the staff reads or writes it, so that there is nothing to give a role.
+        # Staff neither read nor write it, so it has no permissions.
         default_permissions = ()
 
     def __str__(self) -> str:

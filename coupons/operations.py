@@ -1,7 +1,6 @@
-"""Giving out, using and giving back coupons, inside a transaction that someone else has opened.
+"""Issuing, using and releasing coupons, inside the caller's transaction.
 
-Owns the statements that lock, read and write coupons; the rules are those of `rules.LimitedCoupon` and
-`rules.HeldCoupon`. Never opens a transaction, never takes money.
+The statements that lock, read and write coupons; the rules are in `rules.LimitedCoupon` and `rules.HeldCoupon`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,7 +18,7 @@ from coupons.models import TERMS, Coupon
 from coupons.rules import FIXED_ONCE_ISSUED, HeldCoupon, LimitedCoupon
 
 HOLDERS_AT_ONCE = 5_000
-"""How many holders one statement reaches: it is so short that no order of theirs waits for long."""
+"""Held coupons updated by one statement; small, so that orders do not wait long for their rows."""
 
 EXTEND = """
     WITH held AS (
@@ -35,8 +34,8 @@ EXTEND = """
 
 NOTICES_AT_ONCE = 500
 
-# A coupon that an order is using just now is left out; the next turn finds it, if the order fails. What another process
-# has noticed since this statement began is visible to the primary key only.
+# SKIP LOCKED leaves out a coupon that an order is using; the next run finds it if the order fails. ON CONFLICT covers
+# notices that another process has written since this statement's snapshot.
 NOTICE = """
     WITH due AS MATERIALIZED (
         SELECT id, user_id, coupon_id, status, issued_at, expires_at, used_at FROM user_coupon
@@ -55,7 +54,7 @@ NOTICE = """
 
 
 class Coupons(LockedRows[LimitedCoupon]):
-    """The coupons that are issued."""
+    """The coupons of which one is issued."""
 
     lock_order = 30
     row = LimitedCoupon
@@ -65,7 +64,7 @@ class Coupons(LockedRows[LimitedCoupon]):
         FROM coupon WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = "SELECT id FROM coupon WHERE id = ANY(%s::bigint[])"
-    # Added to what is there: with the row lock lost, no more than `total_quantity` could be issued.
+    # A delta, not a new value: even without the row lock a constraint would stop the count at `total_quantity`.
     SAVE = """
         UPDATE coupon SET issued_count = issued_count + issued
         FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, issued integer)
@@ -74,7 +73,7 @@ class Coupons(LockedRows[LimitedCoupon]):
 
 
 class HeldCoupons(LockedRows[HeldCoupon]):
-    """The coupons of customers that are used or given back."""
+    """The held coupons that are used or released."""
 
     lock_order = 40
     row = HeldCoupon
@@ -93,7 +92,7 @@ class HeldCoupons(LockedRows[HeldCoupon]):
 
 
 class IssuedCoupons(NewRows):
-    """The coupons that customers get."""
+    """The new held coupons."""
 
     SEQUENCE = "user_coupon_id_seq"
     INSERT = """
@@ -105,10 +104,10 @@ class IssuedCoupons(NewRows):
 
 
 class Holders(Table):
-    """Who has a coupon already, of those who ask for one."""
+    """Which of the requesting customers hold the coupon already."""
 
     lock_order = 35
-    """Read after the coupon's lock, so that nobody can get one between the two."""
+    """Read after the coupon's row is locked, so that none is issued in between."""
 
     def __init__(self) -> None:
         self._asked: list[dict[str, int]] = []
@@ -121,7 +120,7 @@ class Holders(Table):
         return (user_id, coupon_id) in self._holders
 
     def add(self, user_id: int, coupon_id: int) -> None:
-        """The last step of an issue: nothing undoes it."""
+        """The last step of an issue, so it needs no undo."""
         self._holders.add((user_id, coupon_id))
 
     def read(self) -> Statement | None:
@@ -140,7 +139,7 @@ class Holders(Table):
 
 
 def will_issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> None:
-    """Have what `issue` needs."""
+    """Load what `issue` needs."""
     transaction[Coupons].want((coupon_id,))
     transaction[Holders].ask(user_id, coupon_id)
     transaction[OpenAccounts].want((user_id,))
@@ -148,7 +147,7 @@ def will_issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> Non
 
 
 def issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> HeldCoupon:
-    """Give the user one.
+    """Issue the coupon to the user.
 
     Raises CouponNotFound, UserNotFound, CouponAlreadyIssued, CouponNotOpen, CouponSoldOut.
     """
@@ -169,12 +168,12 @@ def issue(transaction: Transaction, *, user_id: int, coupon_id: int) -> HeldCoup
 
 
 def will_redeem(transaction: Transaction, user_coupon_id: int) -> None:
-    """Have what `redeem` and `release` need."""
+    """Load what `redeem` and `release` need."""
     transaction[HeldCoupons].want((user_coupon_id,))
 
 
 def redeem(transaction: Transaction, *, user_id: int, user_coupon_id: int, total_amount: int) -> int:
-    """Use the coupon for an order of `total_amount` won and return the won that it takes off.
+    """Use the coupon for an order of `total_amount` won and return the discount in won.
 
     Raises CouponNotUsable with the reason.
     """
@@ -185,16 +184,16 @@ def redeem(transaction: Transaction, *, user_id: int, user_coupon_id: int, total
 
 
 def release(transaction: Transaction, user_coupon_id: int) -> None:
-    """Take back the use of a coupon."""
+    """Undo the use of a coupon."""
     held = transaction[HeldCoupons].get(user_coupon_id)
     if held is not None:
         held.release()
 
 
 def notice_expiring(transaction: Transaction, *, now: datetime, until: datetime, after: int) -> tuple[int, int] | None:
-    """Tell the holders of the next unused coupons that end by `until`, each once, and return the last id and how many.
+    """Notify the holders of the next batch of unused coupons that expire by `until`, each once.
 
-    In the order of ids above `after`; None where there are no more.
+    Ids ascending, above `after`. Returns the last id and the number of notices; None if there are no more.
     """
     values = {"now": now, "until": until, "after": after, "most": NOTICES_AT_ONCE}
     rows = sql.fetch_all(NOTICE, values)
@@ -205,12 +204,12 @@ def notice_expiring(transaction: Transaction, *, now: datetime, until: datetime,
 
 
 def terms_of(coupon: Coupon) -> dict[str, object]:
-    """What is said about a coupon, by name."""
+    """The values of `TERMS` by name."""
     return {name: getattr(coupon, name) for name in TERMS}
 
 
 def save_terms(coupon: Coupon, *, seen: Mapping[str, object]) -> Coupon:
-    """Write a coupon's terms, but not its count, and return the coupon as it was before.
+    """Write a coupon's terms, but not its count, and return the coupon as it was before the change.
 
     The row is locked first, so no unit is issued meanwhile. A later `valid_until` reaches those who hold one.
     Raises CouponNotFound, ChangedMeanwhile where a term is
@@ -220,14 +219,14 @@ def save_terms(coupon: Coupon, *, seen: Mapping[str, object]) -> Coupon:
     _require_allowed(coupon, stored, seen)
     coupon.save(update_fields=TERMS)
     if coupon.valid_until > stored.valid_until:
-        # With the coupon locked nobody gets one with the earlier end any more.
+        # With the coupon locked, none is issued with the earlier end any more.
         for _last_user_id in extend_holders(coupon):
             pass
     return stored
 
 
 def ends_later(coupon: Coupon, *, seen: Mapping[str, object]) -> bool:
-    """Whether `save_terms` would give those who hold the coupon a later end. Raises what it raises."""
+    """Whether `save_terms` would extend held coupons. Raises the errors of `save_terms`."""
     stored = Coupon.objects.filter(pk=coupon.pk).first()
     if stored is None:
         raise CouponNotFound(coupon.pk)
@@ -236,7 +235,7 @@ def ends_later(coupon: Coupon, *, seen: Mapping[str, object]) -> bool:
 
 
 def extend_holders(coupon: Coupon) -> Iterator[int]:
-    """Let those who hold the coupon use it until its `valid_until`; a later end that they have stays.
+    """Extend held coupons to the coupon's `valid_until`; a later `expires_at` stays.
 
     A statement for each step, which yields the last user it has reached. A coupon that is used at present is extended
     too: it may come back with a cancelled order.
@@ -258,7 +257,7 @@ def _require_allowed(coupon: Coupon, stored: Coupon, seen: Mapping[str, object])
 
 
 def stop(coupon_id: int, *, now: datetime) -> tuple[Coupon, datetime]:
-    """End a running window at `now`; return the coupon, and the end that it had.
+    """End a running window at `now`; return the coupon and its previous end.
 
     Raises CouponNotFound, and CouponNotRunning for a window that has not begun or is over.
     """

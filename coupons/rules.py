@@ -1,4 +1,4 @@
-"""The rules of coupons: who gets one, when it can be used and what it takes off.
+"""The rules of coupons: who may get one, when it can be used, and its discount.
 
 Plain objects: no database, no clock.
 """
@@ -21,22 +21,22 @@ FIXED: Final = "FIXED"
 PERCENT: Final = "PERCENT"
 
 FIXED_ONCE_ISSUED = ("discount_type", "discount_value", "max_discount", "min_order_amount", "issue_starts_at")
-"""What those who hold a coupon rely on."""
+"""The terms that may not change once the coupon is issued."""
 
 
 @dataclass(frozen=True)
 class Discount:
-    """What a coupon takes off an order."""
+    """The discount of a coupon."""
 
     discount_type: str
     """`FIXED` or `PERCENT`."""
     discount_value: int
     """Won for FIXED, percent (1 to 100) for PERCENT."""
     max_discount: int | None
-    """The most PERCENT takes off, in won; None: no cap."""
+    """The cap of a PERCENT discount, in won; None: no cap."""
 
     def off(self, total_amount: int) -> int:
-        """The won taken off a total: 0 to `total_amount`, rounded down."""
+        """The discount in won for a total: 0 to `total_amount`, rounded down."""
         if self.discount_type == FIXED:
             amount = self.discount_value
         else:
@@ -64,7 +64,7 @@ class HeldCoupon:
     min_order_amount: int
 
     def redeem(self, *, user_id: int, total_amount: int, now: datetime) -> int:
-        """Use it for an order of `total_amount` won; returns the won that it takes off.
+        """Use it for an order of `total_amount` won; returns the discount in won.
 
         Raises CouponNotUsable with the reason.
         """
@@ -81,14 +81,14 @@ class HeldCoupon:
         return Discount(self.discount_type, self.discount_value, self.max_discount).off(total_amount)
 
     def release(self) -> None:
-        """Take back its use. One whose time is over is then expired."""
+        """Undo its use. It is then AVAILABLE, or expired if `expires_at` has passed."""
         self.status = AVAILABLE
         self.used_at = None
 
 
 @dataclass(slots=True)
 class LimitedCoupon:
-    """A coupon for the first `total_quantity` customers who ask for it within its window, one each."""
+    """A coupon for the first `total_quantity` customers within its issue window, one each."""
 
     id: int
     name: str
@@ -102,10 +102,10 @@ class LimitedCoupon:
     issue_ends_at: datetime
     valid_until: datetime
     issued: int = 0
-    """How many were issued since the coupon was read."""
+    """Number issued since the coupon was read."""
 
     def issue_to(self, user_id: int, *, has_one: bool, user_coupon_id: int, now: datetime) -> HeldCoupon:
-        """Give the customer one. Raises CouponAlreadyIssued, CouponNotOpen, CouponSoldOut."""
+        """Issue one to the customer. Raises CouponAlreadyIssued, CouponNotOpen, CouponSoldOut."""
         if has_one:
             raise CouponAlreadyIssued
         if not self.issue_starts_at <= now < self.issue_ends_at:

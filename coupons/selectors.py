@@ -1,4 +1,4 @@
-"""Reading coupons; never writes."""
+"""Queries on coupons."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ USED = Q(status=UserCouponStatus.USED)
 
 
 def running(now: datetime) -> Q:
-    """The window is open at `now`, whether or not there are units left."""
+    """The condition for coupons whose issue window is open at `now`, sold-out ones included."""
     return Q(issue_starts_at__lte=now, issue_ends_at__gt=now)
 
 
 def state_conditions(now: datetime) -> dict[CouponState, Q]:
-    """What each state means at `now`. Every coupon is in exactly one."""
+    """The condition for each state at `now`. Every coupon is in exactly one state."""
     return {
         CouponState.SCHEDULED: Q(issue_starts_at__gt=now),
         CouponState.OPEN: running(now) & Q(issued_count__lt=F("total_quantity")),
@@ -34,7 +34,7 @@ def state_conditions(now: datetime) -> dict[CouponState, Q]:
 
 
 def with_state(coupons: "QuerySet[Coupon]", now: datetime) -> "QuerySet[Coupon]":
-    """Each coupon with its `state` at `now`, a value of CouponState."""
+    """The coupons annotated with `state`, their CouponState at `now`."""
     cases = [When(condition, then=Value(state.value)) for state, condition in state_conditions(now).items()]
     return coupons.annotate(state=Case(*cases))
 
@@ -46,12 +46,12 @@ def open_coupons(now: datetime) -> "QuerySet[Coupon]":
 
 @dataclass(frozen=True)
 class Tally:
-    """What a coupon counts, beside the rows behind it, of one moment."""
+    """A coupon's counter beside its number of rows, from one snapshot."""
 
     issued_count: int
-    """As the coupon says."""
+    """`Coupon.issued_count`."""
     rows: int
-    """As many customers hold or have used one."""
+    """Number of `UserCoupon` rows."""
     used: int
 
     @property
@@ -60,7 +60,7 @@ class Tally:
 
 
 def tally(coupon_id: int) -> Tally:
-    """Count what was issued of one coupon. One statement, so that a unit issued meanwhile is in both counts or in none.
+    """Count the issued rows of one coupon, in one statement: a concurrent issue is in both counts or in neither.
 
     Raises Coupon.DoesNotExist.
     """
@@ -71,19 +71,19 @@ def tally(coupon_id: int) -> Tally:
 
 
 def used_counts(coupon_ids: Collection[int]) -> dict[int, int]:
-    """How many of each of these coupons are used, in one query; a coupon of which none is used is left out."""
+    """The number of used ones by coupon id, in one query; coupons with none are left out."""
     used = UserCoupon.objects.filter(USED, coupon_id__in=coupon_ids).order_by()
     return dict(used.values_list("coupon_id").annotate(units=Count("id")))
 
 
 def with_used_count(coupons: "QuerySet[Coupon]") -> "QuerySet[Coupon]":
-    """Each coupon with its `used_count`, for files: a list asks `used_counts` for the coupons of its page."""
+    """The coupons annotated with `used_count`, for exports; lists call `used_counts` for the coupons of a page."""
     used = UserCoupon.objects.filter(USED, coupon_id=OuterRef("pk")).order_by().values("coupon_id")
     return coupons.annotate(used_count=Coalesce(Subquery(used.values(units=Count("id"))), 0))
 
 
 def status_conditions(now: datetime) -> dict[str, Q]:
-    """What each status of an issued coupon means at `now`: AVAILABLE, USED, EXPIRED (unused and over)."""
+    """The condition for each status of a held coupon at `now`: AVAILABLE, USED, EXPIRED (unused and past its end)."""
     return {
         UserCouponStatus.AVAILABLE.value: Q(status=UserCouponStatus.AVAILABLE, expires_at__gt=now),
         UserCouponStatus.USED.value: USED,
@@ -92,19 +92,19 @@ def status_conditions(now: datetime) -> dict[str, Q]:
 
 
 def coupons_of(user_id: int, *, status: str, now: datetime) -> "QuerySet[UserCoupon]":
-    """The user's coupons with a status as of `now`: AVAILABLE, USED, EXPIRED or ALL."""
+    """The user's coupons with this status at `now`: AVAILABLE, USED, EXPIRED or ALL."""
     coupons = UserCoupon.objects.filter(user_id=user_id).select_related("coupon")
     return coupons if status == ALL else coupons.filter(status_conditions(now)[status])
 
 
 def still_held(user_coupon_ids: Collection[int], *, now: datetime) -> set[int]:
-    """Those of these issued coupons that can be used at `now`."""
+    """Those of these held coupons that can be used at `now`."""
     usable = status_conditions(now)[UserCouponStatus.AVAILABLE.value]
     return set(UserCoupon.objects.filter(usable, pk__in=user_coupon_ids).values_list("pk", flat=True))
 
 
 def held_coupon(user_coupon: UserCoupon) -> HeldCoupon:
-    """The row as the rules know it; its coupon comes with it (`coupons_of`)."""
+    """The row as an object of `rules`; its coupon must be loaded (`coupons_of`)."""
     coupon = user_coupon.coupon
     return HeldCoupon(
         id=user_coupon.pk,
@@ -123,20 +123,20 @@ def held_coupon(user_coupon: UserCoupon) -> HeldCoupon:
 
 
 def status_at(user_coupon: UserCoupon | HeldCoupon, now: datetime) -> str:
-    """The status to show: a coupon whose time is over is EXPIRED, unless it was used."""
+    """The status to show: EXPIRED after `expires_at` unless the coupon was used."""
     if user_coupon.status == UserCouponStatus.AVAILABLE and user_coupon.expires_at <= now:
         return EXPIRED
     return user_coupon.status
 
 
 def latest_holders(coupon_id: int, *, most: int) -> list[UserCoupon]:
-    """Who got this coupon last, with the user, the newest first."""
+    """The latest issues of this coupon with their users, newest first."""
     user_coupons = UserCoupon.objects.filter(coupon_id=coupon_id).select_related("user").order_by("-id")
     return list(user_coupons.only("status", "issued_at", "expires_at", "used_at", "user__username")[:most])
 
 
 def coupons_called(text: str, number: int | None, *, most: int) -> "list[Coupon]":
-    """Up to `most` coupons with this number, or every word of `text` in their name, in any case. They are few."""
+    """Up to `most` coupons with this id, or with every word of `text` in their name, case-insensitively."""
     called = Q()
     for word in dict.fromkeys(normal(text).split()):
         called &= Q(name__icontains=word)
@@ -146,7 +146,7 @@ def coupons_called(text: str, number: int | None, *, most: int) -> "list[Coupon]
 
 
 def sold_out_since(moment: datetime, *, most: int) -> "list[Coupon]":
-    """Up to `most` coupons that are running, have no unit left and gave one since `moment`; the newest first."""
+    """Up to `most` running coupons that are sold out and were last issued after `moment`, newest first."""
     now = timezone.now()
     given = UserCoupon.objects.filter(coupon_id=OuterRef("pk"), issued_at__gte=moment)
     sold_out = Coupon.objects.filter(state_conditions(now)[CouponState.SOLD_OUT])

@@ -1,4 +1,4 @@
-"""Coupons on the wire; never decides anything."""
+"""Serializers of coupons."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ class CouponSerializer(serializers.Serializer[Coupon]):
 
 
 def held_as_json(held: HeldCoupon) -> dict[str, Any]:
-    """A coupon in a customer's hands, as the contract shows it; EXPIRED where its time is over."""
+    """A held coupon as the API returns it; EXPIRED if it is unused and past its end."""
     return {
         "id": held.id,
         "couponId": held.coupon_id,

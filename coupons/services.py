@@ -1,7 +1,4 @@
-"""What a customer does with a coupon, and staff with its terms.
-
-Owns the locks and the transaction of each use case; the statements are in `operations`.
-"""
+"""Use cases of coupons: issue, edit terms, notify holders. Each acquires its locks and opens its transaction."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,7 +23,7 @@ STOPPED = gettext_noop("Stopped")
 
 
 def issue_coupon(*, user_id: int, coupon_id: int, idempotency: Idempotency) -> HeldCoupon:
-    """Give the user one unit of the coupon, first come, first served, one per user.
+    """Issue the coupon to the user, first come, first served, one per user.
 
     Raises CouponNotFound, UserNotFound, CouponNotOpen, CouponAlreadyIssued, CouponSoldOut, LockTimeout.
     """
@@ -51,7 +48,7 @@ class IssueCoupon:
 
 
 def create_coupon(coupon: Coupon, *, by: Staff, idempotency: Idempotency) -> Coupon:
-    """Put out a new coupon, of which nobody has one yet."""
+    """Create a coupon with an `issued_count` of 0."""
     with locked_transaction(*idempotency.locks) as transaction:
         coupon.issued_count = 0
         coupon.save(force_insert=True)
@@ -61,16 +58,16 @@ def create_coupon(coupon: Coupon, *, by: Staff, idempotency: Idempotency) -> Cou
 
 
 def save_coupon(coupon: Coupon, *, by: Staff, seen: Mapping[str, object] | None = None) -> Coupon:
-    """Change a coupon's terms. Once issued, only its name, more units and later or earlier ends are left.
+    """Change a coupon's terms. Once issued, only its name, a larger quantity and other end times are accepted.
 
-    A later `valid_until` reaches those who hold one, an earlier one does not.
+    A later `valid_until` applies to held coupons as well, an earlier one does not.
 
-    `seen`: what some of its terms were when the change was decided; None: whatever they are now.
+    `seen`: the terms that the change is based on; a term that differs now raises ChangedMeanwhile.
     Raises CouponNotFound, CouponTermsFixed, ChangedMeanwhile, LockTimeout.
     """
     if operations.ends_later(coupon, seen=seen or {}):
-        # A million holders take seconds, in which nobody could get one if the coupon were locked. Each step is a
-        # transaction of its own; if the process dies, saving again reaches the rest.
+        # A million holders take seconds, so the coupon is not locked meanwhile: it can still be issued. Each step is a
+        # transaction of its own; if the process dies, saving again extends the rest.
         for _last_user_id in operations.extend_holders(coupon):
             pass
     with locked_transaction(coupon_lock(coupon.pk)):
@@ -82,28 +79,28 @@ def save_coupon(coupon: Coupon, *, by: Staff, seen: Mapping[str, object] | None 
 def notice_expiring(
     *, days: int, stopping: Callable[[], bool] = lambda: False, on_batch: Callable[[int], object] = lambda _count: None
 ) -> int:
-    """Tell the holder of each unused coupon that ends within so many days, once; returns how many were told.
+    """Notify the holder of each unused coupon that expires within `days` days, once; return the number of notices.
 
-    In batches, each a transaction with its messages: what dies in between is found by the next turn. Does nothing where
-    nobody is told of such events, by e-mail or by a webhook, so that they are told once somebody is.
+    Works in batches, each a transaction with its outbox messages; after a crash the next run continues. Does nothing
+    while the event would have no message, by e-mail or to a webhook, so no notice is marked as sent.
     """
     if not days or not is_told(COUPON_EXPIRING):
         return 0
     now = timezone.now()
-    told, after = 0, 0
+    notified, after = 0, 0
     while not stopping():
         with locked_transaction() as transaction:
             batch = operations.notice_expiring(transaction, now=now, until=now + timedelta(days=days), after=after)
         if batch is None:
             break
         after, count = batch
-        told += count
+        notified += count
         on_batch(count)
-    return told
+    return notified
 
 
 def stop_coupon(*, coupon_id: int, by: Staff, idempotency: Idempotency) -> Coupon:
-    """End a running window now. Issued coupons stay valid; no more are issued.
+    """End a running issue window now. Held coupons stay valid.
 
     Raises CouponNotFound, CouponNotRunning, LockTimeout.
     """

@@ -1,4 +1,4 @@
-"""The coupons' endpoints."""
+"""Endpoints of coupons."""
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -20,7 +20,7 @@ from coupons.errors import CouponAlreadyIssued, CouponNotFound, CouponNotOpen, C
 
 
 class CouponViewSet(ApiViewSet):
-    """Coupons to be had, and getting one."""
+    """Open coupons and their issue."""
 
     permission_classes = [ReadableByAll]
     lookup_url_kwarg = "couponId"

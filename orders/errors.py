@@ -1,4 +1,4 @@
-"""The refusals around orders."""
+"""Refusals of order operations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,7 +71,7 @@ class OrderNotRefundable(Conflict):
 
 @dataclass(frozen=True)
 class Excess:
-    """A product of which more was to be refunded than can be."""
+    """A product with fewer refundable units than requested."""
 
     product_id: int
     requested: int

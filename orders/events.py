@@ -1,4 +1,4 @@
-"""The events of an order: the same shape in the API, in Kafka and to the data platform."""
+"""Events of orders, with the same JSON as in the API."""
 
 from datetime import datetime
 from typing import Any
@@ -22,13 +22,13 @@ def order_cancelled(order: Order) -> Event:
 
 
 def order_refunded(refund: MadeRefund, order: Order) -> Event:
-    """`order` as it is after the refund."""
+    """`order`: as it is after the refund."""
     data = {**refund_as_json(refund), "order": order_as_json(order)}
     return Event(ORDER_REFUNDED, refund.id, "refund", order.user_id, refund.created_at, data)
 
 
 def refund_as_json(refund: Refund | MadeRefund) -> dict[str, Any]:
-    """The refund as the contract shows it, without its order."""
+    """The refund as the API returns it, without its order."""
     return {
         "id": refund.id,
         "orderId": refund.order_id,
@@ -43,9 +43,9 @@ def refund_as_json(refund: Refund | MadeRefund) -> dict[str, Any]:
 
 
 def order_as_json(order: Order | PlacedOrder) -> dict[str, Any]:
-    """The order as the contract shows it, times in the shop's zone.
+    """The order as the API returns it, with times in the shop's time zone.
 
-    All of a cancelled order has gone back, though not by refunds.
+    A cancelled order counts as returned in full, although it has no refunds.
     """
     all_is_back = order.status == CANCELLED
     return {

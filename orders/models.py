@@ -1,4 +1,4 @@
-"""Orders: what was bought, at which price, how it was paid, and what of it was refunded."""
+"""Orders with their items, and refunds."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,7 +17,7 @@ ONE_LIVE_ORDER_PER_COUPON = "order_one_standing_per_user_coupon"
 
 
 class OrderStatus(models.TextChoices):
-    """PROCESSING lives only inside the transaction that places the order; nobody else ever sees it."""
+    """PROCESSING exists only inside the transaction that places the order; it is never committed."""
 
     PROCESSING = "PROCESSING", _("Processing")
     COMPLETED = "COMPLETED", _("Completed")
@@ -26,7 +26,7 @@ class OrderStatus(models.TextChoices):
 
 
 class Order(models.Model):
-    """A paid purchase. Amounts are won; but for what is refunded they never change after the order is placed."""
+    """A paid purchase. Amounts are won; all but the refunded ones are fixed once the order is placed."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -39,7 +39,7 @@ class Order(models.Model):
     total_amount = models.BigIntegerField(_("total (won)"))
     discount_amount = models.BigIntegerField(_("discount (won)"))
     paid_amount = models.BigIntegerField(_("paid (won)"))
-    # Of refunds alone: a cancelled order has gone back as a whole, and both are 0.
+    # Sums of the refunds; 0 for a cancelled order, which has none.
     refunded_amount = models.BigIntegerField(_("refunded (won)"), default=0, db_default=0)
     refunded_units = models.IntegerField(_("units refunded"), default=0, db_default=0)
     user_coupon = models.ForeignKey(
@@ -101,11 +101,11 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["user", "-id"], name="order_history"),
             models.Index(fields=["ordered_date", "status"], name="order_day"),
-            # The back-office sorts by it and looks for amounts.
+            # For sorting and searching by amount in the back-office.
             models.Index(fields=["paid_amount", "id"], name="order_paid"),
-            # Which orders used a coupon, cancelled ones too. An order without one has no entry, and costs nothing.
+            # For the orders that used a coupon, cancelled ones too. Partial: other orders do not update it.
             models.Index(fields=["user_coupon"], name="order_user_coupon", condition=Q(user_coupon__isnull=False)),
-            # Few among a million, and the others cost nothing.
+            # Partial: refunded orders are few, and others do not update it.
             models.Index(fields=["-id"], name="order_refunded", condition=Q(refunded_units__gt=0)),
         ]
 
@@ -114,17 +114,17 @@ class Order(models.Model):
 
     @property
     def is_cancellable(self) -> bool:
-        """Whether nothing of it has gone back."""
+        """Whether it is neither cancelled nor refunded, not even in part."""
         return self.status == OrderStatus.COMPLETED and not self.refunded_units
 
     @property
     def amount_back(self) -> int:
-        """Won that have gone back, by refunds or by the cancel."""
+        """Won returned by refunds or by the cancellation."""
         return self.paid_amount if self.status == OrderStatus.CANCELLED else self.refunded_amount
 
     @property
     def units_back(self) -> int:
-        """Units that have gone back, by refunds or by the cancel; asks for the items of a cancelled order."""
+        """Units returned by refunds or by the cancellation; queries the items of a cancelled order."""
         if self.status == OrderStatus.CANCELLED:
             return sum(item.quantity for item in self.items.all())
         return self.refunded_units
@@ -133,7 +133,7 @@ class Order(models.Model):
     def lines(self) -> list[Line]:
         """The items as they were bought, in the order of the request.
 
-        `orders.selectors.with_lines` brings them along in the query of the orders; without it they are one more query.
+        `orders.selectors.with_lines` loads them in the query of the orders; otherwise this is one more query.
         """
         rows = getattr(self, "item_rows", None)
         if rows is None:
@@ -141,7 +141,7 @@ class Order(models.Model):
         return [Line(**row) for row in rows]
 
     def show_refunds(self, state: OrderState, items: Iterable[ReturnableItem]) -> None:
-        """Take over what a refund has changed of the order and of its lines; nothing is saved."""
+        """Set the refunded amounts and quantities of the order and its items, without saving."""
         self.status, self.refunded_amount, self.refunded_units = (
             state.status,
             state.refunded_amount,
@@ -152,7 +152,7 @@ class Order(models.Model):
 
 
 class OrderItem(models.Model):
-    """One line of an order, with the product's name and price as they were."""
+    """One item of an order, with the product's name and price at that time."""
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="items", verbose_name=_("order"), db_index=False)
     product = models.ForeignKey(
@@ -198,7 +198,7 @@ class OrderItem(models.Model):
 
 
 class Refund(models.Model):
-    """Units of an order that staff have given back. Written once: the database refuses to change it (a trigger)."""
+    """A refund of units of an order by staff. Written once: a trigger refuses changes."""
 
     order = models.ForeignKey(Order, models.PROTECT, related_name="refunds", verbose_name=_("order"), db_index=False)
     amount = models.BigIntegerField(_("amount (won)"))
@@ -212,12 +212,12 @@ class Refund(models.Model):
         verbose_name = _("refund")
         verbose_name_plural = _("refunds")
         ordering = ["-id"]
-        # They are seen with the right to view orders, and made with the right to refund one.
+        # Refunds are viewed and made with the permissions of orders.
         default_permissions = ()
         constraints = [models.CheckConstraint(condition=Q(amount__gte=0), name="refund_amount_not_negative")]
         indexes = [
             models.Index(fields=["order", "-id"], name="refund_of_order"),
-            # The list of the back-office: by time, and of some days.
+            # For the back-office list: ordering by time, and the filter by day.
             models.Index(fields=["created_at", "id"], name="refund_time"),
         ]
 
@@ -226,12 +226,12 @@ class Refund(models.Model):
 
     @property
     def lines(self) -> list[RefundedLine]:
-        """What was given back, in the order of the request."""
+        """The refunded items, in the order of the request."""
         return [RefundedLine(item.product_id, item.quantity, item.amount) for item in self.items.all()]
 
 
 class RefundItem(models.Model):
-    """Units of one product that a refund gave back, and the won for them. Written once, like the refund."""
+    """Refunded units of one product and their amount in won. Written once, like the refund."""
 
     refund = models.ForeignKey(Refund, models.PROTECT, related_name="items", verbose_name=_("refund"), db_index=False)
     product = models.ForeignKey(

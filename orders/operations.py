@@ -1,6 +1,6 @@
-"""Writing orders, inside a transaction that other writes share.
+"""Writing orders and refunds, inside a transaction that may be shared with other writes.
 
-Owns the statements on `order` and `refund` and their items. Never opens a transaction, never moves stock or money.
+The statements on `order`, `refund` and their items; stock and money move in `products` and `balances`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,8 +35,8 @@ class Orders(LockedRows[OrderState]):
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = 'SELECT id FROM "order" WHERE id = ANY(%s::bigint[])'
-    # Refunds are added to what is there, and a cancelled order stays one: with the row lock lost, a constraint refuses
-    # a refund of it, a cancel of what is refunded, and more won than were paid.
+    # Refunds are deltas, and a cancelled order stays cancelled: even without the row lock a constraint refuses a refund
+    # of a cancelled order, a cancellation of a refunded one, and refunds above the paid amount.
     SAVE = """
         UPDATE "order" SET
             status = CASE "order".status WHEN 'CANCELLED' THEN 'CANCELLED' ELSE saved.status END,
@@ -60,7 +60,7 @@ class ReturnableItems(LockedRows[ReturnableItem]):
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = "SELECT id FROM order_item WHERE id = ANY(%s::bigint[])"
-    # Added to what is there: with the row lock lost, no more units than were bought could come back.
+    # A delta: even without the row lock a constraint refuses more refunded units than were bought.
     SAVE = """
         UPDATE order_item SET refunded_quantity = refunded_quantity + units_moved
         FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, units_moved integer)
@@ -69,7 +69,7 @@ class ReturnableItems(LockedRows[ReturnableItem]):
 
 
 class Refunds(NewRows):
-    """The refunds that are made."""
+    """The new refunds."""
 
     SEQUENCE = "refund_id_seq"
     INSERT = """
@@ -93,7 +93,7 @@ class RefundItems(NewRows):
 
 
 class NewOrders(NewRows):
-    """The orders that are placed."""
+    """The new orders."""
 
     SEQUENCE = "order_id_seq"
     INSERT = """
@@ -118,11 +118,11 @@ class OrderItems(NewRows):
 
 
 class BoughtUnits(Table):
-    """How many units of products with a purchase limit customers have bought and kept."""
+    """Units of products with a purchase limit that customers have bought, without returned ones."""
 
     lock_order = 55
-    """Read once the customer's account is locked, which each order and each refund of theirs locks as well, so that
-    nothing can come between the two."""
+    """Read after the customer's account is locked: every order and refund of the customer locks it, so the sum cannot
+    change in between."""
     READ = """
         SELECT asked.user_id, asked.product_id, sum(quantity - refunded_quantity)
         FROM jsonb_to_recordset(%s::jsonb) AS asked (user_id bigint, product_id bigint)
@@ -140,14 +140,14 @@ class BoughtUnits(Table):
         self._asked[user_id, product_id] = None
 
     def units(self, user_id: int, product_id: int) -> int:
-        """Those of before this write. Raises AskAgain where they were not asked for."""
+        """Units bought before this write. Raises AskAgain if they were not requested in `load`."""
         if (user_id, product_id) not in self._asked:
             _limited.add(product_id)
             raise AskAgain
         return self._units.get((user_id, product_id), 0)
 
     def add(self, user_id: int, product_id: int, units: int) -> None:
-        """Count what this write buys or, below zero, takes back."""
+        """Add the units that this write buys (positive) or returns (negative)."""
         key = (user_id, product_id)
         self._units[key] = self._units.get(key, 0) + units
         self._added.append((key, units))
@@ -171,12 +171,12 @@ class BoughtUnits(Table):
 
 
 _limited: set[int] = set()
-"""Products that this process has seen with a purchase limit, so that their orders ask at once for what was bought. An
-order of another one costs nothing; one that turns out to have a limit asks again."""
+"""Products that this process has seen with a purchase limit: their orders load the bought units at once. Orders of
+other products skip that query; if one turns out to have a limit, the write is retried with it."""
 
 
 def will_place(transaction: Transaction, user_id: int, product_ids: Iterable[int]) -> None:
-    """Have what `next_order_id` and `require_within_limits` need."""
+    """Load what `next_order_id` and `require_within_limits` need."""
     transaction[NewOrders].reserve(1)
     if _limited:
         for product_id in _limited.intersection(product_ids):
@@ -186,7 +186,7 @@ def will_place(transaction: Transaction, user_id: int, product_ids: Iterable[int
 def require_within_limits(
     transaction: Transaction, user_id: int, limits: Mapping[int, int], quantities: Mapping[int, int]
 ) -> None:
-    """Hold an order against the purchase limits of its products (units by product id).
+    """Check an order (units by product id) against the purchase limits of its products.
 
     Raises PurchaseLimitExceeded.
     """
@@ -199,14 +199,14 @@ def require_within_limits(
 
 
 def took_back(transaction: Transaction, user_id: int, quantities: Mapping[int, int]) -> None:
-    """Let orders that share the transaction know what no longer counts as bought."""
+    """Subtract returned units from the bought ones, for later orders in the same transaction."""
     if _limited:
         for product_id in _limited.intersection(quantities):
             transaction[BoughtUnits].add(user_id, product_id, -quantities[product_id])
 
 
 def next_order_id(transaction: Transaction) -> int:
-    """The number of the order that is being placed."""
+    """The id for the order that is being placed."""
     return transaction[NewOrders].next_id()
 
 
@@ -252,17 +252,17 @@ def place_order(
 
 
 def will_cancel(transaction: Transaction, order_id: int) -> None:
-    """Have what `cancel_order` needs."""
+    """Load what `cancel_order` needs."""
     transaction[Orders].want((order_id,))
 
 
 def cancel_order(transaction: Transaction, order_id: int) -> None:
-    """Take a completed order back. Raises OrderNotFound, OrderNotCancellable."""
+    """Cancel a completed order. Raises OrderNotFound, OrderNotCancellable."""
     _order(transaction, order_id).cancel(transaction.now)
 
 
 def will_refund(transaction: Transaction, order_id: int, item_ids: Sequence[int]) -> None:
-    """Have what `refund_order` needs; `item_ids` are all items of the order."""
+    """Load what `refund_order` needs; `item_ids`: all items of the order."""
     transaction[Orders].want((order_id,))
     transaction[ReturnableItems].want(item_ids)
     transaction[Refunds].reserve(1)
@@ -277,7 +277,7 @@ def refund_order(
     restock: bool,
     by: Staff,
 ) -> MadeRefund:
-    """Write down that units (quantity by product id) are given back, and what they were worth; no money or stock moves.
+    """Write a refund of units (quantity by product id) with its amounts; no money or stock moves.
 
     Raises OrderNotFound, OrderNotRefundable, RefundExceedsOrder.
     """
@@ -302,7 +302,7 @@ def refund_order(
 
 
 def show_refunds(transaction: Transaction, order: Order, item_ids: Sequence[int]) -> None:
-    """Let an order that was read before the transaction show what its refunds have changed since."""
+    """Update an order object, read before the transaction, with its refunded amounts and quantities."""
     rows = transaction[ReturnableItems]
     order.show_refunds(_order(transaction, order.pk), [row for row in map(rows.get, item_ids) if row is not None])
 

@@ -1,4 +1,4 @@
-"""The limits and the arithmetic of an order, and what can become of it.
+"""The limits, amounts and states of an order.
 
 Plain objects: no database, no clock.
 """
@@ -23,14 +23,14 @@ REFUNDED: Final = "REFUNDED"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Units of one product at the price (won) they are sold for."""
+    """Units of one product at their unit price (won)."""
 
     product_id: int
     product_name: str
     unit_price: int
     quantity: int
     refunded_quantity: int = 0
-    """How many of them refunds have given back."""
+    """Units refunded so far."""
 
     @property
     def subtotal(self) -> int:
@@ -59,7 +59,7 @@ class PlacedOrder:
 
 @dataclass(slots=True)
 class ReturnableItem:
-    """A line of an order, and how many of its units refunds have given back."""
+    """An item of an order with its refunded quantity."""
 
     id: int
     product_id: int
@@ -68,11 +68,11 @@ class ReturnableItem:
     quantity: int
     refunded_quantity: int
     units_moved: int = 0
-    """How many have been given back since it was read."""
+    """Units refunded since it was read."""
 
     @property
     def refundable(self) -> int:
-        """Units that can still be given back."""
+        """Units that can still be refunded."""
         return self.quantity - self.refunded_quantity
 
     @property
@@ -81,14 +81,14 @@ class ReturnableItem:
         return self.unit_price * self.refunded_quantity
 
     def give_back(self, quantity: int) -> None:
-        """Give units back, of which so many are refundable."""
+        """Refund `quantity` units; the caller has checked that they are refundable."""
         self.refunded_quantity += quantity
         self.units_moved += quantity
 
 
 @dataclass(frozen=True, slots=True)
 class RefundedLine:
-    """Units of one product that a refund gives back, and the won for them."""
+    """Refunded units of one product and their amount in won."""
 
     product_id: int
     quantity: int
@@ -97,7 +97,7 @@ class RefundedLine:
 
 @dataclass(frozen=True, slots=True)
 class MadeRefund:
-    """A refund that has just been made. `amount` is the won of all its lines."""
+    """A new refund. `amount` is the won of all its lines."""
 
     id: int
     order_id: int
@@ -108,12 +108,12 @@ class MadeRefund:
     created_at: datetime
     lines: Sequence[RefundedLine]
     is_last: bool
-    """Whether all of the order is back now."""
+    """Whether the order is now refunded in full."""
 
 
 @dataclass(slots=True)
 class OrderState:
-    """What changes of an order after it was placed, and the amounts (won) that a refund depends on."""
+    """The mutable state of an order, and the amounts (won) that refunds depend on."""
 
     id: int
     status: str
@@ -128,19 +128,19 @@ class OrderState:
     """Units refunded since it was read."""
 
     def cancel(self, now: datetime) -> None:
-        """Take it back. Raises OrderNotCancellable for one that has been already, or of which a part is refunded."""
+        """Cancel it. Raises OrderNotCancellable if it is cancelled, or refunded even in part."""
         if self.status != COMPLETED or self.refunded_units:
             raise OrderNotCancellable(self.id, self.status)
         self.status = CANCELLED
         self.cancelled_at = now
 
     def refund(self, items: Sequence[ReturnableItem], quantities: Mapping[int, int]) -> list[RefundedLine]:
-        """Give units back (quantity by product id), all or none; `items` are all lines of the order.
+        """Refund units (quantity by product id), all or none; `items`: all items of the order.
 
-        What has been refunded in all is `refunded_share` of what has come back in all, so that it does not matter in
-        how many steps it came, and the last step gives the rest. With the last unit the order is REFUNDED.
+        The total refunded so far is always `refunded_share` of the total value returned so far, so that rounding does
+        not depend on the number of steps, and the last refund pays the rest. With the last unit the order is REFUNDED.
 
-        Raises OrderNotRefundable, RefundExceedsOrder with every product of which fewer units are left.
+        Raises OrderNotRefundable, RefundExceedsOrder with every product that has fewer refundable units.
         """
         if self.status != COMPLETED:
             raise OrderNotRefundable(self.id, self.status)
@@ -172,7 +172,7 @@ class OrderState:
 
 
 def refunded_share(paid_amount: int, value_returned: int, total_amount: int) -> int:
-    """Of the won that were paid, those for goods of `value_returned` won out of `total_amount`, rounded down."""
+    """The share of the paid won for items worth `value_returned` won of `total_amount`, rounded down."""
     return paid_amount * value_returned // total_amount if total_amount else 0
 
 
@@ -182,6 +182,6 @@ def total_of(lines: Iterable[Line]) -> int:
 
 
 def require_within_limit(product_id: int, quantity: int, *, limit: int, already_bought: int) -> None:
-    """Raises PurchaseLimitExceeded where `quantity` more units of a product are more than one customer may buy."""
+    """Raises PurchaseLimitExceeded if `quantity` more units of a product exceed the limit per customer."""
     if already_bought + quantity > limit:
         raise PurchaseLimitExceeded(product_id, limit=limit, already_bought=already_bought)

@@ -1,4 +1,4 @@
-"""Reading orders; never writes."""
+"""Queries on orders and refunds."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from orders.models import LINE_FIELDS, Order, OrderItem, OrderStatus, Refund, Re
 
 
 def with_lines(orders: "QuerySet[Order]") -> "QuerySet[Order]":
-    """The orders with their items in the same query."""
+    """Load the orders' items in the same query."""
     items = OrderItem.objects.filter(order=OuterRef("pk")).order_by("id")
     return orders.annotate(
         item_rows=ArraySubquery(items.values(json=JSONObject(**{name: name for name in LINE_FIELDS})))
@@ -23,15 +23,15 @@ def with_lines(orders: "QuerySet[Order]") -> "QuerySet[Order]":
 
 
 def orders_of(user_id: int, *, status: str | None) -> "QuerySet[Order]":
-    """The user's orders, of one status where given."""
+    """The user's orders, optionally of one status."""
     orders = Order.objects.filter(user_id=user_id)
     return with_lines(orders.filter(status=status) if status else orders)
 
 
 def order_for(order_id: int, *, owner_id: int | None) -> Order:
-    """One order; of `owner_id` only, where given.
+    """One order; `owner_id`: only if it belongs to this user.
 
-    Raises OrderNotFound, also for someone else's order: that it exists is nobody else's business.
+    Raises OrderNotFound, also for another user's order, so that its existence is not revealed.
     """
     orders = Order.objects.filter(id=order_id)
     if owner_id is not None:
@@ -43,17 +43,17 @@ def order_for(order_id: int, *, owner_id: int | None) -> Order:
 
 
 def for_staff(orders: "QuerySet[Order]") -> "QuerySet[Order]":
-    """The orders with all that a line about each of them shows: customer, coupon, items."""
+    """The orders with customer, coupon and items loaded, for the back-office list."""
     return orders.select_related("user", "user_coupon__coupon").prefetch_related("items")
 
 
 def with_products(orders: "QuerySet[Order]", product_ids: Collection[int]) -> "QuerySet[Order]":
-    """Of the orders those with one of these products. The index on product and order answers it."""
+    """The orders with one of these products, by the index on product and order."""
     return orders.filter(pk__in=_containing(product_ids))
 
 
 def order_exists(order_id: int) -> bool:
-    """Whether there is an order with this number."""
+    """Whether there is an order with this id."""
     return Order.objects.filter(pk=order_id).exists()
 
 
@@ -63,18 +63,18 @@ def is_owner(order_id: int, user_id: int) -> bool:
 
 
 def of_any(orders: "QuerySet[Order]", *, user_ids: Collection[int], product_ids: Collection[int]) -> "QuerySet[Order]":
-    """Of the orders those of one of these customers, and those with one of these products."""
+    """The orders of one of these customers or with one of these products."""
     if not product_ids:
         return orders.filter(user_id__in=user_ids)
     if not user_ids:
         return with_products(orders, product_ids)
-    # Each half has an index of its own; an OR of the two would look at every order.
+    # A union, because each half has its own index; an OR of the two would scan all orders.
     bought_by = Order.objects.order_by().filter(user_id__in=user_ids).values("pk")
     return orders.filter(pk__in=bought_by.union(_containing(product_ids), all=True))
 
 
 def orders_to_cancel(order_ids: Collection[int]) -> list[Order]:
-    """These orders with everything that cancelling them touches, by number."""
+    """These orders by id, with all related rows that a cancellation changes."""
     found = Order.objects.filter(pk__in=order_ids).select_related("user", "user_coupon__coupon")
     return list(found.prefetch_related("items__product").order_by("id"))
 
@@ -88,7 +88,7 @@ def order_to_refund(order_id: int) -> Order:
 
 
 def refunds_of(order_id: int, *, owner_id: int | None) -> "QuerySet[Refund]":
-    """The refunds of an order with their items; of an order of `owner_id` only, where given. Raises OrderNotFound."""
+    """The refunds of an order with their items; `owner_id`: only if it belongs to this user. Raises OrderNotFound."""
     orders = Order.objects.filter(pk=order_id)
     if not (orders if owner_id is None else orders.filter(user_id=owner_id)).exists():
         raise OrderNotFound(order_id)
@@ -96,7 +96,7 @@ def refunds_of(order_id: int, *, owner_id: int | None) -> "QuerySet[Refund]":
 
 
 def newest_refunds(order: Order, *, most: int) -> list[Refund]:
-    """Up to `most` refunds of an order with their items, the newest first. Asks nothing where there are none."""
+    """Up to `most` refunds of an order with their items, newest first. No query if the order has none."""
     return list(order.refunds.prefetch_related("items")[:most]) if order.refunded_units else []
 
 
@@ -107,7 +107,7 @@ def refunds_for_staff(refunds: "QuerySet[Refund]") -> "QuerySet[Refund]":
 
 
 def order_of_refund(refund_id: int) -> int | None:
-    """The number of the order that a refund is of; None where there is no such refund."""
+    """The id of a refund's order; None if there is no such refund."""
     return Refund.objects.filter(pk=refund_id).values_list("order_id", flat=True).first()
 
 
@@ -117,7 +117,7 @@ def _containing(product_ids: Collection[int]) -> "QuerySet[OrderItem, Any]":
 
 @dataclass(frozen=True)
 class Sales:
-    """Orders that stand, those that are back left out, and what was paid for them less what was refunded, in won."""
+    """Number of orders, without cancelled and fully refunded ones, and won paid for them, less refunds."""
 
     orders: int = 0
     paid_won: int = 0
@@ -130,24 +130,24 @@ class Sales:
 
 
 def first_day() -> date | None:
-    """The shop's day of the first order; None where there is none."""
+    """The date of the first order; None if there is none."""
     day: date | None = Order.objects.aggregate(first=Min("ordered_date"))["first"]
     return day
 
 
 def sales_by_day(first: date, last: date) -> dict[date, Sales]:
-    """The sales of each of the shop's days from `first` to `last`, both inclusive; days without any are left out."""
+    """The sales of each day from `first` to `last`, both inclusive; days without sales are left out."""
     return _sales(Q(ordered_date__gte=first, ordered_date__lte=last))
 
 
 def sales_until(moments: Mapping[date, datetime]) -> dict[date, Sales]:
-    """The sales of each of these days up to its moment, inclusive; days without any are left out."""
+    """The sales of each of these days up to its given time, inclusive; days without sales are left out."""
     days = [Q(ordered_date=day, created_at__lte=moment) for day, moment in moments.items()]
     return _sales(Q(*days, _connector=Q.OR)) if days else {}
 
 
 def _sales(days: Q) -> dict[date, Sales]:
-    # One index on day and status finds them; 160,000 orders take 40 ms.
+    # Uses the index on day and status; 160,000 orders take 40 ms.
     standing: QuerySet[Order, tuple[Any, ...]] = (
         Order.objects.filter(days, status=OrderStatus.COMPLETED)
         .order_by()

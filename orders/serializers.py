@@ -1,4 +1,4 @@
-"""Orders on the wire; never decides anything."""
+"""Serializers of orders and refunds."""
 
 from typing import Any
 

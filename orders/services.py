@@ -1,6 +1,6 @@
-"""What a customer does with an order, and staff with what comes back of it.
+"""Use cases of orders: place, pay a reservation, cancel, refund.
 
-Owns the locks and the transaction of each use case and the order of its steps; each step belongs to its app.
+Each acquires its locks, opens its transaction and calls the operations of each app in a fixed order.
 """
 
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ from reservations.selectors import Expired, expired_on, reservation_for
 
 CANCELLED = gettext_noop("Cancelled and refunded")
 MOST_TRIES = 10
-"""How often time may run out for a hold in between, before the caller has to try again."""
+"""Attempts of an order before LockTimeout, when reservations expire between its query and its transaction."""
 REFUNDED = gettext_noop("Refunded")
 
 
@@ -53,7 +53,7 @@ def place_order(
 def _place_with_expired(
     user_id: int, quantities: Mapping[int, int], user_coupon_id: int | None, idempotency: Idempotency
 ) -> PlacedOrder:
-    """`place_order` where units are held, and some of them maybe by reservations whose time is over."""
+    """`place_order` when too little is available and expired reservations may hold stock: end these as well."""
     for _try in range(MOST_TRIES):
         expired = expired_on(quantities)
         try:
@@ -66,11 +66,11 @@ def _place_with_expired(
 def pay_reservation(
     *, user_id: int, reservation_id: int, user_coupon_id: int | None, idempotency: Idempotency
 ) -> PlacedOrder:
-    """Buy what a reservation of the user holds, exactly, at the prices of now, and pay it from the user's balance.
+    """Buy exactly the items of the user's reservation at current prices and pay them from the user's balance.
 
     Raises ReservationNotFound, ReservationExpired, ProductNotFound for a product that is not for sale any more,
-    PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. The reservation stays as it
-    was then.
+    PurchaseLimitExceeded, CouponNotUsable, InsufficientBalance, UserNotFound, LockTimeout. On a refusal the reservation
+    is unchanged.
     """
     try:
         reservation = reservation_for(reservation_id, owner_id=user_id)
@@ -82,9 +82,9 @@ def pay_reservation(
 
 
 def cancel_order(*, order_id: int, owner_id: int | None, idempotency: Idempotency, by: Staff | None = None) -> Order:
-    """Take the whole order back: stock, coupon and money return. `owner_id` None: of any customer.
+    """Cancel the whole order: stock, coupon and money are returned. `owner_id` None: an order of any customer.
 
-    `by`: the member of staff who does it, which is written down; None for the customer.
+    `by`: the member of staff, for the audit record; None if the customer cancels.
 
     Raises OrderNotFound, OrderNotCancellable, LockTimeout.
     """
@@ -106,10 +106,9 @@ class Refunded:
 def refund_order(
     *, order_id: int, quantities: Mapping[int, int], restock: bool, by: Staff, idempotency: Idempotency
 ) -> Refunded:
-    """Give units of an order back (quantity by product id) and the won for them, for the reason that `by` gives.
+    """Refund units of an order (quantity by product id) and their amount, with the reason in `by`.
 
-    `restock`: whether the units are in stock again. With the last unit the order is REFUNDED, and its coupon is its
-    owner's again.
+    `restock`: whether the units return to stock. With the last unit the order is REFUNDED, and its coupon is returned.
 
     Raises OrderNotFound, OrderNotRefundable, RefundExceedsOrder, LockTimeout.
     """
@@ -128,9 +127,9 @@ class PlaceOrder:
     quantities: Mapping[int, int]
     user_coupon_id: int | None
     reservation: Reservation | None = None
-    """Which holds the units."""
+    """The reservation that holds the units."""
     expired: Expired | None = None
-    """Reservations that hold units of these products although their time is over; None: not asked for."""
+    """Expired reservations that hold stock of these products; None: not loaded."""
 
     def locks(self) -> list[str]:
         if self.expired is not None:
@@ -192,7 +191,7 @@ class PlaceOrder:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
-    """See `cancel_order`. What an order was made of never changes, so it is read before the transaction."""
+    """See `cancel_order`. The items of an order never change, so they are read before the transaction."""
 
     order: Order
     by: Staff | None
@@ -228,7 +227,7 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class RefundOrder:
-    """See `refund_order`. `order` comes with its items."""
+    """See `refund_order`. `order` is loaded with its items."""
 
     order: Order
     quantities: Mapping[int, int]
@@ -241,7 +240,7 @@ class RefundOrder:
 
     @property
     def _restocked(self) -> list[int]:
-        """The products whose stock moves, unless the refund is refused."""
+        """The ids of the products that are restocked."""
         return [
             item.product_id for item in self.order.items.all() if self.restock and item.product_id in self.quantities
         ]

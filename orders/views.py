@@ -1,4 +1,4 @@
-"""The orders' endpoints: a body in, one use case, an answer out."""
+"""Endpoints of orders and refunds."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -182,13 +182,13 @@ class UserOrderViewSet(ApiViewSet):
 
 
 def _refuse_items_of(body: Mapping[str, Any]) -> None:
-    """A reservation is paid as it is. Raises ValidationError."""
+    """Raises ValidationError if the request has items beside a reservation."""
     if "items" in body:
         raise ValidationError({"items": _("A reservation has its items already.")}, code="not_with_reservation")
 
 
 def _canceller(request: Request, order_id: int, body: Mapping[str, Any]) -> tuple[int | None, Staff | None]:
-    """Whose order may be cancelled (None: anybody's), and the member of staff whose action it is, if it is one.
+    """The required owner of the order (None: any), and the member of staff for the audit record, if any.
 
     Raises PermissionDenied, ValidationError.
     """

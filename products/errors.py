@@ -1,4 +1,4 @@
-"""The refusals of the catalogue and the stock."""
+"""Refusals of the catalogue and of stock."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,13 +28,13 @@ class ProductNotFound(NotFound):
 
 @dataclass(frozen=True)
 class Shortage:
-    """A product of which more was ordered than is left."""
+    """A product with less available than was requested."""
 
     product_id: int
     requested: int
     available: int
     held: int = 0
-    """Units that are there, and held for carts."""
+    """Units in stock that are held for carts."""
 
 
 class ShortItem(TypedDict):
@@ -69,7 +69,7 @@ class OutOfStock(Refused):
 
     @property
     def for_staff(self) -> str:
-        """What is left of the first of them, without its name."""
+        """The message for staff about the first product, without its name."""
         shortage = self.shortages[0]
         if shortage.held:
             sentence = gettext("Only %(stock)s are there that are not held for carts.")

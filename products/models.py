@@ -1,4 +1,4 @@
-"""What the shop sells, and every movement of its stock."""
+"""Products, the movements of their stock, and import files."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -9,13 +9,13 @@ from django.utils.translation import gettext_noop
 from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT
 
 EDITABLE = ("name", "description", "price", "is_active", "purchase_limit")
-"""The fields of a product that staff fill in: in its form, in imports and exports, and in the record of changes."""
+"""The fields of a product that staff edit: in its form, in imports and exports, and in audit records."""
 
 
 class Product(models.Model):
-    """Something for sale. `stock` moves only together with a movement row (`products.operations`).
+    """A product. `stock` changes only together with a movement row (`products.operations`).
 
-    `held` of its units are held for carts (`reservations`): they are still in stock, and nobody else can have them.
+    `held` units of the stock are reserved for carts (`reservations`) and cannot be bought by others.
     """
 
     name = models.CharField(_("name"), max_length=200)
@@ -51,7 +51,7 @@ class Product(models.Model):
                 condition=Q(price__gte=0, price__lte=HIGHEST_PRICE_WON), name="product_price_in_range"
             ),
             models.CheckConstraint(condition=Q(stock__gte=0), name="product_stock_not_negative"),
-            # Where nothing is held, a wrong stock is the business of the constraint above.
+            # With nothing held, the constraint above reports a wrong stock.
             models.CheckConstraint(
                 condition=Q(held=0) | Q(held__gt=0, held__lte=F("stock")), name="product_held_within_stock"
             ),
@@ -68,12 +68,12 @@ class Product(models.Model):
 
     @property
     def available(self) -> int:
-        """Units that can be had: those in stock that are not held."""
+        """Units in stock that are not held."""
         return self.stock - self.held
 
 
 class MovementReason(models.TextChoices):
-    """Why stock moved. Sales are negative, openings and returns positive, adjustments either."""
+    """The reason of a movement. Sales are negative, openings and returns positive, adjustments either."""
 
     OPENING = "OPENING", _("Opening stock")
     SALE = "SALE", _("Sale")
@@ -91,7 +91,7 @@ class StockMovement(models.Model):
     quantity = models.IntegerField(_("quantity"))
     # Orders stand above products, so this is the order's number, not a foreign key.
     order_id = models.BigIntegerField(_("order"), null=True, blank=True)
-    # Of the returns of an order: the refund; None where the order was cancelled.
+    # The refund that returned the units; None for a cancelled order.
     refund_id = models.BigIntegerField(_("refund"), null=True, blank=True)
     actor_id = models.BigIntegerField(_("staff member"), null=True, blank=True)
     note = models.CharField(_("note"), max_length=200, blank=True, db_default="")
@@ -123,9 +123,9 @@ class StockMovement(models.Model):
         ]
         indexes = [
             models.Index(fields=["product", "-id"], name="stock_movement_history"),
-            # For the back-office's days. Times only grow, so a sale adds to its last page and to nothing else.
+            # For the back-office's filter by day. Times only grow, so a sale only touches the index's last page.
             models.Index(fields=["created_at"], name="stock_movement_time"),
-            # For its filter by reason, which would read through a million sales. Sales are not in it.
+            # For its filter by reason, which would scan a million sales. Partial: sales are not in it.
             models.Index(fields=["reason", "-id"], name="stock_movement_no_sales", condition=~Q(reason="SALE")),
         ]
 
@@ -134,10 +134,10 @@ class StockMovement(models.Model):
 
 
 class ProductImport(models.Model):
-    """A file of products that somebody has sent, between its preview and its import, and what came of it.
+    """An uploaded file of products, from its preview to its import, and the outcome.
 
-    Kept in the database because the next request may come to another process. Its lines are kept for a day; the row
-    stays where anything was imported.
+    Stored in the database because the next request may reach another process. Lines are deleted after a day; the file's
+    row stays if anything was imported.
     """
 
     staff_id = models.BigIntegerField(_("staff member"))
@@ -147,7 +147,7 @@ class ProductImport(models.Model):
     imported_count = models.IntegerField(_("rows imported"), db_default=0)
     refused_count = models.IntegerField(_("rows refused"), db_default=0)
     imported_at = models.DateTimeField(_("imported at"), null=True, blank=True)
-    """When the newest of its rows was tried."""
+    """Time of the latest attempt to import a row."""
 
     class Meta:
         db_table = "product_import"
@@ -161,7 +161,7 @@ class ProductImport(models.Model):
 
 
 class LinePlan(models.TextChoices):
-    """What a line of the file would do."""
+    """The planned action of a line."""
 
     ADD = "ADD", _("New")
     CHANGE = "CHANGE", _("Change")
@@ -170,7 +170,7 @@ class LinePlan(models.TextChoices):
 
 
 class LineOutcome(models.TextChoices):
-    """What came of it."""
+    """The outcome of a line."""
 
     WAITING = "WAITING", _("Waiting")
     IMPORTED = "IMPORTED", _("Imported")
@@ -182,16 +182,16 @@ class ImportLine(models.Model):
 
     product_import = models.ForeignKey(ProductImport, models.CASCADE, related_name="lines", db_index=False)
     number = models.PositiveIntegerField()
-    """As the spreadsheet counts: the headings are in line 1."""
+    """Row number as in a spreadsheet: the headings are in row 1."""
     product_id = models.BigIntegerField(null=True, blank=True)
     plan = models.CharField(max_length=10, choices=LinePlan.choices)
     values = models.JSONField(default=dict, blank=True)
-    """The fields to write."""
+    """New values by field."""
     seen = models.JSONField(default=dict, blank=True)
     """The product's fields when the file was read: name, description, price, is_active, stock."""
     stock_change = models.IntegerField(default=0)
     message = models.TextField(blank=True, db_column="told")
-    """What is wrong, or why it was refused, in the language of the sender."""
+    """The error or the refusal, in the sender's language."""
     outcome = models.CharField(max_length=10, choices=LineOutcome.choices, default=LineOutcome.WAITING)
 
     class Meta:

@@ -1,7 +1,7 @@
-"""Moving stock, inside a transaction that someone else has opened.
+"""Movements of stock and changes of products, inside the caller's transaction.
 
-Owns the statements that lock, read and write stock, each change with its movement row; the rules are those of
-`rules.StockedProduct`. Never opens a transaction, never takes money.
+The statements that lock, read and write stock, each change with its movement row; the rules are in
+`rules.StockedProduct`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +35,7 @@ class Products(LockedRows[StockedProduct]):
         WHERE id = ANY(%s::bigint[]) ORDER BY id FOR NO KEY UPDATE
     """
     EXIST = "SELECT id FROM product WHERE id = ANY(%s::bigint[])"
-    # Added to what is there: with the row lock lost, no more could be sold or held than there is.
+    # A delta, not a new value: even without the row lock a constraint would stop overselling.
     SAVE = """
         UPDATE product SET stock = stock + moved, held = held + newly_held
         FROM jsonb_to_recordset(%s::jsonb) AS saved (id bigint, moved integer, newly_held integer)
@@ -57,14 +57,14 @@ class StockMovements(NewRows):
 
 
 def will_move(transaction: Transaction, product_ids: Iterable[int]) -> None:
-    """Have what the movements below need."""
+    """Load what the movements below need."""
     transaction[Products].want(product_ids)
 
 
 def take_stock(transaction: Transaction, quantities: Mapping[int, int], *, order_id: int) -> dict[int, StockedProduct]:
     """Take units (quantity by product id) for an order, all or none; returns the products by id.
 
-    Held units are left alone. Raises ProductNotFound for a product that is not for sale, OutOfStock with every product
+    Held units are not taken. Raises ProductNotFound for a product that is not for sale, OutOfStock with every product
     that has too few.
     """
     locked = transaction[Products]
@@ -76,7 +76,7 @@ def take_stock(transaction: Transaction, quantities: Mapping[int, int], *, order
 
 
 def hold_stock(transaction: Transaction, quantities: Mapping[int, int]) -> None:
-    """Hold units (quantity by product id) for a cart, all or none: they stay in stock, and nobody else can have them.
+    """Hold units (quantity by product id) for a cart, all or none: they stay in stock, but others cannot buy them.
 
     Raises ProductNotFound for a product that is not for sale, OutOfStock with every product that has too few.
     """
@@ -85,7 +85,7 @@ def hold_stock(transaction: Transaction, quantities: Mapping[int, int]) -> None:
 
 
 def release_stock(transaction: Transaction, quantities: Mapping[int, int]) -> None:
-    """Let units that are held be had by everybody again."""
+    """Release held units (quantity by product id)."""
     for product_id, quantity in quantities.items():
         _product(transaction, product_id).release(quantity)
 
@@ -93,7 +93,7 @@ def release_stock(transaction: Transaction, quantities: Mapping[int, int]) -> No
 def take_held_stock(
     transaction: Transaction, quantities: Mapping[int, int], *, order_id: int
 ) -> dict[int, StockedProduct]:
-    """Take the units that are held for a cart for its order; returns the products by id.
+    """Take a cart's held units for its order; returns the products by id.
 
     Raises ProductNotFound for a product that is not for sale any more.
     """
@@ -107,9 +107,9 @@ def take_held_stock(
 def return_stock(
     transaction: Transaction, quantities: Mapping[int, int], *, order_id: int, refund_id: int | None = None
 ) -> None:
-    """Put units of an order back, once for a cancel of it and once for each of its refunds.
+    """Return units of an order to stock: once for its cancellation, or once for each refund.
 
-    A second time breaks a constraint.
+    Repeating one violates a constraint.
     """
     for product_id, quantity in quantities.items():
         _product(transaction, product_id).put_back(quantity)
@@ -117,9 +117,9 @@ def return_stock(
 
 
 def adjust_stock(transaction: Transaction, *, product_id: int, delta: int, actor_id: int, note: str) -> int:
-    """Correct the stock of one product by `delta` units and return what it is then.
+    """Correct the stock of one product by `delta` units and return the new stock.
 
-    Raises ProductNotFound, OutOfStock where less than `-delta` units are there that are not held, TooManyUnits.
+    Raises ProductNotFound, OutOfStock if fewer than `-delta` units are available, TooManyUnits.
     """
     product = _product(transaction, product_id)
     product.adjust(delta)
@@ -137,15 +137,15 @@ def adjust_stock(transaction: Transaction, *, product_id: int, delta: int, actor
 
 
 def lock_products(product_ids: Sequence[int]) -> dict[int, Product]:
-    """Those of the products that exist, by id, as they are; nobody else writes them before this transaction ends."""
+    """Lock the products for this transaction and return the existing ones by id."""
     rows = Product.objects.select_for_update(no_key=True).filter(pk__in=product_ids).order_by("pk")
     return {product.pk: product for product in rows}
 
 
 def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, object]) -> Product:
-    """Write these fields of a product, and return it as it was before.
+    """Write these fields of a product, and return the product as it was before.
 
-    Raises ProductNotFound, ChangedMeanwhile where a field is not any more what was `seen`.
+    Raises ProductNotFound, ChangedMeanwhile if a field differs from its value in `seen`.
     """
     stored = _unchanged(lock_products([product.pk]), product.pk, seen)
     product.save(update_fields=fields)
@@ -153,9 +153,9 @@ def save_product(product: Product, *, fields: Sequence[str], seen: Mapping[str, 
 
 
 def save_offers(transaction: Transaction, changes: Sequence[OfferChange], *, by: Staff) -> None:
-    """Write what products are sold for, and that `by` did so.
+    """Write prices and availability of products, with an audit record for `by`.
 
-    Raises ProductNotFound, ChangedMeanwhile where one is not any more what was `seen`.
+    Raises ProductNotFound, ChangedMeanwhile if one differs from its `seen` offer.
     """
     locked = lock_products([change.product_id for change in changes])
     for change in changes:
@@ -170,7 +170,7 @@ def save_offers(transaction: Transaction, changes: Sequence[OfferChange], *, by:
 
 
 def add_product(transaction: Transaction, product: Product, *, opening_stock: int, by: Staff) -> None:
-    """Put a new product on the shelf with `opening_stock` units (zero or more), and write down who did."""
+    """Create a product with `opening_stock` units (zero or more) and an audit record."""
     product.stock = opening_stock
     product.save(force_insert=True)
     transaction[StockMovements].add(
@@ -186,7 +186,7 @@ def add_product(transaction: Transaction, product: Product, *, opening_stock: in
 
 
 def lock_waiting_lines(import_id: int, numbers: Sequence[int]) -> list[ImportLine]:
-    """Those of the lines that are not imported yet; another import of the same lines waits, and finds them done."""
+    """Lock and return those of the lines that are not imported yet. A concurrent import of the same lines waits."""
     lines = ImportLine.objects.select_for_update(no_key=True).order_by("number")
     return list(lines.filter(product_import_id=import_id, number__in=numbers, outcome=LineOutcome.WAITING))
 
@@ -194,10 +194,10 @@ def lock_waiting_lines(import_id: int, numbers: Sequence[int]) -> list[ImportLin
 def import_line(
     transaction: Transaction, line: ImportLine, products: Mapping[int, Product], *, file_name: str, by: Staff
 ) -> None:
-    """Do what a line of a file plans, all of it or nothing; its outcome says which, and why, and is to be saved.
+    """Execute the plan of a line, all of it or nothing, and set its outcome, which the caller saves.
 
-    The line and its product, one of `products`, are locked. A product that somebody has changed since the line was
-    planned is left alone.
+    The line and its product, one of `products`, must be locked. A product that was changed since the line was planned
+    is not changed.
     """
     try:
         if line.plan == LinePlan.ADD:
@@ -217,7 +217,7 @@ def import_line(
 
 
 def save_outcomes(import_id: int, lines: Sequence[ImportLine]) -> None:
-    """Keep what came of locked lines of a file, in the transaction in which it came of them."""
+    """Save the outcomes of locked lines, in the transaction of their effects."""
     ImportLine.objects.bulk_update(lines, ["outcome", "message", "product_id"])
     imported = sum(line.outcome == LineOutcome.IMPORTED for line in lines)
     ProductImport.objects.filter(pk=import_id).update(
@@ -228,7 +228,7 @@ def save_outcomes(import_id: int, lines: Sequence[ImportLine]) -> None:
 
 
 def forget_imports(*, before: datetime) -> None:
-    """Delete the lines of files that were sent before this time, and the files of which nothing was tried."""
+    """Delete the lines of files uploaded before this time, and the files of which nothing was imported."""
     old = ProductImport.objects.filter(uploaded_at__lt=before)
     ImportLine.objects.filter(product_import__in=old).delete()
     old.filter(imported_at__isnull=True).delete()
@@ -244,7 +244,7 @@ def _unchanged(locked: Mapping[int, Product], product_id: int, seen: Mapping[str
 def _import_change(transaction: Transaction, line: ImportLine, product: Product, *, file_name: str, by: Staff) -> None:
     before = {name: getattr(product, name) for name in line.values}
     after = {**line.values, "file": file_name}
-    # First, because it can be refused, and what follows cannot.
+    # First, because only this step can be refused.
     if line.stock_change:
         delta = line.stock_change
         stock = adjust_stock(transaction, product_id=product.pk, delta=delta, actor_id=by.id, note=by.reason)
@@ -257,7 +257,7 @@ def _import_change(transaction: Transaction, line: ImportLine, product: Product,
 
 
 def _why_not(refusal: DomainError) -> str:
-    """As the list of lines says it."""
+    """The refusal as a message for the list of lines."""
     if isinstance(refusal, OutOfStock):
         return refusal.for_staff
     if isinstance(refusal, ChangedMeanwhile):

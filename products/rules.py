@@ -1,4 +1,4 @@
-"""The rules of the stock and the limits of the catalogue.
+"""The rules of stock and the limits of the catalogue.
 
 Plain objects: no database, no clock.
 """
@@ -10,23 +10,23 @@ from enum import StrEnum
 from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 
 HIGHEST_PRICE_WON = 1_000_000_000_000
-"""So that the largest order, a hundred products a thousand times each, still fits in a bigint."""
+"""The largest order, 100 products with a quantity of 1,000 each, must fit in a bigint."""
 MOST_UNITS_AT_ONCE = 1_000_000
-"""What one correction of a stock may add or take away; more is a slip of the finger."""
+"""The largest single adjustment of a stock; more is most likely a typing error."""
 HIGHEST_PURCHASE_LIMIT = 1_000_000
-"""What one customer may at most be allowed to buy of a product with a limit."""
+"""The largest purchase limit per customer, in units."""
 MOST_UNITS = 1_000_000_000
-"""What may be in stock of one product, so that no correction leaves the range of its column."""
+"""The largest stock of one product, so that no adjustment overflows the column."""
 VERY_HIGH_PRICE_WON = 10_000_000
-"""A price above it is asked about: it is as much as a customer can charge at once."""
+"""A price above it needs a confirmation: it is the most that a customer can charge at once."""
 LOW_STOCK_UNITS = 10
-"""From here down, and above zero, a product is soon out of stock."""
+"""A stock from 1 to this many units is low."""
 IMPORT_KEPT_HOURS = 24
-"""How long a file waits between its preview and its import."""
+"""How long an uploaded file is kept for its import."""
 
 
 class UnusualPrice(StrEnum):
-    """What is hardly ever meant when a price is set."""
+    """Why a price is likely a mistake."""
 
     FREE = "free"
     HIGH = "high"
@@ -34,7 +34,7 @@ class UnusualPrice(StrEnum):
 
 
 def unusual_prices(price: int, *, is_active: bool, price_before: int | None, was_active: bool) -> list[UnusualPrice]:
-    """What is unusual about a price in won that is new or has changed; nothing about one that stays as it is.
+    """What is unusual about a new or changed price in won; empty for an unchanged price.
 
     `price_before`: None for a new product. FREE: for sale for nothing. HIGH: above VERY_HIGH_PRICE_WON. JUMP: it
     changes by more than half of what it was.
@@ -51,7 +51,7 @@ def unusual_prices(price: int, *, is_active: bool, price_before: int | None, was
 
 
 def stock_level(available: int) -> str:
-    """`out`, `low` or `ok`, by the units that can be had."""
+    """`out`, `low` or `ok`, for this many available units."""
     if available <= 0:
         return "out"
     return "low" if available <= LOW_STOCK_UNITS else "ok"
@@ -59,7 +59,7 @@ def stock_level(available: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a product is sold for, in won, and whether it is."""
+    """A product's price in won, and whether it is for sale."""
 
     price: int
     is_active: bool
@@ -67,7 +67,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class OfferChange:
-    """Another offer for a product, decided on what it was then."""
+    """A new offer for a product, and the offer that the decision was based on."""
 
     product_id: int
     seen: Offer
@@ -75,13 +75,13 @@ class OfferChange:
 
 
 def changed_by_percent(price: int, percent: int) -> int:
-    """A price in won raised by so many percent, or lowered where negative; half a won is rounded up."""
-    return (price * (100 + percent) * 2 + 100) // 200
+    """A price in won changed by a positive or negative percentage; half a won is rounded up."""
+    return (price * (100 + percent) + 50) // 100
 
 
 @dataclass(slots=True)
 class StockedProduct:
-    """A product and its units: `stock` of them are there, of which `held` are held for carts. `price` is won."""
+    """A product and its units: `stock` units, of which `held` are held for carts. `price` is won."""
 
     id: int
     name: str
@@ -89,40 +89,40 @@ class StockedProduct:
     stock: int
     is_active: bool
     purchase_limit: int | None = None
-    """Units that one customer may buy in all; None: as many as there are."""
+    """Units that one customer may buy in total; None: no limit."""
     held: int = 0
     moved: int = 0
-    """By how many units the stock has changed since it was read."""
+    """Units by which the stock has changed since it was read."""
     newly_held: int = 0
-    """By how many units `held` has changed since it was read."""
+    """Units by which `held` has changed since it was read."""
 
     def take(self, quantity: int) -> None:
-        """Take units away that are not held. Raises OutOfStock."""
+        """Remove available units from stock. Raises OutOfStock."""
         if self.stock - self.held < quantity:
             raise OutOfStock([Shortage(self.id, quantity, self.stock - self.held, self.held)])
         self._move(-quantity)
 
     def hold(self, quantity: int) -> None:
-        """Keep units back for a cart; they stay in stock. Raises OutOfStock."""
+        """Hold available units for a cart; they stay in stock. Raises OutOfStock."""
         if self.stock - self.held < quantity:
             raise OutOfStock([Shortage(self.id, quantity, self.stock - self.held, self.held)])
         self._hold(quantity)
 
     def release(self, quantity: int) -> None:
-        """Let held units be had by everybody again."""
+        """Make held units available again."""
         self._hold(-quantity)
 
     def take_held(self, quantity: int) -> None:
-        """Take away units that were held."""
+        """Remove held units from stock."""
         self._hold(-quantity)
         self._move(-quantity)
 
     def put_back(self, quantity: int) -> None:
-        """Add units that came back."""
+        """Add returned units to stock."""
         self._move(quantity)
 
     def adjust(self, delta: int) -> None:
-        """Correct the stock by `delta` units. Held units cannot be taken away. Raises OutOfStock, TooManyUnits."""
+        """Correct the stock by `delta` units. Held units cannot be removed. Raises OutOfStock, TooManyUnits."""
         if delta < 0:
             self.take(-delta)
         elif self.stock + delta > MOST_UNITS:

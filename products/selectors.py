@@ -1,4 +1,4 @@
-"""Reading the catalogue; never writes."""
+"""Queries on the catalogue, stock movements and imports."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from products.errors import ProductNotFound
 from products.models import ImportLine, LineOutcome, LinePlan, Product, ProductImport, StockMovement
 from products.rules import IMPORT_KEPT_HOURS, LOW_STOCK_UNITS
 
-# What a customer may sort by, with the id last so that equal values keep one order across pages.
+# The orderings that customers can choose. The id comes last, so that equal values keep one order across pages.
 ORDERINGS: dict[str, tuple[str, ...]] = {
     "id": ("id",),
     "price": ("price", "id"),
@@ -25,13 +25,13 @@ ORDERINGS: dict[str, tuple[str, ...]] = {
     "-createdAt": ("-created_at", "-id"),
 }
 PRODUCT_LIST = PageCache("products")
-"""The rendered product lists. Staff edits renew it; sales do not: the stock shown may be a minute old."""
+"""The rendered product lists. Edits by staff invalidate them, sales do not: the shown stock may be a minute old."""
 
 AVAILABLE = F("stock") - F("held")
-"""The units of a product that can be had."""
+"""The available units of a product."""
 SHOWN = ("id", "name", "description", "price", "stock", "purchaseLimit")
-"""What customers see of a product: as its `stock`, what can be had. `products.serializers.ProductSerializer` documents
-each field."""
+"""The fields of a product in the API; `stock` is the available units. `products.serializers.ProductSerializer`
+documents each field."""
 _FOR_SALE = GroupRead(
     "SELECT id, name, description, price, stock - held, purchase_limit FROM product WHERE id = ANY(%s) AND is_active"
 )
@@ -45,9 +45,9 @@ def products_for_sale(
     max_price: int | None = None,
     in_stock: bool = False,
 ) -> "QuerySet[Product, tuple[Any, ...]]":
-    """What `SHOWN` names of the active products, narrowed by what is given; prices are won.
+    """The `SHOWN` fields of the active products that match the filters; prices are won.
 
-    Each word of `search` must occur in the name or the description, in any order and any case.
+    Each word of `search` must occur in the name or the description, in any order, case-insensitively.
     """
     products = Product.objects.filter(is_active=True)
     for word in _words(search):
@@ -77,12 +77,12 @@ def product_for_sale(product_id: int) -> dict[str, Any]:
 
 
 def as_shown(row: tuple[Any, ...]) -> dict[str, Any]:
-    """The values of `SHOWN` by their names."""
+    """The values of the `SHOWN` fields by name."""
     return dict(zip(SHOWN, row, strict=True))
 
 
 def product_ids_called(text: str, *, most: int) -> list[int]:
-    """Up to `most` products, for sale or not, with every word of `text` in their name, in any order and any case."""
+    """Ids of up to `most` products, for sale or not, with every word of `text` in their name, case-insensitively."""
     products = Product.objects.order_by()
     for word in _words(text):
         products = products.filter(name__icontains=word)
@@ -90,20 +90,20 @@ def product_ids_called(text: str, *, most: int) -> list[int]:
 
 
 def product_ids_named(name: str, *, most: int) -> list[int]:
-    """Up to `most` products with exactly this name."""
+    """Ids of up to `most` products with exactly this name."""
     return list(Product.objects.order_by().filter(name=name).values_list("id", flat=True)[:most])
 
 
 def movements_of_order(order_id: int) -> "QuerySet[StockMovement]":
-    """The units that left the shelf for an order and those that came back, oldest first."""
+    """The stock movements of an order, oldest first."""
     return StockMovement.objects.filter(order_id=order_id).select_related("product").order_by("id")
 
 
 @dataclass(frozen=True)
 class ScarceStock:
-    """What of the products for sale is out of stock, and what will soon be; and which have the fewest units.
+    """How many products for sale are out of stock or low, and those with the fewest units.
 
-    Units that are held for carts do not count: nobody else can have them.
+    Units held for carts count as unavailable.
     """
 
     out: int
@@ -112,9 +112,9 @@ class ScarceStock:
 
 
 def scarce_stock(*, most: int) -> ScarceStock:
-    """The scarce stock now, with up to `most` products of the fewest units, ties by lower id."""
-    # Reads the whole catalogue, which is small. An index on the stock would cost every order more than this saves:
-    # PostgreSQL could no longer change a product's row in place.
+    """The scarce stock now, with up to `most` products with the fewest units, ties by lower id."""
+    # Scans the catalogue, which is small. An index on the stock would cost every order more than this saves, because
+    # updates of products could no longer be HOT updates.
     for_sale = Product.objects.filter(is_active=True).alias(left=AVAILABLE)
     counts = for_sale.order_by().aggregate(
         out=Count("id", filter=Q(left=0)), low=Count("id", filter=Q(left__gt=0, left__lte=LOW_STOCK_UNITS))
@@ -124,43 +124,43 @@ def scarce_stock(*, most: int) -> ScarceStock:
 
 
 def movements() -> "QuerySet[StockMovement]":
-    """Every movement, with the user name of its author as `actor_name`; None where the shop itself made it."""
+    """All movements, with `actor_name`: the user name of the member of staff, or None."""
     actor = get_user_model()._default_manager.filter(pk=OuterRef("actor_id"))
     return StockMovement.objects.annotate(actor_name=Subquery(actor.values("username")))
 
 
 def products_by_id(product_ids: Iterable[int]) -> dict[int, Product]:
-    """Those of the products that exist, for sale or not."""
+    """The existing ones of these products by id, for sale or not."""
     return Product.objects.in_bulk(list(product_ids))
 
 
 def kept_imports(staff_id: int) -> "QuerySet[ProductImport]":
-    """The files that this member of staff has sent within `IMPORT_KEPT_HOURS`, the newest first."""
+    """The files that this member of staff has uploaded within `IMPORT_KEPT_HOURS`, newest first."""
     oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
     return ProductImport.objects.filter(staff_id=staff_id, uploaded_at__gt=oldest).order_by("-id")
 
 
 def past_imports() -> "QuerySet[ProductImport]":
-    """The files of which anything was tried, the newest first, each with its `sender`: a user name."""
+    """The files of which any line was imported or refused, newest first, each with `sender`: a user name."""
     users = get_user_model().objects.filter(pk=OuterRef("staff_id")).values("username")
     return ProductImport.objects.filter(imported_at__isnull=False).annotate(sender=Subquery(users)).order_by("-id")
 
 
 def sender_of_import(import_id: int) -> str:
-    """The user name of the member of staff who sent a file that is still kept; empty where none is."""
+    """The user name of the member of staff who uploaded a file that is still kept; empty if there is none."""
     oldest = timezone.now() - timedelta(hours=IMPORT_KEPT_HOURS)
     sender_ids = ProductImport.objects.filter(pk=import_id, uploaded_at__gt=oldest).values("staff_id")
     return get_user_model().objects.filter(pk__in=sender_ids).values_list("username", flat=True).first() or ""
 
 
 def lines_to_import(product_import: ProductImport) -> "QuerySet[ImportLine]":
-    """The good lines that are still to be imported, in the order of the file."""
+    """The valid lines that are still to be imported, in the order of the file."""
     lines = ImportLine.objects.filter(product_import=product_import, outcome=LineOutcome.WAITING)
     return lines.filter(plan__in=[LinePlan.ADD, LinePlan.CHANGE]).order_by("number")
 
 
 def line_counts(product_import: ProductImport) -> dict[str, int]:
-    """How many lines have each plan and, of the good ones, each outcome; those not yet imported are WAITING."""
+    """The number of lines by plan and, of valid lines, by outcome; those not yet imported are WAITING."""
     lines = ImportLine.objects.filter(product_import=product_import)
     good = Q(plan__in=[LinePlan.ADD, LinePlan.CHANGE])
     counts: dict[str, int] = lines.aggregate(
@@ -171,7 +171,7 @@ def line_counts(product_import: ProductImport) -> dict[str, int]:
 
 
 def rights_needed(product_import: ProductImport) -> set[str]:
-    """What importing the rest of the good lines is: `add`, `change`, `adjust`."""
+    """The permissions needed to import the remaining valid lines: `add`, `change`, `adjust`."""
     lines = lines_to_import(product_import)
     changes = lines.filter(plan=LinePlan.CHANGE)
     kinds = {

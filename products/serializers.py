@@ -1,4 +1,4 @@
-"""The catalogue on the wire; never decides anything."""
+"""Serializers of the catalogue."""
 
 from typing import Any
 

@@ -1,7 +1,4 @@
-"""What staff do with the catalogue.
-
-Owns the locks and the transaction of each use case, and what is written down of it; stock moves in `operations`.
-"""
+"""Use cases of staff on the catalogue. Each acquires its locks, opens its transaction and writes its audit record."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -23,14 +20,14 @@ from products.selectors import PRODUCT_LIST
 STOCK_ADJUSTED = gettext_noop("Stock adjusted")
 
 LINES_AT_ONCE = 50
-"""So that nobody who buys one of the products waits long for its lock."""
+"""Lines imported in one transaction; small, so that orders do not wait long for the products' locks."""
 
 
 def adjust_stock(*, product_id: int, delta: int, by: Staff, idempotency: Idempotency) -> int:
-    """Add `delta` units (negative: take away) for the reason that `by` gives, and return the stock after it.
+    """Add `delta` units (negative: remove) with the reason in `by`, and return the new stock.
 
-    Adjustments of two members of staff at once both count. Raises ProductNotFound, OutOfStock where more would be
-    taken away than is there, TooManyUnits, LockTimeout.
+    Concurrent adjustments both count. Raises ProductNotFound, OutOfStock if more would be removed than is available,
+    TooManyUnits, LockTimeout.
     """
     return commit_once(AdjustStock(product_id, delta, by), idempotency)
 
@@ -60,7 +57,7 @@ class AdjustStock:
 
 
 def create_product(product: Product, *, opening_stock: int, by: Staff, idempotency: Idempotency) -> Product:
-    """Put a new product on the shelf with `opening_stock` units (zero or more). The public list shows it at once."""
+    """Create a product with `opening_stock` units (zero or more). The public list shows it at once."""
     with locked_transaction(*idempotency.locks) as transaction:
         operations.add_product(transaction, product, opening_stock=opening_stock, by=by)
         idempotency.remember(transaction, product)
@@ -69,10 +66,10 @@ def create_product(product: Product, *, opening_stock: int, by: Staff, idempoten
 
 
 def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | None = None) -> Product:
-    """Change a product's name, description, price or whether it is for sale. Stock is not touched.
+    """Save the `EDITABLE` fields of a product; its stock does not change.
 
-    `seen`: what some of its fields were when the change was decided; None: whatever they are now. The public list
-    shows it at once. Raises ProductNotFound, ChangedMeanwhile.
+    `seen`: the values that the change is based on; one that differs now raises ChangedMeanwhile. The public list shows
+    the change at once. Raises ProductNotFound, ChangedMeanwhile.
     """
     with locked_transaction() as transaction:
         stored = operations.save_product(product, fields=(*EDITABLE, "updated_at"), seen=seen or {})
@@ -84,7 +81,7 @@ def save_product(product: Product, *, by: Staff, seen: Mapping[str, object] | No
 
 
 def save_offers(changes: Sequence[OfferChange], *, by: Staff, idempotency: Idempotency) -> int:
-    """Change what products are sold for, and whether they are, all of them or none; returns how many. Each is recorded.
+    """Change prices and availability of products, all or none, with an audit record for each; returns how many.
 
     The public list shows it at once. Raises ProductNotFound, ChangedMeanwhile.
     """
@@ -96,10 +93,9 @@ def save_offers(changes: Sequence[OfferChange], *, by: Staff, idempotency: Idemp
 
 
 def keep_import(*, file_name: str, lines: Sequence[ImportLine], by: Staff) -> ProductImport:
-    """Keep what a file would do until somebody has looked at it; nothing of it is done.
+    """Store the planned lines of a file for its preview; no product changes.
 
-    Files of more than `IMPORT_KEPT_HOURS` ago are forgotten; of those that were imported it stays written how many
-    rows were.
+    Deletes files older than `IMPORT_KEPT_HOURS`; of those that were imported the counts of rows are kept.
     """
     now = timezone.now()
     with locked_transaction():
@@ -112,10 +108,10 @@ def keep_import(*, file_name: str, lines: Sequence[ImportLine], by: Staff) -> Pr
 
 
 def import_products(product_import: ProductImport, *, by: Staff, within_seconds: float) -> int:
-    """Do what the good lines of a file plan, each once, and return how many are left for want of time.
+    """Import the valid lines of a file, each once, and return how many are left when the time is over.
 
-    Each line is whole or refused by itself, and says so; a call that is broken off or made twice goes on where the
-    other one was. Products are locked a few at a time. Raises LockTimeout; what was imported until then stays.
+    Each line succeeds or is refused by itself, which its outcome records. An interrupted or repeated call continues
+    where the previous one stopped. Products are locked a few at a time. Raises LockTimeout; imported lines stay.
     """
     deadline = time.monotonic() + within_seconds
     after = 0

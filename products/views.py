@@ -1,4 +1,4 @@
-"""The catalogue's endpoints, open to everyone."""
+"""Public endpoints of the catalogue."""
 
 from urllib.parse import urlencode
 
@@ -18,7 +18,7 @@ from products.errors import ProductNotFound
 
 
 class ProductViewSet(ApiViewSet):
-    """What the shop sells."""
+    """Products for sale."""
 
     permission_classes = [AllowAny]
     authentication_classes = ()
@@ -60,7 +60,7 @@ _PARAMETERS = sorted([*serializers.CatalogQuerySerializer().fields, *CatalogPage
 
 
 def _address(request: Request) -> str:
-    """What names the page: host and path, because its links repeat them, and the parameters in one order."""
+    """The cache key of the page: host and path, which its links contain, and the parameters in a fixed order."""
     given = request.query_params
     query = urlencode([(name, given[name]) for name in _PARAMETERS if name in given])
     return request.build_absolute_uri(f"{request.path}?{query}" if query else request.path)

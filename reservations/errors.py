@@ -1,4 +1,4 @@
-"""The refusals around reservations."""
+"""Refusals of reservation operations."""
 
 from typing import Annotated, NotRequired, TypedDict
 

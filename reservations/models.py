@@ -1,4 +1,4 @@
-"""Reservations: units of products that are held for a customer's cart for some minutes."""
+"""Reservations: stock held for a customer's cart for some minutes."""
 
 from django.conf import settings
 from django.db import models
@@ -12,7 +12,7 @@ ONE_LIVE_PER_USER = "reservation_one_live_per_user"
 
 
 class ReservationStatus(models.TextChoices):
-    """HELD: its units are held, until somebody ends it; from `expires_at` on nobody may pay from it."""
+    """HELD: its stock is held. It can be paid until `expires_at`; the stock is released when the reservation ends."""
 
     HELD = rules.HELD, _("Held")
     PAID = rules.PAID, _("Paid")
@@ -22,7 +22,7 @@ class ReservationStatus(models.TextChoices):
 
 
 class Reservation(models.Model):
-    """Units that wait for one customer. What it holds never changes; it ends once."""
+    """Stock held for one customer. Its items never change; it ends once."""
 
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -60,7 +60,7 @@ class Reservation(models.Model):
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="reservation_history"),
-            # Only those that hold something: few, whatever the number of reservations.
+            # Partial: only reservations that hold stock, which are few.
             models.Index(fields=["expires_at"], name="reservation_live_expiry", condition=Q(status="HELD")),
             # For the purge.
             models.Index(fields=["ended_at"], name="reservation_ended", condition=Q(ended_at__isnull=False)),
@@ -76,7 +76,7 @@ class Reservation(models.Model):
 
 
 class ReservationItem(models.Model):
-    """The units of one product. Written once, with its reservation."""
+    """The quantity of one product. Written once, with its reservation."""
 
     reservation = models.ForeignKey(
         Reservation, models.CASCADE, related_name="items", verbose_name=_("reservation"), db_index=False

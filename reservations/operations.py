@@ -1,7 +1,6 @@
-"""Holding units for carts and ending that, inside a transaction that other writes share.
+"""Holding stock for carts and ending reservations, inside a transaction that may be shared with other writes.
 
-Owns the statements on `reservation` and `reservation_item`; the units are those of `products.operations`. Never opens a
-transaction, never takes money.
+The statements on `reservation` and `reservation_item`; stock moves in `products.operations`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +22,7 @@ from reservations.selectors import Expired
 
 BATCH_SIZE = 1_000
 
-# What another purge has in hand is left to it. Items go with their reservation.
+# SKIP LOCKED leaves rows to a concurrent purge. Items are deleted with their reservation.
 PURGE = """
     WITH old AS MATERIALIZED (
         SELECT id FROM reservation WHERE ended_at < %(before)s ORDER BY ended_at LIMIT %(limit)s
@@ -36,13 +35,13 @@ PURGE = """
 
 
 class HeldMeanwhile(Exception):
-    """The customer has got another reservation since this write was prepared. Nothing was changed."""
+    """The customer's reservation has changed since this write was prepared. Nothing was changed."""
 
 
 class UnitsHeld(Exception):
-    """Too few units are left, and of those that are held some may be held by reservations whose time is over.
+    """Too little stock is available, but expired reservations that this write did not load may hold some.
 
-    The write did not know of them when it was prepared. Nothing was changed.
+    Nothing was changed.
     """
 
 
@@ -68,17 +67,17 @@ class Reservations(LockedRows[ReservationState]):
         """In `clear`: a customer's reservation must have ended before the next one is added."""
 
     def clear(self) -> Statement | None:
-        # Who ends a reservation changes its products as well, so there is something to write after it. One that had
-        # ended before was only looked at.
+        # Ending a reservation always changes its products as well, so a later table writes. One that had ended before
+        # was only read.
         ended = [state for state in self.changed if state.ends_now]
         return Statement(self.SAVE, (as_json(ended),)) if ended else None
 
 
 class LiveReservations(Table):
-    """Which reservation of a customer holds units, for writes that replace it."""
+    """The customers' reservations that hold stock, for writes that replace them."""
 
     lock_order = 25
-    """Read after the products' locks: what holds units of them is known then, also what was made a moment ago."""
+    """Read after the products' rows are locked, so that all reservations that hold their stock are visible."""
 
     def __init__(self) -> None:
         self._wanted: dict[int, None] = {}
@@ -88,7 +87,7 @@ class LiveReservations(Table):
         self._wanted[user_id] = None
 
     def of(self, user_id: int) -> int | None:
-        """Its id; None where nothing is held for the customer."""
+        """The id of the customer's reservation; None if there is none."""
         return self._live.get(user_id)
 
     def read(self) -> Statement | None:
@@ -104,7 +103,7 @@ class LiveReservations(Table):
 
 
 class NewReservations(NewRows):
-    """The reservations that are made."""
+    """The new reservations."""
 
     SEQUENCE = "reservation_id_seq"
     INSERT = """
@@ -131,14 +130,14 @@ class ReservationItems(NewRows):
 
 
 def will_end(transaction: Transaction, reservations: Iterable[Reservation]) -> None:
-    """Have what the ends of reservations below need."""
+    """Load what the operations that end reservations need."""
     for reservation in reservations:
         transaction[Reservations].want((reservation.pk,))
         stock.will_move(transaction, reservation.quantities)
 
 
 def will_hold(transaction: Transaction, user_id: int, product_ids: Iterable[int]) -> None:
-    """Have what `hold` needs."""
+    """Load what `hold` needs."""
     stock.will_move(transaction, product_ids)
     transaction[OpenAccounts].want((user_id,))
     transaction[LiveReservations].want(user_id)
@@ -153,14 +152,14 @@ def hold(
     replaced: Reservation | None,
     expired: Expired | None,
 ) -> Reservation:
-    """Hold units (quantity by product id) for a customer, all or none, in place of `replaced`.
+    """Hold stock (quantity by product id) for a customer, all or none; ends the reservation `replaced`.
 
     Raises UserNotFound, ProductNotFound, OutOfStock; HeldMeanwhile, UnitsHeld.
     """
     transaction[OpenAccounts].require(user_id)
     live = transaction[LiveReservations].of(user_id)
     if live not in (None, replaced and replaced.pk) or transaction[NewReservations].is_of(user_id):
-        # Its units may be just those that are wanted.
+        # First, because its stock may be needed for the new one.
         raise HeldMeanwhile
     if replaced is not None and _state(transaction, replaced.pk).replace(transaction.now):
         stock.release_stock(transaction, replaced.quantities)
@@ -175,7 +174,7 @@ def hold(
 
 
 def pay(transaction: Transaction, reservation: Reservation, *, order_id: int) -> dict[int, StockedProduct]:
-    """Take the units of a reservation for an order; returns the products by id.
+    """Take the stock of a reservation for an order; returns the products by id.
 
     Raises ReservationNotFound, ReservationExpired, ProductNotFound for a product that is not for sale any more.
     """
@@ -184,7 +183,7 @@ def pay(transaction: Transaction, reservation: Reservation, *, order_id: int) ->
 
 
 def release(transaction: Transaction, reservation: Reservation) -> ReservationState:
-    """Give a reservation up; returns how it ended. Raises ReservationNotFound, ReservationExpired for a paid one."""
+    """Release a reservation; returns its end state. Raises ReservationNotFound, ReservationExpired for a paid one."""
     state = _state(transaction, reservation.pk)
     if state.release(transaction.now):
         stock.release_stock(transaction, reservation.quantities)
@@ -192,7 +191,7 @@ def release(transaction: Transaction, reservation: Reservation) -> ReservationSt
 
 
 def return_expired(transaction: Transaction, reservations: Iterable[Reservation]) -> int:
-    """End those of the reservations whose time is over and whose units are still held; returns how many."""
+    """End those of the reservations that are expired and still hold stock; returns how many."""
     ended = 0
     for reservation in reservations:
         state = transaction[Reservations].get(reservation.pk)
@@ -203,20 +202,20 @@ def return_expired(transaction: Transaction, reservations: Iterable[Reservation]
 
 
 def require_nothing_expired(transaction: Transaction, refusal: OutOfStock, expired: Expired | None) -> None:
-    """Whether `refusal` is the last word: what is held of its products is held by reservations that are not over.
+    """Check that `refusal` is final: no expired reservation holds stock of its products.
 
-    `expired`: those that were over when the write was prepared, and have been ended in it; None: it did not ask.
-    Raises UnitsHeld where there may be others.
+    `expired`: the expired reservations that this write has loaded and ended; None: it loaded none. Raises UnitsHeld if
+    there may be others.
     """
     if not any(shortage.held for shortage in refusal.shortages):
         return
-    # A reservation that began after the question cannot be over: it lives for a minute at least.
+    # A reservation made after that query cannot be expired yet: it lasts a minute at least.
     if expired is None or (expired.next_at is not None and transaction.now >= expired.next_at):
         raise UnitsHeld
 
 
 def purge(*, before: object) -> int:
-    """Delete the next reservations that ended before this moment, in a statement of its own; returns how many."""
+    """Delete the next batch of reservations that ended before this time, in one statement; returns how many."""
     return sql.execute(PURGE, {"before": before, "limit": BATCH_SIZE})
 
 

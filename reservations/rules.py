@@ -1,4 +1,4 @@
-"""What can become of a reservation.
+"""The states of a reservation.
 
 Plain objects: no database, no clock.
 """
@@ -10,9 +10,9 @@ from typing import Final
 from reservations.errors import ReservationExpired
 
 MOST_ITEMS = 100
-"""In a cart, and so in an order."""
+"""Items in a cart, and so in an order."""
 LARGEST_QUANTITY = 1000
-"""Units of one product in it."""
+"""Quantity of one product in a cart."""
 
 HELD: Final = "HELD"
 PAID: Final = "PAID"
@@ -23,7 +23,7 @@ EXPIRED: Final = "EXPIRED"
 
 @dataclass(slots=True)
 class ReservationState:
-    """What changes of a reservation. Its units are held while `status` is HELD, also after `expires_at`."""
+    """The mutable state of a reservation. It holds stock while `status` is HELD, also after `expires_at`."""
 
     id: int
     status: str
@@ -34,11 +34,11 @@ class ReservationState:
     """Whether it has ended since it was read."""
 
     def status_at(self, now: datetime) -> str:
-        """As its customer sees it: EXPIRED from `expires_at` on, whether its units are back or not."""
+        """The status that customers see: EXPIRED from `expires_at` on, even if its stock is still held."""
         return shown_status(self.status, self.expires_at, now)
 
     def pay(self, order_id: int, now: datetime) -> None:
-        """Its units are sold. Raises ReservationExpired."""
+        """End it as paid. Raises ReservationExpired."""
         status = self.status_at(now)
         if status != HELD:
             raise ReservationExpired(self.id, status, self.order_id)
@@ -46,7 +46,7 @@ class ReservationState:
         self.order_id = order_id
 
     def release(self, now: datetime) -> bool:
-        """The customer gives it up; returns whether its units are free now that were held before.
+        """End it as released; returns whether this has released stock.
 
         Raises ReservationExpired for one that is paid. One that has ended otherwise stays as it is.
         """
@@ -55,11 +55,11 @@ class ReservationState:
         return self._free(RELEASED, now)
 
     def replace(self, now: datetime) -> bool:
-        """The customer makes another one; returns whether its units are free now that were held before."""
+        """End it because the customer makes another one; returns whether this has released stock."""
         return self._free(REPLACED, now)
 
     def expire(self, now: datetime) -> bool:
-        """End it if its time is over; returns whether its units are free now that were held before."""
+        """End it if it is expired; returns whether this has released stock."""
         return self.status_at(now) == EXPIRED and self._free(EXPIRED, now)
 
     def _free(self, status: str, now: datetime) -> bool:

@@ -1,4 +1,4 @@
-"""Reading reservations; never writes."""
+"""Queries on reservations."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from reservations.models import Reservation, ReservationItem, ReservationStatus
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """The reservations whose units were held although their time was over, of those that hold some of these products.
+    """The expired reservations that still held stock of some given products.
 
     Attributes:
         next_at: when the first of the others is over; None where there is no other. Until then no more can be.
@@ -24,12 +24,12 @@ class Expired:
 
     @property
     def product_ids(self) -> set[int]:
-        """All that they hold, other products too."""
+        """The ids of all products in them."""
         return {product_id for each in self.reservations for product_id in each.quantities}
 
 
 def reservation_for(reservation_id: int, *, owner_id: int) -> Reservation:
-    """One reservation of this customer, with its items. Raises ReservationNotFound, also for another's."""
+    """One reservation of this customer, with its items. Raises ReservationNotFound, also for another customer's."""
     reservation = _with_items().filter(pk=reservation_id, user_id=owner_id).first()
     if reservation is None:
         raise ReservationNotFound(reservation_id)
@@ -37,7 +37,7 @@ def reservation_for(reservation_id: int, *, owner_id: int) -> Reservation:
 
 
 def held_by(user_id: int) -> Reservation | None:
-    """The customer's reservation that holds units, with its items; its time may be over."""
+    """The customer's reservation that holds stock, with its items; it may be expired."""
     return _with_items().filter(user_id=user_id, status=ReservationStatus.HELD).first()
 
 
@@ -52,7 +52,7 @@ def live_of(user_id: int, *, now: datetime) -> list[Reservation]:
 
 
 def expired_on(product_ids: Iterable[int]) -> Expired:
-    """What is still held of these products by reservations whose time is over."""
+    """The expired reservations that still hold stock of these products."""
     now = timezone.now()
     holding = ReservationItem.objects.order_by().filter(product_id__in=list(product_ids)).values("reservation_id")
     held = Reservation.objects.order_by().filter(status=ReservationStatus.HELD, pk__in=holding)
@@ -61,7 +61,7 @@ def expired_on(product_ids: Iterable[int]) -> Expired:
 
 
 def expired(*, most: int, after: int) -> list[Reservation]:
-    """Up to `most` reservations whose time is over and whose units are still held, by id above `after`."""
+    """Up to `most` expired reservations that still hold stock, by id above `after`."""
     over = _with_items().filter(status=ReservationStatus.HELD, expires_at__lte=timezone.now(), pk__gt=after)
     return list(over.order_by("pk")[:most])
 

@@ -1,7 +1,4 @@
-"""Carts and reservations on the wire; never decides anything.
-
-`orders.serializers` takes a cart as it is read here.
-"""
+"""Serializers of carts and reservations. `orders.serializers` uses the cart as well."""
 
 from typing import Any
 
@@ -84,7 +81,7 @@ class LiveReservationSerializer(serializers.Serializer[Any]):
 
 
 def reservation_as_json(reservation: Reservation) -> dict[str, Any]:
-    """A reservation as the contract shows it."""
+    """A reservation as the API returns it."""
     return {
         "id": reservation.pk,
         "userId": reservation.user_id,

@@ -1,7 +1,6 @@
-"""What a customer does with a reservation, and the shop with those whose time is over.
+"""Use cases of reservations: reserve, release, expire, purge. Each acquires its locks and opens its transaction.
 
-Owns the locks and the transaction of each use case; the statements are in `operations`. Orders are paid from a
-reservation in `orders.services`.
+`orders.services.pay_reservation` places an order from a reservation.
 """
 
 import logging
@@ -26,15 +25,15 @@ from reservations.selectors import Expired
 logger = logging.getLogger(__name__)
 
 MOST_TRIES = 10
-"""How often the same customer may come in between, or time run out for a hold, before the caller has to try again."""
+"""Attempts of `reserve` before LockTimeout, when concurrent requests or expiries change what it has to end."""
 ENDED_AT_ONCE = 20
-"""So that nobody who buys one of the products waits long for its lock."""
+"""Reservations ended in one transaction; small, so that orders do not wait long for the products' locks."""
 
 
 def reserve(*, user_id: int, quantities: Mapping[int, int], idempotency: Idempotency) -> Reservation:
-    """Hold units of products (quantity by product id) for the customer, for `RESERVATION_MINUTES`.
+    """Hold stock (quantity by product id) for the customer, for `RESERVATION_MINUTES`.
 
-    The reservation that the customer has ends with it; where this one is refused, it stays as it was.
+    The customer's previous reservation ends in the same transaction; if this one is refused, it stays as it was.
     Raises UserNotFound, ProductNotFound, OutOfStock, LockTimeout.
     """
     expired: Expired | None = None
@@ -53,7 +52,7 @@ def reserve(*, user_id: int, quantities: Mapping[int, int], idempotency: Idempot
 
 
 def release(*, reservation_id: int, user_id: int, idempotency: Idempotency) -> Reservation:
-    """Give up a reservation: its units can be had by everybody again. One that has ended unpaid stays as it is.
+    """End a reservation and release its stock. One that has ended unpaid stays as it is.
 
     Raises ReservationNotFound, ReservationExpired for one that is paid, LockTimeout.
     """
@@ -67,10 +66,10 @@ def release(*, reservation_id: int, user_id: int, idempotency: Idempotency) -> R
 def expire_reservations(
     *, stopping: Callable[[], bool] = lambda: False, on_batch: Callable[[int], object] = lambda _count: None
 ) -> int:
-    """End the reservations whose time is over, and return how many those were.
+    """End expired reservations and return how many.
 
-    In batches, each a transaction of its own; one whose rows others hold is left to the next turn. Raises
-    django.db.Error where the database fails; what was ended before stays.
+    Works in batches, each a transaction of its own. A batch that times out on a lock is left to the next run. Raises
+    django.db.Error if the database fails; finished batches stay.
     """
     ended, after = 0, 0
     while not stopping() and (batch := selectors.expired(most=ENDED_AT_ONCE, after=after)):
@@ -78,7 +77,7 @@ def expire_reservations(
         try:
             count = commit(Expire(batch))
         except LockTimeout:
-            logger.warning("%d reservations could not be ended: others hold their products", len(batch))
+            logger.warning("%d reservations could not be ended: their products are locked", len(batch))
             continue
         ended += count
         on_batch(count)
@@ -91,9 +90,9 @@ def purge_reservations(
     stopping: Callable[[], bool] = lambda: False,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> int:
-    """Delete the reservations that ended before this moment, in batches, and return how many there were.
+    """Delete the reservations that ended before this time, in batches, and return how many.
 
-    `stopping` is asked before each batch.
+    `stopping` is called before each batch.
     """
     purged = 0
     while not stopping() and (count := operations.purge(before=before)):
@@ -104,7 +103,7 @@ def purge_reservations(
 
 @dataclass(frozen=True, slots=True)
 class Reserve:
-    """See `reserve`. What `replaced` and `expired` hold never changes, so it is read before the transaction."""
+    """See `reserve`. The items of reservations never change, so they are read before the transaction."""
 
     user_id: int
     quantities: Mapping[int, int]
@@ -117,7 +116,7 @@ class Reserve:
             products |= self.replaced.quantities.keys()
         if self.expired is not None:
             products |= self.expired.product_ids
-        # The customer's, so that two requests of theirs in two processes do not both find nothing to replace.
+        # The user's lock, so that two concurrent requests of one customer do not both find nothing to replace.
         return [*map(product_lock, products), user_lock(self.user_id)]
 
     def load(self, transaction: Transaction) -> None:

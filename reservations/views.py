@@ -1,4 +1,4 @@
-"""The reservations' endpoints: a body in, one use case, an answer out."""
+"""Endpoints of reservations."""
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -18,7 +18,7 @@ from reservations.serializers import reservation_as_json
 
 
 class ReservationViewSet(ApiViewSet):
-    """Holding units for a cart."""
+    """Reservations of the caller."""
 
     lookup_url_kwarg = "reservationId"
     lookup_value_regex = r"[0-9]{1,18}"

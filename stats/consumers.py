@@ -1,6 +1,6 @@
-"""Where order events come in: from Kafka in batches, or from the outbox itself.
+"""The two ways in which order events are received: in batches from Kafka, or directly from the outbox.
 
-Owns the loop, and what becomes of messages that cannot be counted; the counting is the services'.
+Messages that cannot be counted become dead letters. `stats.services` counts.
 """
 
 import logging
@@ -30,7 +30,7 @@ _LONGEST_RETRY_SECONDS = 5.0
 
 
 class InlineSink:
-    """Counts without Kafka: a destination of the outbox like any other (`PRODUCT_STATS_MODE=inline`)."""
+    """An outbox destination that counts without Kafka (`PRODUCT_STATS_MODE=inline`)."""
 
     keeps_order: ClassVar[bool] = False
     parks: ClassVar[bool] = True
@@ -39,7 +39,7 @@ class InlineSink:
     breaker: Breaker | None = None
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """Count every message. One that cannot be counted is refused. Raises django.db.Error as the outbox does."""
+        """Count every message; refuse those that cannot be counted. Raises django.db.Error."""
         payloads = {message.event_id: message.payload for message in messages}
         left_out = services.count_messages(payloads=payloads).left_out
         return {
@@ -49,8 +49,8 @@ class InlineSink:
 
 
 class Progress:
-    """How fast a consumer goes and how far it is behind, reported every few seconds: to the log while it has work, and
-    always to Prometheus.
+    """Throughput and lag of a consumer, reported every few seconds: to the log while it has work, and always to
+    Prometheus.
     """
 
     def __init__(self, source: KafkaSource, *, group: str, every_seconds: float = REPORT_SECONDS) -> None:
@@ -65,13 +65,13 @@ class Progress:
         self._messages += messages
 
     def report(self) -> None:
-        """Report, if it is time."""
+        """Report if the interval has passed."""
         elapsed_seconds = time.monotonic() - self._since
         if elapsed_seconds < self._every_seconds:
             return
         rate = self._messages / elapsed_seconds
         lags = {(each.topic, each.partition): each.lag for each in self._source.lag()}
-        # Partitions that went to another consumer are reported as 0, so that a sum over all consumers is right.
+        # Partitions now assigned to another consumer are reported as 0, so that the sum over all consumers is right.
         for (topic, partition), lag in (dict.fromkeys(self._places, 0) | lags).items():
             metrics.STATS_LAG.labels(topic, partition).set(lag)
         metrics.STATS_RATE.labels(self._group).set(rate)
@@ -85,10 +85,10 @@ class Progress:
 
 
 def consume_orders(source: KafkaSource, *, stopping: Event, progress: Progress | None = None) -> None:
-    """Count what `source` brings, batch by batch, until `stopping`; a batch in hand is finished.
+    """Count the messages of `source` batch by batch until `stopping` returns true; the current batch is finished.
 
-    Offsets are committed after the batch is, so a crash in between brings it back, to be counted as repeats.
-    `progress` hears of every batch. Raises KafkaAway where the source cannot go on.
+    Offsets are committed after the batch is counted, so after a crash it is read again and its events are repeats.
+    `progress` is updated after each batch. Raises KafkaAway if the source fails.
     """
     while not stopping.is_set():
         received = source.take(limit=BATCH_SIZE, wait_seconds=WAIT_SECONDS)
@@ -108,9 +108,9 @@ def consume_orders(source: KafkaSource, *, stopping: Event, progress: Progress |
 
 
 def count(received: Sequence[Received]) -> Counted:
-    """Count what came from Kafka; what cannot be counted is parked as a dead letter in the same transaction.
+    """Count messages from Kafka; those that cannot be counted become dead letters in the same transaction.
 
-    Raises django.db.Error where the database is away; nothing is counted or parked then.
+    Raises django.db.Error if the database is unavailable; nothing is counted or parked then.
     """
     by_position = {message.position: message for message in received}
 
@@ -123,7 +123,7 @@ def count(received: Sequence[Received]) -> Counted:
 
 
 def _counted(received: Sequence[Received], stopping: Event, progress: Progress | None = None) -> bool:
-    """Try until the database takes it; False when `stopping` came first."""
+    """Retry until the database accepts the batch; False if `stopping` returned true first."""
     wait_seconds = _FIRST_RETRY_SECONDS
     while True:
         try:
@@ -159,5 +159,5 @@ def _header(name: str, value: bytes | None) -> dict[str, str | None]:
         text = value.decode()
     except UnicodeDecodeError:
         text = "\0"
-    # What JSON in PostgreSQL cannot hold is written in hex, as bytes that are no text.
+    # Text that PostgreSQL's JSON cannot store is written in hex, like bytes that are not text.
     return {"name": name, "hex": value.hex()} if "\0" in text else {"name": name, "text": text}

@@ -1,4 +1,4 @@
-"""What the statistics cannot use, and what they cannot do while somebody waits."""
+"""Errors and refusals of the statistics."""
 
 from datetime import date
 

@@ -1,7 +1,4 @@
-"""How an order event is read: from the bytes that the outbox sent to the units that count.
-
-Owns the check of what comes in; never touches the database.
-"""
+"""Parsing and validation of order events. No database access."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +19,18 @@ _SIGNS = {ORDER_COMPLETED: 1, ORDER_CANCELLED: -1, ORDER_REFUNDED: -1}
 
 @dataclass(frozen=True)
 class OrderEvent:
-    """What one event changes: units by product id, on the day of the order. A cancel or a refund takes units away."""
+    """The change of one event: units by product id on the order's day, negative for a cancellation or refund."""
 
     event_id: str
-    """`commerce.outbox.publish.event_id` of the fact, also where the event came with the short id of older ones."""
+    """The id as `commerce.outbox.publish.event_id` builds it, also for older events, which have a shorter id."""
     day: date
     units: Mapping[int, int]
     source_id: int
-    """The number of the order, or of the refund."""
+    """The id of the order, or of the refund."""
 
 
 def read_order_event(payload: bytes) -> OrderEvent:
-    """The event behind `payload`, a CloudEvent. Raises UnreadableEvent."""
+    """Parse `payload`, a CloudEvent in JSON. Raises UnreadableEvent."""
     try:
         event = orjson.loads(payload)
     except ValueError as error:
@@ -49,7 +46,7 @@ def read_order_event(payload: bytes) -> OrderEvent:
         known_as = event_id(kind, source_id, occurred_at)
         if event["id"] not in (known_as, short_event_id(kind, source_id)):
             raise ValueError(f"{event['id']!r} is not the event of {source_id}")
-        # As it stands there: the order's time is in the shop's zone, whatever zone this process has.
+        # The date as written: the order's time is in the shop's time zone, whatever the zone of this process.
         return OrderEvent(known_as, datetime.fromisoformat(order["createdAt"]).date(), units, source_id)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableEvent(f"Not an order event: {type(error).__name__}: {error}") from error

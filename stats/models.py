@@ -1,7 +1,4 @@
-"""Units sold per product and day, which events have been counted, and which messages could not be.
-
-Owns the tables and their constraints; never reads a message.
-"""
+"""Units sold per product and day, the counted events, and dead letters."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -11,7 +8,7 @@ from django.utils.translation import gettext_noop
 
 
 class ProductStat(models.Model):
-    """What one product sold on one of the shop's days: completed orders of that day, less what came back of them."""
+    """Units of one product sold by the orders of one day, less cancelled and refunded units."""
 
     product = models.ForeignKey(
         "products.Product", models.PROTECT, related_name="stats", verbose_name=_("product"), db_index=False
@@ -51,9 +48,9 @@ class ProcessedEvent(models.Model):
 
 
 class CountedUntil(models.Model):
-    """Every event of a fact before `moment` has been counted; their rows in `processed_event` may be gone.
+    """Every event of a fact before `moment` has been counted; their rows in `processed_event` may be deleted.
 
-    One row at most. It moves forward only, once that is proved (`stats.services.forget_counted`).
+    At most one row. `moment` only moves forward, after a check (`stats.services.forget_counted`).
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
@@ -61,7 +58,7 @@ class CountedUntil(models.Model):
 
     class Meta:
         db_table = "counted_until"
-        # Nobody of the staff reads or writes it, so that there is nothing to give a role.
+        # Staff neither read nor write it, so it has no permissions.
         default_permissions = ()
         constraints = [models.CheckConstraint(condition=Q(id=1), name="counted_until_is_one_row")]
 
@@ -70,15 +67,15 @@ class CountedUntil(models.Model):
 
 
 class FinalUntil(models.Model):
-    """Statistics of the days up to `day` are final: orders of these days may have been archived.
+    """Statistics of days up to `day` are final: orders of these days may have been archived.
 
-    One row at most, which moves forward only (`commerce.archive`).
+    At most one row, which only moves forward (`commerce.archive`).
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     day = models.DateField()
     moment = models.DateTimeField()
-    """When the youngest of the orders that have left was placed."""
+    """The time of the latest archived order."""
 
     class Meta:
         db_table = "final_until"
@@ -91,9 +88,9 @@ class FinalUntil(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A message from Kafka that could not be counted, as it came. Parked in the transaction that counts its batch.
+    """A message from Kafka that could not be counted, unchanged. Written in the transaction that counts its batch.
 
-    It waits until someone has it tried again with success (`replayed_at`); it is never deleted by itself.
+    It waits for a successful replay (`replayed_at`) and is never deleted automatically.
     """
 
     topic = models.CharField(_("topic"), max_length=249)
@@ -114,8 +111,8 @@ class DeadLetter(models.Model):
         verbose_name_plural = _("dead letters")
         ordering = ["-id"]
         constraints = [
-            # With its bytes: a topic that was made anew counts its offsets from 0 again, and the message that stands
-            # there now is another one.
+            # Includes the payload's digest: a recreated topic starts at offset 0 again, with other messages at the same
+            # positions.
             models.UniqueConstraint(
                 F("topic"),
                 F("partition"),
@@ -132,5 +129,5 @@ class DeadLetter(models.Model):
 
     @property
     def position(self) -> str:
-        """Where it stood in Kafka."""
+        """Its topic, partition and offset."""
         return f"{self.topic}[{self.partition}]@{self.offset}"

@@ -1,8 +1,4 @@
-"""Counting, inside a transaction that someone else has opened.
-
-Owns the statements on `product_stat`, `processed_event` and `dead_letter`. Never begins or ends a transaction, never
-changes an order.
-"""
+"""The statements on `product_stat`, `processed_event` and `dead_letter`, inside the caller's transaction."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,18 +17,18 @@ from stats.errors import DayIsFinal
 from stats.events import OrderEvent
 from stats.models import DeadLetter
 
-# Counting is shared, recomputing a day is alone: an event is then either in the recomputed numbers and recorded, or
-# neither, never half.
+# Counting takes the lock shared, recomputing a day takes it exclusively: an event is then either in the recomputed
+# numbers and recorded as counted, or neither.
 COUNTING = "product-stats:counting"
 COUNT_WITH_OTHERS = "SELECT pg_advisory_xact_lock_shared(hashtextextended(%s, 0))"
 COUNT_ALONE = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
-# Before it every event has been counted, with or without a row. A repeat of one, from Kafka or a dead letter, is known
-# by the time in its id.
+# Every event before this moment has been counted, with or without a row. A repeat of such an event, from Kafka or a
+# dead letter, is recognized by the time in its id.
 COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
 _TIME_OF = "timestamptz 'epoch' + split_part(event_id, ':', 3)::bigint * interval '1 microsecond'"
 
-# Sorted, so that two consumers with the same events wait for each other and never in a circle.
+# Sorted, so that two consumers with the same events cannot deadlock.
 RECORD_EVENTS = f"""
     INSERT INTO processed_event (event_id)
     SELECT event_id FROM jsonb_array_elements_text(%s::jsonb) AS received (event_id)
@@ -42,8 +38,8 @@ RECORD_EVENTS = f"""
     RETURNING event_id
 """  # noqa: S608  # our own text
 
-# The oldest fact since the last such moment whose event has no row. Such a fact can get a row at any time, and none can
-# lose it, so nobody has to be kept from counting meanwhile.
+# The oldest fact since the last such moment whose event has no row. Rows may be added meanwhile but not removed, so
+# consumers need not be locked out.
 OLDEST_UNCOUNTED = f"""
     SELECT min(happened_at) FROM (
         SELECT {{completed}} AS event_id, created_at AS happened_at FROM "order" WHERE completed_at IS NOT NULL
@@ -71,7 +67,7 @@ FORGET_COUNTED = f"""
     ))
 """  # noqa: S608  # our own text
 
-# Orders of these days may have left: statistics of then are not held against orders any more.
+# Orders of these days may have been archived, so statistics of these days are not compared with orders any more.
 MAKE_FINAL = """
     INSERT INTO final_until (id, day, moment) VALUES (1, %s, %s)
     ON CONFLICT (id) DO UPDATE SET day = greatest(final_until.day, EXCLUDED.day),
@@ -91,9 +87,9 @@ _CANCELLED = event_id_sql(ORDER_CANCELLED, "id", "cancelled_at")
 _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 OLDEST_UNCOUNTED = OLDEST_UNCOUNTED.format(completed=_COMPLETED, cancelled=_CANCELLED, refunded=_REFUNDED)
 
-# A database that was restored from a backup lacks the orders since then, whose events are still in Kafka. An order of a
-# final day may have been archived with its refunds: each of its events was counted before, also the event of a cancel
-# or a refund on a much later day.
+# A database restored from a backup lacks later orders whose events are still in Kafka. An order of a final day may have
+# been archived with its refunds; all its events had been counted by then, also those of a cancellation or a refund on a
+# much later day.
 KNOWN_FACTS = f"""
     WITH received AS (
         SELECT * FROM jsonb_to_recordset(%s::jsonb) AS received (event_id text, source_id bigint, day date)
@@ -108,15 +104,15 @@ KNOWN_FACTS = f"""
       AND CASE WHEN event_id ~ '^[^:]+:[0-9]+:[0-9]+$' THEN {_TIME_OF} < {COUNTED_UNTIL} ELSE false END
 """  # noqa: S608  # our own text
 
-# Foreign keys are checked at COMMIT otherwise, when it is too late to know which event broke one.
+# Otherwise foreign keys are checked at COMMIT, too late to know which event violates one.
 CHECK_AT_ONCE = "SET CONSTRAINTS ALL IMMEDIATE"
 
 _LONGEST_REASON = 1_000
 _LETTERS_AT_ONCE = 100
 
-# One statement is one snapshot: the orders that are counted are exactly those whose events are recorded.
-# A day costs what the day holds, however much lies around it: its orders' ids bound the items that are read, and
-# OFFSET 0 keeps the planner from hashing every event ever recorded in order to look up those of one day.
+# One statement has one snapshot: exactly the orders that are counted have their events recorded.
+# The cost depends on the day's orders only, not on the size of the tables: the ids of the day's orders bound the items
+# that are read, and OFFSET 0 keeps the planner from hashing all of `processed_event`.
 _DAY = f"""
     WITH placed AS (
         SELECT id, status, created_at, cancelled_at FROM "order"
@@ -162,7 +158,7 @@ _CORRECT = """
 """
 COMPARE_DAY = _DAY + _ANSWER
 RECOMPUTE_DAY = _DAY + _CORRECT + _ANSWER
-# The same statement for each day of a range, all of one snapshot.
+# The same statement for each day of a range, in one snapshot.
 _EACH_DAY = """
     SELECT days.day, compared.*
     FROM (
@@ -174,7 +170,7 @@ COMPARE_DAYS = _EACH_DAY + COMPARE_DAY.replace("%(day)s", "days.day") + _IN_ORDE
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Units of one product on one day: as they were counted, and as the orders say."""
+    """Units of one product on one day: as counted, and according to the orders."""
 
     product_id: int
     day: date
@@ -184,24 +180,24 @@ class Difference:
 
 @dataclass(frozen=True)
 class DayComparison:
-    """What differs on one day, and how many of its events had not been counted yet."""
+    """The differences of one day, and the number of its events that were not counted yet."""
 
     differences: tuple[Difference, ...]
     events_recorded: int
 
     @property
     def units_counted(self) -> int:
-        """Units of the products that differ, as they were counted."""
+        """Counted units of the products that differ."""
         return sum(difference.counted for difference in self.differences)
 
     @property
     def units_correct(self) -> int:
-        """Units of the products that differ, as the orders say."""
+        """Units of the products that differ, according to the orders."""
         return sum(difference.correct for difference in self.differences)
 
 
 def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
-    """The names of events whose order, cancellation or refund this database never had."""
+    """The names of events whose order, cancellation or refund is not in this database."""
     if not events:
         return []
     rows = [{"event_id": event.event_id, "source_id": event.source_id, "day": event.day} for event in events.values()]
@@ -210,9 +206,9 @@ def unknown_facts(events: Mapping[str, OrderEvent]) -> list[str]:
 
 
 def count_orders(events: Sequence[OrderEvent]) -> int:
-    """Add the units of every event that has not been counted before, and return how many those were.
+    """Add the units of every event that has not been counted before, and return the number of these events.
 
-    A repeat changes nothing, within `events` as well as across calls. An event that does not fit the tables raises
+    A repeat changes nothing, within `events` and across calls. An event that violates a constraint raises
     IntegrityError or DataError, here or at COMMIT.
     """
     if not events:
@@ -236,10 +232,10 @@ def count_orders(events: Sequence[OrderEvent]) -> int:
 
 
 def count_orders_that_fit(events: Sequence[tuple[str, OrderEvent]]) -> tuple[int, dict[str, str]]:
-    """Like `count_orders`, for events with names: one that breaks a constraint is left out of the count.
+    """`count_orders` for named events, leaving out those that violate a constraint.
 
-    Returns how many were counted, and by name why some were left out. The halves of a batch that fails are tried by
-    themselves, and so on down to the culprits.
+    Returns the number of counted events, and by name the reasons for those left out. A failing batch is split in halves
+    recursively until the failing events are found.
     """
     try:
         with transaction.atomic():
@@ -255,16 +251,16 @@ def count_orders_that_fit(events: Sequence[tuple[str, OrderEvent]]) -> tuple[int
 
 
 def oldest_uncounted(*, before: datetime) -> datetime | None:
-    """When the oldest fact before that moment happened whose event is not counted; None where all are."""
+    """The time of the oldest fact before `moment` whose event is not counted; None if all are."""
     row = sql.fetch_one(OLDEST_UNCOUNTED, [before])
     moment: datetime | None = row[0] if row else None
     return moment
 
 
 def move_counted_until(moment: datetime) -> datetime:
-    """Say that every event before `moment` has been counted, and return the moment that is then true.
+    """Record that every event before `moment` has been counted, and return the stored moment.
 
-    Waits for consumers that are counting: they use the previous moment, and rows may be deleted only after them.
+    Waits for consumers that are counting: they use the previous moment, and rows may be deleted only after they finish.
     """
     sql.execute(COUNT_ALONE, [COUNTING])
     [(moved,)] = sql.fetch_all(MOVE_COUNTED_UNTIL, [moment])
@@ -272,34 +268,34 @@ def move_counted_until(moment: datetime) -> datetime:
 
 
 def forget_counted(*, most: int) -> int:
-    """Delete the rows of the oldest events before the moment of `move_counted_until`; returns how many those were."""
+    """Delete a batch of the oldest rows before the moment of `move_counted_until`; returns how many."""
     return sql.execute(FORGET_COUNTED, [most])
 
 
 def make_final(*, day: date, moment: datetime) -> None:
-    """Say that orders of the days up to `day`, placed up to `moment`, may have left.
+    """Record that orders of days up to `day`, placed up to `moment`, may be archived.
 
-    Who recomputes a day meanwhile must be waited for: the caller holds `COUNTING`, shared.
+    The caller holds `COUNTING` shared, so that no day is being recomputed.
     """
     sql.execute(MAKE_FINAL, [day, moment])
 
 
 def require_not_final(first: date) -> None:
-    """Raises DayIsFinal where orders of `first`, or of later days, may have left."""
+    """Raises DayIsFinal if orders of `first` may have been archived."""
     row = sql.fetch_one("SELECT day FROM final_until")
     if row and first <= row[0]:
         raise DayIsFinal(row[0])
 
 
 def park(letters: Sequence[DeadLetter]) -> None:
-    """Keep messages that cannot be counted. One that is kept already, from the same place, stays as it is."""
+    """Store dead letters. One that is stored already, with the same position and payload, is unchanged."""
     for letter in letters:
         letter.reason = _storable(letter.reason)
     DeadLetter.objects.bulk_create(letters, batch_size=_LETTERS_AT_ONCE, ignore_conflicts=True)
 
 
 def mark_replayed(letter_id: int, *, refused: str | None) -> None:
-    """A dead letter was tried again: done with, or refused for a reason of today."""
+    """Record the replay of a dead letter: counted, or refused with a new reason."""
     waiting = DeadLetter.objects.filter(pk=letter_id, replayed_at=None)
     if refused is None:
         waiting.update(replayed_at=Now())
@@ -308,10 +304,10 @@ def mark_replayed(letter_id: int, *, refused: str | None) -> None:
 
 
 def recompute_day(day: date) -> DayComparison:
-    """Set every product's units of `day` to what the orders say.
+    """Set every product's units of `day` to the sum of its orders.
 
-    The events of exactly these orders are recorded as counted, so those that are still on their way add nothing. Waits
-    for everyone who is counting, and lets nobody count until the transaction ends. Raises DayIsFinal.
+    The events of exactly these orders are recorded as counted, so events still in flight add nothing. Waits for running
+    counts and blocks counting until the transaction ends. Raises DayIsFinal.
     """
     sql.execute(COUNT_ALONE, [COUNTING])
     require_not_final(day)
@@ -319,13 +315,13 @@ def recompute_day(day: date) -> DayComparison:
 
 
 def compare_day(day: date) -> DayComparison:
-    """What `recompute_day` would change now; changes nothing. Raises DayIsFinal."""
+    """What `recompute_day` would change now. Read-only. Raises DayIsFinal."""
     require_not_final(day)
     return _comparison(day, COMPARE_DAY)
 
 
 def compare_days(first: date, last: date) -> dict[date, DayComparison]:
-    """`compare_day` for each day from `first` to `last`, both inclusive, in one statement; changes nothing."""
+    """`compare_day` for each day from `first` to `last`, both inclusive, in one statement."""
     require_not_final(first)
     rows_of: dict[date, list[tuple[Any, ...]]] = defaultdict(list)
     for day, *row in sql.fetch_all(COMPARE_DAYS, {"first": first, "last": last}):
@@ -347,10 +343,10 @@ def _read(day: date, rows: Sequence[tuple[Any, ...]]) -> DayComparison:
 
 
 def _as_json(rows: Sequence[Any]) -> str:
-    """Rows as one parameter. psycopg would look at each element of an array."""
+    """The rows as one JSON parameter, because psycopg would adapt each element of an array."""
     return as_json(rows).decode()
 
 
 def _storable(reason: str) -> str:
-    """PostgreSQL takes neither NUL nor half a surrogate pair, and nobody reads more than a page."""
+    """Truncate to about a page, remove NUL and escape lone surrogates, which PostgreSQL refuses."""
     return reason[:_LONGEST_REASON].encode(errors="backslashreplace").decode().replace("\0", "")

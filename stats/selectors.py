@@ -1,4 +1,4 @@
-"""Reading the statistics; never writes."""
+"""Queries on the statistics and dead letters."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from stats.models import DeadLetter, ProductStat
 POPULAR_DAYS = timedelta(days=3)
 MOST_POPULAR = 5
 POPULAR = PageCache("popular", shows_edits=False)
-"""The rendered popular list; it lives out its time, whatever is sold meanwhile."""
+"""The rendered popular list, cached for its full lifetime: sales do not invalidate it."""
 
 
 @dataclass(frozen=True)
 class PopularProduct:
-    """A product on the popular list. `price` is won, as it is today."""
+    """A product on the popular list. `price` is the current one, in won."""
 
     product_id: int
     name: str
@@ -30,7 +30,7 @@ class PopularProduct:
 
 
 def popular_since(today: date) -> date:
-    """The first day that counts for the popular list."""
+    """The first day included in the popular list."""
     return today - POPULAR_DAYS
 
 
@@ -47,19 +47,19 @@ def popular_products(today: date) -> list[PopularProduct]:
 
 
 def sales(first: date, last: date, *, product_id: int | None = None) -> "QuerySet[ProductStat]":
-    """The statistics of the days from `first` to `last`, both inclusive, of one product or of all."""
+    """The statistics of the days from `first` to `last`, both inclusive, for one product or all."""
     rows = ProductStat.objects.filter(date__gte=first, date__lte=last)
     return rows if product_id is None else rows.filter(product_id=product_id)
 
 
 def first_day() -> date:
-    """The first day with an order or a statistic; today where there is neither."""
+    """The first day with an order or a statistic; today if there is neither."""
     counted: date | None = ProductStat.objects.aggregate(first=Min("date"))["first"]
     return min(day for day in (counted, orders.first_day(), timezone.localdate()) if day is not None)
 
 
 def units_by_day(first: date, last: date, *, product_id: int | None = None) -> list[tuple[date, int]]:
-    """Units sold on each day from `first` to `last`, both inclusive; a day without sales is there with 0."""
+    """Units sold on each day from `first` to `last`, both inclusive; 0 for days without sales."""
     rows = sales(first, last, product_id=product_id).order_by().values_list("date")
     units = dict(rows.annotate(units=Cast(Sum("quantity_sold"), BigIntegerField())))
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
@@ -67,9 +67,9 @@ def units_by_day(first: date, last: date, *, product_id: int | None = None) -> l
 
 
 def most_sold(first: date, last: date, *, most: int, product_id: int | None = None) -> list[tuple[int, str, int]]:
-    """Id, name and units of the products that sold the most from day `first` to `last`, both inclusive.
+    """Id, name and units of the `most` products with the most units sold from day `first` to `last`, both inclusive.
 
-    At most `most` of them, ties by lower id; products that are no longer for sale are among them.
+    Ties by lower id; products that are no longer for sale are included.
     """
     rows = (
         sales(first, last, product_id=product_id)
@@ -79,7 +79,7 @@ def most_sold(first: date, last: date, *, most: int, product_id: int | None = No
         .filter(units__gt=0)
         .order_by("-units", "product_id")
     )
-    # The names afterwards: joined before, they would be joined to every day of every product.
+    # Names are joined after the aggregation, not to every day of every product.
     found = list(rows[:most])
     names = product_names([product_id for product_id, _units in found])
     return [(product_id, names[product_id], units) for product_id, units in found]
@@ -91,5 +91,5 @@ def product_names(product_ids: Collection[int]) -> dict[int, str]:
 
 
 def waiting_dead_letters() -> list[int]:
-    """The ids of the messages that could not be counted and have not been replayed, the oldest first."""
+    """Ids of the dead letters that have not been replayed, oldest first."""
     return list(DeadLetter.objects.filter(replayed_at=None).order_by("id").values_list("id", flat=True))

@@ -1,4 +1,4 @@
-"""Statistics on the wire; never decides anything."""
+"""Serializers of the statistics."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class PopularProductSerializer(serializers.Serializer[Any]):
 
 
 def popular_products() -> serializers.Serializer[Any]:
-    """The document of the popular list; built from a dict, because `from` is a word of Python."""
+    """The schema of the popular list; built from a dict, because `from` is a Python keyword."""
     fields: dict[str, Any] = {
         "from": serializers.DateField(),
         "to": serializers.DateField(help_text="Today in the shop's time zone."),

@@ -1,7 +1,6 @@
-"""What is done with the statistics: events are counted, dead letters tried again, days compared and recomputed.
+"""Use cases of the statistics: count events, replay dead letters, compare and recompute days.
 
-Owns the transactions around all of it, and the counters and log lines of what was counted; never knows where events
-come from.
+Each opens its transaction, increments the metrics and logs.
 """
 
 import logging
@@ -27,7 +26,7 @@ from stats.operations import DayComparison
 
 logger = logging.getLogger(__name__)
 
-# A day may hold a million orders; the time limits of a request are not for it.
+# A day may have a million orders, so the time limits of requests do not apply.
 WITHOUT_TIME_LIMITS = "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '0', true)"
 
 REBUILT = gettext_noop("Rebuilt a day of the statistics")
@@ -35,18 +34,18 @@ REPLAYED = gettext_noop("Replayed")
 
 FORGOTTEN_AT_ONCE = 1_000
 MOST_DAYS_COMPARED = 31
-"""Of a million orders a year, about as many as a request can read again."""
+"""About as many days as a request can compare in a shop with a million orders a year."""
 
 OUT_OF_TIME = {"57014", "55P03"}
-"""PostgreSQL's codes for a statement, and for a wait for a lock, that took too long."""
+"""PostgreSQL's error codes of the statement timeout and the lock timeout."""
 
 Reasons = Mapping[str, str]
-"""Why messages cannot be counted, by the name that the caller gave each."""
+"""Why messages cannot be counted, by the name that the caller has given each."""
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What became of a batch: events counted now, events that had been counted before, messages that were left out."""
+    """The outcome of a batch: events counted now, repeats of events counted before, messages left out."""
 
     events: int
     repeats: int
@@ -54,11 +53,11 @@ class Counted:
 
 
 class Replay(StrEnum):
-    """What became of a dead letter that was tried again."""
+    """The outcome of a replay."""
 
     COUNTED = "counted"
     REPEATED = "repeated"
-    """Its event had been counted in another way, such as by a backfill."""
+    """Its event had been counted otherwise, for example by a backfill."""
     REFUSED = "refused"
     """It still cannot be counted."""
     DONE = "done"
@@ -69,23 +68,23 @@ class Replay(StrEnum):
 
 @dataclass(frozen=True)
 class Replayed:
-    """One attempt at a dead letter. `reason` is empty unless it was refused."""
+    """One replay of a dead letter. `reason` is empty unless it was refused."""
 
     outcome: Replay
     reason: str = ""
 
 
 def _nothing(reasons: Reasons) -> None:
-    """The messages that are left out are somebody else's to keep."""
+    """The default `park`: the caller stores the messages that are left out."""
 
 
 def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], object] = _nothing) -> Counted:
-    """Count the event in each payload once, and leave out what cannot be counted; it never stops the rest.
+    """Count the event in each payload once, and leave out those that cannot be counted.
 
-    `payloads` go by names that an operator understands. `park` is called inside the transaction with the reasons of
-    what is left out, so that it is kept exactly when the rest is counted.
+    `payloads`: messages by a name that operators understand. `park` is called inside the transaction with the reasons
+    by name, so that the messages left out are stored exactly when the others are counted.
 
-    Raises django.db.Error where the database is away; nothing is counted or parked then.
+    Raises django.db.Error if the database is unavailable; nothing is counted or parked then.
     """
     events, left_out = _read(payloads)
     for name in operations.unknown_facts(events):
@@ -96,7 +95,7 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
             park(left_out)
         counted = Counted(new, len(events) - new, left_out)
     except (IntegrityError, DataError):
-        # One of them does not fit the tables, such as a product that never existed. Which one takes a second attempt.
+        # One of them violates a constraint, for example with an unknown product. A second attempt finds out which one.
         counted = _count_what_fits(events, left_out, park)
     _report(counted)
     return counted
@@ -104,7 +103,7 @@ def count_messages(*, payloads: Mapping[str, bytes], park: Callable[[Reasons], o
 
 @dataclass(frozen=True)
 class Forgotten:
-    """How many rows of counted events were deleted; `held_up_at`: when the fact happened whose event is not counted."""
+    """Number of deleted rows; `held_up_at`: the time of the oldest fact whose event is not counted, if any."""
 
     events: int
     held_up_at: datetime | None = None
@@ -116,11 +115,11 @@ def forget_counted(
     stopping: Callable[[], bool] = lambda: False,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> Forgotten:
-    """Delete the rows of events before that moment, once all of them are proved to be counted.
+    """Delete the rows of counted events before this moment, after checking that all such events are counted.
 
-    From then on every such event counts as counted, by the time in its id. Where one is not counted (a dead letter, a
-    consumer that lags) only what is older than it goes. In batches, each a transaction of its own; may run at the same
-    time as itself and as everything that counts. Raises django.db.Error where the database fails.
+    From then on every event before it counts as counted, by the time in its id. If one is not counted (a dead letter, a
+    lagging consumer), only rows before it are deleted. Works in batches, each a transaction of its own; safe to run
+    concurrently with itself and with counting. Raises django.db.Error if the database fails.
     """
     with long_statements(), transaction.atomic(durable=True):
         sql.fetch_one(WITHOUT_TIME_LIMITS)
@@ -135,10 +134,10 @@ def forget_counted(
 
 
 def replay_dead_letter(*, letter_id: int, by: Staff | None = None) -> Replayed:
-    """Try a dead letter again, as if it came in now. Once its event is counted it is done with.
+    """Try to count a dead letter again, as if it had just been received.
 
-    A letter that is refused again stays, with the new reason. `by`: the member of staff who asks for it, None for a
-    command. Raises django.db.Error as `count_messages` does.
+    A letter that is refused again stays, with the new reason. `by`: the member of staff who requested it, None for a
+    command. Raises django.db.Error like `count_messages`.
     """
     letter = DeadLetter.objects.filter(pk=letter_id).first()
     if letter is None:
@@ -166,14 +165,14 @@ def backfill_product_stats(
     dry_run: bool,
     on_day: Callable[[date, DayComparison], object] = lambda _day, _comparison: None,
 ) -> None:
-    """Set the statistics of the days from `from_date` to `to_date`, both inclusive, to what the orders say.
+    """Recompute the statistics of the days from `from_date` to `to_date`, both inclusive, from the orders.
 
-    Each day is one transaction of its own, so an interrupted run has finished some days and touched no other, and the
-    next run finishes the rest; exact while orders flow. `dry_run` changes nothing. `on_day` gets what was found on
-    each day when it is done; nothing of it is kept, however many days there are.
+    Each day is a transaction of its own, so an interrupted run has finished some days and left the others unchanged,
+    and the next run continues. Exact even while orders are placed. `dry_run` changes nothing. `on_day` receives the
+    comparison of each day when it is finished.
 
-    Raises ValueError where the last day lies before the first, DayIsFinal where orders of a day have been archived,
-    and django.db.Error where a day fails.
+    Raises ValueError if the last day is before the first, DayIsFinal if orders of a day have been archived, and
+    django.db.Error if a day fails.
     """
     days = (to_date - from_date).days + 1
     if days < 1:
@@ -186,10 +185,10 @@ def backfill_product_stats(
 
 
 def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]:
-    """What the orders say of each day from `from_date` to `to_date`, both inclusive, beside the statistics.
+    """Compare the statistics with the orders, for each day from `from_date` to `to_date`, both inclusive.
 
-    Reads only, and for as long as a request may. Raises ValueError for no day or more than `MOST_DAYS_COMPARED`,
-    DayIsFinal where orders of these days have been archived, TooMuchToRecount where the time did not suffice.
+    Read-only, within the time limit of a request. Raises ValueError for no day or more than `MOST_DAYS_COMPARED`,
+    DayIsFinal if orders of these days have been archived, TooMuchToRecount on a timeout.
     """
     days = (to_date - from_date).days + 1
     if not 1 <= days <= MOST_DAYS_COMPARED:
@@ -199,11 +198,11 @@ def compare_days(*, from_date: date, to_date: date) -> dict[date, DayComparison]
 
 
 def rebuild_day(*, day: date, by: Staff, idempotency: Idempotency) -> DayComparison:
-    """Set the statistics of one day to what the orders say, and return what was wrong; exact while orders flow.
+    """Recompute the statistics of one day from its orders, and return the differences found.
 
-    Nobody counts meanwhile, so it has only the time of a request. Raises DayIsFinal where orders of the day have been
-    archived, TooMuchToRecount where the time did not suffice or others went on counting, LockTimeout where the same
-    form is at work.
+    Exact even while orders are placed. It blocks counting, so it runs within the time limit of a request. Raises
+    DayIsFinal if orders of the day have been archived, TooMuchToRecount on a timeout or while counting goes on,
+    LockTimeout if the same form is being processed.
     """
     with _in_time(), locked_transaction(*idempotency.locks) as shared:
         found = operations.recompute_day(day)
@@ -230,7 +229,7 @@ def _in_time() -> Iterator[None]:
 
 
 def _read(payloads: Mapping[str, bytes]) -> tuple[dict[str, OrderEvent], dict[str, str]]:
-    """What can be read, and why the rest cannot."""
+    """The events of the readable payloads, and the reasons for the others."""
     events: dict[str, OrderEvent] = {}
     unreadable: dict[str, str] = {}
     for name, payload in payloads.items():

@@ -1,4 +1,4 @@
-"""The statistics' endpoint, open to everyone."""
+"""The public endpoint of the statistics."""
 
 from datetime import date
 
@@ -17,7 +17,7 @@ from stats import selectors, serializers
 
 
 class PopularProductViewSet(ApiViewSet):
-    """What sells best."""
+    """The best-selling products."""
 
     permission_classes = [AllowAny]
     authentication_classes = ()
@@ -34,7 +34,7 @@ class PopularProductViewSet(ApiViewSet):
         require_known_parameters(request, ())
         today = timezone.localdate()
         page = selectors.POPULAR.page(
-            # A new day is a new list, however long the old one is kept.
+            # A new day has its own cache entry, whatever the lifetime of the old one.
             variant=today.isoformat(),
             ttl_seconds=settings.POPULAR_CACHE_SECONDS,
             render=lambda: _render(today),

@@ -1,4 +1,4 @@
-"""Accounts and the ledger in the back-office. A balance changes by an adjustment, and no form edits one."""
+"""The back-office pages of accounts and of the ledger."""
 
 from balances.admin import accounts, customer_timeline, ledger
 

@@ -1,6 +1,6 @@
-"""Customers and staff in the back-office: found quickly, with their wallet and what staff did to them.
+"""The back-office pages of accounts: the list with its search, one account, and the adjustment of a balance.
 
-Owns the pages; rights are given by superusers only, and money moves in `balances.services` only.
+Only superusers change rights. No form edits a balance; `balances.services` adjusts it.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -42,25 +42,25 @@ else:
 
 ON_THE_PAGE = 30
 BEFORE = "before"
-"""The part of the address that names the moment before which the line of time is told."""
+"""The query parameter of the timeline's next page: show events before this time."""
 RIGHTS = ("is_staff", "is_superuser", "groups", "user_permissions")
 LISTS = (
     (_("Orders"), "orders.order", "user", "receipt_long"),
     (_("Coupons"), "coupons.usercoupon", "user", "confirmation_number"),
     (_("Ledger"), "balances.ledgerentry", "user", "menu_book"),
 )
-"""What else there is of one account: the page's title, its model, the model's field with the account, an icon."""
+"""Lists related to an account: title, model, the model's foreign key to the account, icon."""
 
 
 class AccountForm(OpenedForm, ChangeForm):
-    """What staff say about an account."""
+    """The fields of an account that staff edit."""
 
     watched = ("username", "first_name", "last_name", "email", "is_active", *RIGHTS)
 
 
 @admin.register(User)
 class AccountAdmin(Accounts, Exported):
-    """Customers and staff. Closing an account is taking its `active` away."""
+    """Customers and staff. An account is closed by unchecking `active`."""
 
     list_display = ("id", "username", "email", "wallet", "is_active", "is_staff", "date_joined")
     list_display_links = ("id", "username")
@@ -96,7 +96,7 @@ class AccountAdmin(Accounts, Exported):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[User]", search_term: str
     ) -> tuple["QuerySet[User]", bool]:
-        """Each kind of term by its index; Django's own search would read every account.
+        """Search by number, name or e-mail address, each with an index; Django's own search would scan the table.
 
         An account with exactly this user name comes first.
         """
@@ -115,7 +115,7 @@ class AccountAdmin(Accounts, Exported):
             queryset = queryset.order_by(is_exact, *queryset.query.order_by)
         return queryset, False
 
-    # Who may do what ---------------------------------------------------------------------------------------------
+    # Permissions -------------------------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Accounts of staff are for superusers: the right to change one is enough to log in as its owner."""
@@ -127,12 +127,12 @@ class AccountAdmin(Accounts, Exported):
         return request.user.has_perm("balances.adjust_balance")
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Who may do what is for superusers to say; other staff would give it to themselves."""
+        """Only superusers change rights; other staff could grant them to themselves."""
         fields = super().get_readonly_fields(request, obj)
         return fields if request.user.is_superuser else (*fields, *RIGHTS)
 
     def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
-        """Nothing of a password for those who only look, and of a customer's rights only that there might be some."""
+        """Hide the password from readers without the change permission, and most rights on a customer's page."""
         fieldsets = super().get_fieldsets(request, obj)
         if obj is None:
             return fieldsets
@@ -149,7 +149,7 @@ class AccountAdmin(Accounts, Exported):
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> User | None:
         found = super().get_object(request, object_id, from_field)
         if found is not None and request.method == "POST" and connection.in_atomic_block:
-            # Of two forms at one moment the second reads what the first has saved.
+            # Of two concurrent forms the second reads what the first has saved.
             return User.objects.select_for_update(no_key=True).get(pk=found.pk)
         return found
 
@@ -158,7 +158,7 @@ class AccountAdmin(Accounts, Exported):
         return [path("<int:user_id>/adjust-balance/", adjust, name="balances_user_adjust"), *super().get_urls()]
 
     def shown_beside(self, request: HttpRequest, row: User) -> dict[str, Any]:
-        """Beside the form: the figures, the notes, and everything that happened, the newest first."""
+        """Context shown beside the form: links, totals, notes and the timeline, newest first."""
         before = moment_in(request.GET.get(BEFORE, ""))
         moments, older = customer_timeline(row.pk, request.user.has_perm, before=before, most=ON_THE_PAGE)
         return {
@@ -187,19 +187,19 @@ class AccountAdmin(Accounts, Exported):
         return tools
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
-        """Django's page, in one transaction: the password and the record that somebody has set it."""
+        """Set the password and write the audit record in one transaction."""
         with transaction.atomic():
             return super().user_change_password(request, id, form_url)
 
     def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
         if isinstance(form, AdminPasswordChangeForm):
-            return ""  # which `log_change` takes for what it is: a new password, and no other change
+            return ""  # `log_change` reads this as: a new password, no other change
         return super().construct_change_message(request, form, formsets, add)
 
     # The wallet --------------------------------------------------------------------------------------------------
 
     def adjust_balance(self, request: HttpRequest, user_id: int) -> HttpResponse:
-        """The page that credits or debits one wallet: asks how much and why, shows what comes of it, does it."""
+        """Credit or debit one wallet: form, confirmation with the resulting balance, action."""
         if not (self.has_adjust_permission(request) and self.has_view_permission(request)):
             raise PermissionDenied
         customer = self.get_object(request, str(user_id))

@@ -1,4 +1,4 @@
-"""What the page of a customer says of their wallet, and of what staff did to the account, logins among it."""
+"""Timeline entries and totals on a customer's page: ledger entries, staff actions and logins."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -16,7 +16,7 @@ from commerce.staff_pages.timeline import Mark, May, TimelineEntry, TimelineSour
 
 
 def _wallet(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
-    """Without payments: they are told as orders."""
+    """Ledger entries except payments, which the timeline shows as orders."""
     entries = LedgerEntry.objects.filter(user_id=user_id).exclude(type=EntryType.PAYMENT)
     if before is not None:
         entries = entries.filter(created_at__lt=before)

@@ -1,4 +1,4 @@
-"""The ledger in the back-office: found by account, order, day and amount, and never written."""
+"""The read-only back-office list of ledger entries, with filters by account, order, day and amount."""
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -41,9 +41,9 @@ COLOURS = {
 
 
 class AmountFilter(Range):
-    """An amount from one to another, both inclusive; of the last days only, unless days or an account are given.
+    """A range of amounts, both inclusive; limited to the last days unless days or an account are given.
 
-    Amounts are not indexed: a payment would pay for that, and a rare one would be looked for in millions.
+    Amounts have no index, because every payment would have to update it, so a search for a rare amount scans rows.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -104,7 +104,7 @@ class LedgerList(LongList):
 
 @admin.register(LedgerEntry)
 class LedgerAdmin(ReadOnly, Exported):
-    """Every won that moved."""
+    """Ledger entries."""
 
     list_display = ("id", "customer", "kind", "moved", "after", "order", "reason", "at")
     list_display_links = ("id",)
@@ -142,7 +142,7 @@ class LedgerAdmin(ReadOnly, Exported):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[LedgerEntry]", search_term: str
     ) -> tuple["QuerySet[LedgerEntry]", bool]:
-        """The entries of one account or one order, each by its index; Django's own search would read the table."""
+        """Search by account or order, each with an index; Django's own search would scan the table."""
         term = search_term.strip()
         if not term:
             return queryset, False
@@ -190,5 +190,5 @@ class LedgerAdmin(ReadOnly, Exported):
 
     @admin.display(description=_("hash"))
     def hash(self, entry: LedgerEntry) -> str:
-        """Chained over the account's entry before it: docs/ledger.md."""
+        """Chained to the account's previous entry: docs/ledger.md."""
         return bytes(entry.entry_hash).hex()

@@ -1,7 +1,4 @@
-"""The page that credits or debits a wallet: what is asked, what it would come to, and what was refused.
-
-Owns the form and its sentences; the money moves in `balances.services`.
-"""
+"""The form that credits or debits a wallet, its messages and its confirmation step."""
 
 from django import forms
 from django.conf import settings
@@ -20,14 +17,14 @@ CREDIT, DEBIT = "credit", "debit"
 
 
 class AdjustBalanceForm(IdempotentForm, ReasonForm):
-    """How much more or less, and why. Sent once it asks, sent again as asked it is done."""
+    """Direction, amount and reason. The first POST shows a confirmation; the second one, confirmed, does it."""
 
     direction = forms.ChoiceField(
         label=_("what to do"),
         choices=((CREDIT, _("Credit: the customer gets")), (DEBIT, _("Debit: the customer pays"))),
         widget=UnfoldAdminRadioSelectWidget,
     )
-    # Nobody may hold more than the limit, so nobody can be given or lose more.
+    # No account holds more than the limit, so no adjustment is larger.
     amount_won = forms.IntegerField(label=_("amount (won)"), min_value=1, max_value=settings.BALANCE_LIMIT_WON)
     confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
@@ -35,23 +32,23 @@ class AdjustBalanceForm(IdempotentForm, ReasonForm):
 
     @property
     def amount(self) -> int:
-        """Above zero for a credit, below for a debit."""
+        """Won: positive for a credit, negative for a debit."""
         amount_won: int = self.cleaned_data["amount_won"]
         return amount_won if self.cleaned_data["direction"] == CREDIT else -amount_won
 
     def question(self) -> "AdjustBalanceForm":
-        """The same form with nothing left to type: its button says yes."""
+        """The same form with hidden fields, for the confirmation step."""
         asked = AdjustBalanceForm(initial={**self.cleaned_data, "confirmed": True})
         for field in asked.fields.values():
             field.widget = forms.HiddenInput()
         return asked
 
     def ask_again(self) -> None:
-        """A form that was refused is typed anew, and asks anew."""
+        """Show the input fields again; the next POST asks for confirmation again."""
         self.data = {**{name: self.data.get(name) for name in self.fields}, "confirmed": ""}
 
     def foresee(self, customer: User) -> None:
-        """Say now what the service would refuse, judged by what is shown; the service judges by what is there then."""
+        """Show refusals early, judged by the displayed balance; the service decides with the locked row."""
         if not customer.is_active:
             self.refuse(UserNotFound(customer.pk))
         elif customer.balance + self.amount < 0:
@@ -60,7 +57,7 @@ class AdjustBalanceForm(IdempotentForm, ReasonForm):
             self.refuse(BalanceLimitExceeded(balance=customer.balance, limit=settings.BALANCE_LIMIT_WON))
 
     def refuse(self, refusal: DomainError) -> None:
-        """Show the refusal beside its field, in words that fit the form."""
+        """Attach the refusal to its field, with a message that fits the form."""
         if isinstance(refusal, InsufficientBalance):
             sentence = _("The wallet holds %(balance)s, and no balance goes below zero.")
             self.add_error("amount_won", sentence % {"balance": won(refusal.balance)})
@@ -75,6 +72,6 @@ class AdjustBalanceForm(IdempotentForm, ReasonForm):
 
 
 def adjusted(entry: Entry) -> str:
-    """The sentence about what was done."""
+    """The success message."""
     values = {"balance": won(entry.balance_after), "amount": won_moved(entry.amount)}
     return str(_("The balance is %(balance)s now (%(amount)s).") % values)

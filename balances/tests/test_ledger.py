@@ -1,4 +1,4 @@
-"""What the constraints of the database refuse about money."""
+"""Database constraints and triggers on balances and the ledger."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def refused_by(sql: str, params: list[Any]) -> str | None:
-    """The constraint that refuses the statement; None where it is carried out."""
+    """The constraint that the statement violates; None if it succeeds."""
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(sql, params)
@@ -28,7 +28,7 @@ def user() -> User:
     return UserFactory(balance=1_000)
 
 
-def test_a_balance_is_never_negative(user: User) -> None:
+def test_a_negative_balance_is_refused(user: User) -> None:
     update = 'UPDATE "user" SET balance = %s WHERE id = %s'
     assert refused_by(update, [-1, user.pk]) == "user_balance_not_negative"
     assert refused_by(update, [0, user.pk]) is None
@@ -42,7 +42,7 @@ def test_a_balance_is_never_negative(user: User) -> None:
         "DELETE FROM user_balance_tx",
     ],
 )
-def test_the_ledger_is_never_rewritten(user: User, statement: str) -> None:
+def test_update_and_delete_of_ledger_entries_are_refused(user: User, statement: str) -> None:
     assert refused_by(statement, []) == "user_balance_tx_is_append_only"
     assert LedgerEntry.objects.get().amount == 1_000
 
@@ -72,7 +72,9 @@ INSERT = """
         (("REFUND", 0, 1, 7), None),
     ],
 )
-def test_an_entry_fits_its_type(user: User, entry: tuple[str, int, int, int | None], constraint: str | None) -> None:
+def test_an_entry_must_fit_its_type(
+    user: User, entry: tuple[str, int, int, int | None], constraint: str | None
+) -> None:
     """`entry`: type, amount, balance after, order."""
     assert refused_by(INSERT, [user.pk, *entry, timezone.now()]) == constraint
 
@@ -84,13 +86,15 @@ def test_an_entry_fits_its_type(user: User, entry: tuple[str, int, int, int | No
         ("REFUND", 5, "user_balance_tx_each_refund_once"),
     ],
 )
-def test_an_order_is_paid_and_refunded_once(user: User, entry_type: str, amount: int, constraint: str) -> None:
+def test_a_second_payment_or_refund_of_an_order_is_refused(
+    user: User, entry_type: str, amount: int, constraint: str
+) -> None:
     values = [user.pk, entry_type, amount, 1, 7, timezone.now()]
     assert refused_by(INSERT, values) is None
     assert refused_by(INSERT, values) == constraint
     assert refused_by(INSERT, [user.pk, entry_type, amount, 1, 8, timezone.now()]) is None
 
 
-def test_a_customer_with_a_ledger_is_not_deleted(user: User) -> None:
+def test_deleting_a_customer_with_ledger_entries_is_refused(user: User) -> None:
     with pytest.raises(Exception, match="protected foreign keys"):
         user.delete()

@@ -1,4 +1,4 @@
-"""Deposits, withdrawals and refunds, as the steps of other use cases."""
+"""Deposits, withdrawals and refunds."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ def user() -> User:
 
 @dataclass(frozen=True)
 class Move:
-    """A write that is one step."""
+    """A write of one operation."""
 
     user: User
     decide: Callable[[Transaction], Entry]
@@ -51,7 +51,7 @@ def balance(user: User) -> int:
     ("step", "amount", "after"),
     [(withdraw, 400, 600), (withdraw, 1_000, 0), (withdraw, 0, 1_000), (refund, 400, 1_400), (refund, 0, 1_000)],
 )
-def test_a_step_moves_the_balance_and_returns_the_entry_it_wrote(
+def test_an_operation_moves_the_balance_and_returns_its_ledger_entry(
     user: User, step: Callable[..., Entry], amount: int, after: int
 ) -> None:
     entry = commit(Move(user, lambda shared: step(shared, user_id=user.pk, amount=amount, order_id=ORDER)))
@@ -71,26 +71,26 @@ def test_balance_and_ledger_are_written_by_one_statement(user: User) -> None:
     assert any('FROM "user"' in statement and "FOR NO KEY UPDATE" in statement for statement in reads)
 
 
-def test_more_than_there_is_cannot_be_withdrawn(user: User) -> None:
+def test_withdrawing_more_than_the_balance_is_refused(user: User) -> None:
     with nothing_changes(), pytest.raises(InsufficientBalance) as refusal:
         commit(Move(user, lambda shared: withdraw(shared, user_id=user.pk, amount=1_001, order_id=ORDER)))
     assert (refusal.value.balance, refusal.value.required) == (1_000, 1_001)
 
 
-def test_no_more_than_the_ceiling_can_be_deposited(user: User, settings: Settings) -> None:
+def test_a_deposit_above_the_balance_limit_is_refused(user: User, settings: Settings) -> None:
     settings.BALANCE_LIMIT_WON = 1_500
     with nothing_changes(), pytest.raises(BalanceLimitExceeded) as refusal:
         commit(Move(user, lambda shared: deposit(shared, user_id=user.pk, amount=501)))
     assert (refusal.value.balance, refusal.value.limit) == (1_000, 1_500)
 
 
-def test_a_refund_may_go_beyond_the_ceiling(user: User, settings: Settings) -> None:
+def test_a_refund_may_exceed_the_balance_limit(user: User, settings: Settings) -> None:
     settings.BALANCE_LIMIT_WON = 1_500
     commit(Move(user, lambda shared: refund(shared, user_id=user.pk, amount=2_000, order_id=ORDER)))
     assert balance(user) == 3_000
 
 
-def test_a_second_refund_breaks_a_constraint_and_undoes_everything(user: User) -> None:
+def test_a_second_refund_violates_a_constraint_and_rolls_back(user: User) -> None:
     commit(Move(user, lambda shared: refund(shared, user_id=user.pk, amount=5, order_id=ORDER)))
     with nothing_changes(), pytest.raises(IntegrityError) as error:
         commit(Move(user, lambda shared: refund(shared, user_id=user.pk, amount=5, order_id=ORDER)))
@@ -98,20 +98,20 @@ def test_a_second_refund_breaks_a_constraint_and_undoes_everything(user: User) -
 
 
 class TestAClosedAccount:
-    """Takes its refunds, and nothing else."""
+    """It receives refunds, and nothing else."""
 
     @pytest.fixture(autouse=True)
     def closed(self, user: User) -> None:
         User.objects.update(is_active=False)
 
-    def test_takes_a_refund(self, user: User) -> None:
+    def test_receives_a_refund(self, user: User) -> None:
         commit(Move(user, lambda shared: refund(shared, user_id=user.pk, amount=5, order_id=ORDER)))
         assert balance(user) == 1_005
 
-    def test_takes_no_charge(self, user: User) -> None:
+    def test_refuses_a_charge(self, user: User) -> None:
         with nothing_changes(), pytest.raises(UserNotFound):
             commit(Move(user, lambda shared: deposit(shared, user_id=user.pk, amount=5)))
 
-    def test_pays_nothing(self, user: User) -> None:
+    def test_refuses_a_payment(self, user: User) -> None:
         with nothing_changes(), pytest.raises(UserNotFound):
             commit(Move(user, lambda shared: withdraw(shared, user_id=user.pk, amount=5, order_id=ORDER)))

@@ -1,4 +1,4 @@
-"""Rows that are old enough leave the database for files, and leave behind what the books are proved by.
+"""Moves old rows from the database to files, and keeps checkpoints from which the invariants are still verified.
 
-docs/retention.md says what goes, when, and how it is read again.
+docs/retention.md describes what is archived, when, and how to read it.
 """

@@ -1,6 +1,6 @@
-"""Do the files of the archive hold what has left? From the first entry of each account to its checkpoint.
+"""Verification of the archive's files: from the first ledger entry of each account to its checkpoint.
 
-Owns its own spelling of the hash, as `commerce.invariants.ledger` does, so that who writes it cannot vouch for itself.
+It computes hashes with its own code, like `commerce.invariants.ledger`, so that an error in the writing code is found.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ STOCK_CHECKPOINTS = "SELECT product_id, movement_id, stock FROM stock_checkpoint
 
 @dataclass(frozen=True)
 class _Wallet:
-    """Where an account stands: its last entry, the balance and the hash after it."""
+    """The state of an account: its last entry, the balance and the hash after it."""
 
     entry_id: int = 0
     balance: int = 0
@@ -36,7 +36,7 @@ class _Wallet:
 
 @dataclass
 class Checked:
-    """How many files and rows were read, and what is wrong with them."""
+    """The numbers of files and rows read, and the errors found."""
 
     files: int = 0
     rows: int = 0
@@ -44,14 +44,14 @@ class Checked:
 
 
 def check_archive(folder: Path, *, on_file: Callable[[int], object] = lambda _rows: None) -> Checked:
-    """Read every file that is recorded, and hold it against the checkpoints.
+    """Read every recorded file and compare it with the checkpoints.
 
-    Each file must be there and be what was written; each archived ledger entry must follow from the one before it, the
-    last one of an account being its checkpoint; the archived movements of a product must add up to its checkpoint.
-    Memory: some hundred bytes for each account. `on_file` gets how many rows each had.
+    Each file must exist unchanged; each archived ledger entry must follow from the previous one, and the last one of an
+    account must be its checkpoint; the archived movements of a product must add up to its checkpoint.
+    Memory: some hundred bytes for each account. `on_file` receives the number of rows of each file.
     """
     with transaction.atomic(durable=True):
-        # One moment: while rows leave, files and checkpoints go on together.
+        # One snapshot, because archiving changes files and checkpoints together.
         sql.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         pages = sql.fetch_all(PAGES)
         wallets_due = {row[0]: _Wallet(row[1], row[2], bytes(row[3])) for row in sql.fetch_all(LEDGER_CHECKPOINTS)}

@@ -1,7 +1,4 @@
-"""The files of the archive: JSON lines, compressed, that are complete or not there.
-
-Owns their names, how they are written and read; never decides what goes into them.
-"""
+"""The files of the archive: compressed JSON lines, written atomically."""
 
 import gzip
 import hashlib
@@ -11,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _OF_THE_HASH = 12
-"""So many digits of it are in the name: two runs, or two shops, that share a folder never write over each other."""
+"""Digits of the hash in the file name, so that two runs or shops with the same folder never overwrite each other."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class PageFile:
 
     name: str
     sha256: bytes
-    """Of the file as it is, so that `sha256sum` says the same."""
+    """The hash of the compressed file, as `sha256sum` prints it."""
 
 
 class FolderNotUsable(Exception):
@@ -28,12 +25,12 @@ class FolderNotUsable(Exception):
 
 
 class FileDamaged(Exception):
-    """A file of the archive is not there, or is not what was written."""
+    """A file of the archive is missing or changed."""
 
 
 def write_page(folder: Path, *, table: str, number: int, lines: Sequence[str]) -> PageFile:
-    """Write the lines to a file of the folder, and return once the disk has it. Raises FolderNotUsable."""
-    # Without a time in it, the same lines make the same file.
+    """Write the lines to a file of the folder and fsync it. Raises FolderNotUsable."""
+    # Without a time in the gzip header, so that the same lines give the same file.
     content = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
     digest = hashlib.sha256(content)
     name = f"{table}-{number:08d}-{digest.hexdigest()[:_OF_THE_HASH]}.jsonl.gz"
@@ -51,7 +48,7 @@ def write_page(folder: Path, *, table: str, number: int, lines: Sequence[str]) -
 
 
 def read_page(folder: Path, page: PageFile) -> Iterator[str]:
-    """The lines of a file, once it is proved to be what was written. Raises FileDamaged."""
+    """The lines of a file, after checking its hash. Raises FileDamaged."""
     try:
         content = (folder / page.name).read_bytes()
     except OSError as error:
@@ -62,7 +59,7 @@ def read_page(folder: Path, page: PageFile) -> Iterator[str]:
 
 
 def _sync_folder(folder: Path) -> None:
-    # The name of a file is its folder's, which has to reach the disk as well.
+    # The folder holds the file's name, so it must be fsynced as well.
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,4 @@
-"""Ledger entries leave from the beginning of the ledger, and leave a checkpoint for each account.
-
-Owns the statements on `user_balance_tx` and `ledger_checkpoint`; never touches an account.
-"""
+"""Archiving ledger entries, from the beginning of the ledger, with a checkpoint for each account."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,9 +11,9 @@ from commerce.outbox.publish import event_id_sql, short_event_id_sql
 _EVENT = event_id_sql(BALANCE_CHANGED, "entry.id", "entry.created_at")
 _SHORT = short_event_id_sql(BALANCE_CHANGED, "entry.id")
 
-# Everything below the first entry that stays, so that what is kept of an account is the end of its chain. An entry
-# stays while its message waits or is parked: the event of a message that is kept must have its fact
-# (`events_have_facts`). Nobody has to be locked out: new entries of an account have higher ids than all that it has.
+# Everything below the first entry that stays, so that an account keeps the end of its chain. An entry stays while its
+# message waits or is parked: a kept message must have its fact (`events_have_facts`). No lock is needed, because new
+# entries of an account have higher ids than its existing ones.
 CHOOSE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, created_at >= %(before)s OR EXISTS (
@@ -27,7 +24,7 @@ CHOOSE = f"""
     SELECT id FROM page WHERE NOT EXISTS (SELECT FROM page AS kept WHERE kept.stays AND kept.id <= page.id) ORDER BY id
 """  # noqa: S608  # our own text
 
-# The balance is the entry's own and not the account's, which charges and payments go on changing.
+# The balance is that of the entry, not of the account, which charges and payments change meanwhile.
 MOVE_CHECKPOINTS = """
     INSERT INTO ledger_checkpoint (user_id, entry_id, balance, entry_hash, covers_until)
     SELECT DISTINCT ON (user_id) user_id, id, balance_after, entry_hash,
@@ -39,7 +36,7 @@ MOVE_CHECKPOINTS = """
         covers_until = greatest(ledger_checkpoint.covers_until, EXCLUDED.covers_until)
 """
 
-# In a statement after that, because the trigger asks for the checkpoint.
+# A separate statement, because the trigger checks the checkpoint.
 TAKE_OUT = """
     WITH gone AS (DELETE FROM user_balance_tx WHERE id = ANY(%s::bigint[]) RETURNING *)
     SELECT row_to_json(gone)::text FROM gone ORDER BY id
@@ -47,7 +44,7 @@ TAKE_OUT = """
 
 
 class LeavingEntries:
-    """The ledger, as a table whose rows leave."""
+    """The archiving of ledger entries."""
 
     name = "user_balance_tx"
 
@@ -61,6 +58,6 @@ class LeavingEntries:
 
 
 def oldest_entry() -> datetime | None:
-    """When the oldest entry that is kept was written; None where there is none."""
+    """The time of the oldest entry in the database; None if there is none."""
     [(moment,)] = sql.fetch_all("SELECT min(created_at) FROM user_balance_tx")
     return moment  # type: ignore[no-any-return]  # what the statement returns

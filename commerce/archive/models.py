@@ -1,4 +1,4 @@
-"""What is known of rows that have left: the files they are in, and where each account and each product stood then."""
+"""The archive's files, and the checkpoints of accounts and products up to which rows were archived."""
 
 from django.conf import settings
 from django.db import models
@@ -8,25 +8,25 @@ from django.db.models.lookups import Exact
 
 
 class ArchivedPage(models.Model):
-    """A file with rows that have left, written before they did.
+    """A file with archived rows, written before they were deleted.
 
-    A file of the folder that no row names is of a run that was killed: its rows are still in the database.
+    A file in the folder that no row names is from a killed run: its rows are still in the database.
     """
 
     id = models.BigIntegerField(primary_key=True)
-    """Counted without gaps, by a run that has its turn."""
+    """Numbered without gaps, under a lock."""
     table_name = models.CharField(max_length=63)
     first_id = models.BigIntegerField()
     last_id = models.BigIntegerField()
     row_count = models.PositiveIntegerField()
     file_name = models.CharField(max_length=120, unique=True)
     sha256 = models.BinaryField()
-    """Of the file as it is."""
+    """The hash of the compressed file."""
     archived_at = models.DateTimeField()
 
     class Meta:
         db_table = "archived_page"
-        # Nobody of the staff reads or writes it, so that there is nothing to give a role. The same goes for the others.
+        # Staff neither read nor write it, so it has no permissions. The same applies to the models below.
         default_permissions = ()
         constraints = [models.CheckConstraint(condition=Exact(Length("sha256"), 32), name="archived_page_sha256")]
 
@@ -35,19 +35,19 @@ class ArchivedPage(models.Model):
 
 
 class LedgerCheckpoint(models.Model):
-    """The last entry of an account that has left: the ledger that is kept goes on from its balance and its hash.
+    """The last archived entry of an account: the remaining ledger continues from its balance and hash.
 
-    Moves forward only, and only to an entry that is still there (a trigger). An entry can be deleted once the
-    checkpoint of its account has reached it, and not before (another).
+    A trigger lets it move forward only, and only to an existing entry. Another trigger lets an entry be deleted only
+    once the checkpoint of its account has reached it.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, models.PROTECT, primary_key=True, related_name="+")
     entry_id = models.BigIntegerField()
     balance = models.BigIntegerField()
-    """After that entry, in won."""
+    """The balance after that entry, in won."""
     entry_hash = models.BinaryField()
     covers_until = models.DateTimeField()
-    """When the youngest of the entries that have left was written."""
+    """The time of the latest archived entry."""
 
     class Meta:
         db_table = "ledger_checkpoint"
@@ -62,9 +62,9 @@ class LedgerCheckpoint(models.Model):
 
 
 class StockCheckpoint(models.Model):
-    """The last movement of a product that has left, and what all that have left add up to.
+    """The last archived movement of a product, and the sum of all archived ones.
 
-    Moves forward only, by exactly the movements in between (a trigger), which can then be deleted.
+    A trigger lets it move forward only, by exactly the sum of the movements in between, which can then be deleted.
     """
 
     product = models.OneToOneField("products.Product", models.PROTECT, primary_key=True, related_name="+")
@@ -72,7 +72,7 @@ class StockCheckpoint(models.Model):
     stock = models.BigIntegerField()
     """Units."""
     covers_until = models.DateTimeField()
-    """When the youngest of the movements that have left was written."""
+    """The time of the latest archived movement."""
 
     class Meta:
         db_table = "stock_checkpoint"

@@ -1,8 +1,4 @@
-"""Orders leave whole, with their items and refunds, and last: when their ledger entries and stock movements have left.
-
-Owns the statements on `order`, `refund` and their items that take rows out; the days whose statistics are final are
-`stats.operations`'s.
-"""
+"""Archiving whole orders with their items and refunds, after their ledger entries and stock movements."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -21,12 +17,11 @@ _EVENTS = (
 )
 _REFUNDED = event_id_sql(ORDER_REFUNDED, "refund.id", "refund.created_at")
 
-# Orders are read in the order of their ids, which ascend with time, up to the first young one. An order that stays,
-# such as one that was cancelled or refunded lately, does not hold up the others. A row that is being cancelled or
-# refunded at this moment is skipped; a later cancellation or refund does not find the order. One that commits after
-# the snapshot of the statement was taken, and before the row is locked, is noticed because PostgreSQL checks the
-# conditions again with the newest version of the row: `cancelled_at` is recent, or `refunded_units` is more than the
-# snapshot's refunds have.
+# Orders are read by id, which ascends with time, up to the first order that is too recent. An order that stays, such as
+# one that was recently cancelled or refunded, does not block the others. A row that is being cancelled or refunded is
+# skipped; a later cancellation or refund does not find the order. One that commits between the statement's snapshot and
+# the row lock is detected, because PostgreSQL checks the conditions again with the newest version of the row:
+# `cancelled_at` is recent, or `refunded_units` is more than the refunds in the snapshot.
 CHOOSE = f"""
     WITH page AS MATERIALIZED (
         SELECT id, created_at < %(before)s AS is_old FROM "order" WHERE id > %(after)s ORDER BY id LIMIT %(most)s
@@ -84,12 +79,12 @@ DELETE_REFUND_ITEMS = "DELETE FROM refund_item WHERE refund_id = ANY(%s::bigint[
 
 
 class LeavingOrders:
-    """Orders, their items and refunds, as a table whose rows leave."""
+    """The archiving of orders with their items and refunds."""
 
     name = "order"
 
     def choose(self, *, before: datetime, after: int, most: int) -> Choice:
-        # Before any row: who recomputes a day waits for us, and then sees that the day is final.
+        # Before any row is locked: a recomputation of a day waits for this transaction and then sees that it is final.
         sql.fetch_one(COUNT_WITH_OTHERS, [COUNTING])
         [(last, old, ids)] = sql.fetch_all(CHOOSE, {"before": before, "after": after, "most": most})
         return Choice(ids, last if old == most else None)

@@ -1,7 +1,7 @@
-"""Taking old rows out of the database, a page at a time.
+"""Archiving rows in pages.
 
-Owns the transaction of a page and its order: rows chosen, deleted, written to a file, the file recorded, COMMIT. Which
-rows may go, and what they leave behind, is said by each table's own module.
+The transaction of a page: select rows, delete them, write them to a file, record the file, COMMIT. Each table's module
+selects the rows and writes its checkpoints.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +17,9 @@ from commerce.core import sql
 
 PAGE_SIZE = 1_000
 
-# One page at a time in the whole shop: pages are numbered, and each table leaves from its beginning. The one that waits
-# waits for one page. In a statement of its own, so that the next one sees what the others took.
+# One page at a time across all processes, because pages are numbered and each table is archived from its beginning. A
+# process waits at most for one page. The lock is a separate statement, so that the next one's snapshot includes what
+# others have archived.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('archive:page', 0))"
 
 RECORD = """
@@ -29,23 +30,23 @@ RECORD = """
 
 @dataclass(frozen=True)
 class Choice:
-    """Which rows of a page leave, by id in rising order, and after which id the next page begins; None: no more."""
+    """The ids of a page's rows, ascending, and the id after which the next page begins; None: no more rows."""
 
     ids: Sequence[int]
     next_after: int | None
 
 
 class Leaving(Protocol):
-    """A table whose rows leave."""
+    """The archiving of one table."""
 
     name: str
 
     def choose(self, *, before: datetime, after: int, most: int) -> Choice:
-        """Rows above the id `after`, written before that moment, that nothing needs any more."""
+        """Select rows above the id `after`, written before this time, that nothing refers to any more."""
         ...
 
     def take_out(self, ids: Sequence[int]) -> list[str]:
-        """Delete these rows, leave behind what the books are proved by, and return each row as a line of JSON."""
+        """Delete these rows, write the checkpoints, and return each row as a line of JSON."""
         ...
 
 
@@ -57,14 +58,14 @@ def archive(
     stopping: Callable[[], bool] = lambda: False,
     on_page: Callable[[int], object] = lambda _count: None,
 ) -> int:
-    """Move the rows written before that moment to files of `folder`, and return how many those were.
+    """Move the rows written before this time to files in `folder`, and return how many.
 
-    In pages of `PAGE_SIZE`, each a transaction of its own whose file is on the disk before it commits; so a row is in
-    the database, in a file or in both, and never in neither, wherever this ends. May be repeated, and run at the same
-    time as itself and as sales. `on_page` gets how many rows each had, and `stopping` is asked between them.
+    Works in pages of `PAGE_SIZE`, each a transaction of its own whose file is fsynced before the commit, so wherever
+    this ends, a row is in the database, in a file, or in both. Safe to repeat, and to run concurrently with itself and
+    with sales. `on_page` receives the size of each page, and `stopping` is called between them.
 
-    Raises django.db.Error where the database fails, FolderNotUsable where a file cannot be written; the pages before
-    have left then, and the page in hand has not.
+    Raises django.db.Error if the database fails, FolderNotUsable if a file cannot be written; earlier pages stay
+    archived, and the rows of the current page stay in the database.
     """
     moved = 0
     after: int | None = 0

@@ -1,7 +1,4 @@
-"""Everything that has a retention setting, brought down to it.
-
-Owns the order of the tables and what is said of them; what may go is said by each table's own purge.
-"""
+"""Applies all retention settings, table by table; each table's own purge selects the rows."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
@@ -25,16 +22,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """What became of each table."""
+    """The result for each table."""
 
     deleted: Mapping[str, int]
     """Rows by table."""
     archived: Mapping[str, int]
     """Rows by table; `order`: orders, without their items and refunds."""
     held_up_at: datetime | None
-    """When the oldest order, cancellation or refund happened that is old enough to be forgotten, but not counted."""
+    """The time of the oldest order, cancellation or refund that is past retention but not counted; None: none."""
     ledger_held_up_at: datetime | None
-    """When the oldest ledger entry was written that stays, though it is old enough, because its message waits."""
+    """The time of the oldest ledger entry that is past retention but kept, because its message waits; None: none."""
 
 
 def keep_to_retention(
@@ -43,10 +40,10 @@ def keep_to_retention(
     stopping: Callable[[], bool] = lambda: False,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> Kept:
-    """Delete and archive what the settings say, the tables first that others wait for.
+    """Delete and archive according to the settings, in the order of the tables' dependencies.
 
-    In batches, each a transaction of its own; `on_batch` gets how many rows each had, and `stopping` is asked between
-    them. Raises django.db.Error where the database fails, FolderNotUsable; what was done before stays done.
+    Works in batches, each a transaction of its own; `on_batch` receives the size of each, and `stopping` is called
+    between them. Raises django.db.Error if the database fails, FolderNotUsable; finished batches stay.
     """
     outbox = Purged()
     if hours := settings.OUTBOX_RETENTION_HOURS:
@@ -79,7 +76,7 @@ def keep_to_retention(
 
 
 def _leaving(now: datetime) -> Iterator[tuple[Leaving, datetime]]:
-    """The tables of which something leaves, and before when; orders last."""
+    """The tables to archive, each with its cut-off time; orders last."""
     if days := settings.LEDGER_RETENTION_DAYS:
         yield LeavingEntries(), now - timedelta(days=days)
     if days := settings.STOCK_MOVEMENT_RETENTION_DAYS:

@@ -1,7 +1,4 @@
-"""Stock movements leave from their beginning, and leave a checkpoint for each product.
-
-Owns the statements on `stock_movement` and `stock_checkpoint`; never touches a product.
-"""
+"""Archiving stock movements, from the oldest, with a checkpoint for each product."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,8 +6,8 @@ from datetime import datetime
 from commerce.archive.pages import Choice
 from commerce.core import sql
 
-# As in the ledger: everything below the first movement that stays. New movements of a product have higher ids than all
-# that it has, because they are written while its row is locked.
+# As for the ledger: everything below the first movement that stays. New movements of a product have higher ids than its
+# existing ones, because they are written while its row is locked.
 CHOOSE = """
     WITH page AS MATERIALIZED (
         SELECT id, created_at >= %(before)s AS stays
@@ -19,8 +16,7 @@ CHOOSE = """
     SELECT id FROM page WHERE NOT EXISTS (SELECT FROM page AS kept WHERE kept.stays AND kept.id <= page.id) ORDER BY id
 """
 
-# By product, and the trigger asks for the movements that are still there, so that nothing between two checkpoints is
-# left out.
+# By product. The trigger checks the sum against the existing movements, so that none between two checkpoints is missed.
 MOVE_CHECKPOINTS = """
     INSERT INTO stock_checkpoint (product_id, movement_id, stock, covers_until)
     SELECT product_id, max(id), sum(quantity), max(created_at)
@@ -38,7 +34,7 @@ TAKE_OUT = """
 
 
 class LeavingMovements:
-    """Stock movements, as a table whose rows leave."""
+    """The archiving of stock movements."""
 
     name = "stock_movement"
 

@@ -1,4 +1,4 @@
-"""Where the back-office lists what a figure counts."""
+"""URLs of back-office lists."""
 
 from urllib.parse import urlencode
 
@@ -6,12 +6,12 @@ from django.urls import reverse
 
 
 def address(model: str, **filters: object) -> str:
-    """The list of a model, such as `orders.order`, narrowed by the parameters of its filters."""
+    """The URL of a model's list, such as `orders.order`, with these filter parameters."""
     page = reverse("admin:{}_{}_changelist".format(*split(model)))
     return f"{page}?{urlencode(filters)}" if filters else page
 
 
 def split(model: str) -> tuple[str, str]:
-    """The app and the model of `orders.order`."""
+    """The app label and the model name of, for example, `orders.order`."""
     app_label, _dot, name = model.partition(".")
     return app_label, name

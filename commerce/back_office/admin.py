@@ -1,7 +1,4 @@
-"""The back-office as a whole: its door, its roles, and what its staff did. What they see of the shop is each app's own.
-
-Owns no page of the shop.
-"""
+"""The admin site: login, own pages, groups and staff actions. Each app registers its own models."""
 
 from functools import partial
 from typing import Any
@@ -37,7 +34,7 @@ from commerce.staff_pages.pages import NoDeleteAdmin, ReadOnly
 from commerce.staff_pages.rights import right_in_words
 
 MOST_NAMED = 200
-"""Whose name begins with what was typed; more of them are nobody in particular."""
+"""The maximum number of accounts whose name matches a search."""
 
 admin.site.login_form = StaffLoginForm
 admin.site.login = partial(kept_forms.login, admin.site.login)  # type: ignore[method-assign,assignment]  # wraps it
@@ -57,18 +54,18 @@ def _in_words(right: Permission) -> str:
     return right_in_words(f"{right.content_type.app_label}.{right.codename}")
 
 
-# Forms, lists of what is chosen and pages that only show a right all ask for its text.
+# Forms, selections and read-only pages all use the text of a permission.
 Permission.__str__ = _in_words  # type: ignore[method-assign,assignment]
 
 admin.site.unregister(Group)
-# Its page would show the key, and could give a second factor to an account that may not have one.
+# Unregistered: its page would show the key, and could add a second factor to an account that must not have one.
 admin.site.unregister(TOTPDevice)
 admin.site.unregister(StaticDevice)
 
 
 @admin.register(Group)
 class StaffGroupAdmin(NoDeleteAdmin, GroupAdmin):
-    """What the members of a group may do: for superusers to say, or others would give it to themselves."""
+    """Groups and their permissions. Only superusers change them; other staff could grant themselves permissions."""
 
     list_display = ("name", "meaning", "members")
     search_fields = ("name",)
@@ -93,7 +90,7 @@ class StaffGroupAdmin(NoDeleteAdmin, GroupAdmin):
 
 
 class ActorFilter(DropdownFilter):
-    """One member of staff, former ones too."""
+    """Filter by a member of staff, former ones included."""
 
     title = _("staff member")
     parameter_name = "actor"
@@ -107,7 +104,7 @@ class ActorFilter(DropdownFilter):
 
 
 class ActionFilter(DropdownFilter):
-    """One kind of action."""
+    """Filter by kind of action."""
 
     title = _("action")
     parameter_name = "action"
@@ -121,7 +118,7 @@ class ActionFilter(DropdownFilter):
 
 @admin.register(StaffAction)
 class StaffActionAdmin(ReadOnly):
-    """Who did what, when and why."""
+    """Staff actions."""
 
     list_display = ("at", "actor", "in_words", "subject", "what_changed", "reason")
     list_filter = (("acted_at", DayRangeFilter), ActorFilter, ActionFilter)
@@ -136,7 +133,7 @@ class StaffActionAdmin(ReadOnly):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[StaffAction]", search_term: str
     ) -> tuple["QuerySet[StaffAction]", bool]:
-        """Each by its index; Django's own search would read the table."""
+        """Search with an index for each kind of term; Django's own search would scan the table."""
         term = search_term.strip()
         if not term:
             return queryset, False

@@ -1,7 +1,4 @@
-"""What the back-office looks like and where its menu leads. `settings.UNFOLD` is this.
-
-Owns names and links; what a page holds is its own.
-"""
+"""The look and the menu of the back-office: the value of `settings.UNFOLD`."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +10,12 @@ from django.utils.translation import gettext_lazy as _
 
 
 def _may(*rights: str) -> Callable[[HttpRequest], bool]:
-    """Whether the user of the menu has one of the rights."""
+    """A check whether the user has one of the permissions."""
     return lambda request: any(request.user.has_perm(right) for right in rights)
 
 
 def _list(title: Any, icon: str, model: str) -> dict[str, Any]:
-    """The list of a model, such as `orders.order`."""
+    """The URL of a model's list, such as `orders.order`."""
     app_label, _dot, name = model.partition(".")
     return {
         "title": title,
@@ -89,10 +86,10 @@ NAVIGATION: list[dict[str, Any]] = [
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("Commerce back-office"),
     "SITE_HEADER": _("Commerce back-office"),
-    # `/` is nothing of ours, so there is no site to view.
+    # There is no page at `/`, so no link "View site".
     "SITE_URL": None,
     "SITE_SYMBOL": "storefront",
-    # Without an icon in the page a browser asks for /favicon.ico, which does not exist.
+    # Without an icon in the page browsers request /favicon.ico, which does not exist.
     "SITE_FAVICONS": [{"rel": "icon", "href": "data:,", "type": "image/x-icon"}],
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_LANGUAGES": True,

@@ -8,7 +8,7 @@ class BackOfficeConfig(AppConfig):
     verbose_name = _("Back-office")
 
     def ready(self) -> None:
-        # Not before: it needs the models of all apps.
+        # Imported here, because it needs the models of all apps.
         from commerce.back_office import sessions
 
         sessions.connect()

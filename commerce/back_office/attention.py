@@ -1,7 +1,6 @@
-"""What needs somebody now: the first thing on the dashboard, a sentence and a link each.
+"""The section "Needs attention" of the dashboard: sentences with links.
 
-Owns from when on something is worth a sentence. It reads what the tiles have asked already, so it shows what the reader
-may see, and asks nothing itself.
+Computed from the data of the tiles, so without queries and only from what the user may view.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,13 +19,13 @@ from commerce.outbox.status import MOST_COUNTED
 from coupons.selectors import sold_out_since
 
 LATE = timedelta(minutes=5)
-"""How long a delivery may wait before somebody should look."""
+"""How long a delivery may wait before it is reported."""
 MOST_COUPONS = 5
 
 
 @dataclass(frozen=True)
 class Need:
-    """Something to look at, and the page that has it."""
+    """A problem to look at, with a link."""
 
     sentence: str
     address: str
@@ -34,7 +33,7 @@ class Need:
 
 
 def attention(tiles: Mapping[str, Any], now: datetime) -> list[Need]:
-    """What needs attention at `now`, by what `tiles` hold; the urgent first."""
+    """The problems at `now`, computed from `tiles`, most urgent first."""
     found = [
         *_books(tiles.get("books")),
         *_deliveries(tiles.get("deliveries"), now),
@@ -46,7 +45,7 @@ def attention(tiles: Mapping[str, Any], now: datetime) -> list[Need]:
 
 
 def sold_out_today(now: datetime) -> list[Any]:
-    """Coupons that are running, gave a unit on the shop's day of `now`, and have none left."""
+    """Running coupons that were sold out today."""
     day = timezone.localdate(now)
     midnight = timezone.make_aware(datetime.combine(day, time.min))
     return sold_out_since(midnight, most=MOST_COUPONS)
@@ -69,7 +68,7 @@ def _deliveries(deliveries: Any, now: datetime) -> Iterator[Need]:
     for row in deliveries["rows"] if deliveries else ():
         backlog = row.backlog
         if backlog.destination == WEBHOOKS:
-            # A third party that is away for a day is no delivery of the shop's that is late: see `_webhooks`.
+            # An unavailable third party does not mean that deliveries are late: see `_webhooks`.
             continue
         if backlog.parked:
             sentence = ngettext(

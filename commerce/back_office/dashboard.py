@@ -1,6 +1,6 @@
-"""The first page of the back-office: how the shop is doing now. `UNFOLD["DASHBOARD_CALLBACK"]` is `dashboard`.
+"""The first page of the back-office, `UNFOLD["DASHBOARD_CALLBACK"]`: its tiles and their permissions.
 
-Owns what each tile holds and who may see it; the figures are the apps' selectors', asked anew for every view.
+The figures come from the apps' selectors and are queried for every view.
 """
 
 import json
@@ -50,7 +50,7 @@ Content = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the page, shown with the right to view one of these models."""
+    """A part of the page, shown to users who may view one of these models."""
 
     models: tuple[str, ...]
     content: Callable[[datetime], Content]
@@ -61,7 +61,7 @@ class Tile:
 
 
 def dashboard(request: HttpRequest, context: Content) -> Content:
-    """What the template of the index page needs: `tiles` by name, none of those that the reader may not see."""
+    """The context of the index page: `tiles` by name, only those that the user may view."""
     now = timezone.now()
     tiles = {name: tile.content(now) for name, tile in TILES.items() if tile.is_for(request)}
     return {
@@ -73,12 +73,12 @@ def dashboard(request: HttpRequest, context: Content) -> Content:
     }
 
 
-# --- What was sold ----------------------------------------------------------------------------------------------------
+# --- Sales ------------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class PeriodCard:
-    """One of the three cards on top."""
+    """One of the three cards at the top."""
 
     title: str | Promise
     before: str | Promise
@@ -124,7 +124,7 @@ def _sold(now: datetime) -> Content:
             {"name": name, "figure": f"{units:,}", "address": link}
             for (_id, name, units), link in zip(most, links, strict=True)
         ],
-        # Names of products have room beside bars that lie, not below bars that stand.
+        # Horizontal bars have room for product names beside them.
         "chart_options": _chart_options(values_on="x", names_on="y", autoSkip=False),
         "popular": popular_products(today),
         "popular_since": popular_since(today),
@@ -133,13 +133,13 @@ def _sold(now: datetime) -> Content:
 
 
 def _chart(labels: list[str], title: str, values: list[int], links: list[str]) -> str:
-    """As the library's charts read it, with the page that each bar leads to (`charts.js`)."""
+    """The data of the library's charts, with the URL that each bar links to (`charts.js`)."""
     bars = {"label": title, "data": values, "backgroundColor": "var(--color-primary-600)", "links": links}
     return json.dumps({"labels": labels, "datasets": [bars]})
 
 
 def _chart_options(*, values_on: str, names_on: str, **names_ticks: object) -> str:
-    """In place of the library's own, which leave numbers without their commas and bars too thin to point at."""
+    """Replaces the library's options, which omit thousands separators and make bars too thin to click."""
     colour = {"color": "#9ca3af"}
     return json.dumps(
         {
@@ -156,7 +156,7 @@ def _chart_options(*, values_on: str, names_on: str, **names_ticks: object) -> s
     )
 
 
-# --- What is left -----------------------------------------------------------------------------------------------------
+# --- Stock and coupons-------------------------------------------------------------------------------------------------
 
 
 def _stock(_now: datetime) -> Content:
@@ -171,7 +171,7 @@ def _stock(_now: datetime) -> Content:
 
 @dataclass(frozen=True)
 class CouponBar:
-    """One coupon that is open now: how many units are used, only issued, and left."""
+    """One open coupon with its numbers of used, unused and remaining ones."""
 
     id: int
     name: str
@@ -186,7 +186,7 @@ class CouponBar:
 
     @property
     def parts(self) -> list[Content]:
-        """As the library's progress bar reads them, in percent of all units."""
+        """The items of the library's progress bar, in percent of the total quantity."""
         used = _share(self.used, self.total)
         return [
             {"title": _("used"), "value": used},
@@ -218,16 +218,16 @@ def _coupons(now: datetime) -> Content:
 
 
 def _share(part: int, whole: int) -> int:
-    """In whole percent, rounded up, so that one unit of many shows."""
+    """In whole percent, rounded up, so that one of many is visible."""
     return -(-100 * part // whole) if whole else 0
 
 
-# --- How the machinery is doing ---------------------------------------------------------------------------------------
+# --- Deliveries, statistics, health -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class DestinationRow:
-    """What one destination has not got, and where it is listed."""
+    """The undelivered messages of one destination, with a link to their list."""
 
     backlog: Backlog
     waiting: str
@@ -263,7 +263,7 @@ def _counted(messages: int) -> str:
 
 
 def _age(since: datetime | None, now: datetime) -> str:
-    """Such as "3 minutes"; nothing where there is no time."""
+    """The time since then, such as "3 minutes"; empty for None."""
     return timesince(since, now=now, depth=1) if since else ""
 
 

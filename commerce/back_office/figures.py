@@ -1,7 +1,4 @@
-"""How a period of sales stands against the one before it.
-
-Owns the arithmetic of periods and percentages; never asks the database, and never formats.
-"""
+"""Comparison of a period of sales with the previous one. No database access."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,13 +10,13 @@ from django.utils import timezone
 from orders.selectors import Sales
 
 PERIODS = (1, 7, 30)
-"""In days, today among them."""
+"""Lengths in days, including today."""
 MOST_DAYS = 2 * max(PERIODS)
-"""How far back the longest period and the one before it reach."""
+"""The days covered by the longest period and the one before it."""
 
 
 class Direction(Enum):
-    """Which way an amount has gone."""
+    """The direction of a change."""
 
     UP = "up"
     DOWN = "down"
@@ -29,14 +26,14 @@ class Direction(Enum):
 
 @dataclass(frozen=True)
 class Change:
-    """An amount against the one before. `percent` is whole and without a sign; 0 where `direction` says enough."""
+    """A change of an amount. `percent` is whole and unsigned; 0 if there is no change or no previous amount."""
 
     direction: Direction
     percent: int = 0
 
 
 def change(now: int, before: int) -> Change:
-    """How `now` stands against `before`; less than half a percent is no change."""
+    """The change from `before` to `now`; less than half a percent is no change."""
     if not before:
         return Change(Direction.FROM_NOTHING if now else Direction.SAME)
     percent = round(100 * (now - before) / before)
@@ -47,7 +44,7 @@ def change(now: int, before: int) -> Change:
 
 @dataclass(frozen=True)
 class Period:
-    """The last `days` days up to now, and as many before, up to the same time of the day."""
+    """The last `days` days up to now, and the `days` days before them, up to the same time of day."""
 
     first: date
     last: date
@@ -65,19 +62,19 @@ class Period:
 
 
 def days_before(last: date, count: int) -> list[date]:
-    """The `count` days that end with `last`, in order."""
+    """The `count` days up to `last`, inclusive, ascending."""
     return [last - timedelta(days=back) for back in reversed(range(count))]
 
 
 def same_time_before(now: datetime) -> dict[date, datetime]:
-    """The days on which the periods before this moment end, each with the moment: the same time of the shop's day."""
+    """The end of each previous period: its last day, and the same time of that day as `now`."""
     here = timezone.localtime(now)
     days = [here.date() - timedelta(days=days) for days in PERIODS]
     return {day: timezone.make_aware(datetime.combine(day, here.time())) for day in days}
 
 
 def periods(today: date, daily: Mapping[date, Sales], so_far: Mapping[date, Sales]) -> list[Period]:
-    """Each period of `PERIODS`, from the sales of whole days and those of the days in `same_time_before`."""
+    """The periods of `PERIODS`, from the sales of whole days and the sales up to `same_time_before`."""
 
     def total(last: date, count: int) -> Sales:
         return sum((daily.get(day, Sales()) for day in days_before(last, count)), Sales())

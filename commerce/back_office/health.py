@@ -1,7 +1,4 @@
-"""Whether the servers behind the shop answer, and how quickly: for people, where `/readyz` is for machines.
-
-Owns the bound on the whole round of questions; what is asked of a server is `commerce.server.health`'s.
-"""
+"""Health and response times of the servers behind the shop, for the dashboard; `/readyz` is for load balancers."""
 
 import time
 from collections.abc import Callable
@@ -14,23 +11,23 @@ from django.utils.translation import gettext_lazy as _
 from commerce.server import health
 
 ANSWER_SECONDS = 0.5
-"""A part that has not answered by then is shown as away."""
+"""A server that has not responded by then is shown as unavailable."""
 
-# All at once, so that three that are away cost as much as one. One that hangs for longer than it may keeps its thread,
-# not the page; were all threads taken, the question would wait for one, and be given up in time as well.
+# Concurrent, so that three unavailable servers take no longer than one. A check that hangs occupies its thread, not the
+# page; with all threads occupied, new checks time out as well.
 _askers = ThreadPoolExecutor(max_workers=6, thread_name_prefix="health")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One server. `round_trip_ms` is None where it does not answer."""
+    """One server. `round_trip_ms` is None if it does not respond."""
 
     name: str | Promise
     round_trip_ms: float | None
 
 
 def parts() -> list[Part]:
-    """All of them, within `ANSWER_SECONDS`, but for PostgreSQL: without it there is no page to show this on."""
+    """All servers, within `ANSWER_SECONDS`. Not PostgreSQL: without it the page itself fails."""
     asked: dict[str | Promise, Future[float | None]] = {
         _("Redis (cache)"): _askers.submit(_round_trip_ms, health.ask_cache),
         _("Redis (locks)"): _askers.submit(_round_trip_ms, health.ask_locks),

@@ -1,7 +1,4 @@
-"""Which sessions of the back-office belong to whom.
-
-Owns the table beside Django's sessions, which cannot be asked for those of one account.
-"""
+"""The sessions of each account. Django's session table cannot be queried by account."""
 
 from django.conf import settings
 from django.db import models
@@ -12,7 +9,7 @@ MOST_LETTERS_OF_A_BROWSER = 200
 
 
 class StaffSession(models.Model):
-    """One login that may still hold. A row whose session is gone is deleted at the next login of its owner."""
+    """One login. A row whose session has ended is deleted at the owner's next login."""
 
     session_key = models.CharField(max_length=40, unique=True)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))

@@ -1,7 +1,4 @@
-"""Changing one's own password.
-
-Owns that it is written down, in the transaction that does it; the form is the library's.
-"""
+"""Changing one's own password, with an audit record in the same transaction."""
 
 from typing import Any
 
@@ -18,7 +15,7 @@ from commerce.staff_pages.pages import PASSWORD_CHANGED
 
 
 class OwnPasswordForm(AdminOwnPasswordChangeForm):
-    """Asks for the old password as well."""
+    """Requires the old password as well."""
 
     def save(self, commit: bool = True) -> Any:
         with transaction.atomic():
@@ -28,7 +25,7 @@ class OwnPasswordForm(AdminOwnPasswordChangeForm):
 
 
 def page(site: AdminSite, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponseBase:
-    """As `AdminSite.password_change`, which takes no other form."""
+    """`AdminSite.password_change` with another form, which that method does not accept."""
     request.current_app = site.name
     view = PasswordChangeView.as_view(
         form_class=OwnPasswordForm,

@@ -1,7 +1,7 @@
-"""Who may do what: the five roles of staff, and the rights of each.
+"""The five roles of staff and their permissions.
 
-Owns the table. Migration `back_office.0001` makes a group of each role; a change here reaches the shops that exist by
-a further migration, because their superusers may have made the groups their own.
+Migration `back_office.0001` creates a group for each role. A change here needs another migration for existing shops,
+because their superusers may have edited the groups.
 """
 
 from collections.abc import Iterator
@@ -11,13 +11,13 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-# Rights whose codename does not end with their model.
+# Permissions whose codename does not end with their model.
 _MODEL_OF = {"adjust_balance": "user", "adjust_stock": "product"}
 
 
 @dataclass(frozen=True)
 class Role:
-    """A group of staff; `rights` are such as `orders.view_order`."""
+    """A group of staff; `rights`: permissions such as `orders.view_order`."""
 
     name: str
     meaning: Promise
@@ -86,9 +86,9 @@ MEANINGS = {role.name: role.meaning for role in ROLES}
 
 
 def make_groups(apps: Any) -> None:
-    """A group for each role that has none; `apps` are those of a migration, or Django's own.
+    """Create a group for each role that has none; `apps`: the registry of a migration, or Django's own.
 
-    Rights that are missing are made: Django makes them when all migrations are done, and keeps those it finds.
+    Missing permissions are created: Django creates them only after all migrations, and keeps existing ones.
     """
     group_model = apps.get_model("auth", "Group")
     for role in ROLES:
@@ -111,7 +111,7 @@ def _permissions(apps: Any, rights: frozenset[str]) -> Iterator[Any]:
 
 
 def _title(apps: Any, app_label: str, model: str, codename: str) -> str:
-    """As Django would name the right."""
+    """The permission's name as Django would build it."""
     plain = f"Can {codename.replace('_', ' ')}"
     try:
         options = apps.get_model(app_label, model)._meta

@@ -1,7 +1,7 @@
-"""What the search on Ctrl-K means by what was typed, and where each thing that it finds has its page.
+"""The global search on Ctrl-K.
 
-Owns the order of the kinds and how many of each are shown. Numbers, beginnings of names, addresses and events go by an
-index each; products and coupons, which are few, by words of their names. Only what the reader may see is looked for.
+Ids, prefixes of names, e-mail addresses and events are searched with an index each; products and coupons, which are
+few, by words of their names. Only models that the user may view are searched.
 """
 
 import re
@@ -27,7 +27,7 @@ _EVENT = re.compile(r"[a-z]+(-[a-z]+)*:[0-9]{1,18}(:[0-9]{1,18})?", re.ASCII)
 
 @dataclass(frozen=True)
 class Result:
-    """One thing that was meant, as the library's template shows it."""
+    """One result, as the library's template shows it."""
 
     title: str
     description: str
@@ -39,7 +39,7 @@ May = Callable[[str], bool]
 
 
 def results_for(text: str, may: May) -> list[Result]:
-    """What `text` means: an order's number first, then events, customers, products and coupons. At most 9 queries."""
+    """The results for `text`: orders by number, events, customers, products and coupons. At most 9 queries."""
     term = text.strip()[:MOST_LETTERS]
     if not term:
         return []

@@ -1,7 +1,6 @@
-"""The search on Ctrl-K as the library's script asks for it, in place of the library's own.
+"""The view of the global search, in place of the library's.
 
-The library's keeps what it has found for five minutes, looks through whole tables, and does not say that nothing was
-found.
+The library's view caches results for five minutes, scans whole tables, and does not report an empty result.
 """
 
 from collections.abc import Iterator
@@ -19,12 +18,12 @@ from commerce.back_office.search import Result, results_for
 from commerce.staff_pages.pages import forgeries_refused
 
 GO = "go"
-"""With it in its address the search leads straight to the first thing that it has found."""
+"""The query parameter that makes the search redirect to its first result."""
 MOST_LETTERS_SAID = 80
 
 
 def search(request: HttpRequest, extra_context: object = None) -> HttpResponse:
-    """The list of what was found; or the first of it, for those who press Enter before they see the list."""
+    """The list of results; or a redirect to the first one, for users who press Enter before they see the list."""
     term = request.GET.get("s", "")
     with forgeries_refused():
         found = [*results_for(term, request.user.has_perm), *_menu(request, term)]
@@ -40,7 +39,7 @@ def search(request: HttpRequest, extra_context: object = None) -> HttpResponse:
 
 
 def _menu(request: HttpRequest, term: str) -> Iterator[Result]:
-    """The entries of the menu whose name has these letters, of those that the reader has."""
+    """The entries of the user's menu whose name contains this text."""
     letters = term.strip().lower()
     for item in (item for group in NAVIGATION for item in group["items"] if letters):
         is_theirs = item.get("permission", lambda _request: True)

@@ -1,7 +1,4 @@
-"""One's own sessions: where one is logged in, and a button that ends one.
-
-Owns the page and the rows behind it; how long a session lasts is `commerce.staff_access.session_ends`'s.
-"""
+"""The page with one's own sessions, and a button that ends one."""
 
 import time
 from dataclasses import dataclass
@@ -35,7 +32,7 @@ MOST_SHOWN = 100
 
 @dataclass(frozen=True)
 class Open:
-    """A session that holds; `seen_at` is up to a minute old."""
+    """An open session; `seen_at` is accurate to a minute."""
 
     row: StaffSession
     seen_at: datetime | None
@@ -51,7 +48,7 @@ def urls() -> list[URLPattern]:
 
 
 def note_login(sender: Any, request: HttpRequest, user: Any, **_signal: Any) -> None:
-    """Keep which session is whose; called at every login of the back-office."""
+    """Store the session of an account; called at every login of the back-office."""
     _tidy(user.pk)
     _note(request, user.pk)
 
@@ -74,8 +71,8 @@ def connect() -> None:
 
 
 def page(request: HttpRequest) -> HttpResponse:
-    """Where one is logged in."""
-    # A changed password gives the session another key; and there were sessions before they were listed.
+    """The list of one's own sessions."""
+    # A password change gives the session a new key, and older sessions may not be stored.
     _note(request, staff_id(request))
     context = {
         **admin.site.each_context(request),
@@ -86,7 +83,7 @@ def page(request: HttpRequest) -> HttpResponse:
 
 
 def end(request: HttpRequest, number: int) -> HttpResponse:
-    """End one of one's own sessions; another's is not there."""
+    """End one of one's own sessions. Raises Http404 for another account's."""
     with transaction.atomic():
         row = get_object_or_404(StaffSession.objects.select_for_update(), pk=number, owner_id=staff_id(request))
         Session.objects.filter(session_key=row.session_key).delete()
@@ -112,14 +109,14 @@ def _open(owner: Any, *, this: str | None) -> list[Open]:
 
 
 def _holds(values: dict[str, Any], owner: Any) -> bool:
-    """Whether the next page would be shown: of the password of now, and not left alone for too long."""
+    """Whether the session is still valid: made with the current password, and not idle for too long."""
     hashes = {owner.get_session_auth_hash(), *owner.get_session_auth_fallback_hash()}
     idle_seconds = time.time() - values.get(SEEN_AT, time.time())
     return values.get(HASH_SESSION_KEY) in hashes and idle_seconds < settings.SESSION_IDLE_MINUTES * 60
 
 
 def _tidy(owner_id: int) -> None:
-    """Forget rows of this account whose session is gone."""
+    """Delete rows of this account whose session has ended."""
     held = Session.objects.filter(expire_date__gt=timezone.now()).values("session_key")
     StaffSession.objects.filter(owner_id=owner_id).exclude(session_key__in=held).delete()
 

@@ -1,7 +1,4 @@
-"""What a customer is written about an event: one template per event type and language.
-
-Owns the templates' context, the subject, the Message-ID and the e-mail itself; never sends one.
-"""
+"""E-mails to customers about events: one template per event type and language. Does not send them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ class EmailContent:
 
 
 def email_types() -> list[str]:
-    """Every event type that a customer is written about."""
+    """All event types with a template."""
     return event_types_to(MAIL)
 
 
@@ -37,7 +34,7 @@ def languages() -> list[str]:
 
 
 def email_content(event: Mapping[str, Any], *, language: str) -> EmailContent:
-    """The e-mail about a CloudEvent. Raises TemplateDoesNotExist for a type or a language that has no template."""
+    """The e-mail about a CloudEvent. Raises TemplateDoesNotExist for a type or language without a template."""
     shown = {
         "data": _data(event["data"]),
         "language": language,
@@ -60,7 +57,7 @@ def email_to(address: str, event: Mapping[str, Any], *, language: str) -> EmailM
         [address],
         headers={
             "Message-ID": message_id(event["id"]),
-            # Nobody's out-of-office note is to answer it (RFC 3834).
+            # Suppresses automatic replies (RFC 3834).
             "Auto-Submitted": "auto-generated",
             "Content-Language": language,
         },
@@ -70,9 +67,9 @@ def email_to(address: str, event: Mapping[str, Any], *, language: str) -> EmailM
 
 
 def message_id(event_id: str) -> str:
-    """The same for every send of an event, so that a repeat can be recognised."""
+    """The Message-ID: the same for every delivery of an event, so that duplicates can be recognised."""
     _name, _at, domain = settings.DEFAULT_FROM_EMAIL.rstrip(">").rpartition("@")
-    # A colon may not stand in a Message-ID (RFC 5322).
+    # A Message-ID may not contain a colon (RFC 5322).
     return f"<{event_id.replace(':', '.')}@{domain}>"
 
 
@@ -82,7 +79,7 @@ def event_of(payload: bytes) -> dict[str, Any]:
 
 
 def _data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """What a template shows: times in the shop's zone, and the items of a refund with the names that its order has."""
+    """The context of a template: times in the shop's time zone, and refund items with their product names."""
     shown = {name: _moment(value) if name.endswith("At") else value for name, value in data.items()}
     if "order" in data:
         names = {item["productId"]: item["productName"] for item in data["order"]["items"]}

@@ -1,7 +1,4 @@
-"""The e-mails in the back-office, each in each language, with made-up data.
-
-Owns the pages; who may see the outbox may see what it sends.
-"""
+"""Back-office previews of all e-mails in all languages, with sample data, for users who may view the outbox."""
 
 from functools import wraps
 from typing import Any
@@ -17,7 +14,7 @@ from commerce.mail.emails import EmailContent, email_content, email_types, langu
 from commerce.mail.samples import sample
 
 RIGHT = "outbox.view_outboxmessage"
-# The e-mail is a page of its own in a frame, as in a mail program: no script, nothing from elsewhere.
+# The e-mail is shown in a frame, as in a mail program: no scripts, no external resources.
 FRAMED = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
 
 
@@ -50,7 +47,7 @@ def _with_right(view: Any) -> Any:
 
 
 def previews_page(request: HttpRequest) -> HttpResponse:
-    """Every e-mail, by event type and language."""
+    """The list of e-mails by event type and language."""
     previews = [
         {"type": event_type, "language": language, "subject": _content(event_type, language).subject}
         for event_type in email_types()
@@ -74,7 +71,7 @@ def preview_page(request: HttpRequest, event_type: str, language: str) -> HttpRe
 
 
 def html_page(request: HttpRequest, event_type: str, language: str) -> HttpResponse:
-    """The HTML alone, for the frame of the page above."""
+    """Only the HTML, for the frame of `letter_page`."""
     answer = HttpResponse(_content(event_type, language).html)
     answer.headers["Content-Security-Policy"] = FRAMED
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"

@@ -1,4 +1,4 @@
-"""An event of each type, made up, for those who look at its e-mail."""
+"""A sample event of each type, for the previews of e-mails."""
 
 from typing import Any
 
@@ -73,5 +73,5 @@ _DATA: dict[str, dict[str, Any]] = {
 
 
 def sample(event_type: str) -> dict[str, Any]:
-    """A CloudEvent of this type. Raises KeyError for a type that nobody is written about."""
+    """A CloudEvent of this type. Raises KeyError for a type without an e-mail."""
     return {"id": f"{event_type}:1042:1767225600000000", "type": event_type, "data": _DATA[event_type]}

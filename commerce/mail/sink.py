@@ -1,7 +1,6 @@
-"""E-mail to customers: one session with the mail server per batch.
+"""The sink of e-mails to customers: one SMTP session per batch.
 
-Owns whom a message is written to, the session's deadline and the meaning of the server's answers; never decides when to
-try again. Nothing that it says of a message names an address: an answer's text, which may quote one, is left out.
+Outcomes and logs never contain an e-mail address: the text of a server's reply, which may quote one, is left out.
 """
 
 import os
@@ -30,7 +29,7 @@ from coupons.events import COUPON_EXPIRING
 
 BREAKER_FAILURES = 3
 REFUSED_FOR_NOW_SECONDS = 300.0
-"""After a 4xx about one e-mail. Servers that greylist want minutes, and people as long to empty a mailbox."""
+"""The wait after a 4xx reply about one e-mail: greylisting takes minutes, and so does a full mailbox."""
 NO_ADDRESS = "not sent: the customer has no e-mail address"
 NO_ACCOUNT = "not sent: there is no such account"
 NOT_HELD = "not sent: the coupon was used, or its time is over"
@@ -39,7 +38,7 @@ _ENHANCED = re.compile(rb"\A\s*([245]\.\d{1,3}\.\d{1,3})\b")
 
 
 class MailSink:
-    """Writes to the customer of each event. Customers are not promised an order."""
+    """Sends an e-mail to the customer of each event, without a guaranteed order."""
 
     keeps_order: ClassVar[bool] = False
     parks: ClassVar[bool] = True
@@ -57,13 +56,13 @@ class MailSink:
         self._session: threading.Thread | None = None
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """Send all that have somebody to go to, within EMAIL_TIMEOUT_SECONDS in all.
+        """Send all messages whose customer has an address, within EMAIL_TIMEOUT_SECONDS in total.
 
-        A 250 to DATA is an acknowledgement. What the time did not suffice for was not tried. Raises django.db.Error
-        where the database fails.
+        A 250 reply to DATA is an acknowledgement. Messages that the time does not suffice for are not tried. Raises
+        django.db.Error if the database fails.
         """
         if self._session is not None and self._session.is_alive():
-            # The session before is stuck where its socket cannot be shut: in the look-up of a name.
+            # The previous session is stuck in name resolution, which cannot be interrupted.
             return {}
         addressed, outcomes = _addressed(messages)
         if addressed:
@@ -76,7 +75,7 @@ class MailSink:
 
 
 def _addressed(messages: Sequence[Message]) -> tuple[list[tuple[Message, str]], dict[int, Outcome]]:
-    """Which messages go to which address, and what became of those that go nowhere."""
+    """The address of each message, and the outcomes of those without one."""
     addresses = accounts.addresses_of({int(message.key) for message in messages})
     expiring = {
         message.id: int(message.event_id.split(":")[1]) for message in messages if message.type == COUPON_EXPIRING
@@ -107,7 +106,7 @@ def _is_valid(address: str) -> bool:
 
 
 class _Session:
-    """One connection, over which messages go one after the other until all are sent or the time is over."""
+    """One SMTP session that sends messages sequentially until all are sent or the time is over."""
 
     def __init__(self, addressed: Sequence[tuple[Message, str]]) -> None:
         self._addressed = addressed
@@ -129,12 +128,12 @@ class _Session:
             except Exception as error:  # noqa: BLE001  # network, TLS, the library: all mean that nothing was taken
                 self._fail(error, is_late=deadline.is_over)
             finally:
-                # QUIT is a courtesy, within the same deadline; the connection is closed without its answer, too.
+                # QUIT is optional and has the same deadline; the connection is closed even without a reply.
                 with suppress(Exception):
                     backend.close()
 
     def outcomes_so_far(self) -> Outcomes:
-        """What is known when the time is over; the message under way has had no answer."""
+        """The outcomes at the deadline; the message being sent has failed without a reply."""
         with self._guard:
             self._is_given_up = True
             if self._tried is not None and self._tried not in self._outcomes:
@@ -150,12 +149,12 @@ class _Session:
         except smtplib.SMTPDataError as refused:
             return self._refused("message", refused.smtp_code, refused.smtp_error)
         except (ValueError, LookupError, UnicodeError) as error:
-            # No template, an address that no header can hold: sending it again would change nothing.
+            # No template, or an address that is invalid in a header: a permanent failure.
             return Failure(f"It cannot be written: {type(error).__name__}", refused=True, about_message=True)
         return Acknowledged(self._call(250))
 
     def _refused(self, what: str, code: int, text: bytes | str) -> Failure:
-        """4xx: not now (a full mailbox, greylisting). 5xx: never, so the message is parked."""
+        """4xx: temporary (full mailbox, greylisting). 5xx: permanent, so the message is parked."""
         reason = f"The {what} was refused: {_code(code, text)}"
         return Failure(
             reason,
@@ -166,7 +165,7 @@ class _Session:
         )
 
     def _fail(self, error: Exception, *, is_late: bool) -> None:
-        """The session failed as a whole: counted for the message under way, the others were not tried."""
+        """The whole session failed: the message being sent has failed, the others were not tried."""
         with self._guard:
             if self._tried is None or self._is_given_up:
                 return
@@ -176,7 +175,7 @@ class _Session:
                 reason = f"{type(error).__name__}: {_code(error.smtp_code, error.smtp_error)}"
                 self._outcomes[self._tried] = self._failure(reason, away=True, code=error.smtp_code)
             else:
-                # An operating system's error names the server at most; the library's may quote an answer.
+                # Errors of the operating system contain at most the server's name; the library's may quote a reply.
                 shown = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
                 self._outcomes[self._tried] = self._failure(f"{type(error).__name__}{shown}", away=True)
 
@@ -193,7 +192,7 @@ class _Session:
                 self._tried = None
 
     def _failure(self, reason: str, *, away: bool, code: int | None = None) -> Failure:
-        # A mail server may be away for a day. That is no reason to bother staff with every message.
+        # A mail server may be unavailable for a day, which is no reason to park every message.
         return Failure(reason, away=away, parks=False, call=self._call(code))
 
     def _call(self, code: int | None) -> Call:
@@ -201,6 +200,6 @@ class _Session:
 
 
 def _code(code: int, text: bytes | str) -> str:
-    """The reply code, and the enhanced one (RFC 3463) where there is one. Never the text: it may quote an address."""
+    """The reply code, and the enhanced one (RFC 3463) if present. Never the text, which may quote an address."""
     enhanced = _ENHANCED.match(text if isinstance(text, bytes) else text.encode())
     return f"{code} {enhanced[1].decode()}" if enhanced else str(code)

@@ -1,7 +1,6 @@
-"""A session with the mail server that ends in time.
+"""Django's SMTP backend with one deadline for a whole session (`commerce.outbox.sinks.deadline`).
 
-Owns Django's SMTP backend with one deadline for all of a session (`commerce.outbox.sinks.deadline`); never decides what
-an answer means. What cannot be shut, the look-up of a name, is left to its thread (`commerce.mail.sink`).
+Name resolution cannot be interrupted; `commerce.mail.sink` runs sessions in a thread for that reason.
 """
 
 import smtplib
@@ -17,7 +16,7 @@ from commerce.outbox.sinks.deadline import watched
 
 
 class _Connection(smtplib.SMTP):
-    """Has its socket watched as soon as there is one, before greeting and TLS."""
+    """Registers its socket with the deadline before greeting and TLS."""
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         used: socket.socket = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # the library's own seam
@@ -25,11 +24,11 @@ class _Connection(smtplib.SMTP):
 
 
 class _TlsConnection(smtplib.SMTP_SSL, _Connection):
-    """The same, for TLS from the first byte: SMTP_SSL asks the next class for the socket that it wraps."""
+    """The same for implicit TLS: SMTP_SSL wraps the socket that the next class in the MRO creates."""
 
 
 class Backend(EmailBackend):
-    """Django's SMTP backend as the EMAIL_* settings say, on watched connections."""
+    """Django's SMTP backend with the EMAIL_* settings and connections with a deadline."""
 
     @property
     def connection_class(self) -> Any:
@@ -37,7 +36,7 @@ class Backend(EmailBackend):
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext:
-        """The server's certificate is always checked, with the authorities of EMAIL_CA_FILE where it is set."""
+        """The server's certificate is always verified, with the CA certificates of EMAIL_CA_FILE if set."""
         return ssl.create_default_context(cafile=settings.EMAIL_CA_FILE or None)
 
 

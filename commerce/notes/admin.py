@@ -1,4 +1,4 @@
-"""Notes in the line of time of a customer. They have no list of their own: they stand on the page of their row."""
+"""Notes in the timeline of a customer. Notes have no list; they are shown on the page of their row."""
 
 from collections.abc import Iterator
 from datetime import datetime

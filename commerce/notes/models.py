@@ -1,7 +1,4 @@
-"""What members of staff write down about an order or a customer, for each other.
-
-Owns the table; `services` writes it, and the database refuses to change what a note says.
-"""
+"""Notes of staff about an order or a customer."""
 
 from django.conf import settings
 from django.db import models
@@ -15,10 +12,10 @@ MOST_LETTERS = 2_000
 class Note(models.Model):
     """A text about one row. Its text, author and time never change, and it is never deleted (a trigger).
 
-    `pinned` notes stand first. A hidden note is shown to superusers only; when it was hidden stays written.
+    `pinned` notes come first. A hidden note is shown to superusers only, with the time when it was hidden.
     """
 
-    # As in `staff_action`: the rows that notes are about stand above this table.
+    # Not foreign keys, as in `staff_action`: the apps of these rows are above this one.
     subject_type = models.CharField(_("kind of row"), max_length=60, help_text=_("Such as orders.order."))
     subject_id = models.BigIntegerField(_("number of the row"))
     author = models.ForeignKey(

@@ -1,6 +1,6 @@
-"""The notes on the page of an order or a customer, and the addresses that write, pin and hide them.
+"""The notes on the page of an order or a customer, and the views that write, pin and hide them.
 
-Owns which pages have notes and who sees them: those who may see the row and have the right to view notes.
+Notes are shown to users who may view both the row and notes.
 """
 
 from collections.abc import Callable
@@ -29,7 +29,7 @@ from commerce.staff_pages.pages import staff_id
 
 MOST_ON_A_PAGE = 50
 KINDS = ("orders.order", "balances.user")
-"""What notes are about."""
+"""The models that can have notes."""
 
 
 class NoteForm(IdempotentForm, StaffForm):
@@ -53,7 +53,7 @@ def notes_of(subject_type: str, subject_id: int, *, with_hidden: bool = False) -
 
 
 def panel(request: HttpRequest, subject_type: str, subject_id: int) -> dict[str, Any]:
-    """What `admin/notes/panel.html` shows as `notes`; empty for those who may not see any."""
+    """The context of `admin/notes/panel.html`; empty for users who may not view notes."""
     user = request.user
     if not user.has_perm("notes.view_note"):
         return {}
@@ -73,7 +73,7 @@ def panel(request: HttpRequest, subject_type: str, subject_id: int) -> dict[str,
 
 
 def urls() -> list[URLPattern]:
-    """The pages, below the back-office's own."""
+    """URL patterns, below the admin site's."""
 
     def for_staff(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         return admin.site.admin_view(view)
@@ -85,7 +85,7 @@ def urls() -> list[URLPattern]:
 
 
 def write(request: HttpRequest, kind: str, row_id: int) -> HttpResponse:
-    """Add a note, and go back to the page that it is about."""
+    """Add a note, and redirect to the page that it is about."""
     back = _page_of(request, kind, row_id)
     _require(request, "notes.add_note")
     form = NoteForm(request.POST or None)
@@ -106,7 +106,7 @@ def write(request: HttpRequest, kind: str, row_id: int) -> HttpResponse:
 
 
 def change(request: HttpRequest, note_id: int, change_to: str) -> HttpResponse:
-    """Pin, unpin or hide a note, and go back to the page that it is about."""
+    """Pin, unpin or hide a note, and redirect to the page that it is about."""
     note = get_object_or_404(Note, pk=note_id)
     back = _page_of(request, note.subject_type, note.subject_id)
     _require(request, "notes.view_note")
@@ -127,7 +127,7 @@ def _require(request: HttpRequest, right: str) -> None:
 
 
 def _page_of(request: HttpRequest, kind: str, row_id: int) -> str:
-    """The page of the row. Raises Http404 where there is none, PermissionDenied for those who may not see it."""
+    """The URL of the row's page. Raises Http404 if there is none, PermissionDenied if the user may not view it."""
     if kind not in KINDS:
         raise Http404
     model = apps.get_model(kind)

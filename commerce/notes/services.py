@@ -1,7 +1,6 @@
-"""Writing, pinning and hiding notes, each recorded in its transaction.
+"""Writing, pinning and hiding notes, each with an audit record in the same transaction.
 
-Owns who may do what to a note of somebody else: pin it, and nothing more. Whether the reader may see the row that it is
-about is for the page to ask.
+Staff may pin notes of others but not hide them. The pages check the permission to view the row.
 """
 
 from collections.abc import Callable
@@ -26,7 +25,7 @@ _NAMES = {"orders.order": gettext_noop("order"), "balances.user": gettext_noop("
 def write_note(
     subject_type: str, subject_id: int, text: str, *, pinned: bool, by: Staff, idempotency: Idempotency
 ) -> Note:
-    """Add a note about a row, such as `orders.order` 7, that exists. Once for a claim of `idempotency`."""
+    """Add a note about an existing row, such as `orders.order` 7."""
     with locked_transaction(*idempotency.locks) as shared:
         note = Note.objects.create(
             subject_type=subject_type, subject_id=subject_id, author_id=by.id, text=text, pinned=pinned
@@ -37,12 +36,12 @@ def write_note(
 
 
 def pin_note(note_id: int, *, pinned: bool, by: Staff) -> None:
-    """Put a note first, or back among the others. A hidden one stays as it is. Raises Note.DoesNotExist."""
+    """Pin or unpin a note. A hidden note is unchanged. Raises Note.DoesNotExist."""
     _change(note_id, PINNED if pinned else UNPINNED, by, lambda note: {"pinned": pinned} if not note.hidden_at else {})
 
 
 def hide_note(note_id: int, *, by: Staff, is_superuser: bool) -> None:
-    """Take a note off its page, for good. Raises Note.DoesNotExist; PermissionDenied for another's note."""
+    """Hide a note permanently. Raises Note.DoesNotExist; PermissionDenied for another user's note."""
 
     def hidden(note: Note) -> dict[str, object]:
         if note.author_id != by.id and not is_superuser:

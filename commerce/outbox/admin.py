@@ -1,7 +1,4 @@
-"""The outbox in the back-office: to see what waits, how each call went, and to send again.
-
-Owns the pages; which messages may go again is `resend`'s to say.
-"""
+"""The back-office pages of the outbox: messages, delivery attempts, and sending messages again (`resend`)."""
 
 import json
 from typing import Any
@@ -48,7 +45,7 @@ NONE_READY = _("None of them can be sent again: they are waiting, or were sent t
 
 
 class StateFilter(DropdownFilter):
-    """Waiting, parked or sent."""
+    """Filter by waiting, parked or sent."""
 
     title = _("state")
     parameter_name = "state"
@@ -62,7 +59,7 @@ class StateFilter(DropdownFilter):
 
 
 class DestinationFilter(DropdownFilter):
-    """One destination, of those that messages go to: a search for any other would read every row."""
+    """Filter by a known destination; a search for an unknown one would scan the table."""
 
     title = _("destination")
     parameter_name = "destination"
@@ -77,7 +74,7 @@ class DestinationFilter(DropdownFilter):
 
 
 class TypeFilter(DropdownFilter):
-    """One type of event, of those that go to the chosen destination: a search for any other would read every row."""
+    """Filter by an event type of the chosen destination; a search for any other would scan the table."""
 
     title = _("type")
     parameter_name = "type"
@@ -93,7 +90,7 @@ class TypeFilter(DropdownFilter):
 
 
 class AnswerFilter(DropdownFilter):
-    """The class of the answer's HTTP status."""
+    """Filter by the class of the HTTP status."""
 
     title = _("HTTP status")
     parameter_name = "status"
@@ -106,12 +103,12 @@ class AnswerFilter(DropdownFilter):
         if chosen not in {"2", "3", "4", "5"}:
             return queryset
         found = queryset.filter(http_status__gte=int(chosen) * 100, http_status__lt=int(chosen) * 100 + 100)
-        # Said once more, because the few that failed have an index of their own.
+        # Repeated here, because the few failed attempts have a partial index.
         return found if chosen == "2" else found.exclude(outcome=DeliveryOutcome.ACKNOWLEDGED)
 
 
 class DeliveryRows(ReadOnlyRows):
-    """The calls that delivered this message or tried to, the newest first."""
+    """The delivery attempts of a message, newest first."""
 
     model = DeliveryAttempt
     hide_title = True
@@ -126,7 +123,7 @@ class DeliveryRows(ReadOnlyRows):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(EventSearch, ReadOnly):
-    """One event for one destination."""
+    """Outbox messages."""
 
     list_display = ("id", "event_id", "destination", "state", "attempts", "short_error", "age", "next_attempt")
     list_display_links = ("id", "event_id")
@@ -145,7 +142,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
     readonly_fields = ("about", "counted", "state", "next_attempt", "whole_error", "readable_payload")
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[OutboxMessage]":
-        # A page of the list would carry every payload, and show none.
+        # The list does not show the payloads, so it does not load them.
         rows: QuerySet[OutboxMessage] = super().get_queryset(request)
         return rows.defer("payload")
 
@@ -160,12 +157,12 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
 
     @admin.display(description=_("counted"))
     def counted(self, message: OutboxMessage) -> str:
-        """Where it is noted that an order's event was counted."""
+        """A link to the record that the order event was counted."""
         is_counted = message.type.partition("-")[0] == "order"
         return list_link("stats_processedevent", message.event_id) if is_counted else NOTHING
 
     def get_fields(self, request: HttpRequest, obj: OutboxMessage | None = None) -> Any:
-        """Without a link to a list that the reader may not see."""
+        """Without links to lists that the user may not view."""
         may_see = request.user.has_perm("stats.view_processedevent")
         return [name for name in self.fields if name != "counted" or may_see]
 
@@ -191,7 +188,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
         return format_html('<pre class="bo-code">{}</pre>', _indented(message.payload))
 
     def shown_beside(self, request: HttpRequest, row: OutboxMessage) -> dict[str, Any]:
-        """Where the button sends its form: the list as it was filtered, which is shown again afterwards."""
+        """The URL that the button posts to: the list with its filters, which is shown again afterwards."""
         filters = request.GET.get("_changelist_filters", "")
         address = reverse("admin:outbox_outboxmessage_changelist")
         return {"list_address": f"{address}?{filters}" if filters else address}
@@ -201,7 +198,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
 
     @admin.action(description=_("Send again (parked ones, and to the data platform sent ones)"), permissions=["send"])
     def send_again(self, request: HttpRequest, queryset: "QuerySet[OutboxMessage]") -> HttpResponse | None:
-        """Asks why, then queues them."""
+        """Ask for a reason, then queue the selected messages again."""
         message_ids = list(queryset.values_list("id", flat=True)[: MOST_AT_ONCE + 1])
         if len(message_ids) > MOST_AT_ONCE:
             refusal = _("At most %(count)d messages at a time; manage.py outbox_retry sends any number again.")
@@ -234,7 +231,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
 
 @admin.register(DeliveryAttempt)
 class DeliveryAttemptAdmin(EventSearch, ReadOnly):
-    """One call to the data platform."""
+    """Delivery attempts."""
 
     list_display = ("id", "message", "attempted_at", "how_it_ended", "http_status", "duration_ms", "short_error")
     list_display_links = ("id",)
@@ -265,7 +262,7 @@ class DeliveryAttemptAdmin(EventSearch, ReadOnly):
 
 
 def _open_error(message: OutboxMessage) -> str:
-    """The last error of a message that has not arrived; what was sent at last has none. The calls have all of them."""
+    """The last error of a message that is not sent; the delivery attempts have all errors."""
     return "" if message.sent_at else message.last_error
 
 
@@ -285,7 +282,7 @@ def _consequences(ready: int, left: int) -> list[str]:
 
 
 def _indented(payload: str) -> str:
-    """The JSON as a person reads it; what is none, as it is."""
+    """The JSON indented; other text unchanged."""
     try:
         return json.dumps(json.loads(payload), indent=2, ensure_ascii=False)
     except ValueError:

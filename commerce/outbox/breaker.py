@@ -1,8 +1,7 @@
-"""Whether a destination that fails and fails is worth another call.
+"""A circuit breaker for calls to a destination.
 
-Owns the count of failures in a row, the pause after too many and its gauge; never makes a call, and never says when a
-message is due. Each process finds out for itself: what is shared would be asked before every call, and would be one
-more thing that can be away.
+It counts consecutive failures and opens for a pause after too many. The state is local to the process: shared state
+would need a round trip before every call, and could itself be unavailable.
 """
 
 import logging
@@ -22,7 +21,7 @@ class Breaker:
     """
 
     def __init__(self, destination: str, *, failures: int, pause_seconds: float) -> None:
-        """Open after `failures` calls in a row that the destination failed, for `pause_seconds` at a time."""
+        """Open after `failures` consecutive failed calls, for `pause_seconds` at a time."""
         self._destination = destination
         self._limit = failures
         self._pause_seconds = pause_seconds
@@ -32,32 +31,32 @@ class Breaker:
         self._shown_open = False
 
     def pause_seconds(self) -> float:
-        """How long no call is let through; 0.0: at least one is."""
+        """The remaining seconds during which no call is admitted; 0.0 if at least one is."""
         seconds = self._seconds_left()
         if not seconds and self._shown_open:
-            # The end of a pause is noticed only here. There may be nothing to probe with for hours.
+            # The end of a pause is only noticed here; there may be nothing to send for hours.
             with self._guard:
                 self._show()
         return seconds
 
     def admit(self, calls: int) -> int:
-        """How many of `calls` may be made now. The caller makes them and reports their results."""
+        """The number of `calls` that are admitted now. The caller makes them and reports their results."""
         with self._guard:
             if self._open_until is None:
                 return calls
             now = time.monotonic()
             if now < self._open_until:
                 return 0
-            # A probe that is never reported, because its process dies or its thread fails, is followed by another.
+            # A probe that is never reported, because its thread fails, is followed by another one.
             self._open_until = now + self._pause_seconds
             self._show()
             return min(calls, 1)
 
     def report(self, *, failed: int, worked: bool, asked_seconds: float = 0.0) -> None:
-        """What became of some calls.
+        """Report the results of calls.
 
-        `failed`: how many the destination failed; `worked`: whether it answered one as it should;
-        `asked_seconds`: how long it asked to be left alone.
+        `failed`: number of calls that the destination failed; `worked`: whether at least one succeeded;
+        `asked_seconds`: the pause that the destination asked for (`Retry-After`).
         """
         with self._guard:
             was_open = self._open_until is not None
@@ -84,6 +83,6 @@ class Breaker:
         return 0.0 if open_until is None else max(0.0, open_until - time.monotonic())
 
     def _show(self) -> None:
-        """Called with the guard held, so that the gauge says what was decided last."""
+        """Update the gauge. Called with the guard held, so that it shows the latest state."""
         self._shown_open = self._seconds_left() > 0
         metrics.OUTBOX_BREAKER_OPEN.labels(self._destination).set(self._shown_open)

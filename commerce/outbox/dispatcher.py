@@ -1,8 +1,7 @@
-"""Emptying the outbox: from rows that wait to messages that arrived.
+"""Delivery of pending outbox messages to a destination: order, retries and backoff.
 
-Owns which message goes first and when a failure is tried again. While it waits for the network it holds no row and no
-snapshot, only the lock of its destination (`commerce.outbox.dispatcher_lock`). Never knows how a destination is reached
-(`commerce.outbox.sinks`).
+While it waits for the network it holds no row lock and no snapshot, only the lock of its destination
+(`commerce.outbox.dispatcher_lock`). The sinks make the calls (`commerce.outbox.sinks`).
 """
 
 import logging
@@ -26,9 +25,9 @@ logger = logging.getLogger(__name__)
 
 FIRST_WAIT_SECONDS = 0.5
 
-# By state, never by `id > last`: a lower id may be committed after a higher one.
-# BETWEEN, not `=`: with the destination fixed, the primary key would serve ORDER BY id as well, and after an outage the
-# planner prefers it and walks through everything ever sent.
+# Selected by state, not by `id > last`: a lower id may be committed after a higher one.
+# BETWEEN, not `=`: with the destination fixed, the primary key would provide ORDER BY id as well, and after an outage
+# the planner would prefer it and scan all sent messages.
 DUE = """
     SELECT id, event_id, type, aggregate_id, payload, attempts, traceparent
     FROM outbox_message AS due
@@ -38,7 +37,7 @@ DUE = """
     LIMIT %(limit)s
 """
 
-# A message that waits for its next attempt holds back the later ones of its key, and nobody else's.
+# A message that waits for its next attempt holds back later messages with the same key, and no others.
 DUE_IN_ORDER = """
     WITH held_back AS MATERIALIZED (
         SELECT aggregate_id, min(id) AS id
@@ -62,7 +61,7 @@ SECONDS_TO_NEXT_ATTEMPT = """
     WHERE destination = %s AND sent_at IS NULL AND parked_at IS NULL AND attempts > 0
 """
 
-# Out of the dispatcher's sight for as long as the call may take, so that the message is not sent twice at once.
+# Claims the message: the dispatcher ignores it for as long as the call may take, so it is not sent twice concurrently.
 CLAIM_ONE = """
     UPDATE outbox_message SET next_attempt_at = now() + %s * interval '1 second'
     WHERE event_id = %s AND destination = %s AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at <= now()
@@ -70,7 +69,7 @@ CLAIM_ONE = """
 """
 
 
-# A claim that led to no call. Where its time ran out meanwhile, a dispatcher's own verdict on the message stands.
+# Releases a claim without a call. If the claim has expired meanwhile, the dispatcher's result stands.
 GIVE_BACK = """
     UPDATE outbox_message SET next_attempt_at = now()
     WHERE id = %s AND attempts = %s AND sent_at IS NULL AND parked_at IS NULL
@@ -79,7 +78,7 @@ GIVE_BACK = """
 
 @dataclass(frozen=True)
 class Drained:
-    """What one drain did.
+    """The result of one drain.
 
     `elsewhere`: another process is draining the destination, so nothing was tried here.
     """
@@ -90,7 +89,7 @@ class Drained:
 
 
 class Dispatcher:
-    """Drains one destination. Any number of them may exist; the database lets one at a time work."""
+    """Drains one destination. Any number may exist; a database lock lets one work at a time."""
 
     def __init__(self, destination: str) -> None:
         self.destination = destination
@@ -102,10 +101,10 @@ class Dispatcher:
         return sink_of(self.destination)
 
     def drain(self, *, stopping: Callable[[], bool] = lambda: False) -> Drained:
-        """Deliver batch after batch until nothing is due, the destination is away, or `stopping` says so.
+        """Deliver batch by batch until nothing is due, the destination is unavailable, or `stopping` returns true.
 
-        A batch in hand is always finished. Raises django.db.Error where the database fails; what was sent but not
-        marked by then is sent again.
+        A started batch is always finished. Raises django.db.Error if the database fails; messages that were sent but
+        not marked are sent again.
         """
         if connection.in_atomic_block:
             raise RuntimeError("A drain waits for the network, which no transaction may do.")
@@ -125,17 +124,17 @@ class Dispatcher:
         return Drained(sent, failed)
 
     def deliver_now(self, event_id: str) -> bool:
-        """Deliver one message past the queue, and say whether it is off our hands.
+        """Deliver one message ahead of the queue; returns whether it is delivered or parked.
 
-        False leaves it to the next drain: at once, and without a statement, while the destination is left alone.
-        Raises django.db.Error where the database fails.
+        False leaves it to the next drain; while the breaker is open it returns so without a statement. Raises
+        django.db.Error if the database fails.
         """
         if self.pause_seconds() > 0:
             return False
         lease_seconds = settings.DATA_PLATFORM_TIMEOUT_SECONDS + FIRST_WAIT_SECONDS
         row = sql.fetch_one(CLAIM_ONE, [lease_seconds, event_id, self.destination])
         if row is None:
-            # A dispatcher was quicker, or the message is known to be in trouble.
+            # A dispatcher was faster, or the message has failed before.
             return False
         message = _message(row)
         outcomes = self._call([message])
@@ -145,7 +144,7 @@ class Dispatcher:
         return not isinstance(outcomes[message.id], Failure)
 
     def pause_seconds(self) -> float:
-        """How long the destination is left alone after it was found away. Other processes find out for themselves."""
+        """The remaining seconds of the pause after failures of the destination, as known to this process."""
         breaker = self.sink.breaker
         return max(0.0, self._paused_until - time.monotonic(), breaker.pause_seconds() if breaker else 0.0)
 
@@ -153,7 +152,7 @@ class Dispatcher:
         return sql.fetch_one(DUE, {"destination": self.destination, "limit": 1}) is not None
 
     def seconds_to_next_attempt(self) -> float | None:
-        """When to look after the failed messages again; None where there are none."""
+        """Seconds until the next failed message is due; None if there are none."""
         failed, seconds = sql.fetch_one(SECONDS_TO_NEXT_ATTEMPT, [self.destination]) or (0, None)
         return max(seconds or 0.0, self.pause_seconds()) if failed else None
 
@@ -166,7 +165,7 @@ class Dispatcher:
         outcomes = self._call(batch)
         failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
         if not outcomes:
-            # No turn was to be had. The messages are due still, and asking again at once would keep a processor busy.
+            # Nothing was tried. The messages are still due, and an immediate retry would busy-loop.
             self._paused_until = time.monotonic() + backoff_seconds(0, longest_seconds=self.sink.longest_wait_seconds)
         elif any(failure.away for failure in failures) and len(failures) == len(outcomes):
             wait_seconds = backoff_seconds(self._times_away, longest_seconds=self.sink.longest_wait_seconds)
@@ -178,9 +177,9 @@ class Dispatcher:
         return outcomes
 
     def _call(self, batch: Sequence[Message]) -> Outcomes:
-        """Try as much of the batch as the destination is believed to bear, and record what became of it.
+        """Try as much of the batch as the breaker admits, and record the results.
 
-        What was not tried is not in the answer, and stays as it was: no attempt is counted, nothing is put off.
+        Messages that were not tried are not in the result and stay unchanged: no attempt is counted.
         """
         breaker = self.sink.breaker
         admitted = batch[: breaker.admit(len(batch))] if breaker else batch
@@ -216,7 +215,7 @@ class Dispatcher:
 
 
 def backoff_seconds(failures: int, *, longest_seconds: float) -> float:
-    """The wait after `failures` earlier failures: doubling, and spread so that many do not come back at one instant."""
+    """The wait after `failures` earlier failures: exponential, with jitter."""
     return min(longest_seconds, FIRST_WAIT_SECONDS * 2.0 ** min(failures, 20)) * random.uniform(0.5, 1.0)  # noqa: S311  # spread, not secrecy
 
 

@@ -1,10 +1,8 @@
-"""One dispatcher at a time for each destination.
+"""The lock that admits one dispatcher at a time for each destination.
 
-Owns the lock and the connections that hold it. Never reads or writes a row.
-
-The lock lasts as long as a transaction of a connection of its own, so it means the same behind a transaction pooler,
-which gives each transaction another session. Between its statements that transaction has no snapshot: it holds back no
-vacuum. PostgreSQL ends the lock with the process that holds it; where that process is frozen, after `_idle_seconds`.
+It is a transaction-level advisory lock on a separate connection, so it also works behind a transaction pooler, where
+each transaction may use another session. Between its statements that transaction has no snapshot, so it does not delay
+vacuum. PostgreSQL releases the lock when the process ends, or after `_idle_seconds` if it is frozen.
 """
 
 import os
@@ -19,15 +17,15 @@ from django.db import connection
 from commerce.core.pipeline import BEGIN, Pipeline, Statement
 
 APPLICATION_NAME = "commerce-dispatcher"
-"""As which PostgreSQL lists the connections that hold the locks."""
+"""The `application_name` of the connections that hold the locks."""
 
 TRY_LOCK = "SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))"
 ROLLBACK = Statement("ROLLBACK")
 
 _ANSWER_SECONDS = 5.0
-"""How long PostgreSQL may take for any of these."""
+"""Time limit of each statement."""
 _LOOK_SECONDS = 1.0
-"""A lock that was seen held so long ago is looked at again."""
+"""Interval between checks that the lock is still held."""
 _SPARE_SECONDS = 30.0
 
 
@@ -40,7 +38,7 @@ class DispatcherLock:
         self._seen_at = time.monotonic()
 
     def is_held(self) -> bool:
-        """Whether PostgreSQL still keeps it for us. To be asked before every batch."""
+        """Whether the lock is still held. Check it before every batch."""
         if not self._pipeline.is_usable:
             return False
         if time.monotonic() > self._seen_at + _LOOK_SECONDS:
@@ -54,13 +52,13 @@ class DispatcherLock:
 
 @contextmanager
 def sole_dispatcher(destination: str) -> Iterator[DispatcherLock | None]:
-    """Hold the lock of `destination` for the length of the block; None where another dispatcher holds it.
+    """Hold the lock of `destination` within the block; yields None if another dispatcher holds it.
 
-    Raises django.db.Error where the database fails.
+    Raises django.db.Error if the database fails.
     """
     key = f"outbox:{destination}:dispatcher".encode()
-    # In place of the limit for transactions that wait for Python. It is the last statement, also when the lock is
-    # looked at again, because a SELECT would keep its snapshot until the next one.
+    # Replaces the usual idle limit of transactions. It is the last statement, also after each check of the lock,
+    # because after a SELECT the snapshot would be kept until the next statement.
     limit = Statement(f"SET LOCAL idle_in_transaction_session_timeout = {1_000 * _idle_seconds():.0f}")
     with connection.wrap_database_errors:
         pipeline = _connections.take()
@@ -75,23 +73,23 @@ def sole_dispatcher(destination: str) -> Iterator[DispatcherLock | None]:
     try:
         pipeline.run([ROLLBACK], deadline=time.monotonic() + _ANSWER_SECONDS)
     except psycopg.Error:
-        # The lock ends with the connection, which is closed.
+        # Closing the connection releases the lock.
         return
     _connections.give_back(pipeline)
 
 
 def close_idle_connections() -> None:
-    """Close the connections that hold no lock."""
+    """Close connections that hold no lock."""
     _connections.close()
 
 
 def _idle_seconds() -> float:
-    """Longer than a sink may take for a batch."""
+    """The idle limit of the transaction: longer than a sink may take for a batch."""
     return _SPARE_SECONDS + 2 * float(settings.DATA_PLATFORM_TIMEOUT_SECONDS)
 
 
 class _Connections:
-    """Connections that hold no lock now: as many as dispatchers have worked at one time."""
+    """A pool of connections that hold no lock at present."""
 
     def __init__(self) -> None:
         self._idle: list[Pipeline] = []
@@ -103,7 +101,7 @@ class _Connections:
             try:
                 pipeline = self._idle.pop()
             except IndexError:
-                # Another thread was faster.
+                # Another thread took the last connection.
                 break
             if pipeline.is_usable:
                 return pipeline

@@ -1,8 +1,4 @@
-"""A thread that keeps one destination empty.
-
-Owns when a drain starts: on a wake, at a poll, when a failed message is due again. What a drain does is the
-dispatcher's.
-"""
+"""A thread that drains one destination: when woken, at each poll, and when a failed message is due again."""
 
 import logging
 import threading
@@ -17,7 +13,7 @@ from commerce.outbox.webhook_dispatcher import WebhookDispatcher
 logger = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.02
-"""How long a woken thread lets more messages gather: under load one drain then serves many requests."""
+"""How long a woken thread waits for more messages: under load one drain then serves many requests."""
 _FIRST_TURN_SECONDS = 0.02
 _LONGEST_TURN_SECONDS = 0.1
 _RECOVERY_SECONDS = 1.0
@@ -25,15 +21,15 @@ _PAUSE_LOOK_SECONDS = 0.5
 
 
 def dispatcher_of(destination: str) -> Dispatcher | WebhookDispatcher:
-    """What drains `destination`."""
+    """The dispatcher of `destination`."""
     return WebhookDispatcher() if destination == WEBHOOKS else Dispatcher(destination)
 
 
 class DispatcherThread(threading.Thread):
-    """Drains one destination again and again, on a database connection of its own, until it is stopped."""
+    """Drains one destination repeatedly, on its own database connection, until it is stopped."""
 
     def __init__(self, destination: str, *, poll_seconds: float | None = None) -> None:
-        """`poll_seconds`: look this often without being woken; None: only when woken, or when a failure is due."""
+        """`poll_seconds`: drain this often without being woken; None: only when woken, or when a failure is due."""
         super().__init__(name=f"outbox-{destination}", daemon=True)
         self._dispatcher = dispatcher_of(destination)
         self._poll_seconds = poll_seconds
@@ -41,17 +37,17 @@ class DispatcherThread(threading.Thread):
         self._failed_in_request = threading.Event()
         self._stopping = threading.Event()
         self._turn_seconds = _FIRST_TURN_SECONDS
-        # What an earlier process left behind is unknown: look once.
+        # Drain once at the start: an earlier process may have left pending messages.
         self._may_wait = True
 
     def wake(self, *, failed: bool = False) -> None:
-        """A message was committed; `failed`: a request has tried it already. Costs the caller a flag."""
+        """Signal a committed message; `failed`: a request has tried it already. Only sets a flag."""
         if failed:
             self._failed_in_request.set()
         self._woken.set()
 
     def ask_to_stop(self) -> None:
-        """Finish the batch in hand, then end; `join` waits for it."""
+        """Let the thread finish its batch and end; `join` waits for that."""
         self._stopping.set()
         self._woken.set()
 
@@ -61,19 +57,19 @@ class DispatcherThread(threading.Thread):
             while not self._stopping.is_set():
                 self._woken.wait(wait_seconds)
                 self._stopping.wait(GATHER_SECONDS)
-                self._sit_out_the_pause()
+                self._wait_for_breaker()
                 self._woken.clear()
                 wait_seconds = self._round()
         finally:
             connection.close()
 
-    def _sit_out_the_pause(self) -> None:
-        """It may end early: a request in sync mode found the destination at work again."""
+    def _wait_for_breaker(self) -> None:
+        """Wait for the end of the breaker's pause, which a successful request in sync mode may shorten."""
         while (seconds := self._dispatcher.pause_seconds()) > 0 and not self._stopping.is_set():
             self._stopping.wait(min(seconds, _PAUSE_LOOK_SECONDS))
 
     def _round(self) -> float | None:
-        """Drain once and return how long to wait for a wake; None: as long as it takes."""
+        """Drain once and return how many seconds to wait for a wake; None: without limit."""
         if self._failed_in_request.is_set():
             self._failed_in_request.clear()
             self._may_wait = True
@@ -87,14 +83,14 @@ class DispatcherThread(threading.Thread):
         except DatabaseFailure as error:
             logger.warning("The outbox cannot be read, next try in %s s: %s", _RECOVERY_SECONDS, error)
         except Exception:
-            # The thread is this process's only one for its destination: it must outlive whatever a sink does.
+            # This is the process's only thread for the destination, so no error may end it.
             logger.exception("A drain of %s failed", self._dispatcher.destination)
         connection.close()
         self._stopping.wait(_RECOVERY_SECONDS)
         return 0.0
 
     def _seconds_to_turn(self) -> float | None:
-        """Another process drains; it may have looked just before our message was committed, so look again soon."""
+        """Another process drains. It may have queried just before our message was committed, so drain again soon."""
         if not self._dispatcher.anything_due():
             self._turn_seconds = _FIRST_TURN_SECONDS
             return self._poll_seconds
@@ -104,7 +100,7 @@ class DispatcherThread(threading.Thread):
 
     def _seconds_to_look(self) -> float | None:
         if self._dispatcher.pause_seconds() > 0:
-            # Something is due and was not tried, or has failed: go on as soon as that is allowed.
+            # Something is due and was not tried, or has failed: continue as soon as that is allowed.
             return 0.0
         if not self._may_wait:
             return self._poll_seconds

@@ -1,7 +1,4 @@
-"""Where the fact that an event tells has its page, and where the event's messages and its counting are listed.
-
-Owns the addresses; whether the reader may open them is for the page to ask.
-"""
+"""Links from an event to the page of its subject, and to lists of its messages. Pages check the permissions."""
 
 from urllib.parse import urlencode
 
@@ -15,13 +12,13 @@ _PAGES_OF_FACTS = {
     "order": "admin:orders_order_change",
     "balance": "admin:balances_ledgerentry_change",
 }
-"""By the event's type, or by its first word."""
+"""By the event's type, or by the first word of it."""
 _LINK = '<a class="text-link" href="{}">{}</a>'
 NOTHING = "–"
 
 
 def fact_link(event_id: str) -> str:
-    """A link to the page of the fact, such as the order of an `order-completed`; a dash where it has none."""
+    """A link to the event's subject, such as the order of an `order-completed`; a dash if it has no page."""
     kind, _colon, rest = event_id.partition(":")
     page = _PAGES_OF_FACTS.get(kind) or _PAGES_OF_FACTS.get(kind.partition("-")[0])
     number = whole_number(rest.partition(":")[0])
@@ -31,5 +28,5 @@ def fact_link(event_id: str) -> str:
 
 
 def list_link(list_name: str, event_id: str) -> str:
-    """A link to what a list, such as `outbox_outboxmessage`, has of the event."""
+    """A link to the rows of the event in a list such as `outbox_outboxmessage`."""
     return format_html(_LINK, f"{reverse(f'admin:{list_name}_changelist')}?{urlencode({'q': event_id})}", event_id)

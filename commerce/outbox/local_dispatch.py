@@ -1,7 +1,6 @@
-"""The moment after a write: its events go to this process's dispatcher.
+"""What a web process does with new messages after the commit: it wakes its dispatcher threads.
 
-Owns the dispatcher threads of a web process. Never fails the request, and costs it nothing but a wake, save in sync
-mode, where the data platform is called right here.
+In sync mode it calls the data platform within the request instead. Errors never fail the request.
 """
 
 import atexit
@@ -23,25 +22,25 @@ _STOP_SECONDS = 6.0
 
 
 def delivers_in_request(destination: str) -> bool:
-    """Whether a request calls this destination itself, after its transaction (`DATA_PLATFORM_DELIVERY=sync`)."""
+    """Whether requests call this destination themselves after commit (`DATA_PLATFORM_DELIVERY=sync`)."""
     return destination == DATA_PLATFORM and settings.DATA_PLATFORM_DELIVERY == "sync"
 
 
 def deliver_in_request(event_id: str) -> None:
-    """Call the data platform about this event now. What fails is left to the dispatcher."""
+    """Send this event to the data platform now. A failure is left to the dispatcher."""
     if not _delivered(event_id) and settings.OUTBOX_DISPATCH_IN_WEB:
         _threads.wake(DATA_PLATFORM, failed=True)
 
 
 def wake(destinations: Collection[str]) -> None:
-    """Messages to these destinations are due."""
+    """Wake the threads of these destinations."""
     if settings.OUTBOX_DISPATCH_IN_WEB:
         for destination in destinations:
             _threads.wake(destination)
 
 
 def stop() -> None:
-    """End this process's dispatcher threads after the batch in hand; the next event starts new ones."""
+    """End this process's dispatcher threads after their current batch; the next event starts new ones."""
     _threads.stop()
 
 
@@ -49,13 +48,13 @@ def _delivered(event_id: str) -> bool:
     try:
         return Dispatcher(DATA_PLATFORM).deliver_now(event_id)
     except DatabaseFailure:
-        # The message stays in the outbox, and the order stands.
+        # The message stays in the outbox, and the order is unaffected.
         logger.exception("%s could not be delivered at once", event_id)
         return False
 
 
 class _Threads:
-    """One thread per destination, so that a slow partner never delays Kafka. Made when first needed: after the fork."""
+    """One thread per destination, so that a slow partner does not delay Kafka. Started on first use, after the fork."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()

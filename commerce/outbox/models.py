@@ -1,4 +1,4 @@
-"""The outbox: messages to be delivered, the log of each call that delivered one, and who has subscribed to events."""
+"""The outbox: messages to deliver, the log of delivery attempts, and webhook subscriptions."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -15,7 +15,7 @@ MOST_URL_LETTERS = 500
 
 
 class EndReason(models.TextChoices):
-    """Why a subscription gets nothing."""
+    """Why a subscription is switched off or removed."""
 
     STAFF = "staff", _("switched off by staff")
     FAILING = "failing", _("failed for too long")
@@ -24,17 +24,17 @@ class EndReason(models.TextChoices):
 
 
 class WebhookSubscription(models.Model):
-    """Who gets which events at which address: a destination that staff have made.
+    """A webhook subscription: a destination made by staff, with its URL and event types.
 
-    Staff write what it is (`commerce.webhooks`), the dispatcher how its calls go. It is never deleted, because its
-    messages name it; one that was removed (`ended_for`) has no secret any more and is not listed.
+    `commerce.webhooks` writes its terms, the dispatcher the results of its calls. Rows are never deleted, because
+    messages refer to them; a removed subscription (`ended_for`) has no secret and is not listed.
     """
 
     name = models.CharField(_("name"), max_length=MOST_NAME_LETTERS)
     url = models.CharField(_("URL"), max_length=MOST_URL_LETTERS)
     event_types = ArrayField(models.CharField(max_length=50), verbose_name=_("event types"))
     is_active = models.BooleanField(_("active"), default=True)
-    # On no page and in no answer: the first one is shown when it is made.
+    # Never shown again: a secret is in the one response that creates it.
     secret = models.CharField(max_length=100)
     previous_secret = models.CharField(max_length=100, db_default="", blank=True)
     previous_secret_until = models.DateTimeField(_("previous secret good until"), null=True, blank=True)
@@ -73,8 +73,8 @@ class WebhookSubscription(models.Model):
 class OutboxMessage(models.Model):
     """One event for one destination, written in the transaction of its fact.
 
-    It waits until the destination acknowledged it (`sent_at`) or until staff must look at it (`parked_at`). `id` grows
-    in commit order for one user, because a user's facts wait for each other; that is the order of delivery.
+    It is pending until the destination acknowledges it (`sent_at`) or it is parked for staff (`parked_at`). For one
+    user `id` ascends in commit order, because a user's writes are serialized; this is the order of delivery.
     """
 
     event_id = models.CharField(_("event"), max_length=80, help_text=_("Stable across re-sends."))
@@ -89,7 +89,7 @@ class OutboxMessage(models.Model):
     last_error = models.TextField(_("last error"), db_default="")
     sent_at = models.DateTimeField(_("sent at"), null=True, blank=True)
     parked_at = models.DateTimeField(_("parked at"), null=True, blank=True)
-    # Without a constraint, which would read the whole table when it is added; subscriptions are never deleted.
+    # Without a database constraint: adding one would scan the whole table, and subscriptions are never deleted.
     subscription = models.ForeignKey(
         WebhookSubscription,
         models.PROTECT,
@@ -101,7 +101,7 @@ class OutboxMessage(models.Model):
         related_name="messages",
     )
     resent_at = models.DateTimeField(_("sent again at"), null=True, blank=True)
-    # On no page. Rows of before have none, nor has what is written while traces are off.
+    # Not shown anywhere. Empty in older rows and while tracing is off.
     traceparent = models.CharField(max_length=LONGEST_TRACEPARENT, null=True, blank=True)  # noqa: DJ001
 
     class Meta:
@@ -115,22 +115,22 @@ class OutboxMessage(models.Model):
                 name="outbox_message_waiting",
                 condition=Q(sent_at__isnull=True, parked_at__isnull=True),
             ),
-            # Small, because only messages in trouble are in it: what holds back the later ones of their key.
+            # Partial: only failed messages, which hold back later messages with their key.
             models.Index(
                 fields=["destination", "aggregate_id", "id"],
                 name="outbox_message_in_trouble",
                 condition=Q(sent_at__isnull=True, parked_at__isnull=True, attempts__gt=0),
             ),
             models.Index(fields=["parked_at"], name="outbox_message_parked", condition=Q(parked_at__isnull=False)),
-            # Staff search by the beginning of an id, which an index of a language's collation does not serve.
+            # For prefix searches, which an index with a language's collation does not support.
             models.Index(fields=["event_id"], name="outbox_message_event_id", opclasses=["text_pattern_ops"]),
-            # What waits for one subscription, by when it is due.
+            # Pending messages of a subscription, by due time.
             models.Index(
                 fields=["subscription", "next_attempt_at"],
                 name="outbox_message_subscribed",
                 condition=Q(subscription__isnull=False, sent_at__isnull=True, parked_at__isnull=True),
             ),
-            # What a purge takes, and in which order.
+            # For the purge, in its order.
             models.Index(fields=["sent_at"], name="outbox_message_sent", condition=Q(sent_at__isnull=False)),
         ]
 
@@ -139,14 +139,14 @@ class OutboxMessage(models.Model):
 
     @property
     def may_go_again(self) -> bool:
-        """What `commerce.outbox.resend` would take."""
+        """Whether `commerce.outbox.resend` accepts it."""
         if self.sent_at is not None:
             return self.destination in WITHOUT_ORDER
         return self.parked_at is not None
 
 
 class DeliveryOutcome(models.TextChoices):
-    """How a call ended."""
+    """The result of an attempt."""
 
     ACKNOWLEDGED = "acknowledged", _("acknowledged")
     REFUSED = "refused", _("refused")
@@ -154,9 +154,9 @@ class DeliveryOutcome(models.TextChoices):
 
 
 class DeliveryAttempt(models.Model):
-    """One call to a destination with a message, written together with what became of the message.
+    """One call to a destination with a message, written together with the message's new state.
 
-    It goes when its message is purged.
+    Deleted with its message.
     """
 
     message = models.ForeignKey(
@@ -186,7 +186,7 @@ class DeliveryAttempt(models.Model):
         verbose_name = _("delivery attempt")
         verbose_name_plural = _("delivery attempts")
         indexes = [
-            # What staff look for, among very many that went well.
+            # Partial: failed attempts, which are few.
             models.Index(
                 fields=["outcome", "id"],
                 name="delivery_attempt_failed",

@@ -1,7 +1,4 @@
-"""Telling the world about a fact, in the transaction that makes it one.
-
-Owns the CloudEvents envelope, the ids of events and the outbox rows; never opens a connection to anyone.
-"""
+"""Publishing events: the CloudEvents envelope, event ids, and the outbox rows in the transaction of the fact."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,13 +16,13 @@ from commerce.outbox.routes import WEBHOOKS, destinations_of
 
 
 class OutboxMessages(NewRows):
-    """One row per event and destination, and one for each active subscription to its type.
+    """One row per event and destination, and one for each active subscription to the event's type.
 
-    Afterwards the dispatchers of the destinations are woken, once each.
+    After the commit the dispatchers of the destinations are woken, once each.
     """
 
-    # Who subscribes is read by the statement that writes the messages: no list is kept anywhere that could be old. The
-    # named destinations come first, in the order of the events.
+    # The statement that writes the messages reads the subscriptions, so no cached list can be stale. The named
+    # destinations come first, in the order of the events.
     INSERT = f"""
         INSERT INTO outbox_message
             (event_id, type, aggregate_type, aggregate_id, destination, payload, traceparent, subscription_id)
@@ -53,25 +50,25 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def event_id(event_type: str, source_id: int, occurred_at: datetime) -> str:
-    """The id of a fact's event: `type:number:microseconds since 1970`.
+    """The id of an event: `type:source id:microseconds since 1970`.
 
-    A restored database gives numbers again that were given before. The time keeps the ids of the two facts apart.
+    After a restore from a backup the database assigns the same source ids again; the time keeps event ids unique.
     """
     return f"{event_type}:{source_id}:{(occurred_at - _EPOCH) // _MICROSECOND}"
 
 
 def event_id_sql(event_type: str, source_id: str, occurred_at: str) -> str:
-    """`event_id` in SQL, of two columns."""
+    """`event_id` as SQL, for two columns."""
     return f"('{event_type}:' || {source_id} || ':' || trunc(extract(epoch FROM {occurred_at}) * 1000000))"
 
 
 def short_event_id(event_type: str, source_id: int) -> str:
-    """The id that events had before the time was part of it. Messages and records of then still bear it."""
+    """The former form of event ids, without the time. Older messages and records still have it."""
     return f"{event_type}:{source_id}"
 
 
 def short_event_id_sql(event_type: str, source_id: str) -> str:
-    """`short_event_id` in SQL, of a column."""
+    """`short_event_id` as SQL, for a column."""
     return f"('{event_type}:' || {source_id})"
 
 
@@ -80,19 +77,19 @@ class Event:
     """A committed fact, as a CloudEvent 1.0."""
 
     type: str
-    """The name in the contract, such as `order-completed`."""
+    """The event type, such as `order-completed`."""
     source_id: int
-    """What the fact is about: the ledger row, the user coupon, the order."""
+    """The id of the row that the event is about: ledger entry, user coupon, order."""
     aggregate_type: str
     user_id: int
-    """Whose fact it is. The key of the message: one user's events keep their order."""
+    """The user that the event belongs to. The message key: events of one user keep their order."""
     occurred_at: datetime
-    """As the row of the fact has it: it is part of the event's id."""
+    """The time in the row of the fact. A part of the event's id."""
     data: dict[str, Any]
 
     @cached_property
     def id(self) -> str:
-        """The same for every send of this fact, so that receivers can drop repeats."""
+        """The same for every delivery of this event, so that receivers can drop duplicates."""
         return event_id(self.type, self.source_id, self.occurred_at)
 
     def as_cloud_event(self) -> bytes:
@@ -111,7 +108,7 @@ class Event:
 
 
 def publish(transaction: Transaction, event: Event) -> None:
-    """Write one message per destination of `event`; they leave once the locks are released."""
+    """Write one message per destination of `event`; they are sent once the locks are released."""
     trace = {"traceparent": tracing.traceparent()} if tracing.on else {}
     destinations = destinations_of(event.type)
     transaction[OutboxMessages].add(

@@ -1,8 +1,4 @@
-"""Forgetting what has arrived.
-
-Owns the order and the size of the steps; never touches a message that waits, nor one that is parked, save
-those that subscriptions of third parties have missed.
-"""
+"""Deletion of old messages: sent ones, and parked ones of webhook subscriptions. Other messages are never deleted."""
 
 import logging
 import time
@@ -22,13 +18,13 @@ logger = logging.getLogger(__name__)
 HOUR_SECONDS = 3_600.0
 BATCH_SIZE = 1_000
 
-# One batch at a time in the whole shop: two at once could remove newer messages before older ones. The one that waits
-# waits for one batch.
+# One batch at a time across all processes: two concurrent batches could delete newer messages before older ones. A
+# process waits at most for one batch.
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('outbox:purge', 0))"
 
-# The oldest first, because the books are checked against what is kept: every fact that is younger than the oldest
-# delivery must still have its message (`facts_have_messages`). The rows are locked first, so that one that staff send
-# again at this moment is kept together with its log.
+# The oldest first, because an invariant relies on it: every fact later than the oldest kept delivery must still have
+# its message (`facts_have_messages`). The rows are locked first, so that a message that staff are sending again is kept
+# together with its log.
 PURGE = """
     WITH oldest AS MATERIALIZED (
         SELECT id FROM outbox_message WHERE sent_at < %(before)s ORDER BY sent_at LIMIT %(limit)s FOR UPDATE
@@ -40,8 +36,8 @@ PURGE = """
     SELECT (SELECT count(*) FROM messages), (SELECT count(*) FROM attempts)
 """
 
-# What was given up for a subscription is the third party's loss, which staff may make good for a while. No book is
-# checked against it, so the order is of no matter.
+# Parked messages of subscriptions are kept for a while so that staff can send them again. No invariant depends on them,
+# so the order does not matter.
 PURGE_PARKED = """
     WITH oldest AS MATERIALIZED (
         SELECT id FROM outbox_message
@@ -58,7 +54,7 @@ PURGE_PARKED = """
 
 @dataclass(frozen=True)
 class Purged:
-    """How much has been forgotten."""
+    """The number of deleted rows."""
 
     messages: int = 0
     attempts: int = 0
@@ -71,11 +67,11 @@ def purge_outbox(
     stopping: Callable[[], bool] = lambda: False,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> Purged:
-    """Delete what was sent more than `older_than_hours` before `now`, with the log of its calls.
+    """Delete messages sent more than `older_than_hours` before `now`, with the log of their calls.
 
-    And what was given up for a subscription more than WEBHOOK_PARKED_DAYS before `now`; nothing else that is parked.
-    In batches, each committed by itself; `on_batch` gets how many messages each had, and `stopping` is asked
-    between them. Raises django.db.Error where the database fails; the batches before are gone then.
+    Also deletes messages of subscriptions that were parked more than WEBHOOK_PARKED_DAYS before `now`. Works in
+    batches, each committed by itself; `on_batch` receives the size of each, and `stopping` is called between them.
+    Raises django.db.Error if the database fails; finished batches stay deleted.
     """
     steps = [(PURGE, now - timedelta(hours=older_than_hours))]
     if settings.WEBHOOK_PARKED_DAYS:
@@ -92,15 +88,15 @@ def purge_outbox(
 
 
 class HourlyPurge:
-    """The purge of a process that runs for long: at its start and then once an hour."""
+    """The purge of a long-running process: at its start and then once an hour."""
 
     def __init__(self) -> None:
         self._next_at = time.monotonic()
 
     def run_if_due(self, *, stopping: Callable[[], bool]) -> None:
-        """Purge what `OUTBOX_RETENTION_HOURS` says, if an hour has passed; a batch in hand is finished.
+        """Purge according to `OUTBOX_RETENTION_HOURS` if an hour has passed since the last run.
 
-        Without the database it is put off by an hour: nothing depends on it.
+        A started batch is finished. If the database fails, the next attempt is in an hour.
         """
         if not settings.OUTBOX_RETENTION_HOURS or time.monotonic() < self._next_at:
             return
@@ -118,7 +114,7 @@ class HourlyPurge:
 
 def _purge_batch(statement: str, before: datetime) -> tuple[int, int]:
     with transaction.atomic():
-        # In a statement of its own, so that the next one sees what the others purged before our turn.
+        # The lock is a separate statement, so that the next one's snapshot includes what other processes have purged.
         sql.fetch_one(TAKE_TURN)
         row = sql.fetch_one(statement, {"before": before, "limit": BATCH_SIZE})
     messages, attempts = row or (0, 0)

@@ -1,7 +1,6 @@
-"""Another chance for messages: parked ones, and what a destination says it never got.
+"""Queueing messages again: parked ones, and sent ones that a destination reports as missing.
 
-Owns which messages may go again; the dispatcher parks and sends them. The event's id, and so its `Idempotency-Key`, is
-the same for every send.
+The event's id, and so its `Idempotency-Key`, is the same for every delivery.
 """
 
 from collections.abc import Callable, Collection
@@ -18,7 +17,8 @@ BATCH_SIZE = 1_000
 
 SENT_AGAIN = gettext_noop("Sent again")
 
-# What was sent goes again only where no order is promised: elsewhere it would arrive after what followed it.
+# Sent messages are sent again only to destinations without a guaranteed order: elsewhere they would arrive after later
+# ones.
 SEND_AGAIN = """
     WITH before AS MATERIALIZED (
         SELECT id, sent_at, parked_at, attempts FROM outbox_message
@@ -34,7 +34,7 @@ SEND_AGAIN = """
     RETURNING message.id, message.destination, before.sent_at, before.parked_at, before.attempts
 """
 
-# By id upwards, so that a message which is parked again meanwhile does not come round again.
+# By ascending id, so that a message that is parked again meanwhile is not selected twice.
 RETRY_PARKED = """
     WITH next AS MATERIALIZED (
         SELECT id FROM outbox_message
@@ -54,10 +54,10 @@ RETRY_PARKED = """
 
 
 def send_again(message_ids: Collection[int], *, by: Staff | None) -> list[str]:
-    """Let the dispatcher try these messages afresh, and return the destination of each that is tried.
+    """Queue these messages again, and return the destination of each queued one.
 
-    Parked ones, and for destinations without an order sent ones too; all others are left as they are. The last error
-    stays to be read until the next attempt. What `by` does is recorded message by message; None stands for a program.
+    Parked messages, and for destinations without a guaranteed order sent ones too; others are unchanged. The last error
+    stays until the next attempt. An audit record is written for each message if `by` is given; None: a command.
     """
     with transaction.atomic():
         rows = sql.fetch_all(SEND_AGAIN, {"message_ids": list(message_ids), "without_order": list(WITHOUT_ORDER)})
@@ -79,10 +79,10 @@ def retry_parked(
     event_ids: Collection[str] | None = None,
     on_batch: Callable[[int], object] = lambda _count: None,
 ) -> int:
-    """Let the dispatcher try parked messages afresh, and return how many; None stands for every one.
+    """Queue parked messages again, and return how many; None: all of them.
 
-    In batches, each in a statement of its own, and `on_batch` gets how many each had. What another process puts
-    back at the same moment is left to it.
+    Works in batches, each a statement of its own; `on_batch` receives the size of each. Messages that another process
+    is queueing are left to it.
     """
     last, count = 0, 0
     while True:

@@ -1,8 +1,4 @@
-"""What became of a batch, written down.
-
-Owns the one statement that marks messages sent, due again or parked, together with the log of the calls; never decides
-which of these a message is.
-"""
+"""The statement that records the results of a batch: messages sent, due again or parked, and the delivery log."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,13 +33,13 @@ LOG_CALLS = """
     JOIN outbox_message ON outbox_message.id = message_id
 """
 
-# The log in the same round trip, and so in the same transaction, as what it explains.
+# The log is written in the same statement, and so in the same transaction, as the new states.
 MARK_AND_LOG = f"WITH sent AS ({MARK_SENT}), failed AS ({MARK_FAILED}) {LOG_CALLS}"  # our own text
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be done about one message that was tried. `error` None: nothing, it was acknowledged."""
+    """The new state of a message that was tried. `error` None: acknowledged."""
 
     message_id: int
     error: str | None = None
@@ -51,11 +47,11 @@ class Verdict:
     parked: bool = False
     call: Call | None = None
     note: str = ""
-    """For the log of calls only."""
+    """A remark for the delivery log."""
 
 
 def record(destination: str, verdicts: Sequence[Verdict]) -> None:
-    """Write all of it down. Raises django.db.Error where the database fails; nothing is written then."""
+    """Write all verdicts. Raises django.db.Error if the database fails; nothing is written then."""
     failed = [verdict for verdict in verdicts if verdict.error is not None]
     marks = {
         "sent": [verdict.message_id for verdict in verdicts if verdict.error is None],
@@ -92,5 +88,5 @@ def _outcome(verdict: Verdict, call: Call) -> DeliveryOutcome:
 
 
 def _text(verdict: Verdict) -> str:
-    # PostgreSQL's text holds every character but this one.
+    # PostgreSQL's text type cannot store NUL.
     return (verdict.error or verdict.note).replace("\0", "")[:_LONGEST_ERROR]

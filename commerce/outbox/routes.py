@@ -1,7 +1,4 @@
-"""Which event goes where: reads the table that `EVENT_ROUTES` names.
-
-Owns the look-up; the table itself stands at the top of the project, where every destination is known.
-"""
+"""The destinations of event types, read from the table that the setting `EVENT_ROUTES` names."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -14,11 +11,10 @@ DATA_PLATFORM = "data-platform"
 PRODUCT_STATS = "product-stats"
 MAIL = "mail"
 WEBHOOKS = "webhooks"
-"""Every event that goes to Kafka goes to the subscriptions of third parties that name its type, too. An event that does
-not names it in the table."""
+"""Webhook subscriptions: they receive the events of their types that also go to Kafka, and those that name it."""
 
 WITHOUT_ORDER = (DATA_PLATFORM, MAIL, WEBHOOKS)
-"""Destinations that are promised no order: what they got may be sent to them again."""
+"""Destinations without a guaranteed order: sent messages may be sent again."""
 _SWITCHED = frozenset({DATA_PLATFORM, PRODUCT_STATS, MAIL})
 """Destinations that a setting switches on."""
 
@@ -35,12 +31,12 @@ def destinations_of(event_type: str) -> tuple[str, ...]:
     Webhooks are not among them: who has subscribed is read by the statement that writes the messages.
     """
     names = _routes(settings.EVENT_ROUTES)[event_type]
-    # On the way of every order: a list costs fewer calls than a generator.
+    # Called for every order, and a list is faster than a generator.
     return tuple([name for name in names if name != WEBHOOKS and (name not in _SWITCHED or is_switched_on(name))])
 
 
 def event_types_to(destination: str) -> list[str]:
-    """Every event type that goes to `destination`, in the order of the table, switched on or not."""
+    """The event types of `destination`, in the order of the table, switched on or not."""
     wanted = {destination, KAFKA} if destination == WEBHOOKS else {destination}
     return [event_type for event_type, names in _routes(settings.EVENT_ROUTES).items() if wanted.intersection(names)]
 

@@ -1,7 +1,4 @@
-"""Finding events in the back-office.
-
-Owns how the number of a fact leads to its event; never changes a message.
-"""
+"""Search for events in the back-office."""
 
 from typing import Any
 
@@ -10,11 +7,11 @@ from django.http import HttpRequest
 
 
 class EventSearch:
-    """A list in which a search for `order-completed:1042` finds that order's event, whose id goes on with its time."""
+    """A list in which `order-completed:1042` finds that order's event, whose id continues with its time."""
 
     event_field = "event_id"
     other_fields: tuple[str, ...] = ()
-    """Further fields that may equal what is searched for."""
+    """Further fields to compare with the search term."""
 
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str

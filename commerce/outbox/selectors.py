@@ -1,7 +1,4 @@
-"""Reading messages, and how each call went.
-
-Owns the words for where a message stands; never changes one.
-"""
+"""Queries on messages and delivery attempts."""
 
 from collections.abc import Collection
 
@@ -14,7 +11,7 @@ WAITING, PARKED, SENT = "waiting", "parked", "sent"
 
 
 def state_of(message: OutboxMessage) -> str:
-    """Where a message stands: waiting, parked or sent."""
+    """The state of a message: waiting, parked or sent."""
     if message.sent_at is not None:
         return SENT
     return WAITING if message.parked_at is None else PARKED
@@ -28,16 +25,16 @@ def is_told(event_type: str) -> bool:
 
 
 def messages_of(event_ids: Collection[str]) -> "QuerySet[OutboxMessage]":
-    """Every message of one of these events, without its payload, in the order they were written."""
+    """The messages of these events, without payloads, in the order in which they were written."""
     return OutboxMessage.objects.filter(event_id__in=event_ids).defer("payload").order_by("id")
 
 
 def deliveries_of(message_ids: Collection[int]) -> "QuerySet[DeliveryAttempt]":
-    """The calls that delivered these messages, or tried to, the newest first."""
+    """The delivery attempts of these messages, newest first."""
     return DeliveryAttempt.objects.filter(message_id__in=message_ids).order_by("-id")
 
 
 def messages_called(event: str) -> "QuerySet[OutboxMessage]":
-    """The messages of the event with this id, or with this beginning of it such as `order-completed:1042`."""
+    """The messages of the event with this id, or with this prefix of it, such as `order-completed:1042`."""
     called = Q(event_id=event) | Q(event_id__startswith=f"{event}:")
     return OutboxMessage.objects.filter(called).defer("payload").order_by("id")

@@ -1,7 +1,4 @@
-"""How many messages wait, are parked and were sent, for each destination.
-
-Owns the counts; never changes a message.
-"""
+"""The numbers of waiting, parked and sent messages by destination."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +20,7 @@ COUNTS = """
 
 MOST_COUNTED = 10_000
 
-# Looks at what waits or is parked, never at what was sent: each part is the front of an index that has nothing else.
+# Does not read sent messages: each part uses the beginning of a partial index on waiting or parked ones.
 BACKLOG = """
     SELECT asked.name, waiting.messages, waiting.since, parked.messages, parked.since
     FROM unnest(%s::text[]) WITH ORDINALITY AS asked (name, place)
@@ -47,10 +44,9 @@ BACKLOG = """
 
 @dataclass(frozen=True)
 class Backlog:
-    """The messages that one destination has not received: how many wait or are parked, and since when.
+    """The undelivered messages of one destination: numbers of waiting and parked ones, and the oldest times.
 
-    Nothing is counted beyond `MOST_COUNTED`, which then stands for that many or more. The times are None where there
-    is no message.
+    Counts stop at `MOST_COUNTED`, which then means that many or more. The times are None if there is no message.
     """
 
     destination: str
@@ -78,7 +74,7 @@ def switched_on_destinations() -> list[str]:
 
 
 def outbox_status() -> list[DestinationStatus]:
-    """Every destination that has a sink, and every other one that messages wait for."""
+    """The status of every destination that has a sink, and of every other one with waiting messages."""
     counts = {row[0]: row[1:] for row in sql.fetch_all(COUNTS)}
     return [
         DestinationStatus(destination, is_switched_on(destination), *counts.get(destination, ()))
@@ -87,18 +83,18 @@ def outbox_status() -> list[DestinationStatus]:
 
 
 def backlogs() -> list[Backlog]:
-    """Every destination that is switched on, and every other one that has a sink and has not got all. One query."""
+    """The backlog of every active destination, and of every other one with undelivered messages. One query."""
     return backlogs_in(sql.fetch_all(BACKLOG, [list(known_destinations()), MOST_COUNTED, MOST_COUNTED]))
 
 
 def backlog_statement(*, most_counted: int) -> Statement:
-    """The query of `backlogs`, for other connections than Django's."""
+    """The query of `backlogs`, for connections other than Django's."""
     count = b"%d" % most_counted
     return Statement(BACKLOG, (b"{%s}" % ",".join(known_destinations()).encode(), count, count))
 
 
 def backlogs_in(rows: Rows) -> list[Backlog]:
-    """What the rows of that query say."""
+    """The backlogs from the rows of that query."""
     found = [
         Backlog(name, is_switched_on(name), waiting, waiting_since, parked or 0, parked_since)
         for name, waiting, waiting_since, parked, parked_since in rows

@@ -1,7 +1,4 @@
-"""Deliveries and their spans, while traces are on.
-
-Owns which message goes out with which span; the delivery itself is the sink's.
-"""
+"""Tracing of deliveries and of consumed messages."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +10,7 @@ from commerce.outbox.sinks.kafka_source import Received
 
 
 def deliver(sink: Sink, destination: str, messages: Sequence[Message]) -> Outcomes:
-    """`sink.deliver`, with a span for each message that belongs to a trace, which goes on at the other side."""
+    """`sink.deliver` with a span for each message that belongs to a trace; the receiver continues the trace."""
     spans = {
         message.id: tracing.begin(
             f"send {message.type}",
@@ -41,7 +38,7 @@ def deliver(sink: Sink, destination: str, messages: Sequence[Message]) -> Outcom
 
 @contextmanager
 def consumed(messages: Sequence[Received], *, group: str) -> Iterator[None]:
-    """Within the block these messages are worked on: a span for each that belongs to a trace."""
+    """Spans for the processing of these messages within the block, one for each that belongs to a trace."""
     spans = [
         tracing.begin(
             f"process {message.topic}",

@@ -1,8 +1,8 @@
-"""Emptying the outbox for the subscriptions of third parties, all at once: a slow one delays none of the others.
+"""Delivery of outbox messages to webhook subscriptions, concurrently, so that a slow one does not delay the others.
 
-Owns which subscription is called next, by how many calls at a time, and when one that fails is left alone or switched
-off. All statements are made by the thread that drains; the calls run on threads of their own, without a connection to
-the database. Never knows how a receiver is reached (`commerce.outbox.sinks.webhooks`).
+It decides which subscription is called next, with how many concurrent calls, and when a failing one is paused or
+switched off. The draining thread runs all statements; the calls (`commerce.outbox.sinks.webhooks`) run in threads of
+their own without a database connection.
 """
 
 import logging
@@ -28,20 +28,20 @@ from commerce.outbox.sinks.base import Endpoint, Failure, Message, Outcomes, sin
 logger = logging.getLogger(__name__)
 
 MOST_SUBSCRIPTIONS = 100
-"""That are not removed; each may have so many threads as `CALLS_AT_ONCE` says."""
+"""Subscriptions that are not removed; each may use up to `CALLS_AT_ONCE` threads."""
 CALLS_AT_ONCE = 4
-"""For each subscription."""
+"""Concurrent calls to one subscription."""
 FAILURES_BEFORE_PAUSE = 3
 LONGEST_PAUSE_SECONDS = 600.0
-"""Between two calls to a subscription that fails."""
+"""The maximum time between two calls to a failing subscription."""
 MOST_ATTEMPTS_MADE_DUE = 8
-"""A message that failed more often has its own wait also after its receiver works again: it may be what it fails at."""
+"""A message with more failures keeps its own wait after its receiver has recovered: the message may be the cause."""
 PARKED_AT_ONCE = 1_000
 _PARK_EVERY_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
-"""How often new messages are looked for while calls are under way."""
+"""Interval of queries for new messages while calls are running."""
 
-# At most one batch for each subscription; of one that fails a single message, the probe. Those that wait longest first.
+# At most one batch for each subscription, the longest waiting first; for a failing one a single message, the probe.
 DUE = """
     SELECT subscription.id, url, secret,
            CASE WHEN previous_secret_until > now() THEN previous_secret ELSE '' END,
@@ -71,7 +71,7 @@ SECONDS_TO_NEXT_ATTEMPT = """
     WHERE is_active AND next.at IS NOT NULL
 """
 
-# Also those that an order wrote while its subscription was being switched off.
+# Includes messages written by an order while its subscription was being switched off.
 PARK = """
     UPDATE outbox_message SET parked_at = now(), last_error = 'The subscription is switched off'
     WHERE id IN (
@@ -85,7 +85,7 @@ PARK = """
 _ENDS = """(is_gone OR has_failed AND NOT has_worked
                AND coalesce(subscription.failing_since, now()) < now() - %(end_hours)s * interval '1 hour')"""
 
-# What an address of before answered says nothing about the one that staff have set meanwhile.
+# Only for the URL that was called: responses of a previous URL say nothing about one that staff have set meanwhile.
 NOTE_CALLS = f"""
     UPDATE webhook_subscription AS subscription
     SET failures = CASE WHEN has_worked THEN 0 ELSE failures END + away,
@@ -102,7 +102,7 @@ NOTE_CALLS = f"""
     RETURNING subscription.ended_for, subscription.name
 """  # noqa: S608  # our own text
 
-# What waits for its next attempt only because the receiver was away.
+# Messages that wait for their next attempt only because the receiver was unavailable.
 MAKE_DUE = """
     UPDATE outbox_message SET next_attempt_at = now()
     WHERE subscription_id = %s AND sent_at IS NULL AND parked_at IS NULL AND next_attempt_at > now() AND attempts < %s
@@ -111,19 +111,19 @@ MAKE_DUE = """
 
 @dataclass(frozen=True)
 class Batch:
-    """Messages for one subscription, which go over one connection."""
+    """Messages for one subscription, sent over one connection."""
 
     subscription_id: int
     endpoint: Endpoint
     failures: int
-    """In a row, as it was when the batch was made up."""
+    """The subscription's consecutive failures when the batch was selected."""
     messages: tuple[Message, ...]
     last_tries: frozenset[int]
-    """The ids of those that are parked if they fail once more."""
+    """The ids of the messages that are parked if they fail once more."""
 
 
 class WebhookDispatcher:
-    """Drains what subscriptions wait for. Any number may exist; the database lets one at a time work."""
+    """Drains the messages of all subscriptions. Any number may exist; a database lock lets one work at a time."""
 
     destination = WEBHOOKS
 
@@ -135,11 +135,11 @@ class WebhookDispatcher:
         self._park_at = 0.0
 
     def drain(self, *, stopping: Callable[[], bool] = lambda: False) -> Drained:
-        """Call every subscription for which something is due until nothing is, or `stopping` says so.
+        """Call every subscription with due messages until there are none, or `stopping` returns true.
 
-        While one of them takes long, what comes for the others is delivered: a drain lasts as long as any call does.
-        Calls under way are always finished. Raises django.db.Error where the database fails; what was delivered but
-        not marked by then is marked by the next drain, or delivered again by another process.
+        While one call takes long, new messages for other subscriptions are delivered; the drain lasts until no call is
+        running. Running calls are always finished. Raises django.db.Error if the database fails; messages that were
+        delivered but not marked are marked by the next drain, or delivered again by another process.
         """
         if connection.in_atomic_block:
             raise RuntimeError("A drain waits for the network, which no transaction may do.")
@@ -165,19 +165,19 @@ class WebhookDispatcher:
         return Drained(sent, failed)
 
     def pause_seconds(self) -> float:
-        """Subscriptions are left alone one by one."""
+        """Always 0: subscriptions are paused individually."""
         return 0.0
 
     def anything_due(self) -> bool:
         return bool(self._due())
 
     def seconds_to_next_attempt(self) -> float | None:
-        """When to look after what waits again; None where nothing does."""
+        """Seconds until the next waiting message is due; None if there is none."""
         row = sql.fetch_one(SECONDS_TO_NEXT_ATTEMPT)
         return None if row is None or row[0] is None else max(0.0, row[0])
 
     def _begin(self) -> bool:
-        """Start a call for each subscription that has something due and a thread to spare."""
+        """Start a call for each subscription that has due messages and a free thread."""
         batches = self._due()
         for batch in batches:
             if self._threads is None:
@@ -214,12 +214,12 @@ class WebhookDispatcher:
             try:
                 self._done.append((batch, call.result()))
             except Exception:
-                # Not the network's doing: the messages are due as before, and the other subscriptions go on.
+                # A bug, not the network: the messages stay due, and other subscriptions are unaffected.
                 logger.exception("A call to webhook subscription %d broke off", batch.subscription_id)
                 self._done.append((batch, {}))
 
     def _record(self) -> tuple[int, int]:
-        """Write down what came of the calls that have ended; what cannot be written is kept for the next time."""
+        """Write the results of finished calls; results that cannot be written are kept for the next attempt."""
         sent = failed = 0
         while self._done:
             batch, outcomes = self._done[0]
@@ -228,7 +228,7 @@ class WebhookDispatcher:
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError:
-                # Asked again it would fail again, and nobody else's calls would be marked.
+                # A retry would fail again and block the results of other subscriptions.
                 logger.exception("The calls of webhook subscription %d cannot be marked", batch.subscription_id)
             self._done.pop(0)
             failed_now = sum(isinstance(outcome, Failure) for outcome in outcomes.values())
@@ -236,7 +236,7 @@ class WebhookDispatcher:
         return sent, failed
 
     def _park_if_due(self) -> None:
-        """Give up what waits for subscriptions that are switched off."""
+        """Park the messages of subscriptions that are switched off."""
         if time.monotonic() < self._park_at:
             return
         self._park_at = time.monotonic() + _PARK_EVERY_SECONDS
@@ -265,7 +265,7 @@ def _write_down(batch: Batch, outcomes: Outcomes) -> None:
     verdicts = [_verdict(message, batch, outcomes) for message in batch.messages if message.id in outcomes]
     failures = [outcome for outcome in outcomes.values() if isinstance(outcome, Failure)]
     with transaction.atomic():
-        # The subscription before its messages, as staff lock them who send some again.
+        # The subscription before its messages: the lock order of sending again.
         _note_calls(batch, len(outcomes) - len(failures), failures)
         record(WEBHOOKS, verdicts)
     metrics.OUTBOX_SENT.labels(WEBHOOKS).inc(len(outcomes) - len(failures))

@@ -1,7 +1,4 @@
-"""Actions on ticked rows that ask before they are done.
-
-Owns how an address names the rows, and the page that asks for a reason; what is done is the caller's.
-"""
+"""Actions on selected rows with a confirmation page that requires a reason."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +15,7 @@ from commerce.staff_pages.pages import Page, staff_id
 
 
 def numbers_in(text: str, *, most: int) -> list[int]:
-    """The numbers of rows in an address such as `?ids=1,2,3`. Raises SuspiciousOperation for what no page made."""
+    """Parse row ids from a query parameter such as `ids=1,2,3`. Raises SuspiciousOperation for forged input."""
     numbers = [whole_number(part) for part in text.split(",")]
     ids = [number for number in numbers if number is not None]
     if len(numbers) > most or len(ids) < len(numbers):
@@ -35,10 +32,10 @@ def reason_or_question(
     title: str | Promise,
     sentences: Sequence[str | Promise],
 ) -> Staff | HttpResponse:
-    """Who does it and why, where the question has been answered; otherwise the question.
+    """The member of staff with a reason once the form is confirmed; before that, the confirmation page.
 
-    `action` is the name of the action, which the question's form sends again to the same list with its filters;
-    `sentences` say what will happen.
+    `action`: the name of the action, which the form posts to the same list with its filters; `sentences`: what will
+    happen.
     """
     form = ReasonForm(request.POST if "reason" in request.POST else None)
     if form.is_valid():

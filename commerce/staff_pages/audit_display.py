@@ -1,7 +1,4 @@
-"""What staff did, in the words of those who read it.
-
-Owns the names and the looks of what was before and after; `commerce.audit` has the rows.
-"""
+"""Display of audit records (`commerce.audit`) in the user's language: field names and values."""
 
 from typing import Any
 from urllib.parse import unquote_plus
@@ -22,7 +19,7 @@ from commerce.staff_pages.rights import right_in_words
 
 NOTHING = "–"
 
-# Fields of any table that hold won, and what services record in won besides.
+# Fields of any table in won, and other recorded values in won.
 _MONEY = frozenset(
     (
         "balance",
@@ -35,10 +32,10 @@ _MONEY = frozenset(
         "refunded",
     )
 )
-# Numbers that count nothing.
+# Numbers shown without thousands separators.
 _NAMES = frozenset(("id", "product_id", "ledger entry"))
 
-# What services record besides fields: so many rows exported, the entry of an adjustment, where a login came from.
+# Recorded values that are not fields: exported rows, the ledger entry of an adjustment, the address of a login.
 WORDS = (
     gettext_noop("rows"),
     gettext_noop("filter"),
@@ -54,9 +51,9 @@ WORDS = (
 
 
 def changes_of(action: StaffAction) -> list[tuple[str, str, str]]:
-    """What changed: the field as its page names it, the value before and the value after; a dash for none.
+    """The changes: (field label, value before, value after), with a dash for None.
 
-    What has neither is left out.
+    Fields without either value are left out.
     """
     changes = []
     for name, before, after in action.changes:
@@ -68,7 +65,7 @@ def changes_of(action: StaffAction) -> list[tuple[str, str, str]]:
 
 
 def newest_change(row: Model) -> str:
-    """One sentence on the newest change that staff made to a row: who, when and what; empty where there is none."""
+    """One sentence about the latest change of a row by staff: who, when and what; empty if there is none."""
     action = actions_on(row._meta.label_lower, row.pk).first()
     if action is None:
         return ""
@@ -82,7 +79,7 @@ def newest_change(row: Model) -> str:
 
 
 def _field(subject_type: str, name: str) -> Any:
-    """The field of the model that is called so; None for what is no field."""
+    """The model's field of this name, or None."""
     try:
         return apps.get_model(subject_type)._meta.get_field(name)
     except (LookupError, FieldDoesNotExist):
@@ -102,7 +99,7 @@ def _shown(name: str, field: Any, value: object) -> str:
 
 
 def _text(field: Any, text: str) -> str:
-    """A moment in the shop's time zone, one of several choices by its name, other texts as they are."""
+    """A time in the shop's time zone, the label of a choice, or the text itself."""
     if isinstance(field, DateTimeField) and (moment := parse_datetime(text)):
         return f"{timezone.localtime(moment):%Y-%m-%d %H:%M:%S}"
     return str(dict(getattr(field, "flatchoices", ())).get(text, text))

@@ -1,7 +1,4 @@
-"""What a list is narrowed by, in words, each with the address of the list without it.
-
-Owns the words; what a filter means is its own.
-"""
+"""Chips above a list: the active filters in words, each with a link that removes it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ _MAY = ("view", "change")
 
 @dataclass(frozen=True)
 class Chip:
-    """One thing that narrows the list: `status`, `Completed`, and the list without it."""
+    """One active filter: for example `status`, `Completed`, and the URL of the list without it."""
 
     title: str
     value: str
@@ -36,7 +33,7 @@ class Chip:
 
 
 def chips_of(changelist: Any, request: HttpRequest) -> list[Chip]:
-    """The chips of a list, in the order of its filters; a filter that has no usable value has none."""
+    """The chips of a list, in the order of its filters; filters without a valid value have none."""
     chips, known = [], {SEARCH_VAR}
     if text := request.GET.get(SEARCH_VAR, "").strip():
         chips.append(_chip(request, _("search"), f"“{text}”", [SEARCH_VAR]))
@@ -58,7 +55,7 @@ def _chip(request: HttpRequest, title: str, words: str, names: Sequence[str]) ->
 
 
 def _words_of(each: Any, request: HttpRequest) -> str:
-    """The value that a filter has, as its choices name it; empty where it has none."""
+    """The label of a filter's value; empty if it has none."""
     return next((words(each, request) for kind, words in _WORDS if isinstance(each, kind)), "")
 
 
@@ -91,7 +88,7 @@ def _choice_in_words(each: Any, _request: HttpRequest) -> str:
 
 
 def _offer_in_words(each: Any, request: HttpRequest) -> str:
-    """Of a filter that offers no choices, because there are too many: the row of its `field` with this number."""
+    """For a filter without choices, because there are too many: the name of the row that its `field` refers to."""
     value, field = each.value() or "", getattr(each, "field", None)
     if field is not None:
         return _related(field, value, request)
@@ -127,7 +124,7 @@ def _between(first: str, last: str) -> str:
 
 
 def _related(field: Any, value: str, request: HttpRequest) -> str:
-    """The name of the row that `value` is the number of; its number for those who may not see the row."""
+    """The name of the row with the id `value`; only the id for users who may not view it."""
     number = whole_number(value)
     if number is None:
         return value
@@ -138,14 +135,14 @@ def _related(field: Any, value: str, request: HttpRequest) -> str:
 
 
 def _first(value: Any) -> str:
-    """Some filters keep a list of values, of which the lists of the shop use one."""
+    """The first value: some filters keep a list, of which the shop's lists use only one."""
     if isinstance(value, list | tuple):
         value = value[0] if value else ""
     return str(value or "")
 
 
 def _other_words(changelist: Any, request: HttpRequest, known: set[str]) -> Iterator[tuple[str, str]]:
-    """What links to the list narrow it by, for which it offers no filter, such as `user__id__exact`."""
+    """Chips for lookups in links to the list that have no filter, such as `user__id__exact`."""
     for name, value in changelist.get_filters_params().items():
         if name in known:
             continue

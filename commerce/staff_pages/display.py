@@ -1,11 +1,11 @@
-"""How the back-office writes what the shop counts in, and shows how things stand."""
+"""Formatting of amounts, numbers and labels in the back-office."""
 
 from django.template.loader import render_to_string
 from django.utils.functional import Promise
 
 
 def won(amount: int | None) -> str:
-    """₩12,300; nothing where there is no amount."""
+    """₩12,300; empty for None."""
     if amount is None:
         return ""
     return f"{'-' if amount < 0 else ''}₩{abs(amount):,}"
@@ -22,5 +22,5 @@ def thousands(number: float) -> str:
 
 
 def label(text: str | Promise, colour: str) -> str:
-    """A word in a coloured box, for lists and pages alike. `colour`: info, success, warning, danger; "" for none."""
+    """A coloured label, for lists and pages. `colour`: info, success, warning, danger, or "" for none."""
     return render_to_string("unfold/helpers/label.html", {"text": text, "type": colour})

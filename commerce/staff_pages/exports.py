@@ -1,7 +1,4 @@
-"""What a list shows as a file: CSV or XLSX, exactly the rows of its search and filters.
-
-Owns the two formats, their bounds, and that no cell is taken for a formula; never chooses the rows.
-"""
+"""Exports of lists as CSV or XLSX, with exactly the rows of the search and filters. Cells are never formulas."""
 
 import csv
 import io
@@ -29,7 +26,7 @@ from commerce.staff_pages.pages import NoDeleteAdmin, forgeries_refused, staff_i
 
 EXPORTED = gettext_noop("Exported")
 MOST_ROWS = {"csv": 200_000, "xlsx": 50_000}
-"""What a request can write within its time. A longer list is exported in parts, a month at a time."""
+"""The rows that a request can write within its time limit. Longer lists are exported in parts."""
 ROWS_AT_ONCE = 5_000
 CONTENT_TYPES = {
     "csv": "text/csv; charset=utf-8",
@@ -41,14 +38,14 @@ Cell = str | int | bool | datetime | None
 
 @dataclass(frozen=True)
 class Column:
-    """One column: its heading and what stands in it for a row."""
+    """One column: its heading, and a function from a row to the cell's value."""
 
     heading: Any
     value: Callable[[Any], Any]
 
 
 class Exported(NoDeleteAdmin):
-    """A list that can be exported, with the right `export_<model>`."""
+    """Adds exports to a list, with the permission `export_<model>`."""
 
     change_list_template = "admin/exported_change_list.html"
     export_columns: ClassVar[Sequence[Column]]
@@ -66,12 +63,12 @@ class Exported(NoDeleteAdmin):
         )
 
     def get_export_queryset(self, request: HttpRequest) -> "QuerySet[Any]":
-        """The rows of the list as it is searched and filtered; override to bring related rows along."""
+        """The rows of the list with its search and filters; override to load related rows."""
         rows: QuerySet[Any] = self.get_changelist_instance(request).get_queryset(request)
         return rows
 
     def export(self, request: HttpRequest, kind: str) -> HttpResponse:
-        """The file; a sentence and the list where it would be too long."""
+        """The file; if it would be too long, a message on the list."""
         if kind not in CONTENT_TYPES or not self.has_export_permission(request):
             raise PermissionDenied
         self._refuse_forged_list(request)
@@ -103,10 +100,9 @@ class Exported(NoDeleteAdmin):
 
 
 def _newest_first(rows: "QuerySet[Any]", found: Mapping[str, Any]) -> Iterator[Any]:
-    """In parts, each a short statement, so that no long one holds up a vacuum.
+    """Yield the rows in parts, each with a short statement, so that vacuum is not delayed.
 
-    Between the first and the last that were found: PostgreSQL would else look for a day of long ago from the newest
-    row downwards.
+    Bounded by the first and last id found: otherwise PostgreSQL would scan from the newest row back to an old day.
     """
     if not found["count"]:
         return
@@ -118,7 +114,7 @@ def _newest_first(rows: "QuerySet[Any]", found: Mapping[str, Any]) -> Iterator[A
 
 
 def write_csv(headings: Sequence[str], lines: Iterator[Sequence[Any]]) -> tuple[bytes, int]:
-    """The file and the number of its rows. It begins with the mark by which Excel knows UTF-8."""
+    """The file and the number of its rows. It begins with a BOM, so that Excel detects UTF-8."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(headings)
@@ -130,7 +126,7 @@ def write_csv(headings: Sequence[str], lines: Iterator[Sequence[Any]]) -> tuple[
 
 
 def write_xlsx(headings: Sequence[str], lines: Iterator[Sequence[Any]]) -> tuple[bytes, int]:
-    """The file and the number of its rows. Numbers stay numbers, times are the shop's."""
+    """The file and the number of its rows. Numbers stay numbers, times are in the shop's time zone."""
     book = Workbook(write_only=True)
     sheet = book.create_sheet()
     sheet.append(headings)
@@ -144,7 +140,7 @@ def write_xlsx(headings: Sequence[str], lines: Iterator[Sequence[Any]]) -> tuple
 
 def _plain(value: Any) -> Cell:
     if isinstance(value, datetime):
-        # Neither format knows zones; the shop's is the one its staff live in.
+        # Neither format supports time zones, so times are in the shop's.
         return timezone.localtime(value).replace(tzinfo=None, microsecond=0)
     if value is None or isinstance(value, str | int | bool):
         return value
@@ -154,7 +150,7 @@ def _plain(value: Any) -> Cell:
 def _cell(sheet: Any, value: Cell) -> Any:
     if not isinstance(value, str):
         return value
-    # Else a text that begins with "=" would be a formula; control characters have no place in the format.
+    # Otherwise text that begins with "=" would be a formula; the format does not allow control characters.
     cell = WriteOnlyCell(sheet, value="".join(letter for letter in value if letter >= " " or letter in "\n\t"))
     cell.data_type = "s"
     return cell

@@ -1,8 +1,4 @@
-"""Filters that lists of the shop have in common.
-
-Owns how a day becomes moments of the shop's zone, and the periods that are offered beside a range of days; never which
-table is filtered.
-"""
+"""Filters shared by the lists of the back-office: ranges of days in the shop's time zone, and periods."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
@@ -22,7 +18,7 @@ from unfold.contrib.filters.admin import RangeDateFilter, RangeNumericFilter
 
 from commerce.core.days import FIRST_DAY, LAST_DAY
 
-# The library is untyped; what it takes from Django is not.
+# The library is untyped, but its base classes from Django are typed.
 if TYPE_CHECKING:
     Days = admin.FieldListFilter
 else:
@@ -37,12 +33,12 @@ PERIODS: dict[str, tuple[Any, Callable[[date], tuple[date, date]]]] = {
     "30": (_("last 30 days"), lambda today: (today - 29 * _DAY, today)),
     "month": (_("this month"), lambda today: (today.replace(day=1), today)),
 }
-"""Name, and the first and the last day, both inclusive. A period moves on with the days, in saved views as well."""
+"""By value: label, first and last day, both inclusive. Periods are relative to today, in saved views as well."""
 _ENDS = ("from", "to", "days")
 
 
 def address_of(query: QueryDict, *, without: Collection[str], given: Mapping[str, str] = MappingProxyType({})) -> str:
-    """The list with the parameters of `query` but `without`, and those that are `given`; on its first page."""
+    """The URL of the list's first page with the parameters of `query` except `without`, plus those in `given`."""
     kept = query.copy()
     for name in {*without, *given, PAGE_VAR, ERROR_FLAG}:
         kept.pop(name, None)
@@ -51,14 +47,14 @@ def address_of(query: QueryDict, *, without: Collection[str], given: Mapping[str
 
 
 def asks_for_days(request: HttpRequest, column: str) -> bool:
-    """Whether a list is narrowed by days of this column: from, to, or one of `PERIODS`."""
+    """Whether a list is filtered by days of this column: from, to, or one of `PERIODS`."""
     return any(request.GET.get(f"{column}_{end}") for end in _ENDS)
 
 
 class DateRangeFilter(Days):
-    """From one day to another, both inclusive, or one of `PERIODS`; for a column of days.
+    """A range of days, both inclusive, or one of `PERIODS`; for a column of dates.
 
-    A day that is written overrules the period. A day outside the range of `commerce.core.days` means its end:
+    Explicit days take precedence over the period. Days outside the range of `commerce.core.days` are clamped to it:
     there are no rows beyond it.
     """
 
@@ -66,7 +62,7 @@ class DateRangeFilter(Days):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Django keeps all values that an address gives a parameter; of days the last one counts.
+        # Django keeps all values of a repeated parameter; the last one counts.
         given: dict[str, Any] = {**self.used_parameters}
         self.used_parameters = {name: values[-1] for name, values in given.items() if values[-1]}
 
@@ -75,13 +71,13 @@ class DateRangeFilter(Days):
 
     @property
     def period(self) -> str:
-        """The period that is asked for, whether or not there is such a one; empty where a day is written."""
+        """The requested period, valid or not; empty if explicit days are given."""
         ends = (self.used_parameters.get(f"{self.field_path}_{end}") for end in ("from", "to"))
         return "" if any(ends) else str(self.used_parameters.get(f"{self.field_path}_days") or "")
 
     @property
     def days(self) -> tuple[date | None, date | None]:
-        """The first and the last day, None for an end that is open. Raises IncorrectLookupParameters."""
+        """The first and the last day; None for an open end. Raises IncorrectLookupParameters."""
         if self.period in PERIODS:
             return PERIODS[self.period][1](timezone.localdate())
         return self._day("from"), self._day("to")
@@ -90,7 +86,7 @@ class DateRangeFilter(Days):
         try:
             first, last = self.days
         except IncorrectLookupParameters:
-            return queryset  # and `unreadable_values` has it
+            return queryset  # `unreadable_values` reports it
         if first:
             queryset = queryset.filter(**{f"{self.field_path}__gte": first})
         if last:
@@ -98,13 +94,13 @@ class DateRangeFilter(Days):
         return queryset
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """The library's form, with the period that it keeps, and links to all periods."""
+        """The library's form, with the current period, and links to all periods."""
         kept = self.period if self.period in PERIODS else ""
         for each in super().choices(changelist):
             yield {**each, "period": kept, "period_parameter": f"{self.field_path}_days", "periods": self.periods()}
 
     def periods(self) -> list[tuple[Any, str, bool]]:
-        """Name, address of the list narrowed to it, and whether it is the one that is shown."""
+        """(label, URL of the list filtered by it, whether it is selected) for each period."""
         query = self.request.GET
         names = [str(name) for name in self.expected_parameters()]
         return [
@@ -121,7 +117,7 @@ class DateRangeFilter(Days):
 
 
 class DayRangeFilter(DateRangeFilter):
-    """The same for a column of times: from the beginning of one of the shop's days to the end of another."""
+    """The same for a column of times: from the start of the first day to the end of the last, in the shop's zone."""
 
     def queryset(self, request: HttpRequest, queryset: "QuerySet[Any]") -> "QuerySet[Any]":
         first, last = self.days
@@ -133,9 +129,9 @@ class DayRangeFilter(DateRangeFilter):
 
 
 def unreadable_values(changelist: Any) -> Iterator[tuple[str, str]]:
-    """The filters of a list that cannot use the value which its address gives them, each with the value.
+    """The filters of a list with an invalid value in the URL, each with that value.
 
-    Such a filter filters nothing, or leaves nothing.
+    Such a filter is ignored, or matches nothing.
     """
     for each in changelist.filter_specs:
         for value, is_readable in _given(each):
@@ -144,7 +140,7 @@ def unreadable_values(changelist: Any) -> Iterator[tuple[str, str]]:
 
 
 def _given(each: Any) -> Iterator[tuple[str, bool]]:
-    """Every value that a filter has been given, and whether it can be used."""
+    """The values given to a filter, each with whether it is valid."""
     if isinstance(each, RangeNumericFilter):
         for value in each.used_parameters.values():
             yield str(value), _reads(forms.IntegerField(), value)

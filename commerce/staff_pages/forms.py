@@ -1,7 +1,4 @@
-"""What every form of the back-office does: it looks like its page, and is not saved over somebody else's work.
-
-Owns the looks and the fingerprint of what was opened; never saves anything.
-"""
+"""Base classes of back-office forms: styled widgets, reasons, confirmations, and detection of concurrent edits."""
 
 import hashlib
 from collections.abc import Iterable
@@ -38,7 +35,7 @@ _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
 
 
 def _dress(fields: Iterable[forms.Field]) -> None:
-    """Give what a form declares itself the looks that the library gives to what comes from a model."""
+    """Style the declared fields of a form as the library styles model fields."""
     for field in fields:
         field.validators = [_with_separators(validator) for validator in field.validators]
         if field.label:
@@ -49,7 +46,7 @@ def _dress(fields: Iterable[forms.Field]) -> None:
 
 
 def _with_separators(validator: Any) -> Any:
-    """A bound of a number, which its sentence writes as 1,000."""
+    """The error message of a number's limit, with thousands separators."""
     if not isinstance(validator, MinValueValidator | MaxValueValidator) or not isinstance(validator.limit_value, int):
         return validator
     message = str(validator.message) % {"limit_value": f"{validator.limit_value:,}"}
@@ -57,34 +54,34 @@ def _with_separators(validator: Any) -> Any:
 
 
 class StaffForm(forms.Form):
-    """A form that is not one row's."""
+    """A form without a model."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _dress(self.fields.values())
 
     def add_field(self, name: str, field: forms.Field) -> None:
-        """A field that only this page has."""
+        """Add a field to this instance only."""
         _dress([field])
         self.fields[name] = field
 
 
 class ReasonForm(StaffForm):
-    """Asks why, in a sentence that stays with what is done."""
+    """Requires a reason, which is stored with the action."""
 
     reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON, validators=[validate_visible])
 
 
 class ConfirmedForm(forms.Form):
-    """A form that asks before it is saved with something unusual, which is hardly ever meant.
+    """A form that requires a confirmation of unusual values.
 
-    The questions stand above the form; sent again as it is, it is saved.
+    The questions are shown above the form; sent again unchanged, it is saved.
     """
 
     confirmed = forms.CharField(required=False, widget=forms.HiddenInput)
 
     def questions(self) -> list[str]:
-        """What is unusual about the values of the form, which are valid: a sentence each."""
+        """A sentence for each unusual value of the valid form."""
         raise NotImplementedError
 
     def full_clean(self) -> None:
@@ -102,10 +99,9 @@ class ConfirmedForm(forms.Form):
 
 
 class OpenedForm(Form):
-    """A form that is saved only over what its page showed.
+    """A form that is refused if the row has changed since the page was opened.
 
-    The page carries a fingerprint of the fields in `watched`; one that was opened before somebody else saved is
-    refused. Of two at one moment the services decide, by `seen`.
+    The page contains a fingerprint of the fields in `watched`. For concurrent requests the services check `seen`.
     """
 
     watched: ClassVar[tuple[str, ...]] = ()
@@ -115,7 +111,7 @@ class OpenedForm(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _dress(self.fields[name] for name in self.declared_fields if name in self.fields)
-        # Now, before the form writes what was sent into the instance.
+        # Now, before validation writes the submitted values into the instance.
         self.seen: dict[str, Any] = {} if self.instance._state.adding else _values(self.instance, self.watched)
         self._state = hashlib.sha256(repr(sorted(self.seen.items())).encode()).hexdigest() if self.seen else ""
         self.initial["opened"] = self._state
@@ -127,7 +123,7 @@ class OpenedForm(Form):
 
 
 def _values(row: Model, names: tuple[str, ...]) -> dict[str, Any]:
-    """The row's fields by name; of those with many values their keys or the values, in order."""
+    """The row's fields by name; for many-to-many fields the sorted keys."""
     return {
         name: sorted(getattr(each, "pk", each) for each in value) if isinstance(value, list) else value
         for name, value in forms.model_to_dict(row, fields=names).items()

@@ -1,21 +1,21 @@
-"""Text in a CSV file that a spreadsheet must not take for a formula.
+"""Protection against formulas in CSV files: a leading apostrophe, which imports remove again.
 
-Owns the mark for it, an apostrophe in front, which an import takes away again: `restored(harmless(text)) == text`.
+`restored(harmless(text)) == text` for every text.
 """
 
 import re
 
-# What spreadsheet programs take for the beginning of a formula (OWASP, "CSV Injection"), also behind spaces and in
-# the fullwidth forms of Korean and Japanese keyboards. A text that has apostrophes in front of it already gets one
-# more, so that it does not lose its own when the file is read back.
+# What spreadsheet programs interpret as the start of a formula (OWASP, "CSV Injection"), also after spaces and in the
+# fullwidth forms of Korean and Japanese keyboards. A text with leading apostrophes gets one more, so that it keeps its
+# own when the file is imported.
 _DANGEROUS = re.compile(r"[\s']*[=+\-@＝＋－＠]|'*[\t\r]")
 
 
 def harmless(text: str) -> str:
-    """`text` as it is written into a CSV file."""
+    """`text` as written into a CSV file."""
     return f"'{text}" if _DANGEROUS.match(text) else text
 
 
 def restored(text: str) -> str:
-    """The text that `harmless` has written as `text`."""
+    """The inverse of `harmless`."""
     return text[1:] if text.startswith("'") and _DANGEROUS.match(text, 1) else text

@@ -1,7 +1,4 @@
-"""What stands above a list: saved views, the usual periods, and what narrows it.
-
-Owns which of them there are; each is told by its own module.
-"""
+"""The section above a list: saved views, periods and active filters."""
 
 from typing import Any
 
@@ -13,7 +10,7 @@ from commerce.staff_pages.saved_views import canonical, views_of
 
 
 def list_head(changelist: Any, request: HttpRequest) -> dict[str, Any]:
-    """What `admin/list_head.html` shows. One query, and one for each row that is named in a filter."""
+    """The context of `admin/list_head.html`. One query, and one for each row that is named in a filter."""
     list_of, query = changelist.opts.label_lower, canonical(request.GET)
     ranges = [each for each in changelist.filter_specs if isinstance(each, DateRangeFilter)]
     return {

@@ -1,7 +1,4 @@
-"""What members of staff keep of the back-office for themselves.
-
-Owns the table of saved views; `saved_views` writes it.
-"""
+"""Saved views of back-office lists."""
 
 from django.conf import settings
 from django.db import models
@@ -14,16 +11,16 @@ MOST_LETTERS_OF_A_QUERY = 2_000
 
 
 class SavedView(models.Model):
-    """A list as its owner has narrowed and sorted it, under a name of their own."""
+    """A list with its owner's filters and ordering, under a name."""
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"), db_index=False
     )
-    # As in `staff_action`: the lists stand above this table.
+    # Not a foreign key, as in `staff_action`: the apps of the lists are above this one.
     list_of = models.CharField(_("list"), max_length=60, help_text=_("Such as orders.order."))
     name = models.CharField(_("name"), max_length=MOST_LETTERS_OF_A_NAME)
     query = models.TextField(_("filter"), max_length=MOST_LETTERS_OF_A_QUERY)
-    """The query of its address, in the order of its parameters (`saved_views.canonical`)."""
+    """The query string in canonical order (`saved_views.canonical`)."""
     saved_at = models.DateTimeField(_("saved at"), db_default=Now())
 
     class Meta:

@@ -1,7 +1,7 @@
-"""How every page of the back-office behaves, whatever it shows.
+"""Base classes of all back-office pages.
 
-Owns five promises: nothing is deleted, history is only read, what is written goes through a service, what staff do is
-written down, and a forged form is refused.
+They ensure that nothing is deleted, history is read-only, writes go through services, actions of staff are recorded,
+and forged requests are refused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ from commerce.staff_pages.filters import unreadable_values
 from commerce.staff_pages.list_head import list_head
 from commerce.staff_pages.paging import CappedPaginator
 
-# Generic for the type checker only; at run time the classes take no parameters. The library's own are untyped.
+# Generic for the type checker only; at run time the classes take no parameters. The library's are untyped.
 if TYPE_CHECKING:
     Page = admin.ModelAdmin[Any]
     DjangoPage = admin.ModelAdmin[Any]
@@ -49,12 +49,12 @@ CHANGED = gettext_noop("Changed")
 PASSWORD_CHANGED = gettext_noop("Password changed")
 ON_THE_HISTORY_PAGE = 200
 MOST_LETTERS_SAID = 80
-"""Of a value that nobody can read."""
+"""The length to which an invalid value is truncated in a message."""
 NEVER_SHOWN = ("password", "password1", "password2", "opened", "confirmed")
 
 
 def staff_id(request: HttpRequest) -> int:
-    """The account that is at work on this page. Raises PermissionDenied for nobody."""
+    """The id of the logged-in account. Raises PermissionDenied for anonymous users."""
     if request.user.pk is None:
         raise PermissionDenied
     return request.user.pk
@@ -62,9 +62,9 @@ def staff_id(request: HttpRequest) -> int:
 
 @contextmanager
 def forgeries_refused() -> Iterator[None]:
-    """No page offers a value that the database has no room for: a number too large, text with a NUL.
+    """Within the block, values that the database or a filter cannot process raise SuspiciousOperation.
 
-    Nor one that a filter cannot read. Raises SuspiciousOperation.
+    Examples are numbers that are too large, and text with a NUL; no page offers such values.
     """
     try:
         yield
@@ -73,7 +73,7 @@ def forgeries_refused() -> Iterator[None]:
 
 
 class LongList(ChangeList):
-    """A list that offers to show all only where something is left out."""
+    """A list that offers "show all" only if rows are left out."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -82,18 +82,18 @@ class LongList(ChangeList):
 
 
 class NoDeleteAdmin(Page):
-    """Rows are switched off, cancelled or corrected, never deleted."""
+    """Rows are deactivated, cancelled or corrected, never deleted."""
 
     paginator = CappedPaginator
     show_full_result_count = False
-    # Counts beside each filter would count the whole table, once for each choice.
+    # Facet counts would count the whole table once for each choice.
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_filter_submit = True
     list_before_template = "admin/list_head.html"
     warn_unsaved_form = True
     most_selected: int | None = None
-    """How many rows an action takes; a list with more does not offer to select all of them. None: any number."""
+    """The maximum number of rows of an action; a longer list does not offer to select all. None: any number."""
     is_history = False
     """Whether its list may be read from a replica (`commerce.staff_pages.recent`)."""
 
@@ -117,7 +117,7 @@ class NoDeleteAdmin(Page):
         self._say_what_is_not_filtered(request, page)
         if page.context_data and "cl" in page.context_data:
             page.context_data |= self.shown_above(request, page.context_data["cl"])
-        # Some filters ask the database only when they are drawn.
+        # Rendered here, because some filters query the database only when rendered.
         return page.render()
 
     def _say_what_is_not_filtered(self, request: HttpRequest, page: TemplateResponse) -> None:
@@ -137,18 +137,18 @@ class NoDeleteAdmin(Page):
             return super().changeform_view(request, object_id, form_url, extra_context)
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """No text that cannot be read is saved, in whatever form."""
+        """Refuse text with invisible characters (`validate_visible`) in all forms."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field is not None and isinstance(db_field, CharField | TextField):
             field.validators.append(validate_visible)
         return field
 
     def shown_above(self, request: HttpRequest, changelist: Any) -> dict[str, Any]:
-        """What the page of a list shows above its rows, by the names that its templates have for it."""
+        """Extra template context of the list page."""
         return list_head(changelist, request)
 
     def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """What the page of a row shows beside its form, by the names that its template has for it."""
+        """Extra template context of the page of a row."""
         return {}
 
     def render_change_form(  # noqa: PLR0917  # Django's signature
@@ -168,7 +168,7 @@ class NoDeleteAdmin(Page):
             return super().delete_view(request, object_id, extra_context)
 
     def history_view(self, request: HttpRequest, object_id: str, extra_context: Any = None) -> HttpResponse:
-        """What staff did to the row, with their reasons."""
+        """The staff actions on the row, with their reasons."""
         with forgeries_refused():
             row = self.get_object(request, unquote(object_id))
         if row is None:
@@ -198,7 +198,7 @@ class NoDeleteAdmin(Page):
         self._write_down(request, obj, ADDED, message)
 
     def log_change(self, request: HttpRequest, obj: Model, message: Any) -> Any:
-        # Django's page for another's password gives a sentence; it shows nothing else.
+        # Django's page for another account's password passes a sentence.
         self._write_down(request, obj, CHANGED if isinstance(message, Mapping) else PASSWORD_CHANGED, message)
 
     def _write_down(self, request: HttpRequest, row: Model, action: str, message: Any) -> None:
@@ -206,7 +206,7 @@ class NoDeleteAdmin(Page):
         record(Staff(staff_id(request)), action, row, before=values.get("before"), after=values.get("after"))
 
     def _refuse_forged_list(self, request: HttpRequest) -> None:
-        """What Django takes for granted in the addresses and boxes of its own lists. Raises SuspiciousOperation."""
+        """Check parameters of lists that Django does not validate. Raises SuspiciousOperation."""
         years = [str(value) for name, value in request.GET.items() if name.endswith("__year")]
         if not all(year.isascii() and year.isdigit() and len(year) <= 4 and int(year) > 0 for year in years):
             raise SuspiciousOperation("There is no such year.")
@@ -218,7 +218,7 @@ class NoDeleteAdmin(Page):
 
 
 class ReadOnly(NoDeleteAdmin):
-    """History: it can be viewed and nothing else."""
+    """Read-only pages."""
 
     is_history = True
 
@@ -230,7 +230,7 @@ class ReadOnly(NoDeleteAdmin):
 
 
 class ReadOnlyRows(Rows):
-    """Rows shown on the page of what they belong to."""
+    """Read-only rows on the page of their parent."""
 
     extra = 0
     can_delete = False
@@ -243,7 +243,7 @@ class ReadOnlyRows(Rows):
 
 
 class _WithoutTransaction(DjangoPage):
-    """Django's own page, past the wrapper that adds a transaction."""
+    """Django's page without the wrapper that adds a transaction."""
 
     @method_decorator(csrf_protect)
     def changeform_view(
@@ -255,10 +255,10 @@ class _WithoutTransaction(DjangoPage):
 
 
 class ServiceAdmin(NoDeleteAdmin, _WithoutTransaction):
-    """`save_model` hands the object to a service, which takes its own locks, opens its own transaction and records it.
+    """`save_model` calls a service, which acquires its locks, opens its transaction and writes the audit record.
 
-    Django would wrap the whole page into one transaction, and locks taken inside a transaction are released before
-    its COMMIT; so this page has none.
+    Django would wrap the whole page in a transaction. Locks acquired within it would be released before its COMMIT, so
+    this page has no transaction.
     """
 
     def changeform_view(
@@ -291,5 +291,5 @@ def _shown(value: Any) -> Any:
 
 
 def _name(row: Any) -> str:
-    """A right by its code, which `audit_display` shows to each reader in their language."""
+    """A permission by its code, which `audit_display` translates."""
     return f"{row.content_type.app_label}.{row.codename}" if isinstance(row, Permission) else str(row)

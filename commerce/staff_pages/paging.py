@@ -1,7 +1,4 @@
-"""Pages of long lists.
-
-Owns that no page counts a whole table: beyond `MOST_ROWS_COUNTED` a list is simply long.
-"""
+"""Pagination of long lists, with a limited count of rows."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,11 +13,11 @@ else:
     Pages = Paginator
 
 MOST_ROWS_COUNTED = 10_000
-"""Nobody pages further; an older row is found by a filter or a search."""
+"""The number of rows that can be paged through; older rows are found by filters or the search."""
 
 
 class CappedPaginator(Pages):
-    """Counts up to `MOST_ROWS_COUNTED` rows and offers that many; `is_capped` where there are more."""
+    """Counts and pages at most `MOST_ROWS_COUNTED` rows; `is_capped` if there are more."""
 
     template_name = "admin/capped_pagination.html"
 
@@ -29,7 +26,7 @@ class CappedPaginator(Pages):
         rows = self.object_list
         if isinstance(rows, list | tuple):
             return len(rows)
-        # The keys alone, or whatever else is worked out for a row would be worked out for each that is counted.
+        # Only the keys, so that annotations are not computed for each counted row.
         return cast("QuerySet[Any]", rows).order_by().values("pk")[: MOST_ROWS_COUNTED + 1].count()
 
     @property

@@ -1,7 +1,4 @@
-"""Rights in words: the database keeps their names in English.
-
-Owns the words only; who has a right is for roles and superusers to say.
-"""
+"""Names of permissions in the user's language. The database stores English names."""
 
 from django.apps import apps
 from django.utils.translation import gettext as _
@@ -16,9 +13,9 @@ _VERBS = {
 
 
 def right_in_words(right: str) -> str:
-    """App, model and action of a right such as `orders.cancel_order`, in the reader's language.
+    """App, model and action of a permission such as `orders.cancel_order`, in the user's language.
 
-    Other text is given back as it is.
+    Other text is returned unchanged.
     """
     app_label, _dot, codename = right.partition(".")
     verb, _underscore, model_name = codename.partition("_")
@@ -27,7 +24,7 @@ def right_in_words(right: str) -> str:
         own = dict(options.permissions).get(codename)
         is_usual = verb in options.default_permissions and options.model_name == model_name
         if own or is_usual:
-            # Some libraries name their app and model without a translation of their own.
+            # Some libraries do not translate the names of their app and models.
             app, name = _(str(options.app_config.verbose_name)), _(str(options.verbose_name))
             return f"{app} | {name} | {_(str(own)) if own else _(_VERBS[verb]) % {'model': name}}"
     return right

@@ -1,6 +1,6 @@
-"""Saved views: a list as somebody has narrowed and sorted it, under a name, for that member of staff alone.
+"""Saved views: filters and ordering of a list under a name, for one member of staff.
 
-Owns the rows and the two addresses that write them. They are nobody else's business, so they are not recorded.
+They are private, so saving and deleting them writes no audit record.
 """
 
 from urllib.parse import urlencode
@@ -31,11 +31,11 @@ _NO_FILTER = {PAGE_VAR, ERROR_FLAG, ALL_VAR, IS_POPUP_VAR, TO_FIELD_VAR}
 
 
 class TooManyViews(Exception):
-    """The member of staff has as many views of the list as are shown."""
+    """The member of staff has the maximum number of views of this list."""
 
 
 class ViewForm(StaffForm):
-    """A name for what the list shows."""
+    """The name of a view."""
 
     name = forms.CharField(label=gettext_lazy("name"), max_length=MOST_LETTERS_OF_A_NAME, validators=[validate_visible])
     query = forms.CharField(max_length=MOST_LETTERS_OF_A_QUERY, widget=forms.HiddenInput)
@@ -48,18 +48,18 @@ class ViewForm(StaffForm):
 
 
 def canonical(query: QueryDict) -> str:
-    """What narrows and sorts a list, in one order, without its page and without empty values."""
+    """The parameters of a list in a fixed order, without the page number and empty values."""
     given = [(name, value) for name in sorted(query) for value in query.getlist(name) if value]
     return urlencode([(name, value) for name, value in given if name not in _NO_FILTER])
 
 
 def views_of(owner_id: int, list_of: str) -> "QuerySet[SavedView]":
-    """The views that somebody has of a list, such as `orders.order`, by name."""
+    """An account's views of a list, such as `orders.order`, by name."""
     return SavedView.objects.filter(owner_id=owner_id, list_of=list_of).order_by("name")
 
 
 def save_view(*, owner_id: int, list_of: str, name: str, query: str) -> SavedView:
-    """Keep a view, in place of one with the same name. Raises TooManyViews."""
+    """Save a view, replacing one with the same name. Raises TooManyViews."""
     with transaction.atomic():
         _wait_for_others_of(owner_id)
         views = views_of(owner_id, list_of)
@@ -72,7 +72,7 @@ def save_view(*, owner_id: int, list_of: str, name: str, query: str) -> SavedVie
 
 
 def _wait_for_others_of(owner_id: int) -> None:
-    """Two windows of one member of staff, each with the last view that may be kept."""
+    """Serialize concurrent saves of one account, so that the limit holds."""
     get_user_model()._default_manager.select_for_update(no_key=True).get(pk=owner_id)
 
 
@@ -85,7 +85,7 @@ def urls() -> list[URLPattern]:
 
 
 def save(request: HttpRequest, list_of: str) -> HttpResponse:
-    """Keep what the list shows under a name, and show it."""
+    """Save the current view, and redirect to it."""
     page = _page_of(request, list_of)
     form = ViewForm(request.POST)
     if not form.is_valid():
@@ -104,7 +104,7 @@ def save(request: HttpRequest, list_of: str) -> HttpResponse:
 
 
 def delete(request: HttpRequest, view_id: int) -> HttpResponse:
-    """Forget one of one's own views; another's is not there. The list stays as it is."""
+    """Delete one of one's own views, and redirect to the list. Raises Http404 for another account's."""
     view = get_object_or_404(SavedView, pk=view_id, owner_id=request.user.pk)
     page = _page_of(request, view.list_of)
     view.delete()
@@ -113,7 +113,7 @@ def delete(request: HttpRequest, view_id: int) -> HttpResponse:
 
 
 def _page_of(request: HttpRequest, list_of: str) -> str:
-    """The address of a list. Raises Http404 where there is none, PermissionDenied for those who may not see it."""
+    """The URL of a list. Raises Http404 if there is none, PermissionDenied if the user may not view it."""
     try:
         page = admin.site.get_model_admin(apps.get_model(list_of))
     except (LookupError, ValueError, NotRegistered) as error:

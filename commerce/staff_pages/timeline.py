@@ -13,12 +13,12 @@ from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 
 May = Callable[[str], bool]
-"""Whether the reader has a right, such as `outbox.view_outboxmessage`."""
+"""Whether the user has a permission, such as `outbox.view_outboxmessage`."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """A coloured word beside a moment, such as one destination and where its message stands."""
+    """A coloured label beside an entry, such as a destination and the state of its message."""
 
     text: str
     colour: str
@@ -27,7 +27,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class TimelineEntry:
-    """Something that happened to the customer, with the address of the page about it."""
+    """An event of the timeline, with the URL of its details."""
 
     at: datetime
     icon: str
@@ -40,7 +40,7 @@ class TimelineEntry:
 
 @dataclass(frozen=True)
 class Total:
-    """A figure about a customer, and the list behind it."""
+    """A figure about a customer, with a link to the list behind it."""
 
     title: str | Promise
     figure: str
@@ -49,31 +49,31 @@ class Total:
 
 @dataclass(frozen=True)
 class TimelineSource:
-    """One kind of entry: the right to read it, and the entries of one customer."""
+    """One kind of entry: the required permission, and the entries and figures of one customer."""
 
     right: str
-    """Such as `orders.view_order`; "" for what everybody reads who sees the customer."""
+    """Such as `orders.view_order`; "" if viewing the customer is enough."""
     moments: Callable[[int, datetime | None, int, May], Iterable[TimelineEntry]]
-    """Of this customer, before this time where one is given, the newest so many."""
+    """(user id, before, most, may): the newest `most` entries, before this time if it is not None."""
     totals: Callable[[int, May], Iterable[Total]] = lambda _user_id, _may: ()
 
 
 _sources: dict[str, TimelineSource] = {}
 _IN_ONE_INSTANT = 20
-"""More than one action leaves in one instant."""
+"""More entries than one action writes with the same time."""
 
 
 def add_timeline_source(kind: str, source: TimelineSource) -> None:
-    """Add a kind of entry, such as `orders`; of two with one name the later one stays."""
+    """Register a kind of entry, such as `orders`; replaces an earlier one of the same name."""
     _sources[kind] = source
 
 
 def customer_timeline(
     user_id: int, may: May, *, before: datetime | None, most: int
 ) -> tuple[list[TimelineEntry], datetime | None]:
-    """The newest moments of a customer before `before`, the newest first; of each kind that the reader may see.
+    """The newest entries of a customer before `before` that the user may view, newest first, and the next `before`.
 
-    About `most`: what happened in one instant is not divided. With them the moment to ask on from, None at the end.
+    About `most` entries: entries with the same time are kept together. The second value is None at the end.
     """
     asked = most + _IN_ONE_INSTANT
     moments = [
@@ -90,13 +90,13 @@ def customer_timeline(
 
 
 def totals_of(user_id: int, may: May) -> list[Total]:
-    """The figures about a customer that the reader may see."""
+    """The figures about a customer that the user may view."""
     sources = [source for source in _sources.values() if not source.right or may(source.right)]
     return [total for source in sources for total in source.totals(user_id, may)]
 
 
 def moment_in(text: str) -> datetime | None:
-    """The moment that an address names, as `isoformat` writes it; None for anything else."""
+    """Parse a time from a query parameter, in ISO format; None if it is invalid."""
     try:
         moment = parse_datetime(text)
         return moment if moment is not None and timezone.is_aware(moment) and 1970 < moment.year < 2200 else None

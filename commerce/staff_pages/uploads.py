@@ -1,7 +1,4 @@
-"""What staff send as a table: CSV or XLSX, recognised by the content of the file, never by its name.
-
-Owns the reading, its bounds, and that no formula is taken for a value; never knows what the columns mean.
-"""
+"""Reading uploaded tables: CSV or XLSX, detected by the file's content, with limits. Formulas are refused."""
 
 import csv
 import io
@@ -33,14 +30,14 @@ MOST_BYTES = 2 * 1024 * 1024
 MOST_ROWS = 5_000
 MOST_COLUMNS = 30
 MOST_LETTERS = 10_000
-"""In one cell."""
+"""The maximum length of a cell."""
 _MOST_LINES = 2 * MOST_ROWS
-"""Empty ones included: a spreadsheet may claim to have a thousand million of them."""
+"""The maximum number of lines, empty ones included: a spreadsheet may claim a billion of them."""
 _MOST_UNPACKED_BYTES = 16 * 1024 * 1024
 _MOST_PARTS = 200
 _PIECE_BYTES = 64 * 1024
 _ENVELOPE_BYTES = 64 * 1024
-"""What a form has around its file."""
+"""The size of a request body besides the file."""
 
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
@@ -51,10 +48,10 @@ _NO_VALUES = {
     "e": gettext_noop("“%(cell)s” is an error of the spreadsheet."),
     "d": gettext_noop("“%(cell)s” is a date; write it as text."),
 }
-"""By the kind of a cell in XLSX."""
+"""Error messages by cell type in XLSX."""
 
 _NOT_FOR_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufffe\uffff]|[\ud800-\udfff]")
-# What Excel reads in the first line as the separator of the file.
+# Excel reads the separator from a first line `sep=`.
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;|\t])"?(\r\n|\r|\n|$)', re.IGNORECASE)
 _LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -75,7 +72,7 @@ class UploadRefused(Refused):
 
 @dataclass(frozen=True)
 class UploadColumn:
-    """A column that is understood, by any of its headings; `name` None: it may stand there and is not read."""
+    """A known column with its accepted headings; `name` None: the column is allowed but ignored."""
 
     name: str | None
     headings: tuple[str, ...]
@@ -83,16 +80,16 @@ class UploadColumn:
 
 @dataclass(frozen=True)
 class UploadedRow:
-    """A row that is not empty. `number` is the line as a spreadsheet counts, the headings being line 1."""
+    """A non-empty row. `number`: the row number as in a spreadsheet, where the headings are row 1."""
 
     number: int
     cells: Mapping[str, str]
     wrong: Sequence[str] = field(default=())
-    """What cannot be read, in sentences."""
+    """Messages about unreadable cells."""
 
 
 class UploadForm(StaffForm):
-    """Asks for a file."""
+    """The form of an upload."""
 
     file = forms.FileField(
         label=gettext_lazy("file"),
@@ -109,13 +106,13 @@ class UploadForm(StaffForm):
 
 
 def takes_upload(view: T) -> T:
-    """Marks a page to which staff may send a file; every other one refuses a body of that size."""
+    """Decorator of views that accept uploads; other views refuse request bodies of that size."""
     view.most_upload_bytes = MOST_BYTES + _ENVELOPE_BYTES  # type: ignore[attr-defined]  # a mark on a function
     return view
 
 
 def read_rows(content: bytes, columns: Sequence[UploadColumn]) -> list[UploadedRow]:
-    """The rows of a file, in order, without the empty ones. Raises UploadRefused."""
+    """The non-empty rows of a file, in order. Raises UploadRefused."""
     lines = _xlsx_lines(content) if content.startswith(_ZIP) else _csv_lines(content)
     number, headings = next(((number, cells) for number, cells in lines if any(cells)), (0, []))
     if not number:
@@ -135,13 +132,13 @@ def read_rows(content: bytes, columns: Sequence[UploadColumn]) -> list[UploadedR
 
 
 class _Unreadable(str):
-    """A cell that holds no text, with the sentence that says so."""
+    """An unreadable cell, with its error message."""
 
     __slots__ = ()
 
 
 def _names_of(headings: Sequence[str], columns: Sequence[UploadColumn]) -> list[str | None]:
-    """The column's name for each heading; None for those that are not read."""
+    """The column's name for each heading; None for ignored columns."""
     known = {_folded(heading): column.name for column in columns for heading in column.headings}
     while headings and not headings[-1]:
         headings = headings[:-1]
@@ -185,7 +182,7 @@ def _csv_lines(content: bytes) -> Iterator[tuple[int, list[str]]]:
     text = _decoded(content)
     stated = _SEPARATOR_LINE.match(text)
     if stated is not None:
-        # A spreadsheet does not count this line either.
+        # Spreadsheets do not count this line.
         delimiter, text = stated[1], text[stated.end() :]
     else:
         first = next((line for line in _LINE_END.split(text) if line.strip(" ,;\t")), "")
@@ -207,7 +204,7 @@ def _csv_cell(text: str) -> str:
 
 
 def _decoded(content: bytes) -> str:
-    """UTF-8, or what Korean Excel writes as CSV. Raises UploadRefused."""
+    """Decode as UTF-8, or as CP949, which Korean Excel writes. Raises UploadRefused."""
     if content.startswith(_OLD_EXCEL):
         raise UploadRefused(
             _("This is an old or a protected Excel file. Save it as XLSX without a password, or as CSV.")
@@ -230,7 +227,7 @@ def _xlsx_lines(content: bytes) -> Iterator[tuple[int, list[str]]]:
     try:
         book = load_workbook(unpacked, read_only=True, keep_links=False)
         sheet = book.worksheets[0]
-        # What the file says of its size may be wrong, and rows would be left out.
+        # The file's stated dimensions may be wrong, and rows would be skipped.
         sheet.reset_dimensions()
         rows = sheet.iter_rows(max_col=MOST_COLUMNS + 1)
         for number, cells in enumerate(rows, start=1):
@@ -243,15 +240,15 @@ def _xlsx_lines(content: bytes) -> Iterator[tuple[int, list[str]]]:
     except UploadRefused:
         raise
     except Exception as error:
-        # A file that is no spreadsheet can break the library anywhere, with any kind of error.
+        # An invalid file can raise any kind of error anywhere in the library.
         logger.info("An upload is no XLSX: %r", error)
         raise UploadRefused(_(_DAMAGED)) from error
 
 
 def _unpacked(content: bytes) -> io.BytesIO:
-    """The same archive with nothing packed in it, measured while it was unpacked.
+    """The same archive stored without compression, with the size checked while decompressing.
 
-    What an archive says of its size may be a lie, which the library would believe. Raises UploadRefused.
+    The sizes stated in an archive may be wrong, and the library relies on them. Raises UploadRefused.
     """
     plain = io.BytesIO()
     left = _MOST_UNPACKED_BYTES
@@ -281,7 +278,7 @@ def _part(packed: zipfile.ZipFile, part: zipfile.ZipInfo, most_bytes: int) -> by
             if most_bytes < 0:
                 raise UploadRefused(_("The XLSX file is too large when it is unpacked. Send it in parts."))
     unpacked = b"".join(pieces)
-    # Only an attacker declares entities of his own in a spreadsheet.
+    # Legitimate spreadsheets declare no XML entities.
     if b"<!DOCTYPE" in unpacked:
         raise UploadRefused(_(_DAMAGED))
     return unpacked

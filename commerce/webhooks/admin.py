@@ -1,6 +1,6 @@
-"""Subscriptions in the back-office: who gets which events, how the calls went, and what can be done about it.
+"""The back-office pages of webhook subscriptions and their calls.
 
-Owns the pages. A secret is on the one page that answers the press of the button that makes it.
+A secret is shown only in the response to the request that creates it.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,7 @@ def state_of(webhook: WebhookSubscription) -> str:
 
 
 class StateFilter(DropdownFilter):
-    """Active, failing or off."""
+    """Filter by active, failing or off."""
 
     title = _("state")
     parameter_name = "state"
@@ -64,7 +64,7 @@ class StateFilter(DropdownFilter):
 
 @admin.register(WebhookSubscription)
 class WebhookSubscriptionAdmin(ServiceAdmin):
-    """Third parties that are told of events."""
+    """Webhook subscriptions."""
 
     list_display = ("id", "name", "url", "types", "state", "failing_since", "created_at")
     list_display_links = ("id", "name")
@@ -119,7 +119,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
     def response_add(
         self, request: HttpRequest, obj: WebhookSubscription, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """The page with the secret; for a second press of the button, the page without it."""
+        """The page with the secret; for a form that is sent twice, the page without it."""
         made: Made | None = vars(request).get(_MADE)
         if made is None:
             self.message_user(request, SHOWN_ONCE, messages.WARNING)
@@ -127,7 +127,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         return self._secret_page(request, made)
 
     def shown_beside(self, request: HttpRequest, row: WebhookSubscription) -> dict[str, Any]:
-        """What it is doing, its last calls and what was given up."""
+        """Context shown beside the form: state, latest calls and parked messages."""
         state = state_of(row)
         calls = [
             (call, call.get_outcome_display(), OUTCOME_COLOURS.get(call.outcome, ""))
@@ -157,7 +157,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         ]
 
     def rotate(self, request: HttpRequest, webhook_id: int) -> HttpResponse:
-        """Makes a new secret and shows it."""
+        """Create a new secret and show it."""
         webhook = self._webhook(request, webhook_id, "change_webhooksubscription")
         made: list[Made] = []
 
@@ -182,7 +182,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         return self._secret_page(request, made[0]) if made else answer
 
     def remove(self, request: HttpRequest, webhook_id: int) -> HttpResponse:
-        """Takes it away."""
+        """Remove the subscription."""
         webhook = self._webhook(request, webhook_id, "change_webhooksubscription")
         return self._question(
             request,
@@ -201,7 +201,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         )
 
     def send_parked(self, request: HttpRequest, webhook_id: int) -> HttpResponse:
-        """Sends again what was given up."""
+        """Queue the parked messages again."""
         webhook = self._webhook(request, webhook_id, "resend_outboxmessage")
         parked = len(selectors.parked_of(webhook_id)[:MOST_PARKED])
         return self._question(
@@ -239,7 +239,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         is_danger: bool = False,
         back: str = "",
     ) -> HttpResponse:
-        """The page that asks why; once it is answered, the action and the way back."""
+        """Ask for a reason; on POST, run the action and redirect back."""
         if request.method == "POST" and form.is_valid():
             by = Staff(staff_id(request), form.cleaned_data["reason"])
             said = form.try_once(
@@ -261,7 +261,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         return TemplateResponse(request, "admin/webhooks/question.html", context)
 
     def _secret_page(self, request: HttpRequest, made: Made) -> HttpResponse:
-        """The one page that has it; no browser keeps it."""
+        """The only page that shows the secret; not cached by browsers."""
         context = {
             **self.admin_site.each_context(request),
             "title": _("Secret of %(webhook)s") % {"webhook": made.webhook},
@@ -276,7 +276,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
 
 
 _MADE = "made_webhook"
-"""Under which name `save_model` hands the secret to `response_add`, which follows in the same request."""
+"""The attribute of the request through which `save_model` passes the secret to `response_add`."""
 SHOWN_ONCE = _("Its secret was shown once. Make a new one if nobody has it.")
 
 

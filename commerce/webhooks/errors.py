@@ -1,4 +1,4 @@
-"""The refusals around subscriptions."""
+"""Refusals of operations on webhook subscriptions."""
 
 from typing import Annotated, TypedDict
 

@@ -1,4 +1,4 @@
-"""What staff fill in about a subscription; the API holds the same rules."""
+"""The forms of webhook subscriptions. The API's serializers enforce the same rules."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from commerce.webhooks.services import LONGEST_OVERLAP_HOURS, TERMS
 
 
 class WebhookForm(OpenedForm):
-    """Who gets which events where."""
+    """The terms of a subscription."""
 
     watched = TERMS
 
@@ -38,19 +38,19 @@ class WebhookForm(OpenedForm):
         return url
 
     def clean_event_types(self) -> list[str]:
-        # In one order, so that the same types are the same value.
+        # In a fixed order, so that the same types are the same value.
         return sorted(self.cleaned_data["event_types"])
 
 
 class NewWebhookForm(WebhookForm, IdempotentForm):
-    """A double click makes one subscription, not two. It begins active."""
+    """The form of a new subscription, which starts active; a double click creates one."""
 
     class Meta(WebhookForm.Meta):
         fields: Any = ("name", "url", "event_types")
 
 
 class RotateForm(IdempotentForm, ReasonForm):
-    """For how long both secrets are good."""
+    """For how long both secrets are valid, and the reason."""
 
     overlap_hours = forms.IntegerField(
         label=_("hours in which the old secret is good as well"),

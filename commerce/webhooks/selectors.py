@@ -1,4 +1,4 @@
-"""Reading subscriptions, their calls and what waits for them; never shows a secret."""
+"""Queries on webhook subscriptions, their calls and messages, without secrets."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -11,16 +11,16 @@ from commerce.webhooks.errors import WebhookNotFound
 
 NOT_REMOVED = ~Q(ended_for=EndReason.REMOVED)
 FAILING_LONG = timedelta(hours=1)
-"""So long has a subscription failed that staff should hear of it."""
+"""Staff are alerted to a subscription that has failed for this long."""
 
 
 def webhooks() -> "QuerySet[WebhookSubscription]":
-    """All that were not removed."""
+    """All subscriptions that are not removed."""
     return WebhookSubscription.objects.filter(NOT_REMOVED)
 
 
 def webhook_for(webhook_id: int, *, locked: bool = False) -> WebhookSubscription:
-    """One of them; `locked`: until the transaction ends. Raises WebhookNotFound."""
+    """One subscription; `locked`: with a row lock. Raises WebhookNotFound."""
     found = webhooks().select_for_update(no_key=True) if locked else webhooks()
     webhook = found.filter(pk=webhook_id).first()
     if webhook is None:
@@ -29,7 +29,7 @@ def webhook_for(webhook_id: int, *, locked: bool = False) -> WebhookSubscription
 
 
 def calls_of(webhook_id: int) -> "QuerySet[DeliveryAttempt]":
-    """The calls of a subscription, the newest first, with their messages but without what those say."""
+    """The calls of a subscription, newest first, with their messages but without the payloads."""
     calls = DeliveryAttempt.objects.filter(subscription_id=webhook_id).select_related("message")
     return calls.defer("message__payload").order_by("-id")
 
@@ -41,15 +41,15 @@ def messages_of(webhook_id: int, event_ids: Collection[str]) -> list[int]:
 
 
 def parked_of(webhook_id: int) -> "QuerySet[OutboxMessage, int]":
-    """The messages to it that were given up, by their ids, the oldest first."""
+    """The parked messages of a subscription, by id."""
     found = OutboxMessage.objects.filter(subscription_id=webhook_id, parked_at__isnull=False, sent_at__isnull=True)
     return found.order_by("parked_at", "id").values_list("pk", flat=True)
 
 
 def in_trouble(now: datetime, *, most: int) -> list[Any]:
-    """Those that were switched off because they failed, that have failed for an hour, or that events were given up for.
+    """The subscriptions that were switched off for failing, that have failed for an hour, or that have parked messages.
 
-    The last have `has_parked`.
+    `has_parked` is set for the last.
     """
     given_up = OutboxMessage.objects.filter(
         subscription_id=OuterRef("pk"), parked_at__isnull=False, sent_at__isnull=True

@@ -161,7 +161,7 @@ class WebhookCallSerializer(serializers.Serializer[DeliveryAttempt]):
 
 
 def webhook_as_json(webhook: WebhookSubscription) -> dict[str, Any]:
-    """A subscription as the contract shows it."""
+    """A subscription as the API returns it."""
     return {
         "id": webhook.pk,
         "name": webhook.name,

@@ -1,4 +1,4 @@
-"""What staff do with subscriptions, each recorded in its transaction, and never with its secret.
+"""Use cases of webhook subscriptions, each with an audit record in its transaction, without the secret.
 
 A secret is returned once, to the caller who creates it. The dispatcher makes the calls.
 """
@@ -33,7 +33,7 @@ CHANGED = gettext_noop("Changed")
 ROTATED = gettext_noop("New secret made")
 REMOVED = gettext_noop("Removed")
 TERMS = ("name", "url", "event_types", "is_active")
-"""What staff decide about a subscription."""
+"""The fields of a subscription that staff edit."""
 LONGEST_OVERLAP_HOURS = 168
 TAKE_TURN = "SELECT pg_advisory_xact_lock(hashtextextended('webhooks:create', 0))"
 
@@ -42,14 +42,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Made:
-    """A subscription and its new secret, which is shown this once."""
+    """A subscription and its new secret, which is shown only once."""
 
     webhook: WebhookSubscription
     secret: str
 
 
 def create_webhook(*, name: str, url: str, event_types: Sequence[str], by: Staff, idempotency: Idempotency) -> Made:
-    """Subscribe a third party to these types of events from now on. Raises WebhookLimitReached, LockTimeout."""
+    """Subscribe a third party to future events of these types. Raises WebhookLimitReached, LockTimeout."""
 
     def create() -> Made:
         take_turn()
@@ -72,10 +72,10 @@ def change_webhook(
     idempotency: Idempotency,
     seen: Mapping[str, object] | None = None,
 ) -> WebhookSubscription:
-    """Change some of its `TERMS`. What is sent from now on goes to the new address.
+    """Change some of its `TERMS`. Messages sent from now on go to the new URL.
 
-    Another address, or being switched on, makes it start afresh: nothing that failed before counts. What waits when it
-    is switched off is parked. `seen`: what some terms were when the change was decided.
+    A new URL, or switching it on, resets its failures. Switching it off parks its waiting messages. `seen`: the terms
+    that the change is based on; one that differs now raises ChangedMeanwhile.
     Raises WebhookNotFound, ChangedMeanwhile, LockTimeout.
     """
 
@@ -102,9 +102,9 @@ def change_webhook(
 
 
 def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, idempotency: Idempotency) -> Made:
-    """Give it a new secret. For `overlap_hours` (0 to `LONGEST_OVERLAP_HOURS`) calls are signed with both.
+    """Create a new secret. For `overlap_hours` (0 to `LONGEST_OVERLAP_HOURS`) calls are signed with both secrets.
 
-    The one before the current secret is good no more. Raises WebhookNotFound, LockTimeout.
+    An even older secret is dropped. Raises WebhookNotFound, LockTimeout.
     """
 
     def rotate() -> Made:
@@ -123,7 +123,7 @@ def rotate_secret(webhook_id: int, *, overlap_hours: int, by: Staff, idempotency
 
 
 def remove_webhook(webhook_id: int, *, by: Staff, idempotency: Idempotency) -> WebhookSubscription:
-    """Call it no more and forget its secrets; what waits is parked. Raises WebhookNotFound, LockTimeout."""
+    """Stop its calls, delete its secrets and park its waiting messages. Raises WebhookNotFound, LockTimeout."""
 
     def remove() -> WebhookSubscription:
         webhook = selectors.webhook_for(webhook_id, locked=True)
@@ -142,7 +142,7 @@ def remove_webhook(webhook_id: int, *, by: Staff, idempotency: Idempotency) -> W
 
 
 def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, idempotency: Idempotency) -> int:
-    """Send these events to it again, those that arrived too; returns how many of them there were.
+    """Send these events to it again, also delivered ones; returns the number of messages found.
 
     Raises WebhookNotFound, LockTimeout.
     """
@@ -157,7 +157,7 @@ def send_again(webhook_id: int, event_ids: Collection[str], *, by: Staff, idempo
 
 
 def send_parked_again(webhook_id: int, *, most: int, by: Staff, idempotency: Idempotency) -> int:
-    """Send again what was given up, the oldest first, `most` at most; returns how many there were.
+    """Send up to `most` parked messages again, oldest first; returns the number of messages.
 
     Raises WebhookNotFound, LockTimeout.
     """
@@ -181,7 +181,7 @@ def _terms(webhook: WebhookSubscription) -> dict[str, object]:
 
 
 def _written(write: Callable[[], T], idempotency: Idempotency) -> T:
-    """Do it in a transaction, once for the key of `idempotency`; a refusal is kept for the key as well."""
+    """Run the write in a transaction, once per idempotency key; a refusal is stored for the key as well."""
     try:
         with _transaction(idempotency) as shared:
             result = write()

@@ -1,4 +1,4 @@
-"""The endpoints of subscriptions, for staff."""
+"""Endpoints of webhook subscriptions, for staff."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ _COLUMNS = {"name": "name", "url": "url", "eventTypes": "event_types", "active":
 
 
 class WebhookViewSet(ApiViewSet):
-    """Third parties that are told of events, and how that went."""
+    """Webhook subscriptions and their calls."""
 
     lookup_url_kwarg = "webhookId"
     lookup_value_regex = r"[0-9]{1,18}"
@@ -192,7 +192,7 @@ def _staff(request: Request, right: str) -> Staff:
 
 
 def _with_secret(request: Request, use_case: Any, *, body: Any) -> HttpResponse:
-    """The answer with the secret; the one that is kept for the key has none, so that no table keeps it but its own."""
+    """The response with the secret. The one stored for the idempotency key is without it."""
     made: list[Made] = []
 
     def remembered(result: Made) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""Coupons in the back-office: whether they can be had, how far they are burnt down, who got them.
+"""The back-office pages of coupons: state, units issued and used, holders, and ending an issue.
 
-Owns the pages. What was promised to holders is not changed any more.
+Once a coupon is issued, the terms that its holders rely on are read-only.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ from coupons.rules import FIXED_ONCE_ISSUED
 
 HOLDERS_SHOWN = 50
 COPY_OF = "copy_of"
-"""The part of the address of a new coupon that names the one whose terms it begins with."""
+"""The query parameter of the page for a new coupon that names the coupon to copy."""
 STATE_COLOURS = {
     CouponState.SCHEDULED.value: "info",
     CouponState.OPEN.value: "success",
@@ -45,7 +45,7 @@ STATE_COLOURS = {
 
 
 class StateFilter(RadioFilter):
-    """Whether the coupon can be had now."""
+    """Filter by `CouponState`."""
 
     title = _("state")
     parameter_name = "state"
@@ -60,7 +60,7 @@ class StateFilter(RadioFilter):
 
 
 class CouponList(LongList):
-    """The list, with the used units of the coupons of this page in one query."""
+    """The list, with one query for the used counts of the coupons on the page."""
 
     result_list: Any
 
@@ -89,7 +89,7 @@ def _is_running(coupon: Any) -> bool:
 
 
 def progress(done: int, of: int) -> str:
-    """A bar with its numbers. It says 100% only when all are gone."""
+    """A progress bar with its numbers. Rounds down, so 100% means all."""
     percent = done * 100 // of if of else 0
     bar = {"title": f"{done:,} / {of:,}", "description": f"{percent}%", "items": [{"value": min(percent, 100)}]}
     return format_html(
@@ -100,7 +100,7 @@ def progress(done: int, of: int) -> str:
 
 @admin.register(Coupon)
 class CouponAdmin(Exported, ServiceAdmin):
-    """Discounts with a limited number of units."""
+    """Discounts with a limited quantity."""
 
     list_display = ("id", "name", "state", "discount", "issued", "used", "issue_starts_at", "issue_ends_at")
     list_display_links = ("id", "name")
@@ -154,11 +154,11 @@ class CouponAdmin(Exported, ServiceAdmin):
     def get_form(
         self, request: HttpRequest, obj: Coupon | None = None, change: bool = False, **kwargs: Any
     ) -> type[Form]:
-        # Django takes the read-only fields out of `self.form` only.
+        # Django excludes read-only fields for `self.form` only.
         return super().get_form(request, obj, change, **({} if change else {"form": NewCouponForm}), **kwargs)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """Of a new coupon: the terms of the one that it is a copy of, where the address names one."""
+        """Prefill a new coupon with the terms of the coupon that `COPY_OF` names, if any."""
         number = whole_number(request.GET.get(COPY_OF, ""))
         coupon = self.get_object(request, str(number)) if number is not None else None
         return super().get_changeform_initial_data(request) if coupon is None else copied(coupon, timezone.now())
@@ -203,7 +203,7 @@ class CouponAdmin(Exported, ServiceAdmin):
         )
 
     def shown_beside(self, request: HttpRequest, row: Any) -> dict[str, Any]:
-        """Above the form: how it burns down, and who holds it."""
+        """Context shown above the form: progress and the latest holders."""
         now = timezone.now()
         tally = selectors.tally(row.pk)
         may_see_holders = request.user.has_perm("coupons.view_usercoupon")
@@ -226,7 +226,7 @@ class CouponAdmin(Exported, ServiceAdmin):
         }
 
     def _copy_page(self, request: HttpRequest, coupon: Coupon) -> str:
-        """Where a coupon with the same terms is made; empty for those who may not make any."""
+        """The URL that copies this coupon; empty without the permission to add one."""
         may_add = self.has_add_permission(request)
         return f"{reverse('admin:coupons_coupon_add')}?{COPY_OF}={coupon.pk}" if may_add else ""
 
@@ -238,7 +238,7 @@ class CouponAdmin(Exported, ServiceAdmin):
         return [path("<int:coupon_id>/stop/", stop, name="coupons_coupon_stop"), *super().get_urls()]
 
     def stop(self, request: HttpRequest, coupon_id: int) -> HttpResponse:
-        """The page that ends a running window now."""
+        """Confirm, then end a running issue window now."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         coupon = self.get_object(request, str(coupon_id))

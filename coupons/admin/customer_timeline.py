@@ -1,4 +1,4 @@
-"""What the page of a customer says of their coupons."""
+"""Timeline entries and totals of coupons on a customer's page."""
 
 from collections.abc import Iterator
 from datetime import datetime

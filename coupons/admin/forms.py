@@ -1,7 +1,4 @@
-"""What staff fill in about a coupon.
-
-Owns the sentences at the fields; the database and the services hold the same rules.
-"""
+"""The forms of a coupon. The services and the database enforce the same rules; the forms explain them."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -22,7 +19,7 @@ MOST_UNITS = 10_000_000
 
 
 class CouponForm(ConfirmedForm, OpenedForm):
-    """A coupon's terms; the database holds the same rules, these say them to a person."""
+    """A coupon's terms."""
 
     watched = TERMS
 
@@ -50,7 +47,7 @@ class CouponForm(ConfirmedForm, OpenedForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The model has it too, but is asked after the times were compared with each other.
+        # The model validates it too, but only after the times were compared with each other.
         for name in TIMES & self.fields.keys():
             self.fields[name].validators.append(validate_moment)
 
@@ -77,7 +74,7 @@ class CouponForm(ConfirmedForm, OpenedForm):
             self._refuse("valid_until", _("A coupon issued at the end of the issue could never be used."))
 
     def questions(self) -> list[str]:
-        """A window that is over is refused, when a time is set."""
+        """Ask for confirmation of a window that is over, when a time is changed."""
         values = {name: getattr(self.instance, name) for name in TIMES}
         now = timezone.now()
         if not TIMES & set(self.changed_data) or values["issue_ends_at"] > now:
@@ -92,24 +89,24 @@ class CouponForm(ConfirmedForm, OpenedForm):
 
 
 class NewCouponForm(CouponForm, IdempotentForm):
-    """A double click makes one coupon, not two."""
+    """The form of a new coupon; a double click creates one coupon."""
 
 
 def copied(coupon: Coupon, now: datetime) -> dict[str, Any]:
-    """What the form of a new coupon begins with: the terms of another one.
+    """Initial values of a new coupon: the terms of another one.
 
-    Times that have begun at `now` move on by whole days, all three by as many, so that the issue keeps its hour and
-    its length and is still to begin.
+    If the issue has begun by `now`, all three times move by the same number of whole days, so that the issue keeps its
+    time of day and length and begins in the future.
     """
     terms = {name: getattr(coupon, name) for name in TERMS}
     days = max(0, -((coupon.issue_starts_at - now) // timedelta(days=1)))
     try:
         terms |= {name: terms[name] + timedelta(days=days) for name in TIMES}
     except OverflowError:
-        # A time that Python cannot hold was read as the last one that it can.
+        # A time beyond datetime.max was read as datetime.max.
         terms |= dict.fromkeys(TIMES)
     return {**terms, "name": gettext("%(name)s (copy)") % {"name": coupon.name}}
 
 
 class StopForm(IdempotentForm, ReasonForm):
-    """Why nobody is to get one from now on."""
+    """The reason for ending the issue."""

@@ -1,7 +1,4 @@
-"""Issued coupons in the back-office: who holds which, and who has used it.
-
-Owns the pages; only the shop's customers change what they show.
-"""
+"""The read-only back-office pages of issued coupons."""
 
 from typing import Any
 
@@ -39,7 +36,7 @@ def status_name(status: str) -> str:
 
 
 class StatusFilter(RadioFilter):
-    """As customers see it: expired is a status of its own."""
+    """Filter by status as customers see it, with EXPIRED as a status of its own."""
 
     title = _("status")
     parameter_name = "status"
@@ -54,7 +51,7 @@ class StatusFilter(RadioFilter):
 
 @admin.register(UserCoupon)
 class UserCouponAdmin(Exported, ReadOnly):
-    """Who holds which coupon."""
+    """Issued coupons."""
 
     list_display = ("id", "user", "coupon", "shown_status", "issued_at", "expires_at", "used_at")
     list_filter = (("coupon", AutocompleteSelectFilter), StatusFilter, ("issued_at", DayRangeFilter))
@@ -79,17 +76,17 @@ class UserCouponAdmin(Exported, ReadOnly):
         return super().get_queryset(request).select_related("user", "coupon").only(*FIELDS, *NAMES)
 
     def get_export_queryset(self, request: HttpRequest) -> "QuerySet[UserCoupon]":
-        # Names in their row, not a user and a coupon of its own for each.
+        # Names as annotations, not a user and a coupon object for each row.
         rows: QuerySet[UserCoupon] = super().get_export_queryset(request).select_related(None).only(*FIELDS)
         return rows.annotate(user_name=F("user__username"), coupon_name=F("coupon__name"))
 
     def get_fields(self, request: HttpRequest, obj: UserCoupon | None = None) -> Any:
-        """Without the orders for those who may not see any."""
+        """Hide the orders from readers without the permission to view them."""
         return [name for name in self.fields if name != "used_for" or request.user.has_perm("orders.view_order")]
 
     @admin.display(description=_("orders"))
     def used_for(self, user_coupon: UserCoupon) -> str:
-        """The order that uses it, and those before that were cancelled; the newest first."""
+        """The orders that have used it, cancelled ones too, newest first."""
         numbers = user_coupon.orders.order_by("-pk").values_list("pk", flat=True)[:MOST_ORDERS]
         pages = [(reverse("admin:orders_order_change", args=[number]), number) for number in numbers]
         return format_html_join(", ", '<a class="text-link" href="{}">#{}</a>', pages) or "–"

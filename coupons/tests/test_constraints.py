@@ -1,4 +1,4 @@
-"""What the constraints of the database refuse about coupons."""
+"""Database constraints on coupons."""
 
 from datetime import timedelta
 from typing import Any
@@ -41,7 +41,7 @@ def refused_by(model: type[Coupon] | type[UserCoupon], **changes: Any) -> str | 
         ({"valid_until": F("issue_ends_at")}, None),
     ],
 )
-def test_a_coupon_makes_sense(changes: dict[str, Any], constraint: str | None) -> None:
+def test_inconsistent_coupons_are_refused(changes: dict[str, Any], constraint: str | None) -> None:
     CouponFactory(total_quantity=10)
     assert refused_by(Coupon, **changes) == constraint
 
@@ -54,13 +54,13 @@ def test_a_coupon_makes_sense(changes: dict[str, Any], constraint: str | None) -
         ({"status": "USED", "used_at": F("issued_at")}, False),
     ],
 )
-def test_a_used_coupon_says_when_and_an_unused_one_does_not(changes: dict[str, Any], refused: bool) -> None:
+def test_used_at_is_set_exactly_for_used_coupons(changes: dict[str, Any], refused: bool) -> None:
     UserCouponFactory()
     assert refused_by(UserCoupon, **changes) == ("user_coupon_used_at_fits_status" if refused else None)
 
 
-def test_a_customer_holds_a_coupon_once() -> None:
-    unit = UserCouponFactory()
+def test_a_second_coupon_for_one_customer_is_refused() -> None:
+    held = UserCouponFactory()
     with pytest.raises(IntegrityError) as error, transaction.atomic():
-        UserCouponFactory(user=unit.user, coupon=unit.coupon)
+        UserCouponFactory(user=held.user, coupon=held.coupon)
     assert violated_constraint(error.value) == "user_coupon_one_per_user"

@@ -15,7 +15,7 @@ DISCOUNTS = st.builds(Discount, st.just("FIXED"), st.integers(min_value=1, max_v
 
 
 @given(discount=DISCOUNTS, total=TOTALS)
-def test_never_less_than_nothing_and_never_more_than_the_total(discount: Discount, total: int) -> None:
+def test_a_discount_is_between_zero_and_the_total(discount: Discount, total: int) -> None:
     assert 0 <= discount.off(total) <= total
 
 
@@ -28,18 +28,18 @@ def test_a_larger_order_gets_no_smaller_discount_and_never_costs_less(
 
 
 @given(value=st.integers(min_value=1, max_value=10**12), total=TOTALS)
-def test_fixed_takes_its_value_or_all_there_is(value: int, total: int) -> None:
+def test_a_fixed_discount_is_its_value_or_the_total(value: int, total: int) -> None:
     assert Discount("FIXED", value, None).off(total) == (min(value, total))
 
 
 @given(percent=PERCENTS, total=TOTALS)
-def test_percent_takes_its_share_rounded_down_to_a_won(percent: int, total: int) -> None:
+def test_a_percent_discount_is_rounded_down_to_a_won(percent: int, total: int) -> None:
     off = Discount("PERCENT", percent, None).off(total)
     assert off * 100 <= total * percent < (off + 1) * 100
 
 
 @given(percent=PERCENTS, cap=st.integers(min_value=1, max_value=10**12), total=TOTALS)
-def test_percent_stops_at_its_cap(percent: int, cap: int, total: int) -> None:
+def test_a_percent_discount_stops_at_its_cap(percent: int, cap: int, total: int) -> None:
     uncapped = Discount("PERCENT", percent, None).off(total)
     assert Discount("PERCENT", percent, cap).off(total) == (min(uncapped, cap))
 
@@ -62,5 +62,5 @@ def test_percent_stops_at_its_cap(percent: int, cap: int, total: int) -> None:
         ("PERCENT", 7, None, 90_071_992_547_409_93, 6_305_039_478_318_69),
     ],
 )
-def test_by_example(kind: str, value: int, cap: int | None, total: int, off: int) -> None:
+def test_examples_of_discounts(kind: str, value: int, cap: int | None, total: int, off: int) -> None:
     assert Discount(kind, value, cap).off(total) == off

@@ -1,4 +1,4 @@
-"""Orders and their refunds in the back-office: found, read, cancelled, refunded, exported. Nobody edits one."""
+"""The back-office pages of orders and refunds. Orders are cancelled or refunded, never edited."""
 
 from orders.admin import customer_timeline  # noqa: F401  # its entries on the page of a customer
 from orders.admin.pages import OrderAdmin

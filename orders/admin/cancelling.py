@@ -1,7 +1,4 @@
-"""The page that takes orders back: the question with its consequences, the reason, the action, and how it went.
-
-Owns the page, for one order and for many alike; the action is the service's, order by order.
-"""
+"""The page that cancels one or several orders: consequences, reason, action, outcome."""
 
 import copy
 from collections.abc import Sequence
@@ -30,14 +27,14 @@ from orders.models import Order, OrderStatus
 
 MOST_AT_ONCE = 100
 FILTERS = "_changelist_filters"
-"""Django's name for the list that one came from and goes back to."""
+"""Django's query parameter with the filters of the list to return to."""
 
 
 class CancelForm(IdempotentForm, ReasonForm):
-    """Why. Each order has a key of its own, so that of a form that is sent twice each order is cancelled once."""
+    """The reason. Each order has its own idempotency key, so a form that is sent twice cancels each order once."""
 
     def cancel(self, order: Order, *, by: Staff, path: str) -> str:
-        """The sentence about it. Raises what the service raises."""
+        """Cancel one order and return the success message. Raises the errors of `services.cancel_order`."""
         form = copy.copy(self)
         form.cleaned_data = {**self.cleaned_data, "form_key": uuid5(self.cleaned_data["form_key"], str(order.pk))}
         self.is_repeat = False
@@ -53,17 +50,17 @@ class CancelForm(IdempotentForm, ReasonForm):
 
 @dataclass
 class Outcome:
-    """What came of a form: the sentences of what was done, the won that went back, the refusals."""
+    """The outcome of a form: success messages, won returned, refusals."""
 
     done: list[str] = field(default_factory=list)
     amount: int = 0
     repeats: int = 0
-    """How many of them had been done by an earlier press of the button."""
+    """How many orders an earlier request of the same form had cancelled."""
     refused: list[str] = field(default_factory=list)
 
 
 def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *, back: str) -> HttpResponse:
-    """The question, or the action where its form was sent. `back`: where to go from here. Raises Http404."""
+    """Show the form, or cancel on POST. `back`: the URL to return to. Raises Http404."""
     orders = selectors.orders_to_cancel(order_ids)
     if not orders:
         raise Http404
@@ -101,7 +98,7 @@ def _summary(count: int, amount: int) -> str:
 
 
 def list_address(filters: str) -> str:
-    """The list of orders as it was filtered."""
+    """The URL of the list of orders with these filters."""
     address = reverse("admin:orders_order_changelist")
     return f"{address}?{filters}" if filters else address
 

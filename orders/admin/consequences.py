@@ -1,7 +1,4 @@
-"""What cancelling or refunding will do, shown before it is done.
-
-Owns the reckoning, from rows that others have read; never asks the database and never changes anything.
-"""
+"""The consequences of cancelling or refunding, shown before it is done. Computed from loaded rows, without queries."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +13,7 @@ from orders.rules import OrderState, ReturnableItem
 
 @dataclass(frozen=True)
 class MoneyBack:
-    """Won that go back to one account, of one order or of several."""
+    """Won returned to one account, for one or several orders."""
 
     user_id: int
     name: str
@@ -31,7 +28,7 @@ class MoneyBack:
 
 @dataclass(frozen=True)
 class UnitsBack:
-    """Units of one product that go back on the shelf."""
+    """Units of one product that return to stock."""
 
     product_id: int
     name: str
@@ -46,7 +43,7 @@ class UnitsBack:
 
 @dataclass(frozen=True)
 class CouponBack:
-    """A coupon that its owner gets back, of use or too late."""
+    """A coupon returned to its owner; `is_usable` is false if it has expired."""
 
     user_coupon_id: int
     name: str
@@ -57,7 +54,7 @@ class CouponBack:
 
 @dataclass(frozen=True)
 class SentEvent:
-    """An event and the destinations that will get it."""
+    """An event and its destinations."""
 
     event_type: str
     destinations: Sequence[str]
@@ -65,12 +62,12 @@ class SentEvent:
 
 @dataclass(frozen=True)
 class Consequences:
-    """Everything that cancelling these orders, or refunding lines of one, will do."""
+    """All consequences of cancelling these orders, or of refunding items of one."""
 
     orders: Sequence[Order]
-    """Those that can be cancelled."""
+    """Orders that can be cancelled."""
     left_alone: Sequence[Order]
-    """Those that have been cancelled or refunded already, in part or as a whole."""
+    """Orders that were already cancelled or refunded, in part or as a whole."""
     money: Sequence[MoneyBack]
     units: Sequence[UnitsBack]
     coupons: Sequence[CouponBack]
@@ -87,7 +84,7 @@ class Consequences:
 
 
 def consequences_of(orders: Sequence[Order], *, now: datetime) -> Consequences:
-    """What cancelling will do to customers, stock and coupons as they are now; `orders` come with all of these."""
+    """The consequences of cancelling `orders`, which must be loaded with customers, products and coupons."""
     live = [order for order in orders if order.is_cancellable]
     return Consequences(
         orders=live,
@@ -102,9 +99,9 @@ def consequences_of(orders: Sequence[Order], *, now: datetime) -> Consequences:
 def consequences_of_refund(
     order: Order, quantities: Mapping[int, int], *, restock: bool, now: datetime
 ) -> Consequences:
-    """What a refund of units (quantity by product id) will do, as things are now; `order` comes with all of them.
+    """The consequences of refunding units (quantity by product id) of `order`, loaded with its items and products.
 
-    Raises what the refund would be refused with.
+    Raises the refusal of the refund.
     """
     items = list(order.items.all())
     state = OrderState(
@@ -155,7 +152,7 @@ def _events(*event_types: str) -> list[SentEvent]:
 
 
 def _money(orders: Sequence[tuple[Order, int]]) -> list[MoneyBack]:
-    """`orders`, each with the won that go back."""
+    """`orders`: each with the won to return."""
     amounts: dict[int, int] = {}
     for order, amount in orders:
         amounts[order.user_id] = amounts.get(order.user_id, 0) + amount
@@ -167,7 +164,7 @@ def _money(orders: Sequence[tuple[Order, int]]) -> list[MoneyBack]:
 
 
 def _units(items: Sequence[tuple[OrderItem, int]]) -> list[UnitsBack]:
-    """`items`, each with the units that go back."""
+    """`items`: each with the units to return."""
     quantities: dict[int, int] = {}
     for item, quantity in items:
         quantities[item.product_id] = quantities.get(item.product_id, 0) + quantity

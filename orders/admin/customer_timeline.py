@@ -1,7 +1,4 @@
-"""What the page of a customer says of their orders.
-
-Owns the entries and the sums; nothing is read beyond the customer's newest 10,000 orders.
-"""
+"""Timeline entries and totals of orders on a customer's page, from the customer's newest 10,000 orders."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -55,7 +52,7 @@ def _totals(user_id: int, _may: May) -> Iterator[Total]:
 
 
 def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Iterator[TimelineEntry]:
-    # By the customer's orders: a walk through all refunds would take the longer the fewer of them are theirs.
+    # Joined from the customer's orders: a scan of all refunds is slow for customers with few of them.
     orders = Order.objects.filter(user_id=user_id, refunded_units__gt=0).order_by("-pk")
     numbers = list(orders.values_list("pk", flat=True)[:MOST_ROWS_COUNTED])
     if not numbers:

@@ -1,7 +1,4 @@
-"""By what staff narrow the list of orders down.
-
-Owns which orders a choice means; never offers a list of a big table, and each choice has an index or many rows.
-"""
+"""Filters of the list of orders. Each choice has an index or matches many rows; none lists a large table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,11 +18,11 @@ from orders.models import Order, OrderItem, OrderStatus
 DAY = "ordered_date"
 WITH, WITHOUT = "with", "without"
 SEEN = (OrderStatus.COMPLETED, OrderStatus.CANCELLED, OrderStatus.REFUNDED)
-"""The states that anybody ever sees."""
+"""The statuses of committed orders."""
 
 
 class StatusFilter(DropdownFilter):
-    """The states that anybody ever sees."""
+    """Filter by the statuses of committed orders."""
 
     title = _("status")
     parameter_name = "status__exact"
@@ -38,7 +35,7 @@ class StatusFilter(DropdownFilter):
 
 
 class CouponUseFilter(DropdownFilter):
-    """Whether a coupon was used at all."""
+    """Filter by whether a coupon was used."""
 
     title = _("coupon used")
     parameter_name = "coupon"
@@ -53,7 +50,7 @@ class CouponUseFilter(DropdownFilter):
 
 
 class RefundFilter(DropdownFilter):
-    """Of what something was refunded by its lines."""
+    """Filter orders with refunds."""
 
     title = _("refunds")
     parameter_name = "refunds"
@@ -74,9 +71,9 @@ class CustomerFilter(AutocompleteSelectFilter):
 
 
 class ProductFilter(admin.SimpleListFilter):
-    """The orders with one product, found as one types.
+    """The orders with one product, chosen by autocomplete.
 
-    Not the library's filter: over a relation to many rows that one asks for DISTINCT, which sorts all it finds.
+    Not the library's filter, which adds DISTINCT for a to-many relation and so sorts all matches.
     """
 
     title = _("product")
@@ -84,7 +81,7 @@ class ProductFilter(admin.SimpleListFilter):
     template = "unfold/filters/filters_field.html"
     form_class = AutocompleteDropdownForm
     field = OrderItem._meta.get_field("product")
-    """What its value is the number of."""
+    """The foreign key that the filter's value is for."""
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -129,4 +126,4 @@ ALL: tuple[tuple[Any, str], ...] = (
     (RefundFilter, ""),
     (("user_coupon__coupon", AutocompleteSelectFilter), "coupons.view_coupon"),
 )
-"""Every filter, and the right without which it could offer nothing."""
+"""The filters, each with the permission that it requires."""

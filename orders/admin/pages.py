@@ -1,7 +1,4 @@
-"""The list of orders, the page of one, and the ways to cancel.
-
-Owns what is shown and who may; what an order is and how it is cancelled is for the services to say.
-"""
+"""The list of orders, the page of one order, and the links to cancel and refund."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -39,24 +36,24 @@ def _coupon_name(order: Order) -> str:
 
 
 class OrderList(LongList):
-    """The list, in an order that one index carries to its end."""
+    """The list, ordered so that one index provides the whole ordering."""
 
     def get_ordering(self, request: HttpRequest, queryset: "QuerySet[Order]") -> list[Any]:
-        """Orders of one amount by their number, in the direction of the amount: an index is read one way at a time."""
+        """Sort orders of the same amount by id in the same direction, because an index is scanned in one direction."""
         first, *rest = super().get_ordering(request, queryset)
         return [first, "pk"] if first == "paid_amount" and set(rest) == {"-pk"} else [first, *rest]
 
 
 @admin.register(Order)
 class OrderAdmin(PrintPages, Exported, ReadOnly):
-    """Paid purchases."""
+    """Orders."""
 
     list_display = (
         *("number", "ordered_at", "customer", "state", "bought"),
         *("total", "discount", "paid", "coupon"),
     )
     list_display_links = ("number",)
-    # Each has an index that carries it; by anything else a list would have to read millions of orders.
+    # Each of these has an index; sorting by anything else would read millions of orders.
     sortable_by = ("number", "ordered_at", "paid")
     search_fields = ("pk",)
     search_help_text = _("Number, customer, email or product")
@@ -125,7 +122,7 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         return _coupon_name(order)
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Without a link to a page that the reader may not see."""
+        """Without links to pages that the user may not view."""
         columns = super().get_list_display(request)
         if request.user.has_perm("balances.view_user"):
             return columns
@@ -138,8 +135,8 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         return [each for each, right in filters.ALL if not right or request.user.has_perm(right)]
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """Newest first. Within days the day leads, as its index does: walking back from the newest order would take
-        longer the older the days are."""
+        """Newest first. With a filter by day, order by day first, as the index does: a scan back from the newest order
+        would be slow for old days."""
         return (f"-{filters.DAY}", "-pk") if asks_for_days(request, filters.DAY) else ("-pk",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[Order]":
@@ -156,14 +153,14 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         return found.orders, False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """The list. A search for nothing but the number of an order opens that order."""
+        """The list. A search for an order's number opens that order."""
         number = searching.order_number(request.GET.get("q", "")) if [*request.GET] == ["q"] else None
         if number is not None and self.has_view_permission(request) and Order.objects.filter(pk=number).exists():
             return HttpResponseRedirect(reverse("admin:orders_order_change", args=[number]))
         return super().changelist_view(request, extra_context)
 
     def shown_beside(self, request: HttpRequest, row: Order) -> dict[str, Any]:
-        """What there is to know about one order, in place of a form."""
+        """Context of the page of one order, which has no form."""
         return {
             "order": row,
             "colour": COLOURS.get(row.status, ""),
@@ -188,7 +185,7 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         ]
 
     def cancel_one(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """The question before one order is taken back, and the action.
+        """Confirm, then cancel one order.
 
         Raises PermissionDenied, SuspiciousOperation, Http404.
         """
@@ -198,13 +195,13 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         return cancelling.ask_and_cancel(self, request, numbers_in(str(order_id), most=1), back=back)
 
     def refund(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """The page that refunds lines of an order. Raises PermissionDenied, Http404."""
+        """The page that refunds items of an order. Raises PermissionDenied, Http404."""
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         return refunding.ask_and_refund(self, request, order_id)
 
     def of_refund(self, request: HttpRequest, refund_id: int) -> HttpResponse:
-        """Leads to the order of a refund, for those who have only its number. Raises PermissionDenied, Http404."""
+        """Redirect from a refund's number to its order. Raises PermissionDenied, Http404."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         order_id = selectors.order_of_refund(refund_id)
@@ -213,7 +210,7 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
         return HttpResponseRedirect(reverse("admin:orders_order_change", args=[order_id]))
 
     def cancel_many(self, request: HttpRequest) -> HttpResponse:
-        """The same for the orders that the address names. Raises PermissionDenied, SuspiciousOperation, Http404."""
+        """`cancel_one` for the orders named in the URL. Raises PermissionDenied, SuspiciousOperation, Http404."""
         if not self.has_cancel_permission(request):
             raise PermissionDenied
         back = cancelling.list_address(request.GET.get(cancelling.FILTERS, ""))
@@ -222,7 +219,7 @@ class OrderAdmin(PrintPages, Exported, ReadOnly):
 
     @admin.action(description=_("Cancel and refund"), permissions=["cancel"])
     def cancel_and_refund(self, request: HttpRequest, queryset: "QuerySet[Order]") -> HttpResponse | None:
-        """Leads to the question about the ticked orders."""
+        """Redirect to the confirmation for the selected orders."""
         numbers = list(queryset.order_by("pk").values_list("pk", flat=True)[: cancelling.MOST_AT_ONCE + 1])
         if len(numbers) > cancelling.MOST_AT_ONCE:
             sentence = _("At most %(count)d orders at a time.") % {"count": cancelling.MOST_AT_ONCE}

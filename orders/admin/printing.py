@@ -1,7 +1,4 @@
-"""An order on paper: the receipt for the customer, and the slip for those who pack it.
-
-Owns the two pages, which are only read; a browser prints them.
-"""
+"""Two printable pages of an order: the receipt for the customer, and the packing slip."""
 
 from typing import Any
 
@@ -18,7 +15,7 @@ from orders.models import Order, OrderStatus
 
 
 class PrintPages(NoDeleteAdmin):
-    """Adds the pages to that of the order."""
+    """Adds the printable pages to the order admin."""
 
     def get_urls(self) -> list[URLPattern]:
         staff_only = self.admin_site.admin_view
@@ -29,13 +26,13 @@ class PrintPages(NoDeleteAdmin):
         ]
 
     def receipt(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """What was bought at which price, the discount, and the refunds. Raises PermissionDenied, Http404."""
+        """Items with prices, discount and refunds. Raises PermissionDenied, Http404."""
         order = self._printed(request, order_id)
         refunds = order.refunds.order_by("id").prefetch_related("items__product")
         return self._page(request, order, "receipt", {"title": _("Receipt"), "refunds": refunds})
 
     def packing_slip(self, request: HttpRequest, order_id: int) -> HttpResponse:
-        """The units that go into the parcel: those that are not refunded. Raises PermissionDenied, Http404."""
+        """The units to pack, without refunded ones. Raises PermissionDenied, Http404."""
         order = self._printed(request, order_id)
         items = [item for item in order.items.all() if item.refundable]
         units = sum(item.refundable for item in items)

@@ -1,7 +1,4 @@
-"""The page that refunds lines of an order: which and how many, what it will do, and the action.
-
-Owns the form and its pages; what a refund is worth is for `orders.rules` to say, and the action is the service's.
-"""
+"""The page that refunds items of an order: quantities, consequences, action."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -28,7 +25,7 @@ from orders.models import Order, OrderItem, OrderStatus
 
 
 class RefundForm(IdempotentForm, ReasonForm):
-    """Which lines, how many units of each, and why. Sent once it asks, sent again as asked it is done."""
+    """Items, quantities and reason. The first POST shows a confirmation; the second one, confirmed, does it."""
 
     restock = forms.BooleanField(
         label=_("back in stock"),
@@ -39,20 +36,20 @@ class RefundForm(IdempotentForm, ReasonForm):
     confirmed = forms.BooleanField(required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, items: Sequence[OrderItem], **kwargs: Any) -> None:
-        """`items` are all lines of the order, those that are back already too: the form may be sent a second time."""
+        """`items`: all items of the order, refunded ones too, because a form that has succeeded may be sent again."""
         self.items = items
-        # A field for each line, before the library makes the form's own of them and they get their looks.
+        # Before `super().__init__`, which copies `base_fields` and styles the widgets.
         self.__dict__["base_fields"] = {**self.base_fields, **dict(_fields_of(items))}
         super().__init__(*args, **kwargs)
 
     def lines(self) -> Iterator[tuple[OrderItem, BoundField, BoundField]]:
-        """Each line with its box to tick and its number of units."""
+        """Each item with its checkbox and its quantity field."""
         for item in self.items:
             yield item, self[_tick(item.product_id)], self[_units(item.product_id)]
 
     @property
     def quantities(self) -> dict[int, int]:
-        """Units by product id, of the ticked lines."""
+        """Quantity by product id, of the selected items."""
         return {
             item.product_id: self.cleaned_data[_units(item.product_id)]
             for item in self.items
@@ -70,18 +67,18 @@ class RefundForm(IdempotentForm, ReasonForm):
         return cleaned
 
     def question(self) -> "RefundForm":
-        """The same form with nothing left to type: its button says yes."""
+        """The same form with hidden fields, for the confirmation step."""
         asked = RefundForm(items=self.items, initial={**self.cleaned_data, "confirmed": True})
         for field in asked.fields.values():
             field.widget = forms.HiddenInput()
         return asked
 
     def ask_again(self) -> None:
-        """A form that was refused is filled in anew, and asks anew."""
+        """Show the input fields again; the next POST asks for confirmation again."""
         self.data = {**{name: self.data.get(name) for name in self.fields}, "confirmed": ""}
 
     def refuse(self, refusal: DomainError) -> None:
-        """Show the refusal beside its line."""
+        """Attach the refusal to its item."""
         if isinstance(refusal, RefundExceedsOrder):
             for excess in refusal.excesses:
                 sentence = _("Of these %(count)s units can be refunded.") % {"count": f"{excess.refundable:,}"}
@@ -91,7 +88,7 @@ class RefundForm(IdempotentForm, ReasonForm):
 
 
 def ask_and_refund(page: Page, request: HttpRequest, order_id: int) -> HttpResponse:
-    """The form, what it would do, or the action where that was confirmed. Raises Http404."""
+    """Show the form or the confirmation, or refund on a confirmed POST. Raises Http404."""
     order = next(iter(selectors.orders_to_cancel([order_id])), None)
     if order is None:
         raise Http404
@@ -123,7 +120,7 @@ def ask_and_refund(page: Page, request: HttpRequest, order_id: int) -> HttpRespo
 
 
 def _question(order: Order, form: RefundForm) -> dict[str, Any]:
-    """What is shown before it is done; nothing where it would be refused, which the form says."""
+    """Context of the confirmation; empty if the refund would be refused, which the form then shows."""
     try:
         consequences = consequences_of_refund(
             order, form.quantities, restock=form.cleaned_data["restock"], now=timezone.now()
@@ -175,7 +172,7 @@ def _fields_of(items: Sequence[OrderItem]) -> Iterator[tuple[str, forms.Field]]:
     for item in items:
         is_left = item.refundable > 0
         tick = forms.BooleanField(label=item.product_name, required=False, initial=only_one and is_left)
-        # What was bought, not what is left: the form that has done it may be sent again.
+        # The bought quantity, not the refundable one: a form that has succeeded may be sent again.
         units = forms.IntegerField(
             label=_("units"),
             min_value=1,

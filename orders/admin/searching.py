@@ -1,7 +1,6 @@
-"""What staff type into the search box of orders, and which orders they mean.
+"""The search for orders by number, customer or product.
 
-Owns the reading of the words; never looks through a table for them: numbers, beginnings of names and whole addresses
-have indexes, and products are few.
+No search scans a large table: ids, prefixes of names and whole e-mail addresses have indexes, and products are few.
 """
 
 import re
@@ -17,30 +16,30 @@ from orders.models import Order
 from products.selectors import product_ids_called, product_ids_named
 
 MOST_CALLED = 200
-"""More customers or products than this are nobody in particular."""
+"""Limit of matching customers or products; a term that matches more is too vague."""
 _NUMBER = re.compile(r"\s*#?([0-9]{1,18})\s*", re.ASCII)
 _BY_ID = re.compile(r"\s*(customer|product)\s*:\s*([0-9]{1,18})\s*", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Found:
-    """The orders that were meant, and a sentence where less was looked for than was typed."""
+    """The matching orders, and a message if a part of the search was skipped."""
 
     orders: "QuerySet[Order]"
     remark: Any = ""
 
 
 def order_number(text: str) -> int | None:
-    """The number of an order, where that is all that was typed: 17 or #17."""
+    """The order number if the term is nothing else: 17 or #17."""
     number = _NUMBER.fullmatch(text)
     return int(number[1]) if number else None
 
 
 def found(orders: "QuerySet[Order]", text: str) -> Found:
-    """Of the orders those with this number, of a customer or with a product that is called so.
+    """The orders with this number, of a matching customer, or with a matching product.
 
-    A customer by the user name, by the beginning of it or of the real name, by the whole address, or as customer:7; a
-    product by words of its name, or as product:3.
+    Customers match by a prefix of the user name or real name, by the whole e-mail address, or as customer:7; products
+    match by words of their name, or as product:3.
     """
     number = order_number(text)
     if number is not None:

@@ -1,8 +1,4 @@
-"""What happened to this order? Everything the shop wrote down about it, in one line of time.
-
-Owns which row becomes which sentence, and that a reader sees only what they may; a bounded number of queries, and
-never a change.
-"""
+"""The timeline of an order: all records about it that the user may view, in a bounded number of queries."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
@@ -42,7 +38,7 @@ COLOURS = {WAITING: "warning", PARKED: "danger", SENT: "success"}
 
 
 def timeline_of(order: Order, may: May) -> list[TimelineEntry]:
-    """The moments of an order, the oldest first; those of one instant in the order of the shop's own steps."""
+    """The events of an order, oldest first; those with the same time in the order in which the code writes them."""
     refunds = newest_refunds(order, most=MOST_REFUNDS)
     reservation = paid_by(order.pk)
     moments = [*_order_itself(order, reservation), *_refunds(order, refunds)]
@@ -61,7 +57,7 @@ def timeline_of(order: Order, may: May) -> list[TimelineEntry]:
 
 
 def sendable(order: Order, may: May) -> list[int]:
-    """The messages about an order, not about its money, that the reader may send again now."""
+    """The outbox messages about an order, without those about its money, that the user may resend now."""
     if not (may("outbox.view_outboxmessage") and may("outbox.resend_outboxmessage")):
         return []
     refunds = newest_refunds(order, most=MOST_REFUNDS)
@@ -154,7 +150,7 @@ def _messages(event_ids: Sequence[str], may: May) -> Iterator[TimelineEntry]:
     by_event: dict[str, list[OutboxMessage]] = {}
     for message in messages_of(event_ids):
         by_event.setdefault(message.event_id, []).append(message)
-    # In the order of the shop's steps: rows of one statement have no order of their own.
+    # Sorted explicitly: rows written by one statement have no order of their own.
     for each, messages in ((each, by_event[each]) for each in event_ids if each in by_event):
         title = _("Event %(event)s") % {"event": each}
         errors = [message.last_error for message in messages if message.last_error and message.sent_at is None]

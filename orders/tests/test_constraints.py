@@ -1,4 +1,4 @@
-"""What the constraints of the database refuse about orders."""
+"""Database constraints on orders."""
 
 from typing import Any
 
@@ -54,7 +54,9 @@ def refused_by(model: type[Order] | type[OrderItem], **changes: Any) -> str | No
     ],
     ids=str,
 )
-def test_an_order_makes_sense(user: User, pen: Product, changes: dict[str, Any], constraint: str | None) -> None:
+def test_inconsistent_orders_are_refused(
+    user: User, pen: Product, changes: dict[str, Any], constraint: str | None
+) -> None:
     order_of(user, {pen: 1})
     assert refused_by(Order, **changes) == constraint
 
@@ -71,12 +73,14 @@ def test_an_order_makes_sense(user: User, pen: Product, changes: dict[str, Any],
     ],
     ids=str,
 )
-def test_an_item_makes_sense(user: User, pen: Product, changes: dict[str, Any], constraint: str | None) -> None:
+def test_inconsistent_items_are_refused(
+    user: User, pen: Product, changes: dict[str, Any], constraint: str | None
+) -> None:
     order_of(user, {pen: 1})
     assert refused_by(OrderItem, **changes) == constraint
 
 
-def test_a_product_stands_in_an_order_once(user: User, pen: Product) -> None:
+def test_a_second_item_of_one_product_is_refused(user: User, pen: Product) -> None:
     item = OrderItem.objects.get(order=order_of(user, {pen: 1}))
     with pytest.raises(IntegrityError) as error, transaction.atomic():
         OrderItem.objects.create(
@@ -85,7 +89,7 @@ def test_a_product_stands_in_an_order_once(user: User, pen: Product) -> None:
     assert violated_constraint(error.value) == "order_item_one_line_per_product"
 
 
-def test_a_coupon_stands_in_one_live_order(user: User, pen: Product) -> None:
+def test_a_coupon_in_two_live_orders_is_refused(user: User, pen: Product) -> None:
     unit: UserCoupon = UserCouponFactory(user=user)
     first, second = order_of(user, {pen: 1}, coupon=unit), order_of(user, {pen: 1})
     with pytest.raises(IntegrityError) as error, transaction.atomic():

@@ -1,4 +1,4 @@
-"""What a refund is worth, for any order and any way of giving it back."""
+"""The amounts of refunds, for any order and any sequence of partial refunds."""
 
 from datetime import UTC, datetime
 from random import Random
@@ -26,12 +26,12 @@ def an_order(bought: list[tuple[int, int]], discount: int = 0) -> tuple[OrderSta
 
 
 def units_of(items: list[ReturnableItem]) -> list[int]:
-    """A product id for each unit that was bought."""
+    """A product id for each bought unit."""
     return [item.product_id for item in items for _unit in range(item.quantity)]
 
 
 @given(bought=BOUGHT, share=SHARES, random=st.randoms())
-def test_all_refunds_together_are_what_was_paid_in_any_order_of_steps(
+def test_refunds_in_any_sequence_add_up_to_the_paid_amount(
     bought: list[tuple[int, int]], share: float, random: Random
 ) -> None:
     order, items = an_order(bought, discount=int(share * sum(price * count for price, count in bought)))
@@ -50,20 +50,20 @@ def test_all_refunds_together_are_what_was_paid_in_any_order_of_steps(
     assert order.refunded_units == order.units_moved == sum(item.quantity for item in items)
 
 
-def test_a_discount_is_shared_out_and_the_last_unit_gives_the_rest() -> None:
+def test_a_discount_is_shared_and_the_last_unit_pays_the_rest() -> None:
     order, items = an_order([(1_000, 3)], discount=1_000)
     assert [order.refund(items, {1: 1})[0].amount for _time in range(3)] == [666, 667, 667]
     assert order.status == REFUNDED
 
 
-def test_what_cost_nothing_gives_nothing_back() -> None:
+def test_a_free_order_refunds_zero_won() -> None:
     order, items = an_order([(0, 2)])
     assert [order.refund(items, {1: 1})[0].amount for _time in range(2)] == [0, 0]
     assert (order.status, order.refunded_units) == (REFUNDED, 2)
 
 
 @given(bought=BOUGHT, more=st.integers(1, 5))
-def test_more_than_was_bought_is_refused_and_changes_nothing(bought: list[tuple[int, int]], more: int) -> None:
+def test_refunding_more_than_was_bought_is_refused(bought: list[tuple[int, int]], more: int) -> None:
     order, items = an_order(bought)
     stranger = len(items) + 1
     asked = {items[0].product_id: items[0].quantity + more, items[-1].product_id: 1, stranger: 1}
@@ -83,7 +83,7 @@ def test_more_than_was_bought_is_refused_and_changes_nothing(bought: list[tuple[
     assert (repr(order), repr(items)) == before
 
 
-def test_what_is_back_cannot_come_back_again() -> None:
+def test_refunding_a_refunded_unit_is_refused() -> None:
     order, items = an_order([(1_000, 2)])
     order.refund(items, {1: 1})
     with pytest.raises(RefundExceedsOrder):

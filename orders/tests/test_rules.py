@@ -1,4 +1,4 @@
-"""The arithmetic of an order, for any lines."""
+"""The totals of orders, for any lines."""
 
 from random import Random
 
@@ -22,7 +22,7 @@ LINES = st.lists(
 
 
 @given(lines=LINES)
-def test_the_total_is_the_sum_of_what_the_lines_cost(lines: list[Line]) -> None:
+def test_the_total_is_the_sum_of_the_lines(lines: list[Line]) -> None:
     assert total_of(lines) == sum(line.unit_price * line.quantity for line in lines)
     assert total_of(lines) == sum(line.subtotal for line in lines)
 
@@ -35,7 +35,7 @@ def test_the_order_of_the_lines_does_not_matter(lines: list[Line], position: Ran
 
 
 @given(first=LINES, second=LINES)
-def test_two_carts_cost_what_they_cost_together(first: list[Line], second: list[Line]) -> None:
+def test_totals_of_two_carts_add_up(first: list[Line], second: list[Line]) -> None:
     assert total_of(first) + total_of(second) == total_of([*first, *second])
 
 
@@ -44,7 +44,7 @@ def test_an_empty_cart_costs_nothing() -> None:
 
 
 @given(lines=LINES, percent=st.integers(min_value=1, max_value=100))
-def test_the_largest_order_at_a_sane_price_fits_a_bigint(lines: list[Line], percent: int) -> None:
+def test_the_largest_order_fits_a_bigint(lines: list[Line], percent: int) -> None:
     total = total_of(lines)
     paid = total - Discount("PERCENT", percent, None).off(total)
     assert 0 <= paid <= total < 2**63

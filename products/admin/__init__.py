@@ -1,4 +1,4 @@
-"""The catalogue in the back-office: what is sold, how its stock moves, and files that say it for many at once."""
+"""The back-office pages of products, stock movements and imports."""
 
 from products.admin.catalogue import ProductAdmin
 from products.admin.movements import StockMovementAdmin

@@ -1,7 +1,4 @@
-"""The products in the back-office: found, priced, named, switched off, exported.
-
-Owns their list and their page; nothing here edits a stock.
-"""
+"""The back-office list of products and the page of one. Stock is adjusted on its own page (`admin.stock`)."""
 
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -36,7 +33,7 @@ STOCK_COLOURS = {"out": "danger", "low": "warning", "ok": "success"}
 
 
 class ProductForm(ConfirmedForm, OpenedForm):
-    """What staff say about a product."""
+    """The fields of a product that staff edit."""
 
     watched = EDITABLE
 
@@ -47,7 +44,7 @@ class ProductForm(ConfirmedForm, OpenedForm):
         fields = EDITABLE
 
     def questions(self) -> list[str]:
-        """An unusual price, when it is set."""
+        """Ask for confirmation of an unusual price, when it is changed."""
         return price_questions(
             self.instance.price,
             is_active=self.instance.is_active,
@@ -57,7 +54,7 @@ class ProductForm(ConfirmedForm, OpenedForm):
 
 
 class NewProductForm(IdempotentForm, ProductForm):
-    """A new product comes with the units that are on the shelf."""
+    """The form of a new product, with its opening stock."""
 
     opening_stock = forms.IntegerField(
         label=_("opening stock"),
@@ -68,7 +65,7 @@ class NewProductForm(IdempotentForm, ProductForm):
 
 
 class StockFilter(DropdownFilter):
-    """Out of stock, low, or neither. The catalogue is small enough to be read for it."""
+    """Filter by stock level. It scans the catalogue, which is small."""
 
     title = _("stock")
     parameter_name = "level"
@@ -91,7 +88,7 @@ class StockFilter(DropdownFilter):
 
 @admin.register(Product)
 class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
-    """What the shop sells."""
+    """Products."""
 
     change_list_template = "admin/products/product/change_list.html"
     list_display = ("id", "name", "price_shown", "stock_shown", "is_active", "updated_at")
@@ -105,7 +102,7 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
     form = ProductForm
     readonly_fields = ("stock_now", "created_at", "updated_at")
     export_columns: ClassVar = (
-        # These headings are understood by the import.
+        # The import accepts these headings.
         Column("id", attrgetter("pk")),
         *(
             Column(label_for_field(name, Product), attrgetter(name))
@@ -142,7 +139,7 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
             services.save_product(obj, seen=form.seen, by=by)
             return
         opening_stock = form.cleaned_data["opening_stock"]
-        # Sent twice, the form is answered with the product that it has made.
+        # A form that is sent twice leads to the product that it has created.
         made = form.act_once(
             lambda idempotency: services.create_product(
                 obj, opening_stock=opening_stock, by=by, idempotency=idempotency
@@ -154,7 +151,7 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
         obj.pk = int(made)
 
     def shown_beside(self, request: HttpRequest, row: Product) -> dict[str, Any]:
-        """Below the form: what happened to the product."""
+        """Context shown below the form: staff actions and stock movements."""
         shown = {
             "original_key": str(row.pk),
             "may_adjust": self.has_adjust_permission(request),
@@ -167,7 +164,7 @@ class ProductAdmin(EditPages, ImportPages, StockPages, Exported, ServiceAdmin):
 
 
 def _stock_of(product: Product) -> str:
-    """The units that can be had, and those that are held for carts."""
+    """The available units, and those held for carts."""
     available = f"{product.available:,}"
     if not product.held:
         return available

@@ -1,6 +1,6 @@
-"""Prices and sale of many products at once: fields beside each other, what they would change, and then the change.
+"""Bulk editing of prices and availability: a page of fields, a preview, and the change.
 
-Owns the two pages and what they send each other; products change in `products.services`.
+The pages pass the old and new values in form fields; `products.services` makes the change.
 """
 
 import json
@@ -34,13 +34,13 @@ MOST_AT_ONCE = 100
 MOST_PERCENT = 1_000
 PERCENT, WON = "percent", "won"
 PREVIEW, AGAIN, SAVE = "preview", "again", "save"
-"""What the buttons of the two pages are called."""
+"""The names of the buttons on the two pages."""
 ASKED = "ids"
 Offers = Mapping[int, Offer]
 
 
 class OffersForm(StaffForm):
-    """A price and a box for each product, and what all of them get that are not written one by one."""
+    """A price and a checkbox for each product, and a change for all products that are not edited one by one."""
 
     all_prices = forms.ChoiceField(
         label=_("all prices"),
@@ -62,10 +62,10 @@ class OffersForm(StaffForm):
     seen = forms.CharField(widget=forms.HiddenInput)
 
     changes: Sequence[OfferChange] = ()
-    """What a valid form changes."""
+    """The changes of a valid form."""
 
     def __init__(self, *args: Any, products: Sequence[Product], offers: Offers, **kwargs: Any) -> None:
-        """`offers`: what stands in the fields of a page that was not sent yet."""
+        """`offers`: initial values of the fields."""
         super().__init__(*args, **kwargs)
         self.products = products
         self.fields["seen"].initial = _as_text({product.pk: _offer_of(product) for product in products})
@@ -117,7 +117,7 @@ class OffersForm(StaffForm):
             self.add_error(None, _("Nothing would change."))
 
     def _wanted(self, product: Product, seen: Offer) -> Offer:
-        """What is written for the product itself; else what all of them get."""
+        """The product's own fields if they were edited, else the change for all."""
         price, is_active = self.cleaned_data[_price(product)], self.cleaned_data[_sale(product)]
         how, number = self.cleaned_data["all_prices"], self.cleaned_data["number"]
         if price == seen.price and how:
@@ -128,14 +128,14 @@ class OffersForm(StaffForm):
 
 
 class SaveForm(IdempotentForm, UnusualPricesForm):
-    """The changes that the preview shows, and why they are made."""
+    """The previewed changes and the reason for them."""
 
     changes = forms.CharField(widget=forms.HiddenInput)
 
 
 @dataclass(frozen=True)
 class ShownChange:
-    """A change as the preview shows it."""
+    """One row of the preview."""
 
     product: Product
     seen: Offer
@@ -144,11 +144,11 @@ class ShownChange:
 
 
 class EditPages(NoDeleteAdmin):
-    """Adds the pages to the list of products."""
+    """Adds the bulk editing pages to the list of products."""
 
     @admin.action(description=_("Edit price and sale"), permissions=["change"])
     def edit_offers(self, request: HttpRequest, queryset: "QuerySet[Product]") -> HttpResponse | None:
-        """Leads to the fields of the ticked products."""
+        """Redirect to the fields of the selected products."""
         numbers = list(queryset.order_by("pk").values_list("pk", flat=True)[: MOST_AT_ONCE + 1])
         if len(numbers) > MOST_AT_ONCE:
             sentence = _("At most %(count)d products at a time.") % {"count": MOST_AT_ONCE}
@@ -166,7 +166,7 @@ class EditPages(NoDeleteAdmin):
         return {**super().shown_above(request, changelist), "edit_page": _page_for(numbers) if may_edit else ""}
 
     def edit(self, request: HttpRequest) -> HttpResponse:
-        """The fields, what they would change, or the change. Raises PermissionDenied, SuspiciousOperation, Http404."""
+        """Show the fields or the preview, or save. Raises PermissionDenied, SuspiciousOperation, Http404."""
         if not self.has_change_permission(request):
             raise PermissionDenied
         found = selectors.products_by_id(numbers_in(request.GET.get(ASKED, ""), most=MOST_AT_ONCE))
@@ -262,7 +262,7 @@ def _changed_meanwhile(names: Sequence[str]) -> str:
     return f"{ChangedMeanwhile()} {', '.join(names)}".strip()
 
 
-# What the pages send each other ---------------------------------------------------------------------------------------
+# Hidden form fields ---------------------------------------------------------------------------------------------------
 
 
 def _as_text(offers: Offers) -> str:
@@ -275,12 +275,12 @@ def _changes_as_text(changes: Sequence[ShownChange]) -> str:
 
 
 def _offers_in(text: str) -> Offers:
-    """What the fields were filled with. Raises SuspiciousOperation for what no page made."""
+    """Parse the initial values of the fields. Raises SuspiciousOperation for forged input."""
     return {number: _offer(*rest) for number, *rest in _rows_in(text, length=3)}
 
 
 def _changes_in(text: str, found: Mapping[int, Product]) -> list[OfferChange]:
-    """What the preview showed. Raises SuspiciousOperation for what no page made."""
+    """Parse the previewed changes. Raises SuspiciousOperation for forged input."""
     changes = [OfferChange(number, _offer(*rest[:2]), _offer(*rest[2:])) for number, *rest in _rows_in(text, length=5)]
     if not changes or len({change.product_id for change in changes} & found.keys()) < len(changes):
         raise SuspiciousOperation("These are not the products of the page.")

@@ -1,6 +1,6 @@
-"""Products from a file: an empty one to fill in, what a filled one would do, line by line, and its good lines done.
+"""Product imports: an empty file, the upload, the preview of every line, and the import of the valid lines.
 
-Owns the pages. Between them the file is kept in the database, visible only to its sender.
+Between upload and import the file is stored in the database, visible only to its sender.
 """
 
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, Product
 from products.rules import IMPORT_KEPT_HOURS
 
 IMPORT_SECONDS = 8.0
-"""How long one press of the button works; it says what is left to do, and is pressed again."""
+"""Time limit of one request. The page then shows what is left, and the next click continues."""
 LINES_ON_A_PAGE = 100
 SENT_SHOWN = 5
 IMPORTS_ON_A_PAGE = 50
@@ -51,12 +51,12 @@ MEANINGS = (
     _("Units to add, or with a minus to take away; of a new product, the units on the shelf. No file sets a stock."),
     _("Units that one customer may buy in all, such as 2; none takes a limit off."),
 )
-"""What to write into the columns of an empty file."""
+"""Hints for the columns of an empty file."""
 
 
 @dataclass(frozen=True)
 class ShownLine:
-    """A line as its page shows it: label and colour, then name, old and new value of each field."""
+    """A line of the preview: label and colour, then name, old and new value of each field."""
 
     line: ImportLine
     label: Any
@@ -64,11 +64,11 @@ class ShownLine:
     name: str
     changes: list[tuple[Any, str | None, str]]
     questions: list[str]
-    """What is unusual about its price, as long as it waits."""
+    """What is unusual about its price, until it is imported."""
 
 
 class ImportPages(NoDeleteAdmin):
-    """Adds the pages to the list of products."""
+    """Adds the import pages to the list of products."""
 
     def has_import_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("products.import_product"))
@@ -100,7 +100,7 @@ class ImportPages(NoDeleteAdmin):
 
     @takes_upload
     def send_file(self, request: HttpRequest) -> HttpResponse:
-        """Asks for the file and reads it; nothing is changed yet."""
+        """Upload and parse the file; no product changes yet."""
         self._require_import(request)
         form = UploadForm(request.POST or None, request.FILES or None)
         if request.method == "POST" and form.is_valid():
@@ -126,7 +126,7 @@ class ImportPages(NoDeleteAdmin):
         return TemplateResponse(request, "admin/products/product/import.html", context)
 
     def past_imports(self, request: HttpRequest) -> HttpResponse:
-        """Every file of which anything was imported: whose, when, why, and how many rows."""
+        """The files of which anything was imported: sender, time, reason, number of rows."""
         self._require_import(request)
         page = CappedPaginator(selectors.past_imports(), IMPORTS_ON_A_PAGE).get_page(request.GET.get("p"))
         own = set(selectors.kept_imports(staff_id(request)).values_list("pk", flat=True))
@@ -139,7 +139,7 @@ class ImportPages(NoDeleteAdmin):
         return TemplateResponse(request, "admin/products/product/imports.html", context)
 
     def preview(self, request: HttpRequest, import_id: int) -> HttpResponse:
-        """Every line and what it would do, or what came of it; the button does the good ones."""
+        """Show the plan or outcome of each line; POST imports the valid lines."""
         self._require_import(request)
         product_import = selectors.kept_imports(staff_id(request)).filter(pk=import_id).first()
         if product_import is None:
@@ -243,7 +243,7 @@ def _left_out(wrong: int) -> str:
 
 
 def _tabs(counts: dict[str, int], shown: str) -> list[tuple[str, Any, int, bool]]:
-    """Value, name, number of lines, whether it is the chosen one."""
+    """(value, name, number of lines, whether it is selected) for each tab."""
     every = sum(counts[plan] for plan in LinePlan.values)
     tabs = [("", _("All"), every)]
     tabs += [(plan.value, plan.label, counts[plan]) for plan in LinePlan]
@@ -258,7 +258,7 @@ def _shown(line: ImportLine) -> ShownLine:
     if line.plan == LinePlan.WRONG:
         values = {}
     if line.plan == LinePlan.ADD:
-        # It stands beside the label already.
+        # Shown beside the label already.
         del values["name"]
     outcome = LineOutcome(line.outcome)
     plan = LinePlan(line.plan)

@@ -1,7 +1,4 @@
-"""What a line of a file says about a product, and what it would do.
-
-Owns the words that stand for values, in English and in Korean; never asks the database and never writes.
-"""
+"""Parsing the lines of an import file, in English and Korean, and planning what each would do. No database access."""
 
 import re
 from collections import defaultdict
@@ -27,7 +24,7 @@ COLUMNS = (
     UploadColumn("is_active", ("is_active", "for sale", "판매 여부", "판매 중")),
     UploadColumn("stock_change", ("stock_change", "units to add", "재고 증감", "재고 변경")),
     UploadColumn("purchase_limit", ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도")),
-    # The list of products as it is exported has these too.
+    # Columns of the product export that the import ignores.
     UploadColumn(
         None,
         ("stock", "held for carts", "created at", "updated at", "재고", "장바구니 점유", "생성 시각", "수정 시각"),
@@ -37,7 +34,7 @@ HEADINGS = {
     "en": tuple(column.name for column in COLUMNS if column.name),
     "ko": tuple(next(each for each in column.headings if not each.isascii()) for column in COLUMNS if column.name),
 }
-"""Those of an empty file to fill in, by language."""
+"""The headings of an empty file, by language."""
 
 MOST_LETTERS_OF_A_NAME = 200
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
@@ -48,7 +45,7 @@ _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판�
 
 @dataclass(frozen=True)
 class Rights:
-    """What the sender of the file may do."""
+    """The permissions of the file's sender."""
 
     add: bool
     change: bool
@@ -57,7 +54,7 @@ class Rights:
 
 @dataclass
 class ParsedLine:
-    """A line as it was read: only what it names is in `values`; `product_id` None is a new product."""
+    """A parsed line. `values` has only the fields that it sets; `product_id` None is a new product."""
 
     number: int
     product_id: int | None = None
@@ -67,11 +64,11 @@ class ParsedLine:
 
 
 class _Wrong(Exception):
-    """A cell does not fit; its text is the sentence."""
+    """A cell is invalid; the text is the message for staff."""
 
 
 def parsed_lines(rows: Sequence[UploadedRow]) -> list[ParsedLine]:
-    """The rows by their meaning. A product that is in several of them is wrong in each."""
+    """Parse the rows. Rows that name the same product are all invalid."""
     lines = [_parsed(row) for row in rows]
     numbers: defaultdict[int, list[int]] = defaultdict(list)
     for line in lines:
@@ -88,7 +85,7 @@ def parsed_lines(rows: Sequence[UploadedRow]) -> list[ParsedLine]:
 
 
 def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights) -> ImportLine:
-    """What the line would do. `products`: those that the file names and that exist."""
+    """The plan for a line. `products`: the existing products that the file names, by id."""
     line = ImportLine(number=parsed.number, product_id=parsed.product_id, stock_change=parsed.stock_change)
     product = products.get(parsed.product_id or 0)
     if parsed.product_id is None:
@@ -102,7 +99,7 @@ def planned(parsed: ParsedLine, products: Mapping[int, Product], rights: Rights)
         line.values = {name: value for name, value in parsed.values.items() if not _same(seen[name], value)}
         line.plan = LinePlan.CHANGE if line.values or line.stock_change else LinePlan.NOTHING
         wrong = _wrong_with_change(line, product, rights)
-    # What is wrong with a cell says more than that there is no such product.
+    # An invalid cell is a more useful message than a missing product.
     wrong = parsed.wrong or wrong
     if wrong:
         line.plan, line.message = LinePlan.WRONG, " ".join(wrong)
@@ -136,7 +133,7 @@ def _wrong_with_change(line: ImportLine, product: Product, rights: Rights) -> li
 
 
 def _same(old: Any, new: Any) -> bool:
-    # A form sends a line break as two characters, a spreadsheet as one.
+    # Forms send CRLF, spreadsheets LF.
     return bool(old == new or (isinstance(old, str) and old.replace("\r\n", "\n").strip() == new.replace("\r\n", "\n")))
 
 
@@ -199,7 +196,7 @@ def _is_active(text: str) -> bool:
 
 
 def _purchase_limit(text: str) -> int | None:
-    """An empty cell leaves a limit as it is, so that a word takes it off."""
+    """An empty cell leaves the limit unchanged; the word for "none" removes it."""
     if text.casefold() in _NO_LIMIT:
         return None
     number = _whole(text)
@@ -219,7 +216,7 @@ def _stock_change(text: str) -> int:
 
 
 def _whole(text: str) -> int | None:
-    """12,300 as well as 12300; None for what is no whole number, or far too long a one."""
+    """Parse 12,300 or 12300; None if it is not a whole number or far too long."""
     return int(text.replace(",", "")) if len(text) <= 30 and _NUMBER.fullmatch(text) else None
 
 

@@ -1,7 +1,4 @@
-"""Every unit that moved, in the back-office: when, of what, why, by whom.
-
-Owns the list, which is only read.
-"""
+"""The read-only back-office list of stock movements."""
 
 from typing import Any, ClassVar
 
@@ -31,7 +28,7 @@ COLOURS = {
 
 @admin.register(StockMovement)
 class StockMovementAdmin(Exported, ReadOnly):
-    """Every unit that moved."""
+    """Stock movements."""
 
     list_display = ("id", "created_at", "product", "why", "units", "order", "actor", "note")
     list_filter = (
@@ -62,7 +59,7 @@ class StockMovementAdmin(Exported, ReadOnly):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
-        """Django would compare the numbers as text, which no index answers."""
+        """Django would compare the ids as text, which no index supports."""
         term = search_term.strip().removeprefix("#")
         if not term:
             return queryset, False
@@ -70,9 +67,9 @@ class StockMovementAdmin(Exported, ReadOnly):
         return queryset.none() if number is None else queryset.filter(order_id=number), False
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """By time where days are asked for: the index on time then leads straight to them.
+        """Order by time when filtered by days, so that the index on time is used.
 
-        By number PostgreSQL would read the newest rows through until the days come: a second for a best seller's.
+        Ordered by id, PostgreSQL would scan from the newest rows back to these days: a second for a best seller.
         """
         return ("-created_at", "-id") if asks_for_days(request, "created_at") else ("-id",)
 

@@ -1,7 +1,4 @@
-"""The questions about prices that are hardly ever meant, wherever prices are set: one by one, in bulk, by a file.
-
-Owns the sentences; which prices are unusual is in `products.rules`.
-"""
+"""Confirmation of unusual prices (`products.rules.unusual_prices`), for the form, bulk editing and imports."""
 
 from typing import Any
 
@@ -15,12 +12,12 @@ from products.rules import UnusualPrice, unusual_prices
 
 
 class UnusualPricesForm(ReasonForm):
-    """Why many prices are set, and whether the unusual ones are meant where there are some."""
+    """The reason for a bulk change, and the confirmation of unusual prices if there are any."""
 
     confirmed = forms.BooleanField(label=gettext_lazy("the unusual prices are meant"))
 
     def __init__(self, *args: Any, unusual: int, **kwargs: Any) -> None:
-        """`unusual`: how many of the rows have an unusual price."""
+        """`unusual`: number of rows with an unusual price."""
         super().__init__(*args, **kwargs)
         if unusual:
             sentence = ngettext("%(count)d row has an unusual price.", "%(count)d rows have unusual prices.", unusual)
@@ -32,7 +29,7 @@ class UnusualPricesForm(ReasonForm):
 def price_questions(
     price: int, *, is_active: bool, price_before: int | None = None, was_active: bool = False
 ) -> list[str]:
-    """A sentence for each thing that is unusual about a price in won; `price_before` is None for a new product."""
+    """A question for each way in which a price in won is unusual; `price_before` is None for a new product."""
     found = unusual_prices(price, is_active=is_active, price_before=price_before, was_active=was_active)
     return [_sentence(reason, price, price_before or 0) for reason in found]
 

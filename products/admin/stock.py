@@ -1,7 +1,4 @@
-"""The page that corrects the stock of one product by a number of units, for a reason.
-
-Owns the form and its sentences; the units move in `products.services`.
-"""
+"""The page that adjusts the stock of one product by a number of units, with a reason."""
 
 from typing import Any
 
@@ -25,7 +22,7 @@ from products.rules import MOST_UNITS_AT_ONCE
 
 
 class AdjustStockForm(IdempotentForm, ReasonForm):
-    """How many units more or less, and why."""
+    """The number of units to add or remove, and the reason."""
 
     delta = forms.IntegerField(
         label=_("units to add"),
@@ -42,7 +39,7 @@ class AdjustStockForm(IdempotentForm, ReasonForm):
         return delta
 
     def refuse(self, refusal: DomainError) -> None:
-        """Show the refusal beside its field."""
+        """Attach the refusal to its field."""
         if isinstance(refusal, OutOfStock):
             self.add_error("delta", refusal.for_staff)
         else:
@@ -50,7 +47,7 @@ class AdjustStockForm(IdempotentForm, ReasonForm):
 
 
 class StockPages(NoDeleteAdmin):
-    """Adds the page to that of the product."""
+    """Adds the stock page to the product admin."""
 
     def has_adjust_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm("products.adjust_stock"))
@@ -63,7 +60,7 @@ class StockPages(NoDeleteAdmin):
         ]
 
     def adjust_stock(self, request: HttpRequest, product_id: int) -> HttpResponse:
-        """The question, or the action where its form was sent."""
+        """Show the form, or adjust the stock on POST."""
         if not self.has_adjust_permission(request):
             raise PermissionDenied
         product: Product | None = self.get_object(request, str(product_id))

@@ -1,4 +1,4 @@
-"""Stock moves only together with a movement row, all or nothing, and never below zero."""
+"""Movements of stock, edits of products, and the database's constraints on both."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ def chair() -> Product:
 
 
 def stock(product: Product) -> int:
-    """What the product says, which must be what its movements add up to."""
+    """The product's stock, after checking that it is the sum of its movements."""
     product.refresh_from_db()
     assert StockMovement.objects.filter(product=product).aggregate(total=Sum("quantity"))["total"] == product.stock
     return product.stock
@@ -49,7 +49,7 @@ def stock(product: Product) -> int:
 
 @dataclass(frozen=True)
 class Move:
-    """A write that is one step."""
+    """A write of one operation."""
 
     products: Sequence[Product]
     decide: Callable[[Transaction], dict[int, StockedProduct] | None]
@@ -72,7 +72,7 @@ def returns(quantities: dict[Product, int]) -> Move:
 
 
 class TestTaking:
-    def test_takes_all_by_one_statement_and_answers_by_product_id(self, pen: Product, chair: Product) -> None:
+    def test_takes_all_in_one_statement_and_returns_products_by_id(self, pen: Product, chair: Product) -> None:
         with round_trips() as trips:
             taken = commit(takes({chair: 2, pen: 3}))
         assert taken is not None
@@ -94,7 +94,7 @@ class TestTaking:
             commit(takes({pen: 3, relic: 1}))
         assert refusal.value.product_id == relic.pk
 
-    def test_takes_units_that_come_back_while_it_waits(self) -> None:
+    def test_takes_units_returned_while_it_waited(self) -> None:
         lamp = ProductFactory(name="Lamp", price=900, stock=0)
         with another_session() as returning:
             returning.execute("UPDATE product SET stock = stock + 1 WHERE id = %s", [lamp.pk])
@@ -107,7 +107,7 @@ class TestTaking:
         lamp.refresh_from_db()
         assert lamp.stock == 0
 
-    def test_what_was_taken_comes_back_once(self, pen: Product) -> None:
+    def test_returning_units_twice_is_refused(self, pen: Product) -> None:
         commit(takes({pen: 3}))
         commit(returns({pen: 3}))
         assert stock(pen) == 10
@@ -127,45 +127,45 @@ def adjust(product_id: int, delta: int, by: Staff) -> int:
 
 class TestAdjusting:
     @pytest.mark.parametrize(("delta", "after"), [(5, 15), (-10, 0), (0, 10)])
-    def test_counts_and_says_who_and_why(self, pen: Product, clerk: Staff, delta: int, after: int) -> None:
+    def test_moves_the_stock_with_author_and_reason(self, pen: Product, clerk: Staff, delta: int, after: int) -> None:
         assert adjust(pen.pk, delta, clerk) == after
         assert stock(pen) == after
         movement = StockMovement.objects.get(reason="ADJUSTMENT")
         assert (movement.quantity, movement.actor_id, movement.note) == (delta, clerk.id, "Counted again.")
 
-    def test_is_written_down_with_the_stock_before_and_after(self, pen: Product, clerk: Staff) -> None:
+    def test_records_the_stock_before_and_after(self, pen: Product, clerk: Staff) -> None:
         adjust(pen.pk, -3, clerk)
         action = StaffAction.objects.get()
         assert (action.subject_type, action.subject_id) == ("products.product", str(pen.pk))
         assert (action.action, action.actor_id, action.reason) == ("Stock adjusted", clerk.id, "Counted again.")
         assert (action.before, action.after) == ({"stock": 10}, {"stock": 7})
 
-    def test_takes_no_more_than_is_there(self, pen: Product, clerk: Staff) -> None:
+    def test_removing_more_than_the_stock_is_refused(self, pen: Product, clerk: Staff) -> None:
         with nothing_changes(), pytest.raises(OutOfStock) as refusal:
             adjust(pen.pk, -11, clerk)
         assert refusal.value.shortages == [Shortage(pen.pk, 11, 10)]
         assert StaffAction.objects.count() == 0
 
-    def test_adds_no_more_than_can_be_counted(self, clerk: Staff) -> None:
+    def test_adding_beyond_the_largest_stock_is_refused(self, clerk: Staff) -> None:
         grains = ProductFactory(stock=MOST_UNITS - 5)
         with nothing_changes(), pytest.raises(TooManyUnits) as refusal:
             adjust(grains.pk, 6, clerk)
         assert (refusal.value.available, refusal.value.most) == (MOST_UNITS - 5, MOST_UNITS)
         assert adjust(grains.pk, 5, clerk) == MOST_UNITS
 
-    def test_of_nothing_is_refused(self, clerk: Staff) -> None:
+    def test_a_missing_product_is_refused(self, clerk: Staff) -> None:
         with nothing_changes(), pytest.raises(ProductNotFound):
             adjust(999_999_999, 1, clerk)
 
-    def test_of_two_members_of_staff_at_once_both_count(self, pen: Product) -> None:
-        """By the row lock alone."""
+    def test_two_concurrent_adjustments_both_count(self, pen: Product) -> None:
+        """With the row lock alone."""
         clerks = [Staff(StaffFactory().pk, "Counted.") for _ in range(10)]
         with switched_off(LOCKS_OFF):
             together([partial(adjust, pen.pk, 1, clerk) for clerk in clerks])
         assert stock(pen) == 20
 
-    def test_of_two_at_once_from_what_was_read_one_is_lost(self, pen: Product) -> None:
-        """The control of the above."""
+    def test_without_the_row_lock_one_adjustment_is_lost(self, pen: Product) -> None:
+        """The control of the test above."""
         meeting = Meeting()
         clerks = [Staff(StaffFactory().pk, "Counted.") for _ in range(2)]
         with switched_off(LOCKS_OFF), naive.unlocked_rows(meeting.attend, absolute=True):
@@ -193,7 +193,7 @@ class TestCatalogue:
         }
         assert action.after == told
 
-    def test_an_edit_from_a_stale_form_leaves_the_stock_alone(self, pen: Product, clerk: Staff) -> None:
+    def test_an_edit_from_a_stale_form_keeps_the_stock(self, pen: Product, clerk: Staff) -> None:
         stale = Product.objects.get(pk=pen.pk)
         adjust(pen.pk, -4, clerk)
         stale.name = "Fountain pen"
@@ -201,7 +201,7 @@ class TestCatalogue:
         assert stock(pen) == 6
         assert pen.name == "Fountain pen"
 
-    def test_an_edit_is_written_down_with_what_differs(self, pen: Product, clerk: Staff) -> None:
+    def test_an_edit_is_recorded_with_the_changed_fields(self, pen: Product, clerk: Staff) -> None:
         pen.price, pen.name = 1_500, "Fountain pen"
         services.save_product(pen, by=clerk)
         action = StaffAction.objects.get()
@@ -209,7 +209,7 @@ class TestCatalogue:
         assert action.before == {"name": "Pen", "price": 1_200}
         assert action.after == {"name": "Fountain pen", "price": 1_500}
 
-    def test_an_edit_that_changes_nothing_is_not_written_down(self, pen: Product, clerk: Staff) -> None:
+    def test_an_edit_that_changes_nothing_is_not_recorded(self, pen: Product, clerk: Staff) -> None:
         services.save_product(pen, by=clerk)
         assert StaffAction.objects.count() == 0
 
@@ -223,17 +223,17 @@ def refused_by(statement: str | sql.Composed, params: list[Any]) -> str | None:
     return None
 
 
-class TestWhatTheDatabaseRefuses:
+class TestConstraints:
     @pytest.mark.parametrize(
         ("column", "constraint"), [("stock", "product_stock_not_negative"), ("price", "product_price_in_range")]
     )
-    def test_less_than_nothing(self, pen: Product, column: str, constraint: str) -> None:
+    def test_a_negative_stock_is_refused(self, pen: Product, column: str, constraint: str) -> None:
         update = sql.SQL("UPDATE product SET {} = %s").format(sql.Identifier(column))
         assert refused_by(update, [-1]) == constraint
         assert refused_by(update, [0]) is None
 
     @pytest.mark.parametrize("statement", ["UPDATE stock_movement SET quantity = 5", "DELETE FROM stock_movement"])
-    def test_another_history(self, pen: Product, statement: str) -> None:
+    def test_update_and_delete_of_movements_are_refused(self, pen: Product, statement: str) -> None:
         assert refused_by(statement, []) == "stock_movement_is_append_only"
 
     @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ class TestWhatTheDatabaseRefuses:
             ("THEFT", -1, None, False),
         ],
     )
-    def test_a_movement_that_does_not_fit_its_reason(
+    def test_a_movement_must_fit_its_reason(
         self, pen: Product, reason: str, quantity: int, order_id: int | None, fits: bool
     ) -> None:
         insert = """

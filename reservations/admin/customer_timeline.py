@@ -1,4 +1,4 @@
-"""What the page of a customer says of their reservations."""
+"""Timeline entries of reservations on a customer's page."""
 
 from collections.abc import Iterator
 from datetime import datetime

@@ -1,7 +1,4 @@
-"""Reservations in the back-office: what is held for whom and until when, and what came of those that ended.
-
-Owns the pages; only the shop's customers, and time, change what they show.
-"""
+"""The read-only back-office pages of reservations."""
 
 from typing import Any
 
@@ -32,7 +29,7 @@ ITEMS_IN_A_ROW = 3
 
 
 class StatusFilter(RadioFilter):
-    """As customers see it: a reservation whose time is over is expired, whether its units are back or not."""
+    """Filter by status as customers see it: EXPIRED from `expires_at` on, even if its units are still held."""
 
     title = _("status")
     parameter_name = "status"
@@ -52,7 +49,7 @@ class StatusFilter(RadioFilter):
 
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnly):
-    """What is held for customers' carts."""
+    """Stock held for customers' carts."""
 
     list_display = ("id", "user", "shown_status", "units", "created_at", "expires_at", "ended_at", "paid_by")
     list_filter = (StatusFilter, ("created_at", DayRangeFilter))
@@ -69,7 +66,7 @@ class ReservationAdmin(ReadOnly):
     def get_search_results(
         self, request: HttpRequest, queryset: "QuerySet[Any]", search_term: str
     ) -> "tuple[QuerySet[Any], bool]":
-        """A number is an order's; an index answers both."""
+        """Search by order id or customer, each with an index."""
         number = whole_number(search_term.strip().removeprefix("#"))
         if number is not None:
             return queryset.filter(order_id=number), False

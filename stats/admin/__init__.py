@@ -1,4 +1,4 @@
-"""The statistics' pages in the back-office."""
+"""The back-office pages of the statistics."""
 
 from stats.admin.counted import DeadLetterAdmin, ProcessedEventAdmin
 from stats.admin.product_stats import ProductStatAdmin

@@ -1,7 +1,4 @@
-"""Which events have been counted, and which messages could not be.
-
-Owns the pages; only the consumer and the replay write what they show.
-"""
+"""The back-office pages of counted events and of dead letters, with the replay of dead letters."""
 
 from typing import Any
 
@@ -23,7 +20,7 @@ from stats.models import DeadLetter, ProcessedEvent
 from stats.services import Replay, replay_dead_letter
 
 LETTERS_AT_ONCE = 500
-"""As many as a request can try within its time; the page says how many are left."""
+"""Letters replayed by one request, so that it stays within its time limit."""
 WAITING, REPLAYED = "waiting", "replayed"
 STATES = ((WAITING, _("waiting")), (REPLAYED, _("replayed")))
 
@@ -40,7 +37,7 @@ class ProcessedEventAdmin(EventSearch, ReadOnly):
     readonly_fields = ("about", "messages")
 
     def get_fields(self, request: HttpRequest, obj: ProcessedEvent | None = None) -> Any:
-        """Without a link to a list that the reader may not see."""
+        """Without the link to the outbox for users who may not view it."""
         may_see = request.user.has_perm("outbox.view_outboxmessage")
         return [name for name in self.fields if name != "messages" or may_see]
 
@@ -54,7 +51,7 @@ class ProcessedEventAdmin(EventSearch, ReadOnly):
 
 
 class ReplayedFilter(RadioFilter):
-    """Waiting or replayed."""
+    """Filter by waiting or replayed."""
 
     title = _("state")
     parameter_name = "state"
@@ -113,7 +110,7 @@ class DeadLetterAdmin(ReadOnly):
 
     @admin.action(description=_("Replay"), permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: "QuerySet[DeadLetter]") -> HttpResponse | None:
-        """Asks why, then tries them again."""
+        """Ask for a reason, then replay the selected letters."""
         letters = list(queryset.order_by("id").values_list("id", flat=True)[: LETTERS_AT_ONCE + 1])
         if not letters:
             return None
@@ -145,5 +142,5 @@ class DeadLetterAdmin(ReadOnly):
 
 
 def _readable(original: bytes | memoryview) -> str:
-    """The bytes as text; those that are none are written as \\x00."""
+    """Decode the bytes as UTF-8; invalid ones are escaped as \\x00."""
     return bytes(original).decode(errors="backslashreplace")

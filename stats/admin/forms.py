@@ -1,7 +1,4 @@
-"""Which days of the statistics staff look at, and which one they have rebuilt.
-
-Owns the two forms; never reads a statistic.
-"""
+"""The forms of the statistics page: a range of days, and the rebuild of one day."""
 
 import re
 from datetime import date, timedelta
@@ -23,21 +20,21 @@ from stats import selectors
 from stats.models import ProductStat
 
 LATELY = (7, 30, 90)
-"""Numbers of days up to today that are one click away."""
+"""Shortcuts: ranges of this many days up to today."""
 SHOWN_FIRST = 30
 MOST_DAYS = 366
 
 
 class DayField(forms.DateField):
-    """A day, chosen with the browser's own calendar."""
+    """A day, chosen with the browser's date picker."""
 
-    default_validators = [validate_day]  # Django's way to give a field a rule
+    default_validators = [validate_day]
 
     widget = forms.DateInput(format="%Y-%m-%d", attrs={"type": "date"})
 
 
 class RangeForm(StaffForm):
-    """From one day to another, both inclusive, of all products or of one."""
+    """A range of days, both inclusive, for all products or for one."""
 
     from_date = DayField(label=_("first day"))
     to_date = DayField(label=_("last day"))
@@ -79,14 +76,14 @@ class RangeForm(StaffForm):
 
 
 def asked_range(request: HttpRequest) -> RangeForm:
-    """The form as the page's address fills it in; `days` up to today where it names no day.
+    """The form filled from the query parameters; without dates, the last `days` days up to today.
 
-    Raises SuspiciousOperation for a product that no page offers.
+    Raises SuspiciousOperation for a product that is not a number.
     """
     asked = request.GET
     values = {"product": asked.get("product", "")}
     if values["product"] and not re.fullmatch(r"[0-9]{1,18}", values["product"], re.ASCII):
-        # The field would look it up in order to draw itself.
+        # The widget would query it while rendering.
         raise SuspiciousOperation("A product that is no number.")
     if "from_date" in asked or "to_date" in asked:
         values |= {"from_date": asked.get("from_date", ""), "to_date": asked.get("to_date", "")}
@@ -108,7 +105,7 @@ def _require_sales(day: date) -> None:
 
 
 class RebuildForm(IdempotentForm, ReasonForm):
-    """The day whose statistics are set to what its orders say, and why."""
+    """The day to rebuild from its orders, and the reason."""
 
     day = DayField(label=_("day"), validators=[_require_sales])
     field_order = ("day", "reason")

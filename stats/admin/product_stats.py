@@ -1,7 +1,4 @@
-"""What sold when, over any range of days: a chart, a table, a recount, and one day rebuilt.
-
-Owns the pages; the numbers are counted by the consumer, and corrected by the rebuild and the backfill only.
-"""
+"""The statistics page: chart and table for a range of days, comparison with the orders, rebuild of one day."""
 
 import json
 from datetime import date
@@ -55,11 +52,11 @@ class ProductStatAdmin(Exported, ReadOnly):
         if not form.is_valid():
             raise SuspiciousOperation("No page offers this range.")
         rows = selectors.sales(form.first, form.last, product_id=form.product_id)
-        # A name in its row, not a product of its own for each of a hundred thousand rows.
+        # The name as an annotation, not a product object for each of a hundred thousand rows.
         return rows.annotate(product_name=F("product__name"))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """The chart, the table and, where asked for, the recount of a range of days."""
+        """The chart, the table and, if requested, the comparison with the orders."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = asked_range(request)
@@ -79,7 +76,7 @@ class ProductStatAdmin(Exported, ReadOnly):
         return TemplateResponse(request, "admin/stats/productstat/statistics.html", context)
 
     def rebuild(self, request: HttpRequest) -> HttpResponse:
-        """The page that sets one day to what its orders say."""
+        """The page that rebuilds one day from its orders."""
         if not self.has_rebuild_permission(request):
             raise PermissionDenied
         form = RebuildForm(request.POST or None, initial={"day": request.GET.get("day", "")})
@@ -111,7 +108,7 @@ class ProductStatAdmin(Exported, ReadOnly):
 
 
 def _expected(form: RebuildForm) -> dict[str, Any]:
-    """What the rebuild would change, where the page was opened for a day."""
+    """What the rebuild would change, if the URL names a day."""
     try:
         day = form.fields["day"].clean(form["day"].value())
         found = services.compare_days(from_date=day, to_date=day)[day]
@@ -141,7 +138,7 @@ def _rebuilt_sentence(day: date, found: DayComparison) -> str:
 
 
 def _shown(form: RangeForm, *, may_see_orders: bool) -> dict[str, Any]:
-    """What the page says about the range; with links to the orders behind it for those who may see them."""
+    """Context for the range of days, with links to its orders for users who may view them."""
     days = selectors.units_by_day(form.first, form.last, product_id=form.product_id)
     products = selectors.most_sold(form.first, form.last, most=PRODUCTS_SHOWN, product_id=form.product_id)
     total = sum(units for _day, units in days)
@@ -198,7 +195,7 @@ def _chart(days: list[tuple[date, int]], links: list[str]) -> str:
 
 
 def _recounted(form: RangeForm) -> dict[str, Any]:
-    """What the orders of the range say beside the statistics; of one product where one was chosen."""
+    """Differences between statistics and orders in the range, for one product if one was chosen."""
     try:
         found = services.compare_days(from_date=form.first, to_date=form.last)
     except DomainError as refusal:

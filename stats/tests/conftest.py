@@ -1,7 +1,4 @@
-"""What the statistics' tests have in common: a shopper with money, things to buy, and the events of what was bought.
-
-Owns the way from orders to their events' bytes; never counts anything itself.
-"""
+"""Fixtures and helpers of the statistics' tests: a customer, products, and the events of orders."""
 
 from __future__ import annotations
 
@@ -39,9 +36,9 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def own_topics(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads what another one sent, nor goes on where another one stopped.
+    """Own topics and an own consumer group for each test.
 
-    The broker of the tests lets a consumer that comes after another one wait for the session, less a second.
+    The test broker makes a consumer that follows another one wait for almost the session timeout.
     """
     monkeypatch.setattr(kafka_source, "SESSION_MS", 3_000)
     settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
@@ -70,7 +67,7 @@ def sent_payloads() -> list[bytes]:
 
 
 def cancel(order: Order) -> None:
-    """The customer takes the order back."""
+    """Cancel the order as its customer."""
     assert Shopper(order.user).post(f"/api/orders/{order.pk}/cancel").status == 200
 
 
@@ -79,20 +76,20 @@ def sent_events() -> list[OrderEvent]:
 
 
 def count_order_events(*, events: Sequence[OrderEvent]) -> int:
-    """Count all or none, in a transaction; returns how many had not been counted before."""
+    """Count all events or none, in a transaction; returns how many had not been counted before."""
     with transaction.atomic(durable=True):
         return operations.count_orders(events)
 
 
 def units_counted() -> dict[tuple[int, str], int]:
-    """Units by product id and day, as they stand in `product_stat`; zero and no row are the same."""
+    """Units by (product id, day) in `product_stat`; rows with 0 are left out."""
     rows = ProductStat.objects.exclude(quantity_sold=0).values_list("product_id", "date", "quantity_sold")
     return {(product_id, day.isoformat()): units for product_id, day, units in rows}
 
 
 @contextmanager
 def uncommitted(action: Callable[[], object]) -> Iterator[Callable[[], None]]:
-    """`action` has been done in a transaction on another connection; the block is given what commits it."""
+    """Run `action` in an open transaction on another connection; yields a function that commits it."""
     done, commit = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -115,7 +112,7 @@ def uncommitted(action: Callable[[], object]) -> Iterator[Callable[[], None]]:
 
 
 def send(*payloads: bytes, event_type: str = "order-completed", key: str = "1") -> None:
-    """To Kafka, as the outbox sends."""
+    """Send messages to Kafka as the outbox does."""
     messages = [Message(number, str(number), event_type, key, payload, 0) for number, payload in enumerate(payloads)]
     assert set(sink_of(KAFKA).deliver(messages).values()) == {None}
 
@@ -153,7 +150,7 @@ def no_new_connections() -> Iterator[None]:
 
 
 def move_order_to_day(order_id: int, day: str) -> None:
-    """As if the order had been placed at noon of another day; its event, not yet sent, says so too."""
+    """Change the order and its unsent event to noon of another day."""
     placed_at = f"{day}T12:00:00+09:00"
     sql.execute(
         'UPDATE "order" SET ordered_date = %s::date, created_at = %s::timestamptz WHERE id = %s',

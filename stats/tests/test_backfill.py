@@ -1,4 +1,4 @@
-"""`backfill_product_stats`: the statistics as the orders say, exact while orders flow."""
+"""`backfill_product_stats`: statistics recomputed from orders, exact even while orders are placed."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def backfill_lines(from_day: str | date, to_day: str | date, *more: str) -> tupl
 
 
 def a_few_days(user: User, pen: Product, ink: Product) -> list[Order]:
-    """Orders of three days, one of them taken back; nothing is counted yet."""
+    """Orders of three days, one of them cancelled; nothing is counted yet."""
     orders = [
         order_of(user, {pen: 2, ink: 1}),
         order_of(user, {pen: 3}),
@@ -109,21 +109,21 @@ def test_backfill_and_consumer_agree(user: User, pen: Product, ink: Product) -> 
     }
 
 
-def test_backfill_counts_what_nobody_has_counted(user: User, pen: Product, ink: Product) -> None:
+def test_backfill_counts_orders_that_were_never_counted(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     report = backfill("2026-02-27", "2026-03-01")
     assert units_counted() == expected(pen, ink)
     assert (report["rows_changed"], report["events_recorded"]) == (5, 6)
 
 
-def test_events_that_come_after_the_backfill_count_nothing(user: User, pen: Product, ink: Product) -> None:
+def test_events_that_arrive_after_the_backfill_add_nothing(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     backfill("2026-02-27", "2026-03-01")
     assert count_order_events(events=sent_events()) == 0
     assert units_counted() == expected(pen, ink)
 
 
-def test_without_the_record_of_events_late_ones_count_again(
+def test_without_processed_events_late_events_count_twice(
     user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     careless = operations.RECOMPUTE_DAY.replace("SELECT event_id FROM unrecorded", "SELECT event_id FROM due LIMIT 0")
@@ -143,7 +143,7 @@ def test_a_second_backfill_changes_nothing(user: User, pen: Product, ink: Produc
     assert (report["rows_changed"], report["events_recorded"]) == (0, 0)
 
 
-def test_wrong_numbers_are_set_right_and_only_on_the_days_asked_for(user: User, pen: Product, ink: Product) -> None:
+def test_wrong_numbers_are_corrected_on_the_requested_days_only(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     count_order_events(events=sent_events())
     ProductStat.objects.filter(product=pen, date="2026-02-28").update(quantity_sold=99)
@@ -155,7 +155,7 @@ def test_wrong_numbers_are_set_right_and_only_on_the_days_asked_for(user: User, 
     assert units_counted() == expected(pen, ink) | {(pen.pk, "2026-02-27"): 50}
 
 
-def test_a_dry_run_shows_what_differs_and_changes_nothing(user: User, pen: Product, ink: Product) -> None:
+def test_a_dry_run_prints_differences_and_changes_nothing(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     ProductStat.objects.create(product=pen, date="2026-03-01", quantity_sold=4)
     ProductStat.objects.create(product=ink, date="2026-03-01", quantity_sold=2)
@@ -173,7 +173,7 @@ def test_a_dry_run_shows_what_differs_and_changes_nothing(user: User, pen: Produ
     assert (report["days"], report["stopped_at"]) == (2, None)
 
 
-def test_a_dry_run_of_what_is_right_says_so(user: User, pen: Product, ink: Product) -> None:
+def test_a_dry_run_without_differences_says_so(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     count_order_events(events=sent_events())
     lines, code = backfill_lines("2026-02-27", "2026-03-01", "--dry-run")
@@ -181,10 +181,10 @@ def test_a_dry_run_of_what_is_right_says_so(user: User, pen: Product, ink: Produ
     assert json.loads(lines[0])["rows_changed"] == 0
 
 
-class TestStoppedHalfWay:
-    """Each day is done or untouched, and the next run finishes."""
+class TestInterrupted:
+    """Each day is finished or unchanged, and the next run continues."""
 
-    def test_a_day_that_fails_stops_the_run_and_the_next_run_finishes(
+    def test_a_failing_day_stops_the_run_and_the_next_run_finishes(
         self, user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         a_few_days(user, pen, ink)
@@ -214,7 +214,7 @@ class TestStoppedHalfWay:
         assert units_counted() == expected(pen, ink)
         assert count_order_events(events=sent_events()) == 0
 
-    def test_without_a_transaction_per_day_a_stop_leaves_half_a_day(
+    def test_without_a_transaction_per_day_half_a_day_remains(
         self, user: User, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         a_few_days(user, pen, ink)
@@ -243,7 +243,7 @@ class TestStoppedHalfWay:
         assert units_counted() == expected(pen, ink)
 
     @pytest.mark.parametrize(("number", "reason"), [(signal.SIGINT, "KeyboardInterrupt"), (signal.SIGTERM, "SIGTERM")])
-    def test_ctrl_c_and_sigterm_say_where_it_was(
+    def test_ctrl_c_and_sigterm_report_the_current_day(
         self, user: User, pen: Product, ink: Product, number: signal.Signals, reason: str
     ) -> None:
         a_few_days(user, pen, ink)
@@ -259,7 +259,7 @@ class TestStoppedHalfWay:
         assert units_counted() == {(pen.pk, "2026-02-27"): 2, (ink.pk, "2026-02-27"): 1, (ink.pk, "2026-02-28"): 9}
 
 
-def test_what_was_found_on_a_day_is_told_and_not_kept(user: User, pen: Product, ink: Product) -> None:
+def test_each_day_is_reported_and_not_accumulated(user: User, pen: Product, ink: Product) -> None:
     a_few_days(user, pen, ink)
     found_on: list[tuple[date, weakref.ref[operations.DayComparison]]] = []
 
@@ -271,7 +271,7 @@ def test_what_was_found_on_a_day_is_told_and_not_kept(user: User, pen: Product, 
     assert [day for day, _ in found_on] == [date(2026, 2, 27), date(2026, 2, 28), date(2026, 3, 1)]
 
 
-def test_a_terminal_sees_a_bar_and_the_day() -> None:
+def test_a_terminal_shows_a_progress_bar_and_the_day() -> None:
     screen, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (24, 80))
     arguments = [sys.executable, MANAGE, "backfill_product_stats", "--from", "2026-02-27", "--to", "2026-03-01"]
@@ -294,7 +294,7 @@ def test_a_terminal_sees_a_bar_and_the_day() -> None:
 
 
 def everything_shown(screen: FileIO) -> str:
-    """What was written to a terminal that has been closed; its end is an error, not an empty read."""
+    """Read a closed terminal's output; reading past its end raises an error."""
     chunks = []
     with suppress(OSError):
         while chunk := screen.read(10_000):
@@ -302,8 +302,8 @@ def everything_shown(screen: FileIO) -> str:
     return b"".join(chunks).decode()
 
 
-class TestEventsOnTheirWay:
-    """An order's events may be counted or not, before the backfill or after it: the sum is the same."""
+class TestEventsInFlight:
+    """Whether events are counted before the backfill or after it, the sum is the same."""
 
     @pytest.mark.parametrize("counted_before", [(), (0,), (0, 1)], ids=["none", "completed", "both"])
     def test_a_cancelled_order(self, user: User, pen: Product, counted_before: tuple[int, ...]) -> None:
@@ -320,9 +320,7 @@ class TestEventsOnTheirWay:
         assert ProcessedEvent.objects.filter(event_id=order_completed(kept).id).exists()
 
     @pytest.mark.parametrize("counted_before", [True, False])
-    def test_an_order_that_is_cancelled_after_the_backfill(
-        self, user: User, pen: Product, *, counted_before: bool
-    ) -> None:
+    def test_an_order_cancelled_after_the_backfill(self, user: User, pen: Product, *, counted_before: bool) -> None:
         order = order_of(user, {pen: 4})
         today = timezone.localdate()
         if counted_before:
@@ -333,7 +331,7 @@ class TestEventsOnTheirWay:
         assert count_order_events(events=sent_events()) == 1
         assert units_counted() == {}
 
-    def test_an_order_that_comes_after_the_backfill(self, user: User, pen: Product) -> None:
+    def test_an_order_placed_after_the_backfill(self, user: User, pen: Product) -> None:
         today = timezone.localdate()
         order_of(user, {pen: 4})
         backfill(today, today)
@@ -342,10 +340,10 @@ class TestEventsOnTheirWay:
         assert units_counted() == {(pen.pk, today.isoformat()): 6}
 
 
-class TestWhileOthersCount:
-    """A day is recomputed by one, while nobody counts."""
+class TestConcurrentCounting:
+    """Recomputing a day excludes counting."""
 
-    def test_the_backfill_waits_for_who_is_counting(self, user: User, pen: Product) -> None:
+    def test_the_backfill_waits_for_a_running_count(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 4})
         today = timezone.localdate()
         events = sent_events()
@@ -358,7 +356,7 @@ class TestWhileOthersCount:
             assert report.result(timeout=PATIENCE_SECONDS)["rows_changed"] == 0
         assert units_counted() == {(pen.pk, today.isoformat()): 4}
 
-    def test_without_the_lock_both_would_record_the_same_event(
+    def test_without_the_lock_both_record_the_same_event(
         self, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(operations, "COUNT_ALONE", "SELECT %s::text")
@@ -374,7 +372,7 @@ class TestWhileOthersCount:
             with pytest.raises(CommandError, match="duplicate key"):
                 report.result(timeout=PATIENCE_SECONDS)
 
-    def test_who_wants_to_count_waits_for_the_backfill(self, user: User, pen: Product) -> None:
+    def test_counting_waits_for_the_backfill(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 4})
         today = timezone.localdate()
         events = sent_events()
@@ -387,7 +385,7 @@ class TestWhileOthersCount:
             assert counted.result(timeout=PATIENCE_SECONDS) == 0
         assert units_counted() == {(pen.pk, today.isoformat()): 4}
 
-    def test_backfills_and_counts_at_random_moments_end_exact(self, user: User, pen: Product, ink: Product) -> None:
+    def test_concurrent_backfills_and_counts_end_exact(self, user: User, pen: Product, ink: Product) -> None:
         orders = [order_of(user, {pen: number % 3 + 1, ink: 1}) for number in range(40)]
         for order in orders[::4]:
             cancel(order)
@@ -405,7 +403,7 @@ class TestWhileOthersCount:
             backfill(today, today)
 
 
-def test_days_that_make_no_sense_are_refused() -> None:
+def test_invalid_days_are_refused() -> None:
     with pytest.raises(CommandError, match="lies before") as refused:
         backfill("2026-03-02", "2026-03-01")
     assert refused.value.returncode == 2

@@ -1,4 +1,4 @@
-"""From the broker to `product_stat`: the consumer's loop, its restarts, and the messages it cannot use."""
+"""From Kafka to `product_stat`: the consumer's loop, restarts, and invalid messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @contextmanager
 def consuming() -> Iterator[None]:
-    """The consumer at work, on a thread of its own."""
+    """Run the consumer in a thread."""
     stopping = Event()
     with source() as made, meanwhile(lambda: consumers.consume_orders(made, stopping=stopping)) as loop:
         try:
@@ -51,7 +51,7 @@ def as_batch(payloads: Sequence[bytes]) -> list[Received]:
     return [Received("order-completed", 0, offset, payload) for offset, payload in enumerate(payloads)]
 
 
-def test_orders_are_counted_through_kafka_once_and_as_backfill_would(user: User, pen: Product, ink: Product) -> None:
+def test_kafka_counts_orders_once_and_like_the_backfill(user: User, pen: Product, ink: Product) -> None:
     today = timezone.localdate()
     with consuming():
         orders = [order_of(user, {pen: 2, ink: 1}) for _ in range(3)]
@@ -69,7 +69,9 @@ def test_orders_are_counted_through_kafka_once_and_as_backfill_would(user: User,
         backfill_product_stats(from_date=today, to_date=today, dry_run=False)
 
 
-def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unreadable_message_does_not_stop_the_others(
+    user: User, pen: Product, caplog: pytest.LogCaptureFixture
+) -> None:
     unreadable = metrics.STATS_EVENTS.labels("left_out")._value
     before = unreadable.get()
     order_of(user, {pen: 1})
@@ -90,7 +92,7 @@ def test_what_cannot_be_read_does_not_stop_the_rest(user: User, pen: Product, ca
     assert all(complaint.startswith(topic) and "]@" in complaint for complaint in complaints)
 
 
-def test_a_consumer_that_died_before_its_commit_counts_nothing_twice(user: User, pen: Product) -> None:
+def test_a_crash_before_the_offset_commit_counts_nothing_twice(user: User, pen: Product) -> None:
     for _ in range(4):
         order_of(user, {pen: 1})
     send(*sent_payloads())
@@ -108,7 +110,7 @@ def test_a_consumer_that_died_before_its_commit_counts_nothing_twice(user: User,
         assert [message.payload for message in take(third, 1)] == [b"next"]
 
 
-def test_a_lost_database_connection_costs_a_retry_and_no_event(user: User, pen: Product) -> None:
+def test_a_lost_database_connection_is_retried_without_loss(user: User, pen: Product) -> None:
     order_of(user, {pen: 3})
     payloads = as_batch(sent_payloads())
     [backend] = sql.fetch_one("SELECT pg_backend_pid()") or [None]
@@ -118,7 +120,7 @@ def test_a_lost_database_connection_costs_a_retry_and_no_event(user: User, pen: 
     assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 3}
 
 
-def test_a_stop_while_the_database_is_away_leaves_the_batch_unsettled(user: User, pen: Product) -> None:
+def test_a_stop_during_a_database_outage_commits_no_offsets(user: User, pen: Product) -> None:
     order_of(user, {pen: 3})
     payloads = as_batch(sent_payloads())
     stopping = Event()
@@ -159,7 +161,7 @@ class TestCommand:
             wait_until(lambda: consumer.printed("Counting"), "the consumer")
             assert consumer.stop() == 0
 
-    def test_counting_inline_leaves_it_nothing_to_do(self, settings: Settings) -> None:
+    def test_it_ends_when_statistics_are_counted_inline(self, settings: Settings) -> None:
         settings.PRODUCT_STATS_MODE = "inline"
         done = call("consume_orders")
         assert done.returncode == 0
@@ -167,7 +169,7 @@ class TestCommand:
 
 
 class TestInline:
-    """`PRODUCT_STATS_MODE=inline`: the outbox counts, and Kafka need not be there."""
+    """`PRODUCT_STATS_MODE=inline`: the outbox counts, without Kafka."""
 
     @pytest.fixture(autouse=True)
     def inline(self, settings: Settings) -> None:
@@ -182,7 +184,7 @@ class TestInline:
         assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 1}
         assert ProcessedEvent.objects.count() == 3
 
-    def test_an_event_that_comes_through_kafka_too_counts_once(self, user: User, pen: Product) -> None:
+    def test_an_event_also_received_from_kafka_counts_once(self, user: User, pen: Product) -> None:
         order_of(user, {pen: 3})
         Dispatcher(PRODUCT_STATS).drain()
         assert consumers.count(as_batch(sent_payloads())) == Counted(events=0, repeats=1, left_out={})
@@ -199,7 +201,7 @@ class TestInline:
         assert parked.last_error == "Not an order event: KeyError: 'type'"
         assert units_counted() == {(pen.pk, timezone.localdate().isoformat()): 1}
 
-    def test_without_inline_no_message_is_written_for_it(self, user: User, pen: Product, settings: Settings) -> None:
+    def test_without_inline_no_message_is_written(self, user: User, pen: Product, settings: Settings) -> None:
         settings.PRODUCT_STATS_MODE = "kafka"
         order_of(user, {pen: 1})
         assert not OutboxMessage.objects.filter(destination=PRODUCT_STATS).exists()

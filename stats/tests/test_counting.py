@@ -1,4 +1,4 @@
-"""Counting events into `product_stat`: each once, however often it comes."""
+"""Counting events into `product_stat`: each once, however often it is received."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_units_are_summed_per_product_and_day(pen: Product, ink: Product) -> Non
     assert units_counted()[pen.pk, "2026-03-02"] == 6
 
 
-def test_an_order_counts_on_the_shops_day_and_a_cancel_takes_it_back_there(user: User, pen: Product) -> None:
+def test_an_order_and_its_cancellation_count_on_the_orders_day(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 4})
     kept = order_of(user, {pen: 1})
     move_order_to_day(order.pk, "2026-01-05")
@@ -68,7 +68,7 @@ def test_an_order_counts_on_the_shops_day_and_a_cancel_takes_it_back_there(user:
     assert units_counted() == {(pen.pk, today): 1}
 
 
-def test_a_cancel_that_comes_first_counts_the_same(user: User, pen: Product) -> None:
+def test_a_cancellation_received_first_counts_the_same(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 4})
     cancel(order)
     completed, cancelled = sent_events()
@@ -85,7 +85,7 @@ def repeated(pen: Product) -> None:
     count_order_events(events=[*events, event(3, {pen: 1})])
 
 
-def test_a_repeat_counts_nothing(pen: Product) -> None:
+def test_a_repeated_event_adds_nothing(pen: Product) -> None:
     repeated(pen)
     assert units_counted() == {(pen.pk, "2026-03-02"): 6}
     assert sorted(ProcessedEvent.objects.values_list("event_id", flat=True)) == [
@@ -95,7 +95,7 @@ def test_a_repeat_counts_nothing(pen: Product) -> None:
     ]
 
 
-def test_without_the_record_of_events_a_repeat_counts_twice(pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_processed_events_a_repeat_counts_twice(pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "RECORD_EVENTS", "SELECT jsonb_array_elements_text(%s::jsonb)")
     repeated(pen)
     assert units_counted() == {(pen.pk, "2026-03-02"): 11}
@@ -108,7 +108,7 @@ def test_two_consumers_with_the_same_events_count_them_once(pen: Product, ink: P
     assert units_counted() == {(pen.pk, "2026-03-02"): 200, (ink.pk, "2026-03-02"): 400}
 
 
-def test_consumers_that_share_products_in_crossed_order_do_not_deadlock(pen: Product, ink: Product) -> None:
+def test_consumers_with_products_in_opposite_order_do_not_deadlock(pen: Product, ink: Product) -> None:
     def count(start: int, first: Product, second: Product) -> int:
         return sum(
             count_order_events(events=[event(number, {first: 1, second: 1}), event(number + 1, {second: 1})])
@@ -120,7 +120,7 @@ def test_consumers_that_share_products_in_crossed_order_do_not_deadlock(pen: Pro
     assert units_counted() == {(pen.pk, "2026-03-02"): 150, (ink.pk, "2026-03-02"): 120}
 
 
-def test_a_product_that_never_existed_undoes_the_batch(pen: Product) -> None:
+def test_an_unknown_product_rolls_the_batch_back(pen: Product) -> None:
     stranger = OrderEvent("order-completed:2:0", DAY, {pen.pk + 1_000: 1}, 2)
     with pytest.raises(IntegrityError):
         count_order_events(events=[event(1, {pen: 1}), stranger])
@@ -128,19 +128,19 @@ def test_a_product_that_never_existed_undoes_the_batch(pen: Product) -> None:
     assert not ProcessedEvent.objects.exists()
 
 
-def test_a_batch_costs_three_statements_and_one_transaction(pen: Product, ink: Product) -> None:
+def test_a_batch_takes_three_statements_in_one_transaction(pen: Product, ink: Product) -> None:
     with statements() as ran:
         count_order_events(events=[event(number, {pen: 1, ink: 1}) for number in range(500)])
     assert [statement.split()[0] for statement in ran] == ["BEGIN", "SELECT", "INSERT", "INSERT", "COMMIT"]
 
 
-def test_units_that_cancel_out_leave_no_row(pen: Product) -> None:
+def test_units_that_add_up_to_zero_leave_no_row(pen: Product) -> None:
     count_order_events(events=[event(1, {pen: 3}), event(1, {pen: -3}, event_type="order-cancelled")])
     assert not ProductStat.objects.exists()
     assert ProcessedEvent.objects.count() == 2
 
 
-def test_counting_waits_for_another_that_counts_the_same_event(pen: Product) -> None:
+def test_counting_waits_for_a_count_of_the_same_event(pen: Product) -> None:
     events = [event(1, {pen: 2})]
     with (
         uncommitted(lambda: operations.count_orders(events)) as commit,

@@ -1,4 +1,4 @@
-"""Messages that cannot be counted: parked with their bytes, their batch goes on, and they may be tried again."""
+"""Dead letters: stored with their bytes, without stopping their batch, and replayed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TOPIC = "order-completed"
 FIRST_ORDER = 1_000_000_000
-"""Numbers that no order of these tests gets from the sequence."""
+"""Above all ids that the sequence assigns in these tests."""
 
 
 def message(number: int, product_id: int, quantity: int = 1) -> bytes:
@@ -73,7 +73,7 @@ def letters() -> dict[int, str]:
 
 
 def replay(*arguments: str) -> tuple[list[str], dict[str, int], int]:
-    """What the command said of each letter, its last line, and its exit code."""
+    """The command's lines about the letters, its last line, and its exit code."""
     out, code = StringIO(), 0
     try:
         call_command("replay_dead_letters", *arguments, stdout=out)
@@ -84,9 +84,9 @@ def replay(*arguments: str) -> tuple[list[str], dict[str, int], int]:
 
 
 class TestParking:
-    """One message spoils nothing but itself."""
+    """A message that cannot be counted affects no other."""
 
-    def test_it_is_kept_as_it_came(self) -> None:
+    def test_it_is_stored_unchanged(self) -> None:
         headers = (("content-type", b"text"), ("trace", b"\xff\x00"), ("nul", b"a\0"), ("none", None))
         message = Received(TOPIC, 3, 41, b"\xff{\0", b"\0key", headers)
         with growth_of("commerce_stats_events_total", outcome="left_out") as left_out:
@@ -104,7 +104,7 @@ class TestParking:
         ]
         assert letter.reason.startswith("Not JSON: ")
 
-    def test_the_rest_of_the_batch_is_counted_and_the_culprits_are_parked(self, pen: Product, ink: Product) -> None:
+    def test_the_batch_is_counted_and_failing_messages_are_parked(self, pen: Product, ink: Product) -> None:
         stranger = pen.pk + 1_000
         payloads = [
             message(1, pen.pk, 2),
@@ -128,7 +128,7 @@ class TestParking:
         assert set(parked) == {1, 2, 4, 5, 6, 7}
         assert set(ProcessedEvent.objects.values_list("event_id", flat=True)) == {id_of(1), id_of(3), id_of(8)}
 
-    def test_without_the_second_attempt_one_culprit_takes_its_batch_down(
+    def test_without_the_second_attempt_one_message_fails_its_batch(
         self, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def gives_up(*args: object) -> Counted:
@@ -139,31 +139,31 @@ class TestParking:
         with nothing_changes(), pytest.raises(IntegrityError):
             consumers.count(messages)
 
-    def test_a_whole_batch_of_culprits_is_parked(self, pen: Product) -> None:
+    def test_a_batch_of_failing_messages_is_parked(self, pen: Product) -> None:
         counted = consumers.count(batch(*(message(number, pen.pk + 1_000) for number in range(37))))
         assert (counted.events, counted.repeats, len(counted.left_out)) == (0, 0, 37)
         assert len(letters()) == 37
         assert not ProcessedEvent.objects.exists()
 
-    def test_a_culprit_is_found_by_halves(self, pen: Product) -> None:
+    def test_a_failing_message_is_found_by_halves(self, pen: Product) -> None:
         payloads = [message(number, pen.pk) for number in range(256)]
         payloads[77] = message(77, pen.pk + 1_000)
         with statements() as ran:
             assert consumers.count(batch(*payloads)).events == 255
         assert letters().keys() == {77}
         assert units_counted() == {(pen.pk, "2026-03-02"): 255}
-        # Nine sizes of halves, two of each at most, and the whole batch before.
+        # The whole batch, then at most two halves of each of nine sizes.
         assert sum("processed_event" in statement for statement in ran) == 1 + 17
 
-    def test_a_batch_that_comes_again_is_parked_once(self, pen: Product) -> None:
+    def test_a_repeated_batch_is_parked_once(self, pen: Product) -> None:
         messages = batch(message(1, pen.pk), b"{", message(2, pen.pk + 1_000))
         consumers.count(messages)
         with nothing_changes():
             again = consumers.count(messages)
         assert (again.events, again.repeats, len(again.left_out)) == (0, 1, 2)
 
-    def test_another_message_at_the_same_place_is_kept_too(self) -> None:
-        """A topic that was made anew counts from 0 again."""
+    def test_another_message_at_the_same_offset_is_parked_too(self) -> None:
+        """A recreated topic starts at offset 0 again."""
         consumers.count(batch(b"the old one"))
         consumers.count(batch(b"the new one"))
         assert sorted(bytes(letter.payload) for letter in DeadLetter.objects.all()) == [b"the new one", b"the old one"]
@@ -185,7 +185,7 @@ class TestParking:
         assert units_counted() == {(pen.pk, "2026-03-02"): 2}
         assert sorted(letters()) == [1, 2]
 
-    def test_nothing_is_parked_while_the_database_is_away(self, pen: Product) -> None:
+    def test_nothing_is_parked_during_a_database_outage(self, pen: Product) -> None:
         stopping = Event()
         stopping.set()
         messages = batch(b"{", message(1, pen.pk))
@@ -203,7 +203,7 @@ class TestReplay:
         return order_of(user, {pen: 4})
 
     def mislaid(self, order: Order, pen: Product) -> DeadLetter:
-        """The order's event, parked because its product had not been there."""
+        """The order's event, parked because its product did not exist."""
         payload = sent_payloads()[0].replace(f'"productId":{pen.pk},'.encode(), b'"productId":777,')
         consumers.count([Received(TOPIC, 0, 5, payload)])
         letter = DeadLetter.objects.get()
@@ -212,7 +212,7 @@ class TestReplay:
         }
         return letter
 
-    def test_what_can_be_counted_now_is_counted_once(self, order: Order, pen: Product) -> None:
+    def test_a_letter_that_fits_now_is_counted_once(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         assert replay("--all") == (
             [f"{letter.pk}: refused: {' '.join(DeadLetter.objects.get().reason.split())}"],
@@ -235,7 +235,7 @@ class TestReplay:
             )
             assert replay("--all")[1:] == ({"counted": 0, "repeated": 0, "refused": 0, "done": 0, "unknown": 0}, 0)
 
-    def test_two_replays_at_once_count_once(self, order: Order, pen: Product) -> None:
+    def test_two_concurrent_replays_count_once(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
         outcomes = [each.outcome for each in together([lambda: replay_dead_letter(letter_id=letter.pk)] * 4)]
@@ -243,7 +243,7 @@ class TestReplay:
         assert {*outcomes} <= {Replay.COUNTED, Replay.REPEATED, Replay.DONE}
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
 
-    def test_without_the_record_of_events_it_would_count_again(
+    def test_without_processed_events_it_counts_twice(
         self, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(
@@ -258,7 +258,7 @@ class TestReplay:
             DeadLetter.objects.update(replayed_at=None)
         assert units_counted() == {(777, timezone.localdate().isoformat()): 8}
 
-    def test_what_a_backfill_has_counted_is_done_with(self, order: Order, pen: Product) -> None:
+    def test_a_letter_counted_by_a_backfill_is_a_repeat(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         DeadLetter.objects.update(payload=sent_payloads()[0])
         today = timezone.localdate()
@@ -270,7 +270,7 @@ class TestReplay:
         assert units_counted() == {(pen.pk, today.isoformat()): 4}
         assert DeadLetter.objects.get().replayed_at is not None
 
-    def test_one_that_is_refused_stays_with_the_reason_of_today(self) -> None:
+    def test_a_refused_letter_stays_with_the_new_reason(self) -> None:
         consumers.count(batch(b"{"))
         DeadLetter.objects.update(reason="of yesterday")
         [line], report, code = replay("--all")
@@ -279,19 +279,19 @@ class TestReplay:
         assert letter.replayed_at is None
         assert (line, report["refused"], code) == (f"{letter.pk}: refused: {letter.reason}", 1, 1)
 
-    def test_a_letter_that_is_not_there_is_said_so(self) -> None:
+    def test_an_unknown_letter_is_reported(self) -> None:
         assert replay("--id", "12")[1:] == (
             {"counted": 0, "repeated": 0, "refused": 0, "done": 0, "unknown": 1},
             1,
         )
 
-    def test_it_wants_to_know_which(self) -> None:
+    def test_it_requires_a_choice_of_letters(self) -> None:
         with pytest.raises(CommandError, match="required"):
             call_command("replay_dead_letters")
         with pytest.raises(CommandError, match="not allowed with"):
             call_command("replay_dead_letters", "--all", "--id", "1")
 
-    def test_staff_replay_what_they_chose(self, order: Order, pen: Product) -> None:
+    def test_staff_replay_the_selected_letters(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         consumers.count(batch(b"{"))
         ProductFactory(pk=777)
@@ -315,7 +315,7 @@ class TestReplay:
         [done] = StaffAction.objects.filter(subject_type="stats.deadletter", subject_id=str(letter.pk))
         assert done.before == {"reason": letter.reason}
 
-    def test_a_replay_that_is_sent_twice_counts_once_and_is_written_down_once(self, order: Order, pen: Product) -> None:
+    def test_a_replay_sent_twice_counts_and_is_recorded_once(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
@@ -331,7 +331,7 @@ class TestReplay:
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
         assert StaffAction.objects.count() == 1
 
-    def test_staff_replay_no_more_at_once_than_fit_into_a_request(
+    def test_the_number_of_letters_per_request_is_limited(
         self, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         consumers.count(batch(b"{", b"[", b"}"))
@@ -348,7 +348,7 @@ class TestReplay:
         page = Staff("stats.view_deadletter").get("stats_deadletter_changelist").content.decode()
         assert f"{'word ' * 50}end" in page
 
-    def test_who_may_only_look_replays_nothing(self, order: Order, pen: Product) -> None:
+    def test_the_view_permission_does_not_allow_a_replay(self, order: Order, pen: Product) -> None:
         letter = self.mislaid(order, pen)
         ProductFactory(pk=777)
         onlooker = Staff("stats.view_deadletter", "stats.change_deadletter")

@@ -1,4 +1,4 @@
-"""Forgetting which events were counted: only when all are, and no repeat counts again."""
+"""Deleting the records of counted events: only once all are counted, and repeats still add nothing."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def later() -> datetime:
-    """A moment after everything so far, the counting included."""
+    """A time after everything so far, including the counting."""
     return timezone.now() + timedelta(seconds=1)
 
 
-def test_what_is_counted_is_forgotten_and_the_books_still_add_up(user: User, pen: Product) -> None:
+def test_counted_events_are_deleted_and_the_invariants_still_hold(user: User, pen: Product) -> None:
     kept, taken_back = order_of(user, {pen: 4}), order_of(user, {pen: 2})
     cancel(taken_back)
     count_order_events(events=sent_events())
@@ -41,13 +41,13 @@ def test_what_is_counted_is_forgotten_and_the_books_still_add_up(user: User, pen
     assert ProcessedEvent.objects.count() == 0
     assert units_counted() == before
     assert broken_rules() == set()
-    # The proof is not empty: a wrong number still shows.
+    # The check still detects a wrong number.
     ProductStat.objects.update(quantity_sold=5)
     assert broken_rules() == {"statistics_are_counted_orders"}
     assert kept.pk
 
 
-def test_a_repeat_of_what_was_forgotten_is_not_counted_again(user: User, pen: Product) -> None:
+def test_a_repeat_of_a_deleted_event_is_not_counted_again(user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
     events = sent_events()
     count_order_events(events=events)
@@ -58,7 +58,7 @@ def test_a_repeat_of_what_was_forgotten_is_not_counted_again(user: User, pen: Pr
     assert ProcessedEvent.objects.count() == 0
 
 
-def test_without_the_moment_it_would_be(user: User, pen: Product) -> None:
+def test_without_counted_until_a_repeat_counts_twice(user: User, pen: Product) -> None:
     """The control."""
     order_of(user, {pen: 4})
     events = sent_events()
@@ -70,14 +70,14 @@ def test_without_the_moment_it_would_be(user: User, pen: Product) -> None:
     assert "statistics_are_counted_orders" in broken_rules()
 
 
-def test_what_is_not_counted_keeps_what_is_younger(user: User, pen: Product) -> None:
+def test_an_uncounted_event_keeps_later_rows(user: User, pen: Product) -> None:
     order_of(user, {pen: 1})
     late = order_of(user, {pen: 2})
     order_of(user, {pen: 3})
     events = sent_events()
     count_order_events(events=[event for event in events if event.source_id != late.pk])
     forgotten = forget_counted(before=later())
-    # It was counted after the fact that holds it up happened, so that its row is younger still.
+    # It was counted after the uncounted fact happened, so its row is later as well.
     assert forgotten.held_up_at == late.created_at
     assert CountedUntil.objects.get().moment == late.created_at
     assert count_order_events(events=events) == 1
@@ -87,7 +87,7 @@ def test_what_is_not_counted_keeps_what_is_younger(user: User, pen: Product) -> 
     assert broken_rules() == set()
 
 
-def test_a_cancellation_of_an_order_of_then_counts_on_its_day(user: User, pen: Product) -> None:
+def test_a_later_cancellation_counts_on_the_orders_day(user: User, pen: Product) -> None:
     old = order_of(user, {pen: 4})
     count_order_events(events=sent_events())
     moment = timezone.now()
@@ -120,8 +120,8 @@ def test_the_moment_never_moves_back(user: User, pen: Product) -> None:
     assert CountedUntil.objects.get().moment == moment
 
 
-def test_who_counts_meanwhile_is_waited_for(user: User, pen: Product) -> None:
-    """Otherwise it could look at the moment before, and count what has been forgotten since."""
+def test_it_waits_for_a_running_count(user: User, pen: Product) -> None:
+    """Otherwise that count could use the previous moment and count events whose rows are deleted by then."""
     order_of(user, {pen: 4})
     events = sent_events()
     count_order_events(events=events)
@@ -137,7 +137,7 @@ def test_who_counts_meanwhile_is_waited_for(user: User, pen: Product) -> None:
     assert set(units_counted().values()) == {4}
 
 
-def test_many_at_once_while_the_same_is_counted_again(user: User, pen: Product) -> None:
+def test_concurrent_runs_while_events_are_counted_again(user: User, pen: Product) -> None:
     for _ in range(5):
         order_of(user, {pen: 1})
     events = sent_events()
@@ -156,7 +156,7 @@ def test_many_at_once_while_the_same_is_counted_again(user: User, pen: Product) 
     assert broken_rules() == set()
 
 
-def test_the_command_forgets_what_the_setting_says(
+def test_the_command_deletes_according_to_the_setting(
     user: User, pen: Product, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order_of(user, {pen: 4})

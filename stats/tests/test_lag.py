@@ -1,4 +1,4 @@
-"""How far the consumers are behind, and how fast they go: told by the process, and asked of the cluster."""
+"""Lag and throughput of the consumers: as the process reports them, and as the cluster knows them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def printed_lag(*arguments: str) -> list[str]:
 
 
 def lags() -> dict[tuple[str, int], tuple[int | None, int, int]]:
-    """Committed offset, end and lag of every partition that holds something."""
+    """Committed offset, end and lag of every non-empty partition."""
     [line] = printed_lag("--json")
     report = json.loads(line)
     assert report["group"] == configured.KAFKA_CONSUMER_GROUP
@@ -59,7 +59,7 @@ def lags() -> dict[tuple[str, int], tuple[int | None, int, int]]:
 class TestCommand:
     """`manage.py stats_lag`: committed offset, end and lag of every partition."""
 
-    def test_it_shows_what_is_to_be_counted_and_what_was(self) -> None:
+    def test_it_shows_the_lag_before_and_after_counting(self) -> None:
         send(*[b"event"] * 5)
         [(place, before)] = lags().items()
         assert before == (None, 5, 5)
@@ -69,8 +69,8 @@ class TestCommand:
             reading.settle(take(reading, 2))
             wait_until(lambda: lags() == {place: (5, 5, 0)}, "the commit of the rest")
 
-    def test_an_offset_that_is_no_longer_there_means_all_over_again(self) -> None:
-        """A topic that was made anew ends before the offset that was committed."""
+    def test_an_offset_beyond_the_end_means_the_whole_partition_lags(self) -> None:
+        """A recreated topic ends before the committed offset."""
         send(*[b"event"] * 2)
         [(topic, partition)] = lags()
         with source() as reading:
@@ -79,7 +79,7 @@ class TestCommand:
             reading.settle([Received(name, partition, 899, b"of the topic that was")])
             wait_until(lambda: lags() == {(topic, partition): (900, 2, 2)}, "the commit")
 
-    def test_people_get_a_table(self) -> None:
+    def test_it_prints_a_table_without_json(self) -> None:
         send(*[b"event"] * 2)
         [(_, partition)] = lags()
         topic = f"{configured.KAFKA_TOPIC_PREFIX}{TOPIC}"
@@ -88,7 +88,7 @@ class TestCommand:
         assert [topic, str(partition), "-", "2", "2"] in [line.split() for line in lines]
         assert lines[-1] == f"{configured.KAFKA_CONSUMER_GROUP} is 2 behind"
 
-    def test_without_topics_nothing_is_behind(self) -> None:
+    def test_without_topics_the_lag_is_zero(self) -> None:
         [line] = printed_lag("--json")
         assert json.loads(line) == {"group": configured.KAFKA_CONSUMER_GROUP, "lag": 0, "partitions": []}
 
@@ -102,7 +102,7 @@ class TestCommand:
 
 
 class TestProgress:
-    """What the consumer tells of itself."""
+    """The consumer's own reports."""
 
     def gauge(self, lag: PartitionLag) -> float | None:
         labels = {"topic": lag.topic, "partition": str(lag.partition)}
@@ -134,7 +134,7 @@ class TestProgress:
             assert len(caplog.messages) == 2
             assert REGISTRY.get_sample_value("commerce_stats_messages_per_second", {"group": group}) == 0
 
-    def test_before_its_time_nothing_is_told(self, caplog: pytest.LogCaptureFixture) -> None:
+    def test_nothing_is_reported_before_the_interval(self, caplog: pytest.LogCaptureFixture) -> None:
         caplog.set_level(logging.INFO, logger="stats.consumers")
         with source() as reading:
             progress = Progress(reading, group="early", every_seconds=3_600.0)
@@ -143,7 +143,7 @@ class TestProgress:
         assert caplog.messages == []
         assert REGISTRY.get_sample_value("commerce_stats_messages_per_second", {"group": "early"}) is None
 
-    def test_partitions_given_to_another_consumer_are_told_as_0(self) -> None:
+    def test_partitions_of_another_consumer_are_reported_as_0(self) -> None:
         send(*[b"event"] * 5)
         with source() as first:
             first.settle(take(first, 3))
@@ -175,14 +175,14 @@ class TestProgress:
         )
         assert "commerce_stats_messages_per_second{" in page
 
-    def test_a_port_that_is_taken_ends_the_command(self, closed_port: int) -> None:
+    def test_a_port_in_use_ends_the_command(self, closed_port: int) -> None:
         done = run("consume_orders", "--metrics-port", str(closed_port))
         assert done.returncode == 1
         assert f"Metrics cannot be served on port {closed_port}" in done.stderr
 
 
 def test_two_consumers_share_the_work_and_count_each_order_once(user: User, pen: Product) -> None:
-    """They join one after the other, so partitions move while orders are counted."""
+    """They join one after the other, so partitions are reassigned while orders are counted."""
     for _ in range(6):
         order_of(user, {pen: 1})
     payloads = sent_payloads()

@@ -1,4 +1,4 @@
-"""`GET /api/products/popular`: what sold best in the last days."""
+"""`GET /api/products/popular`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sold(product: Product, units: int, *, days_ago: int = 0) -> None:
 
 
 def ranking() -> list[tuple[int, int]]:
-    """Product ids and units, as the list shows them."""
+    """(product id, units) in the order of the list."""
     return [(row["productId"], row["quantitySold"]) for row in Shopper().get(POPULAR).json["results"]]
 
 
@@ -74,7 +74,7 @@ def test_products_that_are_not_for_sale_are_left_out() -> None:
     assert ranking() == [(there.pk, 1)]
 
 
-def test_nothing_sold_is_not_popular() -> None:
+def test_products_without_sales_are_left_out() -> None:
     returned, even, seller = ProductFactory(), ProductFactory(), ProductFactory()
     sold(returned, -2)
     sold(even, 3, days_ago=1)
@@ -87,7 +87,7 @@ def test_an_empty_shop_has_an_empty_list(today: date) -> None:
     assert Shopper().get(POPULAR).json["results"] == []
 
 
-def test_it_takes_one_query_and_none_while_it_is_kept() -> None:
+def test_it_takes_one_query_and_none_while_cached() -> None:
     sold(ProductFactory(), 1)
     with statements() as first:
         ranking()
@@ -97,7 +97,7 @@ def test_it_takes_one_query_and_none_while_it_is_kept() -> None:
     assert second == []
 
 
-def test_the_list_is_kept_for_half_an_hour() -> None:
+def test_the_list_is_cached_for_half_an_hour() -> None:
     pen = ProductFactory()
     sold(pen, 1)
     assert ranking() == [(pen.pk, 1)]
@@ -119,7 +119,7 @@ def test_with_0_seconds_the_database_is_read_every_time(settings: Settings) -> N
     assert redis_services.cache.client.keys("page:popular:*") == []
 
 
-def test_many_at_once_cost_one_query(settings: Settings) -> None:
+def test_concurrent_requests_take_one_query(settings: Settings) -> None:
     sold(ProductFactory(), 1)
     rendered: list[int] = []
 
@@ -133,7 +133,7 @@ def test_many_at_once_cost_one_query(settings: Settings) -> None:
     assert sum(rendered) == 1
 
 
-def test_an_unchanged_list_is_not_sent_again() -> None:
+def test_an_unchanged_list_is_answered_304() -> None:
     sold(ProductFactory(), 1)
     shopper = Shopper()
     first = shopper.get(POPULAR)
@@ -147,7 +147,7 @@ def test_an_unchanged_list_is_not_sent_again() -> None:
 
 
 def test_today_is_the_shops_day() -> None:
-    """At any moment one of these zones has another day than Seoul, and a kept list of yesterday is not today's."""
+    """At any time one of these zones has another date than Seoul, and yesterday's cached list is not used today."""
     zones = {}
     for zone in ("Pacific/Kiritimati", "Asia/Seoul", "Pacific/Pago_Pago"):
         with override_settings(TIME_ZONE=zone):
@@ -164,5 +164,5 @@ def test_without_redis_the_list_comes_from_the_database(settings: Settings) -> N
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
-def test_it_can_only_be_read(method: str) -> None:
+def test_it_is_read_only(method: str) -> None:
     assert Shopper().send(method, POPULAR).outcome == (405, "method_not_allowed")

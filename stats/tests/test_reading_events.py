@@ -1,4 +1,4 @@
-"""From the bytes of a message to the units that count."""
+"""Parsing and validation of order events."""
 
 import json
 from datetime import date
@@ -43,14 +43,14 @@ def test_a_completed_order_adds_its_units() -> None:
     assert read(order_event()) == OrderEvent(FULL_ID, date(2026, 3, 2), {1: 2, 9: 1}, 7)
 
 
-def test_a_cancelled_order_takes_them_away_on_the_day_of_the_order() -> None:
+def test_a_cancelled_order_subtracts_its_units_on_the_orders_day() -> None:
     full_id = "order-cancelled:7:1773018000000000"
     data = order_event()["data"] | {"cancelledAt": "2026-03-09T10:00:00+09:00"}
     cancelled = order_event(type="order-cancelled", id=full_id, time="2026-03-09T10:00:00+09:00", data=data)
     assert read(cancelled) == OrderEvent(full_id, date(2026, 3, 2), {1: -2, 9: -1}, 7)
 
 
-def test_a_refund_takes_its_units_away_on_the_day_of_the_order() -> None:
+def test_a_refund_subtracts_its_units_on_the_orders_day() -> None:
     full_id = "order-refunded:5:1773018000000000"
     data = {
         "id": 5,
@@ -67,13 +67,13 @@ def test_an_older_event_has_an_id_without_its_time() -> None:
     assert read(order_event(id="order-completed:7")) == read(order_event())
 
 
-def test_the_day_is_the_one_written_there_whatever_zone_it_is_in() -> None:
+def test_the_day_is_the_written_date_in_any_time_zone() -> None:
     late = with_data(createdAt="2026-03-02T23:59:59.999999-11:00") | {"id": "order-completed:7"}
     assert read(late).day == date(2026, 3, 2)
 
 
 @pytest.mark.parametrize("payload", [b"", b"\xff\xfe", b"{", b"NaN", b'"order-completed"', b"[]", b"null", b"17"])
-def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
+def test_a_payload_that_is_not_a_json_object_is_refused(payload: bytes) -> None:
     with pytest.raises(UnreadableEvent):
         read_order_event(payload)
 
@@ -110,7 +110,7 @@ def test_what_is_no_json_object_is_refused(payload: bytes) -> None:
     ],
     ids=repr,
 )
-def test_what_is_no_order_event_is_refused(event: dict[str, Any]) -> None:
+def test_an_invalid_event_is_refused(event: dict[str, Any]) -> None:
     with pytest.raises(UnreadableEvent):
         read(event)
 
@@ -124,7 +124,7 @@ def test_a_missing_field_is_refused(missing: str) -> None:
 
 
 @given(payload=st.binary(max_size=60) | st.text(max_size=60).map(str.encode))
-def test_whatever_comes_is_refused_in_one_way(payload: bytes) -> None:
+def test_arbitrary_bytes_raise_unreadable_event(payload: bytes) -> None:
     with pytest.raises(UnreadableEvent):
         read_order_event(payload)
 
@@ -137,7 +137,7 @@ def test_whatever_comes_is_refused_in_one_way(payload: bytes) -> None:
         max_leaves=5,
     ),
 )
-def test_whatever_stands_in_a_field_is_read_or_refused(field: str, value: Any) -> None:
+def test_arbitrary_field_values_are_read_or_refused(field: str, value: Any) -> None:
     event = with_data(items=[{"productId": 1, "quantity": 2}])
     place = next(part for part in (event, event["data"], event["data"]["items"][0]) if field in part)
     place[field] = value

@@ -1,4 +1,4 @@
-"""Refunds in the statistics: exactly the units that came back, on the day of the order, with every way of counting."""
+"""Refunds in the statistics: refunded units are subtracted on the order's day, with every way of counting."""
 
 from datetime import date, timedelta
 
@@ -27,7 +27,7 @@ def order(user: User, pen: Product, ink: Product) -> Order:
     return order_of(user, {pen: 5, ink: 2})
 
 
-def test_units_that_came_back_are_not_sold(order: Order, pen: Product, ink: Product) -> None:
+def test_refunded_units_are_subtracted(order: Order, pen: Product, ink: Product) -> None:
     refunded(order, {pen: 2})
     refunded(order, {pen: 1, ink: 1}, restock=False)
     assert count_order_events(events=sent_events()) == 3
@@ -45,7 +45,7 @@ def test_they_count_on_the_day_of_the_order(order: Order, pen: Product, ink: Pro
     assert compare_day(date(2026, 1, 15)).differences == ()
 
 
-def test_an_order_of_which_all_came_back_sold_nothing(order: Order, pen: Product, ink: Product) -> None:
+def test_a_fully_refunded_order_counts_nothing(order: Order, pen: Product, ink: Product) -> None:
     refunded(order, {pen: 5, ink: 2})
     count_order_events(events=sent_events())
     assert units_counted() == {}
@@ -53,14 +53,14 @@ def test_an_order_of_which_all_came_back_sold_nothing(order: Order, pen: Product
     assert broken_rules() == set()
 
 
-def test_a_backfill_agrees_and_records_the_events_that_it_has_counted(order: Order, pen: Product, ink: Product) -> None:
+def test_a_backfill_subtracts_refunds_and_records_their_events(order: Order, pen: Product, ink: Product) -> None:
     refunded(order, {pen: 2})
     day = order.ordered_date
     found = compare_day(day)
     assert (found.units_correct, found.events_recorded) == (5, 2)
     backfill_product_stats(from_date=day, to_date=day, dry_run=False)
     assert units_counted() == {(pen.pk, day.isoformat()): 3, (ink.pk, day.isoformat()): 2}
-    # What is still on its way adds nothing.
+    # Events still in flight add nothing.
     assert count_order_events(events=sent_events()) == 0
     refunded(order, {pen: 1})
     assert count_order_events(events=sent_events()) == 1
@@ -69,7 +69,7 @@ def test_a_backfill_agrees_and_records_the_events_that_it_has_counted(order: Ord
     assert broken_rules() == set()
 
 
-def test_popular_products_move(user: User, pen: Product, ink: Product) -> None:
+def test_refunds_change_the_popular_products(user: User, pen: Product, ink: Product) -> None:
     first, _second = order_of(user, {pen: 5}), order_of(user, {ink: 4})
 
     def popular() -> list[tuple[int, int]]:
@@ -92,7 +92,7 @@ def test_they_are_counted_without_kafka_too(order: Order, pen: Product, ink: Pro
     assert units_counted() == {(pen.pk, other.ordered_date.isoformat()): 2}
 
 
-def test_a_refund_that_this_database_does_not_have_is_left_out(order: Order, pen: Product) -> None:
+def test_a_refund_that_is_not_in_the_database_is_left_out(order: Order, pen: Product) -> None:
     refunded(order, {pen: 1})
     [_placed, refund] = sent_payloads()
     stranger = refund.replace(b'"order-refunded:', b'"order-refunded:9')
@@ -103,13 +103,13 @@ def test_a_refund_that_this_database_does_not_have_is_left_out(order: Order, pen
     assert "This database has no such fact: order-refunded:9" in counted.left_out["a"]
 
 
-def test_its_row_is_forgotten_once_it_is_counted_and_not_before(order: Order, pen: Product) -> None:
+def test_its_row_is_deleted_only_once_it_is_counted(order: Order, pen: Product) -> None:
     refunded(order, {pen: 1})
     later = timezone.now() + timedelta(seconds=1)
     [placed, refund] = sent_events()
     count_order_events(events=[placed])
     held_up = forget_counted(before=later)
-    # The order's event was counted after the refund, which is in the way of everything since.
+    # The order's event was counted after the refund happened, and the uncounted refund keeps all later rows.
     assert (held_up.events, held_up.held_up_at) == (0, order.refunds.get().created_at)
     assert count_order_events(events=[refund]) == 1
     assert forget_counted(before=later).events == 2

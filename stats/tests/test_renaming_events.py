@@ -1,4 +1,4 @@
-"""Migration 0004: records of events whose ids did not have the time in them get the ids that events have now."""
+"""Migration 0004: recorded event ids without a time are replaced by the current form with a time."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def counted(user: User, pen: Product) -> dict[str, Any]:
     return recorded()
 
 
-def test_each_keeps_its_time(counted: dict[str, Any]) -> None:
+def test_each_record_keeps_its_time(counted: dict[str, Any]) -> None:
     sql.execute(SHORTENED)
     assert not recorded().keys() & counted.keys()
     migrate()
     assert recorded() == counted
 
 
-def test_page_by_page_and_once_more(counted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_in_pages_and_repeated(counted: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migration, "_PAGE", 1)
     sql.execute(SHORTENED)
     for _ in range(2):
@@ -59,7 +59,7 @@ def test_page_by_page_and_once_more(counted: dict[str, Any], monkeypatch: pytest
         assert recorded() == counted
 
 
-def test_an_order_that_is_not_there_leaves_its_record(counted: dict[str, Any]) -> None:
+def test_the_record_of_a_missing_order_stays(counted: dict[str, Any]) -> None:
     """The cancelled one has been counted; a cancellation of the other never happened."""
     [completed] = [name for name in counted if f"order-cancelled:{name.split(':')[1]}" not in str(counted)]
     never = {"order-completed:999999", f"order-cancelled:{completed.split(':')[1]}"}
@@ -68,7 +68,7 @@ def test_an_order_that_is_not_there_leaves_its_record(counted: dict[str, Any]) -
     assert recorded().keys() == counted.keys() | never
 
 
-def test_one_that_was_recorded_under_both_is_there_once(counted: dict[str, Any]) -> None:
+def test_an_event_recorded_under_both_ids_is_kept_once(counted: dict[str, Any]) -> None:
     name, at = next(iter(counted.items()))
     ProcessedEvent.objects.create(event_id=name.rpartition(":")[0])
     migrate()

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.mark.parametrize(("factory", "is_staff"), [(UserFactory, False), (StaffFactory, True)])
-def test_it_says_whose_token_it_is(factory: Callable[[], User], is_staff: bool) -> None:
+def test_it_returns_the_tokens_account(factory: Callable[[], User], is_staff: bool) -> None:
     user = factory()
     answer = Shopper(user).get("/api/users/me")
     assert answer.status == 200
@@ -28,11 +28,11 @@ def test_it_is_read_with_one_query() -> None:
     assert len(ran) == 1
 
 
-def test_a_closed_account_is_nobody() -> None:
+def test_a_closed_account_is_refused() -> None:
     shopper = Shopper(UserFactory())
     User.objects.update(is_active=False)
     assert shopper.get("/api/users/me").outcome == (404, "user_not_found")
 
 
-def test_a_stranger_is_asked_for_a_token() -> None:
+def test_without_a_token_it_is_401() -> None:
     assert Shopper().get("/api/users/me").outcome == (401, "not_authenticated")

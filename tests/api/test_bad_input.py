@@ -1,4 +1,4 @@
-"""Values that no honest client sends, in every field and parameter: refused, and nothing changes."""
+"""Invalid values in every field and parameter are refused, and nothing changes."""
 
 import json
 from collections.abc import Callable
@@ -53,7 +53,7 @@ REFUSALS = {
         ("/api/auth/token/refresh", "@"),
     ],
 )
-def test_a_field_with_a_value_that_does_not_fit_is_refused(user: User, pen: Product, path: str, template: str) -> None:
+def test_an_invalid_field_value_is_refused(user: User, pen: Product, path: str, template: str) -> None:
     shopper = Shopper(user)
     with nothing_changes():
         for value in NASTY:
@@ -76,7 +76,7 @@ def test_a_cart_that_is_too_long_is_refused(user: User, quantity_of_items: int) 
         assert len(answer.json["errors"]) == 1
 
 
-def test_a_list_of_many_errors_is_told_one_by_one(user: User) -> None:
+def test_errors_of_a_list_are_reported_per_item(user: User) -> None:
     items = [{"productId": 0, "quantity": 0}] * 100
     answer = Shopper(user).post("/api/orders", {"items": items})
     assert len(answer.json["errors"]) == 200
@@ -87,14 +87,14 @@ UNKNOWN_FIELDS = {"balance": 10**12, "price": 1, "status": "COMPLETED", "isStaff
                   "discountAmount": 10**9, "createdAt": "2020-01-01", "__proto__": {}, "": 1, "감": [1]}  # fmt: skip
 
 
-def test_fields_nobody_reads_are_refused_with_a_charge(user: User) -> None:
+def test_unknown_fields_of_a_charge_are_refused(user: User) -> None:
     with nothing_changes():
         answer = Shopper(user).post("/api/balance/charge", {**UNKNOWN_FIELDS, "amount": 5})
     assert answer.outcome == (400, "validation_error")
     assert {error["field"] for error in answer.json["errors"]} == UNKNOWN_FIELDS.keys()
 
 
-def test_fields_nobody_reads_are_refused_with_an_order(user: User, pen: Product) -> None:
+def test_unknown_fields_of_an_order_are_refused(user: User, pen: Product) -> None:
     items = [{**UNKNOWN_FIELDS, "productId": pen.pk, "quantity": 1}]
     with nothing_changes():
         answer = Shopper(user).post("/api/orders", {**UNKNOWN_FIELDS, "items": items})
@@ -102,7 +102,7 @@ def test_fields_nobody_reads_are_refused_with_an_order(user: User, pen: Product)
     assert len(answer.json["errors"]) == 2 * len(UNKNOWN_FIELDS)
 
 
-def test_someone_elses_user_id_in_a_body_is_refused(user: User, pen: Product) -> None:
+def test_another_users_id_in_a_body_is_refused(user: User, pen: Product) -> None:
     other = UserFactory(balance=1_000_000)
     shopper = Shopper(user)
     with nothing_changes():
@@ -120,7 +120,7 @@ BROKEN_CURSORS = ["x", "zzz", "cD0x", "cD1hYmM=", "cD0tMQ==", "bz0xMDAwMDAwMA=="
 
 
 @pytest.mark.parametrize("path", HISTORIES)
-def test_a_broken_cursor_is_refused_or_finds_nothing_wrong(user: User, path: str) -> None:
+def test_a_modified_cursor_is_refused_or_harmless(user: User, path: str) -> None:
     """What decodes to a position is one, even if nobody was given it; everything else is refused. Never a crash."""
     UserCouponFactory(user=user)
     shopper = Shopper(user)
@@ -142,7 +142,7 @@ def test_a_page_size_outside_1_to_100_is_refused(user: User, path: str, size: st
 
 
 @pytest.mark.parametrize("path", [*HISTORIES, "/api/products", "/api/products/popular"])
-def test_parameters_nobody_reads_are_refused(user: User, path: str) -> None:
+def test_unknown_parameters_are_refused(user: User, path: str) -> None:
     query = {"sql": "' OR 1=1", "isStaff": "true", "": "x", "pageSize[]": "5", "user": "1"}
     errors = Shopper(user).get(path, query).json["errors"]
     assert {(error["field"], error["code"]) for error in errors} == {(name, "unknown_parameter") for name in query}
@@ -150,7 +150,7 @@ def test_parameters_nobody_reads_are_refused(user: User, path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/api/coupons/{}/issue", "/api/orders/{}/cancel"])
 @pytest.mark.parametrize("number", ["0", "9" * 18, "9" * 19, "-1", "1.0", "abc", "1%20", "0x1", "1;2", "%00"])
-def test_a_number_in_a_path_is_a_number_or_an_unknown_route(user: User, path: str, number: str) -> None:
+def test_an_invalid_number_in_a_path_is_an_unknown_route(user: User, path: str, number: str) -> None:
     with nothing_changes():
         answer = Shopper(user).post(path.format(number))
     assert answer.status == 404
@@ -165,7 +165,7 @@ KEYS = ["", " ", "a b", "a\tb", "키", "é", "x" * 256, "a\x7fb", "a\x00b"]
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: repr(key[:10]))
-def test_an_idempotency_key_that_does_not_fit_is_refused(user: User, pen: Product, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(user: User, pen: Product, key: str) -> None:
     unit = UserCouponFactory(user=user)
     shopper = Shopper(user)
     posts: dict[str, Callable[[], object]] = {
@@ -189,7 +189,7 @@ NOT_UTF_8 = ['{"amount": 5}'.encode("utf-16"), '{"amount": 5}'.encode("utf-32"),
 
 @pytest.mark.parametrize("content", NOT_UTF_8, ids=["16", "32", "16-be", "mark", "surrogate", "overlong", "gzip"])
 @pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-16"])
-def test_json_is_utf_8_whatever_its_charset_says(user: User, content: bytes, content_type: str) -> None:
+def test_json_is_read_as_utf_8_for_any_charset(user: User, content: bytes, content_type: str) -> None:
     with nothing_changes():
         answer = Shopper(user).send("POST", "/api/balance/charge", content, content_type=content_type)
     assert answer.outcome == (400, "malformed_json")
@@ -264,6 +264,6 @@ def test_spaces_at_the_ends_of_a_password_are_part_of_it(stranger: Shopper) -> N
     ["", '"', "*,*", "W/", '"' * 500, "x" * 10_000, '"é"', "\x00", "W/W/x", ", , ,"],
     ids=lambda tag: repr(tag)[:12],
 )
-def test_a_junk_if_none_match_matches_nothing(stranger: Shopper, tag: str) -> None:
+def test_an_invalid_if_none_match_matches_nothing(stranger: Shopper, tag: str) -> None:
     for path in ("/api/products", "/api/products/popular"):
         assert stranger.get(path, headers={"If-None-Match": tag}).status == 200

@@ -32,7 +32,7 @@ def test_the_balance_is_read_with_one_query(user: User) -> None:
     assert len(ran) == 1
 
 
-def test_someone_elses_balance_is_not_shown(user: User) -> None:
+def test_another_users_balance_is_forbidden(user: User) -> None:
     other = UserFactory(balance=70_000)
     answer = Shopper(user).get(f"/api/balance/{other.pk}")
     assert answer.outcome == (403, "permission_denied")
@@ -43,7 +43,7 @@ def test_staff_see_any_balance(user: User) -> None:
     assert Shopper(StaffFactory()).get(f"/api/balance/{user.pk}").json == {"userId": user.pk, "balance": 50_000}
 
 
-def test_a_balance_of_nobody_is_not_found() -> None:
+def test_the_balance_of_an_unknown_user_is_not_found() -> None:
     answer = Shopper(StaffFactory()).get("/api/balance/999999999")
     assert answer.outcome == (404, "user_not_found")
     assert answer.json["detail"] == "There is no user 999999999."
@@ -55,7 +55,7 @@ def test_a_closed_account_has_no_balance(user: User) -> None:
     assert shopper.get(f"/api/balance/{user.pk}").outcome == (404, "user_not_found")
 
 
-def test_a_stranger_sees_no_balance(user: User, stranger: Shopper) -> None:
+def test_a_balance_without_a_token_is_401(user: User, stranger: Shopper) -> None:
     with statements() as ran:
         answer = stranger.get(f"/api/balance/{user.pk}")
     assert answer.outcome == (401, "not_authenticated")
@@ -63,7 +63,7 @@ def test_a_stranger_sees_no_balance(user: User, stranger: Shopper) -> None:
     assert ran == []
 
 
-def test_a_charge_answers_with_its_ledger_entry(user: User) -> None:
+def test_a_charge_returns_its_ledger_entry(user: User) -> None:
     before = timezone.now()
     with round_trips() as trips:
         answer = Shopper(user).post("/api/balance/charge", {"userId": user.pk, "amount": 10_000})
@@ -95,7 +95,7 @@ def test_a_charge_without_a_user_charges_the_caller(user: User) -> None:
 
 
 @pytest.mark.parametrize("amount", [1, 10_000_000])
-def test_the_smallest_and_the_largest_charge_are_taken(user: User, amount: int) -> None:
+def test_the_smallest_and_largest_charges_are_accepted(user: User, amount: int) -> None:
     assert Shopper(user).post("/api/balance/charge", {"amount": amount}).json["balance"] == 50_000 + amount
 
 
@@ -104,7 +104,7 @@ def test_the_smallest_and_the_largest_charge_are_taken(user: User, amount: int) 
     [(0, "min_value"), (-1, "min_value"), (10_000_001, "max_value"), (10**30, "max_value"), ("5", "invalid"),
      (5.0, "invalid"), (5.5, "invalid"), (True, "invalid"), (None, "null"), ([], "invalid"), ({}, "invalid")],
 )  # fmt: skip
-def test_an_amount_that_does_not_fit_is_refused(user: User, amount: object, code: str) -> None:
+def test_an_invalid_amount_is_refused(user: User, amount: object, code: str) -> None:
     with nothing_changes(), statements() as ran:
         answer = Shopper(user).post("/api/balance/charge", {"amount": amount})
     assert answer.outcome == (400, "validation_error")
@@ -119,7 +119,7 @@ def test_a_charge_needs_an_amount(user: User) -> None:
     assert answer.json["errors"] == [{"field": "amount", "code": "required", "message": "This field is required."}]
 
 
-def test_a_charge_past_the_ceiling_is_refused(user: User, settings: Settings) -> None:
+def test_a_charge_above_the_balance_limit_is_refused(user: User, settings: Settings) -> None:
     settings.BALANCE_LIMIT_WON = 60_000
     shopper = Shopper(user)
     with nothing_changes():
@@ -130,14 +130,14 @@ def test_a_charge_past_the_ceiling_is_refused(user: User, settings: Settings) ->
     assert shopper.post("/api/balance/charge", {"amount": 10_000}).json["balance"] == 60_000
 
 
-def test_the_default_ceiling_is_a_thousand_million_won() -> None:
+def test_the_default_balance_limit_is_a_billion_won() -> None:
     user = UserFactory(balance=LIMIT_WON)
     answer = Shopper(user).post("/api/balance/charge", {"amount": 1})
     assert answer.outcome == (400, "balance_limit_exceeded")
     assert answer.json["limit"] == LIMIT_WON
 
 
-def test_someone_elses_account_is_not_charged(user: User) -> None:
+def test_charging_another_users_account_is_forbidden(user: User) -> None:
     other = UserFactory()
     with nothing_changes(), statements() as ran:
         answer = Shopper(user).post("/api/balance/charge", {"userId": other.pk, "amount": 1})
@@ -157,7 +157,7 @@ def test_staff_charge_any_account(user: User) -> None:
 
 
 @pytest.mark.parametrize("rights", [[], ["view_user"], ["cancel_order"]], ids=str)
-def test_staff_without_the_right_charge_nobody_else(user: User, rights: list[str]) -> None:
+def test_staff_without_the_permission_cannot_charge_others(user: User, rights: list[str]) -> None:
     clerk = StaffFactory(is_superuser=False)
     clerk.user_permissions.set(Permission.objects.filter(codename__in=rights))
     with nothing_changes():
@@ -166,7 +166,7 @@ def test_staff_without_the_right_charge_nobody_else(user: User, rights: list[str
     assert Shopper(clerk).get(f"/api/balance/{user.pk}").status == (200 if "view_user" in rights else 403)
 
 
-def test_the_right_of_the_back_office_is_enough_to_charge_another(user: User) -> None:
+def test_the_back_office_permission_allows_charging_others(user: User) -> None:
     clerk = StaffFactory(is_superuser=False)
     clerk.user_permissions.set(Permission.objects.filter(codename="adjust_balance"))
     body = {"userId": user.pk, "amount": 1, "reason": "Asked."}
@@ -174,20 +174,20 @@ def test_the_right_of_the_back_office_is_enough_to_charge_another(user: User) ->
 
 
 @pytest.mark.parametrize(("reason", "code"), [({}, "required"), ({"reason": " "}, "blank"), ({"reason": None}, "null")])
-def test_staff_say_why_they_charge_another(user: User, reason: dict[str, Any], code: str) -> None:
+def test_staff_need_a_reason_to_charge_others(user: User, reason: dict[str, Any], code: str) -> None:
     shopper = Shopper(StaffFactory())
     with nothing_changes():
         answer = shopper.post("/api/balance/charge", {"userId": user.pk, "amount": 1, **reason})
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("reason", code)]
 
 
-def test_a_reason_for_ones_own_charge_is_read_by_nobody(user: User) -> None:
+def test_a_reason_for_an_own_charge_is_refused(user: User) -> None:
     with nothing_changes():
         answer = Shopper(user).post("/api/balance/charge", {"amount": 1, "reason": "Mine."})
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("reason", "unknown_field")]
 
 
-def test_nobody_is_not_charged() -> None:
+def test_charging_an_unknown_user_is_refused() -> None:
     shopper = Shopper(StaffFactory())
     with nothing_changes():
         answer = shopper.post("/api/balance/charge", {"userId": 999_999_999, "amount": 1, "reason": "Asked."})
@@ -201,13 +201,13 @@ def test_a_closed_account_is_not_charged(user: User) -> None:
         assert shopper.post("/api/balance/charge", {"amount": 1}).outcome == (404, "user_not_found")
 
 
-def test_a_stranger_charges_nobody(user: User, stranger: Shopper) -> None:
+def test_a_charge_without_a_token_is_401(user: User, stranger: Shopper) -> None:
     with nothing_changes():
         answer = stranger.post("/api/balance/charge", {"userId": user.pk, "amount": 1})
     assert answer.outcome == (401, "not_authenticated")
 
 
-def test_a_charge_is_told_as_balance_changed(user: User) -> None:
+def test_a_charge_publishes_balance_changed(user: User) -> None:
     answer = Shopper(user).post("/api/balance/charge", {"amount": 10_000})
     message = OutboxMessage.objects.get()
     assert (message.type, message.destination, message.aggregate_id) == ("balance-changed", "kafka", str(user.pk))
@@ -229,7 +229,7 @@ class TestReadingFromTheCache:
     def read_from_cache(self, settings: Settings) -> None:
         settings.BALANCE_READ = "cache"
 
-    def test_the_second_read_asks_no_database(self, user: User) -> None:
+    def test_the_second_read_needs_no_query(self, user: User) -> None:
         shopper = Shopper(user)
         shopper.get(f"/api/balance/{user.pk}")
         with statements() as ran:

@@ -23,7 +23,7 @@ from tests.shopper import NO_BODY, Shopper
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_whole_order_comes_back(user: User, pen: Product) -> None:
+def test_units_and_money_are_returned(user: User, pen: Product) -> None:
     chair = ProductFactory(name="Chair", price=15_000, stock=5)
     unit = UserCouponFactory(user=user)
     shopper = Shopper(user)
@@ -53,14 +53,14 @@ def test_the_whole_order_comes_back(user: User, pen: Product) -> None:
     assert [len(sent) for sent in trips.postgresql] == [6, 2]
 
 
-def test_the_cancelled_order_reads_as_it_was_answered(user: User, pen: Product) -> None:
+def test_the_order_reads_as_in_the_response(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     shopper = Shopper(user)
     cancelled = shopper.post(f"/api/orders/{order.pk}/cancel").json
     assert shopper.get(f"/api/orders/{order.pk}").json == cancelled
 
 
-def test_a_cancel_is_told_to_everyone_who_heard_of_the_order(user: User, pen: Product) -> None:
+def test_a_cancellation_goes_to_all_destinations_of_the_order(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     OutboxMessage.objects.all().delete()
     cancelled = Shopper(user).post(f"/api/orders/{order.pk}/cancel").json
@@ -86,7 +86,7 @@ def test_the_coupon_can_be_used_again(user: User, pen: Product) -> None:
         assert shopper.post(f"/api/orders/{first.pk}/cancel").outcome == (409, "order_not_cancellable")
 
 
-def test_a_coupon_whose_time_is_over_comes_back_expired(user: User, pen: Product) -> None:
+def test_an_expired_coupon_is_returned_as_expired(user: User, pen: Product) -> None:
     unit = UserCouponFactory(user=user)
     order = order_of(user, {pen: 1}, coupon=unit)
     over = timezone.now()
@@ -99,7 +99,7 @@ def test_a_coupon_whose_time_is_over_comes_back_expired(user: User, pen: Product
     assert (shown["status"], shown["usedAt"]) == ("EXPIRED", None)
 
 
-def test_the_refund_is_what_was_paid_not_what_it_costs_now(user: User, pen: Product) -> None:
+def test_the_paid_amount_is_returned_not_the_current_price(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     pen.price, pen.is_active = 9_999, False
     services.save_product(pen, by=Staff(StaffFactory().pk))
@@ -120,7 +120,7 @@ def test_a_second_cancel_is_refused(user: User, pen: Product) -> None:
     assert answer.json["orderStatus"] == "CANCELLED"
 
 
-def test_someone_elses_order_is_not_cancelled(user: User, pen: Product) -> None:
+def test_cancelling_another_users_order_is_refused(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     shopper = Shopper(UserFactory())
     with nothing_changes(), statements() as ran:
@@ -130,7 +130,7 @@ def test_someone_elses_order_is_not_cancelled(user: User, pen: Product) -> None:
 
 
 @pytest.mark.parametrize("number", ["999999999", "0", "9" * 18])
-def test_an_order_that_does_not_exist_is_not_cancelled(user: User, number: str) -> None:
+def test_cancelling_an_unknown_order_is_refused(user: User, number: str) -> None:
     assert Shopper(user).post(f"/api/orders/{number}/cancel").outcome == (404, "order_not_found")
 
 
@@ -181,7 +181,7 @@ def test_a_closed_account_gets_its_money_back(user: User, pen: Product) -> None:
     assert user.balance == 50_000
 
 
-def test_a_refund_may_pass_the_ceiling_of_a_charge(pen: Product) -> None:
+def test_a_refund_may_exceed_the_balance_limit(pen: Product) -> None:
     user = UserFactory(balance=1_000_000_000)
     order = order_of(user, {pen: 1})
     shopper = Shopper(user)

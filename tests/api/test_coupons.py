@@ -81,7 +81,7 @@ class TestCouponsOpenForIssue:
         UserCouponFactory(coupon=CouponFactory(total_quantity=1))
         assert [each["remaining"] for each in stranger.get(COUPONS).json["results"]] == [0]
 
-    def test_a_valid_token_does_no_harm(self, user: User, coupon: Coupon) -> None:
+    def test_the_list_accepts_a_token(self, user: User, coupon: Coupon) -> None:
         assert Shopper(user).get(COUPONS).status == 200
 
 
@@ -114,7 +114,7 @@ class TestIssuing:
         assert [len(sent) for sent in trips.postgresql] == [5, 2]
         assert (trips.locks, trips.cache) == (2, 0)
 
-    def test_an_issue_is_told(self, user: User, coupon: Coupon) -> None:
+    def test_an_issue_publishes_an_event(self, user: User, coupon: Coupon) -> None:
         issued = Shopper(user).post(f"{COUPONS}/{coupon.pk}/issue").json
         message = OutboxMessage.objects.get()
         assert (message.type, message.destination) == ("coupon-issued", "kafka")
@@ -125,7 +125,7 @@ class TestIssuing:
             "couponId": coupon.pk,
         }
 
-    def test_what_was_issued_is_in_the_wallet(self, user: User, coupon: Coupon) -> None:
+    def test_an_issued_coupon_is_in_the_wallet(self, user: User, coupon: Coupon) -> None:
         shopper = Shopper(user)
         issued = shopper.post(f"{COUPONS}/{coupon.pk}/issue").json
         assert shopper.get(WALLET).json["results"] == [issued]
@@ -138,14 +138,14 @@ class TestIssuing:
         assert answer.outcome == (400, "coupon_already_issued")
         assert answer.json["detail"] == "You have this coupon already; there is one per customer."
 
-    def test_after_the_last_unit_the_coupon_is_sold_out(self, user: User) -> None:
+    def test_after_the_last_issue_the_coupon_is_sold_out(self, user: User) -> None:
         coupon = CouponFactory(total_quantity=1)
         UserCouponFactory(coupon=coupon)
         with nothing_changes():
             answer = Shopper(user).post(f"{COUPONS}/{coupon.pk}/issue")
         assert answer.outcome == (400, "coupon_sold_out")
 
-    def test_who_has_the_coupon_is_told_so_even_when_it_is_sold_out(self, user: User) -> None:
+    def test_already_issued_takes_precedence_over_sold_out(self, user: User) -> None:
         coupon = CouponFactory(total_quantity=1)
         UserCouponFactory(coupon=coupon, user=user)
         assert Shopper(user).post(f"{COUPONS}/{coupon.pk}/issue").outcome == (400, "coupon_already_issued")
@@ -165,26 +165,26 @@ class TestIssuing:
         assert answer.outcome == (400, "coupon_not_open")
 
     @pytest.mark.parametrize("number", ["999999999", "0", "9" * 18])
-    def test_a_coupon_that_does_not_exist_is_not_found(self, user: User, number: str) -> None:
+    def test_an_unknown_coupon_is_not_found(self, user: User, number: str) -> None:
         with nothing_changes():
             answer = Shopper(user).post(f"{COUPONS}/{number}/issue")
         assert answer.outcome == (404, "coupon_not_found")
         assert answer.json["detail"] == f"There is no coupon {int(number)}."
 
-    def test_nobody_gets_no_coupon(self, coupon: Coupon) -> None:
+    def test_an_issue_to_a_deleted_account_is_refused(self, coupon: Coupon) -> None:
         user = UserFactory()
         shopper = Shopper(user)
         user.delete()
         with nothing_changes():
             assert shopper.post(f"{COUPONS}/{coupon.pk}/issue").outcome == (404, "user_not_found")
 
-    def test_a_closed_account_gets_no_coupon(self, user: User, coupon: Coupon) -> None:
+    def test_an_issue_to_a_closed_account_is_refused(self, user: User, coupon: Coupon) -> None:
         shopper = Shopper(user)
         User.objects.update(is_active=False)
         with nothing_changes():
             assert shopper.post(f"{COUPONS}/{coupon.pk}/issue").outcome == (404, "user_not_found")
 
-    def test_staff_get_a_coupon_for_themselves(self, coupon: Coupon) -> None:
+    def test_staff_can_get_a_coupon(self, coupon: Coupon) -> None:
         clerk = StaffFactory()
         Shopper(clerk).post(f"{COUPONS}/{coupon.pk}/issue")
         assert UserCoupon.objects.get().user_id == clerk.pk
@@ -219,7 +219,7 @@ class TestCouponsHeld:
         assert listed(status="EXPIRED") == [(expired.pk, "EXPIRED")]
         assert listed(status="ALL") == [(used.pk, "USED"), (expired.pk, "EXPIRED"), (available.pk, "AVAILABLE")]
 
-    def test_a_used_coupon_says_when(self, user: User) -> None:
+    def test_a_used_coupon_has_used_at(self, user: User) -> None:
         unit = UserCouponFactory(user=user)
         order = order_of(user, {ProductFactory(price=5_000): 1}, coupon=unit)
         [shown] = Shopper(user).get(WALLET, status="USED").json["results"]
@@ -230,7 +230,7 @@ class TestCouponsHeld:
         answer = Shopper(StaffFactory()).get(WALLET, userId=user.pk)
         assert [each["id"] for each in answer.json["results"]] == [unit.pk]
 
-    def test_someone_elses_wallet_is_not_shown(self, user: User) -> None:
+    def test_another_users_wallet_is_forbidden(self, user: User) -> None:
         assert Shopper(UserFactory()).get(WALLET, userId=user.pk).outcome == (403, "permission_denied")
 
     @pytest.mark.parametrize("status", ["GONE", "available", ""])

@@ -1,4 +1,4 @@
-"""PostgreSQL busy, slow, restarted or gone: 503 with Retry-After, nothing changed, and well again by itself."""
+"""PostgreSQL busy, slow, restarted or unavailable: 503 with Retry-After, no changes, and recovery without a restart."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -75,7 +75,7 @@ def on_a_session_with(setting: str, milliseconds: int, request: Callable[[], Ans
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_row_that_cannot_be_had_in_time_is_a_lock_timeout(shop: Shop, write: str, settings: Settings) -> None:
+def test_waiting_too_long_for_a_row_is_a_lock_timeout(shop: Shop, write: str, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0.05
     path, body, table, row_id = shop.writes()[write]
     with nothing_changes(), row_held(table, row_id):
@@ -87,7 +87,7 @@ def test_a_row_that_cannot_be_had_in_time_is_a_lock_timeout(shop: Shop, write: s
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_write_waits_for_a_row_and_then_has_it(shop: Shop, write: str) -> None:
+def test_a_write_waits_for_a_locked_row(shop: Shop, write: str) -> None:
     path, body, table, row_id = shop.writes()[write]
     with round_trips() as trips, ExitStack() as held:
         held.enter_context(row_held(table, row_id))
@@ -98,7 +98,7 @@ def test_a_write_waits_for_a_row_and_then_has_it(shop: Shop, write: str) -> None
 
 
 @pytest.mark.parametrize("path", ["/api/orders/{order}", "/api/users/orders"])
-def test_a_table_that_is_being_changed_is_a_lock_timeout_to_readers_too(shop: Shop, path: str) -> None:
+def test_an_altered_table_is_a_lock_timeout_for_reads_too(shop: Shop, path: str) -> None:
     path = path.format(order=shop.order.pk)
     with another_session() as migration:
         migration.execute('LOCK TABLE "order" IN ACCESS EXCLUSIVE MODE')
@@ -108,7 +108,7 @@ def test_a_table_that_is_being_changed_is_a_lock_timeout_to_readers_too(shop: Sh
     assert shop.shopper.get(path).status == 200
 
 
-def test_a_statement_that_takes_too_long_is_a_service_unavailable(shop: Shop, settings: Settings) -> None:
+def test_a_statement_timeout_is_service_unavailable(shop: Shop, settings: Settings) -> None:
     settings.TRANSACTION_SECONDS = 0.2
     path, body, _, _ = shop.writes()["charge"]
     with another_session() as migration:
@@ -174,7 +174,7 @@ def kept_connection() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("kept_connection")
-def test_a_connection_that_died_while_idle_costs_no_request(shop: Shop) -> None:
+def test_an_idle_connection_that_broke_fails_no_request(shop: Shop) -> None:
     before = _backend()
     _terminate(before)
     close_old_connections()
@@ -182,13 +182,13 @@ def test_a_connection_that_died_while_idle_costs_no_request(shop: Shop) -> None:
     assert _backend() != before
 
 
-def test_a_connection_of_writes_that_died_while_idle_costs_no_request(shop: Shop) -> None:
+def test_an_idle_write_connection_that_broke_fails_no_request(shop: Shop) -> None:
     _terminate_writers()
     assert shop.shopper.post("/api/balance/charge", {"amount": 1}).status == 200
 
 
 @pytest.mark.usefixtures("kept_connection")
-def test_a_connection_that_lives_is_kept_without_a_round_trip(shop: Shop) -> None:
+def test_a_healthy_connection_is_reused_without_a_round_trip(shop: Shop) -> None:
     before = _backend()
     close_old_connections()
     assert shop.shopper.get(f"/api/balance/{shop.user.pk}").status == 200
@@ -196,7 +196,7 @@ def test_a_connection_that_lives_is_kept_without_a_round_trip(shop: Shop) -> Non
 
 
 @pytest.mark.parametrize("write", WRITES)
-def test_a_backend_that_is_terminated_before_commit_costs_no_request(shop: Shop, write: str) -> None:
+def test_a_backend_terminated_before_commit_fails_no_request(shop: Shop, write: str) -> None:
     """Nothing was changed, so the write runs once more."""
     path, body, _, _ = shop.writes()[write]
     with before_writing(_terminate_writers):
@@ -245,18 +245,18 @@ def test_without_a_database_a_login_is_a_503(closed_port: int) -> None:
     assert answer.outcome == (503, "service_unavailable")
 
 
-def test_without_a_database_a_cached_list_is_still_shown(shop: Shop, closed_port: int) -> None:
+def test_without_a_database_a_cached_list_is_served(shop: Shop, closed_port: int) -> None:
     shown = shop.shopper.get("/api/products")
     answer = unreachable(closed_port, lambda: shop.shopper.get("/api/products"))
     assert (answer.status, answer.content) == (200, shown.content)
 
 
-def test_without_a_database_a_body_that_does_not_fit_is_refused_as_ever(shop: Shop, closed_port: int) -> None:
+def test_without_a_database_an_invalid_body_is_refused(shop: Shop, closed_port: int) -> None:
     answer = unreachable(closed_port, lambda: shop.shopper.post("/api/balance/charge", {"amount": 0}))
     assert answer.outcome == (400, "validation_error")
 
 
-def test_without_a_database_the_process_lives_but_is_not_ready(closed_port: int) -> None:
+def test_without_a_database_the_process_is_live_but_not_ready(closed_port: int) -> None:
     def probe(path: str) -> tuple[int, Any]:
         response = Client().get(path)
         return response.status_code, response.json()

@@ -1,4 +1,4 @@
-"""`/livez`, `/readyz` and `/metrics`, for those who run the shop."""
+"""`/livez`, `/readyz` and `/metrics`."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,20 +21,20 @@ from tests.shopper import Shopper
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_process_is_up_and_asks_nobody() -> None:
+def test_livez_needs_no_other_server() -> None:
     with statements() as ran:
         response = Client().get("/livez")
     assert (response.status_code, response.json()) == (200, {"status": "up"})
     assert ran == []
 
 
-def test_the_shop_is_ready_with_all_its_parts() -> None:
+def test_readyz_is_200_with_all_dependencies() -> None:
     response = Client().get("/readyz")
     assert response.status_code == 200
     assert response.json() == {"status": "ready", "database": "up", "redis": "up", "cache": "up", "kafka": "up"}
 
 
-def test_without_kafka_the_shop_is_ready_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_kafka_readyz_is_200_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(timeout_seconds: float) -> None:
         raise kafka.KafkaAway
 
@@ -44,7 +44,7 @@ def test_without_kafka_the_shop_is_ready_and_says_so(monkeypatch: pytest.MonkeyP
     assert (response.json()["status"], response.json()["kafka"]) == ("ready", "down")
 
 
-def test_a_server_that_will_end_is_not_ready_and_ends_each_connection(tmp_path: Path, settings: Settings) -> None:
+def test_a_stopping_server_is_not_ready_and_closes_connections(tmp_path: Path, settings: Settings) -> None:
     settings.WEB_ENDING_FILE = str(tmp_path / "ending")
     before = Client().get("/readyz")
     assert (before.status_code, before.has_header("Connection")) == (200, False)
@@ -57,19 +57,19 @@ def test_a_server_that_will_end_is_not_ready_and_ends_each_connection(tmp_path: 
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-def test_a_probe_may_ask_for_the_headers_only(path: str) -> None:
+def test_a_probe_may_use_head(path: str) -> None:
     response = Client().head(path)
     assert (response.status_code, response.content) == (200, b"")
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-def test_a_probe_needs_no_encryption_behind_the_gateway(path: str, settings: Settings) -> None:
+def test_a_probe_needs_no_https_behind_the_gateway(path: str, settings: Settings) -> None:
     settings.SECURE_SSL_REDIRECT = True
     assert Client().get(path).status_code == 200
     assert Client().get("/api/products").status_code == 301
 
 
-def test_the_metrics_count_requests_by_route_not_by_address() -> None:
+def test_metrics_count_requests_by_route_template() -> None:
     counter = "commerce_requests_total"
     labels = {"route": "/api/products/{productId}", "method": "GET", "status": "404"}
     with growth_of(counter, **labels) as requests:
@@ -116,9 +116,7 @@ class TestReadOnly:
 
 
 @pytest.mark.parametrize(("part", "service"), [("redis", redis_services.locks), ("cache", redis_services.cache)])
-def test_a_redis_that_takes_no_writes_is_down(
-    part: str, service: redis_services.RedisService, own_redis: Redis
-) -> None:
+def test_a_redis_without_writes_is_down(part: str, service: redis_services.RedisService, own_redis: Redis) -> None:
     assert Client().get("/readyz").json()[part] == "up"
     service.client.config_set("maxmemory", 1)
     response = Client().get("/readyz")

@@ -43,7 +43,7 @@ def test_every_movement_is_listed_newest_first_with_one_query() -> None:
     assert len(ran) == 1
 
 
-def test_an_entry_has_exactly_the_contract_s_fields() -> None:
+def test_an_entry_has_exactly_the_documented_fields() -> None:
     user = UserFactory()
     [entry] = charges_at(user, datetime(2026, 3, 1, 12, 30, 15, 250_000, tzinfo=SEOUL))
     assert Shopper(user).get(HISTORY).json["results"] == [
@@ -58,13 +58,13 @@ def test_an_entry_has_exactly_the_contract_s_fields() -> None:
     ]
 
 
-def test_only_one_s_own_movements_are_listed() -> None:
+def test_only_own_entries_are_listed() -> None:
     user = UserFactory()
     UserFactory(balance=5)
     assert Shopper(user).get(HISTORY).json == {"next": None, "previous": None, "results": []}
 
 
-def test_a_type_narrows_the_list() -> None:
+def test_the_list_is_filtered_by_type() -> None:
     user = UserFactory(balance=10_000)
     order_of(user, {ProductFactory(): 1})
     shopper = Shopper(user)
@@ -101,7 +101,7 @@ def test_staff_read_any_history() -> None:
     assert [entry["amount"] for entry in answer.json["results"]] == [5]
 
 
-def test_someone_elses_history_is_not_shown() -> None:
+def test_another_users_history_is_forbidden() -> None:
     other = UserFactory(balance=5)
     assert Shopper(UserFactory()).get(HISTORY, userId=other.pk).outcome == (403, "permission_denied")
 
@@ -120,14 +120,14 @@ def test_someone_elses_history_is_not_shown() -> None:
         ({"userId": str(2**63)}, "userId", "max_value"),
     ],
 )
-def test_a_parameter_that_does_not_fit_is_refused(query: dict[str, str], field: str, code: str) -> None:
+def test_an_invalid_parameter_is_refused(query: dict[str, str], field: str, code: str) -> None:
     answer = Shopper(UserFactory()).get(HISTORY, query)
     assert answer.outcome == (400, "validation_error")
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [(field, code)]
 
 
 @pytest.mark.parametrize("day", ["1970-01-01", "2199-12-31"])
-def test_the_ends_of_the_range_are_days_too(day: str) -> None:
+def test_the_first_and_last_supported_days_are_accepted(day: str) -> None:
     user = UserFactory(balance=5)
     assert Shopper(user).get(HISTORY, from_=day).status == 200
     assert Shopper(user).get(HISTORY, to=day).status == 200

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: the same request happens once, whatever becomes of its answer. The cases are numbered."""
+"""`Idempotency-Key`: a request has its effect once, even if its response is lost. The cases are numbered."""
 
 from datetime import timedelta
 from typing import Any
@@ -98,7 +98,7 @@ def test_3_without_a_key_every_request_is_its_own(shop: Shop, operation: str) ->
     assert not IdempotencyKey.objects.exists()
 
 
-def test_4_a_refusal_is_an_answer_too_and_is_repeated(shop: Shop) -> None:
+def test_4_a_refusal_is_stored_and_repeated(shop: Shop) -> None:
     body = {"items": [{"productId": shop.pen.pk, "quantity": 999}]}
     first = shop.shopper.post("/api/orders", body, key=KEY)
     assert first.outcome == (400, "out_of_stock")
@@ -131,7 +131,7 @@ def test_4_a_refusal_is_repeated_in_its_language(shop: Shop) -> None:
         ("/api/orders", {"items": [{"productId": 999_999_999, "quantity": 1}]}, (404, "product_not_found")),
     ],
 )
-def test_4_what_was_not_found_is_repeated_too(path: str, body: Any, outcome: tuple[int, str]) -> None:
+def test_4_not_found_is_repeated_too(path: str, body: Any, outcome: tuple[int, str]) -> None:
     clerk = Shopper(StaffFactory())
     first = clerk.post(path, body, key=KEY)
     again = clerk.post(path, body, key=KEY)
@@ -141,7 +141,7 @@ def test_4_what_was_not_found_is_repeated_too(path: str, body: Any, outcome: tup
     assert again.content == first.content
 
 
-def test_5_a_request_that_does_not_fit_is_not_kept(shop: Shop) -> None:
+def test_5_an_invalid_request_is_not_stored(shop: Shop) -> None:
     """Who mends a mistyped body and sends it under the same key means the same purchase."""
     assert shop.shopper.post("/api/balance/charge", {"amount": 0}, key=KEY).outcome == (400, "validation_error")
     assert not IdempotencyKey.objects.exists()
@@ -156,7 +156,7 @@ def test_6_another_body_under_the_same_key_is_refused(shop: Shop) -> None:
     assert not answer.replayed
 
 
-def test_6_the_order_of_fields_and_spaces_do_not_make_another_body(shop: Shop) -> None:
+def test_6_order_of_fields_and_whitespace_do_not_matter(shop: Shop) -> None:
     spelled = [f'{{"amount": 5, "userId": {shop.user.pk}}}', f'{{"userId":{shop.user.pk},"amount":5}}']
     first, again = (
         shop.shopper.send("POST", "/api/balance/charge", body.encode(), headers={"Idempotency-Key": KEY})
@@ -181,14 +181,14 @@ def test_7_another_order_under_the_same_key_is_refused(shop: Shop) -> None:
     assert answer.outcome == (422, "idempotency_key_reused")
 
 
-def test_7_also_where_the_other_request_would_be_refused_anyway(shop: Shop) -> None:
+def test_7_also_if_the_other_request_would_be_refused(shop: Shop) -> None:
     shop.post("charge")
     body = {"items": [{"productId": shop.pen.pk, "quantity": 999}]}
     with nothing_changes():
         assert shop.shopper.post("/api/orders", body, key=KEY).outcome == (422, "idempotency_key_reused")
 
 
-def test_8_keys_of_different_callers_never_meet(shop: Shop) -> None:
+def test_8_keys_of_different_callers_are_independent(shop: Shop) -> None:
     other = UserFactory()
     mine = shop.post("charge")
     theirs = Shopper(other).post("/api/balance/charge", {"amount": 1_000}, key=KEY)
@@ -197,7 +197,7 @@ def test_8_keys_of_different_callers_never_meet(shop: Shop) -> None:
     assert theirs.json["balance"] == 1_000
 
 
-def test_8_staff_who_act_for_a_customer_use_keys_of_their_own(shop: Shop) -> None:
+def test_8_staff_acting_for_a_customer_have_their_own_keys(shop: Shop) -> None:
     shop.post("charge")
     body = {"amount": 1_000, "userId": shop.user.pk, "reason": "Asked."}
     assert not Shopper(StaffFactory()).post("/api/balance/charge", body, key=KEY).replayed
@@ -222,7 +222,7 @@ def test_9_within_24_hours_it_is_not(shop: Shop) -> None:
     assert again.content == first.content
 
 
-def test_9_after_24_hours_a_refusal_under_the_key_is_kept_anew(shop: Shop) -> None:
+def test_9_after_24_hours_a_refusal_is_stored_again(shop: Shop) -> None:
     shop.post("issue")
     IdempotencyKey.objects.update(created_at=timezone.now() - timedelta(hours=25))
     refused = shop.post("issue")
@@ -244,7 +244,7 @@ def test_10_a_key_is_any_visible_ascii(shop: Shop, key: str) -> None:
     assert (first.status, again.replayed) == (200, True)
 
 
-def test_11_a_failure_is_not_kept(shop: Shop, settings: Settings) -> None:
+def test_11_a_failure_is_not_stored(shop: Shop, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0.05
     with turn_held(user_lock(shop.user.pk)), nothing_changes():
         failed = shop.post("charge")
@@ -256,7 +256,7 @@ def test_11_a_failure_is_not_kept(shop: Shop, settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_12_thirty_at_once_have_one_effect_and_one_answer(shop: Shop, operation: str) -> None:
+def test_12_thirty_concurrent_requests_have_one_effect(shop: Shop, operation: str) -> None:
     before = {"ledger": LedgerEntry.objects.count(), "orders": Order.objects.count()}
     answers = together([lambda: _own_client(shop).post(operation) for _ in range(AT_ONCE)])
     assert {answer.status for answer in answers} == {200}
@@ -268,14 +268,14 @@ def test_12_thirty_at_once_have_one_effect_and_one_answer(shop: Shop, operation:
     assert shop.coupon.issued_count == (operation == "issue")
 
 
-def test_12_thirty_refusals_at_once_are_one_answer(shop: Shop) -> None:
+def test_12_thirty_concurrent_refusals_are_one_response(shop: Shop) -> None:
     shop.post("issue", key=None)
     answers = together([lambda: _own_client(shop).post("issue") for _ in range(AT_ONCE)])
     assert {answer.outcome for answer in answers} == {(400, "coupon_already_issued")}
     assert len({answer.content for answer in answers}) == 1
 
 
-def test_13_while_the_first_is_in_progress_the_second_is_told_so(shop: Shop, settings: Settings) -> None:
+def test_13_a_repeat_while_the_first_is_in_progress_is_refused(shop: Shop, settings: Settings) -> None:
     settings.LOCK_WAIT_SECONDS = 0.05
     with turn_held(request_lock(shop.user.pk, KEY)), nothing_changes():
         answers = {operation: shop.post(operation) for operation in OPERATIONS}

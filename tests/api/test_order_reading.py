@@ -13,14 +13,14 @@ pytestmark = pytest.mark.django_db(transaction=True)
 ORDERS = "/api/orders"
 
 
-def test_someone_elses_order_is_not_found(user: User, pen: Product) -> None:
+def test_another_users_order_is_not_found(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     answer = Shopper(UserFactory()).get(f"{ORDERS}/{order.pk}")
     assert answer.outcome == (404, "order_not_found")
     assert b"1200" not in answer.content
 
 
-def test_an_order_that_does_not_exist_is_not_found(user: User) -> None:
+def test_an_unknown_order_is_not_found(user: User) -> None:
     answer = Shopper(user).get(f"{ORDERS}/999999999")
     assert answer.outcome == (404, "order_not_found")
     assert answer.json["detail"] == "You have no order 999999999."
@@ -31,7 +31,7 @@ def test_staff_see_any_order(user: User, pen: Product) -> None:
     assert Shopper(StaffFactory()).get(f"{ORDERS}/{order.pk}").json["userId"] == user.pk
 
 
-def test_ones_orders_are_listed_newest_first_with_one_query(user: User, pen: Product, chair: Product) -> None:
+def test_own_orders_are_listed_newest_first_with_one_query(user: User, pen: Product, chair: Product) -> None:
     first = order_of(user, {pen: 1, chair: 1})
     second = order_of(user, {chair: 1})
     order_of(UserFactory(balance=9_999), {pen: 1})
@@ -47,7 +47,7 @@ def test_ones_orders_are_listed_newest_first_with_one_query(user: User, pen: Pro
     assert len(ran) == 1
 
 
-def test_a_status_narrows_the_list(user: User, pen: Product) -> None:
+def test_the_list_is_filtered_by_status(user: User, pen: Product) -> None:
     kept, cancelled = order_of(user, {pen: 1}), order_of(user, {pen: 1})
     shopper = Shopper(user)
     shopper.post(f"{ORDERS}/{cancelled.pk}/cancel")
@@ -67,11 +67,11 @@ def test_an_unknown_status_is_refused(user: User, status: str) -> None:
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [("status", "invalid_choice")]
 
 
-def test_staff_list_anyones_orders(user: User, pen: Product) -> None:
+def test_staff_list_any_users_orders(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     answer = Shopper(StaffFactory()).get("/api/users/orders", userId=user.pk)
     assert [each["id"] for each in answer.json["results"]] == [order.pk]
 
 
-def test_someone_elses_orders_are_not_listed(user: User) -> None:
+def test_listing_another_users_orders_is_forbidden(user: User) -> None:
     assert Shopper(UserFactory()).get("/api/users/orders", userId=user.pk).outcome == (403, "permission_denied")

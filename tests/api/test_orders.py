@@ -95,7 +95,7 @@ class TestPlacing:
         payment = LedgerEntry.objects.get(order_id=order_id)
         assert (payment.type, payment.amount, payment.balance_after) == ("PAYMENT", -18_600, 31_400)
 
-    def test_the_order_reads_as_it_was_answered(self, user: User, pen: Product, chair: Product) -> None:
+    def test_the_order_reads_as_in_the_response(self, user: User, pen: Product, chair: Product) -> None:
         shopper = Shopper(user)
         placed = shopper.post(ORDERS, {"items": items((chair, 1), (pen, 3))}).json
         with statements() as ran:
@@ -110,7 +110,7 @@ class TestPlacing:
         services.save_product(pen, by=Staff(StaffFactory().pk))
         assert shopper.get(f"{ORDERS}/{placed['id']}").json == placed
 
-    def test_an_order_is_told_with_the_order_as_the_api_shows_it(self, user: User, pen: Product) -> None:
+    def test_the_event_has_the_same_order_as_the_api(self, user: User, pen: Product) -> None:
         placed = Shopper(user).post(ORDERS, {"items": items((pen, 1))}).json
         messages = {(each.type, each.destination): each for each in OutboxMessage.objects.all()}
         assert messages.keys() == {
@@ -125,7 +125,7 @@ class TestPlacing:
             assert (event["id"], event["type"]) == (completed_id(placed), "order-completed")
             assert (message.event_id, message.aggregate_id) == (event["id"], str(user.pk))
 
-    def test_without_a_data_platform_nothing_is_owed_to_it(self, user: User, pen: Product, settings: Settings) -> None:
+    def test_without_a_data_platform_no_message_is_written(self, user: User, pen: Product, settings: Settings) -> None:
         settings.DATA_PLATFORM_URL = ""
         Shopper(user).post(ORDERS, {"items": items((pen, 1))})
         assert {each.destination for each in OutboxMessage.objects.all()} == {"kafka"}
@@ -141,7 +141,7 @@ class TestPlacing:
         user.refresh_from_db()
         assert user.balance == 0
 
-    def test_a_hundred_items_of_a_thousand_units_are_taken(self) -> None:
+    def test_the_largest_cart_is_accepted(self) -> None:
         user = UserFactory(balance=1_000_000)
         products = [ProductFactory(price=10, stock=1_000) for _ in range(100)]
         with round_trips() as trips:
@@ -149,7 +149,7 @@ class TestPlacing:
         assert (answer.status, answer.json["totalAmount"]) == (200, 1_000_000)
         assert [len(sent) for sent in trips.postgresql] == [5, 2]
 
-    def test_a_free_product_costs_nothing_and_leaves_a_payment_of_nothing(self) -> None:
+    def test_a_free_product_writes_a_payment_of_zero(self) -> None:
         user = UserFactory()
         answer = Shopper(user).post(ORDERS, {"items": items((ProductFactory(price=0), 1))})
         assert (answer.status, answer.json["paidAmount"]) == (200, 0)
@@ -158,7 +158,7 @@ class TestPlacing:
     @pytest.mark.parametrize(
         ("item", "order"), [({"price": 1}, {}), ({"subtotal": 1}, {}), ({}, {"userId": 1}), ({}, {"paidAmount": 1})]
     )
-    def test_fields_that_nobody_may_set_are_refused(
+    def test_read_only_fields_are_refused(
         self, user: User, pen: Product, item: dict[str, int], order: dict[str, int]
     ) -> None:
         body = {"items": [{"productId": pen.pk, "quantity": 1, **item}], **order}
@@ -171,7 +171,7 @@ class TestPlacing:
 class TestPlacingWithACoupon:
     """Discounts and what keeps a coupon from being used."""
 
-    def test_a_fixed_coupon_takes_its_value_off(self, user: User, pen: Product) -> None:
+    def test_a_fixed_coupon_subtracts_its_value(self, user: User, pen: Product) -> None:
         unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=500))
         with round_trips() as trips:
             answer = Shopper(user).post(ORDERS, {"items": items((pen, 2)), "userCouponId": unit.pk})
@@ -193,7 +193,7 @@ class TestPlacingWithACoupon:
             ((100, None), 1, 1_200),
         ],
     )
-    def test_a_percent_coupon_takes_its_share_off_up_to_its_cap(
+    def test_a_percent_coupon_subtracts_its_share_up_to_its_cap(
         self, user: User, pen: Product, terms: tuple[int, int | None], quantity: int, discount: int
     ) -> None:
         percent, cap = terms
@@ -208,7 +208,7 @@ class TestPlacingWithACoupon:
         body = {"items": items((ProductFactory(price=999), 1)), "userCouponId": unit.pk}
         assert Shopper(user).post(ORDERS, body).json["discountAmount"] == 149
 
-    def test_a_coupon_never_takes_off_more_than_the_total(self, user: User, pen: Product) -> None:
+    def test_a_coupon_subtracts_at_most_the_total(self, user: User, pen: Product) -> None:
         unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=90_000))
         answer = Shopper(user).post(ORDERS, {"items": items((pen, 1)), "userCouponId": unit.pk})
         assert (answer.json["discountAmount"], answer.json["paidAmount"]) == (1_200, 0)
@@ -218,7 +218,7 @@ class TestPlacingWithACoupon:
         body = {"items": items((pen, 2)), "userCouponId": unit.pk}
         assert Shopper(user).post(ORDERS, body).status == 200
 
-    def test_no_coupon_can_be_said_with_null(self, user: User, pen: Product) -> None:
+    def test_user_coupon_id_may_be_null(self, user: User, pen: Product) -> None:
         assert Shopper(user).post(ORDERS, {"items": items((pen, 1)), "userCouponId": None}).status == 200
 
     def _refused(self, user: User, pen: Product, unit_id: int, reason: str, detail: str) -> None:
@@ -228,10 +228,10 @@ class TestPlacingWithACoupon:
         assert answer.outcome == (400, "coupon_not_usable")
         assert (answer.json["reason"], answer.json["detail"]) == (reason, detail)
 
-    def test_someone_elses_coupon_is_not_usable(self, user: User, pen: Product) -> None:
+    def test_another_users_coupon_is_not_usable(self, user: User, pen: Product) -> None:
         self._refused(user, pen, UserCouponFactory().pk, "not_owned", "You have no such coupon.")
 
-    def test_a_coupon_that_does_not_exist_is_not_usable(self, user: User, pen: Product) -> None:
+    def test_an_unknown_coupon_is_not_usable(self, user: User, pen: Product) -> None:
         self._refused(user, pen, 2**63 - 1, "not_owned", "You have no such coupon.")
 
     def test_a_used_coupon_is_not_usable(self, user: User, pen: Product) -> None:
@@ -256,7 +256,7 @@ class TestPlacingWithACoupon:
 class TestRefusals:
     """Why an order is not placed; nothing of it remains."""
 
-    def test_more_than_is_left_is_out_of_stock(self, user: User, pen: Product, chair: Product) -> None:
+    def test_more_than_the_stock_is_refused(self, user: User, pen: Product, chair: Product) -> None:
         with nothing_changes(), round_trips() as trips:
             answer = Shopper(user).post(ORDERS, {"items": items((chair, 1), (pen, 11))})
         assert answer.outcome == (400, "out_of_stock")
@@ -282,7 +282,7 @@ class TestRefusals:
         assert (answer.json["balance"], answer.json["required"]) == (1_199, 1_200)
         assert answer.json["detail"] == "The balance is 1,199 won, 1,200 won are needed."
 
-    def test_a_refused_payment_gives_the_coupon_back(self, pen: Product) -> None:
+    def test_a_refused_payment_leaves_the_coupon_unused(self, pen: Product) -> None:
         user = UserFactory(balance=100)
         unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=500))
         with nothing_changes():
@@ -290,19 +290,19 @@ class TestRefusals:
         assert answer.outcome == (400, "insufficient_balance")
         assert answer.json["required"] == 700
 
-    def test_the_largest_order_at_the_highest_price_is_still_a_number(self, user: User) -> None:
+    def test_the_total_of_the_largest_order_fits_a_bigint(self, user: User) -> None:
         palaces = [ProductFactory(price=HIGHEST_PRICE_WON, stock=1000) for _ in range(100)]
         with nothing_changes():
             answer = Shopper(user).post(ORDERS, {"items": items(*((palace, 1000) for palace in palaces))})
         assert answer.outcome == (400, "insufficient_balance")
         assert answer.json["required"] == 100 * 1000 * HIGHEST_PRICE_WON
 
-    def test_no_price_is_above_the_highest(self) -> None:
+    def test_a_price_above_the_highest_is_refused(self) -> None:
         with pytest.raises(IntegrityError, match="product_price_in_range"):
             ProductFactory(price=HIGHEST_PRICE_WON + 1)
 
     @pytest.mark.parametrize("product_id", [999_999_999, 2**63 - 1])
-    def test_a_product_that_does_not_exist_is_not_found(self, user: User, pen: Product, product_id: int) -> None:
+    def test_an_unknown_product_is_not_found(self, user: User, pen: Product, product_id: int) -> None:
         body = {"items": [*items((pen, 1)), {"productId": product_id, "quantity": 1}]}
         with nothing_changes():
             answer = Shopper(user).post(ORDERS, body)
@@ -316,17 +316,17 @@ class TestRefusals:
         assert answer.outcome == (404, "product_not_found")
         assert answer.json["detail"] == f"There is no product {relic.pk} for sale."
 
-    def test_a_missing_product_is_told_before_a_shortage(self, user: User, pen: Product) -> None:
+    def test_an_unknown_product_takes_precedence_over_a_shortage(self, user: User, pen: Product) -> None:
         body = {"items": [*items((pen, 999)), {"productId": 999_999_999, "quantity": 1}]}
         assert Shopper(user).post(ORDERS, body).outcome == (404, "product_not_found")
 
-    def test_a_closed_account_buys_nothing(self, user: User, pen: Product) -> None:
+    def test_an_order_of_a_closed_account_is_refused(self, user: User, pen: Product) -> None:
         shopper = Shopper(user)
         User.objects.update(is_active=False)
         with nothing_changes():
             assert shopper.post(ORDERS, {"items": items((pen, 1))}).outcome == (404, "user_not_found")
 
-    def test_nobody_buys_nothing(self, pen: Product) -> None:
+    def test_an_order_of_a_deleted_account_is_refused(self, pen: Product) -> None:
         user = UserFactory()
         shopper = Shopper(user)
         user.delete()
@@ -378,7 +378,7 @@ class TestRefusals:
         ],
         ids=lambda value: str(value)[:60],
     )
-    def test_a_body_that_does_not_fit_is_refused(self, user: User, body: Any, errors: list[tuple[str, str]]) -> None:
+    def test_an_invalid_body_is_refused(self, user: User, body: Any, errors: list[tuple[str, str]]) -> None:
         with nothing_changes(), statements() as ran:
             answer = Shopper(user).post(ORDERS, body)
         assert answer.outcome == (400, "validation_error")

@@ -1,4 +1,4 @@
-"""More requests than a web process has database connections: who waits, who is asked to come back."""
+"""More requests than a web process has database connections: waiting, refusals, and reuse of connections."""
 
 import json
 import threading
@@ -48,7 +48,7 @@ def called(application: Any, path: str) -> tuple[str, dict[str, str], bytes]:
     return status, dict(headers), body
 
 
-def test_the_longest_waiting_is_next(shared: SharedConnections) -> None:
+def test_the_longest_waiting_request_is_next(shared: SharedConnections) -> None:
     taken = shared.take()
     order: list[int] = []
 
@@ -73,7 +73,7 @@ def test_the_longest_waiting_is_next(shared: SharedConnections) -> None:
     assert order == [0, 1, 2]
 
 
-def test_where_too_many_wait_the_next_is_refused_at_once() -> None:
+def test_a_full_queue_refuses_the_next_request_at_once() -> None:
     shared = SharedConnections(1, waiting=1, wait_seconds=FOR_EVER)
     slot = shared.take()
     with meanwhile(shared.take) as waiting:
@@ -84,7 +84,7 @@ def test_where_too_many_wait_the_next_is_refused_at_once() -> None:
         assert waiting.result(timeout=PATIENCE_SECONDS) is slot
 
 
-def test_a_wait_that_is_too_long_is_refused_and_leaves_the_line() -> None:
+def test_a_wait_beyond_the_limit_is_refused_and_leaves_the_queue() -> None:
     shared = SharedConnections(1, waiting=1, wait_seconds=0.01)
     slot = shared.take()
     with pytest.raises(NoConnectionFree):
@@ -93,7 +93,7 @@ def test_a_wait_that_is_too_long_is_refused_and_leaves_the_line() -> None:
     assert shared.take() is slot
 
 
-def test_a_slot_is_never_lost_nor_taken_twice() -> None:
+def test_a_slot_is_never_lost_or_used_twice() -> None:
     """Many that give up at the moment in which their turn comes."""
     shared = SharedConnections(1, waiting=8, wait_seconds=0.001)
     at_work = threading.Semaphore(1)
@@ -123,12 +123,12 @@ def test_requests_share_a_connection(shared: SharedConnections) -> None:
     assert len(set(together([ask] * 5, at_once=3))) == 1
 
 
-def test_a_request_that_asks_the_database_nothing_holds_no_connection(shared: SharedConnections) -> None:
+def test_a_request_without_queries_holds_no_connection(shared: SharedConnections) -> None:
     with shared_by_requests(shared, give_back_connections):
         assert len(shared._free) == 1
 
 
-def test_a_thread_without_a_request_has_a_connection_of_its_own(shared: SharedConnections) -> None:
+def test_a_thread_without_a_request_has_its_own_connection(shared: SharedConnections) -> None:
     def ask() -> tuple[int, int]:
         with shared_by_requests(shared, give_back_connections):
             inside = backend()
@@ -138,7 +138,7 @@ def test_a_thread_without_a_request_has_a_connection_of_its_own(shared: SharedCo
     assert inside != outside
 
 
-def test_a_transaction_that_was_left_open_does_not_reach_the_next_request(shared: SharedConnections) -> None:
+def test_an_open_transaction_does_not_leak_into_the_next_request(shared: SharedConnections) -> None:
     def leave_open() -> int:
         with shared_by_requests(shared, give_back_connections):
             connection.set_autocommit(False)
@@ -154,7 +154,7 @@ def test_a_transaction_that_was_left_open_does_not_reach_the_next_request(shared
     assert autocommit
 
 
-def test_a_connection_on_which_postgresql_failed_is_not_handed_on(shared: SharedConnections) -> None:
+def test_a_failed_connection_is_not_reused(shared: SharedConnections) -> None:
     """The server may be a standby since."""
 
     def fail() -> int:
@@ -172,7 +172,7 @@ def test_a_connection_on_which_postgresql_failed_is_not_handed_on(shared: Shared
     assert together([ask]) != [failed_on]
 
 
-def test_a_request_that_dies_gives_its_connection_back(shared: SharedConnections) -> None:
+def test_a_crashed_request_returns_its_connection(shared: SharedConnections) -> None:
     def crash(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         backend()
         raise RuntimeError("the application itself is broken")
@@ -182,7 +182,7 @@ def test_a_request_that_dies_gives_its_connection_back(shared: SharedConnections
     assert len(shared._free) == 1
 
 
-def test_a_connection_that_the_server_ended_is_replaced(shared: SharedConnections) -> None:
+def test_a_connection_closed_by_the_server_is_replaced(shared: SharedConnections) -> None:
     application = SharingConnections(WSGIHandler(), shared)
     assert called(application, "/api/products")[0] == "200 OK"
     ended = shared._free[0].connection.info.backend_pid
@@ -191,7 +191,7 @@ def test_a_connection_that_the_server_ended_is_replaced(shared: SharedConnection
     assert called(application, "/api/products?pageSize=3")[0] == "200 OK"
 
 
-def test_a_request_waits_for_postgresql_no_longer_than_it_may(shared: SharedConnections, settings: Settings) -> None:
+def test_waiting_for_postgresql_is_limited(shared: SharedConnections, settings: Settings) -> None:
     settings.DATABASE_ANSWER_SECONDS = 0.2
 
     def sleep() -> None:
@@ -216,7 +216,7 @@ def test_a_request_waits_for_postgresql_no_longer_than_it_may(shared: SharedConn
     together([ask_patiently])
 
 
-def test_a_request_that_is_refused_is_a_503_and_fills_no_log(
+def test_a_refused_request_is_a_503_without_a_log_line(
     transactional_db: None, caplog: pytest.LogCaptureFixture
 ) -> None:
     application = SharingConnections(WSGIHandler(), SharedConnections(0, waiting=0, wait_seconds=0))
@@ -232,6 +232,6 @@ def test_a_request_that_is_refused_is_a_503_and_fills_no_log(
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz", "/metrics"])
-def test_operators_are_answered_while_customers_wait(path: str, transactional_db: None) -> None:
+def test_probes_are_answered_while_requests_wait(path: str, transactional_db: None) -> None:
     application = SharingConnections(WSGIHandler(), SharedConnections(0, waiting=0, wait_seconds=0))
     assert called(application, path)[0] == "200 OK"

@@ -1,4 +1,4 @@
-"""Walking through histories by cursor: everything once, also while new entries arrive."""
+"""Cursor pagination of histories: every entry once, also while new entries are added."""
 
 from collections.abc import Callable
 from typing import Any
@@ -50,14 +50,14 @@ def test_every_entry_is_shown_exactly_once(count: int, size: int, lengths: list[
     assert [each for page in pages for each in page] == ids[::-1]
 
 
-def test_entries_that_arrive_meanwhile_neither_repeat_nor_hide_any() -> None:
+def test_new_entries_cause_no_duplicates_or_gaps() -> None:
     user = UserFactory()
     ids = charge(user, 9)
     pages = walk(Shopper(user), f"{HISTORY}?pageSize=2", between=lambda: charge(user, 3))
     assert [each for page in pages for each in page] == ids[::-1]
 
 
-def test_previous_leads_back_to_the_newest() -> None:
+def test_previous_links_lead_back_to_the_first_page() -> None:
     user = UserFactory()
     ids = charge(user, 7)
     shopper = Shopper(user)
@@ -67,7 +67,7 @@ def test_previous_leads_back_to_the_newest() -> None:
     assert [each for page in back for each in page] == ids[:-4:-1]
 
 
-def test_from_previous_one_sees_what_has_arrived() -> None:
+def test_a_previous_link_shows_new_entries() -> None:
     user = UserFactory()
     charge(user, 4)
     shopper = Shopper(user)
@@ -88,7 +88,7 @@ def test_links_keep_the_filters() -> None:
     assert len(payments) == len(orders)
 
 
-def test_orders_and_coupons_are_paged_alike() -> None:
+def test_orders_and_coupons_are_paged_the_same_way() -> None:
     user = UserFactory(balance=100_000)
     pen = ProductFactory(price=10)
     orders = [order_of(user, {pen: 1}).pk for _ in range(5)]
@@ -102,7 +102,7 @@ def test_orders_and_coupons_are_paged_alike() -> None:
         assert walk(shopper, f"{path}?pageSize=2") == [ids[:2:-1], ids[2:0:-1], ids[:1]]
 
 
-def test_a_page_holds_twenty_entries_unless_told_and_a_hundred_at_most() -> None:
+def test_page_size_defaults_to_20_and_is_at_most_100() -> None:
     user = UserFactory()
     charge(user, 101)
     shopper = Shopper(user)
@@ -110,7 +110,7 @@ def test_a_page_holds_twenty_entries_unless_told_and_a_hundred_at_most() -> None
     assert len(shopper.get(HISTORY, pageSize=100).json["results"]) == 100
 
 
-def test_the_hundredth_page_costs_what_the_first_does() -> None:
+def test_the_hundredth_page_costs_as_much_as_the_first() -> None:
     """One query each, answered from the index whatever the depth: the plan reads a page's rows and no more."""
     user = UserFactory()
     charge(user, 1)
@@ -157,7 +157,7 @@ def refused(answer: Answer) -> bool:
 
 
 @pytest.mark.parametrize("junk", ["", "!!!!", "cD0x", "bz0wJnA9MQ==", "0.0.1", "~", "0.0.1~", "한글"])
-def test_what_is_no_cursor_is_refused(junk: str) -> None:
+def test_an_invalid_cursor_is_refused(junk: str) -> None:
     user = UserFactory()
     charge(user, 2)
     assert refused(Shopper(user).get(HISTORY, cursor=junk))

@@ -1,4 +1,4 @@
-"""`/problems`: what the `type` of a problem leads to."""
+"""`/problems`: the pages that a problem's `type` links to."""
 
 import re
 
@@ -30,7 +30,7 @@ def test_every_code_of_the_contract_has_a_page_in_both_languages(code: str) -> N
     assert re.search("[가-힣]", korean.content.decode())
 
 
-def test_a_page_shows_the_fields_of_its_own_with_their_types() -> None:
+def test_a_page_shows_the_problems_own_fields_with_types() -> None:
     english, korean = (page_of("out-of-stock", language) for language in ("en", "ko"))
     items = '[{"available": integer, "productId": integer, "requested": integer}]'
     assert f"<dd><code>items</code>: <code>{items}</code></dd>" in english
@@ -60,7 +60,7 @@ def test_the_list_leads_to_every_page() -> None:
         assert f'href="/problems/{problem.slug}"' in page
 
 
-def test_only_a_problem_that_may_pass_is_to_be_sent_again() -> None:
+def test_only_temporary_problems_advise_a_retry() -> None:
     repeat = {"lock_timeout", "request_in_progress", "service_unavailable", "throttled"}
     assert {problem.code for problem in catalogue() if "Retry-After" in str(problem.advice)} == repeat
     assert {problem.code for problem in catalogue() if problem.may_pass} == repeat | {"internal_error"}
@@ -70,5 +70,5 @@ def test_an_unknown_problem_is_not_found() -> None:
     assert Client().get("/problems/nothing").json()["code"] == "not_found"
 
 
-def test_a_page_is_only_read() -> None:
+def test_a_page_is_read_only() -> None:
     assert Client().post("/problems/not-found").status_code == 405

@@ -1,4 +1,4 @@
-"""What is refused before any use case: routes, methods, media types, bodies that are not JSON; and how it is said."""
+"""Refusals before any use case: routes, methods, media types, malformed bodies, and their problem documents."""
 
 import json
 import re
@@ -73,7 +73,7 @@ ROUTES = {
 
 
 @pytest.mark.parametrize("path", ROUTES)
-def test_a_wrong_method_is_refused_with_the_right_ones(user: User, path: str) -> None:
+def test_a_wrong_method_is_refused_with_allow(user: User, path: str) -> None:
     shopper = Shopper(user)
     wrong = {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"} - {ROUTES[path]}
     with nothing_changes():
@@ -119,13 +119,13 @@ def test_a_body_that_is_not_json_is_refused(user: User, path: str, content: byte
     ],
     ids=lambda value: repr(value[:20]),
 )
-def test_what_is_wrong_with_a_body_is_said_in_both_languages(user: User, content: bytes, detail: str) -> None:
+def test_body_errors_are_translated(user: User, content: bytes, detail: str) -> None:
     assert Shopper(user).send("POST", "/api/balance/charge", content).json["detail"] == detail
     korean = Shopper(user, language="ko").send("POST", "/api/balance/charge", content).json["detail"]
     assert HANGUL.search(korean)
 
 
-def test_the_language_is_that_of_the_header_whatever_the_cookies_say(user: User) -> None:
+def test_the_language_follows_the_header_not_cookies(user: User) -> None:
     client = Client()
     client.cookies["django_language"] = "ko"
     client.get("/admin/login/")
@@ -141,7 +141,7 @@ def test_the_language_is_that_of_the_header_whatever_the_cookies_say(user: User)
     "content_type",
     ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/xml", "json"],
 )
-def test_a_body_of_another_kind_is_refused(user: User, path: str, content_type: str) -> None:
+def test_a_body_of_another_media_type_is_refused(user: User, path: str, content_type: str) -> None:
     with nothing_changes(), statements() as ran:
         answer = Shopper(user).send("POST", path, b'{"amount": 1}', content_type=content_type)
     assert answer.outcome == (415, "unsupported_media_type")
@@ -149,7 +149,7 @@ def test_a_body_of_another_kind_is_refused(user: User, path: str, content_type: 
     assert ran == []
 
 
-def test_a_charset_may_be_named(user: User) -> None:
+def test_a_charset_is_accepted(user: User) -> None:
     answer = Shopper(user).send(
         "POST", "/api/balance/charge", b'{"amount": 1}', content_type="application/json; charset=utf-8"
     )
@@ -157,7 +157,7 @@ def test_a_charset_may_be_named(user: User) -> None:
 
 
 @pytest.mark.parametrize("path", WITH_BODY)
-def test_a_body_of_ten_megabytes_is_refused_unread(user: User, path: str) -> None:
+def test_a_body_of_ten_megabytes_is_refused_without_reading(user: User, path: str) -> None:
     content = json.dumps({"amount": 1, "note": "x" * 10_000_000}).encode()
     with nothing_changes():
         answer = Shopper(user).send("POST", path, content)
@@ -187,7 +187,7 @@ UNKNOWN_FIELDS: list[tuple[str, dict[str, Any], list[tuple[str, str]]]] = [
 
 
 @pytest.mark.parametrize(("path", "body", "errors"), UNKNOWN_FIELDS, ids=repr)
-def test_a_field_that_nobody_reads_is_refused(
+def test_an_unknown_field_is_refused(
     user: User, path: str, body: dict[str, Any], errors: list[tuple[str, str]]
 ) -> None:
     CouponFactory(id=1)
@@ -197,7 +197,7 @@ def test_a_field_that_nobody_reads_is_refused(
     assert sorted((error["field"], error["code"]) for error in answer.json["errors"]) == sorted(errors)
 
 
-def test_a_thousand_unknown_fields_are_not_all_told(user: User) -> None:
+def test_a_limited_number_of_unknown_fields_is_reported(user: User) -> None:
     answer = Shopper(user).post("/api/balance/charge", {"amount": 1, **{f"x{number}": 1 for number in range(1_000)}})
     assert len(answer.json["errors"]) == MOST_NAMED
 
@@ -212,7 +212,7 @@ LISTS = [path for path, method in ROUTES.items() if method == "GET" and re.searc
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_parameter_that_nobody_reads_is_refused(user: User, path: str) -> None:
+def test_an_unknown_parameter_is_refused(user: User, path: str) -> None:
     answer = Shopper(user).get(path, {"size": "5", "sort": "id"})
     assert answer.outcome == (400, "validation_error")
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [
@@ -237,14 +237,14 @@ def test_a_client_that_accepts_json_among_others_gets_it(user: User, accept: str
 
 
 @pytest.mark.parametrize("given", ["a", "0af7651916cd43dd8448eb211c80319c", "client/7:retry=2+x._-", "x" * 128])
-def test_a_sane_request_id_is_kept(user: User, given: str) -> None:
+def test_a_valid_request_id_is_kept(user: User, given: str) -> None:
     good = Shopper(user).get(f"/api/balance/{user.pk}", headers={"X-Request-ID": given})
     bad = Shopper(user).get("/api/orders/1", headers={"X-Request-ID": given})
     assert good.headers["X-Request-ID"] == bad.headers["X-Request-ID"] == bad.json["requestId"] == given
 
 
 @pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\tb", "<script>", "번호", "a;b", '"'])
-def test_another_request_id_is_replaced(user: User, given: str) -> None:
+def test_an_invalid_request_id_is_replaced(user: User, given: str) -> None:
     answer = Shopper(user).get("/api/orders/1", headers={"X-Request-ID": given})
     assert UUID(answer.headers["X-Request-ID"])
     assert answer.json["requestId"] == answer.headers["X-Request-ID"]
@@ -256,7 +256,7 @@ def test_every_request_has_an_id_of_its_own(user: User) -> None:
     assert len(ids) == 5
 
 
-def test_a_crash_is_told_as_a_problem_and_logged(
+def test_a_crash_is_a_problem_document_and_logged(
     user: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(product_id: int) -> None:
@@ -271,7 +271,7 @@ def test_a_crash_is_told_as_a_problem_and_logged(
     assert "secret of product 1" in caplog.text
 
 
-def test_too_many_requests_are_told_when_to_come_back(stranger: Shopper, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_requests_have_a_retry_after(stranger: Shopper, monkeypatch: pytest.MonkeyPatch) -> None:
     class TwoPerHour(AnonRateThrottle):
         rate = "2/hour"
 
@@ -285,7 +285,7 @@ def test_too_many_requests_are_told_when_to_come_back(stranger: Shopper, monkeyp
 class TestLanguages:
     """`title` and `detail` follow `Accept-Language`; `code` never changes."""
 
-    def test_english_unless_told(self, user: User) -> None:
+    def test_english_is_the_default(self, user: User) -> None:
         for language in (None, "en", "en-GB", "fr", "xx-nonsense", "*"):
             answer = Shopper(user, language=language).get("/api/orders/1")
             assert (answer.json["title"], answer.json["detail"]) == ("Order not found", "You have no order 1.")
@@ -293,18 +293,18 @@ class TestLanguages:
             assert "Accept-Language" in answer.headers["Vary"]
 
     @pytest.mark.parametrize("language", ["ko", "ko-KR", "ko-KR,ko;q=0.9,en;q=0.5", "fr, ko;q=0.5"])
-    def test_korean_where_it_is_asked_for(self, user: User, language: str) -> None:
+    def test_korean_if_accepted(self, user: User, language: str) -> None:
         answer = Shopper(user, language=language).get("/api/orders/1")
         assert answer.outcome == (404, "order_not_found")
         assert HANGUL.search(answer.json["title"])
         assert HANGUL.search(answer.json["detail"])
         assert answer.headers["Content-Language"] == "ko"
 
-    def test_the_next_request_of_the_same_thread_is_not_korean(self, user: User) -> None:
+    def test_the_language_does_not_leak_into_the_next_request(self, user: User) -> None:
         Shopper(user, language="ko").get("/api/orders/1")
         assert Shopper(user).get("/api/orders/1").json["title"] == "Order not found"
 
-    def test_every_business_refusal_speaks_korean(self, user: User, settings: Settings) -> None:
+    def test_every_refusal_is_translated_into_korean(self, user: User, settings: Settings) -> None:
         settings.BALANCE_LIMIT_WON = 50_000
         korean, english = Shopper(user, language="ko"), Shopper(user)
         pen = ProductFactory(price=60_000, stock=2)
@@ -356,14 +356,14 @@ class TestLanguages:
             ("GET", "/api/products", {"Accept": "text/html"}),
         ],
     )
-    def test_what_django_and_its_libraries_refuse_is_korean_too(
+    def test_refusals_of_django_and_libraries_are_in_korean_too(
         self, method: str, path: str, headers: dict[str, str]
     ) -> None:
         response = Client().generic(method, path, headers={"Accept-Language": "ko", **headers})
         assert HANGUL.search(response.json()["title"]), response.content.decode()
 
 
-def test_private_answers_are_not_stored_and_lists_are_revalidated(user: User) -> None:
+def test_cache_control_of_private_responses_and_lists(user: User) -> None:
     shopper = Shopper(user)
     private = [
         shopper.get(f"/api/balance/{user.pk}"),
@@ -378,6 +378,6 @@ def test_private_answers_are_not_stored_and_lists_are_revalidated(user: User) ->
 
 
 @pytest.mark.parametrize("path", ["/", "/api"])
-def test_the_bare_address_leads_to_the_description(path: str) -> None:
+def test_the_root_redirects_to_the_documentation(path: str) -> None:
     response = Client().get(path)
     assert (response.status_code, response.headers["Location"]) == (302, "/api/docs")

@@ -50,7 +50,7 @@ def test_the_list_shows_what_is_for_sale(stranger: Shopper, catalogue: dict[str,
     assert len(ran) == 2  # the count and the page
 
 
-def test_the_second_request_asks_no_database(stranger: Shopper, catalogue: dict[str, Product]) -> None:
+def test_the_second_request_needs_no_query(stranger: Shopper, catalogue: dict[str, Product]) -> None:
     first = stranger.get(PRODUCTS)
     with statements() as ran:
         second = stranger.get(PRODUCTS)
@@ -90,7 +90,7 @@ def test_an_empty_shop_has_an_empty_list(stranger: Shopper) -> None:
     ],
     ids=str,
 )
-def test_the_list_can_be_narrowed_and_ordered(
+def test_the_list_can_be_filtered_and_ordered(
     stranger: Shopper, catalogue: dict[str, Product], query: dict[str, str], expected: list[str]
 ) -> None:
     answer = stranger.get(PRODUCTS, query)
@@ -98,7 +98,7 @@ def test_the_list_can_be_narrowed_and_ordered(
     assert answer.json["count"] == len(expected)
 
 
-def test_by_name_means_alphabetically(stranger: Shopper) -> None:
+def test_ordering_by_name_is_alphabetical(stranger: Shopper) -> None:
     for name in ("C", "A", "B"):
         ProductFactory(name=name)
     assert names(stranger.get(PRODUCTS, ordering="name")) == ["A", "B", "C"]
@@ -128,9 +128,7 @@ def test_by_name_means_alphabetically(stranger: Shopper) -> None:
     ],
     ids=str,
 )
-def test_a_parameter_that_does_not_fit_is_refused(
-    stranger: Shopper, query: dict[str, str], field: str, code: str
-) -> None:
+def test_an_invalid_parameter_is_refused(stranger: Shopper, query: dict[str, str], field: str, code: str) -> None:
     answer = stranger.get(PRODUCTS, query)
     assert answer.outcome == (400, "validation_error")
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == [(field, code)]
@@ -154,7 +152,7 @@ def test_pages_by_number_show_everything_once(stranger: Shopper) -> None:
     assert "ordering=price" in last.json["previous"]
 
 
-def test_a_page_holds_twenty_products_unless_told_and_a_hundred_at_most(stranger: Shopper) -> None:
+def test_page_size_defaults_to_20_and_is_at_most_100(stranger: Shopper) -> None:
     Product.objects.bulk_create([Product(name=f"P{number}", price=number) for number in range(101)])
     assert len(stranger.get(PRODUCTS).json["results"]) == 20
     assert len(stranger.get(PRODUCTS, pageSize="1").json["results"]) == 1
@@ -171,7 +169,7 @@ def test_a_product_is_read_with_one_query(stranger: Shopper) -> None:
     assert len(ran) == 1
 
 
-def test_a_product_shows_its_stock_as_it_is(stranger: Shopper) -> None:
+def test_a_product_shows_its_current_stock(stranger: Shopper) -> None:
     product = ProductFactory(price=100, stock=5)
     Shopper(UserFactory(balance=1_000)).post("/api/orders", {"items": [{"productId": product.pk, "quantity": 2}]})
     assert stranger.get(f"{PRODUCTS}/{product.pk}").json["stock"] == 3
@@ -185,17 +183,17 @@ def test_a_product_that_is_not_for_sale_is_not_found(stranger: Shopper) -> None:
 
 
 @pytest.mark.parametrize("number", ["999999999", "0", "9" * 18])
-def test_a_product_that_does_not_exist_is_not_found(stranger: Shopper, number: str) -> None:
+def test_an_unknown_product_is_not_found(stranger: Shopper, number: str) -> None:
     assert stranger.get(f"{PRODUCTS}/{number}").outcome == (404, "product_not_found")
 
 
 @pytest.mark.parametrize("number", ["abc", "-1", "1.5", "9" * 19, "1%00", "%EF%BC%91"])
-def test_what_is_no_product_number_is_an_unknown_route(stranger: Shopper, number: str) -> None:
+def test_an_invalid_product_id_is_an_unknown_route(stranger: Shopper, number: str) -> None:
     assert stranger.get(f"{PRODUCTS}/{number}").outcome == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", [PRODUCTS, f"{PRODUCTS}/1"])
-def test_a_bad_token_does_not_keep_anyone_from_looking(path: str) -> None:
+def test_an_invalid_token_is_ignored_for_public_reads(path: str) -> None:
     ProductFactory(id=1)
     assert Shopper(access="expired").get(path).status == 200
 
@@ -204,7 +202,7 @@ def test_a_bad_token_does_not_keep_anyone_from_looking(path: str) -> None:
 @pytest.mark.parametrize(
     "header", [{"If-Match": '"x"'}, {"If-Unmodified-Since": "Sat, 28 Nov 2020 12:00:00 GMT"}], ids=str
 )
-def test_a_condition_that_does_not_hold_is_a_problem(stranger: Shopper, path: str, header: dict[str, str]) -> None:
+def test_a_failed_precondition_is_a_problem(stranger: Shopper, path: str, header: dict[str, str]) -> None:
     answer = stranger.get(path, headers=header)
     # A list has no time of its last change, so only its ETag is held against a condition.
     assert answer.outcome == ((412, "precondition_failed") if "If-Match" in header else (200, None))

@@ -1,4 +1,4 @@
-"""`purchaseLimit` of a product: how many units of it one customer may buy in all."""
+"""`purchaseLimit` of a product: the units that one customer may buy in total."""
 
 import pytest
 
@@ -42,17 +42,17 @@ def test_a_customer_buys_up_to_the_limit(user: User, rare: Product) -> None:
     assert buys(user, rare, 1).outcome == (400, "purchase_limit_exceeded")
 
 
-def test_the_first_order_may_be_too_large(user: User, rare: Product) -> None:
+def test_a_first_order_above_the_limit_is_refused(user: User, rare: Product) -> None:
     answer = buys(user, rare, 4)
     assert (answer.outcome, answer.json["alreadyBought"]) == ((400, "purchase_limit_exceeded"), 0)
 
 
-def test_each_customer_has_a_limit_of_their_own(user: User, rare: Product) -> None:
+def test_the_limit_applies_to_each_customer(user: User, rare: Product) -> None:
     assert buys(user, rare, 3).status == 200
     assert buys(UserFactory(balance=1_000), rare, 3).status == 200
 
 
-def test_what_was_cancelled_or_refunded_does_not_count(user: User, rare: Product) -> None:
+def test_cancelled_and_refunded_units_do_not_count(user: User, rare: Product) -> None:
     first, second = buys(user, rare, 2).json, buys(user, rare, 1).json
     Shopper(user).post(f"/api/orders/{second['id']}/cancel")
     assert buys(user, rare, 2).outcome == (400, "purchase_limit_exceeded")
@@ -67,7 +67,7 @@ def test_what_was_cancelled_or_refunded_does_not_count(user: User, rare: Product
     assert buys(user, rare, 1).status == 200
 
 
-def test_a_limit_counts_what_was_bought_before_it(user: User) -> None:
+def test_a_limit_counts_earlier_orders(user: User) -> None:
     pen = ProductFactory(price=100, stock=100)
     assert buys(user, pen, 5).status == 200
     Product.objects.filter(pk=pen.pk).update(purchase_limit=5)
@@ -77,7 +77,7 @@ def test_a_limit_counts_what_was_bought_before_it(user: User) -> None:
     assert buys(user, pen, 1).status == 200
 
 
-def test_of_a_cart_all_or_nothing_is_bought(user: User, rare: Product) -> None:
+def test_a_cart_above_a_limit_is_refused_as_a_whole(user: User, rare: Product) -> None:
     pen = ProductFactory(price=100, stock=100)
     items = [{"productId": pen.pk, "quantity": 1}, {"productId": rare.pk, "quantity": 4}]
     with nothing_changes():
@@ -136,14 +136,14 @@ class TestReservations:
             assert self.pays(user, number).outcome == (400, "purchase_limit_exceeded")
 
 
-def test_it_is_shown(rare: Product) -> None:
+def test_the_product_shows_its_limit(rare: Product) -> None:
     pen = ProductFactory()
     assert Shopper().get(f"/api/products/{rare.pk}").json["purchaseLimit"] == 3
     assert Shopper().get(f"/api/products/{pen.pk}").json["purchaseLimit"] is None
     assert [each["purchaseLimit"] for each in Shopper().get("/api/products").json["results"]] == [3, None]
 
 
-def test_a_product_without_one_costs_no_statement_more(user: User, rare: Product) -> None:
+def test_a_product_without_a_limit_needs_no_extra_statement(user: User, rare: Product) -> None:
     buys(user, rare, 1)
     with round_trips() as trips:
         buys(user, ProductFactory(price=100), 1)

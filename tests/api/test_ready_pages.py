@@ -1,4 +1,4 @@
-"""Pages from the memory of the process: the same answers, only sooner, and never an old one."""
+"""Pages served from the memory of the process: the same responses as from Django, and never a stale one."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -47,7 +47,7 @@ def without_id(answer: Counted) -> dict[str, str]:
 
 @pytest.mark.parametrize("path", [PRODUCTS, PRODUCTS + "?search=pen&pageSize=5", POPULAR])
 @pytest.mark.parametrize("known", [None, '"another"', "the page's", "the page's, weak"])
-def test_memory_answers_what_django_does(application: Wsgi, pen: Product, path: str, known: str | None) -> None:
+def test_cached_responses_equal_djangos(application: Wsgi, pen: Product, path: str, known: str | None) -> None:
     etag = get(application, path).headers["ETag"]
     ready_pages.forget()
     given = {"the page's": etag, "the page's, weak": f"W/{etag}"}.get(known or "", known)
@@ -69,29 +69,29 @@ def test_memory_answers_what_django_does(application: Wsgi, pen: Product, path: 
     ],
     ids=str,
 )  # fmt: skip
-def test_another_request_is_not_answered_from_memory(application: Wsgi, pen: Product, headers: dict[str, str]) -> None:
+def test_a_different_request_is_not_served_from_memory(
+    application: Wsgi, pen: Product, headers: dict[str, str]
+) -> None:
     get(application, PRODUCTS)
     assert is_from_memory(get(application, PRODUCTS))
     assert not is_from_memory(get(application, PRODUCTS, **headers))
 
 
 @pytest.mark.parametrize("query", ["?x=1", "?page=1&x=1", "?minPrice=x"])
-def test_a_parameter_that_nobody_knows_or_that_does_not_fit_keeps_nothing(
-    application: Wsgi, pen: Product, query: str
-) -> None:
+def test_requests_with_invalid_parameters_are_not_cached(application: Wsgi, pen: Product, query: str) -> None:
     for _ in range(2):
         assert not is_from_memory(get(application, PRODUCTS + query))
     assert ready_pages._ready == {}
 
 
-def test_memory_holds_no_more_than_its_limit(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_has_a_limit(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ready_pages, "MOST_PAGES", 3)
     for number in range(8):
         get(application, f"{PRODUCTS}?maxPrice={2_000 + number}")
         assert len(ready_pages._ready) <= 3
 
 
-def test_a_page_from_memory_costs_no_statement_and_is_counted(application: Wsgi, pen: Product) -> None:
+def test_a_cached_page_needs_no_statement_and_is_counted(application: Wsgi, pen: Product) -> None:
     get(application, PRODUCTS)
     with (
         growth_of("commerce_cache_lookups_total", page="products", outcome="hit") as hits,
@@ -123,7 +123,7 @@ def test_a_renewed_list_is_stale_in_every_process_at_once() -> None:
     assert before != after
 
 
-def test_without_the_wait_another_process_would_still_show_the_old_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_wait_another_process_serves_the_old_page(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control of the test above."""
     monkeypatch.setattr(page_cache, "LEASE_SECONDS", 60.0)
     monkeypatch.setattr(page_cache, "sleep", lambda seconds: None)
@@ -133,7 +133,7 @@ def test_without_the_wait_another_process_would_still_show_the_old_one(monkeypat
     assert other.generation() == before
 
 
-def test_within_a_lease_redis_is_asked_once(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_redis_is_queried_once_per_lease(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(page_cache, "LEASE_SECONDS", 60.0)
     get(application, PRODUCTS)
     get(application, PRODUCTS)
@@ -142,7 +142,7 @@ def test_within_a_lease_redis_is_asked_once(application: Wsgi, pen: Product, mon
         assert all(is_from_memory(get(application, PRODUCTS)) for _ in range(5))
 
 
-def test_a_page_ends_with_its_second(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_expires_with_its_second(application: Wsgi, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     get(application, PRODUCTS)
     later = time.time() + 1
     monkeypatch.setattr(ready_pages, "time", lambda: later)
@@ -150,7 +150,7 @@ def test_a_page_ends_with_its_second(application: Wsgi, pen: Product, monkeypatc
     assert is_from_memory(get(application, PRODUCTS))
 
 
-def test_with_redis_away_nothing_comes_from_memory(application: Wsgi, pen: Product) -> None:
+def test_without_redis_nothing_is_served_from_memory(application: Wsgi, pen: Product) -> None:
     get(application, PRODUCTS)
     PRODUCT_LIST.forget_lease()
     redis_services.cache._paused_until = float("inf")
@@ -159,13 +159,13 @@ def test_with_redis_away_nothing_comes_from_memory(application: Wsgi, pen: Produ
         assert (answer.json["count"], is_from_memory(answer)) == (1, False)
 
 
-def test_a_list_that_is_not_cached_is_not_kept(application: Wsgi, pen: Product, settings: Settings) -> None:
+def test_a_list_without_caching_is_not_stored(application: Wsgi, pen: Product, settings: Settings) -> None:
     settings.PRODUCT_LIST_CACHE_SECONDS = 0
     for _ in range(2):
         assert not is_from_memory(get(application, PRODUCTS))
 
 
-def test_a_server_that_ends_says_so_with_a_page_from_memory(
+def test_a_stopping_server_closes_connections_of_cached_pages(
     application: Wsgi, pen: Product, settings: Settings, tmp_path: Any
 ) -> None:
     get(application, PRODUCTS)
@@ -175,7 +175,7 @@ def test_a_server_that_ends_says_so_with_a_page_from_memory(
     assert answer.headers["Connection"] == "close"
 
 
-def test_the_callers_request_id_comes_back(application: Wsgi, pen: Product) -> None:
+def test_the_callers_request_id_is_returned(application: Wsgi, pen: Product) -> None:
     get(application, PRODUCTS)
     assert get(application, PRODUCTS, HTTP_X_REQUEST_ID="mine-7").headers["X-Request-ID"] == "mine-7"
     assert len(get(application, PRODUCTS, HTTP_X_REQUEST_ID="<script>").headers["X-Request-ID"]) == 32

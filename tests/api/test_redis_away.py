@@ -1,4 +1,4 @@
-"""Redis killed, paused, or forgetful: the shop sells on, says so, and takes its locks in PostgreSQL meanwhile."""
+"""Redis killed, paused, or emptied: writes still work, with PostgreSQL's advisory locks, and readiness reports it."""
 
 import logging
 import time
@@ -55,7 +55,7 @@ def quickly(request: Callable[[], Answer]) -> Answer:
 
 
 @pytest.mark.usefixtures("redis_away")
-def test_everything_is_sold_as_ever(user: User, pen: Product) -> None:
+def test_writes_work_without_redis(user: User, pen: Product) -> None:
     coupon = CouponFactory()
     shopper = Shopper(user)
     requests = [
@@ -75,7 +75,7 @@ def test_everything_is_sold_as_ever(user: User, pen: Product) -> None:
 
 
 @pytest.mark.usefixtures("redis_away")
-def test_the_same_keys_become_advisory_locks_and_are_counted(user: User, pen: Product) -> None:
+def test_keys_are_locked_as_advisory_locks_and_counted(user: User, pen: Product) -> None:
     chair = ProductFactory(price=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in (chair, pen)]}
     names = {f"product:{product.pk}:lock" for product in (pen, chair)}
@@ -109,7 +109,7 @@ def test_a_write_waits_for_an_advisory_lock_and_others_go_on(user: User, pen: Pr
 
 
 @pytest.mark.usefixtures("redis_away")
-def test_one_failure_is_counted_and_then_redis_is_left_alone(user: User, settings: Settings) -> None:
+def test_after_one_failure_redis_is_not_called_for_a_while(user: User, settings: Settings) -> None:
     settings.REDIS_PAUSE_SECONDS = 60
     shopper = Shopper(user)
     with growth_of("commerce_redis_failures_total", alias="locks") as failures:
@@ -119,7 +119,7 @@ def test_one_failure_is_counted_and_then_redis_is_left_alone(user: User, setting
 
 
 @pytest.mark.usefixtures("redis_away")
-def test_readiness_says_so_and_stays_ready() -> None:
+def test_readyz_stays_200_and_reports_it() -> None:
     response = Client().get("/readyz")
     assert response.status_code == 200
     assert (response.json()["status"], response.json()["redis"]) == ("ready", "down")
@@ -127,7 +127,7 @@ def test_readiness_says_so_and_stays_ready() -> None:
 
 
 @pytest.mark.usefixtures("redis_away")
-def test_the_balance_cache_is_done_without(user: User, settings: Settings) -> None:
+def test_the_balance_is_read_without_its_cache(user: User, settings: Settings) -> None:
     settings.BALANCE_READ = "cache"
     assert quickly(lambda: Shopper(user).get(f"/api/balance/{user.pk}")).json["balance"] == 50_000
 
@@ -150,9 +150,7 @@ def test_a_redis_that_is_back_is_used_again(own_redis: Redis, user: User) -> Non
     assert fallbacks.by == 0
 
 
-def test_without_being_told_redis_is_asked_again_after_its_pause(
-    own_redis: Redis, user: User, settings: Settings
-) -> None:
+def test_redis_is_called_again_after_its_pause(own_redis: Redis, user: User, settings: Settings) -> None:
     settings.REDIS_PAUSE_SECONDS = 0.05
     shopper = Shopper(user)
     kill(own_redis)
@@ -185,7 +183,7 @@ class TestALockWhoseAnswerNeverCame:
         assert Shopper(user).post("/api/balance/charge", {"amount": 1}).json["balance"] == 50_003
         assert redis_services.locks.call(lambda client: client.keys("*")) == []
 
-    def test_would_otherwise_block_its_user(
+    def test_control_without_the_release_it_blocks_its_user(
         self, own_redis: Redis, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control of the test above."""
@@ -214,7 +212,7 @@ class TestALockInUse:
         assert 0 < seen[f"user:{user.pk}:lock"] <= project_settings.LOCK_TTL_SECONDS * 1_000
         assert redis_services.locks.client.keys("*") == []
 
-    def test_that_is_lost_is_logged_and_counted_and_the_answer_stays_200(
+    def test_that_is_lost_is_logged_and_counted_and_the_write_succeeds(
         self, user: User, caplog: pytest.LogCaptureFixture
     ) -> None:
         with growth_of("commerce_locks_lost_total") as lost, caplog.at_level(logging.WARNING):
@@ -223,7 +221,7 @@ class TestALockInUse:
         assert lost.by == 1
         assert "gone before their release" in caplog.text
 
-    def test_that_someone_else_took_over_is_not_released_by_its_late_owner(self, user: User) -> None:
+    def test_of_another_owner_is_not_released_by_a_late_one(self, user: User) -> None:
         key = locks.user_lock(user.pk)
         answer = self._charge_looked_at(user, lambda: redis_services.locks.client.set(key, "another owner", px=5_000))
         assert answer.status == 200

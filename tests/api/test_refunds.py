@@ -52,7 +52,7 @@ def refund(
     return clerk.post(f"/api/orders/{order.pk}/refunds", {"items": items, "reason": REASON, **more}, key=key)
 
 
-def test_a_unit_comes_back_with_its_share_of_what_was_paid(
+def test_a_unit_is_refunded_with_its_share_of_the_payment(
     clerk: Shopper, user: User, pen: Product, chair: Product
 ) -> None:
     unit = UserCouponFactory(user=user)
@@ -88,7 +88,7 @@ def test_a_unit_comes_back_with_its_share_of_what_was_paid(
     assert broken_rules() == set()
 
 
-def test_the_order_reads_as_the_refund_answered_it(clerk: Shopper, user: User, pen: Product, chair: Product) -> None:
+def test_the_order_reads_as_in_the_response(clerk: Shopper, user: User, pen: Product, chair: Product) -> None:
     order = order_of(user, {chair: 1, pen: 3})
     shown = refund(clerk, order, {pen: 2, chair: 1}).json["order"]
     assert Shopper(user).get(f"/api/orders/{order.pk}").json == shown
@@ -96,7 +96,9 @@ def test_the_order_reads_as_the_refund_answered_it(clerk: Shopper, user: User, p
     assert Shopper(user).get("/api/users/orders", status="REFUNDED").json["results"] == []
 
 
-def test_the_last_unit_gives_the_rest_and_the_coupon(clerk: Shopper, user: User, pen: Product, chair: Product) -> None:
+def test_the_last_unit_returns_the_rest_and_the_coupon(
+    clerk: Shopper, user: User, pen: Product, chair: Product
+) -> None:
     unit = UserCouponFactory(user=user)
     order = order_of(user, {chair: 1, pen: 3}, coupon=unit)
     amounts = [refund(clerk, order, each).json["amount"] for each in ({pen: 1}, {pen: 2}, {chair: 1})]
@@ -115,7 +117,7 @@ def test_the_last_unit_gives_the_rest_and_the_coupon(clerk: Shopper, user: User,
     assert broken_rules() == set()
 
 
-def test_a_coupon_whose_time_is_over_comes_back_expired(clerk: Shopper, user: User, pen: Product) -> None:
+def test_an_expired_coupon_is_returned_as_expired(clerk: Shopper, user: User, pen: Product) -> None:
     unit = UserCouponFactory(user=user)
     order = order_of(user, {pen: 1}, coupon=unit)
     over = timezone.now()
@@ -126,7 +128,7 @@ def test_a_coupon_whose_time_is_over_comes_back_expired(clerk: Shopper, user: Us
     assert (shown["status"], shown["usedAt"]) == ("EXPIRED", None)
 
 
-def test_damaged_goods_do_not_come_back_to_the_stock(clerk: Shopper, user: User, pen: Product) -> None:
+def test_without_restock_the_stock_stays(clerk: Shopper, user: User, pen: Product) -> None:
     order = order_of(user, {pen: 3})
     answer = refund(clerk, order, {pen: 2}, restock=False)
     assert (answer.json["amount"], answer.json["restock"]) == (2_400, False)
@@ -139,7 +141,7 @@ def test_damaged_goods_do_not_come_back_to_the_stock(clerk: Shopper, user: User,
     assert broken_rules() == set()
 
 
-def test_what_was_paid_with_a_coupon_alone_comes_back_too(clerk: Shopper, user: User) -> None:
+def test_an_order_paid_by_coupon_alone_can_be_refunded(clerk: Shopper, user: User) -> None:
     cheap = ProductFactory(price=500, stock=10)
     order = order_of(user, {cheap: 2}, coupon=UserCouponFactory(user=user))
     assert order.paid_amount == 0
@@ -150,7 +152,7 @@ def test_what_was_paid_with_a_coupon_alone_comes_back_too(clerk: Shopper, user: 
     assert broken_rules() == set()
 
 
-def test_a_refund_is_told_to_everyone_who_heard_of_the_order(clerk: Shopper, user: User, pen: Product) -> None:
+def test_a_refund_goes_to_all_destinations_of_the_order(clerk: Shopper, user: User, pen: Product) -> None:
     order = order_of(user, {pen: 2})
     OutboxMessage.objects.all().delete()
     made = refund(clerk, order, {pen: 1}).json
@@ -205,7 +207,7 @@ def test_an_order_refunded_in_part_is_not_cancelled(clerk: Shopper, user: User, 
     assert answer.json["orderStatus"] == "COMPLETED"
 
 
-def test_an_order_that_does_not_exist_is_not_refunded(clerk: Shopper, pen: Product) -> None:
+def test_refunding_an_unknown_order_is_refused(clerk: Shopper, pen: Product) -> None:
     body = {"items": [{"productId": pen.pk, "quantity": 1}], "reason": REASON}
     assert clerk.post("/api/orders/999999999/refunds", body).outcome == (404, "order_not_found")
 
@@ -215,20 +217,22 @@ def test_an_order_that_does_not_exist_is_not_refunded(clerk: Shopper, pen: Produ
     [([], (403, "permission_denied")), (["view_order"], (403, "permission_denied")), (["cancel_order"], (200, None))],
     ids=str,
 )
-def test_staff_need_the_right(user: User, pen: Product, rights: list[str], outcome: tuple[int, str | None]) -> None:
+def test_staff_need_the_permission(
+    user: User, pen: Product, rights: list[str], outcome: tuple[int, str | None]
+) -> None:
     order, account = order_of(user, {pen: 1}), StaffFactory(is_superuser=False)
     account.user_permissions.set(Permission.objects.filter(codename__in=rights))
     assert refund(Shopper(account), order, {pen: 1}).outcome == outcome
     assert StaffAction.objects.count() == (outcome[0] == 200)
 
 
-def test_a_customer_does_not_refund_even_their_own_order(user: User, pen: Product) -> None:
+def test_a_customer_may_not_refund_an_own_order(user: User, pen: Product) -> None:
     order = order_of(user, {pen: 1})
     with nothing_changes():
         assert refund(Shopper(user), order, {pen: 1}).outcome == (403, "permission_denied")
 
 
-def test_it_is_written_down(user: User, pen: Product) -> None:
+def test_it_writes_an_audit_record(user: User, pen: Product) -> None:
     order, account = order_of(user, {pen: 3}), StaffFactory()
     refund(Shopper(account), order, {pen: 1}, restock=False)
     action = StaffAction.objects.get()
@@ -286,7 +290,7 @@ ONE = [{"productId": 1, "quantity": 1}]
     ],
     ids=str,
 )
-def test_a_body_that_does_not_fit_is_refused(
+def test_an_invalid_body_is_refused(
     clerk: Shopper, user: User, pen: Product, *, body: dict[str, Any], field: str, code: str
 ) -> None:
     order = order_of(user, {pen: 1})
@@ -307,7 +311,7 @@ class TestReading:
         assert (first["results"], first["previous"]) == (shown[:1], None)
         assert Shopper(user).get(first["next"]).json["results"] == shown[1:]
 
-    def test_there_may_be_none(self, user: User, pen: Product) -> None:
+    def test_an_order_without_refunds_has_an_empty_list(self, user: User, pen: Product) -> None:
         order = order_of(user, {pen: 1})
         assert Shopper(user).get(f"/api/orders/{order.pk}/refunds").json == {
             "next": None,
@@ -315,7 +319,7 @@ class TestReading:
             "results": [],
         }
 
-    def test_those_of_another_are_not_found(self, clerk: Shopper, user: User, pen: Product) -> None:
+    def test_refunds_of_another_users_order_are_not_found(self, clerk: Shopper, user: User, pen: Product) -> None:
         order = order_of(user, {pen: 1})
         refund(clerk, order, {pen: 1})
         path = f"/api/orders/{order.pk}/refunds"

@@ -1,4 +1,4 @@
-"""An access token is verified once: it still ends on time, with its key, and with the rights of staff."""
+"""The cache of verified access tokens: expiry, key changes and staff permissions still apply."""
 
 from datetime import timedelta
 
@@ -43,7 +43,7 @@ def test_a_token_is_verified_once(user: User, monkeypatch: pytest.MonkeyPatch) -
     assert seen(shopper, user) == (200, None)
 
 
-def test_a_remembered_token_ends_on_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_token_expires_on_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     token = AccessToken()
     token["userId"] = user.pk
     token.set_exp(lifetime=timedelta(minutes=1))
@@ -64,14 +64,14 @@ def test_a_remembered_token_ends_on_time(user: User, monkeypatch: pytest.MonkeyP
         assert len(asked) == times
 
 
-def test_another_key_ends_every_token(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_key_change_invalidates_all_tokens(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     shopper = Shopper(user)
     assert seen(shopper, user) == (200, None)
     monkeypatch.setattr(token_backend, "keys", TokenKeys.of(["another key, as long as ours should be, and as random"]))
     assert seen(shopper, user) == (401, "token_not_valid")
 
 
-def test_a_token_with_another_signature_is_another_token(user: User) -> None:
+def test_a_token_with_another_signature_is_not_cached(user: User) -> None:
     shopper = Shopper(user)
     assert seen(shopper, user) == (200, None)
     shopper.headers["Authorization"] = shopper.headers["Authorization"][:-4] + "AAAA"
@@ -91,7 +91,7 @@ def test_staff_are_looked_up_for_every_request(user: User) -> None:
     assert seen(shopper, user) == (401, "token_not_valid")
 
 
-def test_no_more_are_remembered_than_the_limit(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_has_a_limit(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(authentication, "MOST_VERIFIED", 4)
     shoppers = [Shopper(user) for _ in range(10)]
     for shopper in shoppers:
@@ -101,6 +101,6 @@ def test_no_more_are_remembered_than_the_limit(user: User, monkeypatch: pytest.M
     assert newest in {text for _, text in remembered()}
 
 
-def test_what_is_not_valid_is_not_remembered(user: User) -> None:
+def test_invalid_tokens_are_not_cached(user: User) -> None:
     assert seen(Shopper(access="a.b.c"), user) == (401, "token_not_valid")
     assert remembered() == {}

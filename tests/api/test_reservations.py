@@ -140,14 +140,14 @@ class TestHolding:
         assert (status_of(first), status_of(second.json["id"])) == ("REPLACED", "HELD")
         assert broken_rules() == set()
 
-    def test_where_the_next_one_is_refused_it_stays(self, user: User, pen: Product, chair: Product) -> None:
+    def test_if_the_next_one_is_refused_it_stays(self, user: User, pen: Product, chair: Product) -> None:
         first = held(user, (pen, 10))
         with nothing_changes():
             assert reserves(user, (pen, 11)).outcome == (400, "out_of_stock")
             assert reserves(user, (chair, 6)).outcome == (400, "out_of_stock")
         assert status_of(first) == "HELD"
 
-    def test_one_whose_time_is_over_is_expired_not_replaced(self, user: User, pen: Product) -> None:
+    def test_an_expired_one_ends_as_expired_not_replaced(self, user: User, pen: Product) -> None:
         first = held(user, (pen, 10))
         let_time_pass(first)
         second = held(user, (pen, 10))
@@ -169,16 +169,16 @@ class TestHolding:
     @pytest.mark.parametrize(
         "body", [{}, {"items": []}, {"items": [{"productId": 1, "quantity": 0}]}, {"reservationId": 1}]
     )
-    def test_what_does_not_fit_is_refused(self, user: User, body: Any) -> None:
+    def test_an_invalid_body_is_refused(self, user: User, body: Any) -> None:
         with nothing_changes():
             assert Shopper(user).post(RESERVATIONS, body).outcome == (400, "validation_error")
 
-    def test_what_is_not_for_sale_is_not_held(self, user: User) -> None:
+    def test_a_product_not_for_sale_is_refused(self, user: User) -> None:
         gone = ProductFactory(is_active=False)
         with nothing_changes():
             assert reserves(user, (gone, 1)).outcome == (404, "product_not_found")
 
-    def test_a_closed_account_holds_nothing(self, user: User, pen: Product) -> None:
+    def test_a_closed_account_is_refused(self, user: User, pen: Product) -> None:
         shopper = Shopper(user)
         user.is_active = False
         user.save()
@@ -190,7 +190,7 @@ class TestHolding:
 class TestReading:
     """`GET /api/reservations`, and one of them."""
 
-    def test_what_is_held_now(self, user: User, pen: Product) -> None:
+    def test_the_list_has_the_live_reservation(self, user: User, pen: Product) -> None:
         shopper = Shopper(user)
         assert shopper.get(RESERVATIONS).json == {"results": []}
         made = reserves(user, (pen, 2)).json
@@ -201,7 +201,7 @@ class TestReading:
         over = shopper.get(f"{RESERVATIONS}/{made['id']}").json
         assert (over["status"], over["endedAt"]) == ("EXPIRED", None)
 
-    def test_another_customers_is_not_there(self, user: User, pen: Product) -> None:
+    def test_another_customers_is_not_found(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 2))
         other = UserFactory(balance=50_000)
         with nothing_changes():
@@ -215,7 +215,7 @@ class TestReading:
 class TestReleasing:
     """`DELETE /api/reservations/{reservationId}`."""
 
-    def test_its_units_can_be_had_again(self, user: User, pen: Product) -> None:
+    def test_its_units_become_available(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 10))
         answer = releases(user, number)
         assert (answer.status, answer.json["status"]) == (200, "RELEASED")
@@ -230,7 +230,7 @@ class TestReleasing:
             assert releases(user, number).json == first.json
         assert units(pen) == (10, 0)
 
-    def test_one_that_is_over_ends_as_expired(self, user: User, pen: Product) -> None:
+    def test_an_expired_one_ends_as_expired(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 10))
         let_time_pass(number)
         assert releases(user, number).json["status"] == "EXPIRED"
@@ -268,12 +268,12 @@ class TestPaying:
         answer = pays(user, number, userCouponId=UserCouponFactory(user=user, coupon=coupon).pk)
         assert (answer.status, answer.json["paidAmount"]) == (200, 700)
 
-    def test_at_the_price_of_now(self, user: User, pen: Product) -> None:
+    def test_at_the_current_price(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 1))
         sql.execute("UPDATE product SET price = 1300 WHERE id = %s", [pen.pk])
         assert pays(user, number).json["paidAmount"] == 1_300
 
-    def test_after_its_time_it_is_refused(self, user: User, pen: Product) -> None:
+    def test_after_its_expiry_it_is_refused(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 2))
         let_time_pass(number)
         with nothing_changes():
@@ -289,7 +289,7 @@ class TestPaying:
         assert refused.outcome == (400, "reservation_expired")
         assert (refused.json["reservationStatus"], refused.json["orderId"]) == ("PAID", order["id"])
 
-    def test_what_is_refused_leaves_it_held(self, pen: Product) -> None:
+    def test_after_a_refusal_it_is_still_held(self, pen: Product) -> None:
         poor = UserFactory(balance=1_000)
         number = held(poor, (pen, 2))
         with nothing_changes():
@@ -297,7 +297,7 @@ class TestPaying:
         assert LedgerEntry.objects.count() == 1
         assert status_of(number) == "HELD"
 
-    def test_a_product_that_is_not_for_sale_any_more(self, user: User, pen: Product) -> None:
+    def test_a_product_no_longer_for_sale_is_refused(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 2))
         sql.execute("UPDATE product SET is_active = false WHERE id = %s", [pen.pk])
         with nothing_changes():
@@ -319,7 +319,7 @@ class TestPaying:
         assert both.json["errors"][0]["code"] == "not_with_reservation"
         assert (neither.json["errors"][0]["field"], neither.json["errors"][0]["code"]) == ("items", "required")
 
-    def test_a_cancelled_order_gives_its_units_back_to_everybody(self, user: User, pen: Product) -> None:
+    def test_cancelling_the_order_makes_its_units_available(self, user: User, pen: Product) -> None:
         number = held(user, (pen, 2))
         order = pays(user, number).json
         assert Shopper(user).post(f"{ORDERS}/{order['id']}/cancel").status == 200
@@ -348,7 +348,7 @@ class TestNextTaker:
         held(user, (pen, 10))
         assert (units(pen), status_of(over)) == ((10, 10), "EXPIRED")
 
-    def test_who_is_not_short_leaves_them_alone(self, user: User, pen: Product) -> None:
+    def test_a_request_with_enough_stock_ends_no_reservation(self, user: User, pen: Product) -> None:
         over = held(UserFactory(), (pen, 6))
         let_time_pass(over)
         with round_trips() as trips:
@@ -356,7 +356,7 @@ class TestNextTaker:
         assert len(trips.postgresql) == 2
         assert (units(pen), status_of(over)) == ((6, 6), "HELD")
 
-    def test_a_refusal_counts_what_can_be_had_and_ends_nothing(self, user: User, pen: Product) -> None:
+    def test_a_refusal_reports_available_units_and_ends_nothing(self, user: User, pen: Product) -> None:
         over, live = held(UserFactory(), (pen, 6)), held(UserFactory(), (pen, 4))
         let_time_pass(over)
         with nothing_changes():
@@ -364,7 +364,7 @@ class TestNextTaker:
         assert refused.json["items"] == [{"productId": pen.pk, "requested": 7, "available": 6}]
         assert (status_of(over), status_of(live)) == ("HELD", "HELD")
 
-    def test_one_that_is_over_between_the_question_and_the_order(
+    def test_one_that_expires_between_query_and_order(
         self, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         number = held(UserFactory(), (pen, 10))
@@ -387,7 +387,9 @@ class TestDatabase:
     """What it refuses by itself."""
 
     @pytest.mark.parametrize("change", [{"held": 11}, {"held": -1}, {"stock": 1}])
-    def test_more_than_there_is_is_never_held(self, user: User, pen: Product, change: dict[str, int]) -> None:
+    def test_holding_more_than_the_stock_violates_a_constraint(
+        self, user: User, pen: Product, change: dict[str, int]
+    ) -> None:
         held(user, (pen, 2))
         with pytest.raises(IntegrityError, match="product_held_within_stock"):
             Product.objects.update(**change)
@@ -399,7 +401,7 @@ class TestDatabase:
             with pytest.raises(IntegrityError, match="a reservation ends once"):
                 sql.execute(statement)
 
-    def test_one_that_holds_units_is_not_forgotten(self, user: User, pen: Product) -> None:
+    def test_deleting_one_that_holds_units_is_refused(self, user: User, pen: Product) -> None:
         held(user, (pen, 2))
         with pytest.raises(IntegrityError, match="a reservation ends once"), connection.cursor() as cursor:
             cursor.execute("DELETE FROM reservation")

@@ -1,4 +1,4 @@
-"""How the web process's application takes requests from the web server, and gives answers back."""
+"""The ASGI application of the web process: requests from the web server, and responses to it."""
 
 import asyncio
 import threading
@@ -66,7 +66,7 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[by
     return [environ["wsgi.input"].read()]
 
 
-def test_an_answer_has_its_length_and_lower_case_names() -> None:
+def test_a_response_has_content_length_and_lower_case_names() -> None:
     [[start, body]] = answers(echo, (scope_of(headers=length(5)), [part(b"he", more=True), part(b"llo")]))
     assert start["status"] == 200
     assert start["headers"] == [(b"x-refusal", b"NoneType"), (b"content-length", b"5")]
@@ -83,7 +83,7 @@ def test_a_body_that_ends_early_is_refused(messages: list[Any]) -> None:
     assert (b"x-refusal", BodyCutShort.__name__.encode()) in start["headers"]
 
 
-def test_a_body_that_is_announced_too_large_is_not_read() -> None:
+def test_a_body_with_a_too_large_content_length_is_not_read() -> None:
     never_taken = [part(b"x")]
     answers(echo, (scope_of(headers=length(LARGEST_BODY_BYTES + 1)), never_taken))
     assert never_taken
@@ -113,7 +113,7 @@ def test_a_large_body_that_ends_early_is_an_error_of_the_reader() -> None:
     assert start["status"] == 200
 
 
-def test_a_body_in_chunks_is_read_as_far_as_it_may_be() -> None:
+def test_a_chunked_body_is_read_up_to_the_limit() -> None:
     chunks = [part(b"x" * 8, more=True), part(b"x" * 8, more=True), part(b"x" * 8, more=True)]
     read: list[str] = []
 
@@ -135,7 +135,7 @@ def test_after_a_500_the_next_request_is_answered() -> None:
     assert (failed["status"], well["status"]) == (500, 200)
 
 
-def test_an_api_request_that_waits_lets_the_next_one_be_answered() -> None:
+def test_a_waiting_api_request_does_not_block_the_next() -> None:
     order: list[str] = []
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -149,7 +149,7 @@ def test_an_api_request_that_waits_lets_the_next_one_be_answered() -> None:
 
 
 @pytest.mark.parametrize("path", ["/admin/", "/readyz", "/metrics", "/static/a.css", "/api/schema", "/nothing"])
-def test_what_may_block_runs_in_a_thread(path: str) -> None:
+def test_blocking_paths_run_in_a_thread(path: str) -> None:
     may_go_on = threading.Event()
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -163,7 +163,7 @@ def test_what_may_block_runs_in_a_thread(path: str) -> None:
     assert statuses == [200, 200]
 
 
-def test_a_probe_waits_for_no_page_of_the_back_office() -> None:
+def test_a_probe_does_not_wait_for_back_office_pages() -> None:
     answered = threading.Event()
 
     def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
@@ -178,7 +178,7 @@ def test_a_probe_waits_for_no_page_of_the_back_office() -> None:
     assert [start["status"] for start, _ in answers(application, *requests)] == [200, 200, 200]
 
 
-def test_the_environment_is_what_wsgi_says_it_is() -> None:
+def test_the_environment_conforms_to_wsgi() -> None:
     headers = [
         *((b"host", b"shop"), (b"content-type", b"text/plain"), (b"x-two", b"a"), (b"x-two", b"b")),
         (b"idempotency-key", b"\xff"),

@@ -1,4 +1,4 @@
-"""`/internal/token`: what the gateway is told of a token."""
+"""`/internal/token`: the gateway's verification of tokens."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -33,36 +33,36 @@ def access_of(user: User, **lifetime: float) -> str:
     return str(token)
 
 
-def test_a_customer_s_token_is_believed_without_the_database() -> None:
+def test_a_customers_token_is_accepted_without_the_database() -> None:
     access = tokens_for(user_id=UserFactory().pk, is_staff=False).access
     with statements() as ran:
         assert verdict(access) == (204, str(MOST_SECONDS))
     assert ran == []
 
 
-def test_a_verdict_does_not_outlive_its_token() -> None:
+def test_a_result_is_not_cached_longer_than_its_token() -> None:
     status, seconds = verdict(access_of(UserFactory(), seconds=1.9))
     assert (status, seconds) in ((204, "1"), (204, "0"))
 
 
-def test_a_token_that_ended_just_now_is_good_and_nothing_to_keep() -> None:
+def test_a_token_within_the_leeway_is_accepted_and_not_cached() -> None:
     assert verdict(access_of(UserFactory(), seconds=-1)) == (204, "0")
 
 
 @pytest.mark.parametrize("access", [None, "", "x", "a.b.c"])
-def test_what_is_no_token_is_refused(access: str | None) -> None:
+def test_an_invalid_token_is_refused(access: str | None) -> None:
     assert verdict(access) == (401, None)
 
 
-def test_a_token_that_has_ended_is_refused() -> None:
+def test_an_expired_token_is_refused() -> None:
     assert verdict(access_of(UserFactory(), minutes=-1)) == (401, None)
 
 
-def test_a_refresh_token_gives_no_access() -> None:
+def test_a_refresh_token_is_refused() -> None:
     assert verdict(tokens_for(user_id=UserFactory().pk, is_staff=False).refresh) == (401, None)
 
 
-def test_staff_are_looked_up_by_the_shop_not_here() -> None:
+def test_staff_tokens_are_accepted_without_a_lookup() -> None:
     clerk = StaffFactory()
     access = tokens_for(user_id=clerk.pk, is_staff=True).access
     User.objects.filter(pk=clerk.pk).update(is_active=False)
@@ -72,7 +72,7 @@ def test_staff_are_looked_up_by_the_shop_not_here() -> None:
     assert Shopper(access=access).get("/api/users/me").outcome == (401, "token_not_valid")
 
 
-def test_a_server_that_is_about_to_end_says_so(settings: Settings, tmp_path: Path) -> None:
+def test_a_stopping_server_answers_503(settings: Settings, tmp_path: Path) -> None:
     access = tokens_for(user_id=UserFactory().pk, is_staff=False).access
     settings.WEB_ENDING_FILE = str(tmp_path)
     assert verdict(access) == (503, None)

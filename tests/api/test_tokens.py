@@ -1,4 +1,4 @@
-"""`POST /api/auth/token`, `POST /api/auth/token/refresh`, and every token that must not be believed."""
+"""`POST /api/auth/token`, `POST /api/auth/token/refresh`, and tokens that must be refused."""
 
 import base64
 import hmac
@@ -30,7 +30,7 @@ def user() -> User:
     return UserFactory(username="jimin", password=PASSWORD, balance=5_000)
 
 
-def test_a_login_gives_two_tokens(user: User, stranger: Shopper) -> None:
+def test_a_login_returns_two_tokens(user: User, stranger: Shopper) -> None:
     with statements() as ran:
         answer = stranger.post("/api/auth/token", {"username": "jimin", "password": PASSWORD})
     assert answer.status == 200
@@ -40,7 +40,7 @@ def test_a_login_gives_two_tokens(user: User, stranger: Shopper) -> None:
     assert balance.json == {"userId": user.pk, "balance": 5_000}
 
 
-def test_the_access_token_says_who_and_nothing_private(user: User, stranger: Shopper) -> None:
+def test_the_access_token_contains_nothing_private(user: User, stranger: Shopper) -> None:
     access = stranger.post("/api/auth/token", {"username": "jimin", "password": PASSWORD}).json["access"]
     claims = json.loads(base64.urlsafe_b64decode(access.split(".")[1] + "=="))
     assert claims["userId"] == user.pk
@@ -53,9 +53,7 @@ def test_the_access_token_says_who_and_nothing_private(user: User, stranger: Sho
     [{"username": "jimin", "password": "wrong"}, {"username": "nobody", "password": PASSWORD}],
     ids=["wrong password", "unknown name"],
 )
-def test_a_wrong_login_is_refused_without_saying_which_part_is_wrong(
-    user: User, stranger: Shopper, body: dict[str, str]
-) -> None:
+def test_a_wrong_login_does_not_reveal_what_is_wrong(user: User, stranger: Shopper, body: dict[str, str]) -> None:
     with nothing_changes():
         answer = stranger.post("/api/auth/token", body)
     assert answer.outcome == (401, "not_authenticated")
@@ -79,7 +77,7 @@ def test_a_closed_account_cannot_log_in(user: User, stranger: Shopper) -> None:
         ({"username": "a\u0000b", "password": "x"}, [("username", "null_characters_not_allowed")]),
     ],
 )
-def test_a_login_that_does_not_fit_is_refused(
+def test_an_invalid_login_body_is_refused(
     stranger: Shopper, body: dict[str, Any], errors: list[tuple[str, str]]
 ) -> None:
     answer = stranger.post("/api/auth/token", body)
@@ -87,7 +85,7 @@ def test_a_login_that_does_not_fit_is_refused(
     assert [(error["field"], error["code"]) for error in answer.json["errors"]] == errors
 
 
-def test_a_refresh_token_gives_another_access_token(user: User, stranger: Shopper) -> None:
+def test_a_refresh_token_is_exchanged_for_an_access_token(user: User, stranger: Shopper) -> None:
     refresh = tokens_for(user_id=user.pk, is_staff=False).refresh
     with statements() as ran:
         answer = stranger.post("/api/auth/token/refresh", {"refresh": refresh})
@@ -155,7 +153,7 @@ NO_KID = object()
         (7, (401, "token_not_valid")),
     ],
 )
-def test_the_key_that_a_token_names_has_to_be_listed(user: User, kid: Any, outcome: tuple[int, str | None]) -> None:
+def test_a_tokens_kid_must_be_a_known_key(user: User, kid: Any, outcome: tuple[int, str | None]) -> None:
     """Tokens of earlier releases name none. A key is never tried for a token that names another one."""
     claims = {"exp": timezone.now() + timedelta(hours=1), "jti": "0", "token_type": "access", "userId": str(user.pk)}
     parts = [
@@ -172,20 +170,20 @@ def _as_number(moment: Any) -> int:
     return int(moment.timestamp())
 
 
-def test_a_new_token_names_its_key(user: User) -> None:
+def test_a_new_token_has_a_kid(user: User) -> None:
     tokens = tokens_for(user_id=user.pk, is_staff=False)
     named = {jwt.get_unverified_header(token)["kid"] for token in (tokens.access, tokens.refresh)}
     assert named == {key_id(str(project_settings.JWT_SIGNING_KEY))}
 
 
 @pytest.mark.parametrize("text", ["abc", "a.b.c", "", "e30.e30.e30", "x" * 5_000])
-def test_what_is_no_refresh_token_is_refused(stranger: Shopper, text: str) -> None:
+def test_an_invalid_refresh_token_is_refused(stranger: Shopper, text: str) -> None:
     answer = stranger.post("/api/auth/token/refresh", {"refresh": text})
     expected = (401, "token_not_valid") if 0 < len(text) <= 4_096 else (400, "validation_error")
     assert answer.outcome == expected
 
 
-def test_an_access_token_is_no_refresh_token(user: User, stranger: Shopper) -> None:
+def test_an_access_token_is_refused_as_a_refresh_token(user: User, stranger: Shopper) -> None:
     access = tokens_for(user_id=user.pk, is_staff=False).access
     assert stranger.post("/api/auth/token/refresh", {"refresh": access}).outcome == (401, "token_not_valid")
 
@@ -211,7 +209,7 @@ def _bad_tokens(user_id: int) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", list(_bad_tokens(1)))
-def test_a_bad_token_opens_nothing(user: User, kind: str) -> None:
+def test_an_invalid_token_is_refused(user: User, kind: str) -> None:
     shopper = Shopper(access=_bad_tokens(user.pk)[kind])
     with nothing_changes(), statements() as ran:
         read = shopper.get(f"/api/balance/{user.pk}")
@@ -222,7 +220,7 @@ def test_a_bad_token_opens_nothing(user: User, kind: str) -> None:
     assert ran == []
 
 
-def test_a_token_whose_payload_was_changed_opens_nothing(user: User) -> None:
+def test_a_token_with_a_changed_payload_is_refused(user: User) -> None:
     header, payload, signature = tokens_for(user_id=user.pk, is_staff=False).access.split(".")
     claims = json.loads(base64.urlsafe_b64decode(payload + "=="))
     claims["isStaff"] = True
@@ -232,13 +230,13 @@ def test_a_token_whose_payload_was_changed_opens_nothing(user: User) -> None:
 
 
 @pytest.mark.parametrize("authorization", ["Basic amltaW46cHc=", "Bearer", "bearer", "Token abc", ""])
-def test_another_kind_of_authorization_is_nobody(user: User, stranger: Shopper, authorization: str) -> None:
+def test_another_authorization_scheme_is_anonymous(user: User, stranger: Shopper, authorization: str) -> None:
     answer = stranger.get(f"/api/balance/{user.pk}", headers={"Authorization": authorization})
     assert answer.status == 401
     assert answer.json["code"] in ("not_authenticated", "token_not_valid")
 
 
-def test_a_header_that_names_a_user_is_not_believed(user: User, stranger: Shopper) -> None:
+def test_a_header_with_a_user_id_is_ignored(user: User, stranger: Shopper) -> None:
     forged = {"X-User-Id": str(user.pk), "X-Forwarded-User": "jimin", "Remote-User": "jimin"}
     assert stranger.get(f"/api/balance/{user.pk}", headers=forged).outcome == (401, "not_authenticated")
 
@@ -257,7 +255,7 @@ PRIVATE = [
 
 
 @pytest.mark.parametrize(("method", "path"), PRIVATE)
-def test_every_private_endpoint_wants_a_token(stranger: Shopper, method: str, path: str) -> None:
+def test_every_private_endpoint_requires_a_token(stranger: Shopper, method: str, path: str) -> None:
     with statements() as ran:
         assert stranger.send(method, path).outcome == (401, "not_authenticated")
         assert Shopper(access="abc").send(method, path).outcome == (401, "token_not_valid")
@@ -272,14 +270,14 @@ def test_the_scheme_may_be_written_in_any_case(user: User, stranger: Shopper, sc
 
 
 @pytest.mark.parametrize("kind", list(_bad_tokens(1)))
-def test_a_bad_token_is_ignored_where_none_is_needed(user: User, kind: str) -> None:
+def test_an_invalid_token_is_ignored_by_public_endpoints(user: User, kind: str) -> None:
     shopper, coupon = Shopper(access=_bad_tokens(user.pk)[kind]), CouponFactory()
     assert [each["id"] for each in shopper.get("/api/coupons").json["results"]] == [coupon.pk]
     assert shopper.post(f"/api/coupons/{coupon.pk}/issue").outcome == (401, "token_not_valid")
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(-3, 200), (-8, 401)])
-def test_a_token_is_believed_a_few_seconds_longer(user: User, seconds: int, status: int) -> None:
+def test_an_expired_token_is_accepted_within_the_leeway(user: User, seconds: int, status: int) -> None:
     token = AccessToken()
     token["userId"] = user.pk
     token.set_exp(lifetime=timedelta(seconds=seconds))
@@ -287,7 +285,7 @@ def test_a_token_is_believed_a_few_seconds_longer(user: User, seconds: int, stat
 
 
 @pytest.mark.parametrize(("seconds", "status"), [(3, 200), (8, 401)])
-def test_a_token_of_a_server_whose_clock_is_ahead_is_believed(user: User, seconds: int, status: int) -> None:
+def test_a_token_from_a_clock_ahead_is_accepted(user: User, seconds: int, status: int) -> None:
     access = _signed_by_us(token_type="access", userId=user.pk, iat=timezone.now() + timedelta(seconds=seconds))
     assert Shopper(access=access).get(f"/api/balance/{user.pk}").status == status
 
@@ -305,12 +303,12 @@ class TestTheSecondFactor:
         return Shopper().post("/api/auth/token", {"username": "clerk", "password": PASSWORD, **more})
 
     @pytest.mark.parametrize("more", [{}, {"otp": "000000"}, {"otp": "abc"}], ids=str)
-    def test_is_asked_for(self, device: TOTPDevice, more: dict[str, str]) -> None:
+    def test_is_required(self, device: TOTPDevice, more: dict[str, str]) -> None:
         answer = self.ask(**more)
         assert answer.outcome == (401, "not_authenticated")
         assert answer.json["otpRequired"] is True
 
-    def test_gives_a_token_once(self, device: TOTPDevice) -> None:
+    def test_a_code_is_accepted_once(self, device: TOTPDevice) -> None:
         code = code_of(device)
         tokens = self.ask(otp=code)
         assert tokens.status == 200
@@ -318,12 +316,12 @@ class TestTheSecondFactor:
         refresh = {"refresh": tokens.json["refresh"]}
         assert Shopper().post("/api/auth/token/refresh", refresh).status == 200
 
-    def test_ends_the_refresh_tokens_from_before_it_was_set_up(self, device: TOTPDevice) -> None:
+    def test_invalidates_earlier_refresh_tokens(self, device: TOTPDevice) -> None:
         old = tokens_for(user_id=device.user_id, is_staff=True).refresh
         answer = Shopper().post("/api/auth/token/refresh", {"refresh": old})
         assert answer.outcome == (401, "token_not_valid")
 
-    def test_is_not_told_to_who_does_not_know_the_password(self, device: TOTPDevice) -> None:
+    def test_is_not_revealed_with_a_wrong_password(self, device: TOTPDevice) -> None:
         answer = self.ask(password="wrong")
         assert (answer.outcome, answer.json.get("otpRequired")) == ((401, "not_authenticated"), None)
 

@@ -116,7 +116,7 @@ def test_a_token_of_a_previous_key_is_usual_too() -> None:
     ),
     st.integers(0, 400),
 )
-def test_the_library_accepts_whatever_is_usual(changes: dict[str, Any], damaged: int) -> None:
+def test_the_library_accepts_all_tokens_of_the_usual_form(changes: dict[str, Any], damaged: int) -> None:
     token = bytearray(signed(claims(**changes)))
     if damaged < len(token):
         token[damaged] ^= 1

@@ -1,4 +1,4 @@
-"""`archive --every`: the process of docker-compose.yml, which goes on whatever one turn finds."""
+"""`archive --every`: the process of docker-compose.yml, which survives failed runs."""
 
 import time
 from datetime import timedelta
@@ -32,7 +32,7 @@ def nothing_is_kept() -> bool:
     return not LedgerEntry.objects.exists()
 
 
-def test_it_archives_what_comes_until_it_is_told_to_stop(folder: Path) -> None:
+def test_it_archives_repeatedly_until_sigterm(folder: Path) -> None:
     old_entry()
     environment = {"ARCHIVE_DIR": str(folder), "LEDGER_RETENTION_DAYS": "10"}
     with managed(*OFTEN, environment=environment) as archiving:
@@ -45,7 +45,7 @@ def test_it_archives_what_comes_until_it_is_told_to_stop(folder: Path) -> None:
     assert len(list(folder.glob("user_balance_tx-*.jsonl.gz"))) == 2
 
 
-def test_a_folder_that_is_away_costs_a_turn(folder: Path) -> None:
+def test_a_missing_folder_fails_one_run(folder: Path) -> None:
     old_entry()
     mounted = folder / "mounted"
     environment = {"ARCHIVE_DIR": str(mounted), "LEDGER_RETENTION_DAYS": "10"}
@@ -58,13 +58,13 @@ def test_a_folder_that_is_away_costs_a_turn(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "10081"])
-def test_2_for_a_pause_that_makes_no_sense(minutes: str) -> None:
+def test_2_for_an_invalid_interval(minutes: str) -> None:
     with pytest.raises(CommandError, match="above 0 and 10,080 at most") as refused:
         call_command("archive", f"--every={minutes}")
     assert refused.value.returncode == 2
 
 
-def test_prometheus_sees_what_holds_rows_up(folder: Path, settings: Settings) -> None:
+def test_prometheus_shows_what_blocks_archiving(folder: Path, settings: Settings) -> None:
     settings.LEDGER_RETENTION_DAYS = 10
     old_entry()
     [entry] = LedgerEntry.objects.all()

@@ -1,4 +1,4 @@
-"""Ledger entries leave for files, and every won stays explained: beside charges, and wherever it ends."""
+"""Archiving ledger entries: the invariants hold, also with concurrent charges and after a crash."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def holds(folder: Path) -> bool:
 
 
 class TestWhatLeaves:
-    def test_the_books_add_up_without_it_and_go_on(self, folder: Path) -> None:
+    def test_the_invariants_hold_afterwards(self, folder: Path) -> None:
         shop = busy_shop()
         all_is_delivered()
         before = kept_ids()
@@ -76,7 +76,7 @@ class TestWhatLeaves:
         assert LedgerEntry.objects.get(user=shop.mina).balance_after == balances[shop.mina.pk] + 5_000
         assert holds(folder)
 
-    def test_only_what_is_older(self, folder: Path) -> None:
+    def test_only_older_entries(self, folder: Path) -> None:
         now = timezone.now()
         user = UserFactory()
         old = [charged(user, 100, at=now - timedelta(days=day)).pk for day in (9, 8, 7)]
@@ -89,7 +89,7 @@ class TestWhatLeaves:
         assert (kept_ids(), archived_ids(folder)) == ([young[1]], [*old, young[0]])
         assert holds(folder)
 
-    def test_an_entry_behind_one_that_stays_stays_as_well(self, folder: Path) -> None:
+    def test_entries_after_one_that_stays_are_kept(self, folder: Path) -> None:
         """The clock of the database was put back: the chain of what is kept must not have a hole."""
         now = timezone.now()
         user = UserFactory()
@@ -132,7 +132,7 @@ class TestWhatLeaves:
 
 
 class TestTheDatabaseRefuses:
-    def test_what_no_checkpoint_has_reached(self, folder: Path) -> None:
+    def test_deleting_entries_beyond_the_checkpoint(self, folder: Path) -> None:
         user = UserFactory()
         first, second = charged(user, 100), charged(user, 50)
         with pytest.raises(IntegrityError, match="append-only"):
@@ -154,7 +154,7 @@ class TestTheDatabaseRefuses:
             "DELETE FROM ledger_checkpoint",
         ],
     )
-    def test_a_checkpoint_that_is_no_entry(self, folder: Path, change: str) -> None:
+    def test_a_checkpoint_without_an_entry(self, folder: Path, change: str) -> None:
         user = UserFactory()
         charged(user, 100)
         archived(folder, LeavingEntries())
@@ -185,7 +185,7 @@ class TestTheAuditFinds:
             ),
         ],
     )
-    def test_a_checkpoint_that_was_altered(self, folder: Path, damage: str, rules: set[str]) -> None:
+    def test_an_altered_checkpoint(self, folder: Path, damage: str, rules: set[str]) -> None:
         user = UserFactory()
         charged(user, 100)
         archived(folder, LeavingEntries())
@@ -199,7 +199,7 @@ class TestTheAuditFinds:
             assert violation is not None
             assert f"ledger entry {entry.pk} does not follow from" in violation.examples[0]
 
-    def test_a_head_that_is_not_its_checkpoint(self, folder: Path) -> None:
+    def test_a_head_that_differs_from_its_checkpoint(self, folder: Path) -> None:
         user = UserFactory()
         entry = charged(user, 100)
         archived(folder, LeavingEntries())
@@ -208,7 +208,7 @@ class TestTheAuditFinds:
         assert violation is not None
         assert violation.examples == [f"user {user.pk}: the head is not that of ledger entry {entry.pk}, the newest"]
 
-    def test_files_that_are_missing_or_altered(self, folder: Path) -> None:
+    def test_missing_or_altered_files(self, folder: Path) -> None:
         user = UserFactory()
         charged(user, 100)
         archived(folder, LeavingEntries())
@@ -223,7 +223,7 @@ class TestTheAuditFinds:
         second.unlink()
         assert f"{second.name}: No such file or directory" in check_archive(folder).findings
 
-    def test_an_entry_that_was_altered_before_it_left(self, folder: Path) -> None:
+    def test_an_entry_altered_before_archiving(self, folder: Path) -> None:
         user = UserFactory()
         first, _second = charged(user, 100), charged(user, 50)
         with trigger_off("user_balance_tx", "user_balance_tx_is_append_only"):
@@ -246,9 +246,7 @@ def trigger_off(table: str = "ledger_checkpoint", name: str = "ledger_checkpoint
 
 
 class TestBesideCharges:
-    def test_thirty_customers_charge_while_everything_leaves(
-        self, folder: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_thirty_customers_charge_during_archiving(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pages, "PAGE_SIZE", 7)
         users = [UserFactory() for _ in range(10)]
         for user in users * 3:
@@ -275,7 +273,9 @@ class TestBesideCharges:
         assert broken_rules() == set()
         assert LedgerCheckpoint.objects.get().balance == 100
 
-    def test_with_the_account_s_own_balance_it_would_break(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_with_the_accounts_balance_the_chain_breaks(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The control: the checkpoint takes what the account has now. The trigger is what refuses it."""
         naive = ledger.MOVE_CHECKPOINTS.replace(
             "user_id, id, balance_after, entry_hash,",
@@ -293,7 +293,7 @@ class TestBesideCharges:
             archived(folder, ChargedMeanwhile(user))
         assert broken_rules() >= {"balance_is_ledger_sum", "ledger_is_unaltered"}
 
-    def test_four_at_once_take_each_entry_once(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_four_concurrent_runs_archive_each_entry_once(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(pages, "PAGE_SIZE", 3)
         for _ in range(20):
             charged(UserFactory(), 100)
@@ -303,7 +303,7 @@ class TestBesideCharges:
         assert archived_ids(folder) == old
         assert holds(folder)
 
-    def test_without_turns_two_would_take_the_same(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_the_lock_two_archive_the_same(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The control."""
         monkeypatch.setattr(pages, "TAKE_TURN", "SELECT 1")
         for _attempt in range(10):
@@ -370,7 +370,7 @@ class TestItDiesAnywhere:
         assert kept_ids() == []
         assert holds(folder)
 
-    def test_killed_while_it_works(self, folder: Path) -> None:
+    def test_killed_during_a_run(self, folder: Path) -> None:
         users = [UserFactory() for _ in range(3)]
         for user in users:
             charged(user, 100, at=timezone.now() - timedelta(days=30))

@@ -1,4 +1,4 @@
-"""What has left is read again by the lines of docs/retention.md, value for value."""
+"""Archived rows are read with the code of docs/retention.md, and have the same values."""
 
 import os
 import re
@@ -53,7 +53,7 @@ def rows(query: str) -> list[tuple[object, ...]]:
     return sql.fetch_all(query)
 
 
-def test_every_row_is_what_it_was(folder: Path, tmp_path: Path) -> None:
+def test_every_row_has_its_values(folder: Path, tmp_path: Path) -> None:
     busy_shop()
     sql.execute(
         "UPDATE order_item SET product_name = %s WHERE id = (SELECT min(id) FROM order_item)", ['10" \\ 펜,\t"x"']

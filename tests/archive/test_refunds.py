@@ -1,4 +1,4 @@
-"""Refunds leave with their order and no other way, and what is kept of them is explained as before."""
+"""Archiving refunds: only with their order; what is kept is still explained."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class TestWhatLeaves:
         ]
         assert holds(folder)
 
-    def test_one_of_which_all_came_back(self, folder: Path, order: Order, pen: Product, ink: Product) -> None:
+    def test_a_fully_refunded_order(self, folder: Path, order: Order, pen: Product, ink: Product) -> None:
         refunded(order, {pen: 5, ink: 2})
         counted_and_delivered()
         assert archived(folder, *LAST)[2] == 1
@@ -91,7 +91,7 @@ class TestWhatLeaves:
         order_of(order.user, {pen: 1}, coupon=coupon)
         assert broken_rules() == set()
 
-    def test_one_without_any(self, folder: Path, order: Order) -> None:
+    def test_an_order_without_refunds(self, folder: Path, order: Order) -> None:
         counted_and_delivered()
         archived(folder, *LAST)
         [line] = lines_of(folder, "order")
@@ -99,7 +99,7 @@ class TestWhatLeaves:
 
 
 class TestWhatStays:
-    def test_an_order_of_which_something_was_refunded_lately(self, folder: Path, user: User, pen: Product) -> None:
+    def test_an_order_with_a_recent_refund(self, folder: Path, user: User, pen: Product) -> None:
         given_back, quiet, young = (order_of(user, {pen: 2}) for _ in range(3))
         refunded(given_back, {pen: 1})
         counted_and_delivered()
@@ -109,9 +109,7 @@ class TestWhatStays:
         assert archived(folder, *LAST)[2] == 2
         assert holds(folder)
 
-    def test_one_of_which_a_refund_is_lately_although_nothing_else_holds_it(
-        self, folder: Path, user: User, pen: Product
-    ) -> None:
+    def test_an_order_kept_by_its_recent_refund_alone(self, folder: Path, user: User, pen: Product) -> None:
         order = order_of(user, {pen: 2})
         refund = refunded(order, {pen: 1}).refund
         counted_and_delivered()
@@ -120,7 +118,7 @@ class TestWhatStays:
         assert archived(folder, LeavingOrders()) == [1]
         assert holds(folder)
 
-    def test_one_with_a_refund_that_is_not_counted(self, folder: Path, order: Order, pen: Product) -> None:
+    def test_an_order_with_an_uncounted_refund(self, folder: Path, order: Order, pen: Product) -> None:
         refunded(order, {pen: 1})
         [placed, refund] = sent_events()
         count_order_events(events=[placed])
@@ -143,7 +141,7 @@ class TestWhatStays:
         ],
         ids=["message", "counted event"],
     )
-    def test_one_of_whose_refund_something_is_kept(self, folder: Path, order: Order, pen: Product, kept: str) -> None:
+    def test_an_order_whose_refund_has_kept_rows(self, folder: Path, order: Order, pen: Product, kept: str) -> None:
         refunded(order, {pen: 1})
         [_placed, refund] = sent_events()
         counted_and_delivered()
@@ -151,7 +149,7 @@ class TestWhatStays:
         assert archived(folder, *LAST)[2] == 0
         assert broken_rules() == set()
 
-    def test_it_can_be_refunded_after_what_it_explains_has_left(
+    def test_it_can_be_refunded_after_its_entries_were_archived(
         self, folder: Path, order: Order, pen: Product, ink: Product
     ) -> None:
         refunded(order, {pen: 2})
@@ -193,14 +191,14 @@ class TestTheDatabaseRefuses:
             ("order_item", "order", "refund", "refund_item"),
         ],
     )
-    def test_to_delete_a_refund_or_an_order_from_under_it(self, folder: Path, tables: tuple[str, ...]) -> None:
+    def test_deleting_a_refund_or_its_order_alone(self, folder: Path, tables: tuple[str, ...]) -> None:
         with pytest.raises(IntegrityError):
             gone(*tables)
         assert (Refund.objects.count(), RefundItem.objects.count()) == (1, 1)
         assert broken_rules() == set()
 
     @pytest.mark.parametrize("tables", [("refund",), ("refund_item",), ("order_item", "order", "refund")])
-    def test_also_when_its_money_has_left(self, folder: Path, tables: tuple[str, ...]) -> None:
+    def test_also_after_its_ledger_entries_were_archived(self, folder: Path, tables: tuple[str, ...]) -> None:
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
         with pytest.raises(IntegrityError):
@@ -209,7 +207,7 @@ class TestTheDatabaseRefuses:
         assert holds(folder)
 
     @pytest.mark.parametrize("table", ["refund", "refund_item"])
-    def test_to_rewrite_one(self, folder: Path, table: str) -> None:
+    def test_updating_a_refund(self, folder: Path, table: str) -> None:
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
         with pytest.raises(IntegrityError, match="append-only"):
@@ -277,13 +275,13 @@ class TestBesideRefunds:
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
 
-    def test_a_refund_comes_too_late(self, folder: Path, order: Order, pen: Product) -> None:
+    def test_a_refund_of_an_archived_order_is_refused(self, folder: Path, order: Order, pen: Product) -> None:
         refunding = RefundedMeanwhile(order, pen)
         assert archived(folder, refunding) == [1]
         assert isinstance(refunding.outcome(), OrderNotFound)
         assert holds(folder)
 
-    def test_without_its_lock_a_trigger_keeps_the_refund(
+    def test_control_without_its_lock_a_trigger_keeps_the_refund(
         self, folder: Path, order: Order, pen: Product, unlocked: None
     ) -> None:
         """The control of the lock."""
@@ -294,7 +292,7 @@ class TestBesideRefunds:
         assert Refund.objects.count() == 2
         assert holds(folder)
 
-    def test_without_both_money_would_be_given_back_by_nothing(
+    def test_control_without_both_a_refund_has_no_order(
         self, folder: Path, order: Order, pen: Product, unlocked: None
     ) -> None:
         """The control of both."""
@@ -309,7 +307,7 @@ class TestBesideRefunds:
         assert refunding.outcome() is None
         assert "refund_has_its_one_ledger_entry" in broken_rules()
 
-    def test_who_refunds_before_the_row_is_locked_is_seen(
+    def test_a_refund_before_the_row_lock_is_detected(
         self, folder: Path, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The statement has its snapshot already, in which there is no such refund."""
@@ -318,7 +316,7 @@ class TestBesideRefunds:
         assert Refund.objects.count() == 2
         assert holds(folder)
 
-    def test_otherwise_the_order_would_be_chosen(
+    def test_control_otherwise_the_order_is_archived(
         self, folder: Path, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control: what the locked row says of its refunds is not compared."""
@@ -385,7 +383,7 @@ class RefundedMeanwhile(LeavingOrders):
 
 
 class TestStatisticsOfThen:
-    def test_events_that_come_again_are_repeats(self, folder: Path, user: User, pen: Product) -> None:
+    def test_repeated_events_are_not_counted(self, folder: Path, user: User, pen: Product) -> None:
         """Also of a refund and a cancel that are younger than every order that has left."""
         kept, taken_back = order_of(user, {pen: 4}), order_of(user, {pen: 2})
         cancel_order(order_id=taken_back.pk, owner_id=user.pk, idempotency=Idempotency.none())
@@ -400,9 +398,7 @@ class TestStatisticsOfThen:
         assert units_counted() == before
         assert broken_rules() == set()
 
-    def test_one_that_is_younger_than_what_was_counted_is_not_known(
-        self, folder: Path, user: User, pen: Product
-    ) -> None:
+    def test_a_later_unknown_event_is_refused(self, folder: Path, user: User, pen: Product) -> None:
         """A database that was restored to before the refund, when the day was final already."""
         order_of(user, {pen: 1})
         counted_and_delivered()
@@ -418,7 +414,7 @@ class TestStatisticsOfThen:
         assert (counted.events, counted.repeats, list(counted.left_out)) == (0, 0, ["a"])
 
 
-def test_a_purchase_limit_counts_the_orders_that_are_kept(folder: Path, user: User) -> None:
+def test_a_purchase_limit_counts_only_kept_orders(folder: Path, user: User) -> None:
     rare = ProductFactory(price=100, stock=100, purchase_limit=2)
     old = order_of(user, {rare: 2})
     counted_and_delivered()

@@ -1,4 +1,4 @@
-"""Stock movements leave, and orders last and whole: what is left explains every stock, payment and statistic."""
+"""Archiving stock movements and orders: stock, payments and statistics are still explained."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def holds(folder: Path) -> bool:
 
 
 class TestMovements:
-    def test_stock_is_explained_without_them_and_goes_on(self, folder: Path) -> None:
+    def test_the_invariants_hold_without_them(self, folder: Path) -> None:
         shop = busy_shop()
         all_is_delivered()
         stocks = dict(Product.objects.values_list("id", "stock"))
@@ -99,7 +99,7 @@ class TestMovements:
         assert holds(folder)
         assert len(lines_of(folder, "stock_movement")) == count + 3
 
-    def test_only_what_is_older(self, folder: Path, user: User, pen: Product) -> None:
+    def test_only_older_movements(self, folder: Path, user: User, pen: Product) -> None:
         order_of(user, {pen: 1})
         moment = timezone.now()
         order_of(user, {pen: 2})
@@ -108,7 +108,7 @@ class TestMovements:
         assert StockCheckpoint.objects.get().stock == 99
         assert broken_rules() == set()
 
-    def test_beside_sales(self, folder: Path, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_during_sales(self, folder: Path, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("commerce.archive.pages.PAGE_SIZE", 2)
 
         def leave() -> None:
@@ -129,18 +129,18 @@ class TestMovements:
             "DELETE FROM stock_checkpoint",
         ],
     )
-    def test_a_checkpoint_that_is_not_its_movements_is_refused(self, folder: Path, pen: Product, change: str) -> None:
+    def test_a_checkpoint_with_a_wrong_sum_is_refused(self, folder: Path, pen: Product, change: str) -> None:
         archived(folder, LeavingMovements())
         with pytest.raises(IntegrityError, match="checkpoint of a stock"):
             sql.execute(change)
 
-    def test_a_movement_that_no_checkpoint_has_reached_stays(self, folder: Path, user: User, pen: Product) -> None:
+    def test_a_movement_beyond_the_checkpoint_cannot_be_deleted(self, folder: Path, user: User, pen: Product) -> None:
         archived(folder, LeavingMovements())
         order_of(user, {pen: 1})
         with pytest.raises(IntegrityError, match="append-only"):
             StockMovement.objects.all().delete()
 
-    def test_a_checkpoint_that_was_altered_is_found(self, folder: Path, pen: Product) -> None:
+    def test_an_altered_checkpoint_is_found(self, folder: Path, pen: Product) -> None:
         archived(folder, LeavingMovements())
         sql.execute("ALTER TABLE stock_checkpoint DISABLE TRIGGER stock_checkpoint_is_its_movements")
         try:
@@ -156,7 +156,7 @@ class TestMovements:
 class TestOrders:
     LAST = (LeavingEntries(), LeavingMovements(), LeavingOrders())
 
-    def test_all_that_is_old_leaves_and_the_books_add_up(self, folder: Path) -> None:
+    def test_old_orders_are_archived_and_the_invariants_hold(self, folder: Path) -> None:
         shop = busy_shop()
         all_is_delivered()
         orders_were, items_were = Order.objects.count(), OrderItem.objects.count()
@@ -197,15 +197,13 @@ class TestOrders:
         assert archived(folder, *self.LAST)[2] == 1
         assert holds(folder)
 
-    def test_an_order_whose_event_is_not_counted_stays(self, folder: Path, user: User, pen: Product) -> None:
+    def test_an_order_with_an_uncounted_event_stays(self, folder: Path, user: User, pen: Product) -> None:
         order_of(user, {pen: 1})
         all_is_delivered()
         assert archived(folder, *self.LAST)[2] == 0
         assert broken_rules() == set()
 
-    def test_an_order_that_was_cancelled_lately_stays_and_holds_up_nothing(
-        self, folder: Path, user: User, pen: Product
-    ) -> None:
+    def test_a_recently_cancelled_order_stays_and_blocks_nothing(self, folder: Path, user: User, pen: Product) -> None:
         taken_back, kept, young = (order_of(user, {pen: 1}) for _ in range(3))
         del kept
         cancel_order(order_id=taken_back.pk, owner_id=user.pk, idempotency=Idempotency.none())
@@ -216,7 +214,7 @@ class TestOrders:
         assert archived(folder, *self.LAST)[2] == 2
         assert holds(folder)
 
-    def test_an_order_that_is_kept_can_be_cancelled_after_its_payment_has_left(
+    def test_an_order_can_be_cancelled_after_its_payment_was_archived(
         self, folder: Path, user: User, pen: Product
     ) -> None:
         coupon = issued(user, CouponFactory(discount_value=100))
@@ -229,7 +227,7 @@ class TestOrders:
         assert UserCoupon.objects.get().status == "AVAILABLE"
         assert holds(folder)
 
-    def test_an_order_that_has_left_is_not_found(self, folder: Path, user: User, pen: Product) -> None:
+    def test_an_archived_order_is_not_found(self, folder: Path, user: User, pen: Product) -> None:
         order = order_of(user, {pen: 1})
         counted_and_delivered()
         archived(folder, *self.LAST)
@@ -237,7 +235,7 @@ class TestOrders:
             cancel_order(order_id=order.pk, owner_id=user.pk, idempotency=Idempotency.none())
         assert holds(folder)
 
-    def test_one_that_is_being_cancelled_is_left_alone(self, folder: Path, user: User, pen: Product) -> None:
+    def test_an_order_being_cancelled_is_skipped(self, folder: Path, user: User, pen: Product) -> None:
         busy, free = order_of(user, {pen: 1}), order_of(user, {pen: 1})
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
@@ -245,7 +243,7 @@ class TestOrders:
             assert archived(folder, LeavingOrders()) == [1]
         assert [line["id"] for line in lines_of(folder, "order")] == [free.pk]
 
-    def test_a_cancellation_comes_too_late(self, folder: Path, user: User, pen: Product) -> None:
+    def test_cancelling_an_archived_order_is_refused(self, folder: Path, user: User, pen: Product) -> None:
         order = order_of(user, {pen: 1})
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
@@ -254,7 +252,7 @@ class TestOrders:
         assert isinstance(cancelling.outcome(), OrderNotFound)
         assert holds(folder)
 
-    def test_without_its_lock_it_would_be_refunded_and_gone(
+    def test_control_without_its_lock_it_is_refunded_and_archived(
         self, folder: Path, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control."""
@@ -310,7 +308,7 @@ class TestStatisticsOfThen:
         assert FinalUntil.objects.get().day == order.ordered_date
         return order.created_at
 
-    def test_are_not_recomputed_from_orders_that_are_gone(self, day: datetime) -> None:
+    def test_are_not_recomputed_from_archived_orders(self, day: datetime) -> None:
         date = timezone.localdate(day)
         before = units_counted()
         with pytest.raises(DayIsFinal):
@@ -326,7 +324,7 @@ class TestStatisticsOfThen:
         tomorrow = date + timedelta(days=1)
         assert compare_days(from_date=tomorrow, to_date=tomorrow)[tomorrow].differences == ()
 
-    def test_an_event_that_comes_again_is_a_repeat(self, day: datetime) -> None:
+    def test_a_repeated_event_is_not_counted(self, day: datetime) -> None:
         before = units_counted()
         counted = count_messages(payloads=self.payloads)
         assert (counted.events, counted.repeats, counted.left_out) == (0, 1, {})
@@ -334,7 +332,7 @@ class TestStatisticsOfThen:
         assert ProcessedEvent.objects.count() == 0
         assert broken_rules() == set()
 
-    def test_who_recomputes_a_day_waits_for_the_orders_that_leave(self, folder: Path, user: User, pen: Product) -> None:
+    def test_a_recomputation_waits_for_archiving(self, folder: Path, user: User, pen: Product) -> None:
         """Otherwise it could see half of the day's orders, and take the other half's units away."""
         order = order_of(user, {pen: 4})
         counted_and_delivered()
@@ -357,7 +355,7 @@ class TestStatisticsOfThen:
         assert set(units_counted().values()) == {4}
 
 
-def test_the_command_does_all_of_it_by_the_settings(
+def test_the_command_applies_all_settings(
     folder: Path, user: User, pen: Product, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order_of(user, {pen: 1})
@@ -380,7 +378,7 @@ def test_the_command_does_all_of_it_by_the_settings(
     assert holds(folder)
 
 
-def test_a_folder_that_is_not_there_is_said_and_nothing_leaves(folder: Path, user: User, settings: Settings) -> None:
+def test_a_missing_folder_is_reported_and_nothing_is_archived(folder: Path, user: User, settings: Settings) -> None:
     settings.ARCHIVE_DIR = str(folder / "absent")
     settings.LEDGER_RETENTION_DAYS = 1e-9
     ended = call("archive")

@@ -1,4 +1,4 @@
-"""Accounts in the back-office: everything but the money."""
+"""Accounts in the back-office, without their money."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def test_a_balance_is_shown_and_cannot_be_sent(customer: User) -> None:
     assert (customer.email, customer.balance) == ("a@b.kr", 5_000)
 
 
-def test_saving_an_account_keeps_what_was_charged_meanwhile(customer: User) -> None:
+def test_saving_an_account_keeps_a_concurrent_charge(customer: User) -> None:
     read_earlier = User.objects.get(pk=customer.pk)
     charge_balance(user_id=customer.pk, amount=700, idempotency=Idempotency.none())
     assert read_earlier.balance == 5_000
@@ -46,7 +46,7 @@ def test_saving_an_account_keeps_what_was_charged_meanwhile(customer: User) -> N
     assert (stored.balance, stored.email, stored.check_password("another")) == (5_700, "new@example.com", True)
 
 
-def test_writing_the_whole_row_would_lose_the_charge(customer: User) -> None:
+def test_control_writing_the_whole_row_loses_the_charge(customer: User) -> None:
     """The control: what Django's own save does with an old row."""
     read_earlier = User.objects.get(pk=customer.pk)
     charge_balance(user_id=customer.pk, amount=700, idempotency=Idempotency.none())
@@ -54,7 +54,7 @@ def test_writing_the_whole_row_would_lose_the_charge(customer: User) -> None:
     assert User.objects.get(pk=customer.pk).balance == 5_000
 
 
-def test_a_new_account_starts_with_nothing() -> None:
+def test_a_new_account_has_a_balance_of_zero() -> None:
     staff = Staff(superuser=True)
     answer = staff.post(
         "balances_user_add",
@@ -82,7 +82,7 @@ def test_a_password_is_changed_without_touching_the_balance(customer: User) -> N
     assert (customer.balance, customer.check_password("tangerine-4711")) == (5_000, True)
 
 
-def test_staff_do_not_give_rights_to_anyone(customer: User) -> None:
+def test_staff_may_not_grant_permissions(customer: User) -> None:
     answer = Staff(*MANAGE_USERS).press("balances_user_change", customer.pk, is_superuser="on", is_staff="on")
     assert answer.status_code == 302
     customer.refresh_from_db()
@@ -90,7 +90,7 @@ def test_staff_do_not_give_rights_to_anyone(customer: User) -> None:
 
 
 @pytest.mark.parametrize("is_superuser", [False, True], ids=["staff", "superuser"])
-def test_staff_do_not_touch_accounts_of_staff(is_superuser: bool) -> None:
+def test_staff_may_not_change_accounts_of_staff(is_superuser: bool) -> None:
     """Setting a colleague's password would give the colleague's rights."""
     colleague = StaffFactory(is_superuser=is_superuser)
     clerk = Staff(*MANAGE_USERS)
@@ -108,7 +108,7 @@ def test_staff_do_not_touch_accounts_of_staff(is_superuser: bool) -> None:
             assert answer.status_code == 403
 
 
-def test_a_new_account_of_staff_is_nothing_that_other_staff_can_make() -> None:
+def test_staff_may_not_create_accounts_of_staff() -> None:
     clerk = Staff(*MANAGE_USERS, "balances.add_user")
     password = {"usable_password": "true", "password1": "tangerine-4711", "password2": "tangerine-4711"}
     clerk.post("balances_user_add", username="newcomer", is_staff="on", is_superuser="on", **password)
@@ -116,7 +116,7 @@ def test_a_new_account_of_staff_is_nothing_that_other_staff_can_make() -> None:
     assert (newcomer.is_staff, newcomer.is_superuser) == (False, False)
 
 
-def test_who_only_looks_sees_nothing_of_a_password(customer: User) -> None:
+def test_viewers_do_not_see_the_password_field(customer: User) -> None:
     customer.set_password("tangerine-4711")
     customer.save()
     page = Staff("balances.view_user").get("balances_user_change", customer.pk).content.decode()
@@ -163,9 +163,7 @@ class TestTheList:
             ("9" * 30, []),
         ],
     )
-    def test_is_searched_by_the_beginning_of_a_name_or_by_a_whole_address(
-        self, viewer: Staff, term: str, names: list[str]
-    ) -> None:
+    def test_is_searched_by_name_prefix_or_whole_email(self, viewer: Staff, term: str, names: list[str]) -> None:
         UserFactory(username="mina", email="mina@example.com")
         UserFactory(username="minam", email="other@example.com", first_name="Mary Ann", last_name="Park")
         UserFactory(username="joon", first_name="철수", last_name="김")
@@ -180,7 +178,7 @@ class TestTheList:
         assert self.found(viewer, is_staff__exact=1) == [viewer.user.username]
         assert self.found(viewer, is_active__exact=0) == ["gone"]
 
-    def test_asks_each_index_of_its_own(self, viewer: Staff) -> None:
+    def test_uses_an_index_for_each_search(self, viewer: Staff) -> None:
         """No search reads every account, and none looks into the middle of a text."""
         answer = viewer.get("balances_user_changelist", q="42@example.com")
         query, params = answer.context["cl"].queryset.order_by().query.sql_with_params()
@@ -191,7 +189,7 @@ class TestTheList:
         assert "user_first_name_begins" in plan
         assert "Seq Scan" not in plan
 
-    def test_is_not_counted_to_its_end(self, viewer: Staff) -> None:
+    def test_is_counted_up_to_a_limit(self, viewer: Staff) -> None:
         with statements() as ran:
             self.found(viewer)
         assert [f"LIMIT {MOST_ROWS_COUNTED + 1}" in each for each in ran if "COUNT(" in each] == [True]
@@ -203,7 +201,7 @@ class TestThePage:
     def page(self, staff: Staff, customer: User) -> Page:
         return staff.get("balances_user_change", customer.pk)
 
-    def test_leads_to_the_orders_and_the_coupons_of_this_customer_alone(self, customer: User) -> None:
+    def test_links_to_the_customers_orders_and_coupons(self, customer: User) -> None:
         staff, other = Staff(superuser=True), UserFactory(balance=5_000)
         pen, coupon = ProductFactory(), CouponFactory()
         mine, _theirs = order_of(customer, {pen: 1}), order_of(other, {pen: 1})
@@ -219,12 +217,12 @@ class TestThePage:
         assert rows("Coupons") == [held.id]
         assert rows("Ledger") == [entry.pk for entry in customer.ledger.all()]
 
-    def test_leads_nowhere_that_the_reader_may_not_go(self, customer: User) -> None:
+    def test_has_no_links_without_the_permission(self, customer: User) -> None:
         opened = self.page(Staff("balances.view_user"), customer)
         assert opened.context["tools"] == []
         assert "entries" not in opened.context
 
-    def test_costs_as_many_queries_for_a_busy_customer_as_for_a_new_one(self, customer: User) -> None:
+    def test_takes_a_constant_number_of_queries(self, customer: User) -> None:
         staff = Staff(superuser=True)
         self.page(staff, customer)
         with statements() as few:

@@ -1,4 +1,4 @@
-"""The ledger in the back-office: found by account, order, day, type and amount; exported; never written."""
+"""The ledger in the back-office: search, filters, exports; read-only."""
 
 import csv
 import io
@@ -73,7 +73,7 @@ def test_an_order_number_finds_its_payment_and_its_refund(viewer: Staff, order: 
 
 
 @pytest.mark.parametrize("is_vacuumed", [False, True], ids=["new", "vacuumed"])
-def test_the_entries_of_an_order_are_asked_of_the_indexes_that_hold_them(*, is_vacuumed: bool) -> None:
+def test_the_entries_of_an_order_use_the_partial_indexes(*, is_vacuumed: bool) -> None:
     """One index holds payments and one holds refunds; a list of types would be answered by reading the table.
 
     Autovacuum comes at any time: what it has found out must not change the answer.
@@ -91,7 +91,7 @@ def test_types_are_filtered(viewer: Staff, order: Order) -> None:
     assert shown(viewer, type__exact="PAYMENT") == [("PAYMENT", -3_000)]
 
 
-def test_days_are_the_shops_and_both_ends_belong_to_them(viewer: Staff, mina: User) -> None:
+def test_days_are_in_the_shops_zone_and_inclusive(viewer: Staff, mina: User) -> None:
     for at in (
         "2026-03-01 14:59:59.999999",
         "2026-03-01 15:00:00",
@@ -106,7 +106,7 @@ def test_days_are_the_shops_and_both_ends_belong_to_them(viewer: Staff, mina: Us
 
 @pytest.mark.parametrize("name", ["created_at_from", "created_at_to", "amount_from", "amount_to"])
 @pytest.mark.parametrize("value", ["abc", "2026-02-30", "--", "\x00"])
-def test_what_is_no_day_or_amount_filters_nothing_and_is_not_taken_along(name: str, value: str) -> None:
+def test_invalid_days_and_amounts_are_ignored_and_dropped(name: str, value: str) -> None:
     staff = Staff(superuser=True)
     assert staff.get(LIST, **{name: value}).status_code in (302, 400)
     with nothing_changes():
@@ -122,7 +122,7 @@ def test_amounts_are_filtered_from_and_to(viewer: Staff, mina: User) -> None:
     assert shown(viewer, amount_from="11", amount_to="29") == [("CHARGE", 20)]
 
 
-def test_an_amount_alone_is_looked_for_in_the_last_days_only(viewer: Staff, mina: User) -> None:
+def test_an_amount_alone_searches_the_last_days_only(viewer: Staff, mina: User) -> None:
     """Amounts are not indexed; days are."""
     long_ago = timezone.now() - timedelta(days=32)
     charged(mina, 10, at=long_ago)
@@ -191,7 +191,7 @@ class TestSortedByAmount:
         assert "Seq Scan on user_balance_tx" not in plan, plan
 
 
-def test_the_reason_of_an_adjustment_stands_beside_it_and_beside_no_other(viewer: Staff, order: Order) -> None:
+def test_only_adjustments_show_a_reason(viewer: Staff, order: Order) -> None:
     credit(order.user, 50, "Late parcel.")
     credit(UserFactory(username="joon"), 60, "Wrong colour.")
     rows = viewer.get(LIST).context["cl"].result_list
@@ -217,7 +217,7 @@ def test_an_entry_shows_its_hash_its_order_and_who_adjusted(viewer: Staff, order
     assert "+₩50" in page
 
 
-def test_the_list_costs_as_many_queries_for_many_adjustments_as_for_none(viewer: Staff, mina: User) -> None:
+def test_the_list_takes_a_constant_number_of_queries(viewer: Staff, mina: User) -> None:
     charged(mina, 5)
     with statements() as few:
         shown(viewer)
@@ -228,7 +228,7 @@ def test_the_list_costs_as_many_queries_for_many_adjustments_as_for_none(viewer:
     assert len(more) == len(few) <= 8
 
 
-def test_nobody_writes_it() -> None:
+def test_it_is_read_only() -> None:
     boss = Staff(superuser=True)
     entry = charged(UserFactory(), 5)
     with nothing_changes():
@@ -244,7 +244,7 @@ class TestExports:
         assert answer.status_code == 200
         return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))
 
-    def test_the_ledger_goes_as_it_is_filtered(self, order: Order) -> None:
+    def test_the_ledger_is_exported_as_filtered(self, order: Order) -> None:
         entry = credit(order.user, 50, "=cmd()")
         clerk = Staff(VIEW, "balances.export_ledgerentry")
         page = "/admin/balances/ledgerentry/export.csv"
@@ -261,7 +261,7 @@ class TestExports:
         assert (record.actor_id, record.subject_type, record.subject_id) == (clerk.user.pk, "balances.ledgerentry", "")
         assert record.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
 
-    def test_a_day_of_long_ago_goes_between_its_first_and_last_row(self, mina: User) -> None:
+    def test_an_old_day_is_exported_by_its_range_of_ids(self, mina: User) -> None:
         """Or PostgreSQL walks there from the newest row, through millions."""
         old = charged(mina, 1, at=datetime(2026, 3, 1, tzinfo=UTC))
         charged(mina, 2)
@@ -272,7 +272,7 @@ class TestExports:
         assert [line[0] for line in lines[1:]] == [str(old.pk)]
         assert any(f'"id" BETWEEN {old.pk} AND {old.pk}' in each for each in ran)
 
-    def test_accounts_go_without_a_password(self) -> None:
+    def test_accounts_are_exported_without_passwords(self) -> None:
         UserFactory(username="mina", email="mina@example.com", balance=5_000, password="tangerine-4711")
         clerk = Staff("balances.view_user", "balances.export_user")
         answer = clerk.client.get("/admin/balances/user/export.csv", {"q": "mina"})
@@ -283,7 +283,7 @@ class TestExports:
         assert "password" not in headings
 
     @pytest.mark.parametrize("model", ["user", "ledgerentry"])
-    def test_who_may_only_look_takes_nothing_along(self, model: str) -> None:
+    def test_viewers_may_not_export(self, model: str) -> None:
         onlooker = Staff(f"balances.view_{model}", "balances.change_user")
         assert "export.csv" not in onlooker.get(f"balances_{model}_changelist").content.decode()
         with nothing_changes():

@@ -1,4 +1,4 @@
-"""One's own sessions: listed with where they came from, and ended one by one."""
+"""One's own sessions: listed with their origin, and ended one by one."""
 
 import pytest
 from django.test import Client
@@ -34,14 +34,14 @@ def number(name: str) -> int:
     return StaffSession.objects.get(browser=name).pk
 
 
-def test_each_login_is_listed_for_its_owner_alone(clerk: User) -> None:
+def test_each_login_is_listed_for_its_owner_only(clerk: User) -> None:
     StaffFactory(username="sora", password=PASSWORD)
     phone, _desk, other = browser("Phone"), browser("Desk"), browser("Other", "sora")
     assert listed(phone) == [("Desk", False), ("Phone", True)]
     assert listed(other) == [("Other", True)]
 
 
-def test_one_that_is_ended_is_out_at_once_and_it_is_written_down(clerk: User) -> None:
+def test_ending_a_session_takes_effect_at_once_and_is_recorded(clerk: User) -> None:
     phone, desk = browser("Phone"), browser("Desk")
     assert desk.post(f"/admin/sessions/{number('Phone')}/end/").status_code == 302
     assert phone.get("/admin/sessions/").status_code == 302
@@ -50,13 +50,13 @@ def test_one_that_is_ended_is_out_at_once_and_it_is_written_down(clerk: User) ->
     assert (ended.actor_id, ended.subject_id) == (clerk.pk, str(clerk.pk))
 
 
-def test_ones_own_leads_to_the_login(clerk: User) -> None:
+def test_ending_the_current_session_leads_to_the_login(clerk: User) -> None:
     desk = browser("Desk")
     assert "/admin/login/" in desk.post(f"/admin/sessions/{number('Desk')}/end/").headers["Location"]
     assert desk.get("/admin/").status_code == 302
 
 
-def test_nobody_ends_a_colleagues(clerk: User) -> None:
+def test_another_accounts_session_cannot_be_ended(clerk: User) -> None:
     StaffFactory(username="sora", password=PASSWORD, is_superuser=True)
     desk, other = browser("Desk"), browser("Other", "sora")
     assert other.post(f"/admin/sessions/{number('Desk')}/end/").status_code == 404
@@ -65,7 +65,7 @@ def test_nobody_ends_a_colleagues(clerk: User) -> None:
     assert desk.get(f"/admin/sessions/{number('Desk')}/end/").status_code == 405
 
 
-def test_what_was_left_by_logging_out_is_listed_no_more(clerk: User) -> None:
+def test_a_logged_out_session_is_not_listed(clerk: User) -> None:
     phone = browser("Phone")
     phone.post("/admin/logout/")
     assert listed(browser("Desk")) == [("Desk", True)]
@@ -78,7 +78,7 @@ def test_a_session_that_has_no_row_yet_gets_one(clerk: User) -> None:
     assert listed(desk) == [("Desk", True)]
 
 
-def test_a_new_password_ends_the_others_and_keeps_this_one_in_the_list(clerk: User) -> None:
+def test_a_new_password_ends_the_other_sessions(clerk: User) -> None:
     phone, desk = browser("Phone"), browser("Desk")
     form = {"old_password": PASSWORD, "new_password1": "mandarin-9021", "new_password2": "mandarin-9021"}
     assert desk.post("/admin/password_change/", form).status_code == 302
@@ -86,7 +86,7 @@ def test_a_new_password_ends_the_others_and_keeps_this_one_in_the_list(clerk: Us
     assert phone.get("/admin/").status_code == 302
 
 
-def test_one_that_was_left_alone_for_too_long_is_not_listed(clerk: User) -> None:
+def test_an_idle_session_is_not_listed(clerk: User) -> None:
     phone, desk = browser("Phone"), browser("Desk")
     phone.get("/admin/")
     session = phone.session

@@ -1,4 +1,4 @@
-"""Codes on paper for who has lost the phone: made with the second factor, each good once, shown once."""
+"""Recovery codes: created with the second factor, valid once each, shown once."""
 
 from functools import partial
 
@@ -31,7 +31,7 @@ def codes(clerk: User) -> list[str]:
     return recovery_codes.renew(clerk)
 
 
-def test_they_come_with_the_second_factor_and_are_not_stored_as_they_are() -> None:
+def test_they_are_created_with_the_factor_and_stored_hashed() -> None:
     staff = Staff()
     staff.get("second_factor")
     page = staff.post("second_factor", code=code_of(TOTPDevice(user=staff.user, key=staff.client.session[NEW_KEY])))
@@ -45,7 +45,7 @@ def test_they_come_with_the_second_factor_and_are_not_stored_as_they_are() -> No
     assert codes[0] not in staff.get("second_factor").content.decode()
 
 
-def test_each_opens_the_door_once(codes: list[str]) -> None:
+def test_each_is_valid_for_one_login(codes: list[str]) -> None:
     assert log_in(codes[0]).status_code == 302
     assert is_wrong(log_in(codes[0]))
     assert log_in(codes[1].lower().replace("-", " ")).status_code == 302
@@ -53,12 +53,12 @@ def test_each_opens_the_door_once(codes: list[str]) -> None:
     assert [action.after for action in used] == [{"codes left": 9}, {"codes left": 8}]
 
 
-def test_of_many_at_one_moment_one_gets_in(codes: list[str]) -> None:
+def test_of_concurrent_uses_one_succeeds(codes: list[str]) -> None:
     answers = together([partial(log_in, codes[0])] * 4)
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 302]
 
 
-def test_nobody_elses_and_no_other_text_is_one(codes: list[str]) -> None:
+def test_other_accounts_codes_and_other_text_are_refused(codes: list[str]) -> None:
     other = StaffFactory(username="sora", password=PASSWORD)
     TOTPDevice.objects.create(user=other, name="app")
     [foreign, *_rest] = recovery_codes.renew(other)
@@ -67,19 +67,19 @@ def test_nobody_elses_and_no_other_text_is_one(codes: list[str]) -> None:
     assert recovery_codes.left(other) == 10
 
 
-def test_wrong_ones_are_counted_as_wrong_passwords(codes: list[str], settings: Settings) -> None:
+def test_wrong_codes_count_as_failed_logins(codes: list[str], settings: Settings) -> None:
     settings.LOGIN_FAILURES_PER_MINUTE = 3
     assert [log_in("AAAA-AAAA-AAAA-AAAA").status_code for _ in range(4)] == [200, 200, 200, 429]
     assert log_in(codes[0]).status_code == 429
 
 
-def test_they_are_good_for_a_token_of_the_api_too(codes: list[str]) -> None:
+def test_they_are_valid_for_api_tokens_too(codes: list[str]) -> None:
     login = {"username": "jimin", "password": PASSWORD, "otp": codes[0]}
     answers = [Client().post("/api/auth/token", login, content_type="application/json") for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 401]
 
 
-def test_new_ones_take_the_place_of_the_old_and_need_a_code(clerk: User, codes: list[str]) -> None:
+def test_new_ones_replace_the_old_and_require_a_code(clerk: User, codes: list[str]) -> None:
     staff = Staff()
     staff.client.force_login(clerk)
     assert list(errors_of(staff.post("recovery_codes", code="123"))) == ["code"]
@@ -89,7 +89,7 @@ def test_new_ones_take_the_place_of_the_old_and_need_a_code(clerk: User, codes: 
     assert StaffAction.objects.filter(action="Recovery codes made").count() == 1
 
 
-def test_they_go_with_the_second_factor(clerk: User, codes: list[str]) -> None:
+def test_they_are_deleted_with_the_second_factor(clerk: User, codes: list[str]) -> None:
     boss = Staff(superuser=True)
     boss.press("second_factor_take_off", clerk.pk, reason="Lost the phone")
     assert recovery_codes.left(clerk) == 0

@@ -1,4 +1,4 @@
-"""A second factor, for staff who want one: set up with a code, asked for at the login, counted, and taken off."""
+"""The second factor of staff: setup, codes at the login, rate limits, removal."""
 
 import time
 from functools import partial
@@ -63,43 +63,43 @@ class TestTheLogin:
         assert log_in().status_code == 302
         assert log_in("").status_code == 302
 
-    def test_needs_the_code_that_the_app_shows(self, device: TOTPDevice) -> None:
+    def test_requires_the_current_code(self, device: TOTPDevice) -> None:
         assert is_wrong(log_in())
         assert is_wrong(log_in(""))
         code = code_of(device)
         assert log_in(f"{code[:3]} {code[3:]}").status_code == 302
 
     @pytest.mark.parametrize("code", ["abcdef", "12345", "-12345", "1.5e3", "１２３４５６"])
-    def test_takes_nothing_else(self, device: TOTPDevice, code: str) -> None:
+    def test_refuses_anything_else(self, device: TOTPDevice, code: str) -> None:
         assert is_wrong(log_in(code))
 
-    def test_takes_a_code_once(self, device: TOTPDevice) -> None:
+    def test_accepts_a_code_once(self, device: TOTPDevice) -> None:
         code = code_of(device)
         assert log_in(code).status_code == 302
         assert is_wrong(log_in(code))
 
-    def test_takes_a_code_once_at_one_moment_too(self, device: TOTPDevice) -> None:
+    def test_accepts_a_code_once_in_concurrent_logins(self, device: TOTPDevice) -> None:
         code = code_of(device)
         answers = together([partial(log_in, code)] * 4)
         assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 302]
 
-    def test_takes_no_code_of_a_colleague(self, device: TOTPDevice) -> None:
+    def test_refuses_another_accounts_code(self, device: TOTPDevice) -> None:
         other = TOTPDevice.objects.create(user=StaffFactory(username="sora", password=PASSWORD), name="app")
         assert is_wrong(log_in(code_of(other)))
 
-    def test_says_nothing_of_codes_before_the_password_is_right(self, device: TOTPDevice) -> None:
+    def test_reveals_nothing_before_the_password_is_right(self, device: TOTPDevice) -> None:
         form = {"username": "jimin", "password": "guess", "code": code_of(device)}
         answer = Client().post("/admin/login/?next=/admin/", form)
         assert answer.status_code == 200
         assert WRONG not in answer.content.decode()
 
-    def test_counts_wrong_codes_as_wrong_passwords(self, device: TOTPDevice, settings: Settings) -> None:
+    def test_counts_wrong_codes_as_failed_logins(self, device: TOTPDevice, settings: Settings) -> None:
         settings.LOGIN_FAILURES_PER_MINUTE = 3
         wrong = wrong_code(device)
         assert [log_in(wrong).status_code for _ in range(4)] == [200, 200, 200, 429]
         assert log_in(code_of(device)).status_code == 429
 
-    def test_makes_each_wrong_guess_wait_longer(self, device: TOTPDevice) -> None:
+    def test_increases_the_wait_with_each_wrong_code(self, device: TOTPDevice) -> None:
         """Also where the limits of the logins are switched off."""
         wrong = wrong_code(device)
         for _ in range(3):
@@ -132,7 +132,7 @@ class TestSettingItUp:
         assert (stored.user_id, stored.key, stored.confirmed) == (staff.user.pk, device.key, True)
         assert NEW_KEY not in staff.client.session
 
-    def test_spends_the_code(self, clerk: User) -> None:
+    def test_uses_up_the_code(self, clerk: User) -> None:
         staff = Staff()
         staff.client.force_login(clerk)
         staff.user = clerk
@@ -140,14 +140,14 @@ class TestSettingItUp:
         assert "codes" in staff.post(self.PAGE, code=code).context
         assert is_wrong(log_in(code))
 
-    def test_is_nothing_with_another_code(self) -> None:
+    def test_is_refused_with_a_wrong_code(self) -> None:
         staff = Staff()
         device = self.shown(staff)
         for code in (wrong_code(device), "", "abc", "１２３４５６"):
             assert list(errors_of(staff.post(self.PAGE, code=code))) == ["code"]
         assert TOTPDevice.objects.count() == StaffAction.objects.count() == 0
 
-    def test_is_written_down_without_its_key(self) -> None:
+    def test_is_recorded_without_its_key(self) -> None:
         staff = Staff()
         staff.post(self.PAGE, code=code_of(self.shown(staff)))
         entry = StaffAction.objects.get()
@@ -199,7 +199,7 @@ class TestTakingItOff:
         wrong = wrong_code(device)
         assert [staff.post("second_factor", code=wrong).status_code for _ in range(4)] == [200, 200, 200, 429]
 
-    def test_is_done_by_a_superuser_for_somebody_who_lost_the_phone(self, clerk: User, device: TOTPDevice) -> None:
+    def test_a_superuser_may_remove_another_accounts(self, clerk: User, device: TOTPDevice) -> None:
         boss = Staff(superuser=True)
         page = boss.get("balances_user_change", clerk.pk)
         assert "Take off second factor" in [str(tool["title"]) for tool in page.context["tools"]]
@@ -216,7 +216,7 @@ class TestTakingItOff:
         assert boss.post("second_factor_take_off", clerk.pk, reason="Again.").status_code == 302
         assert StaffAction.objects.exclude(action="Logged in").count() == 1
 
-    def test_by_others_is_refused(self, clerk: User, device: TOTPDevice) -> None:
+    def test_other_staff_may_not_remove_it(self, clerk: User, device: TOTPDevice) -> None:
         for staff in (Staff("balances.view_user", "balances.change_user"), Staff()):
             assert staff.get("second_factor_take_off", clerk.pk).status_code == 403
             assert staff.post("second_factor_take_off", clerk.pk, reason="Mine.").status_code == 403

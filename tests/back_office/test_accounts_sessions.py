@@ -1,4 +1,4 @@
-"""How staff come in, how long they stay, and how they go."""
+"""Logins and sessions of staff: lifetime, idle timeout, logout."""
 
 import re
 import time
@@ -52,14 +52,14 @@ def shift(client: Client, **seconds: int) -> None:
     session.save()
 
 
-def test_a_session_that_is_used_lasts_twelve_hours_and_no_longer(browser: Client) -> None:
+def test_an_active_session_lasts_twelve_hours(browser: Client) -> None:
     shift(browser, began_at=12 * HOUR - 60)
     assert is_in(browser)
     shift(browser, began_at=60)
     assert not is_in(browser)
 
 
-def test_using_it_does_not_make_it_longer(browser: Client) -> None:
+def test_activity_does_not_extend_the_lifetime(browser: Client) -> None:
     """Absolute, though its cookie is renewed: the hours count from the login."""
     for _ in range(11):
         shift(browser, began_at=HOUR, seen_at=50 * 60)
@@ -68,21 +68,21 @@ def test_using_it_does_not_make_it_longer(browser: Client) -> None:
     assert not is_in(browser)
 
 
-def test_a_session_that_is_not_used_ends_after_an_hour(browser: Client) -> None:
+def test_an_idle_session_ends_after_an_hour(browser: Client) -> None:
     shift(browser, seen_at=HOUR - 60)
     assert is_in(browser)
     shift(browser, seen_at=HOUR)
     assert not is_in(browser)
 
 
-def test_without_the_limit_it_would_go_on(browser: Client, settings: Settings) -> None:
+def test_control_without_the_limit_it_continues(browser: Client, settings: Settings) -> None:
     """The control."""
     settings.SESSION_IDLE_MINUTES = 10_000
     shift(browser, seen_at=2 * HOUR)
     assert is_in(browser)
 
 
-def test_what_has_ended_is_deleted_and_does_not_come_back(browser: Client) -> None:
+def test_an_ended_session_is_deleted(browser: Client) -> None:
     old_cookie = browser.cookies["sessionid"].value
     shift(browser, seen_at=2 * HOUR)
     assert not is_in(browser)
@@ -92,7 +92,7 @@ def test_what_has_ended_is_deleted_and_does_not_come_back(browser: Client) -> No
     assert not is_in(again)
 
 
-def test_its_row_is_written_once_a_minute_at_most(browser: Client) -> None:
+def test_its_row_is_updated_at_most_once_a_minute(browser: Client) -> None:
     with statements() as ran:
         assert is_in(browser)
     assert [each for each in ran if each.startswith("UPDATE")] == []
@@ -104,7 +104,7 @@ def test_its_row_is_written_once_a_minute_at_most(browser: Client) -> None:
     assert browser.session[BEGAN_AT] <= browser.session[SEEN_AT]
 
 
-def test_the_sessions_of_the_api_cost_nothing(clerk: User) -> None:
+def test_api_requests_read_no_session(clerk: User) -> None:
     with statements() as ran:
         Client().get("/api/products")
     assert not any("django_session" in each for each in ran)
@@ -119,7 +119,7 @@ def test_logging_out_ends_the_session_and_not_only_the_cookie(browser: Client) -
     assert not Session.objects.filter(session_key=old_cookie).exists()
 
 
-def test_another_password_ends_all_other_sessions(browser: Client, clerk: User) -> None:
+def test_a_password_change_ends_all_other_sessions(browser: Client, clerk: User) -> None:
     elsewhere = Client()
     elsewhere.force_login(clerk)
     form = {"old_password": PASSWORD, "new_password1": "mandarin-4712", "new_password2": "mandarin-4712"}
@@ -131,7 +131,7 @@ def test_another_password_ends_all_other_sessions(browser: Client, clerk: User) 
     assert clerk.check_password("mandarin-4712")
 
 
-def test_a_password_of_ones_own_is_written_down_and_never_told(browser: Client, clerk: User) -> None:
+def test_an_own_password_change_is_recorded_without_it(browser: Client, clerk: User) -> None:
     form = {"old_password": PASSWORD, "new_password1": "mandarin-4712", "new_password2": "mandarin-4712"}
     assert browser.post("/admin/password_change/", {**form, "old_password": "guess"}).status_code == 200
     changed = StaffAction.objects.filter(action="Password changed")
@@ -147,7 +147,7 @@ def test_a_password_of_ones_own_is_written_down_and_never_told(browser: Client, 
     assert (entry.before, entry.after) == ({}, {})
 
 
-def test_a_login_gets_a_session_of_its_own(clerk: User) -> None:
+def test_a_login_creates_a_new_session(clerk: User) -> None:
     """A cookie that somebody planted beforehand opens nothing."""
     browser = Client()
     browser.get("/admin/login/")

@@ -1,7 +1,4 @@
-"""What staff do is written down with its effect: who, what, to which row, before, after and why.
-
-Every action of every page is done here once as it should be, and once in a way that is refused.
-"""
+"""Audit records of staff actions: who, what, which row, before, after and why, in the transaction of the action."""
 
 import json
 from collections.abc import Callable
@@ -268,7 +265,7 @@ CASES: dict[str, Case] = {
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_action_is_written_down_with_all_there_is_to_say(boss: Staff, shop: BusyShop, name: str) -> None:
+def test_an_action_is_recorded_completely(boss: Staff, shop: BusyShop, name: str) -> None:
     case = CASES[name]
     answer = case.do(boss, shop)
     assert answer.status_code in (200, 302)
@@ -284,7 +281,7 @@ def test_an_action_is_written_down_with_all_there_is_to_say(boss: Staff, shop: B
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_an_action_that_is_refused_leaves_nothing(boss: Staff, shop: BusyShop, name: str) -> None:
+def test_a_refused_action_writes_no_record(boss: Staff, shop: BusyShop, name: str) -> None:
     refused = CASES[name].refused
     assert refused is not None
     before = StaffAction.objects.count()
@@ -293,7 +290,7 @@ def test_an_action_that_is_refused_leaves_nothing(boss: Staff, shop: BusyShop, n
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.action != "Exported"])
-def test_the_page_of_the_row_tells_its_history(boss: Staff, shop: BusyShop, name: str) -> None:
+def test_the_page_of_a_row_shows_its_history(boss: Staff, shop: BusyShop, name: str) -> None:
     case = CASES[name]
     case.do(boss, shop)
     [written] = actions_of(boss)
@@ -317,19 +314,19 @@ class TestTheBook:
             )
 
     @pytest.mark.parametrize("statement", ["UPDATE staff_action SET reason = 'none'", "DELETE FROM staff_action"])
-    def test_refuses_to_be_rewritten(self, written: StaffAction, statement: str) -> None:
+    def test_update_and_delete_are_refused(self, written: StaffAction, statement: str) -> None:
         with pytest.raises(DatabaseError, match="What staff did stays written"):
             sql.execute(statement)
         assert StaffAction.objects.get().reason == WHY
 
-    def test_refuses_so_by_its_trigger(self, written: StaffAction) -> None:
+    def test_the_trigger_refuses_them(self, written: StaffAction) -> None:
         """The control."""
         with transaction.atomic():
             sql.execute("ALTER TABLE staff_action DISABLE TRIGGER staff_action_is_append_only")
             assert sql.execute("UPDATE staff_action SET reason = 'none'") == 1
             transaction.set_rollback(True)
 
-    def test_a_record_goes_with_the_action_when_that_is_undone(self) -> None:
+    def test_a_record_is_rolled_back_with_its_action(self) -> None:
         pen, actor_id = ProductFactory(price=1), UserFactory().pk
 
         @transaction.atomic
@@ -346,7 +343,7 @@ class TestTheBook:
         with pytest.raises(transaction.TransactionManagementError):
             record(Actor(UserFactory().pk), "Changed", ProductFactory())
 
-    def test_a_password_and_its_record_are_one_thing(self, boss: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_password_and_its_record_are_one_transaction(self, boss: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
         """Django's page for another's password opens no transaction of its own."""
         customer = UserFactory()
 
@@ -390,7 +387,7 @@ class TestThePage:
         assert self.shown(reader, acted_at_to="2020-01-01") == set()
         assert self.shown(reader, actor="somebody") == {a, b, c}
 
-    def test_offers_the_people_and_actions_there_are(self, reader: Staff, written: dict[str, StaffAction]) -> None:
+    def test_offers_existing_actors_and_actions(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         filters = {each.title: each.lookup_choices for each in self.filters(reader)}
         assert [name for _number, name in filters["staff member"]] == ["jimin", "sora"]
         assert filters["action"] == [("Changed", "Changed"), ("Stock adjusted", "Stock adjusted")]
@@ -404,7 +401,7 @@ class TestThePage:
         assert self.shown(reader, q="7") == {written["a"].pk, written["c"].pk}
         assert self.shown(reader, q="jim") == set()
 
-    def test_asks_indexes_for_all_of_that(self, reader: Staff, written: dict[str, StaffAction]) -> None:
+    def test_uses_indexes_for_filters_and_search(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         for query, index in (
             ({"actor": written["a"].actor_id}, "staff_action_actor"),
             ({"action": "Changed"}, "staff_action_kind"),
@@ -416,16 +413,14 @@ class TestThePage:
             assert index in plan, plan
             assert "Seq Scan" not in plan
 
-    def test_tells_an_action_in_words(self, reader: Staff, written: dict[str, StaffAction]) -> None:
+    def test_shows_an_action_in_words(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         page = reader.get("audit_staffaction_changelist").content.decode()
         assert '<a class="text-link" href="/admin/products/product/7/change/">product 7</a>' in page
         assert "<div>Price (won): ₩1 → ₩2</div>" in page
         assert WHY in page
         assert reader.get("audit_staffaction_change", written["a"].pk).status_code == 200
 
-    def test_costs_as_many_queries_for_many_actions_as_for_few(
-        self, reader: Staff, written: dict[str, StaffAction]
-    ) -> None:
+    def test_takes_a_constant_number_of_queries(self, reader: Staff, written: dict[str, StaffAction]) -> None:
         self.shown(reader)
         with statements() as few:
             self.shown(reader)

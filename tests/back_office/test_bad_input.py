@@ -1,4 +1,4 @@
-"""Addresses and forms that no page of the back-office offers: refused or not found, never a crash, nothing changed."""
+"""Invalid URLs and forged forms of the back-office: refused or not found, without a crash or a change."""
 
 from typing import Any
 from urllib.parse import quote
@@ -50,7 +50,7 @@ def list_of(model: type[models.Model]) -> str:
     return reverse(f"admin:{page(model, 'changelist')}")
 
 
-def test_an_object_that_cannot_be_is_not_found(admin_user: Staff) -> None:
+def test_an_impossible_id_is_not_found(admin_user: Staff) -> None:
     busy_shop()
     with nothing_changes():
         for model in (*HISTORY, *EDITABLE):
@@ -63,7 +63,7 @@ def test_an_object_that_cannot_be_is_not_found(admin_user: Staff) -> None:
             assert admin_user.get("password_change_done").status_code == 200
 
 
-def test_a_list_asked_for_nonsense_says_so_or_shows_nothing(admin_user: Staff) -> None:
+def test_a_list_with_invalid_parameters_reports_them(admin_user: Staff) -> None:
     busy_shop()
     for model in (*HISTORY, *EDITABLE):
         for query in QUERIES:
@@ -71,7 +71,7 @@ def test_a_list_asked_for_nonsense_says_so_or_shows_nothing(admin_user: Staff) -
             assert answer.status_code in (200, 302, 400), (model, query)
 
 
-def test_numbers_that_are_too_long_break_no_other_page(admin_user: Staff) -> None:
+def test_too_large_numbers_break_no_other_page(admin_user: Staff) -> None:
     busy_shop()
     index = reverse("admin:index")
     # A number that no address can hold leads to a page of Django's that redirects.
@@ -134,7 +134,7 @@ def form_of(admin_user: Staff, address: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("model", EDITABLE)
-def test_a_number_that_does_not_fit_is_said_or_refused(admin_user: Staff, model: type[models.Model]) -> None:
+def test_an_invalid_number_is_reported_or_refused(admin_user: Staff, model: type[models.Model]) -> None:
     ProductFactory()
     CouponFactory()
     subscribe("https://partner.example/webhooks")
@@ -151,7 +151,7 @@ def test_a_number_that_does_not_fit_is_said_or_refused(admin_user: Staff, model:
 
 @pytest.mark.parametrize("field", ["groups", "user_permissions"])
 @pytest.mark.parametrize("number", [*NO_NUMBERS, "0"])
-def test_a_right_that_does_not_exist_is_not_given(admin_user: Staff, field: str, number: str) -> None:
+def test_an_unknown_permission_is_refused(admin_user: Staff, field: str, number: str) -> None:
     address = reverse("admin:balances_user_change", args=[admin_user.user.pk])
     good = form_of(admin_user, address)
     with nothing_changes():
@@ -160,7 +160,7 @@ def test_a_right_that_does_not_exist_is_not_given(admin_user: Staff, field: str,
 
 
 @pytest.mark.parametrize("number", [number for number in NO_NUMBERS if number not in ("-1", "1_0")])
-def test_stock_is_not_adjusted_by_what_is_no_number_of_units(admin_user: Staff, number: str) -> None:
+def test_an_invalid_stock_adjustment_is_refused(admin_user: Staff, number: str) -> None:
     product = ProductFactory(stock=10)
     address = reverse("admin:products_product_changelist") + f"{product.pk}/adjust-stock/"
     with nothing_changes():
@@ -169,7 +169,7 @@ def test_stock_is_not_adjusted_by_what_is_no_number_of_units(admin_user: Staff, 
 
 
 @pytest.mark.parametrize("product", ["0", str(2**63), "9" * 30, "9" * 400])
-def test_the_stock_of_no_product_is_not_adjusted(admin_user: Staff, product: str) -> None:
+def test_adjusting_an_unknown_product_is_not_found(admin_user: Staff, product: str) -> None:
     address = reverse("admin:products_product_changelist") + f"{product}/adjust-stock/"
     assert admin_user.client.get(address).status_code == 404
     assert admin_user.client.post(address, {"delta": "1", "reason": "x", "form_key": uuid4()}).status_code == 404

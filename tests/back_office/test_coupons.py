@@ -1,4 +1,4 @@
-"""Coupons in the back-office: free terms before the first issue, kept promises after it."""
+"""Coupons in the back-office: all terms can change before the first issue, few after it."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -99,7 +99,7 @@ def test_before_the_first_issue_every_term_can_change(clerk: Staff, coupon: Coup
     )
 
 
-def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: Coupon) -> None:
+def test_after_the_first_issue_most_terms_are_fixed(clerk: Staff, coupon: Coupon) -> None:
     issue_one(coupon)
     opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form
     assert list(opened.fields) == ["name", "total_quantity", "issue_ends_at", "valid_until", "opened", "confirmed"]
@@ -125,7 +125,7 @@ def test_after_the_first_issue_what_holders_rely_on_stays(clerk: Staff, coupon: 
     assert (stored.issue_starts_at, stored.issued_count) == (coupon.issue_starts_at, 1)
 
 
-def test_units_are_not_taken_back_after_the_first_issue(clerk: Staff, coupon: Coupon) -> None:
+def test_the_quantity_cannot_shrink_after_the_first_issue(clerk: Staff, coupon: Coupon) -> None:
     issue_one(coupon)
     with nothing_changes():
         answer = clerk.press("coupons_coupon_change", coupon.pk, **form_of(coupon, total_quantity=9))
@@ -156,7 +156,7 @@ DAY = timedelta(days=1)
     ],
 )
 @pytest.mark.parametrize("page", ["add", "change"])
-def test_terms_that_contradict_themselves_are_said_at_their_field(
+def test_contradicting_terms_are_reported_at_their_field(
     clerk: Staff, coupon: Coupon, refusal: tuple[dict[str, Any], str, str], page: str
 ) -> None:
     changes, field, message = refusal
@@ -176,7 +176,7 @@ def test_an_end_before_the_fixed_start_is_refused_after_the_first_issue(clerk: S
     assert errors_of(answer) == {"issue_ends_at": ["The issue ends before it starts."]}
 
 
-def test_a_unit_issued_while_the_page_was_open_fixes_the_terms(coupon: Coupon) -> None:
+def test_an_issue_while_the_page_is_open_fixes_the_terms(coupon: Coupon) -> None:
     opened = Coupon.objects.get(pk=coupon.pk)
     issue_one(coupon)
     opened.discount_value = 1
@@ -186,7 +186,7 @@ def test_a_unit_issued_while_the_page_was_open_fixes_the_terms(coupon: Coupon) -
     assert StaffAction.objects.count() == 0
 
 
-def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
+def test_the_page_reports_terms_fixed_while_it_was_open(
     clerk: Staff, coupon: Coupon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unit is issued at the last moment: after the form was checked, before the service has its lock."""
@@ -204,7 +204,7 @@ def test_the_page_says_so_when_the_terms_became_fixed_while_it_was_open(
     assert (stored.discount_value, stored.issued_count) == (1_000, 1)
 
 
-def test_saving_keeps_the_units_issued_meanwhile(coupon: Coupon) -> None:
+def test_saving_keeps_concurrent_issues(coupon: Coupon) -> None:
     opened = Coupon.objects.get(pk=coupon.pk)
     issue_one(coupon)
     opened.name = "Renamed"
@@ -221,7 +221,7 @@ class TestAFormThatIsSentTwice:
         opened = fields_of(clerk.get("coupons_coupon_add").content.decode())
         return {**form_of(coupon, name="Summer"), "form_key": opened["form_key"]}
 
-    def test_makes_one_coupon_and_says_so_twice(self, clerk: Staff, sent: dict[str, Any]) -> None:
+    def test_creates_one_coupon_and_shows_the_same_message(self, clerk: Staff, sent: dict[str, Any]) -> None:
         first, second = (clerk.post("coupons_coupon_add", **sent) for _ in range(2))
         summer = Coupon.objects.get(name="Summer")
         for answer in (first, second):
@@ -229,18 +229,18 @@ class TestAFormThatIsSentTwice:
             assert f"/admin/coupons/coupon/{summer.pk}/change/" in messages_on(answer)[-1]
         assert StaffAction.objects.filter(action="Added").count() == 1
 
-    def test_makes_one_coupon_at_the_same_moment(self, clerk: Staff, sent: dict[str, Any]) -> None:
+    def test_creates_one_coupon_in_concurrent_requests(self, clerk: Staff, sent: dict[str, Any]) -> None:
         answers = together([partial(clerk.post, "coupons_coupon_add", **sent)] * 4)
         assert [answer.status_code for answer in answers] == [302] * 4
         assert Coupon.objects.filter(name="Summer").count() == 1
 
-    def test_with_another_key_makes_another_one(self, clerk: Staff, sent: dict[str, Any]) -> None:
+    def test_with_another_key_creates_another_coupon(self, clerk: Staff, sent: dict[str, Any]) -> None:
         clerk.post("coupons_coupon_add", **sent)
         clerk.post("coupons_coupon_add", **{**sent, "form_key": uuid4()})
         assert Coupon.objects.filter(name="Summer").count() == 2
 
 
-def test_what_staff_change_is_written_down_before_and_after(clerk: Staff, coupon: Coupon) -> None:
+def test_changes_are_recorded_before_and_after(clerk: Staff, coupon: Coupon) -> None:
     clerk.press("coupons_coupon_change", coupon.pk, **form_of(coupon, name="Late spring", total_quantity=11))
     action = StaffAction.objects.get()
     assert (action.actor, action.action, action.subject_type, action.subject_id) == (
@@ -253,14 +253,14 @@ def test_what_staff_change_is_written_down_before_and_after(clerk: Staff, coupon
     assert action.after == {"name": "Late spring", "total_quantity": 11}
 
 
-def test_a_new_coupon_is_written_down_with_its_terms(clerk: Staff, coupon: Coupon) -> None:
+def test_a_new_coupon_is_recorded_with_its_terms(clerk: Staff, coupon: Coupon) -> None:
     clerk.post("coupons_coupon_add", **form_of(coupon, name="Summer", form_key=uuid4()))
     action = StaffAction.objects.get()
     assert (action.action, action.subject_id) == ("Added", str(Coupon.objects.get(name="Summer").pk))
     assert (action.before, action.after["name"], action.after["discount_value"]) == ({}, "Summer", 1_000)
 
 
-def test_who_may_only_look_changes_and_adds_nothing(coupon: Coupon) -> None:
+def test_viewers_may_not_change_or_add_coupons(coupon: Coupon) -> None:
     onlooker = Staff("coupons.view_coupon")
     assert onlooker.get("coupons_coupon_change", coupon.pk).status_code == 200
     with nothing_changes():

@@ -1,4 +1,4 @@
-"""Coupons in the back-office: their state, how far they are burnt down, who holds them, and the files of both."""
+"""Coupons in the back-office: state, progress, holders, exports."""
 
 import re
 from dataclasses import fields
@@ -104,9 +104,7 @@ class TestAState:
         assert getattr(labelled, "state") == expected  # noqa: B009  # an annotation, which no type knows
 
     @WINDOWS
-    def test_is_what_customers_see_and_get(
-        self, begins: timedelta, ends: timedelta, issued: int, expected: str
-    ) -> None:
+    def test_agrees_with_the_api(self, begins: timedelta, ends: timedelta, issued: int, expected: str) -> None:
         coupon = coupon_of(begins=begins, ends=ends, issued=issued)
         assert selectors.open_coupons(NOW).exists() == (expected in (OPEN, SOLD_OUT))
         refusal: type[DomainError] | None = None
@@ -118,7 +116,7 @@ class TestAState:
             refusal == {OPEN: None, SOLD_OUT: CouponSoldOut, SCHEDULED: CouponNotOpen, ENDED: CouponNotOpen}[expected]
         )
 
-    def test_is_said_on_the_list_and_on_the_page(self, clerk: Staff) -> None:
+    def test_is_shown_on_the_list_and_on_the_page(self, clerk: Staff) -> None:
         coupons = of_each_state()
         listed = clerk.get("coupons_coupon_changelist").content.decode()
         for state, coupon in coupons.items():
@@ -131,7 +129,7 @@ class TestAState:
         page = clerk.get("coupons_coupon_changelist", state=state)
         assert list(page.context["cl"].result_list) == [coupons[state]]
 
-    def test_that_does_not_exist_filters_nothing(self, clerk: Staff) -> None:
+    def test_an_unknown_value_is_ignored_by_the_filter(self, clerk: Staff) -> None:
         of_each_state()
         assert len(clerk.get("coupons_coupon_changelist", state="X").context["cl"].result_list) == 4
 
@@ -164,7 +162,7 @@ class TestBurningDown:
         for numbers in ("3 / 10", "1 / 3", "4 / 4", "0 / 4"):
             assert numbers in text
 
-    def test_takes_as_many_queries_for_many_as_for_one(self, clerk: Staff) -> None:
+    def test_takes_a_constant_number_of_queries(self, clerk: Staff) -> None:
         units_of(CouponFactory(), 2, used=1)
         with statements() as few:
             clerk.get("coupons_coupon_changelist")
@@ -174,7 +172,7 @@ class TestBurningDown:
             clerk.get("coupons_coupon_changelist")
         assert len(many) == len(few) <= 8
 
-    def test_stands_on_the_page_with_the_rows_beside_it(self, clerk: Staff) -> None:
+    def test_is_on_the_page_beside_the_number_of_rows(self, clerk: Staff) -> None:
         coupon = CouponFactory(total_quantity=10)
         units_of(coupon, 3, used=2)
         page = clerk.get("coupons_coupon_change", coupon.pk)
@@ -185,7 +183,7 @@ class TestBurningDown:
         assert "3 / 10" in text
         assert "2 / 3" in text
 
-    def test_that_counts_another_number_than_there_are_rows_is_said(self, clerk: Staff) -> None:
+    def test_a_count_that_differs_from_the_rows_is_reported(self, clerk: Staff) -> None:
         coupon = CouponFactory(total_quantity=10)
         units_of(coupon, 3, used=0)
         Coupon.objects.update(issued_count=5)
@@ -194,7 +192,7 @@ class TestBurningDown:
         assert not label(text, "OK")
         assert "5 counted, 3 rows" in text
 
-    def test_is_counted_in_one_statement_so_that_a_rush_never_looks_wrong(self) -> None:
+    def test_is_counted_in_one_statement(self) -> None:
         coupon = CouponFactory(total_quantity=10)
         units_of(coupon, 2, used=1)
         with statements() as ran:
@@ -205,7 +203,7 @@ class TestBurningDown:
 class TestHolders:
     """Who got one and who used it."""
 
-    def test_the_latest_stand_on_the_coupons_page(self, clerk: Staff) -> None:
+    def test_the_latest_are_on_the_coupons_page(self, clerk: Staff) -> None:
         coupon = CouponFactory(total_quantity=100)
         units_of(coupon, 52, used=1)
         UserCouponFactory()
@@ -218,7 +216,7 @@ class TestHolders:
         assert f"/admin/coupons/usercoupon/?coupon__id__exact={coupon.pk}" in text
         assert units[0].user.username in text
 
-    def test_are_not_shown_to_who_may_not_see_them(self) -> None:
+    def test_are_hidden_without_the_permission(self) -> None:
         coupon = CouponFactory()
         holder = UserFactory(username="mina")
         UserCouponFactory(coupon=coupon, user=holder)
@@ -244,7 +242,7 @@ class TestHolders:
         assert shown(q="mina") == [over, other, held]
         assert shown(q="min") == []
 
-    def test_are_found_by_the_shops_day_on_which_they_got_it(self, clerk: Staff) -> None:
+    def test_are_found_by_the_day_of_issue(self, clerk: Staff) -> None:
         midnight = datetime.fromisoformat("2026-03-02T00:00:00+09:00")
         moments = [midnight - INSTANT, midnight, midnight + timedelta(days=1) - INSTANT, midnight + timedelta(days=1)]
         units = [UserCouponFactory(issued_at=moment) for moment in moments]
@@ -257,12 +255,12 @@ class TestHolders:
         assert shown("2026-03-03", "") == [units[3]]
         assert shown("", "2026-03-01") == [units[0]]
 
-    def test_a_day_that_is_none_shows_no_list_that_was_not_asked_for(self, clerk: Staff) -> None:
+    def test_an_invalid_day_is_reported_and_matches_nothing(self, clerk: Staff) -> None:
         answer = clerk.get("coupons_usercoupon_changelist", issued_at_from="2026-02-30")
         assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/coupons/usercoupon/?e=1")
 
     @pytest.mark.parametrize("coupon", ["x", "9" * 30, "\0"])
-    def test_a_forged_coupon_shows_no_list_that_was_not_asked_for(self, clerk: Staff, coupon: str) -> None:
+    def test_a_forged_coupon_id_matches_nothing(self, clerk: Staff, coupon: str) -> None:
         UserCouponFactory()
         answer = clerk.get("coupons_usercoupon_changelist", coupon__id__exact=coupon)
         assert answer.status_code in (302, 400)
@@ -307,7 +305,7 @@ class TestAFile:
             [str(used.pk), str(spring.pk), "Spring", str(used.user_id), used.user.username, "Used"]
         ]
 
-    def test_takes_as_many_queries_for_many_rows_as_for_one(self, exporter: Staff) -> None:
+    def test_takes_a_constant_number_of_queries_too(self, exporter: Staff) -> None:
         for where in ("/admin/coupons/coupon/export.csv", "/admin/coupons/usercoupon/export.csv"):
             units_of(CouponFactory(), 1, used=1)
             with statements() as few:
@@ -317,7 +315,7 @@ class TestAFile:
                 assert exporter.client.get(where).status_code == 200
             assert len(many) == len(few)
 
-    def test_is_refused_to_who_may_only_look(self, clerk: Staff) -> None:
+    def test_requires_the_export_permission(self, clerk: Staff) -> None:
         for model in ("coupon", "usercoupon"):
             assert clerk.client.get(f"/admin/coupons/{model}/export.csv").status_code == 403
             assert "export.csv" not in clerk.get(f"coupons_{model}_changelist").content.decode()

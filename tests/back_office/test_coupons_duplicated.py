@@ -54,7 +54,7 @@ def test_is_made_by_its_link_and_one_button(coupon: Coupon) -> None:
     assert timezone.now() < copy.issue_starts_at <= timezone.now() + DAY
 
 
-def test_of_one_that_is_still_to_begin_keeps_its_times(coupon: Coupon) -> None:
+def test_of_a_future_coupon_keeps_its_times(coupon: Coupon) -> None:
     now = coupon.issue_starts_at - timedelta(seconds=1)
     assert copied(coupon, now)["issue_starts_at"] == coupon.issue_starts_at
     assert copied(coupon, coupon.issue_starts_at + timedelta(seconds=1))["issue_starts_at"] == (
@@ -62,7 +62,7 @@ def test_of_one_that_is_still_to_begin_keeps_its_times(coupon: Coupon) -> None:
     )
 
 
-def test_asks_for_times_where_those_of_the_other_cannot_be_moved(coupon: Coupon) -> None:
+def test_requires_times_if_those_of_the_other_cannot_be_moved(coupon: Coupon) -> None:
     coupon.valid_until = datetime.max.replace(tzinfo=UTC)
     terms = copied(coupon, timezone.now())
     assert [terms[name] for name in ("issue_starts_at", "issue_ends_at", "valid_until")] == [None] * 3
@@ -70,7 +70,7 @@ def test_asks_for_times_where_those_of_the_other_cannot_be_moved(coupon: Coupon)
 
 
 @pytest.mark.parametrize("number", ["999999999", "abc", "9" * 30, ""])
-def test_of_none_is_a_new_one(number: str) -> None:
+def test_of_an_unknown_coupon_is_a_new_one(number: str) -> None:
     form = fields_of(
         Staff(*RIGHTS).client.get(f"{reverse('admin:coupons_coupon_add')}?copy_of={number}").content.decode()
     )

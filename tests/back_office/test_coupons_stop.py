@@ -50,7 +50,7 @@ def issue_to(user_id: int, coupon: Coupon) -> UserCoupon:
     return issued(User.objects.get(pk=user_id), coupon)
 
 
-def test_nobody_gets_one_any_more_and_holders_keep_theirs(clerk: Staff, coupon: Coupon) -> None:
+def test_issuing_stops_and_holders_keep_their_coupons(clerk: Staff, coupon: Coupon) -> None:
     held, late = issue_to(UserFactory().pk, coupon), UserFactory()
     page = clerk.get(PAGE, coupon.pk).content.decode()
     assert "1 of 10 units are issued; 9 will not be." in page
@@ -70,7 +70,7 @@ def test_nobody_gets_one_any_more_and_holders_keep_theirs(clerk: Staff, coupon: 
     assert (kept.pk, kept.status, kept.expires_at) == (held.pk, "AVAILABLE", held.expires_at)
 
 
-def test_it_is_written_down_with_its_reason(clerk: Staff, coupon: Coupon) -> None:
+def test_it_is_recorded_with_its_reason(clerk: Staff, coupon: Coupon) -> None:
     clerk.post(PAGE, coupon.pk, **form_of(clerk, coupon))
     action = StaffAction.objects.get()
     assert (action.actor, action.action, action.subject_id, action.reason) == (
@@ -83,13 +83,13 @@ def test_it_is_written_down_with_its_reason(clerk: Staff, coupon: Coupon) -> Non
     assert action.after == {"issue_ends_at": timezone.localtime(Coupon.objects.get().issue_ends_at).isoformat()}
 
 
-def test_without_a_reason_it_goes_on(clerk: Staff, coupon: Coupon) -> None:
+def test_without_a_reason_it_is_not_stopped(clerk: Staff, coupon: Coupon) -> None:
     with nothing_changes():
         answer = clerk.post(PAGE, coupon.pk, **{**form_of(clerk, coupon), "reason": " "})
     assert errors_of(answer) == {"reason": ["This field is required."]}
 
 
-def test_a_form_that_is_sent_twice_stops_once_and_says_so_twice(clerk: Staff, coupon: Coupon) -> None:
+def test_a_form_sent_twice_stops_once(clerk: Staff, coupon: Coupon) -> None:
     sent = form_of(clerk, coupon)
     first = clerk.post(PAGE, coupon.pk, **sent)
     ended_at = Coupon.objects.get().issue_ends_at
@@ -110,7 +110,7 @@ def test_two_members_of_staff_stop_it_once(clerk: Staff, coupon: Coupon) -> None
 
 
 @pytest.mark.parametrize(("begins", "ends"), [(DAY, 2 * DAY), (-2 * DAY, -DAY)], ids=["has not begun", "is over"])
-def test_a_window_that_does_not_run_is_not_stopped(clerk: Staff, begins: timedelta, ends: timedelta) -> None:
+def test_stopping_a_closed_window_is_refused(clerk: Staff, begins: timedelta, ends: timedelta) -> None:
     now = timezone.now()
     coupon = CouponFactory(issue_starts_at=now + begins, issue_ends_at=now + ends)
     assert "Stop now" not in clerk.get("coupons_coupon_change", coupon.pk).content.decode()
@@ -124,13 +124,13 @@ def test_a_window_that_does_not_run_is_not_stopped(clerk: Staff, begins: timedel
     assert StaffAction.objects.count() == 0
 
 
-def test_a_window_stops_neither_at_its_first_moment_nor_at_its_last(coupon: Coupon) -> None:
+def test_a_window_cannot_be_stopped_at_its_bounds(coupon: Coupon) -> None:
     for moment in (coupon.issue_starts_at, coupon.issue_ends_at):
         with nothing_changes(), transaction.atomic(), pytest.raises(CouponNotRunning):
             operations.stop(coupon.pk, now=moment)
 
 
-def test_who_may_only_look_stops_nothing(coupon: Coupon) -> None:
+def test_viewers_may_not_stop_it(coupon: Coupon) -> None:
     onlooker = Staff("coupons.view_coupon")
     assert "Stop now" not in onlooker.get("coupons_coupon_change", coupon.pk).content.decode()
     with nothing_changes():
@@ -138,11 +138,11 @@ def test_who_may_only_look_stops_nothing(coupon: Coupon) -> None:
         assert onlooker.post(PAGE, coupon.pk, reason="Mine.").status_code == 403
 
 
-def test_a_coupon_that_is_not_there_is_not_found(clerk: Staff) -> None:
+def test_an_unknown_coupon_is_not_found(clerk: Staff) -> None:
     assert clerk.get(PAGE, 777).status_code == 404
 
 
-def test_a_rush_at_the_stop_issues_before_it_or_not_at_all(coupon: Coupon) -> None:
+def test_concurrent_issues_end_before_the_stop_or_are_refused(coupon: Coupon) -> None:
     by = Actor(StaffFactory().pk, "Enough.")
 
     def is_issued(user_id: int) -> bool:

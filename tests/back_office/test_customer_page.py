@@ -1,4 +1,4 @@
-"""The page of a customer: figures, notes, and everything that happened in one line of time."""
+"""The page of a customer: figures, notes and the timeline."""
 
 from datetime import timedelta
 
@@ -37,7 +37,7 @@ def figures(staff: Staff, customer: User) -> dict[str, str]:
     return {str(total.title): total.figure for total in totals}
 
 
-def test_everything_that_happened_is_told_the_newest_first(admin_user: Staff) -> None:
+def test_the_timeline_has_all_events_newest_first(admin_user: Staff) -> None:
     shop = busy_shop()
     by = audit.Staff(admin_user.user.pk, "Late delivery")
     adjust_balance(user_id=shop.joon.pk, amount=500, by=by, idempotency=Idempotency.none())
@@ -68,14 +68,14 @@ def test_the_figures_are_those_of_the_customer(admin_user: Staff) -> None:
         assert not total.address or admin_user.client.get(total.address).status_code == 200
 
 
-def test_a_reader_is_told_what_they_may_see() -> None:
+def test_the_timeline_follows_the_users_permissions() -> None:
     shop = busy_shop()
     assert titles(Staff("balances.view_user"), shop.joon) == []
     assert titles(Staff("balances.view_user", "orders.view_order"), shop.joon) == [f"Order #{shop.cancelled.pk}"]
     assert figures(Staff("balances.view_user"), shop.joon) == {}
 
 
-def test_older_moments_are_a_page_further_and_none_is_lost(admin_user: Staff) -> None:
+def test_older_entries_are_on_further_pages_without_gaps(admin_user: Staff) -> None:
     customer: User = UserFactory()
     for amount in range(1, 71):
         charge_balance(user_id=customer.pk, amount=amount, idempotency=Idempotency.none())
@@ -89,7 +89,7 @@ def test_older_moments_are_a_page_further_and_none_is_lost(admin_user: Staff) ->
 
 
 @pytest.mark.parametrize("before", ["", "yesterday", "2026-02-31T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])
-def test_a_moment_that_nobody_can_read_is_no_moment(admin_user: Staff, before: str) -> None:
+def test_an_invalid_time_parameter_is_ignored(admin_user: Staff, before: str) -> None:
     shop = busy_shop()
     assert titles(admin_user, shop.mina, before=before) == titles(admin_user, shop.mina)
 
@@ -103,7 +103,7 @@ def test_a_further_kind_of_entry_is_one_function(admin_user: Staff, monkeypatch:
     assert titles(admin_user, UserFactory())[0] == "Called the shop"
 
 
-def test_the_page_takes_as_many_queries_for_many_orders_as_for_few(admin_user: Staff) -> None:
+def test_the_page_takes_a_constant_number_of_queries(admin_user: Staff) -> None:
     few, many = UserFactory(), busy_shop().mina
     write(admin_user, many.pk, "Comes often.")
     for customer, most in ((few, 20), (many, 20)):
@@ -112,7 +112,7 @@ def test_the_page_takes_as_many_queries_for_many_orders_as_for_few(admin_user: S
         assert len(ran) <= most, ran
 
 
-def test_an_index_answers_each_question() -> None:
+def test_each_query_uses_an_index() -> None:
     shop = busy_shop()
     admin_user = Staff(superuser=True)
     with statements() as ran:

@@ -1,4 +1,4 @@
-"""The dashboard tells exactly what happened in the shop, by the shop's days."""
+"""The figures of the dashboard, by the shop's days."""
 
 import json
 from collections.abc import Iterator
@@ -105,7 +105,7 @@ def sold(clock: Clock, buyer: User) -> Sold:
 class TestSales:
     """Against the same time of the day before: at three in the afternoon today is not held against all of yesterday."""
 
-    def test_each_period_is_exactly_its_orders_and_those_of_the_time_before(self, staff: Staff, sold: Sold) -> None:
+    def test_each_period_counts_its_orders_and_the_period_before(self, staff: Staff, sold: Sold) -> None:
         figures = [
             (card.period.now.orders, card.period.now.paid_won, card.period.before.orders, card.period.before.paid_won)
             for card in tiles(staff)["sales"]["periods"]
@@ -116,7 +116,7 @@ class TestSales:
             (10, 2_043_000, 2, 10_240_000),
         ]
 
-    def test_the_page_says_so_in_words(self, staff: Staff, sold: Sold) -> None:
+    def test_the_page_shows_the_change_in_words(self, staff: Staff, sold: Sold) -> None:
         page = " ".join(staff.get("index").content.decode().split())
         for amount, before in (("3,000", "16,000"), ("59,000", "320,000"), ("2,043,000", "10,240,000")):
             assert f"₩{amount}" in page
@@ -156,7 +156,7 @@ class TestSales:
         clock.now = midnight
         assert today() == (0, 1_000)
 
-    def test_an_order_that_is_taken_back_is_gone_at_once(self, staff: Staff, sold: Sold) -> None:
+    def test_a_cancelled_order_disappears_at_once(self, staff: Staff, sold: Sold) -> None:
         cancel_order(order_id=sold.orders[2].pk, owner_id=None, idempotency=Idempotency.none(), by=None)
         assert tiles(staff)["sales"]["periods"][0].period.now.paid_won == 1_000
 
@@ -170,9 +170,7 @@ class TestSales:
 
 
 class TestSold:
-    def test_units_are_those_that_were_counted_less_those_taken_back(
-        self, staff: Staff, buyer: User, clock: Clock
-    ) -> None:
+    def test_units_are_the_counted_ones_less_returns(self, staff: Staff, buyer: User, clock: Clock) -> None:
         pen, ink, nib = ProductFactory(name="Pen"), ProductFactory(name="Ink"), ProductFactory(name="Nib")
         for moment, quantities in (
             (shop_time(2, 9, 23, 59, 59), {nib: 9}),
@@ -201,7 +199,7 @@ class TestSold:
 
 
 class TestStock:
-    def test_what_is_out_and_what_is_low_of_the_products_for_sale(self, staff: Staff) -> None:
+    def test_products_out_of_stock_and_low_are_counted(self, staff: Staff) -> None:
         out = [ProductFactory(stock=0) for _ in range(2)]
         low = [ProductFactory(stock=units) for units in (10, 1, 7)]
         ProductFactory(stock=11)
@@ -219,7 +217,7 @@ class TestStock:
 
 
 class TestCoupons:
-    def test_open_ones_burn_down(self, staff: Staff, buyer: User) -> None:
+    def test_open_coupons_show_their_progress(self, staff: Staff, buyer: User) -> None:
         coupon = CouponFactory(name="Spring", total_quantity=10, discount_value=500)
         others = [UserFactory(balance=5_000) for _ in range(3)]
         held = [issued(user, coupon) for user in (buyer, *others)]
@@ -229,7 +227,7 @@ class TestCoupons:
         assert [part["value"] for part in bar.parts] == [10, 30]
         assert "4 of 10 issued · 1 used · 6 left" in staff.get("index").content.decode()
 
-    def test_those_that_end_first_come_first_and_others_do_not_come(self, staff: Staff) -> None:
+    def test_only_open_coupons_are_listed_by_their_end(self, staff: Staff) -> None:
         def coupon(name: str, *, starts: timedelta, ends: timedelta) -> Coupon:
             return CouponFactory(name=name, issue_starts_at=NOW + starts, issue_ends_at=NOW + ends,
                                  valid_until=NOW + timedelta(days=9))  # fmt: skip
@@ -260,7 +258,7 @@ class TestBooks:
     def test_an_unchecked_shop_says_so(self, staff: Staff) -> None:
         assert "Never checked." in staff.get("index").content.decode()
 
-    def test_the_last_verdict_is_told_with_its_time(self, staff: Staff) -> None:
+    def test_the_last_result_is_shown_with_its_time(self, staff: Staff) -> None:
         self.verdict(holds=False, checked_at=NOW - timedelta(minutes=9))
         self.verdict(checked_at=NOW - timedelta(minutes=4))
         page = staff.get("index").content.decode()
@@ -268,11 +266,11 @@ class TestBooks:
         assert "Checked 4\N{NO-BREAK SPACE}minutes ago, at 2026-03-11 14:56:00." in page
         assert not tiles(staff)["books"]["is_old"]
 
-    def test_a_verdict_that_is_old_is_shown_as_such(self, staff: Staff) -> None:
+    def test_an_old_result_is_marked(self, staff: Staff) -> None:
         self.verdict(checked_at=NOW - timedelta(hours=1) - INSTANT)
         assert tiles(staff)["books"]["is_old"]
 
-    def test_what_does_not_hold_is_named(self, staff: Staff) -> None:
+    def test_violated_invariants_are_named(self, staff: Staff) -> None:
         broken = [{"invariant": "balance_is_ledger_sum", "count": 1_300, "examples": ["user 7: balance 1, ledger 0"]}]
         check = self.verdict(holds=False, violations=broken, skipped=["locks_expire"])
         page = " ".join(staff.get("index").content.decode().split())

@@ -1,4 +1,4 @@
-"""What needs attention stands first on the dashboard, with a link each; and bars lead to their orders."""
+"""The section "Needs attention" of the dashboard, and the links of its bars."""
 
 import json
 from datetime import timedelta
@@ -48,7 +48,7 @@ def test_a_quiet_shop_says_so(admin_user: Staff) -> None:
     assert "Nothing needs you now." in admin_user.get("index").content.decode()
 
 
-def test_each_trouble_has_its_sentence_and_the_urgent_stand_first(admin_user: Staff) -> None:
+def test_problems_are_listed_most_urgent_first(admin_user: Staff) -> None:
     busy_shop()
     checked(checked_at=timezone.now() - timedelta(hours=3))
     sql.execute("UPDATE product SET stock = 0 WHERE id = (SELECT min(id) FROM product)")
@@ -69,12 +69,12 @@ def test_each_trouble_has_its_sentence_and_the_urgent_stand_first(admin_user: St
     ]
 
 
-def test_books_that_do_not_hold_are_urgent(admin_user: Staff) -> None:
+def test_violated_invariants_are_urgent(admin_user: Staff) -> None:
     checked(holds=False, violations=[{"invariant": "x", "count": 1, "examples": []}])
     assert admin_user.get("index").context["attention"][0].is_urgent
 
 
-def test_what_waits_a_moment_or_sold_out_before_today_needs_nobody(admin_user: Staff) -> None:
+def test_short_waits_and_old_sellouts_are_not_listed(admin_user: Staff) -> None:
     busy_shop()
     checked()
     sql.execute(
@@ -85,7 +85,7 @@ def test_what_waits_a_moment_or_sold_out_before_today_needs_nobody(admin_user: S
     assert needs(admin_user) == []
 
 
-def test_nobody_is_told_of_what_they_may_not_see() -> None:
+def test_problems_follow_the_users_permissions() -> None:
     busy_shop()
     sql.execute("UPDATE outbox_message SET sent_at = NULL, parked_at = now()")
     sql.execute("UPDATE product SET stock = 0")

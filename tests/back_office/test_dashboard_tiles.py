@@ -1,4 +1,4 @@
-"""Who sees which tile of the dashboard, what it costs, and what is shown while a server is away."""
+"""The dashboard's tiles: permissions, number of queries, unavailable servers."""
 
 import re
 import threading
@@ -82,7 +82,7 @@ class TestRights:
             ("balances.view_user", set()),
         ],
     )
-    def test_a_tile_is_for_those_who_may_see_its_table(self, right: str, seen: set[str]) -> None:
+    def test_a_tile_requires_the_permission_of_its_table(self, right: str, seen: set[str]) -> None:
         clerk = Staff(right)
         with statements() as ran:
             assert set(tiles(clerk)) == seen
@@ -104,12 +104,12 @@ class TestRights:
         [rights] = [each.rights for each in ROLES if each.name == role]
         assert set(tiles(Staff(*rights))) == seen
 
-    def test_who_may_see_nothing_is_told_so(self) -> None:
+    def test_a_user_without_permissions_gets_a_message(self) -> None:
         page = Staff().get("index").content.decode()
         assert "You may not see anything of the shop yet." in page
         assert 'role="search"' not in page
 
-    def test_products_are_links_only_for_those_who_may_open_them(self) -> None:
+    def test_products_are_links_only_with_the_permission(self) -> None:
         shop = busy_shop()
         link = f'href="/admin/products/product/{shop.pen.pk}/change/"'
         assert link not in Staff("stats.view_productstat").get("index").content.decode()
@@ -144,7 +144,7 @@ class TestDeliveries:
             for row in tiles(staff)["deliveries"]["rows"]
         }
 
-    def test_counts_what_waits_and_is_parked_with_the_oldest_age(self) -> None:
+    def test_shows_waiting_and_parked_counts_with_the_oldest_age(self) -> None:
         busy_shop()
         staff = Staff(superuser=True)
         assert self.backlogs(staff) == {
@@ -176,7 +176,7 @@ class TestDeliveries:
         for address, message in ((row.waiting_address, waiting), (row.parked_address, parked)):
             assert list(staff.client.get(address).context["cl"].queryset) == [message]
 
-    def test_a_very_long_queue_is_not_counted_to_its_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_long_queue_is_counted_up_to_a_limit(self, monkeypatch: pytest.MonkeyPatch) -> None:
         busy_shop()
         sql.execute("UPDATE outbox_message SET sent_at = NULL")
         for module in (status, "commerce.back_office.dashboard"):
@@ -184,7 +184,7 @@ class TestDeliveries:
         waiting = {name: counts[0] for name, counts in self.backlogs(Staff(superuser=True)).items()}
         assert waiting == {"kafka": "3+", "data-platform": "3+", "webhooks": "0"}
 
-    def test_what_is_owed_to_a_destination_that_was_switched_off_shows(self, settings: Settings) -> None:
+    def test_messages_of_inactive_destinations_are_shown(self, settings: Settings) -> None:
         busy_shop()
         settings.DATA_PLATFORM_URL = ""
         staff = Staff(superuser=True)
@@ -194,7 +194,7 @@ class TestDeliveries:
         assert self.backlogs(staff)["data-platform"] == (str(count), "0\N{NO-BREAK SPACE}minutes", "0", "")
         assert "data-platform · switched off" in staff.get("index").content.decode()
 
-    def test_sent_messages_are_never_looked_at(self) -> None:
+    def test_sent_messages_are_not_read(self) -> None:
         """Millions of them lie there; both counts live on indexes in which there are none."""
         busy_shop()
         plan = plan_of(status.BACKLOG, [["kafka"], 10_000, 10_000])
@@ -207,7 +207,7 @@ class TestDeliveries:
 
 class TestCost:
     @pytest.mark.parametrize("superuser", [True, False])
-    def test_it_costs_few_queries_however_much_there_is(self, superuser: bool) -> None:
+    def test_it_takes_a_constant_number_of_queries(self, superuser: bool) -> None:
         busy_shop()
         staff = Staff(superuser=True) if superuser else Staff(*(right for role in ROLES for right in role.rights))
         with statements() as few:
@@ -238,7 +238,7 @@ def all_dead(server: Redis, settings: Settings, closed_port: int) -> None:
 
 
 class TestServersAway:
-    def test_all_are_up_with_their_times(self) -> None:
+    def test_servers_are_shown_with_response_times(self) -> None:
         shown = wait_until_all_up(Staff(superuser=True))
         assert list(shown) == SERVERS
         assert all(0 < milliseconds < 30_000 for milliseconds in shown.values())
@@ -252,7 +252,7 @@ class TestServersAway:
             (all_dead, [True, False, False, False]),
         ],
     )
-    def test_what_is_away_is_shown_as_away_and_the_rest_of_the_page_stands(
+    def test_an_unavailable_server_does_not_break_the_page(
         self,
         own_redis: Redis,
         settings: Settings,
@@ -269,7 +269,7 @@ class TestServersAway:
         assert shown.count("does not answer") == expected.count(False)
         assert "Units by product, last 30 days" in shown
 
-    def test_a_redis_that_is_back_is_shown_as_back(self, own_redis: Redis) -> None:
+    def test_a_recovered_redis_is_shown_as_up(self, own_redis: Redis) -> None:
         staff = Staff(superuser=True)
         kill(own_redis)
         assert not up(staff)["Redis (cache)"]
@@ -278,7 +278,7 @@ class TestServersAway:
             service.forget_pause()
         wait_until_all_up(staff)
 
-    def test_without_a_database_there_is_no_page_but_an_answer(self, closed_port: int) -> None:
+    def test_without_a_database_the_page_is_a_503(self, closed_port: int) -> None:
         staff = Staff(superuser=True)
         staff.client.raise_request_exception = False
         answer = unreachable(closed_port, lambda: staff.get("index"))
@@ -296,14 +296,14 @@ class TestServersThatHang:
         yield event
         event.set()
 
-    def test_one_that_never_answers_holds_up_no_page(
+    def test_a_hanging_server_does_not_delay_the_page(
         self, released: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(health, "ask_kafka", released.wait)
         assert up(Staff(superuser=True)) == dict(zip(SERVERS, [True, True, True, False], strict=True))
         assert not released.is_set()
 
-    def test_nor_do_many_that_took_every_thread(
+    def test_hanging_checks_on_all_threads_do_not_delay_the_page(
         self, released: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for probe in ("ask_cache", "ask_locks", "ask_kafka"):
@@ -313,7 +313,9 @@ class TestServersThatHang:
             assert list(up(staff).values()) == [True, False, False, False]
         assert not released.is_set()
 
-    def test_asked_without_a_bound_it_would(self, released: threading.Event, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_the_time_limit_it_does(
+        self, released: threading.Event, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The control: without the time limit the page waits for as long as the server likes."""
         entered = threading.Event()
 
@@ -331,7 +333,7 @@ class TestServersThatHang:
             assert page.result()["Kafka"]
 
 
-def test_a_customer_is_not_told_how_the_shop_is_doing() -> None:
+def test_customers_may_not_see_the_dashboard() -> None:
     staff = Staff(superuser=True)
     staff.client.force_login(UserFactory())
     assert staff.get("index").status_code == 302

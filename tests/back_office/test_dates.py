@@ -1,4 +1,4 @@
-"""Dates that a person can enter: a documented range, and no stored one takes a page down."""
+"""The supported range of dates: enforced in forms and in the database; stored dates never break a page."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -56,7 +56,7 @@ def unreadable(coupon: Coupon, starts: str = "0001-01-01 00:00 BC", ends: str = 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "1969-12-31", "2200-01-01", "9999-12-31"])
 @pytest.mark.parametrize("field", ["issue_starts_at", "issue_ends_at", "valid_until"])
-def test_a_coupon_with_a_day_outside_the_range_is_refused_at_its_field(clerk: Staff, field: str, day: str) -> None:
+def test_a_coupon_with_a_day_outside_the_range_is_refused(clerk: Staff, field: str, day: str) -> None:
     coupon = CouponFactory()
     sent = {**form_of(coupon, opened="", form_key=uuid4()), f"{field}_0": day}
     with nothing_changes():
@@ -77,14 +77,14 @@ def test_the_database_refuses_it_too(starts: str, ends: str) -> None:
 
 
 @pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
-def test_statistics_of_a_day_outside_the_range_are_refused_at_its_field(clerk: Staff, day: str) -> None:
+def test_statistics_of_a_day_outside_the_range_are_refused(clerk: Staff, day: str) -> None:
     assert errors_of(clerk.get("stats_productstat_changelist", from_date=day, to_date=day))["from_date"] == OUT_OF_RANGE
     with pytest.raises(CommandError, match="from 1970-01-01 to 2199-12-31"):
         call_command("backfill_product_stats", f"--from={day}", f"--to={day}")
 
 
 @pytest.mark.parametrize("times", [("0001-01-01 00:00 BC", "infinity"), ("-infinity", "9999-12-31 23:59:59+00")])
-def test_a_time_that_python_cannot_hold_costs_no_page(
+def test_a_time_beyond_pythons_range_breaks_no_page(
     clerk: Staff, without_constraints: None, times: tuple[str, str]
 ) -> None:
     good = CouponFactory(name="Good")
@@ -103,7 +103,7 @@ def test_a_time_that_python_cannot_hold_costs_no_page(
     assert clerk.get("coupons_coupon_change", bad.pk).status_code == 200
 
 
-def test_a_coupon_with_such_times_is_repaired_on_its_page(clerk: Staff, without_constraints: None) -> None:
+def test_such_a_coupon_can_be_corrected_on_its_page(clerk: Staff, without_constraints: None) -> None:
     coupon = CouponFactory()
     unreadable(coupon)
     opened = clerk.get("coupons_coupon_change", coupon.pk).context["adminform"].form["opened"].value()
@@ -137,9 +137,7 @@ def test_the_migration_brings_stored_times_into_the_range(without_constraints: N
 @pytest.mark.parametrize(
     ("starts", "ends"), [("0001-01-01 00:00", "0001-01-02 00:00"), ("9999-12-30 00:00", "9999-12-31 00:00")]
 )
-def test_a_window_wholly_outside_the_range_still_starts_before_it_ends(
-    without_constraints: None, starts: str, ends: str
-) -> None:
+def test_a_window_outside_the_range_keeps_its_order(without_constraints: None, starts: str, ends: str) -> None:
     migration: Any = import_module("coupons.migrations.0004_bring_times_into_range")
     coupon = CouponFactory()
     unreadable(coupon, starts, ends)
@@ -155,7 +153,7 @@ def test_a_window_wholly_outside_the_range_still_starts_before_it_ends(
         (timedelta(days=-1), "The times of this coupon are over already: nobody can get it or use it."),
     ],
 )
-def test_a_window_in_the_past_is_asked_about_before_it_is_saved(clerk: Staff, until: timedelta, question: str) -> None:
+def test_a_window_in_the_past_requires_a_confirmation(clerk: Staff, until: timedelta, question: str) -> None:
     now = timezone.now().replace(microsecond=0)
     coupon = CouponFactory()
     sent = form_of(
@@ -173,7 +171,7 @@ def test_a_window_in_the_past_is_asked_about_before_it_is_saved(clerk: Staff, un
     assert Coupon.objects.count() == 2
 
 
-def test_a_coupon_that_has_ended_gets_another_name_without_a_question(clerk: Staff) -> None:
+def test_an_ended_coupon_is_renamed_without_a_confirmation(clerk: Staff) -> None:
     now = timezone.now()
     coupon = CouponFactory(issue_starts_at=now - timedelta(days=3), issue_ends_at=now - timedelta(days=2))
     assert clerk.press("coupons_coupon_change", coupon.pk, name="Other").status_code == 302

@@ -1,4 +1,4 @@
-"""What holds on every page of the back-office: it opens, it is quick, and nothing is deleted or written by the way."""
+"""All pages of the back-office: they open with few queries, and nothing is deleted."""
 
 import pytest
 from django.contrib import admin
@@ -71,14 +71,14 @@ def test_lists_and_objects_open_with_a_bounded_number_of_queries(admin_user: Sta
 
 
 @pytest.mark.parametrize("term", ["1", "mina", "%", "'", "\\", "9" * 30, "주스"])
-def test_any_search_is_answered(admin_user: Staff, term: str) -> None:
+def test_no_search_term_breaks_a_list(admin_user: Staff, term: str) -> None:
     busy_shop()
     for model in (*HISTORY, *EDITABLE):
         # The number of an order leads to the order.
         assert admin_user.get(page(model, "changelist"), q=term).status_code in (200, 302)
 
 
-def test_history_is_only_read(admin_user: Staff) -> None:
+def test_history_is_read_only(admin_user: Staff) -> None:
     busy_shop()
     with nothing_changes():
         for model in HISTORY:
@@ -100,7 +100,7 @@ def test_nothing_is_deleted(admin_user: Staff) -> None:
             admin_user.post(page(model, "changelist"), action="delete_selected", _selected_action=row.pk, post="yes")
 
 
-def test_customers_do_not_get_in() -> None:
+def test_customers_are_refused() -> None:
     customer = UserFactory()
     client = Client()
     client.force_login(customer)
@@ -122,7 +122,7 @@ def test_pages_follow_the_language_of_the_browser(admin_user: Staff) -> None:
     assert "커머스 백오피스" in page_in_korean.content.decode()
 
 
-def test_what_a_caller_was_told_can_be_read(admin_user: Staff) -> None:
+def test_a_stored_response_can_be_viewed(admin_user: Staff) -> None:
     shop = busy_shop()
     key = IdempotencyKey.objects.get()
     opened = admin_user.get("idempotency_idempotencykey_change", key.pk).content.decode()

@@ -1,4 +1,4 @@
-"""The search on Ctrl-K: what is found by which words, by whom, by which index; that nothing is found is said."""
+"""The global search on Ctrl-K: results, permissions, indexes, and the empty result."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def links(staff: Staff, term: str) -> list[str]:
     return [result.link for result in page.context["results"]]
 
 
-def test_each_thing_is_found_by_what_it_is_called(admin_user: Staff) -> None:
+def test_each_kind_is_found_by_its_names(admin_user: Staff) -> None:
     shop = busy_shop()
     kim = UserFactory(username="kim7", first_name="철수", last_name="김", email="kim@example.com")
     customer = f"/admin/balances/user/{kim.pk}/change/"
@@ -42,7 +42,7 @@ def test_each_thing_is_found_by_what_it_is_called(admin_user: Staff) -> None:
     assert links(admin_user, messages[0].event_id) == found
 
 
-def test_what_was_renamed_is_found_at_once(admin_user: Staff) -> None:
+def test_a_renamed_row_is_found_at_once(admin_user: Staff) -> None:
     shop = busy_shop()
     assert links(admin_user, "Heron") == []
     type(shop.pen).objects.filter(pk=shop.pen.pk).update(name="Heron quill")
@@ -50,14 +50,14 @@ def test_what_was_renamed_is_found_at_once(admin_user: Staff) -> None:
 
 
 @pytest.mark.parametrize("term", ["nobody-is-called-so", "%", "order-completed:999999", "9" * 30, "\\", "'"])
-def test_that_nothing_was_found_is_said(admin_user: Staff, term: str) -> None:
+def test_an_empty_result_is_reported(admin_user: Staff, term: str) -> None:
     page = admin_user.get("search", s=term, extended="1").content.decode()
     assert "Nothing is called" in page
     # Where the library's script looks for it.
     assert 'id="command-results-list"' in page
 
 
-def test_enter_leads_to_the_first_or_says_that_there_is_none(admin_user: Staff) -> None:
+def test_enter_opens_the_first_result(admin_user: Staff) -> None:
     shop = busy_shop()
     assert admin_user.get("search", s=str(shop.last.pk), go="1").headers["Location"].endswith(f"{shop.last.pk}/change/")
     nothing = admin_user.get("search", s="nobody-is-called-so", go="1")
@@ -73,7 +73,7 @@ def test_enter_leads_to_the_first_or_says_that_there_is_none(admin_user: Staff) 
         ("coupons.view_coupon", "coupons/coupon"),
     ],
 )
-def test_nobody_finds_what_they_may_not_see(right: str, kind: str) -> None:
+def test_results_follow_the_users_permissions(right: str, kind: str) -> None:
     shop = busy_shop()
     # A number that is an order, a customer, a product and a coupon.
     sql.execute("UPDATE coupon SET name = %s", [str(shop.last.pk)])
@@ -86,12 +86,12 @@ def test_nobody_finds_what_they_may_not_see(right: str, kind: str) -> None:
     assert ran
 
 
-def test_nobody_without_rights_finds_anything() -> None:
+def test_without_permissions_nothing_is_found() -> None:
     shop = busy_shop()
     assert links(Staff(), str(shop.last.pk)) == []
 
 
-def test_a_search_takes_few_queries_and_goes_by_indexes(admin_user: Staff) -> None:
+def test_a_search_takes_few_queries_and_uses_indexes(admin_user: Staff) -> None:
     shop = busy_shop()
     sql.execute("ANALYZE")
     for term in (str(shop.last.pk), "shopper", f"order-completed:{shop.last.pk}", "kim@example.com"):

@@ -1,4 +1,4 @@
-"""What a form that came too late shows of itself before it is sent again."""
+"""What a form that was sent after its session shows before it is sent again."""
 
 from django.utils import translation
 

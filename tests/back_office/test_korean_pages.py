@@ -1,9 +1,4 @@
-"""On Korean pages of the back-office no English is left.
-
-Every page is opened, every form is sent empty and with values of no use, and what is usually done is done. All that a
-person with a Korean browser reads or hears on the way is looked at. The shop's own values are Korean here, so that
-whatever is left in Latin letters comes from the program.
-"""
+"""Korean pages of the back-office contain no English."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -163,7 +158,7 @@ NONSENSE: tuple[dict[str, Any], ...] = (
 )
 
 
-def test_every_page_and_every_form_with_values_of_no_use(reader: Reader, shop: BusyShop) -> None:
+def test_all_pages_and_forms_with_invalid_values(reader: Reader, shop: BusyShop) -> None:
     for label in LISTS:
         page, model = label.replace(".", "_"), apps.get_model(label)
         reader.get(f"{page}_changelist")
@@ -199,7 +194,7 @@ def test_every_page_and_every_form_with_values_of_no_use(reader: Reader, shop: B
     assert set(pages(admin.site.urls[0])) - reader.opened - FILES - ELSEWHERE == set()
 
 
-def test_statistics_that_are_compared_with_the_orders(reader: Reader, shop: BusyShop) -> None:
+def test_statistics_compared_with_orders(reader: Reader, shop: BusyShop) -> None:
     reader.get("stats_productstat_changelist", days="7", compare="1")
     sql.execute("UPDATE product_stat SET quantity_sold = quantity_sold + 1")
     reader.get("stats_productstat_changelist", days="7", compare="1")
@@ -260,7 +255,7 @@ def _refund_lines(reader: Reader, shop: BusyShop) -> None:
     reader.get("orders_order_changelist", refunds="with", status__exact="REFUNDED")
 
 
-def test_rows_that_are_added_and_changed(reader: Reader, shop: BusyShop) -> None:
+def test_added_and_changed_rows(reader: Reader, shop: BusyShop) -> None:
     reader.press("products_product_add", name="잉크", price="0", opening_stock="3", is_active="on")
     reader.press("products_product_add", name="잉크", price="1000", opening_stock="3", _continue="")
     stale = fields_of(reader.get("products_product_change", shop.pen.pk).content.decode())
@@ -288,7 +283,7 @@ def test_rows_that_are_added_and_changed(reader: Reader, shop: BusyShop) -> None
     reader.get("audit_staffaction_changelist")
 
 
-def test_lists_that_are_narrowed_and_views_of_them(reader: Reader, shop: BusyShop) -> None:
+def test_filtered_lists_and_saved_views(reader: Reader, shop: BusyShop) -> None:
     filters = {
         "q": "손님",
         "status__exact": "COMPLETED",
@@ -311,7 +306,7 @@ def test_lists_that_are_narrowed_and_views_of_them(reader: Reader, shop: BusySho
     reader.post("view_delete", first(SavedView))
 
 
-def test_prices_of_many_products_and_a_coupon_that_is_duplicated(reader: Reader, shop: BusyShop) -> None:
+def test_bulk_prices_and_a_duplicated_coupon(reader: Reader, shop: BusyShop) -> None:
     address = f"/admin/products/product/edit/?ids={','.join(str(each.pk) for each in Product.objects.all())}"
     fields = fields_of(reader.visit(address).content.decode())
     for typed in (
@@ -342,7 +337,7 @@ def test_prices_of_many_products_and_a_coupon_that_is_duplicated(reader: Reader,
         reader.get(page, shop.with_coupon.pk)
 
 
-def test_a_file_of_products(reader: Reader, shop: BusyShop) -> None:
+def test_product_imports(reader: Reader, shop: BusyShop) -> None:
     head = "id,name,description,price,is_active,stock_change,purchase_limit"
     good = f"{shop.pen.pk},만년필,,3500,아니오,-4\n,먹,,0,예,25\n,큰 먹,,99000000,예,1"
     bad = (
@@ -470,7 +465,9 @@ def test_the_login_and_the_second_factor(reader: Reader, settings: Any) -> None:
     reader.get("audit_staffaction_changelist")
 
 
-def test_refusals_and_forms_that_came_too_late(reader: Reader, shop: BusyShop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refusals_and_forms_sent_after_the_session(
+    reader: Reader, shop: BusyShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clerk = Client(headers=KOREAN)
     clerk.force_login(StaffFactory(username="신입", is_superuser=False))
     reader.visit("/admin/", clerk)
@@ -512,7 +509,7 @@ def test_refusals_and_forms_that_came_too_late(reader: Reader, shop: BusyShop, m
         assert reader.get("products_product_changelist").status_code == status
 
 
-def test_the_control_sees_english() -> None:
+def test_control_english_is_detected() -> None:
     assert english_in("Order 주문 CSV order-completed:1:2") == ["Order"]
     page = """<p title="Two">셋<span class="material-symbols-outlined">inbox</span><input type="submit" value="Save">
     <textarea>typed</textarea><script>var x</script><div class="form-row hidden">Opened</div></p>"""

@@ -1,4 +1,4 @@
-"""What stands above a list: chips that take a filter away, the usual periods, and views that one has saved."""
+"""The section above a list: chips that remove a filter, periods, and saved views."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -42,7 +42,7 @@ def chips(page: Page) -> list[tuple[str, str]]:
 
 
 class TestAChip:
-    def test_stands_for_each_filter_in_the_words_of_its_choices(self, clerk: Staff, mina: User) -> None:
+    def test_shows_each_filter_with_the_label_of_its_choice(self, clerk: Staff, mina: User) -> None:
         pen, coupon = ProductFactory(name="Pen"), CouponFactory(name="Welcome")
         order_of(mina, {pen: 1}, coupon=UserCouponFactory(user=mina, coupon=coupon))
         page = clerk.get(
@@ -77,10 +77,10 @@ class TestAChip:
             ({"ordered_date_days": "7", "ordered_date_from": "2026-01-02"}, "from 2026-01-02"),
         ],
     )
-    def test_says_which_days(self, clerk: Staff, query: dict[str, str], words: str) -> None:
+    def test_shows_the_days(self, clerk: Staff, query: dict[str, str], words: str) -> None:
         assert chips(clerk.get(LIST, **query)) == [("Day", words)]
 
-    def test_leads_to_the_list_without_its_filter_and_on_its_first_page(self, clerk: Staff, mina: User) -> None:
+    def test_links_to_the_first_page_without_its_filter(self, clerk: Staff, mina: User) -> None:
         order = order_of(mina, {ProductFactory(): 1})
         page = clerk.get(LIST, status__exact="CANCELLED", paid_amount_from="1", paid_amount_to="99999", p="1", o="-1")
         assert list(page.context["cl"].result_list) == []
@@ -93,12 +93,12 @@ class TestAChip:
         without = clerk.client.get(f"{reverse(f'admin:{LIST}')}{addresses['Status']}")
         assert list(without.context["cl"].result_list) == [order]
 
-    def test_stands_for_what_only_a_link_narrows_by(self, mina: User) -> None:
+    def test_shows_lookups_that_only_links_set(self, mina: User) -> None:
         order_of(mina, {ProductFactory(): 1})
         page = Staff(superuser=True).get("balances_ledgerentry_changelist", user__id__exact=mina.pk)
         assert chips(page) == [("User", "mina")]
 
-    def test_gives_nobody_a_name_who_may_not_see_it(self, mina: User) -> None:
+    def test_hides_names_without_the_permission(self, mina: User) -> None:
         order_of(mina, {ProductFactory(name="Pen"): 1})
         page = Staff("orders.view_order").get(LIST, user__id__exact=mina.pk)
         assert chips(page) == [("User", f"#{mina.pk}")]
@@ -125,7 +125,7 @@ class TestAChip:
         busy_shop()
         assert chips(Staff(superuser=True).get(f"{page}_changelist", **query)) == chip
 
-    def test_has_no_value_that_is_of_no_use(self, clerk: Staff) -> None:
+    def test_ignores_invalid_values(self, clerk: Staff) -> None:
         query = {"status__exact": "LOST", "ordered_date_from": "2026-02-30", "paid_amount_to": "many"}
         assert chips(clerk.get(LIST, **query)) == []
         assert chips(clerk.get(LIST, ordered_date_days="century")) == []
@@ -177,7 +177,7 @@ class TestAPeriod:
         entries = Staff(superuser=True).get("balances_ledgerentry_changelist", created_at_days="today")
         assert len(entries.context["cl"].result_list) == 2
 
-    def test_walks_the_index_of_the_day(self, clerk: Staff) -> None:
+    def test_uses_the_index_of_the_day(self, clerk: Staff) -> None:
         page = clerk.get(LIST, ordered_date_days="7")
         assert page.context["cl"].queryset.query.order_by[:2] == ("-ordered_date", "-pk")
 
@@ -185,7 +185,7 @@ class TestAPeriod:
         page = unescape(clerk.get(LIST, ordered_date_days="7").content.decode())
         assert '<input type="hidden" name="ordered_date_days" value="7">' in page
 
-    def test_that_there_is_not_is_said(self, clerk: Staff) -> None:
+    def test_an_unknown_one_is_reported(self, clerk: Staff) -> None:
         page = clerk.get(LIST, ordered_date_days="century").content.decode()
         assert "“century” is not a value of the filter “day”." in page
 
@@ -216,7 +216,7 @@ class TestASavedView:
         assert [is_shown for _view, is_shown in shown.context["views"]] == [True]
         assert Staff(superuser=True).get("products_product_changelist").context["views"] == []
 
-    def test_is_its_owners_alone(self, clerk: Staff) -> None:
+    def test_is_private_to_its_owner(self, clerk: Staff) -> None:
         save(clerk, "Mine")
         view = SavedView.objects.get()
         other = Staff(superuser=True)
@@ -224,12 +224,12 @@ class TestASavedView:
         assert other.post("view_delete", view.pk).status_code == 404
         assert saved(clerk) == [("Mine", "status__exact=CANCELLED")]
 
-    def test_takes_the_place_of_one_with_its_name(self, clerk: Staff) -> None:
+    def test_replaces_one_with_the_same_name(self, clerk: Staff) -> None:
         save(clerk, "Mine")
         save(clerk, "Mine", "status__exact=COMPLETED&o=-8")
         assert saved(clerk) == [("Mine", "o=-8&status__exact=COMPLETED")]
 
-    def test_is_deleted_by_one_click_and_the_list_stays(self, clerk: Staff) -> None:
+    def test_is_deleted_by_one_click(self, clerk: Staff) -> None:
         save(clerk, "Mine")
         answer = clerk.post("view_delete", SavedView.objects.get().pk, query="status__exact=CANCELLED")
         assert answer.headers["Location"] == "/admin/orders/order/?status__exact=CANCELLED"
@@ -249,7 +249,7 @@ class TestASavedView:
             ("\x00", "q=1"),
         ],
     )
-    def test_needs_a_name_and_something_to_show(self, clerk: Staff, name: str, query: str) -> None:
+    def test_requires_a_name_and_a_filter(self, clerk: Staff, name: str, query: str) -> None:
         with nothing_changes():
             answer = save(clerk, name, query)
         assert answer.status_code == 302
@@ -259,13 +259,13 @@ class TestASavedView:
     @pytest.mark.parametrize(
         "list_of", ["orders.nothing", "nothing", "orders.orderitem", "..", "sessions.session", "\x00"]
     )
-    def test_is_of_a_list_that_there_is(self, clerk: Staff, list_of: str) -> None:
+    def test_requires_an_existing_list(self, clerk: Staff, list_of: str) -> None:
         assert save(clerk, "Mine", list_of=list_of).status_code == 404
 
-    def test_is_of_a_list_that_one_may_see(self) -> None:
+    def test_requires_the_permission_for_its_list(self) -> None:
         assert save(Staff("products.view_product"), "Mine").status_code == 403
 
-    def test_leads_nowhere_else(self, clerk: Staff) -> None:
+    def test_redirects_only_to_its_list(self, clerk: Staff) -> None:
         answer = save(clerk, "Mine", "q=//evil.example&next=https://evil.example")
         assert answer.headers["Location"].startswith("/admin/orders/order/?")
 
@@ -278,7 +278,7 @@ class TestASavedView:
             clerk.get(LIST)
         assert len(five) == len(none)
 
-    def test_says_something_in_the_database_as_well(self) -> None:
+    def test_the_database_requires_a_name_and_a_filter(self) -> None:
         owner = StaffFactory()
         for name, query in (("", "q=1"), ("Mine", "")):
             with pytest.raises(IntegrityError, match="saved_view_says_something"), transaction.atomic():
@@ -294,7 +294,7 @@ class TestTheLimit:
             save(clerk, f"View {number:02}")
         return clerk
 
-    def test_is_said(self, almost_full: Staff) -> None:
+    def test_is_reported(self, almost_full: Staff) -> None:
         assert said(save(almost_full, "The last")) == "The view “The last” is saved."
         assert said(save(almost_full, "One more")) == "At most 20 views of a list are kept. Delete one first."
         assert said(save(almost_full, "The last", "q=7")) == "The view “The last” is saved."
@@ -325,19 +325,19 @@ class TestTheLimit:
             patched.setattr(saved_views, "views_of", counted)
             yield meeting
 
-    def test_holds_for_two_windows_at_once(self, almost_full: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_holds_for_concurrent_requests(self, almost_full: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
         with self.both_have_counted(monkeypatch) as meeting:
             assert self.race(almost_full) == saved_views.MOST_OF_A_LIST
         assert not meeting.took_place
 
-    def test_control_without_the_lock_both_are_kept(self, almost_full: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_the_lock_both_are_saved(self, almost_full: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(saved_views, "_wait_for_others_of", lambda _owner_id: None)
         with self.both_have_counted(monkeypatch) as meeting:
             assert self.race(almost_full) == saved_views.MOST_OF_A_LIST + 1
         assert meeting.took_place
 
 
-def test_the_days_of_today_are_the_shops(clerk: Staff, mina: User) -> None:
+def test_today_is_the_shops_day(clerk: Staff, mina: User) -> None:
     order = order_of(mina, {ProductFactory(): 1})
     assert order.ordered_date == timezone.localdate(order.created_at)
     assert list(clerk.get(LIST, ordered_date_days="today").context["cl"].result_list) == [order]

@@ -1,4 +1,4 @@
-"""What all lists have in common: they count so far and no further, and offer no more than there is."""
+"""All lists: limited counts, and "show all" only if rows are left out."""
 
 import pytest
 
@@ -16,17 +16,17 @@ def clerk() -> Staff:
     return Staff("products.view_product")
 
 
-def test_a_list_with_everything_on_it_does_not_offer_to_show_all(clerk: Staff) -> None:
+def test_a_complete_list_does_not_offer_show_all(clerk: Staff) -> None:
     assert "Show all" not in clerk.get("products_product_changelist").content.decode()
 
 
-def test_a_narrowed_list_offers_to_show_all(clerk: Staff) -> None:
+def test_a_filtered_list_offers_show_all(clerk: Staff) -> None:
     name = Product.objects.first().name  # type: ignore[union-attr]  # there are three
     page = clerk.get("products_product_changelist", q=name).content.decode()
     assert "Show all" in page
 
 
-def test_a_long_list_counts_to_its_end_and_no_further(clerk: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_list_is_counted_up_to_a_limit(clerk: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paging, "MOST_ROWS_COUNTED", 2)
     page = clerk.get("products_product_changelist")
     assert page.context["cl"].result_count == 2

@@ -1,4 +1,4 @@
-"""Names that staff type: readable, in every form and file, and never wider than their page."""
+"""Names that staff type: no invisible characters, in forms and in imports."""
 
 from uuid import uuid4
 
@@ -49,7 +49,7 @@ def test_a_name_with_invisible_characters_is_refused_in_every_form(clerk: Staff,
 
 
 @pytest.mark.parametrize("text", TEXTS, ids=ascii)
-def test_a_name_with_invisible_characters_is_an_error_of_its_line(clerk: Staff, text: str) -> None:
+def test_an_import_refuses_a_name_with_invisible_characters(clerk: Staff, text: str) -> None:
     file = SimpleUploadedFile("products.csv", f"name,price,description\n{text},100,\nPen,100,{text}\n".encode())
     answer = clerk.client.post(reverse("admin:products_product_import"), {"file": file})
     assert answer.status_code == 302

@@ -1,4 +1,4 @@
-"""Notes on orders and customers: written once, read by those who may, pinned by colleagues, never rewritten."""
+"""Notes on orders and customers: permissions, pinning and hiding; never rewritten."""
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -40,7 +40,7 @@ def actions() -> list[str]:
     return [action.action for action in StaffAction.objects.filter(subject_type="notes.note").order_by("id")]
 
 
-def test_a_note_says_who_wrote_it_and_is_seen_by_colleagues(clerk: Staff, customer: User) -> None:
+def test_a_note_shows_its_author_to_colleagues(clerk: Staff, customer: User) -> None:
     write(clerk, customer.pk, "Calls in the afternoon.")
     shown = page(Staff(*RIGHTS), customer.pk)
     assert "Calls in the afternoon." in shown
@@ -64,7 +64,7 @@ def test_a_form_sent_twice_at_once_writes_one_note(clerk: Staff, customer: User)
     assert Note.objects.filter(text="Once.").count() == 2
 
 
-def test_pinned_notes_stand_first_and_any_writer_pins(clerk: Staff, customer: User) -> None:
+def test_pinned_notes_come_first_and_any_writer_may_pin(clerk: Staff, customer: User) -> None:
     for text in ("the first", "the second"):
         write(clerk, customer.pk, text)
     first = Note.objects.get(text="the first")
@@ -97,7 +97,7 @@ def test_only_its_author_or_a_superuser_hides_a_note(clerk: Staff, customer: Use
         (("notes.view_note", "notes.add_note"), None, 403),
     ],
 )
-def test_rights_are_asked_on_the_server(
+def test_permissions_are_checked_on_the_server(
     clerk: Staff, customer: User, rights: tuple[str, ...], sees: bool | None, writes: int
 ) -> None:
     write(clerk, customer.pk, "Knows the owner.")
@@ -110,19 +110,19 @@ def test_rights_are_asked_on_the_server(
         assert not Note.objects.get().pinned
 
 
-def test_what_is_no_row_has_no_notes(clerk: Staff) -> None:
+def test_an_unknown_row_has_no_notes(clerk: Staff) -> None:
     assert clerk.get("note_write", KIND, 10**9).status_code == 404
     assert clerk.get("note_write", "balances.ledgerentry", 1).status_code == 404
     assert clerk.get("note_write", KIND, 2**70).status_code == 404
 
 
-def test_an_address_is_no_button(clerk: Staff, customer: User) -> None:
+def test_get_requests_change_nothing(clerk: Staff, customer: User) -> None:
     write(clerk, customer.pk, "Stays.")
     assert clerk.get("note_change", Note.objects.get().pk, "hide").status_code == 405
 
 
 @pytest.mark.parametrize("text", ["", "   ", "x" * 2_001, "a\u200bb", "a\u202eb"])
-def test_no_other_text_is_a_note(clerk: Staff, customer: User, text: str) -> None:
+def test_invalid_text_is_refused(clerk: Staff, customer: User, text: str) -> None:
     assert clerk.press("note_write", KIND, customer.pk, text=text).status_code == 200
     assert not Note.objects.exists()
 
@@ -131,7 +131,7 @@ def test_no_other_text_is_a_note(clerk: Staff, customer: User, text: str) -> Non
     "change",
     ["UPDATE note SET text = 'other'", "UPDATE note SET author_id = author_id + 1", "DELETE FROM note"],
 )
-def test_the_database_refuses_to_rewrite_a_note(clerk: Staff, customer: User, change: str) -> None:
+def test_the_database_refuses_changes_of_a_note(clerk: Staff, customer: User, change: str) -> None:
     write(clerk, customer.pk, "As it was.")
     with pytest.raises(IntegrityError, match="A note stays as it was written"), transaction.atomic():
         sql.execute(change)

@@ -1,4 +1,4 @@
-"""Orders in the back-office: found in a step, listed at a glance, and each told as it went."""
+"""Orders in the back-office: search, filters, the list, and the page of an order."""
 
 from datetime import timedelta
 from typing import Any
@@ -71,25 +71,25 @@ def shown(page: Page) -> list[Order]:
 
 
 class TestTheSearchBox:
-    def test_leads_from_a_number_to_the_order(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_opens_an_order_by_its_number(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         for typed in (str(order.pk), f"#{order.pk}", f" {order.pk} "):
             answer = clerk.get(LIST, q=typed)
             assert (answer.status_code, answer.headers["Location"]) == (302, f"/admin/orders/order/{order.pk}/change/")
 
-    def test_shows_an_empty_list_for_a_number_that_is_none(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_shows_an_empty_list_for_an_unknown_number(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         assert shown(clerk.get(LIST, q=str(order.pk + 1))) == []
 
-    def test_says_nothing_of_an_order_to_who_may_not_see_it(self, mina: User, pen: Product) -> None:
+    def test_reveals_nothing_without_the_permission(self, mina: User, pen: Product) -> None:
         assert Staff().get(LIST, q=str(order_of(mina, {pen: 1}).pk)).status_code == 403
 
-    def test_finds_a_number_among_the_filtered_only(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_finds_a_number_within_the_filters_only(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         assert shown(clerk.get(LIST, q=str(order.pk), status__exact="COMPLETED")) == [order]
         assert shown(clerk.get(LIST, q=str(order.pk), status__exact="CANCELLED")) == []
 
-    def test_finds_customers_by_name_beginning_address_and_number(
+    def test_finds_customers_by_prefix_email_and_number(
         self, clerk: Staff, mina: User, joon: User, pen: Product
     ) -> None:
         hers, his = order_of(mina, {pen: 1}), order_of(joon, {pen: 1})
@@ -113,7 +113,7 @@ class TestTheSearchBox:
             assert shown(clerk.get(LIST, q=typed)) == [with_both, with_pen], typed
         assert shown(clerk.get(LIST, q="ink")) == [with_both, with_ink]
 
-    def test_finds_what_is_called_so_on_either_side(self, clerk: Staff, mina: User, joon: User, ink: Product) -> None:
+    def test_finds_orders_by_customer_or_product(self, clerk: Staff, mina: User, joon: User, ink: Product) -> None:
         UserFactory(username="minaret")
         lamp = ProductFactory(name="Mina lamp")
         hers, lit = order_of(mina, {ink: 1, lamp: 1}), order_of(joon, {lamp: 1})
@@ -121,13 +121,13 @@ class TestTheSearchBox:
         assert shown(clerk.get(LIST, q="mina")) == [lit, hers]
         assert other not in shown(clerk.get(LIST, q="mina"))
 
-    def test_means_the_one_who_is_called_exactly_so(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_prefers_an_exact_user_name(self, clerk: Staff, mina: User, pen: Product) -> None:
         hers, others = order_of(mina, {pen: 1}), order_of(UserFactory(username="minari", balance=3_000), {pen: 1})
         assert shown(clerk.get(LIST, q="mina")) == [hers]
         assert shown(clerk.get(LIST, q="minar")) == [others]
         assert shown(clerk.get(LIST, q="min")) == [others, hers]
 
-    def test_asks_for_more_where_too_many_are_called_so(
+    def test_reports_too_many_matches(
         self, clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(searching, "MOST_CALLED", 1)
@@ -143,13 +143,13 @@ class TestTheSearchBox:
     @pytest.mark.parametrize(
         "typed", ["%", "_", "'", '"', "\\", "customer:", "customer:abc", "#", "9" * 30, "주문", " "]
     )
-    def test_takes_anything(self, clerk: Staff, mina: User, pen: Product, typed: str) -> None:
+    def test_accepts_any_text(self, clerk: Staff, mina: User, pen: Product, typed: str) -> None:
         order_of(mina, {pen: 1})
         assert clerk.get(LIST, q=typed).status_code == 200
 
 
 class TestTheFilters:
-    def test_narrow_by_status_day_amount_customer_product_and_coupon(
+    def test_filter_by_status_day_amount_customer_product_coupon(
         self, clerk: Staff, mina: User, joon: User, pen: Product, ink: Product
     ) -> None:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(discount_value=1_000))
@@ -176,11 +176,11 @@ class TestTheFilters:
         assert found(coupon="with", q="joon") == []
 
     @pytest.mark.parametrize("product", ["abc", "-1", "9" * 30, "1.5", "0"])
-    def test_show_nothing_for_what_is_no_product(self, clerk: Staff, mina: User, pen: Product, product: str) -> None:
+    def test_show_nothing_for_an_unknown_product(self, clerk: Staff, mina: User, pen: Product, product: str) -> None:
         order_of(mina, {pen: 1})
         assert shown(clerk.get(LIST, product=product)) == []
 
-    def test_offer_only_what_the_reader_may_look_for(self) -> None:
+    def test_offer_only_what_the_user_may_view(self) -> None:
         page = Staff("orders.view_order").get(LIST)
         assert [spec.title for spec in page.context["cl"].filter_specs] == [
             "status",
@@ -190,14 +190,14 @@ class TestTheFilters:
             "refunds",
         ]
 
-    def test_days_are_walked_by_their_index_and_everything_else_by_number(self, clerk: Staff) -> None:
+    def test_days_use_their_index_and_other_filters_the_number(self, clerk: Staff) -> None:
         assert set(clerk.get(LIST).context["cl"].queryset.query.order_by) == {"-pk"}
         by_day = clerk.get(LIST, ordered_date_from="2026-01-01", ordered_date_to="")
         assert by_day.context["cl"].queryset.query.order_by[:2] == ("-ordered_date", "-pk")
 
 
 class TestTheList:
-    def test_tells_an_order_at_a_glance(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_shows_the_main_data_of_an_order(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
         order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
         page = clerk.get(LIST).content.decode()
@@ -209,13 +209,13 @@ class TestTheList:
         ):
             assert sentence in page
 
-    def test_names_customers_without_a_link_for_who_may_not_see_them(self, mina: User, pen: Product) -> None:
+    def test_shows_customers_without_links_without_permission(self, mina: User, pen: Product) -> None:
         order_of(mina, {pen: 1})
         page = Staff("orders.view_order").get(LIST).content.decode()
         assert "mina" in page
         assert "/admin/balances/user/" not in page
 
-    def test_asks_no_more_for_fifty_orders_than_for_one(
+    def test_takes_a_constant_number_of_queries(
         self, clerk: Staff, mina: User, joon: User, pen: Product, ink: Product
     ) -> None:
         order_of(mina, {pen: 1})
@@ -254,7 +254,7 @@ class TestThePageOfAnOrder:
         # Nobody edits an order: the page has no form of its own, only those that leave and that choose a language.
         assert 'id="order_form"' not in page
 
-    def test_tells_what_happened_from_the_first_to_the_last(
+    def test_has_a_timeline_oldest_first(
         self, clerk: Staff, mina: User, pen: Product, ink: Product, unit: UserCoupon
     ) -> None:
         order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
@@ -293,9 +293,7 @@ class TestThePageOfAnOrder:
         ]
         assert [moment.at for moment in moments] == sorted(moment.at for moment in moments)
 
-    def test_leads_from_each_moment_to_its_own_page(
-        self, clerk: Staff, mina: User, pen: Product, unit: UserCoupon
-    ) -> None:
+    def test_links_each_event_to_its_page(self, clerk: Staff, mina: User, pen: Product, unit: UserCoupon) -> None:
         order = order_of(mina, {pen: 2}, coupon=unit)
         colleague = StaffFactory()
         cancel_order(
@@ -315,7 +313,7 @@ class TestThePageOfAnOrder:
         for address in filter(None, addresses):
             assert admin.client.get(address).status_code == 200, address
 
-    def test_tells_where_each_message_stands_and_how_each_call_went(
+    def test_shows_states_of_messages_and_results_of_calls(
         self, clerk: Staff, mina: User, pen: Product, settings: Any
     ) -> None:
         settings.DATA_PLATFORM_URL = "http://data.example"
@@ -349,7 +347,7 @@ class TestThePageOfAnOrder:
             ),
         ]
 
-    def test_says_that_a_coupon_came_back_too_late(
+    def test_shows_that_a_returned_coupon_has_expired(
         self, clerk: Staff, mina: User, pen: Product, unit: UserCoupon
     ) -> None:
         order = order_of(mina, {pen: 1}, coupon=unit)
@@ -363,7 +361,7 @@ class TestThePageOfAnOrder:
         ]
         assert given_back.detail == "its time was over"
 
-    def test_leaves_out_what_the_reader_has_no_right_to_see(self, mina: User, pen: Product, unit: UserCoupon) -> None:
+    def test_hides_what_the_user_may_not_view(self, mina: User, pen: Product, unit: UserCoupon) -> None:
         order = order_of(mina, {pen: 1}, coupon=unit)
         cancel_order(
             order_id=order.pk,
@@ -388,7 +386,7 @@ class TestThePageOfAnOrder:
             *("Placed and paid", "Payment -₩2,000", "Cancelled", "Refund +₩2,000", "Cancelled and refunded by hana"),
         ]
 
-    def test_costs_the_same_for_one_item_and_for_many(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_takes_the_same_queries_for_one_item_and_many(self, clerk: Staff, mina: User, pen: Product) -> None:
         small = order_of(mina, {pen: 1})
         large = order_of(mina, dict.fromkeys(ProductFactory.create_batch(20), 1))
         # The kinds of rows are remembered by the process after the first page.
@@ -399,7 +397,7 @@ class TestThePageOfAnOrder:
             clerk.get(PAGE, large.pk)
         assert len(many) == len(few) <= 14
 
-    def test_is_only_read(self, mina: User, pen: Product) -> None:
+    def test_is_read_only(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         admin = Staff(superuser=True)
         with nothing_changes():

@@ -1,4 +1,4 @@
-"""Cancelling in the back-office: first the consequences and a reason, then once, also when two of the staff do it."""
+"""Cancelling orders in the back-office: consequences, reason, idempotency, concurrency."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -78,7 +78,7 @@ def refunds_of(order: Order) -> int:
 
 
 class TestTheQuestion:
-    def test_says_what_will_happen(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_shows_the_consequences(self, clerk: Staff, mina: User, pen: Product) -> None:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
         order = order_of(mina, {pen: 2}, coupon=unit)
         with nothing_changes():
@@ -103,7 +103,7 @@ class TestTheQuestion:
         ):
             assert sentence in page
 
-    def test_says_it_beforehand_as_it_is_afterwards(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_shows_the_values_that_apply_afterwards(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         found = clerk.get(ONE, order.pk).context["consequences"]
         cancels(clerk, order)
@@ -111,7 +111,7 @@ class TestTheQuestion:
         pen.refresh_from_db()
         assert (mina.balance, pen.stock) == (found.money[0].after, found.units[0].after)
 
-    def test_says_that_a_coupon_is_of_no_use_any_more(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_shows_that_a_coupon_has_expired(self, clerk: Staff, mina: User, pen: Product) -> None:
         unit = UserCouponFactory(user=mina)
         order = order_of(mina, {pen: 2}, coupon=unit)
         UserCoupon.objects.filter(pk=unit.pk).update(expires_at=expired_coupon_of(UserFactory()).expires_at)
@@ -119,9 +119,7 @@ class TestTheQuestion:
         assert "cannot be used again" in page
         assert "can be used again until" not in page
 
-    def test_says_that_an_account_is_closed_and_a_product_not_for_sale(
-        self, clerk: Staff, mina: User, pen: Product
-    ) -> None:
+    def test_shows_closed_accounts_and_inactive_products(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         User.objects.filter(pk=mina.pk).update(is_active=False)
         Product.objects.filter(pk=pen.pk).update(is_active=False)
@@ -144,7 +142,7 @@ class TestTheQuestion:
         ]
         assert [(back.name, back.quantity) for back in found.units] == [("Pen", 3), ("Ink", 3)]
 
-    def test_asks_a_bounded_number_of_times(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_takes_a_limited_number_of_queries(self, clerk: Staff, mina: User, pen: Product) -> None:
         orders = [order_of(mina, {pen: 1}) for _ in range(5)]
         with statements() as few:
             clerk.get(ONE, orders[0].pk)
@@ -152,7 +150,7 @@ class TestTheQuestion:
             clerk.get(MANY, ids=",".join(str(order.pk) for order in orders))
         assert len(many) == len(few) <= 8
 
-    def test_is_not_asked_about_an_order_that_is_cancelled(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_is_skipped_for_a_cancelled_order(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         cancel_order(order_id=order.pk, owner_id=mina.pk, idempotency=Idempotency.none())
         answer = clerk.get(ONE, order.pk)
@@ -163,20 +161,18 @@ class TestTheQuestion:
         )
 
     @pytest.mark.parametrize("ids", ["", "abc", "1,", "1,abc", "-1", "1.5", "9" * 19, ",".join("1" * 101)])
-    def test_refuses_an_address_that_no_page_made(self, clerk: Staff, ids: str) -> None:
+    def test_refuses_a_forged_url(self, clerk: Staff, ids: str) -> None:
         with nothing_changes():
             assert clerk.get(MANY, ids=ids).status_code == 400
 
-    def test_finds_no_order_where_there_is_none(self, clerk: Staff) -> None:
+    def test_an_unknown_order_is_not_found(self, clerk: Staff) -> None:
         assert clerk.get(ONE, 10**17).status_code == 404
         assert clerk.get(ONE, 10**30).status_code == 400
         assert clerk.get(MANY, ids="1000000007").status_code == 404
 
 
 class TestTheCancelling:
-    def test_gives_back_money_units_and_coupon_and_is_written_down(
-        self, clerk: Staff, mina: User, pen: Product
-    ) -> None:
+    def test_returns_money_units_and_coupon_and_is_recorded(self, clerk: Staff, mina: User, pen: Product) -> None:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(discount_value=1_000))
         order = order_of(mina, {pen: 2}, coupon=unit)
         answer = cancels(clerk, order)
@@ -203,7 +199,7 @@ class TestTheCancelling:
             assert list(errors_of(answers(clerk, question, "x" * 201))) == ["reason"]
         assert not StaffAction.objects.exists()
 
-    def test_is_done_once_for_a_form_that_is_sent_twice(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_is_done_once_for_a_form_sent_twice(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         question = clerk.get(ONE, order.pk)
         sentence = [f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."]
@@ -225,9 +221,7 @@ class TestTheCancelling:
         ]
         assert (refunds_of(order), StaffAction.objects.count()) == (1, 1)
 
-    def test_is_refused_for_a_form_from_before_the_customer_cancelled(
-        self, clerk: Staff, mina: User, pen: Product
-    ) -> None:
+    def test_is_refused_after_the_customer_has_cancelled(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         question = clerk.get(ONE, order.pk)
         cancel_order(order_id=order.pk, owner_id=mina.pk, idempotency=Idempotency.none())
@@ -236,7 +230,7 @@ class TestTheCancelling:
         assert messages_on(answer) == [f"Order #{order.pk} was cancelled already."]
         assert not StaffAction.objects.exists()
 
-    def test_is_not_written_down_where_it_fails(
+    def test_a_failure_writes_no_record(
         self, clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         order = order_of(mina, {pen: 2})
@@ -253,9 +247,7 @@ class TestTheCancelling:
 
 
 class TestManyAtOnce:
-    def test_are_cancelled_for_one_reason_and_the_list_is_as_it_was(
-        self, clerk: Staff, mina: User, pen: Product
-    ) -> None:
+    def test_are_cancelled_with_one_reason_and_the_filters_stay(self, clerk: Staff, mina: User, pen: Product) -> None:
         first, second = order_of(mina, {pen: 2}), order_of(mina, {pen: 1})
         answer = answers(clerk, asked_about(clerk, [first, second], status__exact="COMPLETED"))
         assert answer.headers["Location"] == "/admin/orders/order/?status__exact=COMPLETED"
@@ -266,7 +258,7 @@ class TestManyAtOnce:
             (str(second.pk), REASON),
         }
 
-    def test_refusals_are_told_per_order_and_the_others_go_on(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_refusals_are_reported_per_order(self, clerk: Staff, mina: User, pen: Product) -> None:
         gone, live = order_of(mina, {pen: 2}), order_of(mina, {pen: 1})
         question = asked_about(clerk, [gone, live])
         cancel_order(order_id=gone.pk, owner_id=mina.pk, idempotency=Idempotency.none())
@@ -276,7 +268,7 @@ class TestManyAtOnce:
         ]
         assert (refunds_of(gone), refunds_of(live)) == (1, 1)
 
-    def test_one_that_is_busy_is_told_and_can_be_sent_again(
+    def test_a_locked_order_is_reported_and_can_be_retried(
         self, clerk: Staff, mina: User, pen: Product, settings: Any
     ) -> None:
         ink = ProductFactory(name="Ink", price=1_000)
@@ -312,7 +304,7 @@ class TestManyAtOnce:
 
 
 class TestWhoMayOnlyLook:
-    def test_does_not_cancel(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_is_refused(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         onlooker = Staff("orders.view_order", "orders.change_order")
         question = clerk.get(ONE, order.pk)
@@ -329,7 +321,7 @@ class TestWhoMayOnlyLook:
 
 
 class TestAtOneMoment:
-    def test_two_members_of_staff_refund_an_order_once(self, mina: User, pen: Product) -> None:
+    def test_two_members_of_staff_cancel_it_once(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [clerk.get(ONE, order.pk) for clerk in clerks]
@@ -342,7 +334,7 @@ class TestAtOneMoment:
         pen.refresh_from_db()
         assert (mina.balance, pen.stock, StaffAction.objects.count()) == (20_000, 10, 1)
 
-    def test_without_any_protection_two_members_of_staff_refund_it_twice(self, mina: User, pen: Product) -> None:
+    def test_control_without_protection_it_is_refunded_twice(self, mina: User, pen: Product) -> None:
         """The control of the one before."""
         order = order_of(mina, {pen: 2})
         clerks = [Staff(*RIGHTS) for _ in range(2)]
@@ -373,7 +365,7 @@ class TestAtOneMoment:
         mina.refresh_from_db()
         assert (mina.balance, refunds_of(order)) == (20_000, 1)
 
-    def test_two_baskets_of_the_same_orders_are_each_cancelled_once(self, mina: User, pen: Product) -> None:
+    def test_two_forms_of_the_same_orders_cancel_each_once(self, mina: User, pen: Product) -> None:
         orders = [order_of(mina, {pen: 1}) for _ in range(3)]
         clerks = [Staff(*RIGHTS) for _ in range(2)]
         questions = [asked_about(clerks[0], orders), asked_about(clerks[1], orders[::-1])]
@@ -382,7 +374,7 @@ class TestAtOneMoment:
         assert (mina.balance, StaffAction.objects.count()) == (20_000, 3)
 
 
-def test_a_member_of_staff_who_cancels_through_the_api_is_written_down(clerk: Staff, mina: User, pen: Product) -> None:
+def test_a_cancellation_by_staff_through_the_api_is_recorded(clerk: Staff, mina: User, pen: Product) -> None:
     hers, his = order_of(mina, {pen: 1}), order_of(mina, {pen: 1})
     assert Shopper(mina).post(f"/api/orders/{hers.pk}/cancel").outcome == (200, None)
     body = {"reason": "Broken."}

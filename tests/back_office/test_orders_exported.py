@@ -1,4 +1,4 @@
-"""Orders as a file: exactly those of the list, in both formats, with the right to export."""
+"""Exports of orders: the rows of the list, both formats, the permission."""
 
 import csv
 import io
@@ -51,7 +51,7 @@ def time_of(at: datetime | None) -> datetime | None:
     return timezone.localtime(at).replace(tzinfo=None, microsecond=0) if at else None
 
 
-def test_a_line_has_everything_of_an_order(clerk: Staff, mina: User, pen: Product) -> None:
+def test_a_row_has_all_fields_of_an_order(clerk: Staff, mina: User, pen: Product) -> None:
     ink = ProductFactory(name="Ink", price=7_000)
     unit = UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
     order = order_of(mina, {pen: 2, ink: 1}, coupon=unit)
@@ -70,7 +70,7 @@ def test_a_line_has_everything_of_an_order(clerk: Staff, mina: User, pen: Produc
     ]
 
 
-def test_numbers_and_times_stay_what_they_are_in_a_workbook(clerk: Staff, mina: User, pen: Product) -> None:
+def test_numbers_and_times_keep_their_types_in_xlsx(clerk: Staff, mina: User, pen: Product) -> None:
     order = order_of(mina, {pen: 2})
     cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     order.refresh_from_db()
@@ -82,7 +82,7 @@ def test_numbers_and_times_stay_what_they_are_in_a_workbook(clerk: Staff, mina: 
     assert (line[7:11], line[13:]) == ((2, 6_000, 0, 6_000), (6_000, 2))
 
 
-def test_what_was_refunded_stands_in_its_own_columns(clerk: Staff, mina: User, pen: Product) -> None:
+def test_refunds_have_their_own_columns(clerk: Staff, mina: User, pen: Product) -> None:
     order = order_of(mina, {pen: 3})
     refunded(order, {pen: 2})
     [line] = lines_of(clerk.get(EXPORT, "csv"))
@@ -118,14 +118,12 @@ def test_the_file_has_the_orders_of_the_list(clerk: Staff, mina: User, pen: Prod
     assert [str(row[0]) for row in sheet.iter_rows(min_row=2, values_only=True)] == in_list
 
 
-def test_the_file_of_a_searched_number_has_that_order(clerk: Staff, mina: User, pen: Product) -> None:
+def test_the_file_of_a_search_by_number_has_that_order(clerk: Staff, mina: User, pen: Product) -> None:
     order, _other = order_of(mina, {pen: 1}), order_of(mina, {pen: 1})
     assert [line[0] for line in lines_of(clerk.get(EXPORT, "csv", q=str(order.pk)))] == [str(order.pk)]
 
 
-def test_nothing_is_lost_between_the_parts_of_a_long_file(
-    clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_file_is_complete(clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exports, "ROWS_AT_ONCE", 2)
     orders = [order_of(mina, {pen: 1}) for _ in range(5)]
     expected = [str(order.pk) for order in reversed(orders)]
@@ -134,7 +132,7 @@ def test_nothing_is_lost_between_the_parts_of_a_long_file(
     assert [line[0] for line in lines_of(by_day)] == expected
 
 
-def test_a_line_costs_no_query_of_its_own(clerk: Staff, mina: User, pen: Product) -> None:
+def test_a_row_needs_no_extra_query(clerk: Staff, mina: User, pen: Product) -> None:
     order_of(mina, {pen: 1})
     with statements() as few:
         clerk.get(EXPORT, "csv")
@@ -145,7 +143,7 @@ def test_a_line_costs_no_query_of_its_own(clerk: Staff, mina: User, pen: Product
     assert len(many) == len(few) <= 15
 
 
-def test_no_text_is_taken_for_a_formula(clerk: Staff, pen: Product) -> None:
+def test_no_text_becomes_a_formula(clerk: Staff, pen: Product) -> None:
     buyer = UserFactory(username="=1+1", email="@evil", balance=10_000)
     coupon = UserCouponFactory(user=buyer, coupon=CouponFactory(name='=HYPERLINK("http://evil")'))
     order_of(buyer, {pen: 1}, coupon=coupon)
@@ -156,7 +154,9 @@ def test_no_text_is_taken_for_a_formula(clerk: Staff, pen: Product) -> None:
     assert {(cell.value, cell.data_type) for cell in (sheet["E2"], sheet["F2"])} == {("=1+1", "s"), ("@evil", "s")}
 
 
-def test_too_many_are_refused_in_words(clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_rows_are_refused_with_a_message(
+    clerk: Staff, mina: User, pen: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(exports.MOST_ROWS, "xlsx", 1)
     for _ in range(2):
         order_of(mina, {pen: 1})
@@ -167,7 +167,7 @@ def test_too_many_are_refused_in_words(clerk: Staff, mina: User, pen: Product, m
     assert len(lines_of(clerk.get(EXPORT, "csv", q="mina"))) == 2
 
 
-def test_who_took_what_along_is_written_down(clerk: Staff, mina: User, pen: Product) -> None:
+def test_an_export_is_recorded(clerk: Staff, mina: User, pen: Product) -> None:
     order_of(mina, {pen: 1})
     clerk.get(EXPORT, "csv", q="mina", status__exact="COMPLETED")
     action = StaffAction.objects.get()
@@ -175,7 +175,7 @@ def test_who_took_what_along_is_written_down(clerk: Staff, mina: User, pen: Prod
     assert action.after == {"rows": 1, "filter": "q=mina&status__exact=COMPLETED", "format": "csv"}
 
 
-def test_the_right_is_asked_for(mina: User, pen: Product) -> None:
+def test_it_requires_the_permission(mina: User, pen: Product) -> None:
     order_of(mina, {pen: 1})
     onlooker = Staff("orders.view_order")
     with nothing_changes():

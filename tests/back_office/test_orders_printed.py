@@ -1,4 +1,4 @@
-"""An order on paper: the receipt and the packing slip."""
+"""The receipt and the packing slip of an order."""
 
 import re
 
@@ -33,7 +33,7 @@ def text_of(page: str) -> str:
     return " ".join(re.sub(r"<[^>]+>", " ", page).split())
 
 
-def test_the_receipt_has_prices_and_what_came_off(order: Order) -> None:
+def test_the_receipt_has_prices_and_the_discount(order: Order) -> None:
     clerk = Staff("orders.view_order", "balances.view_user")
     with nothing_changes(), statements() as ran:
         text = text_of(clerk.get("orders_order_receipt", order.pk).content.decode())
@@ -51,7 +51,7 @@ def test_the_receipt_has_prices_and_what_came_off(order: Order) -> None:
     assert "Cancelled" not in text
 
 
-def test_the_slip_has_what_goes_into_the_parcel_and_no_price(order: Order) -> None:
+def test_the_slip_has_units_and_no_prices(order: Order) -> None:
     text = text_of(Staff("orders.view_order").get("orders_order_packing_slip", order.pk).content.decode())
     assert "2 Fountain Pen" in text
     assert "1 Ink" in text
@@ -59,7 +59,7 @@ def test_the_slip_has_what_goes_into_the_parcel_and_no_price(order: Order) -> No
     assert "₩" not in text
 
 
-def test_a_refund_is_on_the_receipt_and_its_units_are_not_packed(order: Order) -> None:
+def test_a_refund_is_on_the_receipt_and_not_on_the_slip(order: Order) -> None:
     pen, ink = order.items.get(product_name="Fountain Pen"), order.items.get(product_name="Ink")
     refunded(order, {pen.product: 1})
     refunded(order, {ink.product: 1})
@@ -72,7 +72,7 @@ def test_a_refund_is_on_the_receipt_and_its_units_are_not_packed(order: Order) -
     assert "1 Units in all" in slip
 
 
-def test_a_cancelled_order_says_so_on_both(order: Order) -> None:
+def test_a_cancelled_order_is_marked_on_both(order: Order) -> None:
     cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     clerk = Staff("orders.view_order")
     assert "₩12,000 went back to the wallet." in clerk.get(PAGES[0], order.pk).content.decode()
@@ -80,7 +80,7 @@ def test_a_cancelled_order_says_so_on_both(order: Order) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_only_who_may_see_an_order_prints_it(order: Order, page: str) -> None:
+def test_printing_requires_the_view_permission(order: Order, page: str) -> None:
     assert Staff("products.view_product").get(page, order.pk).status_code == 403
     assert Staff("orders.view_order").get(page, order.pk + 1).status_code == 404
     # Who may not see customers is not told more of this one than the page of the order tells.
@@ -90,12 +90,12 @@ def test_only_who_may_see_an_order_prints_it(order: Order, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_name_is_no_markup(mina: User, page: str) -> None:
+def test_names_are_escaped(mina: User, page: str) -> None:
     order = order_of(mina, {ProductFactory(name="<b>Pen</b>"): 1})
     assert "&lt;b&gt;Pen&lt;/b&gt;" in Staff("orders.view_order").get(page, order.pk).content.decode()
 
 
-def test_the_page_of_the_order_leads_to_both(order: Order) -> None:
+def test_the_page_of_the_order_links_to_both(order: Order) -> None:
     page = Staff("orders.view_order").get("orders_order_change", order.pk).content.decode()
     assert f'href="/admin/orders/order/{order.pk}/receipt/"' in page
     assert f'href="/admin/orders/order/{order.pk}/packing-slip/"' in page

@@ -1,4 +1,4 @@
-"""Refunding lines in the back-office: which and how many, what it will do, then once, also of two at one moment."""
+"""Refunds in the back-office: form, consequences, idempotency, concurrency."""
 
 from functools import partial
 from typing import Any
@@ -72,7 +72,7 @@ def text_of(page: Page) -> str:
 
 
 class TestTheForm:
-    def test_shows_what_can_come_back(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_shows_refundable_quantities(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         order = order_of(mina, {pen: 3, ink: 1})
         refunded(order, {pen: 1, ink: 1})
         page = clerk.get(PAGE, order.pk)
@@ -82,7 +82,7 @@ class TestTheForm:
         assert "all refunded" in text_of(page)
         assert "₩4,000 refunded already" in text_of(page)
 
-    def test_ticks_the_only_line_that_is_left(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_selects_the_only_refundable_item(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         alone, two = order_of(mina, {pen: 1}), order_of(mina, {pen: 1, ink: 1})
         assert f"line_{pen.pk}" in fields_of(clerk.get(PAGE, alone.pk).content.decode())
         assert f"line_{pen.pk}" not in fields_of(clerk.get(PAGE, two.pk).content.decode())
@@ -100,7 +100,7 @@ class TestTheForm:
             ({"pen": 1}, {"reason": ""}, "This field is required."),
         ],
     )
-    def test_that_does_not_fit_is_shown_again(
+    def test_shows_errors_of_invalid_input(
         self, clerk: Staff, mina: User, pen: Product, ink: Product, *, units: Any, changes: Any, error: str
     ) -> None:
         order = order_of(mina, {pen: 3, ink: 1})
@@ -110,7 +110,7 @@ class TestTheForm:
         assert error in text_of(page)
         assert "Yes, refund" not in text_of(page)
 
-    def test_is_not_there_for_an_order_that_is_back(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_is_refused_for_a_fully_returned_order(self, clerk: Staff, mina: User, pen: Product) -> None:
         back, cancelled = order_of(mina, {pen: 1}), order_of(mina, {pen: 1})
         refunded(back, {pen: 1})
         Shopper(mina).post(f"/api/orders/{cancelled.pk}/cancel")
@@ -118,7 +118,7 @@ class TestTheForm:
             assert messages_on(clerk.get(PAGE, order.pk)) == [f"Nothing is left of order #{order.pk} to refund."]
             assert f"/admin/orders/order/{order.pk}/refund/" not in clerk.get(ORDER, order.pk).content.decode()
 
-    def test_needs_the_right(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_requires_the_permission(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         onlooker = Staff("orders.view_order")
         question = asks(clerk, order, {pen: 1})
@@ -130,7 +130,7 @@ class TestTheForm:
 
 
 class TestTheQuestion:
-    def test_says_what_will_happen(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_shows_the_consequences(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         unit = UserCouponFactory(user=mina, coupon=CouponFactory(name="Welcome", discount_value=1_000))
         order = order_of(mina, {pen: 3, ink: 1}, coupon=unit)
         with nothing_changes():
@@ -150,7 +150,7 @@ class TestTheQuestion:
         ):
             assert sentence in text_of(question)
 
-    def test_says_it_beforehand_as_it_is_afterwards(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_shows_the_values_that_apply_afterwards(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         unit = UserCouponFactory(user=mina)
         order = order_of(mina, {pen: 3, ink: 1}, coupon=unit)
         refunded(order, {pen: 2})
@@ -164,7 +164,7 @@ class TestTheQuestion:
         assert {back.product_id: back.after for back in found.units} == stocks
         assert UserCoupon.objects.get().status == "AVAILABLE"
 
-    def test_says_that_damaged_goods_stay_away(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_shows_that_units_are_not_restocked(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         question = asks(clerk, order, {pen: 1}, restock=False)
         assert question.context["consequences"].units == []
@@ -173,7 +173,7 @@ class TestTheQuestion:
         pen.refresh_from_db()
         assert (pen.stock, Refund.objects.get().restock) == (8, False)
 
-    def test_leads_back_to_the_form_as_it_was(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_leads_back_to_the_filled_form(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         order = order_of(mina, {pen: 3, ink: 1})
         question = asks(clerk, order, {pen: 2})
         form = clerk.client.post(question.request["PATH_INFO"], {**fields_of(question.content.decode()), "again": "1"})
@@ -184,7 +184,7 @@ class TestTheQuestion:
 
 
 class TestItIsDone:
-    def test_and_said(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
+    def test_a_refund_is_made_and_reported(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         order = order_of(mina, {pen: 3, ink: 1})
         assert refunds(clerk, order, {pen: 2}) == [f"Of order #{order.pk} ₩6,000 went back to mina."]
         action = StaffAction.objects.get()
@@ -194,7 +194,7 @@ class TestItIsDone:
         assert (mina.balance, pen.stock) == (16_000, 9)
         assert broken_rules() == set()
 
-    def test_once_however_often_the_button_is_pressed(self, clerk: Staff, mina: User, pen: Product) -> None:
+    def test_a_form_sent_repeatedly_refunds_once(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         question = asks(clerk, order, {pen: 1})
         done = f"Of order #{order.pk} ₩3,000 went back to mina."
@@ -202,7 +202,7 @@ class TestItIsDone:
         with nothing_changes():
             assert messages_on(says_yes(clerk, question))[-1] == f"Done already, and not again. {done}"
 
-    def test_by_one_of_two_members_of_staff(self, mina: User, pen: Product) -> None:
+    def test_of_two_concurrent_refunds_one_succeeds(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [asks(clerk, order, {pen: 1}) for clerk in clerks]
@@ -218,7 +218,7 @@ class TestItIsDone:
 
 
 class TestTheOrderShowsIt:
-    def test_on_its_page_and_its_line_of_time(self, mina: User, pen: Product, ink: Product) -> None:
+    def test_on_its_page_and_its_timeline(self, mina: User, pen: Product, ink: Product) -> None:
         order = order_of(mina, {pen: 3, ink: 1})
         refunded(order, {pen: 1})
         refunded(order, {pen: 1}, restock=False)
@@ -233,7 +233,7 @@ class TestTheOrderShowsIt:
         assert "Cancel and refund" not in shown
         assert "Refund items" in shown
 
-    def test_and_leads_there_from_its_event(self, mina: User, pen: Product) -> None:
+    def test_a_refund_event_links_to_the_order(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         made = refunded(order, {pen: 1}).refund
         admin = Staff(superuser=True)
@@ -255,7 +255,7 @@ class TestTheOrderShowsIt:
         assert found(refunds="with") == [back.pk, part.pk]
         assert found(status__exact="COMPLETED") == [part.pk, whole.pk]
 
-    def test_and_the_customer_s_page_adds_it_up(self, mina: User, pen: Product) -> None:
+    def test_in_the_totals_of_the_customers_page(self, mina: User, pen: Product) -> None:
         part, back, cancelled = (order_of(mina, {pen: 1}), order_of(mina, {pen: 1}), order_of(mina, {pen: 1}))
         order = order_of(mina, {pen: 2})
         refunded(order, {pen: 1})

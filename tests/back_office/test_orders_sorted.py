@@ -1,4 +1,4 @@
-"""The list of orders sorted by amount and by day, each way with an index that carries it."""
+"""The list of orders sorted by amount and by day, each with an index in both directions."""
 
 from datetime import timedelta
 from typing import Any
@@ -66,7 +66,7 @@ def many_orders() -> None:
 @pytest.mark.parametrize("query", [{}, {"status__exact": "COMPLETED"}], ids=["all", "completed"])
 @pytest.mark.parametrize(("name", "index"), [("paid", "order_paid"), ("ordered_at", "order_day")])
 @pytest.mark.parametrize("way", ["", "-"], ids=["rising", "falling"])
-def test_an_index_carries_the_order(clerk: Staff, name: str, index: str, way: str, query: dict[str, Any]) -> None:
+def test_an_index_provides_the_order(clerk: Staff, name: str, index: str, way: str, query: dict[str, Any]) -> None:
     with statements() as ran:
         clerk.get(LIST, o=f"{way}{column(name)}", **query)
     [listed] = [each for each in ran if 'FROM "order"' in each and "ORDER BY" in each and "LIMIT 50" in each]
@@ -85,7 +85,7 @@ def test_amounts_are_found_by_the_same_index(clerk: Staff) -> None:
     assert "order_paid" in (plan := plan_of(listed.replace("%", "%%"), [])), plan
 
 
-def test_nothing_else_is_sorted_by(clerk: Staff) -> None:
+def test_other_columns_are_not_sortable(clerk: Staff) -> None:
     busy_shop()
     for name in ("customer", "state", "bought", "total", "discount", "coupon"):
         assert set(clerk.get(LIST, o=str(column(name))).context["cl"].queryset.query.order_by) == {"-pk"}, name

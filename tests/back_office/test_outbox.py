@@ -1,4 +1,4 @@
-"""The outbox in the back-office: to see what waits and how each call went, and to send again."""
+"""The outbox in the back-office: filters, delivery attempts, sending again."""
 
 import pytest
 from django.utils import timezone
@@ -50,7 +50,7 @@ def send_again(staff: Staff, *chosen: OutboxMessage) -> list[str]:
     return messages_on(answer)
 
 
-def test_parked_messages_become_due_again_and_others_stay(messages: dict[str, OutboxMessage]) -> None:
+def test_parked_messages_become_due_again(messages: dict[str, OutboxMessage]) -> None:
     before = {name: OutboxMessage.objects.get(pk=message.pk) for name, message in messages.items()}
     assert send_again(Staff(*CLERK), *messages.values()) == ["1 message is queued."]
     parked = OutboxMessage.objects.get(pk=messages["parked"].pk)
@@ -65,7 +65,7 @@ def test_parked_messages_become_due_again_and_others_stay(messages: dict[str, Ou
         )
 
 
-def test_a_second_click_sends_nothing_more(messages: dict[str, OutboxMessage]) -> None:
+def test_a_second_click_sends_nothing(messages: dict[str, OutboxMessage]) -> None:
     clerk = Staff(*CLERK)
     assert send_again(clerk, messages["parked"]) == ["1 message is queued."]
     clerk.get("outbox_outboxmessage_changelist")
@@ -73,13 +73,13 @@ def test_a_second_click_sends_nothing_more(messages: dict[str, OutboxMessage]) -
         assert send_again(clerk, messages["parked"]) == [NONE_READY]
 
 
-def test_who_may_only_look_does_not_send(messages: dict[str, OutboxMessage]) -> None:
+def test_viewers_may_not_send_again(messages: dict[str, OutboxMessage]) -> None:
     onlooker = Staff("outbox.view_outboxmessage")
     with nothing_changes():
         send_again(onlooker, messages["parked"])
 
 
-def test_the_list_can_be_narrowed_to_one_state(messages: dict[str, OutboxMessage]) -> None:
+def test_the_list_is_filtered_by_state(messages: dict[str, OutboxMessage]) -> None:
     clerk = Staff(*CLERK)
     for state in ("parked", "waiting"):
         shown = clerk.get("outbox_outboxmessage_changelist", state=state).context["cl"].queryset
@@ -88,7 +88,7 @@ def test_the_list_can_be_narrowed_to_one_state(messages: dict[str, OutboxMessage
     assert sent.count() == OutboxMessage.objects.count() - 2
 
 
-def test_the_list_can_be_narrowed_to_one_destination(messages: dict[str, OutboxMessage]) -> None:
+def test_the_list_is_filtered_by_destination(messages: dict[str, OutboxMessage]) -> None:
     clerk = Staff(*CLERK)
     for destination in ("kafka", "data-platform"):
         shown = clerk.get("outbox_outboxmessage_changelist", destination=destination).context["cl"].queryset
@@ -114,13 +114,13 @@ def to_data_platform(messages: dict[str, OutboxMessage]) -> OutboxMessage:
     return message
 
 
-def test_a_sent_message_to_the_data_platform_goes_again(to_data_platform: OutboxMessage) -> None:
+def test_a_sent_message_to_the_data_platform_can_be_resent(to_data_platform: OutboxMessage) -> None:
     assert send_again(Staff(*CLERK), to_data_platform) == ["1 message is queued."]
     to_data_platform.refresh_from_db()
     assert (to_data_platform.sent_at, to_data_platform.attempts) == (None, 0)
 
 
-def test_a_sent_message_to_kafka_does_not(messages: dict[str, OutboxMessage]) -> None:
+def test_a_sent_message_to_kafka_cannot_be_resent(messages: dict[str, OutboxMessage]) -> None:
     """It would arrive after what followed it."""
     sent = OutboxMessage.objects.filter(destination="kafka", sent_at__isnull=False).first()
     assert sent is not None
@@ -129,7 +129,7 @@ def test_a_sent_message_to_kafka_does_not(messages: dict[str, OutboxMessage]) ->
         assert send_again(clerk, sent) == [NONE_READY]
 
 
-def test_the_page_of_a_message_shows_its_calls_and_sends_it_again(to_data_platform: OutboxMessage) -> None:
+def test_the_page_of_a_message_shows_its_attempts(to_data_platform: OutboxMessage) -> None:
     clerk = Staff(*CLERK, "outbox.view_deliveryattempt")
     page = clerk.get("outbox_outboxmessage_change", to_data_platform.pk).content.decode()
     assert "HTTP 503: later" in page
@@ -141,12 +141,12 @@ def test_the_page_of_a_message_shows_its_calls_and_sends_it_again(to_data_platfo
     assert 'value="send_again"' not in waiting, "it is on its way"
 
 
-def test_who_may_only_look_has_no_button(to_data_platform: OutboxMessage) -> None:
+def test_viewers_have_no_button(to_data_platform: OutboxMessage) -> None:
     page = Staff("outbox.view_outboxmessage").get("outbox_outboxmessage_change", to_data_platform.pk)
     assert 'value="send_again"' not in page.content.decode()
 
 
-def test_the_log_can_be_narrowed(to_data_platform: OutboxMessage) -> None:
+def test_the_log_is_filtered(to_data_platform: OutboxMessage) -> None:
     clerk = Staff(superuser=True)
 
     def shown(**query: str) -> list[int | None]:
@@ -163,7 +163,7 @@ def test_the_log_can_be_narrowed(to_data_platform: OutboxMessage) -> None:
     assert shown(q="order-completed:0") == []
 
 
-def test_a_message_that_goes_again_goes_at_once(to_data_platform: OutboxMessage, settings: Settings) -> None:
+def test_a_resent_message_is_sent_at_once(to_data_platform: OutboxMessage, settings: Settings) -> None:
     """Nobody has to order something to wake the dispatcher of the web process."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     with partner_at_work() as partner:

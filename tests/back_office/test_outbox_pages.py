@@ -1,4 +1,4 @@
-"""The outbox as it is read: states, errors and payloads; and who sent what again, written down."""
+"""The outbox's pages: states, errors and payloads; and the audit records of sending again."""
 
 import json
 import re
@@ -67,13 +67,13 @@ class TestWrittenDown:
             for message in parked
         ]
 
-    def test_what_is_not_sent_again_is_not_written_down(self, parked: list[OutboxMessage]) -> None:
+    def test_messages_that_are_not_resent_are_not_recorded(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         to_kafka = OutboxMessage.objects.filter(destination="kafka")[0]
         with nothing_changes():
             assert messages_on(send_again(clerk, to_kafka)) == [NONE_READY]
 
-    def test_without_its_record_nothing_is_sent_again(
+    def test_without_its_record_nothing_is_resent(
         self, parked: list[OutboxMessage], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def no_room(*_arguments: Any, **_values: Any) -> None:
@@ -85,14 +85,14 @@ class TestWrittenDown:
         with nothing_changes():
             assert send_again(clerk, *parked).status_code == 500
 
-    def test_a_message_that_another_holds_for_long_is_left_for_later(self, parked: list[OutboxMessage]) -> None:
+    def test_a_message_locked_for_long_is_left_for_later(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         with nothing_changes(), row_held("outbox_message", parked[0].pk):
             answer: Page = on_a_session_with("lock_timeout", 50, lambda: send_again(clerk, *parked))
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert "Busy, try again" in answer.content.decode()
 
-    def test_two_clerks_at_one_moment_send_it_once(self, parked: list[OutboxMessage]) -> None:
+    def test_two_concurrent_requests_resend_it_once(self, parked: list[OutboxMessage]) -> None:
         clerks = [Staff(*CLERK), Staff(*CLERK)]
         answers = together([lambda clerk=clerk: send_again(clerk, *parked) for clerk in clerks])  # type: ignore[misc]
         assert sorted(messages_on(answer) for answer in answers) == [
@@ -101,21 +101,21 @@ class TestWrittenDown:
         ]
         assert len(sent_again()) == 3
 
-    def test_it_shows_in_the_history_of_the_message(self, parked: list[OutboxMessage]) -> None:
+    def test_it_is_in_the_history_of_the_message(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         send_again(clerk, parked[0])
         history = clerk.get("outbox_outboxmessage_history", parked[0].pk).content.decode()
         assert "Sent again" in history
         assert clerk.user.username in history
 
-    def test_who_may_change_but_not_resend_does_not(self, parked: list[OutboxMessage]) -> None:
+    def test_it_requires_the_resend_permission(self, parked: list[OutboxMessage]) -> None:
         onlooker = Staff("outbox.view_outboxmessage", "outbox.change_outboxmessage")
         with nothing_changes():
             send_again(onlooker, *parked)
         page = onlooker.get("outbox_outboxmessage_change", parked[0].pk).content.decode()
         assert 'value="send_again"' not in page
 
-    def test_too_many_at_once_are_refused(self, parked: list[OutboxMessage], monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_too_many_messages_are_refused(self, parked: list[OutboxMessage], monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(outbox_admin, "MOST_AT_ONCE", 2)
         clerk = Staff(*CLERK)
         with nothing_changes():
@@ -125,7 +125,7 @@ class TestWrittenDown:
         clerk.get("outbox_outboxmessage_changelist")
         assert messages_on(send_again(clerk, *parked[:2])) == ["2 messages are queued."]
 
-    def test_everything_that_is_filtered_can_go_at_once(self, parked: list[OutboxMessage]) -> None:
+    def test_all_filtered_messages_can_be_selected(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         answer = clerk.client.post(
             "/admin/outbox/outboxmessage/?state=parked",
@@ -135,7 +135,7 @@ class TestWrittenDown:
 
 
 class TestShown:
-    def test_a_message_shows_its_payload_as_a_person_reads_it(self, parked: list[OutboxMessage]) -> None:
+    def test_a_payload_is_shown_indented(self, parked: list[OutboxMessage]) -> None:
         message = OutboxMessage.objects.get(pk=parked[0].pk)
         page = Staff(*CLERK).get("outbox_outboxmessage_change", message.pk)
         shown = page.context["adminform"].model_admin.readable_payload(message)
@@ -144,12 +144,12 @@ class TestShown:
         assert readable.count("\n") > 20
         assert str(shown) in page.content.decode()
 
-    def test_a_payload_that_is_no_json_is_shown_as_it_is(self, parked: list[OutboxMessage]) -> None:
+    def test_a_payload_that_is_not_json_is_shown_unchanged(self, parked: list[OutboxMessage]) -> None:
         sql.execute("UPDATE outbox_message SET payload = '{torn' WHERE id = %s", [parked[0].pk])
         page = Staff(*CLERK).get("outbox_outboxmessage_change", parked[0].pk).content.decode()
         assert '<pre class="bo-code">{torn</pre>' in page
 
-    def test_what_the_other_side_says_is_text_and_never_markup(self, parked: list[OutboxMessage]) -> None:
+    def test_responses_of_destinations_are_escaped(self, parked: list[OutboxMessage]) -> None:
         clerk = Staff(*CLERK)
         for page in (
             clerk.get("outbox_outboxmessage_change", parked[0].pk),
@@ -169,7 +169,7 @@ class TestShown:
             assert label is not None
             assert "bg-red-100" in label[1]
 
-    def test_a_long_error_is_cut_in_the_list_and_whole_on_the_page(self, parked: list[OutboxMessage]) -> None:
+    def test_a_long_error_is_truncated_in_the_list_only(self, parked: list[OutboxMessage]) -> None:
         sql.execute("UPDATE outbox_message SET last_error = %s WHERE id = %s", ["x" * 1_000, parked[0].pk])
         clerk = Staff(*CLERK)
         listed = clerk.get("outbox_outboxmessage_changelist", state="parked").content.decode()
@@ -177,12 +177,12 @@ class TestShown:
         assert "x" * 200 not in listed
         assert "x" * 1_000 in clerk.get("outbox_outboxmessage_change", parked[0].pk).content.decode()
 
-    def test_a_parked_message_says_since_when_and_offers_its_button(self, parked: list[OutboxMessage]) -> None:
+    def test_a_parked_message_shows_its_time_and_button(self, parked: list[OutboxMessage]) -> None:
         page = Staff(*CLERK).get("outbox_outboxmessage_change", parked[0].pk).content.decode()
         assert "after 12 attempts." in page
         assert "Send again" in page
 
-    def test_types_are_offered_that_go_to_the_chosen_destination(self) -> None:
+    def test_types_of_the_chosen_destination_are_offered(self) -> None:
         busy_shop()
         clerk = Staff(*CLERK)
 
@@ -199,7 +199,7 @@ class TestShown:
         assert {message.type for message in shown} == {"coupon-issued"}
         assert shown.count() == 2
 
-    def test_a_page_of_the_list_carries_no_payloads(self) -> None:
+    def test_the_list_loads_no_payloads(self) -> None:
         busy_shop()
         with statements() as ran:
             Staff(*CLERK).get("outbox_outboxmessage_changelist")
@@ -208,7 +208,7 @@ class TestShown:
         assert reading
         assert not [statement for statement in reading if '"payload"' in statement]
 
-    def test_the_log_of_a_message_stands_below_it(self, parked: list[OutboxMessage]) -> None:
+    def test_the_log_of_a_message_is_on_its_page(self, parked: list[OutboxMessage]) -> None:
         [attempt] = DeliveryAttempt.objects.filter(message=parked[0])
         page = Staff(*CLERK).get("outbox_outboxmessage_change", parked[0].pk).content.decode()
         assert "acknowledged" in page

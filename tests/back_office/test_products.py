@@ -79,7 +79,7 @@ class TestTheList:
         ],
     )
     @pytest.mark.usefixtures("shelf")
-    def test_is_narrowed_by_what_is_chosen(self, clerk: Staff, query: dict[str, str], found: list[str]) -> None:
+    def test_is_filtered(self, clerk: Staff, query: dict[str, str], found: list[str]) -> None:
         assert self.names(clerk, **query) == found
 
     def test_finds_a_product_by_its_number(self, clerk: Staff, pen: Product) -> None:
@@ -93,7 +93,7 @@ class TestTheList:
         assert f"bg-{colour}-100" in page
         assert "₩12,300" in page
 
-    def test_is_exported_with_the_right_to_it(self, clerk: Staff, pen: Product) -> None:
+    def test_is_exported_with_the_permission(self, clerk: Staff, pen: Product) -> None:
         address = reverse("admin:products_product_export", args=["csv"])
         assert clerk.client.get(address).status_code == 403
         taking = Staff(*CLERK, "products.export_product")
@@ -107,7 +107,7 @@ class TestTheList:
 
 
 class TestItsPage:
-    def test_a_changed_price_shows_in_the_public_list_at_once(self, clerk: Staff, pen: Product) -> None:
+    def test_a_changed_price_is_in_the_public_list_at_once(self, clerk: Staff, pen: Product) -> None:
         shopper = Shopper()
         assert shopper.get("/api/products").json["results"][0]["price"] == 3_000
         form = form_of(clerk, CHANGE, pen.pk)
@@ -119,7 +119,7 @@ class TestItsPage:
         assert shopper.get("/api/products").json["results"] == [shown]
         assert shopper.get(f"/api/products/{pen.pk}").json == shown
 
-    def test_an_edit_that_was_opened_before_a_sale_keeps_the_sale(self, clerk: Staff, pen: Product) -> None:
+    def test_an_edit_opened_before_a_sale_keeps_the_sale(self, clerk: Staff, pen: Product) -> None:
         form = form_of(clerk, CHANGE, pen.pk)
         order_of(UserFactory(balance=10_000), {pen: 2})
         clerk.post(CHANGE, pen.pk, **{**form, "price": 3_500})
@@ -133,12 +133,12 @@ class TestItsPage:
         clerk.press(CHANGE, pen.pk, is_active=None)
         assert shopper.get("/api/products").json["count"] == 0
 
-    def test_tells_who_changed_what(self, clerk: Staff, pen: Product) -> None:
+    def test_shows_who_changed_what(self, clerk: Staff, pen: Product) -> None:
         clerk.post(CHANGE, pen.pk, **{**form_of(clerk, CHANGE, pen.pk), "price": 3_500})
         [action] = clerk.get(CHANGE, pen.pk).context["actions"]
         assert (action.actor, action.in_words, action.changes) == (clerk.user, "Changed", [("price", 3_000, 3_500)])
 
-    def test_tells_the_last_twenty_movements_with_who_and_why(self, clerk: Staff, pen: Product) -> None:
+    def test_shows_the_last_twenty_movements(self, clerk: Staff, pen: Product) -> None:
         for number in range(20):
             adjust(clerk, pen, form_of(clerk, ADJUST, pen.pk), delta=1, reason=f"Found {number}.")
         order = order_of(UserFactory(balance=10_000), {pen: 2})
@@ -156,13 +156,13 @@ class TestItsPage:
         assert movements[-1] == (1, clerk.user.username, "Found 1.", None)
         assert len(ran) <= 12
 
-    def test_shows_no_movements_without_the_right_to_see_them(self, pen: Product) -> None:
+    def test_hides_movements_without_the_permission(self, pen: Product) -> None:
         onlooker = Staff("products.view_product")
         page = onlooker.get(CHANGE, pen.pk)
         assert "movements" not in page.context
         assert "Latest stock movements" not in page.content.decode()
 
-    def test_leads_to_the_statistics_of_the_product(self, pen: Product) -> None:
+    def test_links_to_the_products_statistics(self, pen: Product) -> None:
         admin_user = Staff(superuser=True)
         address = f"{reverse('admin:stats_productstat_changelist')}?product__id__exact={pen.pk}"
         assert address in admin_user.get(CHANGE, pen.pk).content.decode()
@@ -172,7 +172,7 @@ class TestItsPage:
 class TestANewProduct:
     INK = {"name": "먹 / Ink", "description": "", "price": 7_000, "opening_stock": 25, "is_active": "on"}
 
-    def test_comes_with_its_opening_stock_and_the_movement_behind_it(self, clerk: Staff) -> None:
+    def test_has_its_opening_stock_with_a_movement(self, clerk: Staff) -> None:
         assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"old").body == b"old"
         answer = clerk.post(ADD, **{**form_of(clerk, ADD), **self.INK})
         assert answer.status_code == 302
@@ -188,7 +188,7 @@ class TestANewProduct:
         assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"new").body == b"new"
         assert broken_rules() == set()
 
-    def test_is_made_once_however_often_its_form_is_sent(self, clerk: Staff) -> None:
+    def test_is_created_once_by_a_form_sent_repeatedly(self, clerk: Staff) -> None:
         form = {**form_of(clerk, ADD), **self.INK}
         first = clerk.post(ADD, **form)
         with nothing_changes():
@@ -196,7 +196,7 @@ class TestANewProduct:
         assert Product.objects.count() == 1
         assert StaffAction.objects.count() == 1
 
-    def test_is_made_once_by_a_double_click(self, clerk: Staff) -> None:
+    def test_is_created_once_by_a_double_click(self, clerk: Staff) -> None:
         form = {**form_of(clerk, ADD), **self.INK}
         answers = together([partial(clerk.post, ADD, **form) for _ in range(3)])
         assert [answer.status_code for answer in answers] == [302] * 3
@@ -214,7 +214,7 @@ class TestANewProduct:
             ({"opening_stock": 2**31}, "opening_stock"),
         ],
     )
-    def test_with_values_that_do_not_fit_is_told_at_their_field(
+    def test_invalid_values_are_reported_at_their_field(
         self, clerk: Staff, values: dict[str, object], field: str
     ) -> None:
         form = form_of(clerk, ADD)
@@ -224,7 +224,7 @@ class TestANewProduct:
 
 
 class TestTheStock:
-    def test_is_adjusted_and_leaves_its_reason(self, clerk: Staff, pen: Product) -> None:
+    def test_is_adjusted_with_a_reason(self, clerk: Staff, pen: Product) -> None:
         answer = adjust(clerk, pen, form_of(clerk, ADJUST, pen.pk), delta=-3, reason="Broken in transit.")
         assert answer.headers["Location"] == reverse("admin:products_product_change", args=[pen.pk])
         assert messages_on(answer) == ["The stock of Pen is 7 now (-3)."]
@@ -266,14 +266,14 @@ class TestTheStock:
             clerk.post(ADJUST, pen.pk, **form)
         assert stock(pen) == 4
 
-    def test_other_values_from_a_page_that_was_sent_are_refused(self, clerk: Staff, pen: Product) -> None:
+    def test_other_values_with_the_same_key_are_refused(self, clerk: Staff, pen: Product) -> None:
         form = {**form_of(clerk, ADJUST, pen.pk), "delta": -3, "reason": "Broken."}
         clerk.post(ADJUST, pen.pk, **form)
         with nothing_changes():
             answer = clerk.post(ADJUST, pen.pk, **{**form, "delta": -4})
         assert list(errors_of(answer)) == ["__all__"]
 
-    def test_is_not_taken_below_zero(self, clerk: Staff, pen: Product) -> None:
+    def test_is_not_adjusted_below_zero(self, clerk: Staff, pen: Product) -> None:
         form = form_of(clerk, ADJUST, pen.pk)
         with nothing_changes():
             answer = adjust(clerk, pen, form, delta=-11, reason="Stolen.")
@@ -303,7 +303,7 @@ class TestTheStock:
             answer = adjust(clerk, pen, form, **{"delta": 1, "reason": "Found.", **values})
         assert list(errors_of(answer)) == [field]
 
-    def test_counts_what_several_adjust_at_once(self, pen: Product) -> None:
+    def test_concurrent_adjustments_all_count(self, pen: Product) -> None:
         clerks = [Staff(*CLERK) for _ in range(4)]
         forms = [form_of(clerk, ADJUST, pen.pk) for clerk in clerks]
         answers = together(
@@ -316,31 +316,31 @@ class TestTheStock:
         assert stock(pen) == 19
         assert broken_rules() == set()
 
-    def test_of_no_product_is_not_adjusted(self, clerk: Staff) -> None:
+    def test_of_an_unknown_product_is_not_found(self, clerk: Staff) -> None:
         assert clerk.get(ADJUST, 999_999_999).status_code == 404
 
 
 class TestRights:
     @pytest.mark.parametrize("right", ["products.view_product", "products.change_product"])
-    def test_without_the_right_adjusting_is_not_offered_and_refused(self, pen: Product, right: str) -> None:
+    def test_without_the_permission_adjusting_is_refused(self, pen: Product, right: str) -> None:
         other = Staff(right)
         assert "adjust-stock" not in other.get(CHANGE, pen.pk).content.decode()
         with nothing_changes():
             assert other.get(ADJUST, pen.pk).status_code == 403
             assert other.post(ADJUST, pen.pk, delta=1, reason="Mine.").status_code == 403
 
-    def test_with_the_right_to_view_alone_nothing_is_changed(self, pen: Product) -> None:
+    def test_viewers_may_not_change_anything(self, pen: Product) -> None:
         onlooker = Staff("products.view_product")
         with nothing_changes():
             assert onlooker.post(CHANGE, pen.pk, name="Mine", description="", price=1).status_code == 403
             assert onlooker.post(ADD, name="Mine", description="", price=1).status_code == 403
 
-    def test_with_the_right_to_adjust_alone_it_is_adjusted(self, pen: Product) -> None:
+    def test_the_adjust_permission_is_enough(self, pen: Product) -> None:
         counter = Staff("products.view_product", "products.adjust_stock")
         assert adjust(counter, pen, form_of(counter, ADJUST, pen.pk), delta=1, reason="Found.").status_code == 302
         assert stock(pen) == 11
 
-    def test_a_forged_request_without_the_token_of_the_page_is_refused(self, clerk: Staff, pen: Product) -> None:
+    def test_a_request_without_a_csrf_token_is_refused(self, clerk: Staff, pen: Product) -> None:
         forms = [form_of(clerk, page, pen.pk) for page in (ADJUST, CHANGE)]
         for form in forms:
             form.pop("csrfmiddlewaretoken", None)

@@ -1,4 +1,4 @@
-"""Prices and sale of many products: written beside each other, shown before they are changed, changed once."""
+"""Bulk editing of prices and availability: fields, preview, change, concurrency."""
 
 import json
 from collections.abc import Sequence
@@ -71,34 +71,30 @@ def offers() -> dict[str, tuple[int, bool]]:
 
 
 class TestTheFields:
-    def test_show_what_each_product_is_sold_for_and_change_nothing(
-        self, clerk: Staff, pen: Product, ink: Product
-    ) -> None:
+    def test_show_current_offers_and_change_nothing(self, clerk: Staff, pen: Product, ink: Product) -> None:
         with nothing_changes():
             form = fields_of(clerk.client.get(page_for(pen, ink)).content.decode())
         assert form[f"price_{pen.pk}"] == "3000"
         assert form[f"sale_{ink.pk}"] == "on"
 
-    def test_of_the_list_and_of_ticked_products_are_one_click_away(
-        self, clerk: Staff, pen: Product, ink: Product
-    ) -> None:
+    def test_are_linked_from_the_list_and_the_selection(self, clerk: Staff, pen: Product, ink: Product) -> None:
         page = clerk.get("products_product_changelist").content.decode()
         address = f"{reverse('admin:products_product_edit')}?ids={pen.pk}%2C{ink.pk}"
         assert f'href="{address}"' in page
         answer = clerk.post("products_product_changelist", action="edit_offers", _selected_action=[ink.pk])
         assert answer.headers["Location"] == f"{reverse('admin:products_product_edit')}?ids={ink.pk}"
 
-    def test_are_for_those_who_may_change_products(self, pen: Product) -> None:
+    def test_require_the_change_permission(self, pen: Product) -> None:
         viewer = Staff("products.view_product")
         assert "product/edit/" not in viewer.get("products_product_changelist").content.decode()
         assert viewer.client.get(page_for(pen)).status_code == 403
         assert viewer.client.post(page_for(pen), {"save": "1"}).status_code == 403
 
     @pytest.mark.parametrize("ids", ["", "abc", "1,", "-1", "9" * 30, ",".join(map(str, range(101)))])
-    def test_are_of_products_that_a_page_names(self, clerk: Staff, ids: str) -> None:
+    def test_require_ids_of_products(self, clerk: Staff, ids: str) -> None:
         assert clerk.client.get(f"{reverse('admin:products_product_edit')}?ids={ids}").status_code == 400
 
-    def test_are_of_products_that_there_are(self, clerk: Staff, pen: Product) -> None:
+    def test_require_existing_products(self, clerk: Staff, pen: Product) -> None:
         assert clerk.client.get(f"{reverse('admin:products_product_edit')}?ids={pen.pk + 1}").status_code == 404
 
     @pytest.mark.parametrize(
@@ -119,22 +115,20 @@ class TestTheFields:
             ({}, "__all__", "Nothing would change."),
         ],
     )
-    def test_say_what_is_wrong(
-        self, clerk: Staff, pen: Product, typed: dict[str, str], field: str, sentence: str
-    ) -> None:
+    def test_report_errors(self, clerk: Staff, pen: Product, typed: dict[str, str], field: str, sentence: str) -> None:
         names = {"price": f"price_{pen.pk}"}
         with nothing_changes():
             answer = filled(clerk, [pen], **{names.get(name, name): value for name, value in typed.items()})
         assert errors_of(answer)[names.get(field, field)] == [sentence]
 
-    def test_refuse_a_price_that_percent_makes_too_high(self, clerk: Staff) -> None:
+    def test_refuse_a_percentage_that_makes_a_price_too_high(self, clerk: Staff) -> None:
         house = ProductFactory(price=HIGHEST_PRICE_WON)
         answer = filled(clerk, [house], all_prices="percent", number="1")
         assert errors_of(answer) == {f"price_{house.pk}": ["The price would be too high."]}
 
 
 class TestThePreview:
-    def test_shows_what_would_change_and_changes_nothing(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_shows_the_changes_without_making_them(self, clerk: Staff, pen: Product, ink: Product) -> None:
         cup = ProductFactory(name="Cup", price=5_000)
         with nothing_changes():
             preview = filled(clerk, [pen, ink, cup], **{f"price_{pen.pk}": "3500", f"sale_{ink.pk}": None})
@@ -147,7 +141,7 @@ class TestThePreview:
             assert sentence in page
         assert "Cup" not in page
 
-    def test_applies_to_all_what_is_not_written_for_one(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_applies_the_common_change_to_unedited_products(self, clerk: Staff, pen: Product, ink: Product) -> None:
         typed = {f"price_{pen.pk}": "2900", "all_prices": "percent", "number": "-10", "all_sales": "no"}
         assert changes_of(filled(clerk, [pen, ink], **typed)) == [
             ("Pen", Offer(3_000, True), Offer(2_900, False)),
@@ -156,14 +150,14 @@ class TestThePreview:
         preview = filled(clerk, [pen, ink], all_prices="won", number="4000")
         assert [offer.price for _name, _seen, offer in changes_of(preview)] == [4_000, 4_000]
 
-    def test_leads_back_to_the_fields_as_they_were_filled(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_leads_back_to_the_filled_fields(self, clerk: Staff, pen: Product, ink: Product) -> None:
         preview = filled(clerk, [pen, ink], **{f"price_{pen.pk}": "3500", f"sale_{ink.pk}": None})
         form = fields_of(saved(clerk, preview, again="1").content.decode())
         assert (form[f"price_{pen.pk}"], form[f"price_{ink.pk}"]) == ("3500", "7000")
         assert f"sale_{ink.pk}" not in form
         assert offers() == {"Pen": (3_000, True), "Ink": (7_000, True)}
 
-    def test_takes_as_many_queries_for_many_products_as_for_few(self, clerk: Staff) -> None:
+    def test_takes_a_constant_number_of_queries(self, clerk: Staff) -> None:
         few, many = ProductFactory.create_batch(2), ProductFactory.create_batch(40)
         counts = []
         for products in (few, many):
@@ -174,7 +168,7 @@ class TestThePreview:
 
 
 class TestTheChange:
-    def test_is_of_all_products_and_each_is_recorded(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_changes_and_records_each_product(self, clerk: Staff, pen: Product, ink: Product) -> None:
         answer = saved(clerk, filled(clerk, [pen, ink], **{f"price_{pen.pk}": "3500", f"sale_{ink.pk}": None}))
         assert answer.headers["Location"] == reverse("admin:products_product_changelist")
         assert messages_on(answer) == ["2 products are changed."]
@@ -187,12 +181,12 @@ class TestTheChange:
             (clerk.user.pk, "Changed", str(ink.pk), {"is_active": True}, {"is_active": False}, REASON),
         ]
 
-    def test_asks_why(self, clerk: Staff, pen: Product) -> None:
+    def test_requires_a_reason(self, clerk: Staff, pen: Product) -> None:
         preview = filled(clerk, [pen], all_prices="percent", number="10")
         with nothing_changes():
             assert errors_of(saved(clerk, preview, reason="")) == {"reason": ["This field is required."]}
 
-    def test_asks_whether_an_unusual_price_is_meant(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_requires_a_confirmation_of_unusual_prices(self, clerk: Staff, pen: Product, ink: Product) -> None:
         preview = filled(clerk, [pen, ink], **{f"price_{pen.pk}": "0", f"price_{ink.pk}": "7100"})
         assert [change.questions for change in preview.context["changes"]] == [
             ["It is for sale for ₩0.", "The price changes by more than half: from ₩3,000 to ₩0."],
@@ -206,7 +200,7 @@ class TestTheChange:
         assert saved(clerk, refused, confirmed="on").status_code == 302
         assert offers() == {"Pen": (0, True), "Ink": (7_100, True)}
 
-    def test_happens_once_however_often_it_is_sent(self, clerk: Staff, pen: Product) -> None:
+    def test_is_made_once_by_a_form_sent_repeatedly(self, clerk: Staff, pen: Product) -> None:
         preview = filled(clerk, [pen], all_prices="percent", number="10")
         fields = {**fields_of(preview.content.decode()), "reason": REASON}
         answers = together([partial(clerk.client.post, page_for(pen), fields)] * 4)
@@ -216,14 +210,14 @@ class TestTheChange:
         again = clerk.client.post(page_for(pen), fields)
         assert "Done already, and not again. 1 product is changed." in messages_on(again)
 
-    def test_is_shown_to_customers_at_once(self, clerk: Staff, pen: Product) -> None:
+    def test_is_visible_to_customers_at_once(self, clerk: Staff, pen: Product) -> None:
         with mock.patch.object(PRODUCT_LIST, "renew") as renewed:
             assert saved(clerk, filled(clerk, [pen], all_sales="no")).status_code == 302
         renewed.assert_called_once_with()
 
 
 class TestSomebodyElse:
-    def test_who_saved_before_the_preview_is_not_overwritten(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_a_save_before_the_preview_is_not_overwritten(self, clerk: Staff, pen: Product, ink: Product) -> None:
         opened = fields_of(clerk.client.get(page_for(pen, ink)).content.decode())
         Product.objects.filter(pk=ink.pk).update(price=9_000)
         with nothing_changes():
@@ -231,9 +225,7 @@ class TestSomebodyElse:
         [sentence] = errors_of(answer)["__all__"]
         assert sentence == f"{ChangedMeanwhile()} Ink"
 
-    def test_who_saved_after_the_preview_is_not_overwritten_and_nothing_is_saved(
-        self, clerk: Staff, pen: Product, ink: Product
-    ) -> None:
+    def test_a_save_after_the_preview_is_not_overwritten(self, clerk: Staff, pen: Product, ink: Product) -> None:
         preview = filled(clerk, [pen, ink], all_prices="percent", number="10")
         Product.objects.filter(pk=ink.pk).update(is_active=False)
         with nothing_changes():
@@ -254,14 +246,14 @@ class TestSomebodyElse:
 
         return together([partial(change, 1_000, [pen, ink]), partial(change, 2_000, [ink, pen])])
 
-    def test_at_the_same_moment_one_is_refused(self, pen: Product, ink: Product) -> None:
+    def test_of_two_concurrent_changes_one_is_refused(self, pen: Product, ink: Product) -> None:
         outcomes = self.race(pen, ink)
         assert sorted(map(str, outcomes)) == sorted(map(str, [2, ChangedMeanwhile]))
         prices = set(Product.objects.values_list("price", flat=True))
         assert prices in ({1_000}, {2_000})
         assert StaffAction.objects.count() == 2
 
-    def test_control_without_row_locks_one_overwrites_the_other(
+    def test_control_without_row_locks_one_is_overwritten(
         self, pen: Product, ink: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         meeting = Meeting()
@@ -275,7 +267,7 @@ class TestSomebodyElse:
         assert self.race(pen, ink) == [2, 2]
         assert StaffAction.objects.count() == 4
 
-    def test_deleted_one_of_them(self, pen: Product) -> None:
+    def test_a_deleted_product_is_reported(self, pen: Product) -> None:
         changes = [
             OfferChange(pen.pk, Offer(3_000, True), Offer(2_000, True)),
             OfferChange(pen.pk + 1, Offer(1, True), Offer(2, True)),
@@ -309,19 +301,19 @@ class TestAForgedForm:
         assert answer.status_code == 400
 
     @pytest.mark.parametrize("price", [-1, 1.5, HIGHEST_PRICE_WON + 1, 10**30, "7", None, True])
-    def test_has_no_price_that_cannot_be(self, clerk: Staff, pen: Product, price: object) -> None:
+    def test_with_an_impossible_price_is_refused(self, clerk: Staff, pen: Product, price: object) -> None:
         changes = json.dumps([[pen.pk, 3_000, True, price, True]])
         with nothing_changes():
             answer = clerk.client.post(page_for(pen), {"save": "1", "changes": changes, "reason": REASON})
         assert answer.status_code == 400
 
-    def test_names_no_other_product(self, clerk: Staff, pen: Product, ink: Product) -> None:
+    def test_with_another_product_is_refused(self, clerk: Staff, pen: Product, ink: Product) -> None:
         changes = json.dumps([[ink.pk, 7_000, True, 1, True]])
         with nothing_changes():
             answer = clerk.client.post(page_for(pen), {"save": "1", "changes": changes, "reason": REASON})
         assert answer.status_code == 400
 
-    def test_names_no_product_twice(self, clerk: Staff, pen: Product) -> None:
+    def test_with_a_product_twice_is_refused(self, clerk: Staff, pen: Product) -> None:
         changes = json.dumps([[pen.pk, 3_000, True, 1, True], [pen.pk, 3_000, True, 2, True]])
         with nothing_changes():
             answer = clerk.client.post(page_for(pen), {"save": "1", "changes": changes, "reason": REASON})

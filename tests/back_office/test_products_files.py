@@ -1,4 +1,4 @@
-"""What a file of products may be and what may stand in it: read, or refused with a sentence."""
+"""Files of products: CSV and XLSX, read or refused with a message."""
 
 import io
 import tracemalloc
@@ -70,7 +70,7 @@ class TestCsv:
         cells = {"id": "7", "name": f"만년필{delimiter} F촉", "price": "￦49500"}
         assert read(text.encode(encoding)) == [UploadedRow(3, cells)]
 
-    def test_counts_a_cell_of_several_lines_as_one_row(self) -> None:
+    def test_counts_a_multiline_cell_as_one_row(self) -> None:
         rows = read(b'name,description\nPen,"One\ntwo"\nInk,\n')
         assert [(row.number, row.cells["description"]) for row in rows] == [(2, "One\ntwo"), (3, "")]
 
@@ -105,7 +105,7 @@ class TestCsv:
         assert (row.cells, row.wrong) == ({"name": text, "description": "x"}, ())
 
     @given(st.text(st.sampled_from("'=+-@＝＋－＠\t\r x"), max_size=6))
-    def test_no_text_is_exported_as_a_formula_or_changed(self, text: str) -> None:
+    def test_exports_contain_no_formulas_and_round_trip(self, text: str) -> None:
         assert not harmless(text).lstrip().startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠"))
         assert restored(harmless(text)) == text
 
@@ -115,9 +115,7 @@ class TestCsv:
         [([], 2), (["sep=;"], 2), (['"sep=;"'], 2), ([""], 3), (["", ";;"], 4)],
         ids=["nothing", "separator", "quoted separator", "blank line", "two blank lines"],
     )
-    def test_begins_with_what_spreadsheets_put_there(
-        self, line_break: str, first_lines: list[str], number: int
-    ) -> None:
+    def test_accepts_a_bom_and_a_separator_line(self, line_break: str, first_lines: list[str], number: int) -> None:
         lines = [*first_lines, "id;name;price", "7;Pen, red, blue, green;1200", '8;"Ink; Paper; Pen; Cap";5']
         rows = read(line_break.join(lines).encode())
         assert rows == [
@@ -125,7 +123,7 @@ class TestCsv:
             UploadedRow(number + 1, {"id": "8", "name": "Ink; Paper; Pen; Cap", "price": "5"}),
         ]
 
-    def test_is_separated_by_commas_although_names_have_many_semicolons(self) -> None:
+    def test_detects_commas_among_semicolons(self) -> None:
         rows = read(b"id,name\r1,a;b;c;d\r2,e;f;g;h\r")
         assert [row.cells["name"] for row in rows] == ["a;b;c;d", "e;f;g;h"]
 
@@ -143,7 +141,7 @@ class TestCsv:
             (f"1,{'x' * 10_001},5", "A cell has more than 10,000 letters."),
         ],
     )
-    def test_says_what_it_cannot_read(self, cells: str, wrong: str) -> None:
+    def test_reports_unreadable_cells(self, cells: str, wrong: str) -> None:
         content = f"{HEAD}{cells}\n".encode()
         if wrong == NOT_READABLE:
             assert refusal_of(content) == NOT_READABLE
@@ -153,7 +151,7 @@ class TestCsv:
 
 
 class TestXlsx:
-    def test_is_read_whatever_the_kinds_of_its_cells(self) -> None:
+    def test_reads_all_types_of_cells(self) -> None:
         content = xlsx(
             ["ID", "Name", "Price (won)", "For sale", "Stock"],
             [7, "만년필", 49_500.0, True, 3],
@@ -165,7 +163,7 @@ class TestXlsx:
             UploadedRow(4, {"id": "8", "name": "12", "price": "12,300", "is_active": "FALSE"}),
         ]
 
-    def test_takes_the_first_sheet(self) -> None:
+    def test_reads_the_first_sheet(self) -> None:
         book = Workbook()
         for row in (["name"], ["Pen"]):
             book.worksheets[0].append(row)
@@ -180,23 +178,23 @@ class TestXlsx:
             ("#REF!", "“#REF!” is an error of the spreadsheet."),
         ],
     )
-    def test_says_what_it_cannot_read(self, cell: object, wrong: str) -> None:
+    def test_reports_unreadable_cells(self, cell: object, wrong: str) -> None:
         [row] = read(xlsx(["name", "price"], [cell, 5]))
         assert (row.cells["name"], list(row.wrong)) == ("", [wrong])
 
-    def test_is_read_to_its_end_whatever_it_says_of_its_size(self) -> None:
+    def test_is_read_completely_despite_wrong_dimensions(self) -> None:
         content = xlsx(["name"], ["Pen"], ["Ink"])
         lying = with_part(content, SHEET, lambda part: part.replace(b'ref="A1:A3"', b'ref="A1"'))
         assert lying != content
         assert [row.cells["name"] for row in read(lying)] == ["Pen", "Ink"]
 
-    def test_that_claims_a_thousand_million_rows_is_refused(self) -> None:
+    def test_that_claims_a_billion_rows_is_refused(self) -> None:
         content = xlsx(["name"], ["Pen"])
         claiming = with_part(content, SHEET, lambda part: part.replace(b'<row r="2"', b'<row r="999999999"'))
         assert claiming != content
         assert refusal_of(claiming) == TOO_MANY
 
-    def test_with_more_columns_than_anybody_needs_is_refused(self) -> None:
+    def test_with_too_many_columns_is_refused(self) -> None:
         assert refusal_of(xlsx(["name"], ["x"] * 31)) == "The file has more than 30 columns."
 
 
@@ -240,16 +238,16 @@ def unreadable_files() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("content", "sentence"), list(unreadable_files()))
-def test_a_file_that_cannot_be_read_is_refused_with_a_sentence(content: bytes, sentence: str) -> None:
+def test_an_unreadable_file_is_refused_with_a_message(content: bytes, sentence: str) -> None:
     with translation.override("en"):
         assert refusal_of(content) == sentence
 
 
-def test_as_many_rows_as_are_promised_are_read() -> None:
+def test_the_maximum_number_of_rows_is_read() -> None:
     assert len(read(b"name\n" + b"Pen\n" * MOST_ROWS)) == MOST_ROWS
 
 
-def test_a_bomb_that_lies_about_its_size_unpacks_to_no_more_than_it_says() -> None:
+def test_a_zip_bomb_with_a_false_size_is_limited() -> None:
     """The archive says 10 bytes, with a checksum to match, and holds fifteen million."""
     big = bytes(15_555_555)
     lies = {len(big): 10, zlib.crc32(big): zlib.crc32(bytes(10))}

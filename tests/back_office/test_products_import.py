@@ -1,4 +1,4 @@
-"""Products from a file: shown line by line first, then the good lines imported, each once."""
+"""Product imports: preview of every line, import of valid lines, each once."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -95,7 +95,7 @@ def messages_about(clerk: Staff, *lines: str, head: str = HEAD) -> list[str]:
 
 
 class TestThePreview:
-    def test_says_of_every_line_what_it_would_do_and_does_nothing(self, clerk: Staff, pen: Product) -> None:
+    def test_shows_the_plan_of_every_line_and_changes_nothing(self, clerk: Staff, pen: Product) -> None:
         ink = ProductFactory(name="Ink", description="", price=7_000, stock=5)
         with nothing_changes():
             page = looked_at(
@@ -139,11 +139,11 @@ class TestThePreview:
         assert page.context["button"] == "Import 2 good rows"
         assert page.context["left_out"].startswith("1 row with an error is left out.")
 
-    def test_is_narrowed_to_the_errors(self, clerk: Staff, pen: Product) -> None:
+    def test_can_be_filtered_by_errors(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},Pen,,1,,", "x,,,,,")
         assert [line[0] for line in shown(looked_at(clerk, import_id, show="WRONG"))] == [3]
 
-    def test_of_a_long_file_has_pages_and_few_queries(self, clerk: Staff) -> None:
+    def test_is_paginated_with_few_queries(self, clerk: Staff) -> None:
         with statements() as sending:
             import_id = sent(clerk, *(f",Pen {number},,100,," for number in range(3_000)))
         with statements() as looking:
@@ -152,11 +152,11 @@ class TestThePreview:
         assert len(sending) <= 15
         assert len(looking) <= 10
 
-    def test_leaves_alone_what_an_empty_cell_or_no_column_names(self, clerk: Staff, pen: Product) -> None:
+    def test_empty_cells_and_missing_columns_change_nothing(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},", head="id,price")
         assert shown(looked_at(clerk, import_id))[0][1] == "Unchanged"
 
-    def test_sees_no_change_where_only_the_line_breaks_differ(self, clerk: Staff) -> None:
+    def test_ignores_differences_of_line_breaks(self, clerk: Staff) -> None:
         lamp = ProductFactory(name="Lamp", description="Two\r\nlines.", price=1, stock=0)
         import_id = sent(clerk, f'{lamp.pk},Lamp,"Two\nlines.",1,yes,0')
         assert shown(looked_at(clerk, import_id))[0][1] == "Unchanged"
@@ -195,16 +195,16 @@ class TestThePreview:
             ),
         ],
     )
-    def test_says_what_is_wrong_with_a_line(self, clerk: Staff, line: str, sentence: str) -> None:
+    def test_reports_errors_of_a_line(self, clerk: Staff, line: str, sentence: str) -> None:
         with nothing_changes():
             assert messages_about(clerk, line) == [sentence]
 
-    def test_says_what_is_wrong_with_the_stock_of_a_product(self, clerk: Staff, pen: Product) -> None:
+    def test_reports_errors_of_a_stock_change(self, clerk: Staff, pen: Product) -> None:
         grains = ProductFactory(stock=MOST_UNITS)
         messages = messages_about(clerk, f"{pen.pk},,,,,-11", f"{grains.pk},,,,,1")
         assert messages == ["Only 10 are there.", "The stock would be more than 1,000,000,000."]
 
-    def test_says_where_else_a_product_is_and_takes_neither_line(self, clerk: Staff, pen: Product) -> None:
+    def test_refuses_all_lines_of_a_repeated_product(self, clerk: Staff, pen: Product) -> None:
         twice = f"Product {pen.pk} is in lines 2, 4."
         assert messages_about(clerk, f"{pen.pk},Pencil,,,,", ",Ink,,1,,", f"{pen.pk},,,5,,") == [twice, "", twice]
 
@@ -218,7 +218,7 @@ class TestThePreview:
             ('"₩1,234,567",1,"1,000"', (1_234_567, True, 1_000)),
         ],
     )
-    def test_understands_how_people_write(
+    def test_accepts_common_spellings(
         self, clerk: Staff, pen: Product, cells: str, read: tuple[int, bool, int]
     ) -> None:
         sent(clerk, f"{pen.pk},,,{cells}")
@@ -228,7 +228,7 @@ class TestThePreview:
 
     @pytest.mark.parametrize("language", ["en", "ko"])
     @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-    def test_of_the_exported_list_finds_nothing_to_change(self, pen: Product, language: str, kind: str) -> None:
+    def test_of_an_unchanged_export_has_no_changes(self, pen: Product, language: str, kind: str) -> None:
         ProductFactory(name="=SUM(1)", description="-5% 할인\r\n@home", is_active=False, stock=0)
         ProductFactory(name="'=1+1", description="'-5% 할인")
         ProductFactory(name="＝1+1", description="'＋82")
@@ -241,7 +241,7 @@ class TestThePreview:
 
 
 class TestTheImport:
-    def test_does_the_good_lines_and_leaves_out_the_bad(self, clerk: Staff, pen: Product) -> None:
+    def test_imports_valid_lines_and_skips_invalid_ones(self, clerk: Staff, pen: Product) -> None:
         shopper = Shopper()
         shopper.get("/api/products")
         import_id = sent(clerk, f"{pen.pk},Fountain pen,,3500,,-4", "x,,,,,", ",먹,검은색,12300,,25")
@@ -275,7 +275,7 @@ class TestTheImport:
         ]
         assert broken_rules() == set()
 
-    def test_sets_and_takes_off_purchase_limits(self, clerk: Staff, pen: Product) -> None:
+    def test_sets_and_removes_purchase_limits(self, clerk: Staff, pen: Product) -> None:
         head = "id,name,price,purchase limit"
         for cell, limit in (("3", 3), ("", 3), ("none", None), ("없음", None), ("1,000", 1_000)):
             import_id = sent(clerk, f'{pen.pk},,,"{cell}"', ",Ink,1,2", head=head)
@@ -289,7 +289,7 @@ class TestTheImport:
         pen.refresh_from_db()
         assert pen.purchase_limit == 1_000
 
-    def test_is_written_down_on_every_product(self, clerk: Staff, pen: Product) -> None:
+    def test_is_recorded_for_every_product(self, clerk: Staff, pen: Product) -> None:
         press(clerk, sent(clerk, f"{pen.pk},,,3500,,-4", ",Ink,,7000,no,25"))
         changed, added = StaffAction.objects.order_by("id")
         assert (changed.action, changed.subject_id, changed.reason) == ("Imported", str(pen.pk), REASON)
@@ -308,13 +308,13 @@ class TestTheImport:
         assert looked_at(clerk, import_id).context["good"] == 0
         assert StaffAction.objects.count() == 2
 
-    def test_takes_a_new_look_to_import_the_same_file_again(self, clerk: Staff, pen: Product) -> None:
+    def test_the_same_file_can_be_uploaded_again(self, clerk: Staff, pen: Product) -> None:
         for _ in range(2):
             press(clerk, sent(clerk, f"{pen.pk},,,,,-4"))
         pen.refresh_from_db()
         assert pen.stock == 2
 
-    def test_is_done_once_by_several_clicks(self, clerk: Staff, pen: Product) -> None:
+    def test_is_done_once_by_concurrent_clicks(self, clerk: Staff, pen: Product) -> None:
         """By the lines alone: nobody waits for a lock of the shop."""
         import_id = sent(clerk, f"{pen.pk},,,,,-4", *(f",Ink {number},,7000,,25" for number in range(5)))
         with switched_off(LOCKS_OFF):
@@ -324,7 +324,7 @@ class TestTheImport:
         assert (pen.stock, Product.objects.count()) == (6, 6)
         assert broken_rules() == set()
 
-    def test_would_be_done_twice_by_two_clicks_if_lines_were_not_locked(self, clerk: Staff, pen: Product) -> None:
+    def test_control_without_line_locks_it_is_done_twice(self, clerk: Staff, pen: Product) -> None:
         """The control of the above."""
         import_id = sent(clerk, f"{pen.pk},,,,,-4", ",Ink,,7000,,25")
         meeting = Meeting()
@@ -340,7 +340,7 @@ class TestTheImport:
         pen.refresh_from_db()
         assert (pen.stock, Product.objects.filter(name="Ink").count()) == (2, 2)
 
-    def test_that_is_broken_off_goes_on_where_it_was(self, clerk: Staff) -> None:
+    def test_an_interrupted_import_continues(self, clerk: Staff) -> None:
         product_import = ProductImport.objects.get(pk=sent(clerk, *(f",Ink {each},,1,,1" for each in range(5))))
         by = By(clerk.user.pk, REASON)
         with mock.patch.object(services, "LINES_AT_ONCE", 2):
@@ -352,7 +352,7 @@ class TestTheImport:
             assert services.import_products(product_import, by=by, within_seconds=60) == 0
         assert sorted(Product.objects.values_list("name", flat=True)) == [f"Ink {number}" for number in range(5)]
 
-    def test_that_takes_too_long_says_what_is_left(self, clerk: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_shows_what_is_left_after_the_time_limit(self, clerk: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(imports, "IMPORT_SECONDS", -1.0)
         monkeypatch.setattr(services, "LINES_AT_ONCE", 2)
         import_id = sent(clerk, *(f",Ink {number},,1,,1" for number in range(5)))
@@ -361,9 +361,7 @@ class TestTheImport:
             "3 rows are left; press the button again.",
         ]
 
-    def test_that_cannot_have_a_lock_says_so_and_is_pressed_again(
-        self, clerk: Staff, pen: Product, settings: Any
-    ) -> None:
+    def test_a_lock_timeout_is_reported_and_can_be_retried(self, clerk: Staff, pen: Product, settings: Any) -> None:
         settings.LOCK_WAIT_SECONDS = 0.1
         import_id = sent(clerk, f"{pen.pk},,,,,-4")
         with locked_transaction(product_lock(pen.pk)):
@@ -373,7 +371,7 @@ class TestTheImport:
         assert pen.stock == 10
         assert messages_on(press(clerk, import_id))[-1] == "1 row is imported."
 
-    def test_locks_products_in_the_order_that_orders_do(self, clerk: Staff) -> None:
+    def test_locks_products_in_the_order_of_orders(self, clerk: Staff) -> None:
         first, second = ProductFactory(stock=5), ProductFactory(stock=5)
         import_id = sent(clerk, f"{second.pk},,,,,1", f"{first.pk},,,,,1")
         locked: list[list[int]] = []
@@ -390,7 +388,7 @@ class TestTheImport:
 
 
 class TestMeanwhile:
-    def test_a_product_that_a_colleague_has_changed_is_left_alone(self, clerk: Staff, pen: Product) -> None:
+    def test_a_product_changed_meanwhile_is_skipped(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},,,3500,,-4", ",Ink,,1,,")
         pen.price = 9_000
         services.save_product(pen, by=By(clerk.user.pk))
@@ -409,14 +407,14 @@ class TestMeanwhile:
         with nothing_changes():
             press(clerk, import_id)
 
-    def test_what_was_sold_is_no_hindrance(self, clerk: Staff, pen: Product) -> None:
+    def test_sales_meanwhile_do_not_matter(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},,,3500,,-4")
         order_of(UserFactory(balance=10_000), {pen: 2})
         press(clerk, import_id)
         pen.refresh_from_db()
         assert (pen.price, pen.stock) == (3_500, 4)
 
-    def test_more_than_is_left_is_not_taken_and_the_line_changes_nothing(self, clerk: Staff, pen: Product) -> None:
+    def test_too_little_stock_refuses_the_whole_line(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},,,3500,,-9")
         order_of(UserFactory(balance=10_000), {pen: 2})
         with nothing_changes():
@@ -424,9 +422,7 @@ class TestMeanwhile:
         assert shown(looked_at(clerk, import_id))[0][3] == "Only 8 are there."
         assert StaffAction.objects.count() == 0
 
-    def test_a_price_that_somebody_saves_at_the_same_moment_is_not_overwritten(
-        self, clerk: Staff, pen: Product
-    ) -> None:
+    def test_a_concurrently_saved_price_is_not_overwritten(self, clerk: Staff, pen: Product) -> None:
         """Both decided on the old price; the second is refused."""
         import_id = sent(clerk, f"{pen.pk},,,3500,,")
         stale = Product.objects.get(pk=pen.pk)
@@ -447,7 +443,7 @@ class TestMeanwhile:
 
 
 class TestTheFile:
-    def test_waits_for_a_day_and_is_forgotten(self, clerk: Staff) -> None:
+    def test_is_kept_for_a_day(self, clerk: Staff) -> None:
         old = sent(clerk, ",Ink,,1,,")
         ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=24))
         with nothing_changes():
@@ -459,7 +455,7 @@ class TestTheFile:
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
         assert list(ImportLine.objects.values_list("product_import_id", flat=True)) == [new]
 
-    def test_that_was_imported_stays_in_the_list_of_past_imports(self, clerk: Staff, pen: Product) -> None:
+    def test_stays_in_the_list_of_past_imports(self, clerk: Staff, pen: Product) -> None:
         ink = ProductFactory(name="Ink", price=7_000)
         waiting, done = sent(clerk, ",Never,,1,,"), sent(clerk, f"{pen.pk},,,3500,,", f"{ink.pk},,,7500,,", ",Cup,,1,,")
         assert past(clerk) == []
@@ -477,7 +473,7 @@ class TestTheFile:
         assert waiting not in ImportLine.objects.values_list("product_import_id", flat=True)
         assert done not in ImportLine.objects.values_list("product_import_id", flat=True)
 
-    def test_is_listed_for_those_who_may_import(self) -> None:
+    def test_is_listed_with_the_import_permission(self) -> None:
         assert Staff("products.view_product").get("products_product_imports").status_code == 403
 
     def test_is_shown_only_to_its_sender(self, clerk: Staff) -> None:
@@ -506,7 +502,7 @@ class TestTheFile:
             assert list(errors_of(press(clerk, import_id, reason=reason))) == ["reason"]
 
     @pytest.mark.parametrize("import_id", [0, 999_999_999, 2**63, 10**30])
-    def test_that_is_not_there_is_not_imported(self, clerk: Staff, import_id: int) -> None:
+    def test_an_unknown_one_is_not_found(self, clerk: Staff, import_id: int) -> None:
         assert clerk.get(PREVIEW, import_id).status_code == 302
         assert press(clerk, import_id).status_code == 302
 
@@ -518,11 +514,11 @@ class TestTheFile:
             (b"x" * (2 * 1024 * 1024 + 1), "The file is larger than 2 MB."),
         ],
     )
-    def test_that_cannot_be_read_is_told_at_its_field(self, clerk: Staff, content: bytes, sentence: str) -> None:
+    def test_an_unreadable_one_is_reported_at_its_field(self, clerk: Staff, content: bytes, sentence: str) -> None:
         assert errors_of(send(clerk, content)) == {"file": [sentence]}
         assert ProductImport.objects.count() == 0
 
-    def test_is_asked_for_where_none_is_sent(self, clerk: Staff) -> None:
+    def test_is_required(self, clerk: Staff) -> None:
         assert list(errors_of(clerk.post(SEND, other="1"))) == ["file"]
 
     def test_may_have_any_name(self, clerk: Staff) -> None:
@@ -534,20 +530,20 @@ class TestTheFile:
         assert "<b>봄" not in page
 
     @pytest.mark.parametrize(("language", "heading"), [("en", "id,name"), ("ko", "번호,이름")])
-    def test_to_fill_in_has_the_headings(self, clerk: Staff, language: str, heading: str) -> None:
+    def test_an_empty_one_has_the_headings(self, clerk: Staff, language: str, heading: str) -> None:
         address = reverse("admin:products_product_import_empty", args=["csv"])
         content = clerk.client.get(address, headers={"Accept-Language": language}).content
         assert content.decode("utf-8-sig").startswith(heading)
         assert send(clerk, content + b",Ink,,1,,\n").status_code == 302
 
-    def test_to_fill_in_is_a_spreadsheet_too(self, clerk: Staff) -> None:
+    def test_an_empty_one_is_available_as_xlsx(self, clerk: Staff) -> None:
         content = clerk.get("products_product_import_empty", "xlsx").content
         assert errors_of(send(clerk, content, "a.xlsx")) == {"file": ["There is nothing below the headings."]}
         assert clerk.get("products_product_import_empty", "exe").status_code == 404
 
 
 class TestRights:
-    def test_without_the_right_it_is_not_offered_and_refused(self, clerk: Staff) -> None:
+    def test_without_the_permission_it_is_refused(self, clerk: Staff) -> None:
         import_id = sent(clerk, ",Ink,,1,,")
         other = Staff("products.view_product", "products.add_product", "products.change_product")
         address = reverse("admin:products_product_import")
@@ -568,7 +564,7 @@ class TestRights:
             ("{pen},,,,,5", "adjust_stock", "You may not adjust the stock."),
         ],
     )
-    def test_what_one_may_not_do_by_hand_one_may_not_import(
+    def test_an_import_requires_the_permissions_of_its_changes(
         self, pen: Product, line: str, missing: str, sentence: str
     ) -> None:
         rights = [right for right in RIGHTS if right != f"products.{missing}"]
@@ -583,15 +579,13 @@ class TestRights:
             (",Ink,,1,,5", "import_product"),
         ],
     )
-    def test_a_right_that_is_lost_before_the_button_is_pressed_is_lost(
-        self, clerk: Staff, pen: Product, line: str, lost: str
-    ) -> None:
+    def test_permissions_are_checked_at_the_import(self, clerk: Staff, pen: Product, line: str, lost: str) -> None:
         import_id = sent(clerk, line.format(pen=pen.pk))
         clerk.user.user_permissions.remove(clerk.user.user_permissions.get(codename=lost))
         with nothing_changes():
             assert press(clerk, import_id).status_code == 403
 
-    def test_a_forged_request_without_the_token_of_the_page_is_refused(self, clerk: Staff) -> None:
+    def test_a_request_without_a_csrf_token_is_refused(self, clerk: Staff) -> None:
         import_id = sent(clerk, ",Ink,,1,,")
         clerk.client.handler.enforce_csrf_checks = True
         with nothing_changes():

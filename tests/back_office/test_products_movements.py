@@ -1,4 +1,4 @@
-"""The history of the stock in the back-office: found by why, when, what and for which order; only read."""
+"""Stock movements in the back-office: filters, search, export; read-only."""
 
 from datetime import datetime
 
@@ -68,7 +68,7 @@ def test_are_found_by_reason_product_and_order(clerk: Staff, pen: Product) -> No
         assert quantities(clerk, q=unknown) == []
 
 
-def test_tell_the_names_of_staff_without_asking_for_each(clerk: Staff, pen: Product) -> None:
+def test_show_names_of_staff_without_extra_queries(clerk: Staff, pen: Product) -> None:
     def add(count: int) -> None:
         for _ in range(count):
             StockMovement.objects.create(
@@ -89,7 +89,7 @@ def test_tell_the_names_of_staff_without_asking_for_each(clerk: Staff, pen: Prod
     assert User.objects.get(pk=StockMovement.objects.latest("id").actor_id or 0).username in page
 
 
-def test_are_exported_with_the_right_to_it(clerk: Staff, pen: Product) -> None:
+def test_are_exported_with_the_permission(clerk: Staff, pen: Product) -> None:
     actor = StaffFactory(username="minji")
     moment = timezone.make_aware(datetime(2026, 3, 2, 9, 30, 15))  # noqa: DTZ001  # made aware in the shop's zone
     movement = StockMovement.objects.create(
@@ -117,7 +117,7 @@ def test_are_exported_with_the_right_to_it(clerk: Staff, pen: Product) -> None:
         {"q": "9" * 30},
     ],
 )
-def test_asked_for_nonsense_show_nothing_or_say_so(clerk: Staff, pen: Product, query: dict[str, str]) -> None:
+def test_report_invalid_parameters(clerk: Staff, pen: Product, query: dict[str, str]) -> None:
     assert clerk.get(LIST, **query).status_code in (200, 302, 400)
 
 

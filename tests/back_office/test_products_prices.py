@@ -1,4 +1,4 @@
-"""Prices that are hardly ever meant are asked about, in the form of a product and before an import."""
+"""Confirmation of unusual prices, in the form of a product and before an import."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def pen() -> Product:
         ),
     ],
 )
-def test_an_unusual_price_is_asked_about_and_saved_when_it_is_meant(
+def test_an_unusual_price_requires_a_confirmation(
     clerk: Staff, pen: Product, values: dict[str, Any], questions: list[str]
 ) -> None:
     with nothing_changes():
@@ -60,11 +60,11 @@ def test_an_unusual_price_is_asked_about_and_saved_when_it_is_meant(
 
 
 @pytest.mark.parametrize("price", [5_000, 15_000])
-def test_half_is_not_asked_about(clerk: Staff, pen: Product, price: int) -> None:
+def test_half_the_price_requires_no_confirmation(clerk: Staff, pen: Product, price: int) -> None:
     assert clerk.press("products_product_change", pen.pk, price=price).status_code == 302
 
 
-def test_what_stays_as_it_is_is_not_asked_about(clerk: Staff) -> None:
+def test_an_unchanged_price_requires_no_confirmation(clerk: Staff) -> None:
     gift = ProductFactory(price=0)
     assert clerk.press("products_product_change", gift.pk, name="Gift").status_code == 302
 
@@ -78,7 +78,7 @@ def test_a_free_product_for_sale_needs_a_confirmation(clerk: Staff) -> None:
     assert Product.objects.count() == 1
 
 
-def test_an_import_asks_for_its_unusual_prices(clerk: Staff, pen: Product) -> None:
+def test_an_import_requires_a_confirmation_of_unusual_prices(clerk: Staff, pen: Product) -> None:
     lines = f"id,name,price\n{pen.pk},,100\n,Gift,0\n,Cup,5000\n"
     file = SimpleUploadedFile("products.csv", lines.encode())
     preview = clerk.client.post(reverse("admin:products_product_import"), {"file": file}).headers["Location"]
@@ -97,7 +97,7 @@ def test_an_import_asks_for_its_unusual_prices(clerk: Staff, pen: Product) -> No
     assert ProductImport.objects.count() == 1
 
 
-def test_an_import_of_usual_prices_asks_for_nothing_more(clerk: Staff, pen: Product) -> None:
+def test_an_import_of_usual_prices_requires_no_confirmation(clerk: Staff, pen: Product) -> None:
     file = SimpleUploadedFile("products.csv", f"id,price\n{pen.pk},9000\n".encode())
     preview = clerk.client.post(reverse("admin:products_product_import"), {"file": file}).headers["Location"]
     assert list(clerk.client.get(preview).context["form"].fields) == ["reason"]

@@ -1,4 +1,4 @@
-"""Large bodies come into the back-office by one door: a page that takes files, opened by staff."""
+"""Large request bodies in the back-office: only on pages that accept files, only from staff."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def sends(client: Client, address: str, length: int) -> Page:
     return client.generic("POST", address, content_type="multipart/form-data; boundary=x", **body)
 
 
-def test_staff_send_a_file_that_is_larger_than_the_bodies_of_the_api(settings: Settings) -> None:
+def test_staff_may_send_files_larger_than_api_bodies(settings: Settings) -> None:
     clerk, file = Staff(*RIGHTS), large_file()
     assert (file.size or 0) > 4 * settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     assert clerk.client.post(page(), {"file": file}).status_code == 302
@@ -56,20 +56,20 @@ def test_staff_send_a_file_that_is_larger_than_the_bodies_of_the_api(settings: S
 
 
 @pytest.mark.parametrize("address", ["products_product_add", "login", "products_product_changelist"])
-def test_staff_send_no_large_body_to_any_other_page(address: str) -> None:
+def test_large_bodies_are_refused_on_other_pages(address: str) -> None:
     clerk = Staff(superuser=True)
     answer = sends(clerk.client, reverse(f"admin:{address}"), 300_000)
     assert answer.status_code == 413
     assert "What you sent is too large." in answer.content.decode()
 
 
-def test_an_upload_that_is_too_large_is_refused_on_its_page() -> None:
+def test_a_too_large_upload_is_reported_on_its_page() -> None:
     answer = sends(Staff(*RIGHTS).client, page(), 3_000_000)
     assert (answer.status_code, answer.headers["Location"]) == (302, page())
     assert messages_on(answer) == ["The file is too large."]
 
 
-def test_nobody_else_sends_a_large_body() -> None:
+def test_only_staff_may_send_large_bodies() -> None:
     customer, dismissed = Client(), Client()
     customer.force_login(UserFactory())
     gone = StaffFactory(is_superuser=True)
@@ -81,7 +81,7 @@ def test_nobody_else_sends_a_large_body() -> None:
             assert sends(client, address, 300_000).status_code == 413
 
 
-def test_few_files_are_read_at_one_time() -> None:
+def test_concurrent_uploads_are_limited() -> None:
     """Reading one holds a place that requests of customers need."""
     uploads = Uploads(lambda request: HttpResponse())
     taken = [uploads._turns.acquire(blocking=False) for _ in range(UPLOADS_AT_ONCE + 1)]

@@ -1,4 +1,4 @@
-"""What pages say before and after an action: questions with reasons, repeats, bounds, and values that are of no use."""
+"""Confirmations, reasons, repeated forms, limits, and invalid filter values."""
 
 from datetime import timedelta
 
@@ -38,7 +38,7 @@ class TestSendAgain:
         )
         return message
 
-    def test_asks_first_and_keeps_the_filter_of_the_list(self, admin_user: Staff, parked: OutboxMessage) -> None:
+    def test_requires_a_confirmation_and_keeps_the_filters(self, admin_user: Staff, parked: OutboxMessage) -> None:
         form = {"action": "send_again", "_selected_action": str(parked.pk)}
         with nothing_changes():
             question = admin_user.client.post(self.LIST, form)
@@ -52,18 +52,18 @@ class TestSendAgain:
         entry = StaffAction.objects.latest("id")
         assert (entry.action, entry.reason, entry.subject_id) == ("Sent again", "Partner is up.", str(parked.pk))
 
-    def test_from_the_message_leads_back_to_the_list_as_it_was(self, admin_user: Staff, parked: OutboxMessage) -> None:
+    def test_from_the_message_leads_back_to_the_filtered_list(self, admin_user: Staff, parked: OutboxMessage) -> None:
         page = admin_user.get("outbox_outboxmessage_change", parked.pk, _changelist_filters="state=parked")
         assert f'action="{self.LIST}"' in page.content.decode()
 
-    def test_says_where_nothing_can_go_again(self, admin_user: Staff, parked: OutboxMessage) -> None:
+    def test_reports_if_nothing_can_be_resent(self, admin_user: Staff, parked: OutboxMessage) -> None:
         sent = OutboxMessage.objects.filter(destination="kafka", sent_at__isnull=False).first()
         assert sent is not None
         with nothing_changes():
             answer = admin_user.post("outbox_outboxmessage_changelist", action="send_again", _selected_action=sent.pk)
         assert messages_on(answer) == ["None of them can be sent again: they are waiting, or were sent to Kafka."]
 
-    def test_has_no_old_error_once_it_is_sent(self, admin_user: Staff, parked: OutboxMessage) -> None:
+    def test_a_sent_message_shows_no_old_error(self, admin_user: Staff, parked: OutboxMessage) -> None:
         pages = (("outbox_outboxmessage_changelist",), ("outbox_outboxmessage_change", parked.pk))
         for page in pages:
             assert "HTTP 500: no" in admin_user.get(*page).content.decode()
@@ -72,7 +72,7 @@ class TestSendAgain:
             assert "HTTP 500: no" not in admin_user.get(*page).content.decode()
 
 
-def test_a_dead_letter_is_replayed_for_a_reason(admin_user: Staff) -> None:
+def test_replaying_a_dead_letter_requires_a_reason(admin_user: Staff) -> None:
     busy_shop()
     letter = DeadLetter.objects.get()
     DeadLetter.objects.update(replayed_at=None)
@@ -88,7 +88,7 @@ class TestARebuild:
     PAGE = "stats_productstat_rebuild"
 
     @pytest.mark.parametrize("day", ["1999-12-31", "2199-12-31", "tomorrow"])
-    def test_is_of_a_day_that_can_have_orders(self, admin_user: Staff, day: str) -> None:
+    def test_requires_a_day_that_can_have_orders(self, admin_user: Staff, day: str) -> None:
         busy_shop()
         day = (timezone.localdate() + timedelta(days=1)).isoformat() if day == "tomorrow" else day
         assert admin_user.get(self.PAGE, day=day).context.get("found") is None
@@ -96,7 +96,7 @@ class TestARebuild:
             answer = admin_user.press(self.PAGE, day=day, reason="Counted twice.")
         assert errors_of(answer)["day"][0].startswith("Nothing can have been sold on that day: choose one from ")
 
-    def test_needs_a_reason(self, admin_user: Staff) -> None:
+    def test_requires_a_reason(self, admin_user: Staff) -> None:
         with nothing_changes():
             answer = admin_user.press(self.PAGE, day=timezone.localdate())
         assert list(errors_of(answer)) == ["reason"]
@@ -114,7 +114,7 @@ class TestAWallet:
     def question(self, staff: Staff, customer: User) -> Page:
         return staff.press(self.PAGE, customer.pk, direction="credit", amount_won="500", reason="Late")
 
-    def test_keeps_what_was_typed_when_one_goes_back(self, admin_user: Staff, customer: User) -> None:
+    def test_keeps_the_input_on_going_back(self, admin_user: Staff, customer: User) -> None:
         asked = fields_of(self.question(admin_user, customer).content.decode())
         with nothing_changes():
             back = admin_user.post(self.PAGE, customer.pk, **asked, again="1")
@@ -124,7 +124,7 @@ class TestAWallet:
         typed = fields_of(back.content.decode())
         assert (typed["amount_won"], typed["reason"], typed["confirmed"]) == ("500", "Late", "")
 
-    def test_says_that_a_credit_has_been_given_already(self, admin_user: Staff, customer: User) -> None:
+    def test_reports_a_repeated_credit(self, admin_user: Staff, customer: User) -> None:
         asked = fields_of(self.question(admin_user, customer).content.decode())
         messages = messages_on(admin_user.post(self.PAGE, customer.pk, **asked))
         assert messages == ["The balance is ₩1,500 now (+₩500)."]
@@ -134,7 +134,7 @@ class TestAWallet:
         assert LedgerEntry.objects.filter(type="ADJUSTMENT").count() == 1
 
 
-def test_a_stale_form_says_who_has_changed_what(admin_user: Staff) -> None:
+def test_a_stale_form_shows_who_changed_what(admin_user: Staff) -> None:
     pen = ProductFactory(name="Pen", price=3_000)
     opened = fields_of(admin_user.get("products_product_change", pen.pk).content.decode())
     colleague = Staff(superuser=True)
@@ -165,27 +165,23 @@ class TestAFilter:
             ("idempotency_idempotencykey", {"outcome": "lost"}, "outcome"),
         ],
     )
-    def test_says_that_its_value_is_of_no_use(
-        self, admin_user: Staff, page: str, query: dict[str, str], title: str
-    ) -> None:
+    def test_reports_an_invalid_value(self, admin_user: Staff, page: str, query: dict[str, str], title: str) -> None:
         busy_shop()
         text = admin_user.get(f"{page}_changelist", **query).content.decode()
         assert f"“{next(iter(query.values()))}” is not a value of the filter “{title}”." in text
 
     @pytest.mark.parametrize("query", ["created_at_from=2026-02-30", "nonsense=1", "amount_from=many"])
-    def test_that_the_list_leaves_out_is_said(self, admin_user: Staff, query: str) -> None:
+    def test_reports_an_ignored_value(self, admin_user: Staff, query: str) -> None:
         answer = admin_user.client.get(f"/admin/balances/ledgerentry/?{query}", follow=True)
         assert "The address has a filter or a value that cannot be read" in answer.content.decode()
 
-    def test_that_fits_says_nothing(self, admin_user: Staff) -> None:
+    def test_reports_nothing_for_valid_values(self, admin_user: Staff) -> None:
         busy_shop()
         query = {"status__exact": "CANCELLED", "ordered_date_from": "2026-01-01", "paid_amount_to": "1000"}
         assert messages_on(admin_user.get("orders_order_changelist", **query)) == []
 
 
-def test_no_list_offers_to_select_more_rows_than_its_action_takes(
-    admin_user: Staff, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_selections_are_limited_to_what_the_action_accepts(admin_user: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
     busy_shop()
     monkeypatch.setattr("commerce.outbox.admin.OutboxMessageAdmin.list_per_page", 2)
     monkeypatch.setattr("commerce.outbox.admin.OutboxMessageAdmin.list_max_show_all", 2)
@@ -195,7 +191,7 @@ def test_no_list_offers_to_select_more_rows_than_its_action_takes(
     assert offer not in admin_user.get("outbox_outboxmessage_changelist").content.decode()
 
 
-def test_the_import_of_a_colleague_says_whose_it_is(admin_user: Staff) -> None:
+def test_another_users_import_shows_its_sender(admin_user: Staff) -> None:
     colleague = Staff(superuser=True)
     kept = ProductImport.objects.create(staff_id=colleague.user.pk, file_name="spring.csv", uploaded_at=timezone.now())
     answer = admin_user.get("products_product_import_preview", kept.pk)

@@ -1,4 +1,4 @@
-"""Refusals and failures of the back-office are pages, and a form that came after its session is not lost."""
+"""Error pages of the back-office, and forms that are sent after their session has expired."""
 
 import re
 
@@ -44,16 +44,14 @@ def heading(answer: Page) -> str:
 
 class TestAPage:
     @pytest.mark.parametrize("path", REFUSED)
-    def test_says_what_is_wrong_in_both_languages(self, admin_user: Staff, path: str) -> None:
+    def test_explains_the_error_in_both_languages(self, admin_user: Staff, path: str) -> None:
         status, english, korean = REFUSED[path]
         for language, title in (("en", english), ("ko", korean)):
             answer = admin_user.client.get(path, headers={"Accept-Language": language})
             assert (answer.status_code, heading(answer)) == (status, title)
             assert f'<html lang="{language}"' in answer.content.decode()
 
-    def test_says_that_something_broke_and_the_number_of_the_request(
-        self, admin_user: Staff, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_of_a_crash_shows_the_request_id(self, admin_user: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("products.admin.ProductAdmin.get_queryset", lambda *_all: 1 // 0)
         admin_user.client.raise_request_exception = False
         headers = {"X-Request-ID": "request-4711"}
@@ -61,18 +59,18 @@ class TestAPage:
         assert (answer.status_code, heading(answer)) == (500, "Internal error")
         assert "request-4711" in answer.content.decode()
 
-    def test_leads_back_to_the_page_before_and_to_no_other_site(self, admin_user: Staff) -> None:
+    def test_links_to_the_previous_page_of_this_site_only(self, admin_user: Staff) -> None:
         path = "/admin/nowhere/"
         headers = {"Host": "testserver", "Referer": "http://testserver/admin/orders/order/?q=mina"}
         assert 'href="/admin/orders/order/?q=mina"' in admin_user.client.get(path, headers=headers).content.decode()
         headers = {"Host": "testserver", "Referer": "http://evil.example.com/admin/orders/order/?q=mina"}
         assert "q=mina" not in admin_user.client.get(path, headers=headers).content.decode()
 
-    def test_is_not_what_the_api_answers_with(self, admin_user: Staff) -> None:
+    def test_is_not_used_for_the_api(self, admin_user: Staff) -> None:
         answer = admin_user.client.get("/nowhere")
         assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
 
-    def test_is_shown_for_a_body_that_is_too_large(self, admin_user: Staff) -> None:
+    def test_is_shown_for_a_too_large_body(self, admin_user: Staff) -> None:
         answer = admin_user.client.post("/admin/products/product/add/", {"name": "x" * 300_000})
         assert (answer.status_code, heading(answer)) == (413, "What you sent is too large.")
 
@@ -151,7 +149,7 @@ class TestAForm:
         assert wrong.status_code == 200
         assert "Pencil" in browser.send("/admin/login/", wrong).content.decode()
 
-    def test_of_a_page_that_is_older_than_the_login_is_sent_again(
+    def test_of_a_page_opened_before_the_login_is_sent_again(
         self, browser: Browser, product: Product, path: str
     ) -> None:
         """Somebody logs in in another tab: the token of the page that is open here is of no use any more."""
@@ -164,7 +162,7 @@ class TestAForm:
         product.refresh_from_db()
         assert product.name == "Pencil"
 
-    def test_about_money_is_done_once(self, browser: Browser) -> None:
+    def test_about_money_is_executed_once(self, browser: Browser) -> None:
         customer = UserFactory(balance=0)
         path = reverse("admin:balances_user_adjust", args=[customer.pk])
         opened = browser.client.get(path)
@@ -191,19 +189,19 @@ class TestAForm:
         assert 'name="kept_form"' not in late.content.decode()
         assert "Nothing was done with what you sent." in late.content.decode()
 
-    def test_that_nobody_signed_is_not_shown(self, browser: Browser) -> None:
+    def test_without_a_valid_signature_is_not_shown(self, browser: Browser) -> None:
         browser.end_session()
         page = browser.client.get("/admin/login/?next=/admin/")
         answer = browser.send("/admin/login/", page, kept_form="made-up")
         assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
 
-    def test_that_is_large_says_that_the_session_may_have_ended(self, browser: Browser) -> None:
+    def test_too_large_to_keep_reports_the_ended_session(self, browser: Browser) -> None:
         browser.end_session()
         answer = browser.client.post(reverse("admin:products_product_import"), {"file": "x" * 300_000})
         assert answer.status_code == 413
         assert "Your session may have ended." in answer.content.decode()
 
-    def test_of_the_login_page_itself_is_asked_again(self, browser: Browser) -> None:
+    def test_of_the_login_page_shows_the_login_again(self, browser: Browser) -> None:
         browser.end_session()
         page = browser.client.get("/admin/login/?next=/admin/")
         browser.log_in()

@@ -1,4 +1,4 @@
-"""Units that are held for carts, in the back-office: seen, found, and left alone by those who correct the stock."""
+"""Reservations in the back-office, and stock adjustments beside held units."""
 
 from datetime import timedelta
 
@@ -64,7 +64,7 @@ def test_they_are_listed_as_customers_see_them(clerk: Staff, user: User, pen: Pr
     assert clerk.post(PAGE, live.pk, status="HELD").status_code == 403
 
 
-def test_the_order_s_line_of_time_has_the_reservation_it_was_paid_from(user: User, pen: Product) -> None:
+def test_an_orders_timeline_has_the_reservation_it_was_paid_from(user: User, pen: Product) -> None:
     reservation = held(user, pen, 2)
     number = f"#{reservation.pk}"
     order = pay_reservation(
@@ -81,21 +81,23 @@ def test_the_order_s_line_of_time_has_the_reservation_it_was_paid_from(user: Use
     assert (blind[0].title, blind[0].address) == (first.title, "")
 
 
-def test_that_of_another_order_has_none(user: User, pen: Product) -> None:
+def test_another_orders_timeline_has_no_reservation(user: User, pen: Product) -> None:
     held(user, pen, 1)
     order = order_of(user, {pen: 1})
     timeline = Staff("orders.view_order").get("orders_order_change", order.pk).context["timeline"]
     assert [(moment.title, moment.detail) for moment in timeline] == [("Placed and paid", "1 unit for ₩1,000")]
 
 
-def test_the_list_asks_no_more_for_more_rows(clerk: Staff, pen: Product, django_assert_max_num_queries: object) -> None:
+def test_the_list_takes_a_constant_number_of_queries(
+    clerk: Staff, pen: Product, django_assert_max_num_queries: object
+) -> None:
     for customer in UserFactory.create_batch(8):
         held(customer, pen, 1)
     with django_assert_max_num_queries(12):  # type: ignore[operator]  # a fixture of pytest-django
         assert len(found(clerk)) == 8
 
 
-def test_what_is_held_is_not_left(clerk: Staff, user: User, pen: Product) -> None:
+def test_held_units_are_not_available(clerk: Staff, user: User, pen: Product) -> None:
     held(user, pen, 12)
     assert (scarce_stock(most=5).out, scarce_stock(most=5).low) == (1, 0)
     out = clerk.get("products_product_changelist", level="out")
@@ -104,7 +106,7 @@ def test_what_is_held_is_not_left(clerk: Staff, user: User, pen: Product) -> Non
     assert "12 of them are held" in clerk.get("products_product_adjust_stock", pen.pk).content.decode()
 
 
-def test_a_correction_cannot_go_below_it(clerk: Staff, user: User, pen: Product) -> None:
+def test_an_adjustment_cannot_go_below_held_units(clerk: Staff, user: User, pen: Product) -> None:
     held(user, pen, 5)
     refused = clerk.press("products_product_adjust_stock", pen.pk, delta="-8", reason="Counted.")
     assert errors_of(refused) == {"delta": ["Only 7 are there that are not held for carts."]}

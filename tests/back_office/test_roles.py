@@ -1,7 +1,4 @@
-"""Who may open and send what: every role at every page and action of the back-office, as a table.
-
-A page that is not in the table fails `test_the_table_names_every_page`.
-"""
+"""Permissions: every role at every page and action of the back-office, as a table."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -220,7 +217,7 @@ def expected(letter: str) -> dict[str, bool]:
 
 
 @pytest.mark.parametrize("letter", ["V", "S", "M", "F", "O", "B", "-"])
-def test_a_role_gets_what_the_table_says_and_no_more(letter: str, shop: dict[str, tuple[Any, ...]]) -> None:
+def test_each_role_has_exactly_the_access_of_the_table(letter: str, shop: dict[str, tuple[Any, ...]]) -> None:
     """`-`: somebody on the staff without any role."""
     staff = at_work(letter)
     wrong = {page: was for page, was in opened(staff, shop).items() if was is not expected(letter)[page]}
@@ -229,14 +226,14 @@ def test_a_role_gets_what_the_table_says_and_no_more(letter: str, shop: dict[str
         assert staff.get(page).status_code == 200, page
 
 
-def test_without_its_rights_a_role_gets_nothing(shop: dict[str, tuple[Any, ...]]) -> None:
+def test_without_its_permissions_a_role_has_no_access(shop: dict[str, tuple[Any, ...]]) -> None:
     """The control: it is the rights of the group that open the pages."""
     clerk = at_work("O")
     Group.objects.get(name="Operator").permissions.clear()
     assert [page for page, was in opened(clerk, shop).items() if was] == []
 
 
-def test_a_customer_gets_nothing_whatever_their_groups(shop: dict[str, tuple[Any, ...]]) -> None:
+def test_customers_have_no_access_in_any_group(shop: dict[str, tuple[Any, ...]]) -> None:
     customer, client = UserFactory(), Client()
     customer.groups.set(Group.objects.all())
     client.force_login(customer)
@@ -297,7 +294,7 @@ class TestTheGroups:
         self.migrate_all()
 
     @pytest.mark.usefixtures("before")
-    def test_are_made_in_a_new_database_that_has_no_rights_yet(self) -> None:
+    def test_are_created_in_a_database_without_permissions(self) -> None:
         Permission.objects.all().delete()
         ContentType.objects.all().delete()
         self.migrate("0001_roles")
@@ -312,20 +309,20 @@ class TestTheGroups:
         assert {role.name: self.rights(role) for role in ROLES} == {role.name: set(role.rights) for role in ROLES}
 
     @pytest.mark.usefixtures("before")
-    def test_are_made_where_django_has_made_the_rights(self) -> None:
+    def test_are_created_with_djangos_permissions(self) -> None:
         before = Permission.objects.count()
         self.migrate("0001_roles")
         assert Permission.objects.count() == before
         assert {role.name: self.rights(role) for role in ROLES} == {role.name: set(role.rights) for role in ROLES}
 
     @pytest.mark.usefixtures("before")
-    def test_that_are_there_already_keep_their_rights(self) -> None:
+    def test_existing_ones_keep_their_permissions(self) -> None:
         Group.objects.create(name="Finance")
         self.migrate("0001_roles")
         assert Group.objects.get(name="Finance").permissions.count() == 0
         assert Group.objects.count() == 5
 
-    def test_stay_with_their_members_when_the_migration_is_taken_back(self) -> None:
+    def test_reverting_the_migration_keeps_them(self) -> None:
         clerk = StaffFactory()
         clerk.groups.set(Group.objects.all())
         self.migrate(None)
@@ -333,7 +330,7 @@ class TestTheGroups:
         self.migrate_all()
         assert self.rights(VIEWER) == set(VIEWER.rights)
 
-    def test_of_shops_that_exist_get_the_rights_to_notes(self) -> None:
+    def test_existing_ones_get_the_permissions_for_notes(self) -> None:
         note_rights = Permission.objects.filter(content_type__app_label="notes")
         for group in Group.objects.all():
             group.permissions.remove(*note_rights)
@@ -342,7 +339,7 @@ class TestTheGroups:
         self.migrate_all()
         assert {role.name: self.rights(role) for role in ROLES} == {role.name: set(role.rights) for role in ROLES}
 
-    def test_give_rights_that_exist(self) -> None:
+    def test_have_existing_permissions(self) -> None:
         """A right that is misspelt would open nothing."""
         known = {f"{app}.{code}" for app, code in Permission.objects.values_list("content_type__app_label", "codename")}
         Permission.objects.all().delete()
@@ -358,7 +355,7 @@ class TestGivingRights:
 
     ALL = ("auth.add_group", "auth.change_group", "auth.view_group", "auth.delete_group")
 
-    def test_nobody_else_makes_or_changes_a_group(self) -> None:
+    def test_only_superusers_may_change_groups(self) -> None:
         clerk = Staff(*self.ALL)
         viewer = Group.objects.get(name="Viewer")
         clerk.user.groups.add(viewer)
@@ -371,7 +368,7 @@ class TestGivingRights:
             right.partition(".")[2] for right in VIEWER.rights
         }
 
-    def test_a_superuser_gives_a_role(self) -> None:
+    def test_a_superuser_may_assign_a_role(self) -> None:
         boss, clerk = at_work("B"), StaffFactory(username="jimin")
         support = Group.objects.get(name="Support")
         form = {"username": "jimin", "is_active": "on", "is_staff": "on", "groups": [support.pk]}
@@ -379,7 +376,7 @@ class TestGivingRights:
         assert [group.name for group in clerk.groups.all()] == ["Support"]
         assert User.objects.get(pk=clerk.pk).has_perm("orders.cancel_order")
 
-    def test_the_list_says_what_a_role_is_for_and_how_many_have_it(self) -> None:
+    def test_the_list_describes_roles_and_counts_members(self) -> None:
         StaffFactory().groups.add(Group.objects.get(name="Support"))
         page = at_work("B").get("auth_group_changelist").content.decode()
         assert "Sees the shop and its deliveries; cancels and refunds orders." in page

@@ -1,4 +1,4 @@
-"""A page that was opened before somebody else saved is not saved over it, neither later nor at the same moment."""
+"""Concurrent edits: a page opened before another save does not overwrite it."""
 
 from functools import partial
 from typing import Any
@@ -62,7 +62,7 @@ class TestAProduct:
     def pen(self) -> Product:
         return ProductFactory(name="Pen", price=3_000, stock=10)
 
-    def test_keeps_the_price_that_a_colleague_has_set_meanwhile(self, early: Staff, late: Staff, pen: Product) -> None:
+    def test_keeps_a_price_set_meanwhile(self, early: Staff, late: Staff, pen: Product) -> None:
         opened = early.get(self.PAGE, pen.pk)
         assert sends(late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), price=4_000).status_code == 302
         with nothing_changes():
@@ -71,20 +71,18 @@ class TestAProduct:
         assert (pen.name, pen.price) == ("Pen", 4_000)
 
     @pytest.mark.parametrize("opened", [None, "", "0" * 64], ids=["left out", "empty", "made up"])
-    def test_is_not_saved_from_a_page_that_was_never_opened(
-        self, early: Staff, pen: Product, opened: str | None
-    ) -> None:
+    def test_is_not_saved_without_a_fingerprint(self, early: Staff, pen: Product, opened: str | None) -> None:
         with nothing_changes():
             assert refused(early.press(self.PAGE, pen.pk, name="Pencil", opened=opened))
 
-    def test_is_saved_from_a_page_that_was_opened_again(self, early: Staff, late: Staff, pen: Product) -> None:
+    def test_is_saved_after_reopening_the_page(self, early: Staff, late: Staff, pen: Product) -> None:
         sends(late, self.PAGE, pen.pk, late.get(self.PAGE, pen.pk), price=4_000)
         answer = sends(early, self.PAGE, pen.pk, early.get(self.PAGE, pen.pk), name="Pencil")
         assert answer.status_code == 302
         pen.refresh_from_db()
         assert (pen.name, pen.price) == ("Pencil", 4_000)
 
-    def test_is_saved_whatever_was_sold_meanwhile(self, early: Staff, pen: Product) -> None:
+    def test_is_saved_despite_sales_meanwhile(self, early: Staff, pen: Product) -> None:
         opened = early.get(self.PAGE, pen.pk)
         adjust = "products_product_adjust_stock"
         sends(early, adjust, pen.pk, early.get(adjust, pen.pk), delta=-3, reason="Broken.")
@@ -92,7 +90,7 @@ class TestAProduct:
         pen.refresh_from_db()
         assert (pen.name, pen.stock) == ("Pencil", 7)
 
-    def test_takes_one_of_two_forms_at_the_same_moment(
+    def test_accepts_one_of_two_concurrent_forms(
         self, early: Staff, late: Staff, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Both are checked before either is saved."""
@@ -115,9 +113,7 @@ class TestACoupon:
     def coupon(self) -> Coupon:
         return CouponFactory(name="Welcome", total_quantity=10)
 
-    def test_keeps_the_units_that_a_colleague_has_added_meanwhile(
-        self, early: Staff, late: Staff, coupon: Coupon
-    ) -> None:
+    def test_keeps_units_added_meanwhile(self, early: Staff, late: Staff, coupon: Coupon) -> None:
         opened = early.get(self.PAGE, coupon.pk)
         assert sends(late, self.PAGE, coupon.pk, late.get(self.PAGE, coupon.pk), total_quantity=50).status_code == 302
         with nothing_changes():
@@ -125,7 +121,7 @@ class TestACoupon:
         coupon.refresh_from_db()
         assert (coupon.name, coupon.total_quantity) == ("Welcome", 50)
 
-    def test_takes_one_of_two_forms_at_the_same_moment(
+    def test_accepts_one_of_two_concurrent_forms(
         self, early: Staff, late: Staff, coupon: Coupon, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         meets_before_saving(monkeypatch, "coupons.services.save_coupon")
@@ -147,9 +143,7 @@ class TestAnAccount:
     def customer(self) -> User:
         return UserFactory(balance=500)
 
-    def test_stays_closed_when_a_colleague_has_closed_it_meanwhile(
-        self, early: Staff, late: Staff, customer: User
-    ) -> None:
+    def test_stays_closed_if_closed_meanwhile(self, early: Staff, late: Staff, customer: User) -> None:
         opened = early.get(self.PAGE, customer.pk)
         closing = form_of(late.get(self.PAGE, customer.pk))
         del closing["is_active"]
@@ -159,14 +153,14 @@ class TestAnAccount:
         customer.refresh_from_db()
         assert (customer.is_active, customer.email) == (False, "")
 
-    def test_is_saved_whatever_was_charged_meanwhile(self, early: Staff, customer: User) -> None:
+    def test_is_saved_despite_charges_meanwhile(self, early: Staff, customer: User) -> None:
         opened = early.get(self.PAGE, customer.pk)
         User.objects.filter(pk=customer.pk).update(balance=501)
         assert sends(early, self.PAGE, customer.pk, opened, email="a@b.kr").status_code == 302
         customer.refresh_from_db()
         assert (customer.email, customer.balance) == ("a@b.kr", 501)
 
-    def test_keeps_the_rights_that_a_colleague_has_taken_meanwhile(self, early: Staff, late: Staff) -> None:
+    def test_keeps_permissions_removed_meanwhile(self, early: Staff, late: Staff) -> None:
         clerk: User = StaffFactory()
         opened = early.get(self.PAGE, clerk.pk)
         closing = form_of(late.get(self.PAGE, clerk.pk))

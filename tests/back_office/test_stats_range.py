@@ -1,4 +1,4 @@
-"""The page of the statistics: any range of days as chart, table and file, and what the orders say beside it."""
+"""The statistics page: ranges of days as chart, table and file, and the comparison with the orders."""
 
 import json
 from collections.abc import Iterator
@@ -116,7 +116,7 @@ class TestARange:
     def test_can_be_one_day(self, analyst: Staff) -> None:
         assert bars(shown(analyst, FIRST, FIRST)) == {"2026-02-27": 2}
 
-    def test_without_sales_says_so(self, analyst: Staff) -> None:
+    def test_without_sales_has_a_message(self, analyst: Staff) -> None:
         context = shown(analyst, date(2020, 1, 1), date(2020, 1, 2))
         assert (context["total"], context["best_day"], context["products"]) == (0, None, [])
 
@@ -126,7 +126,7 @@ class TestARange:
         assert (context["total"], context["best_day"], context["products"]) == (-3, None, [])
         assert bars(context) == {"2026-02-27": -3}
 
-    def test_takes_few_queries_however_long_it_is(self, analyst: Staff) -> None:
+    def test_takes_a_constant_number_of_queries(self, analyst: Staff) -> None:
         with statements() as short:
             shown(analyst, FIRST, FIRST)
         with statements() as year:
@@ -152,9 +152,7 @@ def test_the_last_days_are_one_click_away(analyst: Staff, asked: dict[str, str],
         ("2026-03-01", "x\0", "to_date", "Enter a valid date."),
     ],
 )
-def test_a_range_that_makes_no_sense_is_said_at_its_field(
-    analyst: Staff, first: str, last: str, field: str, why: str
-) -> None:
+def test_an_invalid_range_is_reported_at_its_field(analyst: Staff, first: str, last: str, field: str, why: str) -> None:
     page = analyst.get(LIST, from_date=first, to_date=last, compare=1)
     assert page.status_code == 200
     assert dict(page.context["form"].errors) == {field: [why]}
@@ -165,7 +163,7 @@ def test_a_range_that_makes_no_sense_is_said_at_its_field(
     )
 
 
-def test_a_product_that_is_not_there_is_said_at_its_field(analyst: Staff) -> None:
+def test_an_unknown_product_is_reported_at_its_field(analyst: Staff) -> None:
     page = analyst.get(LIST, from_date=FIRST, to_date=THIRD, product=777)
     assert (page.status_code, list(page.context["form"].errors)) == (200, ["product"])
 
@@ -175,7 +173,7 @@ def test_a_forged_product_is_refused(analyst: Staff, product: str) -> None:
     assert analyst.get(LIST, from_date=FIRST, to_date=THIRD, product=product).status_code == 400
 
 
-def test_a_year_and_a_leap_day_are_a_range(analyst: Staff) -> None:
+def test_the_longest_range_has_a_leap_day(analyst: Staff) -> None:
     assert shown(analyst, date(2024, 1, 1), date(2024, 12, 31))["days"] == 366
 
 
@@ -185,7 +183,7 @@ def test_products_are_offered_by_name(analyst: Staff, pen: Product, ink: Product
     assert [found["id"] for found in answer.json()["results"]] == [str(pen.pk)]
 
 
-def test_who_may_not_see_products_is_offered_none(pen: Product) -> None:
+def test_products_are_hidden_without_the_permission(pen: Product) -> None:
     onlooker = Staff("stats.view_productstat")
     sold(pen, FIRST, 2)
     page = onlooker.get(LIST, from_date=FIRST, to_date=FIRST)
@@ -230,14 +228,14 @@ class TestAFile:
         rows = lines_of(analyst.client.get(f"/admin/stats/productstat/{link.replace('&amp;', '&')}"))[1:]
         assert rows == [["2026-02-28", str(ink.pk), "Ink", "4"]]
 
-    def test_is_refused_to_who_may_only_look(self) -> None:
+    def test_requires_the_export_permission(self) -> None:
         onlooker = Staff("stats.view_productstat")
         assert onlooker.client.get(self.WHERE, self.ASKED).status_code == 403
         assert "export.csv" not in onlooker.get(LIST, **self.ASKED).content.decode()
         assert StaffAction.objects.count() == 0
 
 
-def test_who_may_see_no_statistics_sees_none() -> None:
+def test_the_page_requires_the_view_permission() -> None:
     stranger = Staff("stats.export_productstat", "stats.rebuild_productstat")
     assert stranger.get(LIST).status_code == 403
     assert stranger.get(LIST, compare=1).status_code == 403
@@ -259,13 +257,13 @@ class TestBesideTheOrders:
         cancel(orders[2])
         count_order_events(events=sent_events())
 
-    def test_days_that_agree_are_said_to(self, analyst: Staff) -> None:
+    def test_matching_days_are_reported(self, analyst: Staff) -> None:
         with nothing_changes():
             page = analyst.get(LIST, from_date=FIRST, to_date=THIRD, compare=1)
         assert (page.context["differences"], page.context["events_on_their_way"]) == ([], 0)
         assert "All 3 days agree with their orders." in page.content.decode()
 
-    def test_days_and_products_that_differ_are_listed(self, analyst: Staff, pen: Product, ink: Product) -> None:
+    def test_differences_are_listed_by_day_and_product(self, analyst: Staff, pen: Product, ink: Product) -> None:
         ProductStat.objects.filter(product=pen, date=SECOND).update(quantity_sold=30)
         ProductStat.objects.filter(product=ink, date=FIRST).delete()
         sold(ink, THIRD, 7)
@@ -283,7 +281,7 @@ class TestBesideTheOrders:
         context = shown(analyst, FIRST, FIRST, compare=1, product=ink.pk)
         assert [difference.product_id for difference, _name in context["differences"]] == [ink.pk]
 
-    def test_events_on_their_way_are_no_mystery(self, analyst: Staff, user: User, pen: Product) -> None:
+    def test_events_in_flight_are_reported(self, analyst: Staff, user: User, pen: Product) -> None:
         late = order_of(user, {pen: 1})
         move_order_to_day(late.pk, FIRST.isoformat())
         page = analyst.get(LIST, from_date=FIRST, to_date=FIRST, compare=1)
@@ -291,7 +289,7 @@ class TestBesideTheOrders:
         assert page.context["differences"] == [(operations.Difference(pen.pk, FIRST, 2, 3), "Pen")]
         assert "1 event of these days is not counted yet" in page.content.decode()
 
-    def test_it_says_what_the_backfill_would_change(self, pen: Product, ink: Product) -> None:
+    def test_it_shows_what_the_backfill_would_change(self, pen: Product, ink: Product) -> None:
         """Two ways to ask, one truth."""
         ProductStat.objects.update(quantity_sold=30)
         sold(pen, THIRD, 5)
@@ -308,7 +306,7 @@ class TestBesideTheOrders:
             compare_days(from_date=THIRD - timedelta(days=30), to_date=THIRD)
         assert len(ran) == 2
 
-    def test_a_longer_range_is_not_compared_and_says_so(self, analyst: Staff) -> None:
+    def test_a_too_long_range_is_not_compared(self, analyst: Staff) -> None:
         first = THIRD - timedelta(days=31)
         page = analyst.get(LIST, from_date=first, to_date=THIRD, compare=1)
         assert "recounted" not in page.context
@@ -318,9 +316,7 @@ class TestBesideTheOrders:
             with pytest.raises(ValueError, match="cannot be compared"):
                 compare_days(from_date=THIRD - timedelta(days=days - 1), to_date=THIRD)
 
-    def test_orders_that_are_too_many_for_the_time_of_a_request_are_said_so(
-        self, analyst: Staff, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_timeout_of_the_comparison_is_reported(self, analyst: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(operations, "COMPARE_DAYS", "SELECT pg_sleep(30)")
         with least_patience():
             with pytest.raises(TooMuchToRecount):

@@ -1,4 +1,4 @@
-"""Rebuilding a day of the statistics from its page: exact while orders flow, once, written down, and bounded."""
+"""Rebuilding one day of the statistics: exact, idempotent, recorded, limited in time."""
 
 from collections.abc import Callable
 from datetime import date
@@ -53,9 +53,7 @@ def send(staff: Staff, **changes: Any) -> Page:
     return staff.post(PAGE, **{"form_key": uuid4(), "day": today(), "reason": "Counted twice.", **changes})
 
 
-def test_the_day_is_set_to_its_orders_and_the_result_is_told_in_numbers(
-    operator: Staff, user: User, pen: Product
-) -> None:
+def test_the_day_is_rebuilt_and_the_result_is_shown(operator: Staff, user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
     cancel(order_of(user, {pen: 2}))
     ProductStat.objects.create(product=pen, date=today(), quantity_sold=1_010)
@@ -71,7 +69,7 @@ def test_the_day_is_set_to_its_orders_and_the_result_is_told_in_numbers(
     assert count_order_events(events=sent_events()) == 0
 
 
-def test_it_is_written_down_in_numbers(operator: Staff, user: User, pen: Product) -> None:
+def test_it_is_recorded_with_numbers(operator: Staff, user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
     send(operator)
     action = StaffAction.objects.get()
@@ -85,7 +83,7 @@ def test_it_is_written_down_in_numbers(operator: Staff, user: User, pen: Product
     assert action.after == {"day": today().isoformat(), "products": 1, "units": 4, "events": 1}
 
 
-def test_a_day_that_is_right_stays_as_it_is(operator: Staff, user: User, pen: Product) -> None:
+def test_a_correct_day_is_unchanged(operator: Staff, user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
     count_order_events(events=sent_events())
     with nothing_changes(apart_from=("idempotency_key", "staff_action")):
@@ -93,13 +91,13 @@ def test_a_day_that_is_right_stays_as_it_is(operator: Staff, user: User, pen: Pr
     assert messages_on(answer) == [f"{today()} is rebuilt: nothing differed; 0 events were recorded as counted."]
 
 
-def test_other_days_stay_as_they_are(operator: Staff, pen: Product) -> None:
+def test_other_days_are_unchanged(operator: Staff, pen: Product) -> None:
     ProductStat.objects.create(product=pen, date="2026-02-27", quantity_sold=9)
     send(operator, day="2026-02-28")
     assert units_counted() == {(pen.pk, "2026-02-27"): 9}
 
 
-def test_a_form_that_is_sent_twice_rebuilds_once_and_says_so_twice(operator: Staff, user: User, pen: Product) -> None:
+def test_a_form_sent_twice_rebuilds_once(operator: Staff, user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
     opened = fields_of(operator.get(PAGE, day=today()).content.decode())
     opened["reason"] = "Counted twice."
@@ -116,7 +114,7 @@ def test_without_a_day_nothing_happens(operator: Staff) -> None:
             assert list(errors_of(send(operator, day=day))) == ["day"]
 
 
-def test_who_may_only_look_rebuilds_nothing(user: User, pen: Product) -> None:
+def test_viewers_may_not_rebuild(user: User, pen: Product) -> None:
     order_of(user, {pen: 4})
     for rights in (("stats.view_productstat", "stats.change_productstat"), ("stats.rebuild_productstat",)):
         staff = Staff(*rights)
@@ -129,9 +127,7 @@ def test_who_may_only_look_rebuilds_nothing(user: User, pen: Product) -> None:
 
 
 class TestWhileOrdersFlow:
-    def test_orders_cancels_counts_and_rebuilds_at_random_moments_end_exact(
-        self, operator: Staff, user: User, pen: Product
-    ) -> None:
+    def test_concurrent_orders_counts_and_rebuilds_end_exact(self, operator: Staff, user: User, pen: Product) -> None:
         def order_and_cancel_some(number: int) -> None:
             order = order_of(user, {pen: number + 1})
             if number % 3 == 0:
@@ -149,7 +145,7 @@ class TestWhileOrdersFlow:
         with nothing_changes(apart_from=("idempotency_key", "staff_action")):
             assert "nothing differed" in messages_on(send(operator))[-1]
 
-    def test_it_waits_for_who_is_counting(self, operator: Staff, user: User, pen: Product) -> None:
+    def test_it_waits_for_a_running_count(self, operator: Staff, user: User, pen: Product) -> None:
         order_of(user, {pen: 4})
         events = sent_events()
         with (
@@ -161,7 +157,7 @@ class TestWhileOrdersFlow:
             assert answer.result(timeout=PATIENCE_SECONDS).status_code == 302
         assert units_counted() == {(pen.pk, today().isoformat()): 4}
 
-    def test_who_goes_on_counting_is_not_waited_for_for_ever(self, operator: Staff, user: User, pen: Product) -> None:
+    def test_waiting_for_counting_is_limited(self, operator: Staff, user: User, pen: Product) -> None:
         """PostgreSQL's own limit for waiting ends it; the page says so, and nothing was changed."""
         order_of(user, {pen: 4})
         events = sent_events()
@@ -172,7 +168,7 @@ class TestWhileOrdersFlow:
         assert StaffAction.objects.count() == 0
 
 
-def test_what_is_not_written_down_is_not_done(user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_record_it_is_rolled_back(user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     order_of(user, {pen: 4})
     monkeypatch.setattr("stats.services.record", lambda *_args, **_named: 1 / 0)
     by = Actor(StaffFactory().pk)
@@ -181,9 +177,7 @@ def test_what_is_not_written_down_is_not_done(user: User, pen: Product, monkeypa
     assert ProcessedEvent.objects.count() == 0
 
 
-def test_a_rebuild_that_takes_too_long_leaves_the_day_as_it_was(
-    user: User, pen: Product, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_timeout_leaves_the_day_unchanged(user: User, pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
     order_of(user, {pen: 4})
     monkeypatch.setattr(operations, "COUNT_ALONE", "SELECT set_config('statement_timeout', '1s', true), %s::text")
     slowly = operations.RECOMPUTE_DAY.replace("ORDER BY product_id", "ORDER BY product_id, pg_sleep(30)::text")

@@ -1,4 +1,4 @@
-"""What pages say in words: one name for a thing, no offer that cannot be taken, counts with what is counted."""
+"""Wording of pages: consistent terms, and counts with their unit."""
 
 import re
 
@@ -23,13 +23,13 @@ def text_of(client: Client, path: str, language: str = "en") -> str:
     return re.sub(r"\s+", " ", re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", page, flags=re.DOTALL))
 
 
-def test_logging_out_shows_one_sentence(admin_user: Staff) -> None:
+def test_logging_out_shows_one_message(admin_user: Staff) -> None:
     page = admin_user.client.post("/admin/logout/").content.decode()
     assert "You are logged out." in page
     assert "quality time" not in page
 
 
-def test_the_menu_and_the_page_call_accounts_the_same(admin_user: Staff) -> None:
+def test_the_menu_and_the_page_use_the_same_term(admin_user: Staff) -> None:
     text = text_of(admin_user.client, "/admin/balances/user/")
     assert "Customers" not in text
     assert text.count("Users") >= 2
@@ -43,7 +43,7 @@ def test_a_list_counts_its_rows(admin_user: Staff, language: str, rows: str) -> 
         assert re.search(rows, text) or re.search(r"\b1 row\b", text), path
 
 
-def test_an_empty_list_offers_only_what_can_be_done(admin_user: Staff) -> None:
+def test_an_empty_list_offers_only_possible_actions(admin_user: Staff) -> None:
     nothing = text_of(admin_user.client, "/admin/orders/order/")
     assert "Nothing here yet" in nothing
     assert "Reset filters" not in nothing
@@ -55,7 +55,7 @@ def test_an_empty_list_offers_only_what_can_be_done(admin_user: Staff) -> None:
     assert "조건에 맞는 항목 없음" in korean
 
 
-def test_a_rise_from_nothing_is_no_success(admin_user: Staff) -> None:
+def test_a_rise_from_zero_is_not_marked_as_a_success(admin_user: Staff) -> None:
     busy_shop()
     page = admin_user.get("index").content.decode()
     assert "none before" in page

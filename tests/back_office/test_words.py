@@ -1,4 +1,4 @@
-"""What staff read: no values of the program, no code names, numbers with separators."""
+"""Texts for staff: no raw values or code names, numbers with separators."""
 
 import pytest
 from django.test import Client
@@ -37,7 +37,7 @@ def test_no_page_shows_a_tuple(admin_user: Staff) -> None:
             assert "(&#39;" not in shown, model
 
 
-def test_what_was_done_is_told_in_words() -> None:
+def test_actions_are_shown_in_words() -> None:
     order = entry("orders.order", {"status": "COMPLETED"}, {"status": "CANCELLED", "refunded": 60_750})
     assert changes_of(order) == [("Status", "Completed", "Cancelled"), ("Refunded", "–", "₩60,750")]
     exported = entry("orders.order", {}, {"rows": 12_300, "filter": "", "format": "csv"})
@@ -48,7 +48,7 @@ def test_what_was_done_is_told_in_words() -> None:
     assert changes_of(ended) == [("Issue ends at", "2026-03-01 00:00:00", "–"), ("Units", "–", "10,000")]
 
 
-def test_rights_are_told_in_the_readers_language() -> None:
+def test_permissions_are_shown_in_the_users_language() -> None:
     given = entry("auth.group", {"permissions": []}, {"permissions": ["orders.cancel_order", "balances.view_user"]})
     assert changes_of(given)[0][2] == ("Orders | order | Can cancel and refund order, Balances | user | Can view user")
     with translation.override("ko"):
@@ -61,7 +61,7 @@ def test_rights_are_told_in_the_readers_language() -> None:
     ]
 
 
-def test_bounds_are_written_with_separators(admin_user: Staff) -> None:
+def test_limits_have_thousands_separators(admin_user: Staff) -> None:
     coupon: Coupon = CouponFactory()
     product: Product = ProductFactory()
     answer = admin_user.press("coupons_coupon_change", coupon.pk, total_quantity=10**9)

@@ -184,7 +184,7 @@ def test_a_chip_takes_its_filter_away(at_work: AtWork) -> None:
     at.desk.open("/admin/orders/order/?status__exact=CANCELLED&q=customer")
     at.click(at.page.locator("a.bo-active", has_text="Cancelled"))
     assert at.page.url.endswith("/admin/orders/order/?q=customer")
-    assert at.clicks == promised("take a filter away")
+    assert at.clicks == promised("remove a filter")
 
 
 def test_a_view_is_kept_and_opened_and_deleted(at_work: AtWork) -> None:
@@ -194,7 +194,7 @@ def test_a_view_is_kept_and_opened_and_deleted(at_work: AtWork) -> None:
     at.page.locator(".bo-save input[name=name]").fill("Cancelled this month")
     at.press("Save")
     at.page.get_by_text("The view “Cancelled this month” is saved.").wait_for()
-    assert at.clicks == promised("keep a view of a list")
+    assert at.clicks == promised("save a view of a list")
     at.desk.open("/admin/")
     at.clicks = 0
     the_list(at, "/admin/orders/order/")
@@ -279,7 +279,7 @@ def test_a_third_party_is_subscribed(at_work: AtWork) -> None:
     at.click(at.page.locator("input[name=event_types]").first)
     at.click(at.page.locator("button[name=_save], input[name=_save]").first)
     at.page.get_by_text("whsec_").first.wait_for()
-    assert at.clicks == promised("tell a third party of events")
+    assert at.clicks == promised("send events to a third party")
 
 
 PARK_ONE = """
@@ -388,7 +388,7 @@ def test_a_line_is_refunded(at_work: AtWork, bought: int) -> None:
     at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
     assert "(1 refunded)" in at.desk.text()
     # Of several lines one has to be ticked besides.
-    assert at.clicks + 1 == promised("refund a line") <= 4
+    assert at.clicks + 1 == promised("refund an item") <= 4
 
 
 @pytest.mark.parametrize("window", WINDOWS)

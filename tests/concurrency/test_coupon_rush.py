@@ -95,7 +95,7 @@ def test_a_lock_alone_is_enough(off: Protection) -> None:
     assert sorted(outcomes) == ["coupon_sold_out", DONE]
 
 
-def test_without_any_protection_the_last_coupon_is_issued_twice() -> None:
+def test_control_without_any_protection_one_is_issued_twice() -> None:
     """The control of all tests above."""
     coupon = CouponFactory(total_quantity=1)
     meeting = Meeting()
@@ -136,7 +136,7 @@ class TestOnePerCustomer:
         assert sorted(outcomes) == [DONE, ONE_PER_USER]
         assert issued(coupon) == (1, 1)
 
-    def test_gets_two_without_any_protection(self) -> None:
+    def test_control_gets_two_without_any_protection(self) -> None:
         """The control."""
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
         with ExitStack() as without:

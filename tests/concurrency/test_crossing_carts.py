@@ -101,14 +101,14 @@ def test_the_locks_alone_are_enough(pair: list[Product], off: Protection) -> Non
     assert not meeting.took_place
 
 
-def test_without_any_order_two_carts_are_a_deadlock(pair: list[Product]) -> None:
+def test_control_without_any_order_two_carts_deadlock(pair: list[Product]) -> None:
     """The control: each holds the row that the other needs next, and PostgreSQL resolves the deadlock."""
     with switched_off(LOCKS_OFF), naive.products_in_the_order_of_the_cart(Meeting().attend):
         outcomes = together(crossing(pair, 2))
     assert sorted(outcomes) == [DEADLOCK, DONE]
 
 
-def test_a_deadlock_would_be_told_as_a_busy_shop(pair: list[Product]) -> None:
+def test_a_deadlock_is_a_503(pair: list[Product]) -> None:
     users = UserFactory.create_batch(2, balance=10_000)
 
     def post(user: User, products: Sequence[Product]) -> tuple[int, str | None]:

@@ -107,7 +107,7 @@ def test_a_lock_alone_is_enough(user: User, pen: Product, order: Order, off: Pro
     assert sorted(outcomes) == [DONE, "order_not_cancellable"]
 
 
-def test_without_any_protection_the_refund_comes_twice(user: User, pen: Product, order: Order) -> None:
+def test_control_without_any_protection_money_returns_twice(user: User, pen: Product, order: Order) -> None:
     """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))

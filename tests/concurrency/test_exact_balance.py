@@ -54,7 +54,7 @@ def charges(user: User, amount: int) -> Attempt:
     return attempt(lambda: charge_balance(user_id=user.pk, amount=amount, idempotency=Idempotency.none()))
 
 
-def test_twenty_orders_spend_what_ten_cost() -> None:
+def test_of_twenty_orders_ten_can_be_paid() -> None:
     user = UserFactory(balance=10_000)
     bodies = [{"items": [{"productId": product.pk, "quantity": 1}]} for product in products(20)]
     answers = together([partial(Shopper(user).post, "/api/orders", body) for body in bodies])
@@ -107,7 +107,7 @@ def test_the_queue_alone_is_enough() -> None:
 
 
 @pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF], ids=["redis locks off", "redis locks on"])
-def test_without_row_lock_and_constraint_the_same_won_is_spent_twice(off: Protection) -> None:
+def test_control_without_row_lock_and_constraint_won_is_spent_twice(off: Protection) -> None:
     """The control: the Redis locks of the products do not help, because each order has its own."""
     user = UserFactory(balance=1_000)
     meeting = Meeting()
@@ -161,7 +161,7 @@ class TestChargesAmongPayments:
         assert user.balance == 9_500
         assert "ledger_is_unaltered" in broken_rules()
 
-    def test_without_any_protection_one_of_them_is_lost(self) -> None:
+    def test_control_without_any_protection_a_charge_is_lost(self) -> None:
         """The control: both read 10,000 won, and the later write overwrites the earlier one."""
         user = UserFactory(balance=10_000)
         [product] = products(1)
@@ -173,7 +173,7 @@ class TestChargesAmongPayments:
         assert broken_rules() != set()
 
     @pytest.mark.parametrize("off", [QUEUE_OFF, QUEUE_ALONE], ids=["redis lock alone", "queue alone"])
-    def test_two_charges_are_kept_apart_by_one_lock_alone(self, off: Protection) -> None:
+    def test_one_lock_alone_protects_two_charges(self, off: Protection) -> None:
         user = UserFactory()
         meeting = Meeting(MEETING_SECONDS)
         with switched_off(off), naive.unlocked_rows(meeting.attend, absolute=True):
@@ -184,7 +184,7 @@ class TestChargesAmongPayments:
         assert user.balance == 1_200
         assert broken_rules() == set()
 
-    def test_without_that_lock_a_charge_is_lost(self) -> None:
+    def test_control_without_that_lock_a_charge_is_lost(self) -> None:
         """The control of the test above."""
         user = UserFactory()
         with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend, absolute=True):

@@ -1,4 +1,4 @@
-"""Units held for carts, wanted by several at once. Each race has its control, with the protections taken away."""
+"""Concurrent holds of stock for carts. Each race has a control without the protections."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -81,7 +81,7 @@ def units(pen: Product) -> tuple[int, int]:
 class TestLastUnit:
     """Half a crowd wants to hold the last unit, the other half to buy it."""
 
-    def test_a_crowd_through_the_api(self, pen: Product) -> None:
+    def test_concurrent_requests_through_the_api(self, pen: Product) -> None:
         body = {"items": [{"productId": pen.pk, "quantity": 1}]}
         paths = ["/api/orders", "/api/reservations"]
         crowd = UserFactory.create_batch(CROWD, balance=5_000)
@@ -112,7 +112,7 @@ class TestLastUnit:
         assert units(pen) in ((0, 0), (1, 1))
         assert broken_rules() == set()
 
-    def test_without_any_protection_it_is_held_and_sold(self, pen: Product) -> None:
+    def test_control_without_any_protection_it_is_held_and_sold(self, pen: Product) -> None:
         """The control."""
         first, second = UserFactory.create_batch(2, balance=5_000)
         with ExitStack() as without:
@@ -147,7 +147,7 @@ class TestOneOfACustomer:
         assert sorted(Reservation.objects.values_list("status", flat=True)) == ["HELD", "REPLACED"]
         assert broken_rules() == set()
 
-    def test_without_the_constraint_there_are_two(self, user: User, pen: Product) -> None:
+    def test_control_without_the_constraint_there_are_two(self, user: User, pen: Product) -> None:
         """The control."""
         chair = ProductFactory(stock=3)
         with ExitStack() as without:
@@ -217,7 +217,7 @@ class TestEnds:
         assert sorted(outcomes) == [DONE, "reservation_ends_once"]
         assert broken_rules() == set()
 
-    def test_without_it_the_units_come_back_twice(self, user: User) -> None:
+    def test_control_without_it_units_are_released_twice(self, user: User) -> None:
         """The control."""
         pen = ProductFactory(price=1_200, stock=10)
         number = held_by(user, pen, 2)
@@ -242,7 +242,7 @@ class TestNextTaker:
     """Many are short of units whose reservations are over: each unit is sold once, and none is left behind."""
 
     @LAYERS
-    def test_a_crowd_ends_them(self, off: Protection) -> None:
+    def test_concurrent_requests_end_them_once(self, off: Protection) -> None:
         pen, chair = ProductFactory(price=1_200, stock=6), ProductFactory(stock=9)
         for each in UserFactory.create_batch(3):
             let_time_pass(
@@ -269,7 +269,7 @@ class TestNextTaker:
         assert units(pen) == (0, 0)
         assert broken_rules() == set()
 
-    def test_without_the_second_look_a_free_unit_is_refused(
+    def test_control_without_the_second_query_a_free_unit_is_refused(
         self, pen: Product, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control."""

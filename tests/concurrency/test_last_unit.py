@@ -50,7 +50,7 @@ def wants(user: User, pen: Product) -> Attempt:
     )
 
 
-def test_a_crowd_at_the_till_buys_it_once(pen: Product) -> None:
+def test_concurrent_orders_buy_it_once(pen: Product) -> None:
     body = {"items": [{"productId": pen.pk, "quantity": 1}]}
     answers = together([partial(Shopper(user).post, "/api/orders", body) for user in buyers(CROWD)])
     outcomes = [answer.outcome for answer in answers]
@@ -98,7 +98,7 @@ def test_a_lock_alone_is_enough(pen: Product, off: Protection) -> None:
     assert sorted(outcomes) == [DONE, "out_of_stock"]
 
 
-def test_the_queue_alone_is_not_enough_once_a_group_is_slow(pen: Product) -> None:
+def test_the_queue_alone_is_not_enough_for_a_slow_group(pen: Product) -> None:
     """Another leader takes the waiting writes, like another process: the queue is for speed, not for correctness."""
     meeting = Meeting()
     first, second = buyers(2)
@@ -119,7 +119,7 @@ def test_the_queue_alone_is_not_enough_once_a_group_is_slow(pen: Product) -> Non
 
 
 @pytest.mark.parametrize(("absolute", "left"), [(False, -1), (True, 0)], ids=["relative", "absolute"])
-def test_without_any_protection_it_is_sold_twice(pen: Product, absolute: bool, left: int) -> None:
+def test_control_without_any_protection_it_is_sold_twice(pen: Product, absolute: bool, left: int) -> None:
     """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))

@@ -87,7 +87,9 @@ def test_the_queue_alone_is_enough(user: User, unit: UserCoupon) -> None:
 
 
 @pytest.mark.parametrize("redis_locks_off", [False, True], ids=["redis locks on", "redis locks off"])
-def test_without_any_other_protection_it_is_used_twice(user: User, unit: UserCoupon, redis_locks_off: bool) -> None:
+def test_control_without_other_protections_it_is_used_twice(
+    user: User, unit: UserCoupon, redis_locks_off: bool
+) -> None:
     """The control: the Redis locks do not help, because each order has its own product."""
     off = (*QUEUE_OFF, *REDIS_LOCKS_OFF) if redis_locks_off else QUEUE_OFF
     with ExitStack() as without:

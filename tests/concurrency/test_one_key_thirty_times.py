@@ -68,7 +68,7 @@ class TestOneEffect:
 
 @pytest.mark.parametrize("off", [(), LOCKS_OFF], ids=["all protections", "no locks"])
 @pytest.mark.parametrize(("balance", "stock"), [(1_200, 100), (50_000, 1)], ids=["the last won", "the last unit"])
-def test_one_effect_even_where_there_is_enough_for_one_only(balance: int, stock: int, off: Protection) -> None:
+def test_one_effect_with_stock_for_one_only(balance: int, stock: int, off: Protection) -> None:
     """There is no unit left for later duplicates, but they still get the successful response of the first."""
     user, pen = UserFactory(balance=balance), ProductFactory(price=1_200, stock=stock)
     with switched_off(off):
@@ -109,7 +109,7 @@ def test_the_unique_index_alone_is_enough(user: User) -> None:
     assert broken_rules() == set()
 
 
-def test_a_refusal_without_rows_is_given_once(user: User) -> None:
+def test_a_refusal_before_the_transaction_is_stored_once(user: User) -> None:
     """No row lock separates them, so only the unique index is left after the Redis locks have expired."""
     meeting = Meeting()
     with switched_off(LOCKS_OFF), naive.after_reading(meeting.attend):
@@ -121,7 +121,7 @@ def test_a_refusal_without_rows_is_given_once(user: User) -> None:
     assert IdempotencyKey.objects.count() == 1
 
 
-def test_without_any_protection_there_are_two_effects(user: User) -> None:
+def test_control_without_any_protection_there_are_two_effects(user: User) -> None:
     """The control of all tests above."""
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))

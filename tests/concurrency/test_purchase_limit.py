@@ -1,4 +1,4 @@
-"""One customer buys a product with a purchase limit many times at once, also from a cart: never more than the limit."""
+"""Concurrent orders of one customer for a product with a purchase limit never exceed the limit."""
 
 from contextlib import ExitStack
 from functools import partial
@@ -70,7 +70,7 @@ def test_the_row_locks_alone_are_enough(user: User, rare: Product, off: Protecti
     assert units(user) == LIMIT
 
 
-def test_carts_with_other_products_besides_count_together(user: User, rare: Product) -> None:
+def test_carts_with_other_products_count_together(user: User, rare: Product) -> None:
     others = ProductFactory.create_batch(AT_ONCE, price=100)
 
     def buys_with(other: Product) -> Attempt:
@@ -83,7 +83,7 @@ def test_carts_with_other_products_besides_count_together(user: User, rare: Prod
     assert outcomes.count(DONE) == 1
 
 
-def test_while_units_come_back_no_more_than_the_limit_is_kept(user: User, rare: Product) -> None:
+def test_with_concurrent_returns_the_limit_holds(user: User, rare: Product) -> None:
     by = Staff(StaffFactory().pk, "Sent back.")
     first, second = order_of(user, {rare: 2}), order_of(user, {rare: 1})
 
@@ -118,7 +118,7 @@ def held(user: User, product: Product, quantity: int) -> int:
 
 
 @pytest.mark.parametrize("off", [LOCKS_OFF, QUEUE_OFF, REDIS_LOCKS_OFF], ids=["no locks", "no queue", "no redis locks"])
-def test_a_reservation_that_is_paid_meanwhile_counts(user: User, rare: Product, off: Protection) -> None:
+def test_a_reservation_paid_concurrently_counts(user: User, rare: Product, off: Protection) -> None:
     number = held(user, rare, 2)
     with switched_off(off):
         paid, *bought = together([pays(user, number), *[buys(user, rare)] * AT_ONCE])
@@ -128,7 +128,7 @@ def test_a_reservation_that_is_paid_meanwhile_counts(user: User, rare: Product, 
     assert broken_rules() == set()
 
 
-def test_without_any_lock_a_reservation_is_paid_beyond_the_limit(user: User, rare: Product) -> None:
+def test_control_without_locks_a_reservation_exceeds_the_limit(user: User, rare: Product) -> None:
     """The control."""
     # So that both ask at once for what was bought.
     assert buys(user, rare)() == DONE
@@ -143,7 +143,7 @@ def test_without_any_lock_a_reservation_is_paid_beyond_the_limit(user: User, rar
     assert units(user) == 1 + 4 > LIMIT
 
 
-def test_without_any_lock_more_than_the_limit_is_bought(user: User, rare: Product) -> None:
+def test_control_without_locks_the_limit_is_exceeded(user: User, rare: Product) -> None:
     """The control of all of the above."""
     # So that both ask at once for what was bought.
     assert buys(user, rare)() == DONE

@@ -1,4 +1,4 @@
-"""Units of one order given back several times at once, and while it is cancelled: no won and no unit twice."""
+"""Concurrent refunds of one order, also with its cancellation: nothing is returned twice."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -83,7 +83,7 @@ def constraints_dropped() -> Iterator[None]:
         yield
 
 
-def test_two_members_of_staff_give_back_what_there_is(user: User, pen: Product, clerk: User) -> None:
+def test_two_concurrent_refunds_return_at_most_what_was_bought(user: User, pen: Product, clerk: User) -> None:
     unit = UserCouponFactory(user=user)
     order = order_of(user, {pen: 5}, coupon=unit)
     body = {"items": [{"productId": pen.pk, "quantity": 2}], "reason": "Sent back."}
@@ -102,14 +102,14 @@ def test_two_members_of_staff_give_back_what_there_is(user: User, pen: Product, 
     assert broken_rules() == set()
 
 
-def test_the_last_unit_comes_back_once(user: User, pen: Product, order: Order, clerk: User) -> None:
+def test_the_last_unit_is_refunded_once(user: User, pen: Product, order: Order, clerk: User) -> None:
     outcomes = together([refunds(order, pen, clerk)] * AT_ONCE)
     assert sorted(outcomes) == [DONE] + ["order_not_refundable"] * (AT_ONCE - 1)
     assert is_back_once(user, pen)
     assert broken_rules() == set()
 
 
-def test_a_key_sent_twenty_times_at_once_refunds_once(user: User, pen: Product, clerk: User) -> None:
+def test_a_key_sent_twenty_times_refunds_once(user: User, pen: Product, clerk: User) -> None:
     order = order_of(user, {pen: 5})
     body = {"items": [{"productId": pen.pk, "quantity": 1}], "reason": "Sent back."}
     path = f"/api/orders/{order.pk}/refunds"
@@ -161,7 +161,9 @@ def test_a_lock_alone_is_enough(user: User, pen: Product, order: Order, clerk: U
     assert sorted(outcomes) == [DONE, "order_not_refundable"]
 
 
-def test_without_any_protection_a_unit_comes_back_twice(user: User, pen: Product, order: Order, clerk: User) -> None:
+def test_control_without_any_protection_a_unit_returns_twice(
+    user: User, pen: Product, order: Order, clerk: User
+) -> None:
     """The control of all of the above."""
     with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend), constraints_dropped():
         outcomes = together([refunds(order, pen, clerk)] * 2)
@@ -173,7 +175,7 @@ def test_without_any_protection_a_unit_comes_back_twice(user: User, pen: Product
 
 
 class TestWhileItIsCancelled:
-    def test_one_of_the_two_happens(self, user: User, pen: Product, clerk: User) -> None:
+    def test_one_of_the_two_succeeds(self, user: User, pen: Product, clerk: User) -> None:
         for _time in range(5):
             order = order_of(user, {pen: 2})
             attempts = [cancels(order), refunds(order, pen, clerk)] * (AT_ONCE // 4)
@@ -210,7 +212,9 @@ class TestWhileItIsCancelled:
         assert meeting.took_place
         assert sorted(outcomes) == [DONE, WITHIN_PAYMENT]
 
-    def test_without_any_protection_both_happen(self, user: User, pen: Product, order: Order, clerk: User) -> None:
+    def test_control_without_any_protection_both_succeed(
+        self, user: User, pen: Product, order: Order, clerk: User
+    ) -> None:
         """The control."""
         with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend), constraints_dropped():
             outcomes = together([cancels(order), refunds(order, pen, clerk)])

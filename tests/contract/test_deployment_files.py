@@ -24,7 +24,7 @@ from tests.contract.deployment_files import (
     of_kind,
     pod_templates,
 )
-from tests.contract.test_settings_documented import settings_read
+from tests.contract.settings_document import all_settings
 from tests.security.test_key_rotation import NEW, OLD, VALUES, read
 
 COMPONENT = "app.kubernetes.io/component"
@@ -85,7 +85,7 @@ def test_the_settings_are_settings_and_are_accepted(tmp_path: Path) -> None:
     given = dict(of_kind("ConfigMap")["shop-settings"]["data"])
     files = {name for name in given if name.endswith("_FILE")}
     of_files = {file_variable(name) for name in SECRETS}
-    known_settings = {name for name, _default in settings_read()}
+    known_settings = {each.name for each in all_settings()}
     assert files <= of_files
     assert set(given) - files <= known_settings
     own = {each["name"] for _, container in containers() for each in container.get("env", ())}

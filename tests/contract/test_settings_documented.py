@@ -1,8 +1,7 @@
-"""Every setting has its line in `deploy/env.example` and in both READMEs, which say the same."""
+"""Every setting is in `deploy/env.example`, `docs/settings.md` and docker-compose.yml; and the READMEs are equal."""
 
-import ast
+import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,39 +9,19 @@ import yaml
 from django.conf import settings
 
 from commerce.core.environment import SECRETS, file_variable
+from tests.contract.settings_document import NOT_FOR_OPERATORS, all_settings, document
 
 BASE_DIR = Path(settings.BASE_DIR)
-SETTINGS = BASE_DIR / "commerce" / "settings.py"
 EXAMPLE = BASE_DIR / "deploy" / "env.example"
-NOT_FOR_OPERATORS = {"WEB_ENDING_FILE"}
-"""The web server sets it for its own processes."""
+PAGE = BASE_DIR / "docs" / "settings.md"
+KOREAN_PAGE = BASE_DIR / "docs" / "settings.ko.md"
 OF_THE_COMPOSE_FILE = {"POSTGRES_PASSWORD", "WEB_PORT", "BASE_IMAGE", "PROMETHEUS_PORT", "GRAFANA_PORT"}
 SET_BY_THE_COMPOSE_FILE = {"DATABASE_URL", "REDIS_URL", "LOCK_REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"}
 """It has servers of its own."""
 OF_ONE_SERVICE = {"WEB_ENDING_SECONDS", "PROMETHEUS_MULTIPROC_DIR"}
-ANOTHER_VALUE = {"HTTPS", "BEHIND_PROXY", "NUM_PROXIES", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET"}
+ANOTHER_VALUE = {"HTTPS", "BEHIND_PROXY", "NUM_PROXIES", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET", "ALLOWED_HOSTS"}
 """For the first start and the gateway, or worked out where it is not set."""
 LINE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$")
-
-
-def settings_read() -> Iterator[tuple[str, object]]:
-    """Every environment variable that the settings read, and its default where that is written there."""
-    for call in ast.walk(ast.parse(SETTINGS.read_text())):
-        if not isinstance(call, ast.Call) or not call.args or not isinstance(call.args[0], ast.Constant):
-            continue
-        function = call.func
-        is_read = (
-            isinstance(function, ast.Attribute)
-            and ast.unparse(function.value) == "env"
-            and function.attr != "db_url_config"
-        )
-        if is_read or ast.unparse(function) == "required":
-            # The bounded ones take it by its place.
-            given = [each.value for each in call.keywords if each.arg == "default"]
-            if isinstance(function, ast.Attribute) and function.attr in {"integer", "number", "choice"}:
-                given = [call.args[1]]
-            default = given[0] if given else None
-            yield str(call.args[0].value), default.value if isinstance(default, ast.Constant) else None
 
 
 def example() -> dict[str, str]:
@@ -60,7 +39,7 @@ def example() -> dict[str, str]:
 
 
 def test_the_example_names_every_setting_and_no_other() -> None:
-    read = {name for name, _default in settings_read()}
+    read = {each.name for each in all_settings()}
     assert len(read) > 60
     assert set(example()) - OF_THE_COMPOSE_FILE == read - NOT_FOR_OPERATORS
 
@@ -68,11 +47,11 @@ def test_the_example_names_every_setting_and_no_other() -> None:
 def test_the_example_shows_the_defaults() -> None:
     shown = example()
     differing = {
-        name: (default, shown[name])
-        for name, default in settings_read()
-        if isinstance(default, str | int | float)
-        and name not in NOT_FOR_OPERATORS | ANOTHER_VALUE
-        and not _same(default, shown[name])
+        each.name: (each.default, shown[each.name])
+        for each in all_settings()
+        if isinstance(each.default, str | int | float)
+        and each.name not in NOT_FOR_OPERATORS | ANOTHER_VALUE
+        and not _same(each.default, shown[each.name])
     }
     assert differing == {}
 
@@ -94,13 +73,30 @@ def test_the_compose_file_passes_every_setting_on() -> None:
     assert set(described["x-shop"]["environment"]) == set(web) - OF_ONE_SERVICE
 
 
+def test_the_page_is_generated_from_the_definitions() -> None:
+    """`UPDATE_SETTINGS=1` writes it."""
+    if os.environ.get("UPDATE_SETTINGS"):
+        PAGE.write_text(document())
+    assert PAGE.read_text() == document()
+
+
+def test_every_setting_has_a_meaning() -> None:
+    assert [each.name for each in all_settings() if not each.meaning] == []
+
+
+def test_the_korean_page_has_every_setting_and_no_other() -> None:
+    rows = [line.split(" | ")[0] for line in KOREAN_PAGE.read_text().splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`([A-Z_]+)`", row)]
+    assert sorted(named) == sorted({each.name for each in all_settings()} - NOT_FOR_OPERATORS)
+
+
 def lines_of_tables(readme: str, heading: str) -> list[str]:
     section = re.search(rf"^## {heading}\n(.*?)^## ", readme, re.DOTALL | re.MULTILINE)
     assert section is not None, heading
     return [line for line in section[1].splitlines() if line.startswith("| ")]
 
 
-SAME = {"Endpoints": ("엔드포인트", 2), "Commands": ("명령", 1), "Settings": ("설정", 1)}
+SAME = {"Endpoints": ("엔드포인트", 2), "Commands": ("명령", 1)}
 """Sections whose tables begin with so many columns that are the same in both languages."""
 
 
@@ -124,10 +120,10 @@ def test_both_readmes_have_the_same_sections_commands_and_links() -> None:
     assert shape("README.md") == shape("README.ko.md")
 
 
-@pytest.mark.parametrize("name", ["README.md", "README.ko.md", "docs/servers.md"])
+@pytest.mark.parametrize("name", ["docs/settings.md", "docs/settings.ko.md", "docs/servers.md"])
 def test_what_operators_read_names_every_setting(name: str) -> None:
     text = (BASE_DIR / name).read_text()
-    read = {name for name, _default in settings_read()} - NOT_FOR_OPERATORS
+    read = {each.name for each in all_settings()} - NOT_FOR_OPERATORS
     assert {name for name in read if f"`{name}`" not in text} == set()
 
 
@@ -136,6 +132,7 @@ NOT_SETTINGS = {
     "LOCAL_DIR": "of `make run`",
     "HYPOTHESIS_PROFILE": "of `make test`",
     "UPDATE_EXAMPLES": "of `make test`",
+    "UPDATE_SETTINGS": "of `make test`",
     "BASE_IMAGE": "of docker-compose.yml",
     "BACK_OFFICE_PATH": "a name in the code",
     "OTEL_EXPORTER_OTLP_HEADERS": "of OpenTelemetry",
@@ -150,7 +147,7 @@ OF_CODE = {"docs/scaling.md"}
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_CODE])
 def test_documents_name_no_setting_that_is_not_there(page: str) -> None:
-    known = {name for name, _default in settings_read()} | OF_THE_COMPOSE_FILE | NOT_SETTINGS.keys()
+    known = {each.name for each in all_settings()} | OF_THE_COMPOSE_FILE | NOT_SETTINGS.keys()
     known |= {file_variable(name) for name in SECRETS}
     named = set(re.findall(r"`([A-Z][A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", (BASE_DIR / page).read_text()))
     assert named - known == set()

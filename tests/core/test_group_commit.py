@@ -105,7 +105,7 @@ class TestSharing:
         assert user.balance == 9_005
         assert broken_rules() == set()
 
-    def test_one_more_than_a_group_may_have_is_in_the_next(self) -> None:
+    def test_a_write_beyond_the_group_size_is_in_the_next_group(self) -> None:
         users = UserFactory.create_batch(MOST_WRITES + 1)
         with groups_seen() as seen:
             assert in_one_group([charges(user) for user in users]) == [DONE] * len(users)
@@ -118,7 +118,7 @@ class TestSharing:
         assert list(entries) == [(each, each * (each + 1) // 2) for each in range(1, CROWD + 1)]
         assert broken_rules() == set()
 
-    def test_a_refused_neighbour_costs_the_others_nothing(self, settings: Settings) -> None:
+    def test_a_refused_write_does_not_affect_the_others(self, settings: Settings) -> None:
         settings.BALANCE_LIMIT_WON = 100
         users = UserFactory.create_batch(CROWD)
         wishes = [charges(user, 101 if number == 3 else 7) for number, user in enumerate(users)]
@@ -131,7 +131,7 @@ class TestSharing:
         assert len(trips.postgresql) == 2
         assert broken_rules() == set()
 
-    def test_what_a_refused_write_had_changed_is_there_for_the_next(self) -> None:
+    def test_changes_of_a_refused_write_are_undone_for_the_next(self) -> None:
         """An order takes its units first and its money last. Both are restored before the next write is decided."""
         poor, rich = UserFactory(balance=1), UserFactory(balance=5_000)
         pen = ProductFactory(price=1_000, stock=1)
@@ -251,7 +251,7 @@ class TestPoison:
         assert UserCoupon.objects.count() == 0
         assert broken_rules() == set()
 
-    def test_would_fail_them_all_if_they_did_not_run_alone_afterwards(self) -> None:
+    def test_control_without_running_alone_it_fails_them_all(self) -> None:
         """The control."""
 
         def fail_all(group: Group, error: psycopg.Error) -> None:
@@ -303,7 +303,7 @@ def commit_without_an_answer(*, arrives: bool) -> Iterator[None]:
 
 
 class TestLostConnection:
-    def test_while_it_was_idle_costs_nothing(self) -> None:
+    def test_while_idle_has_no_effect(self) -> None:
         users = UserFactory.create_batch(3)
         with arrived([charges(user) for user in users]) as (gate, futures), round_trips() as trips:
             gate.open()
@@ -315,7 +315,7 @@ class TestLostConnection:
         assert balances(users) == [14, 7, 7]
 
     @pytest.mark.parametrize("moment", ["before the reads", "between the reads and the write"])
-    def test_before_commit_was_sent_costs_another_try(self, moment: str) -> None:
+    def test_before_commit_was_sent_is_retried(self, moment: str) -> None:
         users = UserFactory.create_batch(CROWD)
         with arrived([charges(user) for user in users]) as (gate, futures), ExitStack() as stack:
             if moment == "before the reads":
@@ -336,7 +336,7 @@ class TestLostConnection:
         assert LedgerEntry.objects.count() == CROWD
         assert broken_rules() == set()
 
-    def test_at_every_try_is_an_operational_error(self) -> None:
+    def test_at_every_attempt_is_an_operational_error(self) -> None:
         user = UserFactory()
         with nothing_changes(), mock.patch.object(Pipeline, "__init__", side_effect=psycopg.OperationalError("away")):
             group_commit.close_idle_connections()
@@ -345,7 +345,7 @@ class TestLostConnection:
         assert charges(user)() == DONE
 
     @pytest.mark.parametrize("arrives", [True, False], ids=["committed", "not committed"])
-    def test_after_commit_was_sent_is_unknown_and_a_retry_gives_the_one_answer(self, arrives: bool) -> None:
+    def test_after_commit_a_retry_gets_the_stored_response(self, arrives: bool) -> None:
         users = UserFactory.create_batch(CROWD)
 
         def charge(user: User) -> Response:
@@ -362,7 +362,7 @@ class TestLostConnection:
         assert balances(users) == [7] * CROWD
         assert broken_rules() == set()
 
-    def test_after_commit_was_sent_no_uncertain_answer_is_replayed(self) -> None:
+    def test_after_commit_no_uncertain_response_is_replayed(self) -> None:
         """The second of two equal requests has found the answer of the first only in memory."""
         user = UserFactory()
 
@@ -376,7 +376,7 @@ class TestLostConnection:
         assert balances([user]) == [0]
         assert charge().replayed is False
 
-    def test_after_commit_was_sent_no_uncertain_refusal_is_given(self) -> None:
+    def test_after_commit_no_uncertain_refusal_is_given(self) -> None:
         pen = ProductFactory(price=1_000, stock=1)
         body = {"items": [{"productId": pen.pk, "quantity": 1}]}
         buyers = UserFactory.create_batch(2, balance=5_000)
@@ -391,7 +391,7 @@ class TestLostConnection:
 
 
 class TestWaiting:
-    def test_for_a_key_of_another_process_does_not_hold_up_the_others(self) -> None:
+    def test_for_a_locked_key_does_not_block_others(self) -> None:
         waits, goes_on = UserFactory.create_batch(2)
         with ExitStack() as held:
             held.enter_context(lock_held(user_lock(waits.pk)))
@@ -404,7 +404,7 @@ class TestWaiting:
                 assert late.result(timeout=PATIENCE_SECONDS) == DONE
         assert balances([waits, goes_on]) == [7, 7]
 
-    def test_of_as_many_as_a_group_may_have_does_not_hold_up_the_others(self) -> None:
+    def test_of_a_whole_group_does_not_block_others(self) -> None:
         """Another process holds a key for seconds, like a paused one, and many writes request it."""
         coupon, user = CouponFactory(total_quantity=MOST_WRITES), UserFactory()
         crowd = UserFactory.create_batch(MOST_WRITES)
@@ -418,7 +418,7 @@ class TestWaiting:
                 held.close()
                 assert [each.result(timeout=PATIENCE_SECONDS) for each in late] == [DONE] * MOST_WRITES
 
-    def test_for_a_row_of_another_transaction_does_not_hold_up_the_others(self) -> None:
+    def test_for_a_locked_row_does_not_block_others(self) -> None:
         waits, goes_on = UserFactory.create_batch(2)
         with ExitStack() as held:
             held.enter_context(row_held("user", waits.pk))
@@ -444,14 +444,14 @@ class TestWaiting:
         with row_held("user", user.pk), nothing_changes(), pytest.raises(KeyTimeout):
             charge_balance(user_id=user.pk, amount=7, idempotency=Idempotency.none())
 
-    def test_for_a_turn_ends_with_a_timeout_and_the_write_is_never_made(self, settings: Settings) -> None:
+    def test_in_the_queue_ends_with_a_timeout_without_the_write(self, settings: Settings) -> None:
         user = UserFactory()
         with switched_off(ONE_LEADER), nothing_changes(), busy_queue():
             settings.LOCK_WAIT_SECONDS = 0.05
             assert charges(user)() == "lock_timeout"
             assert waiting() == 0
 
-    def test_for_a_turn_ends_on_time_also_when_a_group_has_put_the_write_back(self) -> None:
+    def test_in_the_queue_ends_on_time_after_being_requeued(self) -> None:
         """All leaders may run slow groups until after its deadline."""
         queue, member = Queue(), Member(Parts())
         queue._leaders = group_commit._MOST_LEADERS
@@ -494,7 +494,7 @@ class TestTheLead:
         assert balances([first, second]) == [0, 7]
         assert group_commit._queue._leaders == 0
 
-    def test_passes_on_when_the_group_that_was_led_took_all_the_time(self) -> None:
+    def test_passes_on_after_a_group_that_took_all_the_time(self) -> None:
         """Another group would delay the leader's own response for too long."""
         queue, leader, other = Queue(), Member(Parts()), Member(Parts())
 
@@ -508,7 +508,7 @@ class TestTheLead:
         assert other.leads
         assert list(queue._waiting) == [other]
 
-    def test_passes_on_when_time_ends_while_another_leader_runs_its_write(self) -> None:
+    def test_passes_on_at_a_timeout_while_another_runs_the_write(self) -> None:
         queue, leader = Queue(), Member(Parts())
 
         def end(_seconds: float) -> None:
@@ -522,20 +522,20 @@ class TestTheLead:
             queue.run(leader)
         assert queue._leaders == 0
 
-    def test_of_a_slow_group_is_taken_from_it_by_a_write_that_arrives_then(self) -> None:
+    def test_of_a_slow_group_goes_to_an_arriving_write(self) -> None:
         user = UserFactory()
         with busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
             assert charges(user)() == DONE
         assert balances([user]) == [7]
 
-    def test_of_a_slow_group_is_taken_from_it_by_a_write_that_waits_already(self) -> None:
+    def test_of_a_slow_group_goes_to_a_waiting_write(self) -> None:
         """It arrived while the group was not slow yet, and no write arrives after it."""
         user = UserFactory()
         with mock.patch.object(group_commit, "_SLOW_SECONDS", 0.5), busy_queue():
             assert charges(user)() == DONE
         assert balances([user]) == [7]
 
-    def test_of_a_slow_group_holds_up_new_writes_if_there_is_one_leader(self, settings: Settings) -> None:
+    def test_control_with_one_leader_a_slow_group_blocks_writes(self, settings: Settings) -> None:
         """The control."""
         user = UserFactory()
         with switched_off(ONE_LEADER), busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
@@ -569,7 +569,7 @@ class TestFairness:
         assert decided == list(range(2 * MOST_WRITES + 2))
 
     @pytest.mark.parametrize("obstacle", ["key", "row"])
-    def test_one_that_had_to_wait_is_in_the_first_group_that_can_have_it(self, obstacle: str) -> None:
+    def test_a_delayed_write_is_in_the_next_possible_group(self, obstacle: str) -> None:
         """Overtaken by writes that did not have to wait, but by no group that starts after its obstacle is gone."""
         waits, *others = UserFactory.create_batch(4)
         with ExitStack() as held, groups_seen() as seen:
@@ -587,7 +587,7 @@ class TestFairness:
         assert len(seen) - begun <= 2
         assert balances([waits, *others]) == [7] * 4
 
-    def test_those_that_want_a_key_of_another_process_keep_their_order(self) -> None:
+    def test_writes_waiting_for_a_locked_key_keep_their_order(self) -> None:
         """Also if one arrives after many others have tried to get the key."""
         key, decided = coupon_lock(1), list[int]()
         writes = [partial(commit, Parts(_noting(decided, number), keys=(key,))) for number in range(MOST_WRITES + 1)]
@@ -634,7 +634,7 @@ class TestTwins:
         assert balances([user]) == [7]
         assert IdempotencyKey.objects.count() == 1
 
-    def test_in_queues_of_their_own_have_one_effect_and_replays(self) -> None:
+    def test_in_separate_queues_have_one_effect_and_replays(self) -> None:
         user = UserFactory()
         with switched_off(QUEUE_OFF):
             outcomes = together([charges_once(user)] * 8)
@@ -649,7 +649,7 @@ class TestTwins:
         assert balances([user]) == [7 * CROWD]
 
 
-def test_what_a_write_does_afterwards_gives_its_connection_back(run: Callable[..., list[Any]]) -> None:
+def test_a_callback_after_commit_returns_its_connection(run: Callable[..., list[Any]]) -> None:
     class AsksAfterwards:
         def locks(self) -> list[str]:
             return []

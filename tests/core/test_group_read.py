@@ -58,7 +58,7 @@ def test_a_thread_reads_by_itself(names: GroupRead, products: list[Product], ask
     assert asked == [[products[0].pk], [products[-1].pk + 1]]
 
 
-def test_tasks_of_one_moment_share_a_statement(
+def test_simultaneous_tasks_share_a_statement(
     run: Run, names: GroupRead, products: list[Product], asked: list[list[int]]
 ) -> None:
     ids = [*(product.pk for product in products), products[0].pk, products[-1].pk + 1]
@@ -97,7 +97,7 @@ def test_a_task_after_the_statement_was_sent_sees_later_commits(
     assert run(closing(lambda: names.row(product.pk)), closing(late)) == [before, (product.pk, "renamed")]
 
 
-def test_an_error_is_raised_for_everybody_and_the_next_lookup_is_answered(
+def test_an_error_is_raised_for_all_and_the_next_lookup_works(
     run: Run, names: GroupRead, products: list[Product]
 ) -> None:
     failing = GroupRead("SELECT id, 1 / (stock - stock) FROM product WHERE id = ANY(%s)")

@@ -125,7 +125,7 @@ class TestExclusion:
         together([hold("product:1:lock", "product:2:lock"), hold("product:3:lock", "product:2:lock")])
         assert not meeting.took_place
 
-    def test_a_single_flight_flies_alone(self) -> None:
+    def test_a_single_flight_runs_once(self) -> None:
         meeting = Meeting(MEETING_SECONDS)
 
         def fly() -> None:
@@ -150,7 +150,7 @@ class TestWaiting:
         assert timeouts.by == 1
         assert not entered
 
-    def test_in_vain_leaves_no_lock_behind(self, settings: Settings) -> None:
+    def test_after_a_timeout_no_lock_is_left(self, settings: Settings) -> None:
         settings.LOCK_WAIT_SECONDS = 0.05
         with lock_held("product:2:lock"):
             with pytest.raises(LockTimeout), locked_transaction("product:1:lock", "product:2:lock"):
@@ -160,19 +160,19 @@ class TestWaiting:
         with locked_transaction("product:1:lock", "product:2:lock"):
             assert known_locks() == {"product:1:lock", "product:2:lock"}
 
-    def test_for_a_single_flight_in_vain_leaves_no_turn_behind(self, settings: Settings) -> None:
+    def test_after_a_timeout_no_queue_entry_is_left(self, settings: Settings) -> None:
         settings.LOCK_WAIT_SECONDS = 0.05
         with lock_held(KEY), pytest.raises(LockTimeout), single_flight(KEY):
             pass
         assert locks._turns._lines == {}
 
-    def test_takes_all_keys_or_none(self) -> None:
+    def test_acquires_all_keys_or_none(self) -> None:
         """A request that waits for one key holds none of the others, so there is no deadlock."""
         with lock_held("product:2:lock"), RedisLocks().held([["product:1:lock", "product:2:lock"]]) as held:
             assert held == Held(["product:2:lock"])
             assert known_locks() == {"product:2:lock"}
 
-    def test_ends_when_the_holder_s_time_is_over(self, settings: Settings) -> None:
+    def test_ends_when_the_lock_expires(self, settings: Settings) -> None:
         redis_services.locks.client.set(KEY, "a process that died", px=30)
         with locked_transaction(KEY):
             assert known_keys() == {KEY}
@@ -181,14 +181,14 @@ class TestWaiting:
 class TestWritesOfOneCall:
     """The locks of a group."""
 
-    def test_are_had_by_each_write_for_itself(self) -> None:
+    def test_are_held_by_each_write_separately(self) -> None:
         wishes = [["user:1:lock"], ["product:1:lock", "product:2:lock"], ["product:1:lock"], []]
         with lock_held("product:2:lock"), RedisLocks().held(wishes) as held:
             assert held == Held([None, "product:2:lock", None, None])
             assert known_locks() == {"user:1:lock", "product:1:lock", "product:2:lock"}
         assert known_locks() == set()
 
-    def test_are_shared_by_them_and_by_nobody_else(self) -> None:
+    def test_are_shared_within_the_call_only(self) -> None:
         with RedisLocks().held([[KEY], [KEY, OTHER]]) as ours, RedisLocks().held([[OTHER], [KEY]]) as theirs:
             assert ours.blocked_by == [None, None]
             assert theirs.blocked_by == [OTHER, KEY]
@@ -198,7 +198,7 @@ class TestWritesOfOneCall:
             assert known_locks() == {KEY}
         assert (known_locks(), lost.by) == (set(), 0)
 
-    def test_two_processes_that_want_the_same_key_take_turns(self) -> None:
+    def test_two_processes_alternate_on_one_key(self) -> None:
         """The process that found it locked is next; the other process cannot get it before that."""
         one, other = RedisLocks(), RedisLocks()
         with one.held([[KEY]]), other.held([[KEY]]) as held:
@@ -208,14 +208,14 @@ class TestWritesOfOneCall:
         with other.held([[KEY]]) as held:
             assert held.blocked_by == [None]
 
-    def test_a_process_alone_has_it_again_at_once(self) -> None:
+    def test_a_single_process_reacquires_it_at_once(self) -> None:
         """The control."""
         one = RedisLocks()
         for _ in range(2):
             with one.held([[KEY]]) as held:
                 assert held.blocked_by == [None]
 
-    def test_a_turn_that_is_not_taken_passes(self) -> None:
+    def test_an_unused_turn_passes_on(self) -> None:
         one, other = RedisLocks(), RedisLocks()
         with one.held([[KEY]]), other.held([[KEY]]):
             pass
@@ -223,7 +223,7 @@ class TestWritesOfOneCall:
         with one.held([[KEY]]) as held:
             assert held.blocked_by == [None]
 
-    def test_without_redis_are_to_be_had_from_postgresql(self, own_redis: Redis) -> None:
+    def test_without_redis_are_acquired_in_postgresql(self, own_redis: Redis) -> None:
         kill(own_redis)
         with RedisLocks().held([[KEY], [OTHER]]) as held:
             assert held == Held([None, None], is_fallback=True)
@@ -232,7 +232,7 @@ class TestWritesOfOneCall:
 class TestOrder:
     """Redis locks → BEGIN → … → COMMIT → committed → locks released → afterwards."""
 
-    def test_of_the_moments(self) -> None:
+    def test_of_the_callbacks(self) -> None:
         moments: list[tuple[str, bool, bool]] = []
 
         def note(name: str) -> None:
@@ -244,7 +244,7 @@ class TestOrder:
             note("inside")
         assert moments == [("inside", True, True), ("committed", False, True), ("afterwards", False, False)]
 
-    def test_neither_moment_comes_after_a_rollback(self) -> None:
+    def test_no_callback_runs_after_a_rollback(self) -> None:
         moments: list[str] = []
 
         def fail() -> None:
@@ -275,7 +275,7 @@ class TestOrder:
         assert user.first_name == "Jimin"
         assert known_keys() == set()
 
-    def test_what_a_dead_process_held_is_free_and_waited_for_in_time(self) -> None:
+    def test_locks_of_a_dead_process_expire(self) -> None:
         # A lock expires after its whole TTL; in the worst case one more request waits in vain.
         assert project_settings.LOCK_TTL_SECONDS + project_settings.LOCK_WAIT_SECONDS <= HEALTHY_SECONDS
 

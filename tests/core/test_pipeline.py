@@ -41,7 +41,7 @@ class TestRows:
         assert row[:6] == (9007199254740993, 1, "won", True, None, b"\x00\xff")
         assert row[6] == datetime(2026, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
 
-    def test_of_no_statement_are_none(self, pipeline: Pipeline) -> None:
+    def test_without_statements_there_are_none(self, pipeline: Pipeline) -> None:
         assert pipeline.run([], deadline=soon()) == []
 
     def test_may_be_large_and_so_may_parameters(self, pipeline: Pipeline) -> None:
@@ -103,11 +103,11 @@ class TestNoAnswer:
             pipeline.run([Statement("SELECT pg_sleep(60)")], deadline=time.monotonic() + 0.05)
         assert not pipeline.is_usable
 
-    def test_is_given_where_the_deadline_is_over(self, pipeline: Pipeline) -> None:
+    def test_after_the_deadline_is_an_error(self, pipeline: Pipeline) -> None:
         with pytest.raises(NoAnswer):
             pipeline.run([Statement("SELECT pg_sleep(60)")], deadline=time.monotonic() - 1)
 
-    def test_counts_what_was_answered(self, pipeline: Pipeline) -> None:
+    def test_counts_the_received_results(self, pipeline: Pipeline) -> None:
         pipeline.run([Statement("SELECT 1"), Statement("SELECT 2")], deadline=soon())
         assert pipeline.answered == 2
 
@@ -118,12 +118,12 @@ class TestUsable:
         pipeline.run([BEGIN, Statement("SELECT 1"), COMMIT], deadline=soon())
         assert pipeline.is_usable
 
-    def test_is_none_that_the_server_has_ended(self, pipeline: Pipeline) -> None:
+    def test_is_not_one_closed_by_the_server(self, pipeline: Pipeline) -> None:
         [[(backend,)]] = pipeline.run([Statement("SELECT pg_backend_pid()")], deadline=soon())
         with another_session() as session:
             session.execute("SELECT pg_terminate_backend(%s, 5000)", [backend])
         assert not pipeline.is_usable
 
-    def test_is_none_that_is_closed(self, pipeline: Pipeline) -> None:
+    def test_is_not_a_closed_one(self, pipeline: Pipeline) -> None:
         pipeline.close()
         assert not pipeline.is_usable

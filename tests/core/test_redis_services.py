@@ -41,7 +41,7 @@ def test_a_connection_is_used_again() -> None:
     assert connections() == first
 
 
-def test_each_thread_of_a_crowd_gets_the_answer_to_its_own_command() -> None:
+def test_concurrent_threads_get_their_own_replies() -> None:
     def ask(number: int) -> None:
         answers = [redis_services.cache.run_script(ECHO, [f"key-{number}"], [turn]) for turn in range(50)]
         assert answers == [[b"key-%d" % number, b"%d" % turn] for turn in range(50)]
@@ -56,14 +56,14 @@ def test_a_script_that_fails_is_a_failure_of_redis(settings: Settings) -> None:
     assert redis_services.cache.read("key") == [None]
 
 
-def test_a_restarted_redis_costs_no_failure(own_redis: Redis) -> None:
+def test_a_restarted_redis_causes_no_failure(own_redis: Redis) -> None:
     redis_services.cache.read("key")
     kill(own_redis)
     own_redis.start()
     assert redis_services.cache.read("key") == [None]
 
 
-def test_an_answer_that_came_too_late_is_never_taken_for_another(own_redis: Redis, settings: Settings) -> None:
+def test_a_late_reply_is_never_mixed_up(own_redis: Redis, settings: Settings) -> None:
     settings.REDIS_PAUSE_SECONDS = 0.0
     redis_services.cache.run_script(ECHO, ["key"], ["early"])
     pause(own_redis)
@@ -83,7 +83,7 @@ def test_failures_use_up_no_connections(own_redis: Redis, settings: Settings) ->
     assert redis_services.cache.read("key") == [None]
 
 
-def test_a_forked_process_makes_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_forked_process_opens_its_own_connections(monkeypatch: pytest.MonkeyPatch) -> None:
     redis_services.cache.read("key")
     parents = connections()
     monkeypatch.setattr(os, "getpid", lambda: -1)

@@ -28,12 +28,12 @@ def test_locks_are_kept_beside_the_cache(cache: str, locks: str) -> None:
     assert beside("REDIS_URL", cache) == locks
 
 
-def test_an_address_of_one_server_is_taken_as_it_is() -> None:
+def test_a_url_of_one_server_is_used_unchanged() -> None:
     assert read_address("REDIS_URL", "redis://h:6379/3?protocol=3") == Address("redis://h:6379/3?protocol=3")
     assert read_address("REDIS_URL", "redis://h:6379/3").options() == {}
 
 
-def test_an_address_of_sentinels_names_their_service() -> None:
+def test_a_sentinel_url_has_a_service_name() -> None:
     address = read_address("REDIS_URL", "redis+sentinel://me:pw@a:26380,b/shop/3")
     assert address == Address("redis://me:pw@shop/3", (("a", 26_380), ("b", 26_379)))
     assert address.options()["SENTINELS"] == [("a", 26_380), ("b", 26_379)]
@@ -49,7 +49,7 @@ def test_an_address_of_sentinels_names_their_service() -> None:
         ("redis+sentinel://:secret@a:x/shop", "has a Sentinel whose port is no number"),
     ],
 )
-def test_any_other_is_refused_without_its_secret(url: str, sentence: str) -> None:
+def test_other_urls_are_refused_without_printing_secrets(url: str, sentence: str) -> None:
     with pytest.raises(ImproperlyConfigured, match=re.escape(sentence)) as caught:
         read_address("REDIS_URL", url)
     assert "secret" not in str(caught.value)

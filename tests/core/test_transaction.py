@@ -69,7 +69,7 @@ class TestLockedRows:
         [written] = orjson.loads(shared.writes()[0].parameters[0])
         assert (written["stock"], written["moved"]) == (6, -4)
 
-    def test_that_another_transaction_holds_are_busy(self) -> None:
+    def test_locked_by_another_transaction_are_busy(self) -> None:
         transaction = Transaction()
         transaction[Products].want([1, 2, 3])
         transaction[Products].accept([PEN])
@@ -81,7 +81,7 @@ class TestLockedRows:
         assert transaction[Products].get(3) is None
         assert issubclass(RowBusy, LockTimeout)
 
-    def test_that_were_all_read_leave_no_question(self, shared: Transaction) -> None:
+    def test_all_read_need_no_further_query(self, shared: Transaction) -> None:
         assert shared.missing() == []
 
 
@@ -112,7 +112,7 @@ class TestNewRows:
 
 
 class TestWrites:
-    def test_are_one_statement_however_many_tables(self, shared: Transaction) -> None:
+    def test_are_one_statement_for_any_number_of_tables(self, shared: Transaction) -> None:
         product(shared, 1).take(1)
         shared[StockMovements].add({"product_id": 1})
         shared[Accounts].accept([(5, 100, bytes(32), True)])
@@ -125,10 +125,10 @@ class TestWrites:
         assert statement.sql.count("INSERT") == 1
         assert len(statement.parameters) == 3
 
-    def test_of_a_transaction_that_changed_nothing_are_none(self, shared: Transaction) -> None:
+    def test_without_changes_there_are_none(self, shared: Transaction) -> None:
         assert shared.writes() == []
 
-    def test_follow_what_has_to_be_deleted_first(self) -> None:
+    def test_come_after_deletions(self) -> None:
         class Renewed(NewRows):
             INSERT = "INSERT INTO renewed"
 
@@ -141,7 +141,7 @@ class TestWrites:
 
 
 class TestReads:
-    def test_are_in_the_order_of_locking_not_of_asking(self) -> None:
+    def test_are_in_lock_order(self) -> None:
         shared = Transaction()
         tables: tuple[type[LockedRows[Any]], ...] = (Accounts, HeldCoupons, Coupons, Products, Orders)
         for table in tables:
@@ -150,7 +150,7 @@ class TestReads:
         kinds = [type(table) for table, _ in shared.reads()]
         assert kinds == [Orders, Products, Coupons, HeldCoupons, Accounts, Ledger]
 
-    def test_skip_rows_that_are_held_but_not_ids(self) -> None:
+    def test_skip_locked_rows_but_not_ids(self) -> None:
         shared = Transaction()
         shared[Accounts].want([1])
         shared[Ledger].reserve(1)
@@ -159,7 +159,7 @@ class TestReads:
         assert account.split()[-6:-2] == ["FOR", "NO", "KEY", "UPDATE"]
         assert "LOCKED" not in ledger
 
-    def test_ask_for_each_row_once(self) -> None:
+    def test_read_each_row_once(self) -> None:
         shared = Transaction()
         shared[Accounts].want([3, 1])
         shared[Accounts].want([1])
@@ -167,7 +167,7 @@ class TestReads:
 
 
 class TestAfterwards:
-    def test_is_that_of_the_write_that_is_kept(self) -> None:
+    def test_callbacks_are_those_of_kept_writes(self) -> None:
         shared, done = Transaction(), []
         shared.afterwards(lambda: done.append("refused"))
         shared.undo()
@@ -177,7 +177,7 @@ class TestAfterwards:
         assert shared.keep() == []
         assert done == ["kept"]
 
-    def test_moments_are_those_of_the_tables_and_of_the_writes(self) -> None:
+    def test_callbacks_of_tables_and_writes_run(self) -> None:
         moments: list[str] = []
 
         class Noted(Table):

@@ -13,7 +13,7 @@ UNREADABLE = ["\u200b", "pen\u200b", "\u200bpen", "pen\u202egnp", "\u2066pen\u20
 
 
 @pytest.mark.parametrize("text", READABLE)
-def test_text_in_any_language_is_taken(text: str) -> None:
+def test_text_in_any_language_is_accepted(text: str) -> None:
     validate_visible(text)
 
 
@@ -25,6 +25,6 @@ def test_invisible_and_direction_changing_characters_are_refused(text: str) -> N
 
 
 @pytest.mark.parametrize("text", ["\ufe0f", " ", "\u0301"], ids=ascii)
-def test_text_that_shows_nothing_is_refused(text: str) -> None:
+def test_text_without_visible_characters_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="nothing to see"):
         validate_visible(text)

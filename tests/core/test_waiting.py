@@ -21,7 +21,7 @@ from tests.together import PATIENCE_SECONDS
 Job = Callable[[], object]
 
 
-def test_a_task_that_waits_lets_the_others_run(run: Callable[..., list[Any]]) -> None:
+def test_a_waiting_task_does_not_block_others(run: Callable[..., list[Any]]) -> None:
     order: list[str] = []
 
     def first() -> None:
@@ -118,7 +118,7 @@ def test_the_same_socket_is_waited_for_again_and_again(run: Callable[..., list[A
         assert run(ask, answer) == [200, None]
 
 
-def test_what_takes_long_runs_in_a_thread_meanwhile(run: Callable[..., list[Any]]) -> None:
+def test_slow_work_runs_in_a_thread(run: Callable[..., list[Any]]) -> None:
     answered = threading.Event()
 
     def long() -> tuple[bool, bool]:
@@ -164,7 +164,7 @@ def test_turns_pass_from_task_to_task(run: Callable[..., list[Any]]) -> None:
     assert turns._lines == {}
 
 
-def test_a_redis_that_is_silent_holds_up_only_who_asks_it(run: Callable[..., list[Any]], settings: Any) -> None:
+def test_an_unresponsive_redis_blocks_only_its_callers(run: Callable[..., list[Any]], settings: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         settings.CACHES = {"silent": {**settings.CACHES["default"], "LOCATION": address}}

@@ -76,9 +76,13 @@ def charge(user_id: int, amount: int, *, key: str, **more: Any) -> Ask:
     return Ask(kind="charge", user_id=user_id, path="/api/balance/charge", key=key, body={"amount": amount}, **more)
 
 
+def _history(run: Run, asked: Ask) -> History:
+    return run.history if asked.judged else History()
+
+
 def ask(run: Run, asked: Ask) -> Call:
     """Send one request on a new connection."""
-    caller = Caller(run.shop.port, run.history if asked.judged else History(), name="single")
+    caller = Caller(run.shop.port, _history(run, asked), name="single")
     try:
         return caller.call(
             asked.kind,
@@ -144,8 +148,7 @@ class _Shot:
         self._socket: socket.socket | None = None
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._started = False
-        history = run.history if asked.judged else History()
-        self.call = history.begin(
+        self.call = _history(run, asked).begin(
             client="burst",
             kind=asked.kind,
             user_id=asked.user_id,

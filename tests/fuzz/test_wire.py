@@ -55,7 +55,7 @@ def token(user: User) -> str:
     ],
     ids=lambda value: repr(value)[:40],
 )
-def test_an_absurd_path_leads_nowhere(web: WebServer, path: str, outcome: tuple[int, str | None]) -> None:
+def test_an_absurd_path_is_not_found(web: WebServer, path: str, outcome: tuple[int, str | None]) -> None:
     answer = exchange(web, request_bytes("GET", path))
     assert answer.outcome == outcome
     assert "x-injected" not in answer.headers
@@ -70,7 +70,7 @@ def test_a_method_that_does_not_fit_is_refused(web: WebServer, user: User, token
 
 
 @pytest.mark.parametrize("method", ["BREW", "A" * 4_000, "get-", "P0ST"])
-def test_a_method_that_no_standard_knows_is_turned_away(web: WebServer, user: User, token: str, method: str) -> None:
+def test_an_unknown_method_is_refused(web: WebServer, user: User, token: str, method: str) -> None:
     with nothing_changes():
         assert exchange(web, request_bytes(method, CHARGE, token=token, body=BODY)).outcome == UNREADABLE
 
@@ -92,7 +92,7 @@ def test_methods_that_the_shop_does_not_have_share_a_counter(web: WebServer) -> 
 
 
 @pytest.mark.parametrize("length", ["abc", "-1", "+13", "1e1", "9" * 30, "13, 14", "13\r\nContent-Length: 12"])
-def test_a_length_that_is_none_is_not_read(web: WebServer, user: User, token: str, length: str) -> None:
+def test_an_invalid_content_length_is_refused(web: WebServer, user: User, token: str, length: str) -> None:
     with nothing_changes():
         answer = exchange(web, request_bytes("POST", CHARGE, token=token, body=BODY, length=length))
     assert answer.outcome == UNREADABLE
@@ -117,20 +117,18 @@ def test_a_length_that_is_wrong_is_refused(
     assert answer.outcome == outcome
 
 
-def test_a_body_that_ends_early_is_not_acted_upon_even_if_it_could_be_read(
-    web: WebServer, user: User, token: str
-) -> None:
+def test_an_incomplete_body_has_no_effect(web: WebServer, user: User, token: str) -> None:
     with nothing_changes(), pytest.raises(RemoteDisconnected):
         exchange(web, request_bytes("POST", CHARGE, token=token, body=BODY, length=50), end=True)
 
 
-def test_a_client_that_ends_its_side_after_the_request_gets_its_answer(web: WebServer, user: User, token: str) -> None:
+def test_a_half_closed_connection_gets_its_response(web: WebServer, user: User, token: str) -> None:
     answer = exchange(web, request_bytes("POST", CHARGE, token=token, body=BODY), end=True)
     assert (answer.status, answer.json["balance"]) == (200, 1_005)
     assert answer.headers["connection"] == "close"
 
 
-def test_garbage_after_a_request_does_not_cost_its_answer(web: WebServer, user: User, token: str) -> None:
+def test_garbage_after_a_request_does_not_affect_its_response(web: WebServer, user: User, token: str) -> None:
     answer = exchange(web, request_bytes("POST", CHARGE, token=token, body=BODY) + b"neither HTTP\r\n nor JSON")
     assert (answer.status, answer.json["balance"]) == (200, 1_005)
     assert answer.headers["connection"] == "close"
@@ -161,7 +159,7 @@ def test_a_body_in_chunks_is_a_body(web: WebServer, user: User, token: str) -> N
     ],
     ids=["broken", "too large", "empty"],
 )
-def test_a_body_in_chunks_that_does_not_fit_is_refused(
+def test_an_invalid_chunked_body_is_refused(
     web: WebServer, user: User, token: str, body: bytes, outcome: tuple[int, str]
 ) -> None:
     with nothing_changes():
@@ -180,14 +178,14 @@ def test_a_body_in_chunks_that_does_not_fit_is_refused(
     ],
     ids=["TLS", "HTTP/0.9", "HTTP/3.0", "space before the colon", "folded header", "control character"],
 )
-def test_what_is_not_http_is_turned_away(web: WebServer, sent: bytes) -> None:
+def test_data_that_is_not_http_is_refused(web: WebServer, sent: bytes) -> None:
     assert exchange(web, sent).outcome == UNREADABLE
 
 
 @pytest.mark.parametrize(
     "headers", [[f"X-{number}: a" for number in range(5_000)], ["X-Long: " + "a" * 1_000_000]], ids=["many", "long"]
 )
-def test_too_much_in_the_headers_is_turned_away(web: WebServer, headers: list[str]) -> None:
+def test_too_large_headers_are_refused(web: WebServer, headers: list[str]) -> None:
     assert exchange(web, request_bytes("GET", "/livez", *headers)).outcome == TOO_LARGE
 
 
@@ -225,7 +223,7 @@ def test_an_absurd_header_is_ignored_or_refused(
 @pytest.mark.parametrize(
     "header", ["Bearer \xff\xfe", "Bearer", "Bearer a b c", "Basic x", "Bearer " + "a." * 4_000, "\x80", "Token x"]
 )
-def test_an_authorization_that_is_none_lets_nobody_in(web: WebServer, user: User, header: str) -> None:
+def test_an_invalid_authorization_is_refused(web: WebServer, user: User, header: str) -> None:
     with nothing_changes():
         answer = exchange(web, request_bytes("POST", CHARGE, f"Authorization: {header}", body=BODY))
     assert answer.status == 401
@@ -233,7 +231,7 @@ def test_an_authorization_that_is_none_lets_nobody_in(web: WebServer, user: User
 
 
 @pytest.mark.parametrize("key", ["\xe9", "\xea\xb0\x90", "a" * 256, "", "a b"])
-def test_an_idempotency_key_that_does_not_fit_is_refused(web: WebServer, user: User, token: str, key: str) -> None:
+def test_an_invalid_idempotency_key_is_refused(web: WebServer, user: User, token: str, key: str) -> None:
     with nothing_changes():
         answer = exchange(web, request_bytes("POST", CHARGE, f"Idempotency-Key: {key}", token=token, body=BODY))
     assert answer.outcome == (400, "validation_error")
@@ -259,7 +257,7 @@ def test_pipelined_requests_are_answered_in_turn_for_their_callers(web: WebServe
     assert (status, problem["code"]) == (401, "not_authenticated")
 
 
-def test_requests_that_never_end_are_nobodys_loss(web: WebServer, user: User, token: str) -> None:
+def test_endless_requests_do_not_affect_others(web: WebServer, user: User, token: str) -> None:
     """Incomplete request lines and headers: three hundred times, while other requests are served."""
     with nothing_changes():
         unfinished = [web.connect() for _ in range(300)]
@@ -270,7 +268,7 @@ def test_requests_that_never_end_are_nobodys_loss(web: WebServer, user: User, to
             connection.close()
 
 
-def test_bodies_that_never_end_hold_nobody_up_and_lose_their_connection(web: WebServer, user: User, token: str) -> None:
+def test_endless_bodies_lose_their_connection(web: WebServer, user: User, token: str) -> None:
     unfinished = [web.connect(timeout_seconds=PATIENCE_SECONDS) for _ in range(300)]
     with nothing_changes():
         for connection in unfinished:

@@ -22,14 +22,14 @@ def gateway(one: Recorder, two: Recorder) -> Iterator[Address]:
         yield address
 
 
-def test_both_servers_are_asked(gateway: Address, one: Recorder, two: Recorder) -> None:
+def test_both_servers_get_requests(gateway: Address, one: Recorder, two: Recorder) -> None:
     for number in range(10):
         requests.get(f"{gateway.url}/api/products/{number}", timeout=30)
     assert len(one.requests()) == len(two.requests()) == 5
 
 
 @pytest.mark.parametrize(("method", "times"), [("POST", 1), ("GET", 2)])
-def test_a_post_is_not_sent_again_when_its_server_dies(
+def test_a_post_is_not_retried_if_its_server_dies(
     gateway: Address, one: Recorder, two: Recorder, method: str, times: int
 ) -> None:
     answer = requests.request(method, f"{gateway.url}/api/broken", headers=WITH_TOKEN, timeout=30)
@@ -37,7 +37,7 @@ def test_a_post_is_not_sent_again_when_its_server_dies(
     assert len(one.requests() + two.requests()) == times
 
 
-def test_a_post_goes_to_the_other_server_where_the_first_cannot_be_reached(one: Recorder, closed_port: int) -> None:
+def test_a_post_goes_to_the_other_server_if_one_is_unreachable(one: Recorder, closed_port: int) -> None:
     with gateway_before(closed_port, one.port, files=NO_LIMITS) as gateway:
         statuses = [
             requests.post(f"{gateway.url}/api/auth/token", data=b"{}", timeout=30).status_code for _ in range(10)
@@ -46,7 +46,7 @@ def test_a_post_goes_to_the_other_server_where_the_first_cannot_be_reached(one: 
     assert len(one.requests()) == 10
 
 
-def test_a_server_that_is_about_to_end_gets_nothing_more(gateway: Address, one: Recorder, two: Recorder) -> None:
+def test_a_stopping_server_gets_no_more_requests(gateway: Address, one: Recorder, two: Recorder) -> None:
     one.ending = True
     for number in range(20):
         bearer = {"Authorization": f"Bearer {TOKEN}-{number}"}
@@ -57,7 +57,7 @@ def test_a_server_that_is_about_to_end_gets_nothing_more(gateway: Address, one: 
     assert len(two.requests()) >= 18
 
 
-def test_servers_that_are_all_about_to_end_serve_on(gateway: Address, one: Recorder, two: Recorder) -> None:
+def test_if_all_servers_are_stopping_they_keep_serving(gateway: Address, one: Recorder, two: Recorder) -> None:
     one.ending = two.ending = True
     statuses = [
         requests.post(f"{gateway.url}/api/orders", data=b"{}", headers=WITH_TOKEN, timeout=30).status_code

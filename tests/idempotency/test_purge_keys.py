@@ -40,7 +40,7 @@ def kept() -> list[str]:
     return list(IdempotencyKey.objects.order_by("id").values_list("key", flat=True))
 
 
-def test_old_answers_go_and_younger_ones_stay(settings: Settings) -> None:
+def test_old_responses_are_deleted_and_newer_ones_stay(settings: Settings) -> None:
     settings.IDEMPOTENCY_HOURS = 24
     now = timezone.now()
     answered("a", at=now - timedelta(hours=25))
@@ -52,7 +52,7 @@ def test_old_answers_go_and_younger_ones_stay(settings: Settings) -> None:
     assert purge_keys(now=now) == 0
 
 
-def test_what_goes_is_what_a_repeat_would_not_be_given() -> None:
+def test_exactly_the_expired_responses_are_deleted() -> None:
     now = timezone.now()
     claims = [answered(str(hours), at=now - timedelta(hours=hours)) for hours in (1, 23, 25, 100)]
     given = [claim.key for claim in claims if earlier_answer(claim)]
@@ -70,7 +70,7 @@ def test_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert batches == [2, 2, 1]
 
 
-def test_four_at_once_forget_each_answer_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_concurrent_purges_delete_each_response_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purge, "BATCH_SIZE", 3)
     now = timezone.now()
     for number in range(20):
@@ -79,7 +79,7 @@ def test_four_at_once_forget_each_answer_once(monkeypatch: pytest.MonkeyPatch) -
     assert kept() == []
 
 
-def test_a_key_that_a_request_has_in_hand_is_left_to_it() -> None:
+def test_a_key_locked_by_a_request_is_skipped() -> None:
     now = timezone.now()
     answered("free", at=now - timedelta(hours=30))
     answered("in hand", at=now - timedelta(hours=30))
@@ -106,7 +106,7 @@ class TestEvery:
     OFTEN = ("purge_idempotency_keys", "--every", "0.001")
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_it_purges_what_comes_until_it_is_told_to_stop(self, number: signal.Signals) -> None:
+    def test_it_purges_until_sigterm(self, number: signal.Signals) -> None:
         answered("before", at=timezone.now() - timedelta(hours=25))
         answered("young", at=timezone.now())
         with managed(*self.OFTEN, "--json") as purging:
@@ -118,12 +118,12 @@ class TestEvery:
         assert last == "Purge stopped"
         assert sum(json.loads(turn)["keys"] for turn in turns) == 2
 
-    def test_it_does_not_wait_out_its_pause(self) -> None:
+    def test_sigterm_interrupts_the_pause(self) -> None:
         with managed("purge_idempotency_keys", "--every", "60") as purging:
             wait_until(lambda: purging.printed("0 idempotency keys purged"), "the first turn")
             assert purging.stop() == 0
 
-    def test_sigterm_finishes_the_batch_in_hand_and_begins_no_other(self) -> None:
+    def test_sigterm_finishes_the_current_batch(self) -> None:
         long_ago = timezone.now() - timedelta(hours=30)
         claim = answered("0", at=long_ago)
         sql.execute(ANSWERED_AS_WELL, [purge.BATCH_SIZE, claim.key])
@@ -137,7 +137,7 @@ class TestEvery:
                 assert purging.process.wait(timeout=30) == 0
         assert len(kept()) == 1
 
-    def test_a_database_that_is_away_costs_a_turn(self) -> None:
+    def test_a_database_outage_fails_one_run(self) -> None:
         answered("old", at=timezone.now() - timedelta(hours=25))
         with connections_refused(), managed(*self.OFTEN) as purging:
             wait_until(lambda: purging.printed("could not be purged, next try in 0 s"), "a turn without the database")
@@ -146,7 +146,7 @@ class TestEvery:
             wait_until(lambda: kept() == [], "a turn with it")
             assert purging.stop() == 0
 
-    def test_without_the_catch_it_would_end(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_the_catch_it_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
         stopping = threading.Event()
         monkeypatch.setattr(stopping, "wait", lambda _seconds: stopping.set())
 
@@ -166,7 +166,7 @@ class TestEvery:
             keep_failing(failures=(ZeroDivisionError,))
 
     @pytest.mark.parametrize("minutes", ["0", "-1", "nan", "10081"])
-    def test_2_for_a_pause_that_makes_no_sense(self, minutes: str) -> None:
+    def test_2_for_an_invalid_interval(self, minutes: str) -> None:
         with pytest.raises(CommandError, match="above 0 and 10,080 at most") as refused:
             call_command("purge_idempotency_keys", f"--every={minutes}")
         assert refused.value.returncode == 2

@@ -95,7 +95,7 @@ def nobody_counts() -> Iterator[psycopg.Connection]:
         yield session
 
 
-def test_two_consumers_count_exactly_while_others_come_and_go(shop: Shop, group: Group) -> None:
+def test_two_consumers_count_exactly_during_rebalances(shop: Shop, group: Group) -> None:
     shop.sell(200)
     with consumer() as first:
         wait_until(ProcessedEvent.objects.exists, "the first to count")
@@ -115,7 +115,7 @@ def test_two_consumers_count_exactly_while_others_come_and_go(shop: Shop, group:
     assert_exact()
 
 
-def test_a_consumer_killed_with_a_batch_in_hand_is_replaced_by_the_other(shop: Shop, group: Group) -> None:
+def test_a_consumer_killed_in_a_batch_is_replaced_by_the_other(shop: Shop, group: Group) -> None:
     with consumer() as killed, consumer() as other:
         wait_until(lambda: group.shares() == [3, 6], "both to read")
         with nobody_counts():
@@ -173,7 +173,7 @@ def test_control_offsets_committed_before_the_statistics_lose_orders(shop: Shop,
     assert ProcessedEvent.objects.count() == shop.sent - lost
 
 
-def test_topics_that_are_made_later_are_found(shop: Shop, settings: Settings, cluster: str) -> None:
+def test_topics_created_later_are_found(shop: Shop, settings: Settings, cluster: str) -> None:
     settings.KAFKA_TOPIC_PREFIX += "later-"
     with consumer() as process:
         wait_until(lambda: process.printed("Counting order-completed"), "the consumer")
@@ -186,7 +186,7 @@ def test_topics_that_are_made_later_are_found(shop: Shop, settings: Settings, cl
     assert_exact()
 
 
-def test_a_broker_killed_on_the_way_is_waited_for(shop: Shop, group: Group, node: Node) -> None:
+def test_a_killed_broker_is_waited_for(shop: Shop, group: Group, node: Node) -> None:
     with consumer() as process:
         shop.sell(200)
         wait_until(shop.all_counted, "the orders before")
@@ -222,7 +222,7 @@ class TestReplay:
         self.read_everything(group)
         assert units_counted() == {place: 2 * units for place, units in units_of_orders().items()}
 
-    def test_into_empty_tables_it_gives_what_the_orders_say(self, group: Group) -> None:
+    def test_into_empty_tables_it_agrees_with_the_orders(self, group: Group) -> None:
         sql.execute("TRUNCATE product_stat, processed_event")
         self.read_everything(group)
         assert_exact()
@@ -252,7 +252,7 @@ def test_poison_does_not_stop_the_rest(shop: Shop, group: Group, cluster: str) -
     assert_exact()
 
 
-def test_a_consumer_that_kafka_gives_up_says_so_and_ends(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_consumer_removed_by_kafka_reports_it_and_ends(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another one takes its name in the group; the cluster lets in only the newer of the two."""
     monkeypatch.setattr(kafka_source, "client_settings", lambda: {**client_settings(), "group.instance.id": "one"})
     stopping = Event()

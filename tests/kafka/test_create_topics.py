@@ -70,7 +70,7 @@ def test_it_makes_a_topic_for_every_event_and_then_finds_them(admin: AdminClient
     assert create_topics("--check") == lines(settings, "there")
 
 
-def test_its_topics_are_those_of_the_events_told_and_read() -> None:
+def test_its_topics_are_those_of_published_and_consumed_events() -> None:
     assert set(EVENTS) == {event for event, destinations in ROUTES.items() if "kafka" in destinations}
     assert set(ORDER_EVENTS) < set(EVENTS)
 
@@ -85,7 +85,7 @@ def test_a_missing_topic_beside_others_is_made(admin: AdminClient, settings: Set
     ]
 
 
-def test_what_differs_is_told_and_left_as_it_is(admin: AdminClient, settings: Settings) -> None:
+def test_differences_are_reported_and_not_changed(admin: AdminClient, settings: Settings) -> None:
     topic = f"{settings.KAFKA_TOPIC_PREFIX}order-completed"
     make(admin, topic, partitions=2, **{"retention.ms": "3600000"})
     difference = f"{topic}: differs: partitions 2 instead of 3, retention.ms 3600000 instead of 604800000"
@@ -115,7 +115,7 @@ def test_two_at_once_make_each_topic_once(settings: Settings) -> None:
         assert states <= {"made", "there"}
 
 
-def test_kafka_being_away_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_kafka_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kafka_topics, "ANSWER_SECONDS", 0.5)
     settings.KAFKA_BOOTSTRAP_SERVERS = NOBODY_LISTENS
     with pytest.raises(CommandError, match=f"^Kafka does not answer at {NOBODY_LISTENS}: ") as caught:
@@ -123,14 +123,14 @@ def test_kafka_being_away_is_an_error(settings: Settings, monkeypatch: pytest.Mo
     assert caught.value.returncode == 1
 
 
-def test_what_the_cluster_refuses_is_an_error_in_its_words(settings: Settings, admin: AdminClient) -> None:
+def test_a_refusal_of_the_cluster_is_reported(settings: Settings, admin: AdminClient) -> None:
     brokers = len(admin.list_topics(timeout=PATIENCE_SECONDS).brokers)
     settings.KAFKA_TOPIC_REPLICATION = brokers + 1
     with pytest.raises(CommandError, match=r"cannot be made: .*[Rr]eplication factor"):
         create_topics()
 
 
-def test_more_copies_ask_for_more_acknowledgements() -> None:
+def test_more_replicas_require_more_acknowledgements() -> None:
     """A topic of three copies takes a message once two have it, so one broker may be away, and one lost for good."""
     least = {
         replication: kafka_topics.TopicTerms(partitions=1, retention_hours=1, replication=replication).settings[

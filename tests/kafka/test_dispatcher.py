@@ -115,7 +115,7 @@ class TestBrokerTrouble:
         assert_nothing_lost(arrived(), last=1_000)
 
     @pytest.mark.usefixtures("dispatching")
-    def test_a_paused_broker_costs_an_order_nothing(self, node: Node) -> None:
+    def test_a_paused_broker_does_not_delay_orders(self, node: Node) -> None:
         shopper, product = Shopper(UserFactory(balance=100_000)), ProductFactory(price=1_000, stock=10)
         node.pause()
         for _ in range(3):
@@ -125,7 +125,7 @@ class TestBrokerTrouble:
         wait_until(lambda: waiting() == 0, "the events of three orders")
         assert len(arrived("order-completed")) == 3
 
-    def test_a_killed_broker_gets_the_rest_when_it_is_back(self, node: Node) -> None:
+    def test_a_killed_broker_gets_the_rest_after_recovery(self, node: Node) -> None:
         add_messages(1, 6_000)
         with relay(batch=20) as process:
             wait_until(lambda: sent() >= 200, "the first messages to leave")
@@ -161,7 +161,7 @@ class TestBrokerTrouble:
         )
         assert sorted(numbers_of(arrived())) == [*range(1, 11), 31]
 
-    def test_a_broker_that_is_away_at_the_start_is_waited_for(self, node: Node) -> None:
+    def test_an_unavailable_broker_at_the_start_is_waited_for(self, node: Node) -> None:
         add_messages(1, 50)
         node.kill()
         with relay() as process:
@@ -175,7 +175,7 @@ class TestBrokerTrouble:
 class TestTopics:
     """The cluster makes no topic by itself."""
 
-    def test_what_has_no_topic_waits_and_goes_when_it_is_made(self) -> None:
+    def test_an_event_without_topic_waits_for_its_creation(self) -> None:
         add_messages(1, 30)
         with relay() as process:
             # The first of each user; it holds back the others.
@@ -188,7 +188,7 @@ class TestTopics:
         assert_nothing_lost(arrived(), last=30)
         assert len(arrived()) == 30
 
-    def test_it_holds_back_its_users_later_events_and_nobody_elses(self, cluster: str) -> None:
+    def test_it_holds_back_only_later_events_of_its_user(self, cluster: str) -> None:
         self.owe_a_coupon_without_topic_and_two_orders(cluster)
         assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=1)
         assert [record.key for record in arrived("order-completed")] == [b"2"]
@@ -215,7 +215,7 @@ class TestTopics:
         assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
         assert {record.key for record in arrived("order-completed")} == {b"1", b"2"}
 
-    def test_three_that_are_missing_leave_the_fourth_its_time(self, cluster: str) -> None:
+    def test_three_missing_topics_leave_time_for_the_fourth(self, cluster: str) -> None:
         make_topic(cluster, "order-completed")
         for number, event in enumerate(("balance-changed", "coupon-issued", "order-cancelled", "order-completed")):
             add_messages(number, number, event=event)
@@ -239,9 +239,7 @@ class TestMessageTooLarge:
         assert Dispatcher(KAFKA).drain() == Drained(sent=39, failed=1)
         self.assert_only_21_is_parked()
 
-    def test_one_that_the_topic_refuses_takes_no_other_along(
-        self, cluster: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_one_that_the_topic_refuses_affects_no_other(self, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
         """The messages of a batch share requests to the broker, which takes or refuses a request as a whole."""
         producer_with(monkeypatch, **{"compression.type": "none"})
         make_topic(cluster, EVENT, **{"max.message.bytes": str(kafka.REQUEST_BYTES)})
@@ -251,7 +249,7 @@ class TestMessageTooLarge:
         assert Dispatcher(KAFKA).drain() == Drained(sent=2_999, failed=1)
         self.assert_only_21_is_parked(last=3_000)
 
-    def test_control_in_large_requests_others_are_parked_with_it(
+    def test_control_in_large_requests_others_are_parked_too(
         self, cluster: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         producer_with(monkeypatch, **{"batch.size": 1_000_000, "linger.ms": 500})
@@ -273,7 +271,7 @@ class TestMessageTooLarge:
 class TestProcesses:
     """Relays that die, are told to stop, or meet."""
 
-    def test_a_relay_killed_after_the_acknowledgement_costs_a_repeat(self) -> None:
+    def test_a_relay_killed_after_the_acknowledgement_causes_a_repeat(self) -> None:
         add_messages(1, 500)
         with another_session() as session, relay(batch=50) as killed:
             # The dispatcher waits before it marks the second batch as sent.
@@ -293,7 +291,7 @@ class TestProcesses:
         assert_nothing_lost(records, last=500)
         assert sorted(numbers_of(records)) == sorted([*range(1, 501), *range(51, 101)])
 
-    def test_two_relays_at_once_and_one_killed_on_the_way(self) -> None:
+    def test_two_concurrent_relays_and_one_killed(self) -> None:
         add_messages(1, 6_000)
         with relay(batch=20) as killed, relay(batch=20) as other:
             wait_until(lambda: sent() >= 500 and other.printed("Relaying"), "some messages to leave")
@@ -305,7 +303,7 @@ class TestProcesses:
         assert_nothing_lost(records, last=6_000)
         assert len(records) <= 6_000 + 20
 
-    def test_control_without_the_lock_two_at_once_send_everything_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_the_lock_everything_is_sent_twice(self, monkeypatch: pytest.MonkeyPatch) -> None:
         both_have_it = threading.Barrier(2)
 
         class Unlocked(Dispatcher):
@@ -321,7 +319,7 @@ class TestProcesses:
         together([Unlocked(KAFKA).drain] * 2)
         assert sorted(numbers_of(arrived())) == sorted([*range(1, 101)] * 2)
 
-    def test_sigterm_finishes_the_batch_in_hand_and_begins_no_other(self, node: Node) -> None:
+    def test_sigterm_finishes_the_current_batch(self, node: Node) -> None:
         add_messages(1, 10)
         with relay(batch=50) as process:
             wait_until(lambda: waiting() == 0, "the first messages to leave")

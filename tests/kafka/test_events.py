@@ -1,4 +1,4 @@
-"""What other systems read in Kafka, held against the shop's books: every fact once, in the order it happened."""
+"""The events in Kafka compared with the database: every fact once, in order."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_every_event_has_the_documented_envelope_key_and_header(sent: Sent) -> N
             assert record.headers == [("content-type", b"application/cloudevents+json")]
 
 
-def test_every_ledger_entry_is_told_once_and_in_its_users_order(sent: Sent) -> None:
+def test_every_ledger_entry_is_published_once_in_its_users_order(sent: Sent) -> None:
     ledger = {
         entry.pk: {
             "userId": entry.user_id,
@@ -119,7 +119,7 @@ def test_every_ledger_entry_is_told_once_and_in_its_users_order(sent: Sent) -> N
         assert balance == user.balance
 
 
-def test_every_order_and_cancellation_is_told_once(sent: Sent) -> None:
+def test_every_order_and_cancellation_is_published_once(sent: Sent) -> None:
     orders = {order.pk: order for order in Order.objects.prefetch_related("items")}
     completed = [event["data"] for _, event in sent["order-completed"]]
     cancelled = [event["data"] for _, event in sent["order-cancelled"]]
@@ -135,7 +135,7 @@ def test_every_order_and_cancellation_is_told_once(sent: Sent) -> None:
     assert_in_order(sent["order-cancelled"], "id")
 
 
-def test_every_issued_coupon_is_told_once(sent: Sent) -> None:
+def test_every_issued_coupon_is_published_once(sent: Sent) -> None:
     issued = [event["data"] for _, event in sent["coupon-issued"]]
     assert len(issued) == SHOPPERS
     assert sorted(issued, key=lambda data: data["userCouponId"]) == [

@@ -1,4 +1,4 @@
-"""Telling the holders of coupons that end soon: once for each coupon held, never for a used one."""
+"""Notices to holders of coupons that expire soon: once for each held coupon, never for a used one."""
 
 import re
 from datetime import timedelta
@@ -43,7 +43,7 @@ def told() -> list[int]:
     return [int(message.event_id.split(":")[1]) for message in messages]
 
 
-def test_those_that_end_within_the_days_are_told_once(mailbox: Mailbox) -> None:
+def test_coupons_that_expire_within_the_days_are_notified_once(mailbox: Mailbox) -> None:
     soon, _later, _over = held(days=2.9), held(days=3.1), held(days=-0.1)
     assert notice_expiring(days=3) == 1
     assert notice_expiring(days=3) == 0
@@ -54,7 +54,7 @@ def test_those_that_end_within_the_days_are_told_once(mailbox: Mailbox) -> None:
     assert broken_rules() == set()
 
 
-def test_also_when_the_message_is_forgotten_meanwhile(mailbox: Mailbox) -> None:
+def test_also_after_the_message_was_purged(mailbox: Mailbox) -> None:
     held()
     notice_expiring(days=3)
     Dispatcher(MAIL).drain()
@@ -63,7 +63,7 @@ def test_also_when_the_message_is_forgotten_meanwhile(mailbox: Mailbox) -> None:
     assert told() == []
 
 
-def test_a_used_one_is_not_told(mailbox: Mailbox) -> None:
+def test_a_used_coupon_is_not_notified(mailbox: Mailbox) -> None:
     unit = held()
     product = ProductFactory(price=20_000, stock=5)
     place_order(
@@ -73,7 +73,7 @@ def test_a_used_one_is_not_told(mailbox: Mailbox) -> None:
     assert ExpiryNotice.objects.count() == 0
 
 
-def test_nor_one_that_is_used_while_the_message_waits(mailbox: Mailbox) -> None:
+def test_a_coupon_used_while_the_message_waits_is_not_notified(mailbox: Mailbox) -> None:
     unit = held()
     assert notice_expiring(days=3) == 1
     product = ProductFactory(price=20_000, stock=5)
@@ -85,14 +85,14 @@ def test_nor_one_that_is_used_while_the_message_waits(mailbox: Mailbox) -> None:
     assert DeliveryAttempt.objects.filter(error=NOT_HELD).count() == 1
 
 
-def test_while_e_mail_is_off_nobody_counts_as_told(settings: Settings) -> None:
+def test_without_email_no_coupon_is_marked_as_notified(settings: Settings) -> None:
     settings.EMAIL_HOST = ""
     held()
     assert notice_expiring(days=3) == 0
     assert ExpiryNotice.objects.count() == 0
 
 
-def test_0_days_are_never() -> None:
+def test_0_days_disable_notices() -> None:
     held()
     assert notice_expiring(days=0) == 0
 
@@ -106,7 +106,7 @@ def test_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     assert told() == [unit.pk for unit in units]
 
 
-def test_a_batch_that_dies_is_told_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_batch_is_notified_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """The notice and the message are one transaction."""
     unit = held()
     with mock.patch.object(operations, "publish", side_effect=RuntimeError), pytest.raises(RuntimeError):
@@ -122,7 +122,7 @@ def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == '{"told": 1}\n'
 
 
-def test_a_coupon_that_an_order_has_in_hand_is_not_waited_for() -> None:
+def test_a_coupon_locked_by_an_order_is_skipped() -> None:
     unit, other = held(), held()
     with another_session() as session:
         session.execute("SELECT 1 FROM user_coupon WHERE id = %s FOR NO KEY UPDATE", [unit.pk])
@@ -144,7 +144,7 @@ def at_one_moment(meeting: Meeting) -> list[int]:
         return together([partial(notice_expiring, days=3)] * 2)
 
 
-def test_many_turns_at_once_tell_each_once() -> None:
+def test_concurrent_runs_notify_each_holder_once() -> None:
     units = [held() for _ in range(20)]
     counts = together([partial(notice_expiring, days=3)] * 8)
     assert sum(counts) == 20
@@ -152,7 +152,7 @@ def test_many_turns_at_once_tell_each_once() -> None:
     assert broken_rules() == set()
 
 
-def test_without_the_key_of_the_notice_they_would_be_told_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_without_the_primary_key_they_are_notified_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: looking and then writing, as two statements, without a lock."""
     naive = operations.NOTICE.replace("FOR NO KEY UPDATE SKIP LOCKED", "")
     naive = re.sub(
@@ -167,7 +167,7 @@ def test_without_the_key_of_the_notice_they_would_be_told_twice(monkeypatch: pyt
     assert told() == [unit.pk] * 2
 
 
-def test_with_it_they_are_not_even_when_the_row_is_not_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_primary_key_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(operations, "NOTICE", operations.NOTICE.replace("FOR NO KEY UPDATE SKIP LOCKED", ""))
     unit = held()
     counts = together([partial(notice_expiring, days=3)] * 8)

@@ -1,4 +1,4 @@
-"""The pages on which staff look at the e-mails."""
+"""The back-office previews of e-mails."""
 
 import pytest
 from django.urls import reverse
@@ -20,7 +20,7 @@ def test_every_email_is_shown_in_every_language() -> None:
             assert f"/mail/{event_type}/{language}/html/" in page.content.decode()
 
 
-def test_the_html_stands_in_a_frame_of_the_back_office_and_runs_nothing() -> None:
+def test_the_html_is_in_a_frame_without_scripts() -> None:
     page = Staff(superuser=True).get("mail_preview_html", "order-completed", "en")
     assert page.headers["X-Frame-Options"] == "SAMEORIGIN"
     policy = page.headers["Content-Security-Policy"]
@@ -32,7 +32,7 @@ def test_the_html_stands_in_a_frame_of_the_back_office_and_runs_nothing() -> Non
 @pytest.mark.parametrize(
     ("event_type", "language"), [("balance-changed", "en"), ("order-completed", "fr"), ("..", "en")]
 )
-def test_there_is_no_other_page(event_type: str, language: str) -> None:
+def test_unknown_emails_are_not_found(event_type: str, language: str) -> None:
     assert Staff(superuser=True).get("mail_preview", event_type, language).status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""Letters on their way: to a real SMTP server, in time, and understood."""
+"""Sending e-mails to a real SMTP server: outcomes and time limits."""
 
 import logging
 import socket
@@ -41,7 +41,7 @@ def waiting() -> OutboxMessage:
     return OutboxMessage.objects.get(destination=MAIL)
 
 
-def test_an_order_and_its_refund_are_written_about(mailbox: Mailbox) -> None:
+def test_an_order_and_its_refund_send_emails(mailbox: Mailbox) -> None:
     placed = order()
     cancel_order(order_id=placed.pk, owner_id=placed.user_id, idempotency=Idempotency.none())
     assert Dispatcher(MAIL).drain().sent == 2
@@ -69,7 +69,7 @@ def test_an_email_is_in_the_shops_language(mailbox: Mailbox, settings: Settings)
     assert message["Content-Language"] == "ko"
 
 
-def test_a_repeat_has_the_same_message_id(mailbox: Mailbox) -> None:
+def test_a_repeated_delivery_has_the_same_message_id(mailbox: Mailbox) -> None:
     order()
     message = waiting()
     Dispatcher(MAIL).drain()
@@ -78,7 +78,7 @@ def test_a_repeat_has_the_same_message_id(mailbox: Mailbox) -> None:
     assert mailbox.message_ids == [f"<{message.event_id.replace(':', '.')}@shop.example>"] * 2
 
 
-def test_without_an_address_the_message_is_done_and_says_why(mailbox: Mailbox) -> None:
+def test_without_an_address_the_message_is_done_with_a_note(mailbox: Mailbox) -> None:
     order(address="")
     assert Dispatcher(MAIL).drain().sent == 1
     assert mailbox.messages == []
@@ -86,21 +86,21 @@ def test_without_an_address_the_message_is_done_and_says_why(mailbox: Mailbox) -
     assert waiting().sent_at is not None
 
 
-def test_an_address_that_is_none_is_parked(mailbox: Mailbox) -> None:
+def test_an_invalid_address_is_parked(mailbox: Mailbox) -> None:
     order(address="mina\n@customer.example")
     Dispatcher(MAIL).drain()
     assert waiting().parked_at is not None
     assert mailbox.sessions == 0
 
 
-def test_while_it_is_off_nothing_waits(settings: Settings) -> None:
+def test_without_a_server_no_message_is_written(settings: Settings) -> None:
     settings.EMAIL_HOST = ""
     order()
     assert not OutboxMessage.objects.filter(destination=MAIL).exists()
 
 
 @pytest.mark.parametrize("answer", ["550 5.1.1 <mina@customer.example> unknown", "552 5.2.2 mailbox full"])
-def test_a_recipient_refused_for_good_is_parked(
+def test_a_permanently_refused_recipient_is_parked(
     mailbox: Mailbox, answer: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     mailbox.refuse_recipient = answer
@@ -134,7 +134,7 @@ def test_an_email_refused_for_now_comes_later(mailbox: Mailbox) -> None:
     assert len(mailbox.messages) == 1
 
 
-def test_a_server_away_costs_one_message_one_attempt_and_parks_none(settings: Settings) -> None:
+def test_an_unavailable_server_costs_one_attempt_and_parks_none(settings: Settings) -> None:
     for _ in range(3):
         order()
     OutboxMessage.objects.filter(destination=MAIL).update(attempts=settings.OUTBOX_MAX_ATTEMPTS + 5)
@@ -146,7 +146,7 @@ def test_a_server_away_costs_one_message_one_attempt_and_parks_none(settings: Se
     assert messages[0].last_error.startswith("ConnectionRefusedError")
 
 
-def test_a_server_that_hangs_is_left_at_the_deadline(mailbox: Mailbox, settings: Settings) -> None:
+def test_a_hanging_server_is_left_at_the_deadline(mailbox: Mailbox, settings: Settings) -> None:
     settings.EMAIL_TIMEOUT = 0.5
     mailbox.hangs = True
     order()
@@ -156,7 +156,7 @@ def test_a_server_that_hangs_is_left_at_the_deadline(mailbox: Mailbox, settings:
     assert waiting().last_error == "No answer in time"
 
 
-def test_a_server_that_drips_is_left_at_the_deadline(settings: Settings) -> None:
+def test_a_dripping_server_is_left_at_the_deadline(settings: Settings) -> None:
     """Each byte would begin the time limit of a socket anew."""
     settings.EMAIL_TIMEOUT = 1.0
     with socket.create_server((LOOPBACK, 0)) as server:
@@ -184,7 +184,7 @@ def test_a_server_that_drips_is_left_at_the_deadline(settings: Settings) -> None
     assert waiting().last_error == "No answer in time"
 
 
-def test_a_session_that_cannot_be_ended_holds_up_no_other(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
+def test_a_stuck_session_does_not_block_others(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """The look-up of a name has no time limit of its own."""
     settings.EMAIL_TIMEOUT = 0.2
     found = threading.Event()
@@ -223,7 +223,7 @@ def test_over_tls_with_a_password(certificates: Certificates, settings: Settings
         assert mailbox.was_tls == [True]
 
 
-def test_a_certificate_of_a_stranger_is_not_trusted(certificates: Certificates, settings: Settings) -> None:
+def test_a_certificate_of_an_unknown_authority_is_refused(certificates: Certificates, settings: Settings) -> None:
     settings.EMAIL_USE_TLS = True
     settings.EMAIL_CA_FILE = certificates.path(STRANGER)
     files = certificates.path("mail.pem"), certificates.path("mail.key")
@@ -235,7 +235,7 @@ def test_a_certificate_of_a_stranger_is_not_trusted(certificates: Certificates, 
     assert waiting().last_error.startswith("SSLCertVerificationError")
 
 
-def test_a_wrong_password_is_said_without_it(certificates: Certificates, settings: Settings) -> None:
+def test_a_wrong_password_is_reported_without_it(certificates: Certificates, settings: Settings) -> None:
     settings.EMAIL_USE_TLS = True
     settings.EMAIL_CA_FILE = certificates.path(AUTHORITY)
     settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "shop", "wrong"

@@ -58,13 +58,13 @@ def expressions() -> Iterator[str]:
             yield series["series"]
 
 
-def test_alerts_and_dashboard_ask_for_what_is_there() -> None:
+def test_alerts_and_dashboard_use_existing_metrics() -> None:
     asked = {name for expression in expressions() for name in NAME.findall(expression)}
     assert len(asked) > 25
     assert asked - samples() == set()
 
 
-def test_they_ask_for_labels_that_are_there() -> None:
+def test_they_use_existing_labels() -> None:
     labels = {name: set(of) | {"le", "instance", "job"} for name, _kind, of in families()}
     labels |= {f"{name}{ending}": of for name, of in list(labels.items()) for ending in OF_HISTOGRAMS}
     wrong = [
@@ -86,7 +86,7 @@ def test_the_document_has_a_row_for_each_metric_with_its_labels() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((BASE_DIR / "docs").glob("*.md")), ids=lambda path: path.name)
-def test_documents_name_no_metric_that_is_not_there(path: Path) -> None:
+def test_documents_name_only_existing_metrics(path: Path) -> None:
     known = samples() | {name for name, _kind, _labels in families()}
     assert {name for name in NAME.findall(path.read_text()) if "commerce_" in name} - known == set()
 
@@ -104,12 +104,12 @@ def test_each_alert_has_a_section_that_says_what_to_do() -> None:
     assert f"{len(alerts())} alerts" in MONITORING.read_text()
 
 
-def test_each_alert_says_how_urgent_it_is() -> None:
+def test_each_alert_has_a_severity() -> None:
     assert {rule["labels"]["severity"] for rule in alerts().values()} == {"page", "ticket"}
     assert all(rule["annotations"].keys() == {"summary"} for rule in alerts().values())
 
 
-def test_each_fault_of_the_suite_has_a_row_that_says_what_one_sees() -> None:
+def test_each_fault_of_the_suite_has_a_row_with_its_symptoms() -> None:
     faults = set(re.findall(r"^\| (F\d+)[a-z]? \|", (BASE_DIR / "docs" / "faults.md").read_text(), re.MULTILINE))
     assert len(faults) > 20
     said = re.findall(r"^\| ([F0-9, ]+) \|", _section("Faults"), re.MULTILINE)

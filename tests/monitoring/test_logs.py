@@ -111,13 +111,13 @@ def test_no_secret_is_written(log: Log, which: str, where: str) -> None:
     assert (HIDDEN in log.text) == (where != "extra")
 
 
-def test_what_is_no_secret_is_left_alone(log: Log) -> None:
+def test_other_text_is_unchanged(log: Log) -> None:
     said = "order-completed:17 for kafka is parked: HTTP 503: 3 tokens of ~/shop, see http://127.0.0.1:8000/a:b@c"
     logging.getLogger("commerce.test").error("%s", said)
     assert said in log.text
 
 
-def test_a_line_is_one_object_whatever_it_says(json_log: Log) -> None:
+def test_every_line_is_one_json_object(json_log: Log) -> None:
     logging.getLogger("commerce.test").warning('two\nlines and "quotes" \u2028 가', extra={"request_body": "x"})
     [line] = json_log.lines
     assert line.pop("time").endswith("+00:00")
@@ -152,7 +152,7 @@ class TestRequests:
         assert found == {("of-the-caller", str(user.pk), True)}
         assert access not in json_log.text
 
-    def test_a_stranger_has_no_account(self, json_log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_anonymous_request_has_no_account(self, json_log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(selectors, "product_for_sale", broken)
         assert Client(raise_request_exception=False).get("/api/products/1").status_code == 500
         assert {line["userId"] for line in json_log.lines if "exception" in line} == {"-"}
@@ -202,7 +202,7 @@ class TestProcesses:
         assert {line["process"] for line in lines} <= {"relay_outbox"}
         assert all(line.startswith("{") for line in done.stderr.splitlines())
 
-    def test_a_form_that_is_none_is_refused(self) -> None:
+    def test_an_invalid_format_is_refused(self) -> None:
         done = run("check", environment={"LOG_FORMAT": "xml"})
         assert done.returncode != 0
         assert "LOG_FORMAT is one of `json`, `text`." in done.stderr

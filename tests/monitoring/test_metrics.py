@@ -1,4 +1,4 @@
-"""What `/metrics` answers of the questions that an operator asks."""
+"""The contents of `/metrics`."""
 
 from collections.abc import Callable
 
@@ -47,12 +47,12 @@ def test_a_route_is_labelled_as_the_documentation_writes_it(route: str, template
     assert route_template(route) == template
 
 
-def test_a_scraper_may_name_the_server_by_its_address() -> None:
+def test_a_scraper_may_use_the_ip_address() -> None:
     """Prometheus finds the containers of a service by their addresses, which are not in ALLOWED_HOSTS."""
     assert value(page(host="10.0.0.7:8000"), "commerce_database_up") == 1
 
 
-def test_writes_tell_the_size_and_the_wait_of_their_groups(api: Callable[..., Shopper]) -> None:
+def test_size_and_wait_of_groups_are_measured(api: Callable[..., Shopper]) -> None:
     user = UserFactory()
     with (
         growth_of("commerce_group_writes_sum") as writes,
@@ -115,7 +115,7 @@ def test_the_cache_of_balances_counts_what_it_had(settings: Settings) -> None:
     assert (misses.by, hits.by) == (1, 2)
 
 
-def test_what_is_noted_by_many_at_once_is_added_once() -> None:
+def test_concurrent_increments_are_added_once() -> None:
     with growth_of("commerce_locks_busy_total") as busy:
 
         def note() -> None:
@@ -159,7 +159,7 @@ def test_dead_letters_that_wait_are_shown() -> None:
     assert value(page(), "commerce_dead_letters") == 2
 
 
-def test_the_verdict_on_the_books_and_its_time() -> None:
+def test_the_result_of_the_invariants_and_its_time() -> None:
     assert value(page(), "commerce_books_hold") is None
     for holds in (True, False):
         checked_at = timezone.now()

@@ -1,4 +1,4 @@
-"""`manage.py check_invariants`: what it says, what it leaves alone, and how it ends."""
+"""`manage.py check_invariants`: its output, its exit code, and what it ignores."""
 
 import json
 import re
@@ -51,7 +51,7 @@ def test_a_sound_shop_passes() -> None:
     assert "balance_is_ledger_sum holds A balance is the sum of its ledger entries." in one_space(table)
 
 
-def test_a_violation_is_told_with_its_examples_and_ends_with_1() -> None:
+def test_a_violation_is_printed_with_examples_and_exits_with_1() -> None:
     shop = busy_shop()
     sql.execute('UPDATE "user" SET balance = balance + 1 WHERE id = %s', [shop.mina.pk])
     code, printed = check("--json")
@@ -88,7 +88,7 @@ def test_many_cases_are_counted_and_ten_are_shown() -> None:
     assert (first["count"], len(first["examples"])) == (13, 10)
 
 
-def test_what_is_under_way_matters_only_in_a_quiet_system() -> None:
+def test_unfinished_work_only_counts_with_quiet() -> None:
     busy_shop()
     sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id = (SELECT max(id) FROM outbox_message)")
     assert check("--json")[0] == 0
@@ -97,7 +97,7 @@ def test_what_is_under_way_matters_only_in_a_quiet_system() -> None:
     assert [violation["invariant"] for violation in json.loads(printed)["violations"]] == ["nothing_is_pending"]
 
 
-def test_all_rules_see_one_moment_in_which_nothing_can_be_written() -> None:
+def test_all_rules_run_in_one_read_only_snapshot() -> None:
     user = UserFactory()
     with snapshot():
         assert sql.fetch_one('SELECT count(*) FROM "user"') == (1,)
@@ -108,7 +108,7 @@ def test_all_rules_see_one_moment_in_which_nothing_can_be_written() -> None:
     assert sql.fetch_one('SELECT count(*) FROM "user"') == (2,)
 
 
-def test_the_time_limits_are_lifted_for_the_snapshot_alone() -> None:
+def test_the_time_limits_are_lifted_for_the_snapshot_only() -> None:
     with snapshot():
         assert limits() == ["0", "0"]
     assert limits() == ["5s", "1min"]
@@ -152,7 +152,7 @@ class TestDeep:
 class TestLocksInRedis:
     """Asked beside the database: a lock that never ends would shut its customer out for ever."""
 
-    def test_a_lock_without_an_end_is_named(self) -> None:
+    def test_a_lock_without_a_ttl_is_reported(self) -> None:
         redis_services.locks.call(lambda client: client.set("user:7:lock", "somebody", px=60_000))
         assert check("--json")[0] == 0
         redis_services.locks.call(lambda client: client.set("user:8:lock", "somebody"))
@@ -163,7 +163,7 @@ class TestLocksInRedis:
             {"invariant": "locks_expire", "count": 1, "examples": ["user:8:lock: no time to live"]}
         ]
 
-    def test_without_redis_it_is_said_that_nobody_asked(
+    def test_without_redis_the_check_is_reported_as_skipped(
         self, own_redis: Redis, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert json.loads(check("--json")[1])["skipped"] == []

@@ -1,4 +1,4 @@
-"""`python -m commerce.healthy`: the check of a container tells a process that answers from one that does not."""
+"""`python -m commerce.healthy`: the health check of containers."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def server() -> Iterator[str]:
         thread.join()
 
 
-def test_an_answer_is_healthy_and_a_refusal_or_none_is_not(server: str) -> None:
+def test_only_a_200_is_healthy(server: str) -> None:
     assert check(f"{server}/200") == (0, "")
     assert check(f"{server}/503") == (1, f"{server}/503: HTTP Error 503: Service Unavailable\n")
     closed = f"http://127.0.0.1:{free_port()}/readyz"
@@ -61,7 +61,7 @@ def test_an_answer_is_healthy_and_a_refusal_or_none_is_not(server: str) -> None:
     [("purge_idempotency_keys", "--every", "60"), ("check_invariants", "--every", "900", "--no-record")],
     ids=str,
 )
-def test_commands_that_go_on_answer_at_their_port(command: tuple[str, ...]) -> None:
+def test_long_running_commands_answer_on_their_port(command: tuple[str, ...]) -> None:
     port = str(free_port())
     with managed(*command, "--metrics-port", port) as process:
         wait_until(lambda: check(f"http://127.0.0.1:{port}/metrics")[0] == 0, "the port to answer")

@@ -1,7 +1,4 @@
-"""Each invariant finds what breaks it, and nothing else does.
-
-The database refuses most of these states by itself, so each test first takes away what stands in the way.
-"""
+"""Each invariant finds its kind of damage, and no other does."""
 
 from collections.abc import Iterator, Sequence
 
@@ -34,12 +31,12 @@ def broken() -> dict[str, Sequence[str]]:
     return {violation.invariant.name: violation.examples for violation in found if violation}
 
 
-def test_an_undamaged_shop_breaks_none(shop: BusyShop) -> None:
+def test_an_undamaged_shop_has_no_violations(shop: BusyShop) -> None:
     assert broken() == {}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: f"{damage.invariant}-{DAMAGES.index(damage)}")
-def test_damage_is_found_by_its_invariant_and_by_no_other(shop: BusyShop, damage: Damage) -> None:
+def test_damage_is_found_by_exactly_its_invariant(shop: BusyShop, damage: Damage) -> None:
     names = ids_in(shop)
     for statement in damage.sql.format(**names).split(";"):
         sql.execute(statement)
@@ -57,14 +54,14 @@ def test_every_invariant_has_its_damage() -> None:
     assert damaged | {NOTHING_IDLES.name} == {invariant.name for invariant in INVARIANTS}
 
 
-def test_facts_under_way_are_no_violation_of_a_live_shop(shop: BusyShop) -> None:
+def test_unfinished_work_is_no_violation_in_a_live_shop(shop: BusyShop) -> None:
     sql.execute("UPDATE outbox_message SET sent_at = NULL WHERE id = %s", [ids_in(shop)["newest_message"]])
     assert list(broken()) == ["nothing_is_pending"]
     live = invariants(quiet_system=False)
     assert [invariant.name for invariant in live if violation_of(invariant)] == []
 
 
-def test_facts_older_than_the_oldest_kept_delivery_may_have_been_purged(shop: BusyShop) -> None:
+def test_facts_before_the_oldest_delivery_need_no_message(shop: BusyShop) -> None:
     event_id = order_completed(shop.last).id
     sql.execute("DELETE FROM outbox_message WHERE event_id = %s AND destination = 'kafka'", [event_id])
     assert list(broken()) == ["facts_have_messages"]
@@ -72,7 +69,7 @@ def test_facts_older_than_the_oldest_kept_delivery_may_have_been_purged(shop: Bu
     assert broken() == {}
 
 
-def test_a_connection_that_idles_in_a_transaction_is_found() -> None:
+def test_an_idle_transaction_is_found() -> None:
     with psycopg.connect(**connection.get_connection_params()) as other:
         backend = f"backend {other.info.backend_pid}: idle in transaction since "
         assert backend not in idling(seconds=0)

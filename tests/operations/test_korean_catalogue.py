@@ -76,14 +76,14 @@ def in_korean(message: tuple[str, ...]) -> str:
         return translation.ngettext(*message, 2) if len(message) == 2 else translation.gettext(*message)
 
 
-def test_whatever_is_said_is_said_in_korean_too() -> None:
+def test_every_message_is_translated() -> None:
     said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
     known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is nothing at this path.")
     assert said.issuperset((text,) for text in known)
     assert [message for message in said if not HANGUL.search(in_korean(message))] == []
 
 
-def test_nothing_is_translated_that_nobody_says() -> None:
+def test_every_translation_is_used() -> None:
     said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
     assert [message.id for message in entries() if forms(message.id) not in said] == []
 
@@ -104,7 +104,7 @@ def messages_of_the_library() -> Iterator[tuple[str, ...]]:
             yield from ((groups[1],) for groups in re.findall(r"""{% trans(?:late)? (["'])(.+?)\1""", text))
 
 
-def test_whatever_the_library_says_is_said_in_korean_too() -> None:
+def test_every_message_of_the_library_is_translated() -> None:
     said = set(messages_of_the_library())
     assert said.issuperset((text,) for text in ("Reset filters", "Type to search", "Date"))
     assert [text for text in said if not HANGUL.search(in_korean(text))] == []
@@ -138,7 +138,7 @@ def test_placeholders_are_the_same_in_both_languages(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_what_is_compiled_is_what_is_written(folder: Path) -> None:
+def test_the_compiled_catalogue_is_up_to_date(folder: Path) -> None:
     with (folder / "django.mo").open("rb") as file:
         compiled = read_mo(file)
     assert {forms(message.id): forms(message.string) for message in compiled if message.id} == {
@@ -147,7 +147,7 @@ def test_what_is_compiled_is_what_is_written(folder: Path) -> None:
 
 
 @pytest.mark.django_db
-def test_the_api_answers_in_the_language_that_is_asked_for() -> None:
+def test_the_api_answers_in_the_requested_language() -> None:
     korean = Shopper(language="ko").get("/api/products/999")
     assert korean.headers["Content-Language"] == "ko"
     assert (korean.json["code"], korean.json["title"]) == ("product_not_found", "상품 없음")

@@ -1,7 +1,4 @@
-"""The chain of hashes: whatever is done to one account's ledger is found, by it alone, and named.
-
-And a stranger with an export and the lines of docs/ledger.md finds the same.
-"""
+"""The hash chain of the ledger: every alteration of an account's entries is found and reported."""
 
 import re
 import subprocess
@@ -69,7 +66,7 @@ def test_an_unaltered_ledger_passes(shop: BusyShop) -> None:
 
 
 @pytest.mark.parametrize("damage", LEDGER_DAMAGES, ids=lambda damage: damage.name.replace(" ", "-"))
-def test_an_altered_ledger_is_found_by_its_hashes_alone(shop: BusyShop, damage: LedgerDamage) -> None:
+def test_an_altered_ledger_is_found_by_the_hashes_only(shop: BusyShop, damage: LedgerDamage) -> None:
     names = do(damage, shop)
     # The time of an entry is part of its event's id as well.
     also_by = {"events_have_facts", "facts_have_messages"} if "created_at" in damage.sql else set()
@@ -81,7 +78,7 @@ def test_an_altered_ledger_is_found_by_its_hashes_alone(shop: BusyShop, damage: 
     assert {example.split(":")[0] for example in violation.examples} == {f"user {shop.sora.pk}"}
 
 
-def test_every_part_of_the_shop_is_looked_at_once() -> None:
+def test_every_account_is_checked_once() -> None:
     users = [UserFactory(balance=1_000) for _ in range(5)]
     for user in users:
         charged(user)
@@ -132,7 +129,7 @@ class TestAStrangerWithAnExport:
         self.export(tmp_path)
         assert f"account {shop.sora.pk}" in self.verdict(tmp_path)
 
-    def test_finds_the_perfect_forgery_by_the_heads_of_an_earlier_day(self, shop: BusyShop, tmp_path: Path) -> None:
+    def test_finds_a_complete_forgery_by_earlier_heads(self, shop: BusyShop, tmp_path: Path) -> None:
         """The control: from within, nothing is to be seen."""
         self.export(tmp_path)
         heads = (tmp_path / "heads.csv").read_bytes()

@@ -1,4 +1,4 @@
-"""How ledger entries are chained: under the lock of their account, whatever else goes on."""
+"""The chaining of ledger entries, under the lock of their account."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -117,7 +117,7 @@ def test_an_account_without_entries_has_the_start_of_the_chain() -> None:
     assert altered_ledgers() is None
 
 
-def test_a_form_that_was_open_meanwhile_leaves_the_head_alone() -> None:
+def test_a_stale_form_keeps_the_head() -> None:
     user = UserFactory(balance=1_000)
     opened = User.objects.get(pk=user.pk)
     charged(user)
@@ -157,7 +157,7 @@ class TestTwoChargesOfOneAccount:
         moved = [account.balance, account.ledger_head, user.pk]
         rival.execute('UPDATE "user" SET balance = %s, ledger_head = %s WHERE id = %s', moved)
 
-    def test_are_chained_in_the_order_in_which_they_had_the_row(self) -> None:
+    def test_are_chained_in_the_order_of_the_row_lock(self) -> None:
         user = UserFactory(balance=1_000)
         with mock.patch.object(Group, "_decide", autospec=True, side_effect=Group._decide) as tries:
             self.wait_for_a_rival(user, lambda: wait_until(lambda: tries.call_count > 1, "a second try"))
@@ -168,7 +168,7 @@ class TestTwoChargesOfOneAccount:
         ]
         assert altered_ledgers() is None
 
-    def test_with_a_number_from_before_the_wait_the_order_is_lost(self) -> None:
+    def test_control_with_an_id_drawn_before_the_lock_order_is_lost(self) -> None:
         """The control: the number is drawn, and then the row is waited for."""
         user = UserFactory(balance=1_000)
         with (
@@ -204,7 +204,7 @@ class TestTwoChargesOfOneAccount:
     ],
     ids=["head", "short hash", "no hash"],
 )
-def test_the_database_refuses_what_is_no_hash(statement: str, constraint: str) -> None:
+def test_the_database_refuses_an_invalid_hash(statement: str, constraint: str) -> None:
     UserFactory()
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         sql.execute(statement)
@@ -228,7 +228,7 @@ class TestTheLedgerOfAnOlderVersion:
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
 
-    def test_is_chained_and_goes_on_from_there(self, old_shop: None) -> None:
+    def test_is_chained_by_the_migration_and_continues(self, old_shop: None) -> None:
         sql.execute(
             """
             INSERT INTO "user" (id, username, password, first_name, last_name, email, is_superuser, is_staff, is_active,
@@ -256,7 +256,7 @@ class TestTheLedgerOfAnOlderVersion:
         with pytest.raises(IntegrityError, match="append-only"), transaction.atomic():
             sql.execute("UPDATE user_balance_tx SET amount = amount")
 
-    def test_can_be_had_back(self) -> None:
+    def test_the_migration_can_be_reverted(self) -> None:
         user = UserFactory(balance=1_000)
         self.migrate_back()
         try:

@@ -1,4 +1,4 @@
-"""`manage.py load_demo`: the demo shop, once, with books that add up."""
+"""`manage.py load_demo`: loads the demo data once; the invariants hold."""
 
 from datetime import datetime, timedelta
 from io import StringIO
@@ -51,7 +51,7 @@ def load(*arguments: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_demo_is_loaded_once_and_its_books_add_up() -> None:
+def test_the_demo_is_loaded_once_and_the_invariants_hold() -> None:
     said = load()
     assert said == (
         "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
@@ -63,7 +63,7 @@ def test_the_demo_is_loaded_once_and_its_books_add_up() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_shop_with_rows_of_its_own_is_left_alone() -> None:
+def test_a_shop_with_data_is_not_changed() -> None:
     UserFactory(username="customer1")
     with nothing_changes():
         with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
@@ -95,7 +95,7 @@ def test_customers_and_staff_can_log_in() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_products_and_coupons_are_in_every_state_there_is() -> None:
+def test_products_and_coupons_are_in_all_states() -> None:
     load()
     assert list(Product.objects.values_list("id", flat=True)) == list(range(1, 51))
     assert Product.objects.get(id=1).name == "제주 감귤 주스 1L / Jeju Tangerine Juice 1L"
@@ -155,7 +155,7 @@ def test_every_job_of_the_back_office_has_something_to_show() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_shop_goes_on_from_there() -> None:
+def test_the_shop_works_with_the_demo_data() -> None:
     load()
     user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, idempotency=Idempotency.none())
     order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, idempotency=Idempotency.none())
@@ -165,7 +165,7 @@ def test_the_shop_goes_on_from_there() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_product_list_shown_before_is_renewed() -> None:
+def test_a_cached_product_list_is_invalidated() -> None:
     assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"empty").body == b"empty"
     load()
     assert PRODUCT_LIST.page(variant="all", ttl_seconds=60, render=lambda: b"fifty").body == b"fifty"
@@ -182,7 +182,7 @@ def test_a_product_list_shown_before_is_renewed() -> None:
     ],
     ids=["midnight", "a second later", "noon", "before midnight"],
 )
-def test_the_week_fits_whatever_the_hour(now: datetime) -> None:
+def test_the_week_is_valid_at_any_hour(now: datetime) -> None:
     rows = rows_of(plan_week(), now)
     assert len(rows.orders) == 420
     for order in rows.orders:

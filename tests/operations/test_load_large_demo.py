@@ -1,4 +1,4 @@
-"""`manage.py load_demo --orders N`: a year of a shop of any size, whose books add up like those of the small one."""
+"""`manage.py load_demo --orders N`: a year of orders of any number; the invariants hold."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -45,7 +45,7 @@ def load(orders: object = 300, *arguments: str) -> str:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_year_is_loaded_once_and_its_books_add_up(settings: Settings) -> None:
+def test_the_year_is_loaded_once_and_the_invariants_hold(settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:9/events"
     said = load()
     assert said == (
@@ -58,7 +58,7 @@ def test_the_year_is_loaded_once_and_its_books_add_up(settings: Settings) -> Non
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_shop_goes_on_from_there() -> None:
+def test_the_shop_works_with_the_demo_data() -> None:
     load()
     user_coupon = issue_coupon(user_id=1, coupon_id=OPEN_FIXED, idempotency=Idempotency.none())
     order = place_order(user_id=1, quantities={1: 2}, user_coupon_id=user_coupon.id, idempotency=Idempotency.none())
@@ -76,7 +76,7 @@ def test_the_shop_goes_on_from_there() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_everything_is_there_in_proportion() -> None:
+def test_all_tables_have_rows_in_proportion() -> None:
     load()
     counted = {
         model._meta.db_table: model._default_manager.count()
@@ -122,7 +122,7 @@ def test_some_orders_are_refunded_in_part_and_some_products_limited(settings: Se
 
 
 @pytest.mark.django_db(transaction=True)
-def test_coupons_and_their_units_are_in_every_state_there_is() -> None:
+def test_coupons_are_in_all_states() -> None:
     load()
     now = timezone.now()
     coupons = Coupon.objects.aggregate(
@@ -168,7 +168,7 @@ def test_the_last_week_has_been_delivered_not_always_at_once(settings: Settings)
 
 
 @pytest.mark.django_db(transaction=True)
-def test_nothing_is_told_to_a_destination_that_is_switched_off(settings: Settings) -> None:
+def test_inactive_destinations_get_no_messages(settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = ""
     load(1_000)
     assert set(OutboxMessage.objects.values_list("destination", flat=True)) == {"kafka", "webhooks"}
@@ -177,7 +177,7 @@ def test_nothing_is_told_to_a_destination_that_is_switched_off(settings: Setting
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_shop_with_rows_of_its_own_is_left_alone() -> None:
+def test_a_shop_with_data_is_not_changed() -> None:
     UserFactory(username="customer1")
     with nothing_changes():
         with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
@@ -187,13 +187,13 @@ def test_a_shop_with_rows_of_its_own_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("orders", ["0", "-1", "many", "1.5", "10000001"])
-def test_a_number_that_makes_no_sense_is_refused(orders: str) -> None:
+def test_an_invalid_number_is_refused(orders: str) -> None:
     with pytest.raises(CommandError, match="is not a number from 1 to 10000000"):
         call_command("load_demo", f"--orders={orders}")
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_load_that_dies_half_way_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_load_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(large, "ROWS_AT_ONCE", 100)
     seen: list[int] = []
 
@@ -215,7 +215,7 @@ def test_a_load_that_dies_half_way_leaves_nothing_behind(monkeypatch: pytest.Mon
 
 
 @pytest.mark.django_db(transaction=True)
-def test_time_limits_are_lifted_for_the_load_alone() -> None:
+def test_time_limits_are_lifted_for_the_load_only() -> None:
     limits = ("statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout")
     during: list[object] = []
     before = [sql.fetch_one(f"SHOW {limit}") for limit in limits]
@@ -235,7 +235,7 @@ def test_time_limits_are_lifted_for_the_load_alone() -> None:
     ],
     ids=["midnight", "a second later", "noon", "before midnight"],
 )
-def test_the_year_fits_whatever_the_hour(now: datetime) -> None:
+def test_the_year_is_valid_at_any_hour(now: datetime) -> None:
     tables = tables_of(2_000, now)
     valid_until = {coupon.id: coupon.valid_until for coupon in coupons_of(Assortment(2_000), now)}
     held = {row[0]: (row[1], row[2], row[4]) for row in tables[UserCoupon]}

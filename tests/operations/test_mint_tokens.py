@@ -18,7 +18,7 @@ def mint(first: int, count: int) -> tuple[list[dict[str, object]], str]:
     return [json.loads(line) for line in out.getvalue().splitlines()], err.getvalue()
 
 
-def test_each_customer_gets_a_token_that_the_api_takes() -> None:
+def test_each_customer_gets_a_valid_token() -> None:
     users = [UserFactory(balance=1_000 + number) for number in range(3)]
     tokens, said = mint(users[0].pk, 3)
     assert [token["userId"] for token in tokens] == [user.pk for user in users]
@@ -28,7 +28,7 @@ def test_each_customer_gets_a_token_that_the_api_takes() -> None:
         assert answer.json == {"userId": user.pk, "balance": user.balance}
 
 
-def test_staff_closed_accounts_and_nobody_are_left_out_with_a_note() -> None:
+def test_staff_and_closed_accounts_are_left_out_with_a_note() -> None:
     first = UserFactory()
     StaffFactory()
     UserFactory(is_active=False)
@@ -37,13 +37,13 @@ def test_staff_closed_accounts_and_nobody_are_left_out_with_a_note() -> None:
     assert said == f"4 of the 5 ids from {first.pk} are no open customer account.\n"
 
 
-def test_no_customer_at_all_is_an_error() -> None:
+def test_without_customers_it_is_an_error() -> None:
     with pytest.raises(CommandError, match=r"No token was minted\.") as refusal:
         mint(10**9, 10)
     assert refusal.value.returncode == 1
 
 
 @pytest.mark.parametrize("arguments", [(0, 1), (1, 0), (-1, 1), (1, 1_000_001)])
-def test_counts_that_make_no_sense_are_refused(arguments: tuple[int, int]) -> None:
+def test_invalid_counts_are_refused(arguments: tuple[int, int]) -> None:
     with pytest.raises(CommandError, match="is not a whole number from 1 to"):
         mint(*arguments)

@@ -1,4 +1,4 @@
-"""Workers of the release before, on the schema of this one: a deployment changes the schema first."""
+"""Workers of the previous release on the schema of this one: a deployment migrates first."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""`expire_reservations`, and what `archive` forgets of reservations."""
+"""`expire_reservations`, and the deletion of old reservations by `archive`."""
 
 import json
 import signal
@@ -36,7 +36,7 @@ def held_units(product: Product) -> int:
     return product.held
 
 
-def test_those_that_are_over_end_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_expired_ones_end_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("reservations.services.ENDED_AT_ONCE", 2)
     pen = ProductFactory(stock=10)
     live, *_over = held(pen, over=False), *(held(pen) for _ in range(5))
@@ -54,7 +54,7 @@ def test_the_command_reports_and_may_be_repeated() -> None:
     assert call("expire_reservations").stdout == "0 reservations ended\n"
 
 
-def test_every_so_often_until_it_is_told_to_stop() -> None:
+def test_at_an_interval_until_sigterm() -> None:
     pen = ProductFactory()
     with managed("expire_reservations", "--every", "0.001") as ending:
         held(pen)
@@ -64,7 +64,7 @@ def test_every_so_often_until_it_is_told_to_stop() -> None:
         call_command("expire_reservations", "--every=61")
 
 
-def test_archive_forgets_those_that_ended_long_ago() -> None:
+def test_archive_deletes_those_that_ended_long_ago() -> None:
     pen = ProductFactory()
     kept, old, _held = held(pen, over=False), held(pen, over=False), held(pen)
     for each in (kept, old):

@@ -1,4 +1,4 @@
-"""After a backup was restored the same numbers are given again, while the outside remembers what they were before."""
+"""After a restore the database assigns the same ids again, while other systems remember their first use."""
 
 from collections.abc import Callable, Iterator
 
@@ -82,9 +82,7 @@ def test_no_event_id_names_two_facts(user: User, pen: Product, restore: Callable
     assert not events.keys() & payloads_sent().keys()
 
 
-def test_what_kafka_still_has_of_lost_orders_is_not_counted(
-    user: User, pen: Product, restore: Callable[[], None]
-) -> None:
+def test_events_of_lost_orders_in_kafka_are_not_counted(user: User, pen: Product, restore: Callable[[], None]) -> None:
     _, events = lose_an_order(user, pen, restore)
     order_of(User.objects.get(pk=user.pk), {pen: 1})
     payloads = {**events, **payloads_sent()}

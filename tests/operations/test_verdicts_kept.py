@@ -1,4 +1,4 @@
-"""What `check_invariants` leaves behind for the back-office, and how it checks again and again."""
+"""The stored results of `check_invariants`, and its repeated runs."""
 
 import json
 import signal
@@ -45,7 +45,7 @@ def newest() -> InvariantCheck:
 
 
 class TestKept:
-    def test_a_sound_shop_leaves_a_verdict(self) -> None:
+    def test_a_sound_shop_stores_a_result(self) -> None:
         busy_shop()
         before = timezone.now()
         with nothing_changes():
@@ -56,13 +56,13 @@ class TestKept:
         assert before <= verdict.checked_at <= timezone.now()
         assert verdict.checked_at + timedelta(milliseconds=verdict.duration_ms - 1) <= timezone.now()
 
-    def test_what_was_asked_is_told(self) -> None:
+    def test_the_checked_rules_are_stored(self) -> None:
         busy_shop()
         assert check("--deep", "--quiet-system", "--json") == 0
         verdict = newest()
         assert (verdict.asked_count, verdict.is_deep, verdict.is_quiet) == (QUIET + LOCKS + CHAIN, True, True)
 
-    def test_a_broken_shop_leaves_what_is_broken(self) -> None:
+    def test_violations_are_stored(self) -> None:
         shop = busy_shop()
         sql.execute('UPDATE "user" SET balance = balance + 1 WHERE id = %s', [shop.mina.pk])
         assert check() == 1
@@ -80,16 +80,16 @@ class TestKept:
             },
         ]
 
-    def test_what_could_not_be_asked_is_named(self, own_redis: Redis) -> None:
+    def test_rules_that_could_not_run_are_stored(self, own_redis: Redis) -> None:
         kill(own_redis)
         assert check() == 0
         assert (newest().holds, newest().skipped, newest().asked_count) == (True, ["locks_expire"], LIVE)
 
-    def test_nothing_is_kept_where_that_is_not_wanted(self) -> None:
+    def test_storing_can_be_switched_off(self) -> None:
         assert check("--no-record") == 0
         assert not InvariantCheck.objects.exists()
 
-    def test_a_database_that_is_only_read_has_its_verdict_all_the_same(self) -> None:
+    def test_a_read_only_database_is_checked_without_storing(self) -> None:
         shop = busy_shop()
         sql.execute('UPDATE "user" SET balance = balance + 1 WHERE id = %s', [shop.mina.pk])
         sql.execute("SET default_transaction_read_only = on")
@@ -102,7 +102,7 @@ class TestKept:
         assert "The verdict was not kept: cannot execute INSERT in a read-only transaction" in output.getvalue()
         assert not InvariantCheck.objects.exists()
 
-    def test_the_oldest_are_forgotten(self) -> None:
+    def test_the_oldest_are_deleted(self) -> None:
         for number in range(5):
             keep_verdict(Findings(), checked_at=timezone.now(), duration_seconds=number, is_deep=False, is_quiet=False,
                          kept=3)  # fmt: skip
@@ -116,7 +116,7 @@ class TestEvery:
     OFTEN = ("check_invariants", "--every", "0.05")
 
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_it_checks_until_it_is_told_to_stop(self, number: signal.Signals) -> None:
+    def test_it_checks_until_sigterm(self, number: signal.Signals) -> None:
         shop = busy_shop()
         with managed(*self.OFTEN, "--json") as checking:
             wait_until(lambda: InvariantCheck.objects.filter(holds=True).count() >= 2, "two checks")
@@ -130,12 +130,12 @@ class TestEvery:
         assert verdicts[:2] == [True, True]
         assert verdicts[-1] is False
 
-    def test_it_does_not_wait_out_its_pause(self) -> None:
+    def test_sigterm_interrupts_the_pause(self) -> None:
         with managed("check_invariants", "--every", "3600") as checking:
             wait_until(lambda: checking.printed(f"{LIVE + LOCKS} invariants hold"), "the first check")
             assert checking.stop() == 0
 
-    def test_told_to_stop_in_the_middle_it_leaves_no_verdict(self) -> None:
+    def test_an_interrupted_check_stores_nothing(self) -> None:
         patient = {"DATABASE_LOCK_TIMEOUT_MS": "60000"}
         with another_session() as other:
             other.execute("LOCK TABLE coupon IN ACCESS EXCLUSIVE MODE")
@@ -146,14 +146,14 @@ class TestEvery:
                 assert checking.process.wait(timeout=30) == 0
         assert not InvariantCheck.objects.exists()
 
-    def test_a_database_that_is_away_costs_a_turn(self) -> None:
+    def test_a_database_outage_fails_one_run(self) -> None:
         with connections_refused(), managed(*self.OFTEN) as checking:
             wait_until(lambda: checking.printed("The books could not be checked"), "a turn without the database")
             let_in(allowed=True)
             wait_until(InvariantCheck.objects.exists, "a turn with it")
             assert checking.stop() == 0
 
-    def test_checks_that_take_long_come_less_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_long_checks_run_less_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Nine tenths of the time belong to the shop."""
         waits: list[float] = []
         moments = iter([0.0, 2.0, 62.0, 162.0])
@@ -176,12 +176,12 @@ class TestEvery:
         assert waits == [60.0, 900.0]
 
     @pytest.mark.parametrize("seconds", ["0", "-1", "86401", "nan"])
-    def test_2_for_a_pause_that_makes_no_sense(self, seconds: str) -> None:
+    def test_2_for_an_invalid_interval(self, seconds: str) -> None:
         assert check(f"--every={seconds}") == 2
 
 
 class TestPages:
-    def test_a_check_is_read_with_what_each_rule_means(self) -> None:
+    def test_a_result_is_shown_with_the_meaning_of_each_rule(self) -> None:
         shop = busy_shop()
         sql.execute('UPDATE "user" SET balance = balance + 1 WHERE id = %s', [shop.mina.pk])
         check("--deep")
@@ -196,13 +196,13 @@ class TestPages:
         ):
             assert shown in page
 
-    def test_every_rule_that_can_be_broken_has_a_meaning_to_show(self) -> None:
+    def test_every_rule_has_a_meaning(self) -> None:
         busy_shop()
         output = StringIO()
         call_command("check_invariants", "--deep", "--quiet-system", stdout=output, no_color=True)
         assert {line.split()[0] for line in output.getvalue().splitlines()} == set(meanings())
 
-    def test_checks_are_only_read_and_only_by_whom_it_concerns(self) -> None:
+    def test_results_are_read_only_and_require_a_permission(self) -> None:
         check()
         number = newest().pk
         operator, clerk = Staff(VIEW), Staff("orders.view_order")

@@ -1,4 +1,4 @@
-"""A data platform that fails and fails is left alone, and found again by one call."""
+"""The circuit breaker of the data platform."""
 
 import subprocess
 import sys
@@ -60,7 +60,7 @@ class TestByItself:
         three.report(failed=3, worked=False)
         return three
 
-    def test_closed_it_lets_everything_through(self, three: Breaker) -> None:
+    def test_a_closed_breaker_admits_everything(self, three: Breaker) -> None:
         assert (three.admit(16), three.pause_seconds()) == (16, 0.0)
 
     def test_it_opens_at_its_limit_and_not_before(self, three: Breaker) -> None:
@@ -69,13 +69,13 @@ class TestByItself:
         three.report(failed=1, worked=False)
         assert (three.admit(16), three.pause_seconds()) == (0, 30.0)
 
-    def test_only_failures_in_a_row_count(self, three: Breaker) -> None:
+    def test_only_consecutive_failures_count(self, three: Breaker) -> None:
         for _ in range(10):
             three.report(failed=2, worked=False)
             three.report(failed=2, worked=True)
         assert three.admit(16) == 16
 
-    def test_after_the_pause_one_call_is_let_through(self, opened: Breaker, clock: Clock) -> None:
+    def test_after_the_pause_one_call_is_admitted(self, opened: Breaker, clock: Clock) -> None:
         clock.now += 29.9
         assert opened.admit(16) == 0
         clock.now += 0.1
@@ -105,13 +105,13 @@ class TestByItself:
         clock.now += 30.0
         assert opened.admit(16) == 1
 
-    def test_a_wait_that_is_asked_for_opens_it_at_once_and_for_as_long(self, three: Breaker, clock: Clock) -> None:
+    def test_retry_after_opens_it_at_once_for_that_long(self, three: Breaker, clock: Clock) -> None:
         three.report(failed=1, worked=True, asked_seconds=7.0)
         assert (three.admit(16), three.pause_seconds()) == (0, 7.0)
         clock.now += 7.0
         assert three.admit(16) == 1
 
-    def test_a_short_wait_does_not_shorten_a_pause(self, opened: Breaker) -> None:
+    def test_a_short_retry_after_does_not_shorten_a_pause(self, opened: Breaker) -> None:
         opened.report(failed=1, worked=False, asked_seconds=1.0)
         assert opened.pause_seconds() == 30.0
 
@@ -155,7 +155,7 @@ class TestGauge:
         assert one.pause_seconds() == 0.0
         assert self.shown(request) == 0
 
-    def test_one_open_breaker_is_enough_and_a_dead_one_does_not_count(
+    def test_the_gauge_is_the_maximum_of_live_processes(
         self, tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings.PROMETHEUS_MULTIPROC_DIR = str(tmp_path)
@@ -184,7 +184,7 @@ class TestGauge:
             wait_until(lambda: served('commerce_outbox_sent_total{destination="kafka"} 5.0'), "what went to Kafka")
             assert relay.stop() == 0
 
-    def test_a_metrics_port_that_is_taken_ends_the_relay(self, closed_port: int) -> None:
+    def test_a_metrics_port_in_use_ends_the_relay(self, closed_port: int) -> None:
         done = call("relay_outbox", "--metrics-port", str(closed_port))
         assert done.returncode == 1
         assert f"Metrics cannot be served on port {closed_port}" in done.stderr
@@ -253,20 +253,20 @@ class TestDispatcher:
         assert len(partner.calls) == 3
         assert [row.attempts for row in waiting(DATA_PLATFORM)] == [1, 1, 1, 0, 0]
 
-    def test_without_the_breaker_the_calls_go_on(self, partner: Partner, settings: Settings) -> None:
+    def test_control_without_the_breaker_calls_continue(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
         assert self.failed_three_times(partner).drain() == Drained(failed=5)
         assert len(partner.calls) == 8
 
     @pytest.mark.parametrize("status", [400, 409, 413, 415, 422])
-    def test_what_is_wrong_with_a_message_says_nothing_about_the_platform(self, partner: Partner, status: int) -> None:
+    def test_a_failure_about_one_message_does_not_count(self, partner: Partner, status: int) -> None:
         assert self.failed_three_times(partner, status=status).drain() == Drained(failed=5)
 
     @pytest.mark.parametrize("status", [301, 401, 403, 404, 408, 429, 500, 503])
-    def test_what_is_wrong_with_the_platform_opens_it(self, partner: Partner, status: int) -> None:
+    def test_a_failure_of_the_platform_opens_it(self, partner: Partner, status: int) -> None:
         assert self.failed_three_times(partner, status=status).pause_seconds() > 29
 
-    def test_the_probe_is_one_call_and_then_everything_goes(self, clock: Clock, partner: Partner) -> None:
+    def test_after_a_successful_probe_everything_is_sent(self, clock: Clock, partner: Partner) -> None:
         dispatcher = self.failed_three_times(partner)
         clock.now += 30.0
         assert dispatcher.drain() == Drained(failed=1)
@@ -279,7 +279,7 @@ class TestDispatcher:
         assert waiting(DATA_PLATFORM) == []
 
     @pytest.mark.usefixtures("clock")
-    def test_the_platforms_own_wait_holds_for_every_message(self, partner: Partner, settings: Settings) -> None:
+    def test_retry_after_applies_to_all_messages(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
         partner.status, partner.headers = 429, {"Retry-After": "40"}
         publish_events(event_type="order-completed")
@@ -292,9 +292,7 @@ class TestDispatcher:
         assert len(partner.calls) == 1
 
     @pytest.mark.usefixtures("dispatching")
-    def test_what_was_never_tried_goes_after_the_pause_without_another_event(
-        self, partner: Partner, settings: Settings
-    ) -> None:
+    def test_untried_messages_are_sent_after_the_pause(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = 1
         settings.DATA_PLATFORM_BREAKER_SECONDS = 0.3
         settings.OUTBOX_MAX_ATTEMPTS = 1
@@ -335,7 +333,7 @@ class TestSync:
         partner.hold.set()
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
 
-    def test_an_order_waits_for_nobody_while_it_is_open(self, partner: Partner) -> None:
+    def test_an_order_does_not_wait_while_it_is_open(self, partner: Partner) -> None:
         assert self.seconds_of_an_order() >= self.TIMEOUT_SECONDS
         with statements() as ran:
             self.seconds_of_an_order()
@@ -343,7 +341,7 @@ class TestSync:
         assert len(partner.calls) == 1
         assert [row.attempts for row in waiting(DATA_PLATFORM)] == [1, 0]
 
-    def test_without_it_every_order_waits(self, partner: Partner, settings: Settings) -> None:
+    def test_control_without_it_every_order_waits(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = NEVER
         for _ in range(2):
             assert self.seconds_of_an_order() >= self.TIMEOUT_SECONDS

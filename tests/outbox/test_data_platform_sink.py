@@ -1,4 +1,4 @@
-"""Calls to the data platform: signed, limited in time, and understood."""
+"""Calls to the data platform: signature, time limits, and outcomes."""
 
 import hashlib
 import hmac
@@ -50,7 +50,7 @@ def failure_of(outcomes: Outcomes) -> Failure:
     return failure
 
 
-def test_an_event_is_posted_as_it_is(sink: DataPlatformSink, partner: Partner) -> None:
+def test_an_event_is_posted_unchanged(sink: DataPlatformSink, partner: Partner) -> None:
     assert went_through(sink.deliver([message()]))
     [call] = partner.calls
     assert call.path == "/orders"
@@ -69,9 +69,7 @@ def test_the_signature_can_be_checked_as_documented(sink: DataPlatformSink, part
     assert digest == expected
 
 
-def test_the_check_in_the_documentation_accepts_our_calls_and_no_others(
-    sink: DataPlatformSink, partner: Partner
-) -> None:
+def test_the_documented_check_accepts_only_our_calls(sink: DataPlatformSink, partner: Partner) -> None:
     page = (Path(settings.BASE_DIR) / "docs" / "data-platform.md").read_text()
     [code] = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     documented: dict[str, Any] = {}
@@ -103,7 +101,7 @@ def test_any_2xx_is_an_acknowledgement(sink: DataPlatformSink, partner: Partner,
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 404, 409, 422, 500, 502, 503])
-def test_anything_else_is_none(sink: DataPlatformSink, partner: Partner, status: int) -> None:
+def test_any_other_status_is_a_failure(sink: DataPlatformSink, partner: Partner, status: int) -> None:
     partner.status, partner.headers = status, {"Location": "/elsewhere"}
     failure = failure_of(sink.deliver([message()]))
     assert failure.reason.startswith(f"HTTP {status}")
@@ -141,7 +139,7 @@ def test_connections_are_kept(sink: DataPlatformSink, partner: Partner) -> None:
     assert partner.connections == 1
 
 
-def test_several_go_at_once(sink: DataPlatformSink, partner: Partner) -> None:
+def test_calls_are_concurrent(sink: DataPlatformSink, partner: Partner) -> None:
     messages = [message(number) for number in range(16)]
     outcomes = sink.deliver(messages)
     assert went_through(outcomes)
@@ -165,7 +163,7 @@ def test_a_proxy_in_the_environment_is_not_used(
     assert went_through(sink.deliver([message()]))
 
 
-def test_nobody_there(sink: DataPlatformSink, settings: Settings) -> None:
+def test_a_refused_connection_is_a_failure(sink: DataPlatformSink, settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:1/orders"
     failure = failure_of(sink.deliver([message()]))
     assert failure.away
@@ -203,17 +201,17 @@ class TestDeadline:
         assert went_through(sink.deliver([message()]))
         changeable.DATA_PLATFORM_TIMEOUT_SECONDS = self.LIMIT_SECONDS
 
-    def test_a_partner_that_hangs(self, sink: DataPlatformSink, partner: Partner) -> None:
+    def test_a_hanging_partner(self, sink: DataPlatformSink, partner: Partner) -> None:
         partner.hold = Event()
         assert failure_of(self.delivered_in_time(sink)).away
 
     @pytest.mark.parametrize("status", [200, 500])
-    def test_headers_that_drip_are_no_answer(self, sink: DataPlatformSink, partner: Partner, status: int) -> None:
+    def test_dripping_headers_are_a_failure(self, sink: DataPlatformSink, partner: Partner, status: int) -> None:
         partner.drips, partner.status = "headers", status
         assert failure_of(self.delivered_in_time(sink)).away
         wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
 
-    def test_a_body_that_drips_after_a_2xx_is_not_needed(
+    def test_a_dripping_body_after_a_2xx_is_ignored(
         self, sink: DataPlatformSink, partner: Partner, settings: Settings
     ) -> None:
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = self.LONG_ENOUGH_FOR_HEADERS_SECONDS
@@ -221,20 +219,20 @@ class TestDeadline:
         assert went_through(self.delivered_in_time(sink))
         wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
 
-    def test_a_body_that_drips_after_a_500_is_a_500(
+    def test_a_dripping_body_after_a_500_is_a_500(
         self, sink: DataPlatformSink, partner: Partner, settings: Settings
     ) -> None:
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = self.LONG_ENOUGH_FOR_HEADERS_SECONDS
         partner.drips, partner.status = "body", 500
         assert failure_of(self.delivered_in_time(sink)).reason.startswith("HTTP 500")
 
-    def test_a_whole_batch_that_drips(self, sink: DataPlatformSink, partner: Partner, settings: Settings) -> None:
+    def test_a_batch_of_dripping_responses(self, sink: DataPlatformSink, partner: Partner, settings: Settings) -> None:
         partner.drips = "headers"
         outcomes = self.delivered_in_time(sink, messages=16)
         assert all(isinstance(failure, Failure) and failure.away for failure in outcomes.values())
         self.assert_works_again(sink, partner, settings)
 
-    def test_without_the_watch_dripping_calls_would_keep_their_threads(
+    def test_control_without_the_deadline_threads_stay_busy(
         self, sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(SocketDeadline, "_shut", lambda deadline: None)
@@ -248,7 +246,7 @@ class TestDeadline:
         assert self.delivered_in_time(sink) == {}, "no thread was free"
         assert len(partner.calls) == 8
 
-    def test_more_requests_than_threads_end_in_time_as_well(self, sink: DataPlatformSink, partner: Partner) -> None:
+    def test_more_requests_than_threads_end_in_time(self, sink: DataPlatformSink, partner: Partner) -> None:
         partner.drips = "headers"
         with ThreadPoolExecutor(24) as requests:
             list(requests.map(lambda _: self.delivered_in_time(sink), range(24)))
@@ -284,7 +282,7 @@ class TestTurns:
                 settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
             assert went_through(held.result(timeout=PATIENCE_SECONDS))
 
-    def test_without_a_turn_there_is_no_outcome_and_no_call(
+    def test_without_a_free_thread_there_is_no_call(
         self, sink: DataPlatformSink, partner: Partner, settings: Settings
     ) -> None:
         with self.all_but(0, sink, partner, settings):
@@ -293,7 +291,7 @@ class TestTurns:
         assert "order-completed:3" in partner.keys
         assert not {"order-completed:1", "order-completed:2"} & set(partner.keys)
 
-    def test_who_had_the_only_turn_has_failed_alone(
+    def test_only_the_message_with_the_thread_has_failed(
         self, sink: DataPlatformSink, partner: Partner, settings: Settings
     ) -> None:
         with self.all_but(1, sink, partner, settings):

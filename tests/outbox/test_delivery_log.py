@@ -1,4 +1,4 @@
-"""Every call to the data platform leaves its line, together with what it did to the message."""
+"""The delivery log: one row per call to the data platform, written with the state of the message."""
 
 from datetime import timedelta
 from threading import Event
@@ -29,7 +29,7 @@ def the_attempt() -> DeliveryAttempt:
     return DeliveryAttempt.objects.get()
 
 
-def test_a_call_that_went_well(partner: Partner) -> None:
+def test_a_successful_call(partner: Partner) -> None:
     message = message_of()
     before = timezone.now()
     assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=1)
@@ -40,7 +40,7 @@ def test_a_call_that_went_well(partner: Partner) -> None:
     assert 0 <= attempt.duration_ms < 1_000
 
 
-def test_a_call_that_was_answered_with_something_else(partner: Partner) -> None:
+def test_a_call_with_another_status(partner: Partner) -> None:
     partner.status, partner.body = 503, b"closed for \0 stocktaking"
     message_of()
     Dispatcher(DATA_PLATFORM).drain()
@@ -49,7 +49,7 @@ def test_a_call_that_was_answered_with_something_else(partner: Partner) -> None:
     assert attempt.error == "HTTP 503: closed for  stocktaking"
 
 
-def test_a_call_that_nobody_took(settings: Settings, closed_port: int) -> None:
+def test_a_refused_connection(settings: Settings, closed_port: int) -> None:
     settings.DATA_PLATFORM_URL = f"http://127.0.0.1:{closed_port}/orders"
     message_of()
     Dispatcher(DATA_PLATFORM).drain()
@@ -58,7 +58,7 @@ def test_a_call_that_nobody_took(settings: Settings, closed_port: int) -> None:
     assert "refused" in attempt.error
 
 
-def test_a_call_that_hung(partner: Partner, settings: Settings) -> None:
+def test_a_hanging_call(partner: Partner, settings: Settings) -> None:
     settings.DATA_PLATFORM_TIMEOUT_SECONDS = 0.4
     partner.hold = Event()
     message_of()
@@ -74,7 +74,7 @@ def test_a_call_in_sync_mode(partner: Partner) -> None:
     assert the_attempt().message_id == message.pk
 
 
-def test_each_try_has_its_line(partner: Partner) -> None:
+def test_each_attempt_has_a_row(partner: Partner) -> None:
     message = message_of()
     for status in (500, 429, 200):
         partner.status = status
@@ -83,7 +83,7 @@ def test_each_try_has_its_line(partner: Partner) -> None:
     assert list(message.deliveries.order_by("id").values_list("http_status", flat=True)) == [500, 429, 200]
 
 
-def test_a_sent_message_that_goes_again_carries_the_same_key(partner: Partner) -> None:
+def test_a_resent_message_has_the_same_key(partner: Partner) -> None:
     message = message_of()
     Dispatcher(DATA_PLATFORM).drain()
     assert Dispatcher(DATA_PLATFORM).drain() == Drained()
@@ -95,7 +95,7 @@ def test_a_sent_message_that_goes_again_carries_the_same_key(partner: Partner) -
     assert (message.attempts, message.sent_at is not None) == (1, True)
 
 
-def test_the_log_costs_no_round_trip(partner: Partner) -> None:
+def test_the_log_needs_no_extra_round_trip(partner: Partner) -> None:
     publish_events(event_type="order-completed", times=10)
     with statements() as ran:
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=10)
@@ -103,7 +103,7 @@ def test_the_log_costs_no_round_trip(partner: Partner) -> None:
     assert DeliveryAttempt.objects.count() == 10
 
 
-def test_a_batch_with_every_kind_of_outcome_is_one_statement(partner: Partner, settings: Settings) -> None:
+def test_a_batch_with_all_outcomes_is_one_statement(partner: Partner, settings: Settings) -> None:
     settings.OUTBOX_MAX_ATTEMPTS = 2
     partner.status = 500
     tried, other = message_of(), message_of()
@@ -117,7 +117,7 @@ def test_a_batch_with_every_kind_of_outcome_is_one_statement(partner: Partner, s
     assert DeliveryAttempt.objects.count() == 2
 
 
-def test_what_is_not_logged_did_not_happen_to_the_message_either(partner: Partner) -> None:
+def test_log_and_message_state_are_one_transaction(partner: Partner) -> None:
     """Marks and log are one transaction: without the one there is not the other, and the message goes again."""
     message_of()
     sql.execute("ALTER TABLE delivery_attempt ADD CONSTRAINT full_disk CHECK (duration_ms < 0)")

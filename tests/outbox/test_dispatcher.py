@@ -58,7 +58,7 @@ def publish_to_data_platform(times: int = 1) -> list[str]:
 class TestOrder:
     """What goes first."""
 
-    def test_messages_of_one_user_arrive_in_the_order_they_were_told(self, settings: Settings) -> None:
+    def test_messages_of_one_user_arrive_in_order(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 7
         event_ids: dict[int, list[str]] = {1: [], 2: [], 3: []}
         for number in range(60):
@@ -70,7 +70,7 @@ class TestOrder:
             assert ids_of([record for record in records if record.key == str(user_id)]) == ids
         assert waiting(KAFKA) == []
 
-    def test_a_late_commit_of_an_earlier_id_is_sent_all_the_same(self) -> None:
+    def test_a_late_commit_of_an_earlier_id_is_sent_too(self) -> None:
         """Ids are given before COMMIT, so a lower one may appear after a higher one has gone."""
         [first], [second] = publish_events(), publish_events()
         OutboxMessage.objects.filter(event_id=first).update(sent_at=timezone.now())
@@ -87,7 +87,7 @@ class TestOrder:
         Dispatcher(KAFKA).drain()
         return later, other
 
-    def test_a_failed_message_holds_back_the_later_ones_of_its_user_only(self) -> None:
+    def test_a_failed_message_holds_back_only_its_users_messages(self) -> None:
         later, other = self.in_trouble()
         assert ids_of(read_topic("coupon-issued", at_least=1)) == [other]
         due_now(KAFKA)
@@ -95,7 +95,7 @@ class TestOrder:
         kept = [record for record in read_topic("coupon-issued", at_least=3) if record.key == "1"]
         assert ids_of(kept)[-1] == later
 
-    def test_without_the_hold_the_later_one_overtakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_holding_back_a_later_one_overtakes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dispatcher, "DUE_IN_ORDER", dispatcher.DUE)
         later, other = self.in_trouble()
         assert sorted(ids_of(read_topic("coupon-issued", at_least=2))) == sorted([later, other])
@@ -117,7 +117,7 @@ MEETING = {KAFKA: f"{__name__}.MeetingSink"}
 class TestOneAtATime:
     """Two dispatchers, in two processes or in one."""
 
-    def test_two_at_once_send_each_message_once(self, settings: Settings) -> None:
+    def test_two_dispatchers_send_each_message_once(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 5
         event_ids = [event_id for user_id in range(1, 11) for event_id in publish_events(user_id=user_id, times=10)]
         dispatchers = [Dispatcher(KAFKA) for _ in range(4)]
@@ -140,7 +140,7 @@ class TestOneAtATime:
             sink_of.cache_clear()
         assert sorted(ids_of(read_topic("coupon-issued", at_least=6))) == sorted(event_ids * 2)
 
-    def test_who_comes_second_does_nothing_and_says_so(self, partner: Partner) -> None:
+    def test_the_second_dispatcher_does_nothing_and_reports_it(self, partner: Partner) -> None:
         publish_to_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as first:
@@ -173,11 +173,11 @@ class TestOneAtATime:
             hold.set()
             drain.result(timeout=PATIENCE_SECONDS)
 
-    def test_a_drain_inside_a_transaction_is_a_defect(self) -> None:
+    def test_a_drain_inside_a_transaction_is_an_error(self) -> None:
         with transaction.atomic(), pytest.raises(RuntimeError, match="no transaction"):
             Dispatcher(KAFKA).drain()
 
-    def test_a_dispatcher_whose_lock_is_gone_begins_no_other_batch(self, settings: Settings, partner: Partner) -> None:
+    def test_after_losing_the_lock_no_batch_is_started(self, settings: Settings, partner: Partner) -> None:
         publish_to_data_platform(times=3)
         settings.OUTBOX_BATCH_SIZE = 1
         partner.hold = hold = Event()
@@ -191,7 +191,7 @@ class TestOneAtATime:
             assert drain.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
         assert len(waiting(DATA_PLATFORM)) == 2
 
-    def test_a_dispatcher_that_is_frozen_loses_the_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_frozen_dispatcher_loses_the_lock(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dispatcher_lock, "_SPARE_SECONDS", 0.1)
         monkeypatch.setattr(configured, "DATA_PLATFORM_TIMEOUT_SECONDS", 0.0)
         with dispatcher_lock.sole_dispatcher(KAFKA) as lock:
@@ -200,7 +200,7 @@ class TestOneAtATime:
             wait_until(lambda: Dispatcher(KAFKA).drain() == Drained(sent=1), "another dispatcher to have it")
             assert not lock.is_held()
 
-    def test_the_lock_goes_with_the_connection(self) -> None:
+    def test_closing_the_connection_releases_the_lock(self) -> None:
         """A dispatcher that dies between two lines leaves nothing locked."""
 
         def die() -> None:
@@ -218,7 +218,7 @@ class TestOneAtATime:
 class TestFailures:
     """What is tried again, and when."""
 
-    def test_without_a_broker_the_rows_stay_and_drain_when_it_is_back(self) -> None:
+    def test_messages_wait_for_the_broker_to_recover(self) -> None:
         event_ids = publish_events(times=3)
         away = Dispatcher(KAFKA)
         with kafka_away():
@@ -232,7 +232,7 @@ class TestFailures:
         assert Dispatcher(KAFKA).drain() == Drained(sent=3)
         assert ids_of(read_topic("coupon-issued", at_least=3)) == event_ids
 
-    def test_a_broker_that_pauses_gets_everything_in_order_when_it_goes_on(
+    def test_a_paused_broker_gets_everything_in_order_later(
         self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 1.0)
@@ -256,7 +256,7 @@ class TestFailures:
             broker.child.kill()
         assert list(dict.fromkeys(arrived)) == event_ids
 
-    def test_kafka_being_away_never_parks(self) -> None:
+    def test_an_outage_of_kafka_parks_nothing(self) -> None:
         publish_events()
         OutboxMessage.objects.update(attempts=1_000)
         with kafka_away():
@@ -265,7 +265,7 @@ class TestFailures:
         assert row.attempts == 1_001
         assert timedelta(0) < row.next_attempt_at - timezone.now() < timedelta(seconds=5)
 
-    def test_a_dispatcher_leaves_a_broker_that_is_away_alone_for_a_while(self) -> None:
+    def test_an_unavailable_broker_is_not_called_for_a_while(self) -> None:
         publish_events(user_id=1)
         away = Dispatcher(KAFKA)
         with kafka_away():
@@ -275,7 +275,7 @@ class TestFailures:
             assert away.drain() == Drained()
         assert ran == []
 
-    def test_a_destination_that_is_away_costs_one_batch_not_the_whole_backlog(self, settings: Settings) -> None:
+    def test_an_unavailable_destination_fails_one_batch_only(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 2
         for user_id in range(6):
             publish_events(user_id=user_id)
@@ -283,7 +283,7 @@ class TestFailures:
             assert Dispatcher(KAFKA).drain() == Drained(failed=2)
         assert [row.attempts for row in waiting(KAFKA)] == [1, 1, 0, 0, 0, 0]
 
-    def test_what_the_broker_refuses_is_parked_at_once_and_the_rest_goes(self) -> None:
+    def test_a_message_refused_by_the_broker_is_parked_at_once(self) -> None:
         [before], [huge], [after] = publish_events(), publish_events(text="x" * 2_000_000), publish_events()
         assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
         parked = OutboxMessage.objects.get(event_id=huge)
@@ -291,7 +291,7 @@ class TestFailures:
         assert "MSG_SIZE_TOO_LARGE" in parked.last_error
         assert ids_of(read_topic("coupon-issued", at_least=2)) == [before, after]
 
-    def test_a_server_error_is_tried_again_later(self, partner: Partner) -> None:
+    def test_a_server_error_is_retried_later(self, partner: Partner) -> None:
         [event_id] = publish_to_data_platform()
         partner.status = 500
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(failed=1)
@@ -304,7 +304,7 @@ class TestFailures:
         assert partner.keys == [event_id, event_id]
         assert waiting(DATA_PLATFORM) == []
 
-    def test_a_message_that_is_not_due_is_left_alone(self, partner: Partner) -> None:
+    def test_a_message_that_is_not_due_is_not_sent(self, partner: Partner) -> None:
         publish_to_data_platform()
         OutboxMessage.objects.update(next_attempt_at=timezone.now() + timedelta(seconds=30))
         assert Dispatcher(DATA_PLATFORM).drain() == Drained()
@@ -323,7 +323,7 @@ class TestFailures:
         assert Dispatcher(DATA_PLATFORM).drain() == Drained()
         assert len(partner.calls) == 3
 
-    def test_the_partners_own_wait_is_respected(self, partner: Partner) -> None:
+    def test_retry_after_is_respected(self, partner: Partner) -> None:
         publish_to_data_platform()
         partner.status, partner.headers = 429, {"Retry-After": "40"}
         Dispatcher(DATA_PLATFORM).drain()
@@ -336,7 +336,7 @@ class TestFailures:
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=40)
         assert sorted(partner.keys) == sorted(event_ids)
 
-    def test_an_answer_that_no_text_can_hold_is_still_recorded(self, partner: Partner) -> None:
+    def test_a_response_with_nul_is_recorded(self, partner: Partner) -> None:
         publish_to_data_platform()
         partner.status, partner.body = 500, b"\0\xff" * 5_000
         Dispatcher(DATA_PLATFORM).drain()
@@ -349,7 +349,7 @@ class TestFailures:
             assert longest / 2 <= min(waits) < max(waits) <= longest
 
     @pytest.mark.parametrize("statement", [dispatcher.DUE, dispatcher.DUE_IN_ORDER], ids=["any order", "in order"])
-    def test_a_backlog_is_found_without_walking_through_what_was_sent(self, statement: str) -> None:
+    def test_a_backlog_is_found_without_reading_sent_messages(self, statement: str) -> None:
         """As after an outage: the planner knows that many wait, but not that they are the last ones."""
         sql.execute(MANY_SENT_AND_MANY_WAITING)
         sql.execute("ANALYZE outbox_message")

@@ -1,4 +1,4 @@
-"""From the end of a write to the dispatcher of the same process, and the call to the data platform in sync mode."""
+"""After a commit: waking the dispatcher of the same process, and calls to the data platform in sync mode."""
 
 import os
 import threading
@@ -38,7 +38,7 @@ def threads_of(destination: str) -> list[threading.Thread]:
 class TestOwnDispatcher:
     """`OUTBOX_DISPATCH_IN_WEB`: who commits, sends."""
 
-    def test_a_committed_event_leaves_without_any_poll(self) -> None:
+    def test_a_committed_event_is_sent_without_a_poll(self) -> None:
         publish_events()
         wait_until(lambda: not waiting(KAFKA), "the message to leave")
         assert len(read_topic("coupon-issued", at_least=1)) == 1
@@ -51,13 +51,13 @@ class TestOwnDispatcher:
         assert len(read_topic("order-completed", at_least=40)) == 40
         assert len(partner.calls) == 40
 
-    def test_a_partner_that_hangs_does_not_delay_kafka(self, partner: Partner) -> None:
+    def test_a_hanging_partner_does_not_delay_kafka(self, partner: Partner) -> None:
         partner.hold = threading.Event()
         publish_events(event_type="order-completed")
         wait_until(lambda: not waiting(KAFKA), "the message for Kafka to leave")
         assert len(waiting(DATA_PLATFORM)) == 1
 
-    def test_an_order_waits_for_nobody(self, partner: Partner, settings: Settings) -> None:
+    def test_an_order_does_not_wait_for_deliveries(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 10.0
         partner.hold = threading.Event()
         user, product = UserFactory(balance=100_000), ProductFactory(price=1, stock=100)
@@ -69,7 +69,7 @@ class TestOwnDispatcher:
         assert len(partner.calls) == 1, "the first call hangs still"
         assert [row.attempts for row in waiting(DATA_PLATFORM)] == [0] * 6
 
-    def test_what_failed_is_tried_again_without_another_event(self, partner: Partner) -> None:
+    def test_a_failure_is_retried_without_another_event(self, partner: Partner) -> None:
         publish_events(event_type="order-completed")
         wait_until(lambda: not waiting(DATA_PLATFORM), "a first message, so that nothing waits any more")
         [thread] = threads_of(DATA_PLATFORM)
@@ -104,7 +104,7 @@ class TestOwnDispatcher:
         publish_events()
         wait_until(lambda: not waiting(KAFKA), "the second message to leave")
 
-    def test_what_an_earlier_process_left_goes_along(self, settings: Settings) -> None:
+    def test_messages_of_an_earlier_process_are_sent(self, settings: Settings) -> None:
         settings.OUTBOX_DISPATCH_IN_WEB = False
         publish_events(user_id=1)
         settings.OUTBOX_DISPATCH_IN_WEB = True
@@ -132,7 +132,7 @@ class TestOwnDispatcher:
         assert {record.key for record in read_topic("coupon-issued", at_least=2)} == {"1", "2"}
 
 
-def test_without_a_dispatcher_in_the_web_process_nothing_leaves() -> None:
+def test_without_a_dispatcher_in_the_web_process_nothing_is_sent() -> None:
     publish_events()
     assert threads_of(KAFKA) == []
     assert len(waiting(KAFKA)) == 1
@@ -148,7 +148,7 @@ class TestSync:
     def order(self) -> Order:
         return order_of(UserFactory(balance=10_000), {ProductFactory(price=1_000): 1})
 
-    def test_the_platform_knows_when_the_order_returns(self, partner: Partner) -> None:
+    def test_the_platform_has_the_event_when_the_order_returns(self, partner: Partner) -> None:
         order = self.order()
         assert partner.keys == [order_completed(order).id]
         assert waiting(DATA_PLATFORM) == []
@@ -171,7 +171,7 @@ class TestSync:
         [row] = waiting(DATA_PLATFORM)
         assert row.attempts == 1
 
-    def test_what_failed_is_left_to_the_dispatcher(self, partner: Partner) -> None:
+    def test_a_failure_is_left_to_the_dispatcher(self, partner: Partner) -> None:
         partner.status = 500
         self.order()
         partner.status = 200
@@ -180,7 +180,7 @@ class TestSync:
         assert len(partner.calls) == 2
 
     @pytest.mark.usefixtures("dispatching")
-    def test_what_failed_is_tried_again_by_the_process_itself(self, partner: Partner) -> None:
+    def test_a_failure_is_retried_by_the_process_itself(self, partner: Partner) -> None:
         """Its thread has nothing in hand then, and hears of no failure of its own."""
         partner.status = 500
         self.order()
@@ -195,7 +195,7 @@ class TestSync:
         wait_until(lambda: not waiting(DATA_PLATFORM), "the second order's second try")
         assert len(partner.calls) == 4
 
-    def test_the_dispatcher_leaves_the_message_alone_meanwhile(self, partner: Partner) -> None:
+    def test_the_dispatcher_skips_a_claimed_message(self, partner: Partner) -> None:
         partner.hold = threading.Event()
         with meanwhile(self.order) as order:
             wait_until(lambda: partner.calls, "the call of the request")

@@ -1,4 +1,4 @@
-"""What got no turn before the time of its batch was up: no attempt, no wait, and its place in the order kept."""
+"""Messages that were not tried before the deadline of their batch: no attempt is counted, and their order is kept."""
 
 import json
 import os
@@ -53,7 +53,7 @@ class TestDataPlatform:
         assert row.next_attempt_at <= timezone.now()
         assert not DeliveryAttempt.objects.exists()
 
-    def test_it_is_no_attempt_and_nothing_is_put_off(
+    def test_no_attempt_is_counted_and_no_wait_is_set(
         self, no_turn: Event, partner: Partner, settings: Settings
     ) -> None:
         [event_id] = tell_an_order()
@@ -66,14 +66,12 @@ class TestDataPlatform:
         wait_until(lambda: Dispatcher(DATA_PLATFORM).drain().sent == 1, "its turn")
         assert partner.keys.count(event_id) == 1
 
-    def test_in_sync_mode_the_claim_is_given_back(self, no_turn: Event) -> None:
+    def test_in_sync_mode_the_claim_is_released(self, no_turn: Event) -> None:
         [event_id] = tell_an_order()
         assert not Dispatcher(DATA_PLATFORM).deliver_now(event_id)
         self.assert_untouched(event_id)
 
-    def test_without_giving_it_back_the_dispatcher_would_not_see_it(
-        self, no_turn: Event, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_control_without_the_release_it_is_not_due(self, no_turn: Event, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dispatcher, "GIVE_BACK", "SELECT %s, %s")
         # The claim must outlast a machine that stutters.
         monkeypatch.setattr(dispatcher, "FIRST_WAIT_SECONDS", PATIENCE_SECONDS)
@@ -81,7 +79,7 @@ class TestDataPlatform:
         Dispatcher(DATA_PLATFORM).deliver_now(event_id)
         assert not Dispatcher(DATA_PLATFORM).anything_due()
 
-    def test_the_breaker_hears_nothing_of_it(self, no_turn: Event, settings: Settings) -> None:
+    def test_it_is_not_reported_to_the_breaker(self, no_turn: Event, settings: Settings) -> None:
         tell_an_order(times=settings.DATA_PLATFORM_BREAKER_FAILURES + 1)
         Dispatcher(DATA_PLATFORM).drain()
         breaker = sink_of(DATA_PLATFORM).breaker
@@ -89,7 +87,7 @@ class TestDataPlatform:
         assert breaker.pause_seconds() == 0.0
 
     @pytest.mark.usefixtures("dispatching")
-    def test_a_web_process_goes_on_by_itself(self, no_turn: Event, partner: Partner, settings: Settings) -> None:
+    def test_a_web_process_continues_by_itself(self, no_turn: Event, partner: Partner, settings: Settings) -> None:
         [event_id] = tell_an_order()
         thread = local_dispatch._threads._by_destination[DATA_PLATFORM]
         wait_until(lambda: thread._dispatcher.pause_seconds() > 0, "a drain that got no turn")
@@ -124,7 +122,7 @@ class TestKafka:
         finally:
             broker.child.kill()
 
-    def test_it_is_not_tried_and_follows_in_order(self, paused: int) -> None:
+    def test_it_is_sent_later_in_order(self, paused: int) -> None:
         event_ids = publish_events(times=30)
         assert Dispatcher(KAFKA).drain() == Drained(failed=self.ROOM)
         assert [row.attempts for row in waiting(KAFKA)] == [1] * self.ROOM + [0] * 20
@@ -134,7 +132,7 @@ class TestKafka:
         arrived = [json.loads(record.value)["id"] for record in read_topic("coupon-issued", at_least=31)]
         assert list(dict.fromkeys(arrived))[1:] == event_ids
 
-    def test_else_it_would_be_charged_an_attempt(self, paused: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_otherwise_an_attempt_is_counted(self, paused: int, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(
             kafka._Client, "enqueue", lambda *given, enqueue=kafka._Client.enqueue: enqueue(*given) or True
         )

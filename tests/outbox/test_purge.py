@@ -1,4 +1,4 @@
-"""`purge_outbox` and the relay's own purge: what arrived long ago goes, the oldest first, and nothing else."""
+"""`purge_outbox` and the relay's purge: deletes old sent messages, oldest first, and nothing else."""
 
 import json
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def broken() -> dict[str, Sequence[str]]:
 class TestWhat:
     """What goes, and what stays."""
 
-    def test_old_messages_go_with_the_log_of_their_calls(self) -> None:
+    def test_old_messages_are_deleted_with_their_log(self) -> None:
         sent(3, hours_ago=169)
         young = sent(2, hours_ago=167)
         assert purged() == Purged(messages=6, attempts=3)
@@ -73,7 +73,7 @@ class TestWhat:
         assert set(DeliveryAttempt.objects.values_list("message__event_id", flat=True)) == set(young)
         assert purged() == Purged()
 
-    def test_what_waits_or_is_parked_stays_however_old_it_is(self) -> None:
+    def test_waiting_and_parked_messages_stay(self) -> None:
         waiting, parked, again = publish_events(times=3)
         long_ago = timezone.now() - timedelta(days=400)
         OutboxMessage.objects.update(created_at=long_ago, next_attempt_at=long_ago)
@@ -82,7 +82,7 @@ class TestWhat:
         assert purged(older_than_hours=0) == Purged()
         assert kept() == [waiting, parked, again]
 
-    def test_it_ends_between_two_batches_when_told_to(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_stops_between_two_batches(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purge, "BATCH_SIZE", 2)
         sent(3, hours_ago=200)
         done: list[int] = []
@@ -95,7 +95,7 @@ class TestWhat:
 class TestOrder:
     """The oldest delivery first."""
 
-    def test_what_was_sent_first_goes_first(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_messages_are_deleted_in_the_order_of_sending(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purge, "BATCH_SIZE", 4)
         event_ids = sent(6, hours_ago=200)
         answers = iter([False, True])
@@ -111,10 +111,10 @@ class TestOrder:
         purge_outbox(now=timezone.now(), older_than_hours=0, stopping=lambda: next(answers))
         return broken()
 
-    def test_the_books_can_still_be_checked_half_way(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_invariants_hold_during_a_purge(self, monkeypatch: pytest.MonkeyPatch) -> None:
         assert self.one_message_purged(monkeypatch) == {}
 
-    def test_in_another_order_they_could_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_in_another_order_they_do_not(self, monkeypatch: pytest.MonkeyPatch) -> None:
         newest_first = purge.PURGE.replace("ORDER BY sent_at", "ORDER BY sent_at DESC, destination DESC")
         monkeypatch.setattr(purge, "PURGE", newest_first)
         assert list(self.one_message_purged(monkeypatch)) == ["facts_have_messages"]
@@ -129,7 +129,7 @@ class TestOrder:
 class TestAtOnce:
     """Together with itself and with others."""
 
-    def test_four_at_once_purge_everything_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_four_concurrent_purges_delete_everything_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purge, "BATCH_SIZE", 3)
         sent(20, hours_ago=200)
         results = together([purged] * 4)
@@ -137,7 +137,7 @@ class TestAtOnce:
         assert sum(one.attempts for one in results) == 20
         assert kept() == []
 
-    def test_one_batch_waits_for_the_other(self) -> None:
+    def test_concurrent_batches_wait_for_each_other(self) -> None:
         sent(2, hours_ago=200)
         with another_session() as other:
             other.execute(purge.TAKE_TURN)
@@ -147,7 +147,7 @@ class TestAtOnce:
                 other.rollback()
                 assert late.result(timeout=PATIENCE_SECONDS).messages == 4
 
-    def test_what_staff_send_again_at_this_moment_is_kept_with_its_log(self) -> None:
+    def test_a_message_being_resent_is_kept_with_its_log(self) -> None:
         [event_id] = sent(1, hours_ago=200)
         with another_session() as staff:
             staff.execute("UPDATE outbox_message SET sent_at = NULL WHERE destination = 'data-platform'")
@@ -176,12 +176,12 @@ class TestCommand:
         assert json.loads(call(*arguments).stdout) == {"older_than_hours": 1.5, "messages": 0, "attempts": 0}
 
     @pytest.mark.parametrize("hours", ["-1", "nan", "inf", "soon"])
-    def test_2_for_an_age_that_is_none(self, hours: str) -> None:
+    def test_2_for_an_invalid_age(self, hours: str) -> None:
         sent(1, hours_ago=200)
         assert call("purge_outbox", "--older-than-hours", hours).returncode == 2
         assert len(kept()) == 1
 
-    def test_2_when_nothing_is_ever_too_old(self, settings: Settings) -> None:
+    def test_2_without_a_retention(self, settings: Settings) -> None:
         sent(1, hours_ago=200)
         settings.OUTBOX_RETENTION_HOURS = 0
         done = call("purge_outbox")
@@ -219,7 +219,7 @@ class TestRelay:
         HourlyPurge().run_if_due(stopping=lambda: False)
         assert len(kept()) == 1
 
-    def test_it_outlives_a_database_that_is_away(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_it_survives_a_database_outage(self, monkeypatch: pytest.MonkeyPatch) -> None:
         sent(1, hours_ago=200)
         hourly = HourlyPurge()
         with monkeypatch.context() as broken_statement:

@@ -26,7 +26,7 @@ def environment_of(partner: Partner) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_the_relay_sends_what_comes_until_it_is_told_to_stop(partner: Partner, number: signal.Signals) -> None:
+def test_the_relay_sends_new_messages_until_sigterm(partner: Partner, number: signal.Signals) -> None:
     before = publish_events(event_type="order-completed", times=3)
     with managed("relay_outbox", environment=environment_of(partner)) as relay:
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "what was there before")
@@ -40,7 +40,7 @@ def test_the_relay_sends_what_comes_until_it_is_told_to_stop(partner: Partner, n
     assert [json.loads(record.value)["id"] for record in records] == before + meanwhile
 
 
-def test_the_batch_in_hand_is_finished_on_sigterm(partner: Partner) -> None:
+def test_the_current_batch_is_finished_on_sigterm(partner: Partner) -> None:
     event_ids = publish_events(event_type="order-completed", times=8)
     partner.hold = Event()
     environment = environment_of(partner) | {"DATA_PLATFORM_TIMEOUT_SECONDS": "20"}
@@ -90,7 +90,7 @@ def test_a_killed_relay_leaves_its_work_to_the_next(partner: Partner) -> None:
 class TestOnce:
     """`--once`: a drain with an exit code."""
 
-    def test_0_when_nothing_waits_any_more(self, partner: Partner) -> None:
+    def test_0_when_nothing_is_waiting(self, partner: Partner) -> None:
         publish_events(event_type="order-completed", times=2)
         done = run("relay_outbox", "--once", environment=environment_of(partner))
         assert (done.returncode, done.stderr) == (0, "")
@@ -100,7 +100,7 @@ class TestOnce:
             "webhooks: 0 sent, 0 failed",
         ]
 
-    def test_1_when_something_waits(self, partner: Partner) -> None:
+    def test_1_when_messages_are_waiting(self, partner: Partner) -> None:
         partner.status = 500
         publish_events(event_type="order-completed")
         done = call("relay_outbox", "--once")
@@ -113,7 +113,7 @@ class TestOnce:
         assert "Still waiting: {'kafka': 0, 'data-platform': 1, 'webhooks': 0}" in done.stderr
 
     @pytest.mark.usefixtures("partner")
-    def test_1_when_kafka_is_away(self) -> None:
+    def test_1_when_kafka_is_unavailable(self) -> None:
         publish_events()
         with kafka_away():
             done = call("relay_outbox", "--once")
@@ -145,7 +145,7 @@ class TestStatus:
             ]
         }
 
-    def test_what_waits_what_is_parked_and_what_has_gone(self, status: Callable[..., str]) -> None:
+    def test_waiting_parked_and_sent_messages(self, status: Callable[..., str]) -> None:
         now = timezone.now()
         event_ids = publish_events(event_type="order-completed", times=6)
         kafka = OutboxMessage.objects.filter(destination=KAFKA)

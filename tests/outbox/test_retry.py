@@ -1,4 +1,4 @@
-"""`outbox_retry`: parked messages get another chance, by name or all of them."""
+"""`outbox_retry`: queueing parked messages again, by name or all."""
 
 import json
 
@@ -30,7 +30,7 @@ def still_parked(destination: str) -> list[str]:
     return list(messages.order_by("id").values_list("event_id", flat=True))
 
 
-def test_a_message_is_put_back_as_if_it_were_new() -> None:
+def test_a_message_is_queued_like_a_new_one() -> None:
     parked(1)
     assert retry_parked() == 2
     for message in OutboxMessage.objects.all():
@@ -39,7 +39,7 @@ def test_a_message_is_put_back_as_if_it_were_new() -> None:
         assert message.last_error == "HTTP 500: ok"
 
 
-def test_others_stay_as_they_are() -> None:
+def test_other_messages_are_unchanged() -> None:
     waiting, sent = publish_events(times=2)
     OutboxMessage.objects.filter(event_id=sent).update(sent_at=timezone.now(), attempts=1)
     OutboxMessage.objects.filter(event_id=waiting).update(attempts=4)
@@ -48,7 +48,7 @@ def test_others_stay_as_they_are() -> None:
     assert list(OutboxMessage.objects.order_by("id").values()) == before
 
 
-def test_in_batches_every_message_comes_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_queue_each_message_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resend, "BATCH_SIZE", 3)
     parked(4)
     batches: list[int] = []
@@ -56,7 +56,7 @@ def test_in_batches_every_message_comes_once(monkeypatch: pytest.MonkeyPatch) ->
     assert batches == [3, 3, 2]
 
 
-def test_what_is_parked_again_meanwhile_does_not_come_round_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_parked_again_meanwhile_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resend, "BATCH_SIZE", 1)
     parked(2)
 
@@ -66,7 +66,7 @@ def test_what_is_parked_again_meanwhile_does_not_come_round_again(monkeypatch: p
     assert retry_parked(on_batch=park_all) == 4
 
 
-def test_four_at_once_put_each_message_back_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_four_concurrent_runs_queue_each_message_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resend, "BATCH_SIZE", 2)
     parked(15)
     assert sum(together([retry_parked] * 4)) == 30
@@ -76,7 +76,7 @@ def test_four_at_once_put_each_message_back_once(monkeypatch: pytest.MonkeyPatch
 class TestSendAgain:
     """Chosen messages, sent ones included where no order is promised."""
 
-    def test_sent_ones_go_again_to_the_data_platform_only(self) -> None:
+    def test_only_the_data_platform_gets_sent_messages_again(self) -> None:
         [event_id] = publish_events(event_type="order-completed")
         OutboxMessage.objects.update(sent_at=timezone.now(), attempts=1)
         everything = list(OutboxMessage.objects.values_list("id", flat=True))
@@ -85,7 +85,7 @@ class TestSendAgain:
         assert (unsent.event_id, unsent.destination, unsent.attempts) == (event_id, DATA_PLATFORM, 0)
         assert send_again(everything, by=None) == []
 
-    def test_the_button_is_there_for_exactly_what_would_go(self) -> None:
+    def test_the_button_is_shown_exactly_for_such_messages(self) -> None:
         publish_events(event_type="order-completed", times=3)
         for destination in (KAFKA, DATA_PLATFORM):
             sent, dead, _waiting = OutboxMessage.objects.filter(destination=destination).order_by("id")
@@ -113,7 +113,7 @@ class TestCommand:
         }
         assert (still_parked(KAFKA), still_parked(DATA_PLATFORM)) == ([], event_ids)
 
-    def test_those_that_are_named(self) -> None:
+    def test_named_messages(self) -> None:
         first, second, third = parked(3)
         number = third.rpartition(":")[0]
         done = call("outbox_retry", "--event-id", first, "--event-id", number, "--destination", "data-platform")
@@ -121,7 +121,7 @@ class TestCommand:
         assert still_parked(DATA_PLATFORM) == [second]
         assert still_parked(KAFKA) == [first, second, third]
 
-    def test_1_when_what_was_named_is_not_parked(self) -> None:
+    def test_1_when_a_named_message_is_not_parked(self) -> None:
         [event_id] = publish_events()
         done = call("outbox_retry", "--event-id", event_id, "--json")
         assert (done.returncode, json.loads(done.stdout)) == (1, {"put_back": 0})
@@ -136,7 +136,7 @@ class TestCommand:
             ["--all-parked", "--destination", "elsewhere"],
         ],
     )
-    def test_2_when_it_is_not_said_what(self, arguments: list[str]) -> None:
+    def test_2_without_a_choice(self, arguments: list[str]) -> None:
         event_ids = parked(1)
         assert call("outbox_retry", *arguments).returncode == 2
         assert still_parked(KAFKA) == event_ids

@@ -1,4 +1,4 @@
-"""What came and went leaves nothing to walk over, however much is kept."""
+"""A steady stream of messages leaves no dead rows behind that queries have to read."""
 
 import json
 from collections.abc import Iterator
@@ -83,14 +83,14 @@ def a_thousand_come_and_go() -> None:
     pages_of_a_look()
 
 
-def test_a_vacuum_leaves_nothing_to_walk_over() -> None:
+def test_a_vacuum_removes_dead_index_entries() -> None:
     a_thousand_come_and_go()
     assert pages_of_a_look() >= 4
     vacuum()
     assert pages_of_a_look() <= 2
 
 
-def test_with_default_options_it_leaves_all_of_it() -> None:
+def test_control_with_default_options_it_does_not() -> None:
     a_thousand_come_and_go()
     sql.execute("ALTER TABLE outbox_message RESET (vacuum_index_cleanup)")
     try:
@@ -100,7 +100,7 @@ def test_with_default_options_it_leaves_all_of_it() -> None:
         sql.execute("ALTER TABLE outbox_message SET (vacuum_index_cleanup = on)")
 
 
-def test_autovacuum_comes_for_a_hundredth_of_the_table() -> None:
+def test_autovacuum_starts_at_one_percent_of_the_table() -> None:
     [options] = sql.fetch_one("SELECT reloptions FROM pg_class WHERE oid = 'outbox_message'::regclass") or [[]]
     assert {"autovacuum_vacuum_scale_factor=0.01", "autovacuum_vacuum_threshold=20000"} <= set(options)
 
@@ -116,12 +116,12 @@ def size_after(rounds: int, *, purging: bool) -> int:
     return int(size)
 
 
-def test_a_purge_makes_room_for_what_comes() -> None:
+def test_a_purge_makes_room_for_new_messages() -> None:
     # The room of one round is free for the next but one.
     soon = size_after(3, purging=True)
     assert size_after(12, purging=True) <= 1.5 * soon
 
 
-def test_without_the_purge_it_grows_and_grows() -> None:
+def test_control_without_the_purge_the_table_grows() -> None:
     soon = size_after(3, purging=False)
     assert size_after(12, purging=False) > 3 * soon

@@ -50,7 +50,7 @@ def ids() -> list[int]:
     return sorted((UserFactory().pk for _ in range(HISTORY)), reverse=True)
 
 
-def test_every_entry_is_met_once_whatever_the_page_size(ids: list[int]) -> None:
+def test_every_entry_is_shown_once_for_any_page_size(ids: list[int]) -> None:
     @given(size=st.integers(1, 100))
     def search(size: int) -> None:
         page = Page(None, size)
@@ -64,7 +64,7 @@ def test_every_entry_is_met_once_whatever_the_page_size(ids: list[int]) -> None:
     search()
 
 
-def test_forward_and_back_one_is_always_where_the_number_of_steps_says(ids: list[int]) -> None:
+def test_steps_forward_and_back_lead_to_the_expected_page(ids: list[int]) -> None:
     @given(size=st.integers(1, 8), steps=st.lists(st.sampled_from(["next", "previous"]), max_size=12))
     def search(size: int, steps: list[str]) -> None:
         page, position = Page(None, size), 0
@@ -79,7 +79,7 @@ def test_forward_and_back_one_is_always_where_the_number_of_steps_says(ids: list
     search()
 
 
-def test_what_the_shop_has_not_made_is_refused(ids: list[int]) -> None:
+def test_invalid_cursors_are_refused(ids: list[int]) -> None:
     @given(cursor=JUNK | FORGED, size=st.integers(1, 100))
     def search(cursor: str, size: int) -> None:
         with pytest.raises(ValidationError) as refusal:

@@ -44,9 +44,7 @@ ANY_JSON = st.recursive(
 
 
 @given(discount=DISCOUNTS, cap=st.none() | WON, total=st.integers(0, 10**17))
-def test_what_is_paid_and_what_is_taken_off_are_the_total_to_the_won(
-    discount: tuple[str, int], cap: int | None, total: int
-) -> None:
+def test_payment_and_discount_add_up_to_the_total(discount: tuple[str, int], cap: int | None, total: int) -> None:
     """Computed independently with decimals; a maximum only applies to percentages."""
     off = Discount(*discount, cap).off(total)
     paid = total - off
@@ -88,7 +86,7 @@ def test_statistics_read_the_units_and_the_day_from_an_event(
 @given(
     event=ANY_JSON | st.fixed_dictionaries({"type": st.just("order-completed"), "id": st.just("x"), "data": ANY_JSON})
 )
-def test_any_json_at_all_is_no_order_and_is_refused_in_one_way(event: Any) -> None:
+def test_arbitrary_json_is_refused(event: Any) -> None:
     try:
         read_order_event(json.dumps(event).encode())
     except UnreadableEvent:

@@ -50,7 +50,7 @@ def tried(step: Callable[[], Any]) -> Any:
 
 
 @given(balance=st.integers(0, LIMIT_WON), is_active=st.booleans(), moves=MOVES)
-def test_a_balance_is_what_was_moved_and_never_below_zero(
+def test_a_balance_is_the_sum_of_movements_and_never_negative(
     balance: int, is_active: bool, moves: Sequence[tuple[str, int]]
 ) -> None:
     account = Account(7, balance, START_OF_CHAIN, is_active)
@@ -88,7 +88,7 @@ def test_a_balance_is_what_was_moved_and_never_below_zero(
     stock=st.integers(0, 20),
     moves=st.lists(st.tuples(st.sampled_from(["take", "put_back", "adjust"]), st.integers(-10, 10)), max_size=12),
 )
-def test_a_stock_is_what_was_moved_and_never_below_zero(stock: int, moves: Sequence[tuple[str, int]]) -> None:
+def test_a_stock_is_the_sum_of_movements_and_never_negative(stock: int, moves: Sequence[tuple[str, int]]) -> None:
     product = StockedProduct(1, "Pen", 1_200, stock, is_active=True)
     for step, units in moves:
         before = copy.copy(product)
@@ -109,7 +109,7 @@ def test_a_stock_is_what_was_moved_and_never_below_zero(stock: int, moves: Seque
     shelves=st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=4),
     cart=st.dictionaries(st.integers(0, 4), st.integers(1, 6), min_size=1),
 )
-def test_a_cart_is_taken_whole_or_not_at_all(shelves: Sequence[tuple[int, bool]], cart: dict[int, int]) -> None:
+def test_a_cart_is_bought_as_a_whole_or_not_at_all(shelves: Sequence[tuple[int, bool]], cart: dict[int, int]) -> None:
     products = {
         number: StockedProduct(number, "x", 1, stock, for_sale) for number, (stock, for_sale) in enumerate(shelves)
     }
@@ -138,9 +138,7 @@ def coupon(total: int, issued: int = 0) -> LimitedCoupon:
     total=st.integers(1, 5),
     wishes=st.lists(st.tuples(st.integers(1, 6), st.sampled_from([-1, 0, 59, 60])), max_size=20),
 )
-def test_no_coupon_too_many_none_twice_and_none_outside_its_window(
-    total: int, wishes: Sequence[tuple[int, int]]
-) -> None:
+def test_issues_respect_quantity_window_and_one_per_customer(total: int, wishes: Sequence[tuple[int, int]]) -> None:
     limited = coupon(total)
     holders: set[int] = set()
     for number, (user_id, minutes) in enumerate(wishes):

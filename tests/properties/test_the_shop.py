@@ -42,7 +42,7 @@ def test_the_shop_does_what_the_model_does() -> None:
     ],
     ids=lambda each: getattr(each, "__name__", None),
 )
-def test_a_rule_taken_away_is_noticed(weakness: Callable[[], AbstractContextManager[None]], noticed: str) -> None:
+def test_control_a_removed_rule_is_detected(weakness: Callable[[], AbstractContextManager[None]], noticed: str) -> None:
     search = settings(max_examples=5 * EXAMPLES, phases=[Phase.generate], report_multiple_bugs=False)
     with weakness(), pytest.raises(Disagreement, match=noticed):
         run_state_machine_as_test(ShopMachine, settings=search)

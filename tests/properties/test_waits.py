@@ -45,11 +45,11 @@ class TestRetryAfter:
     @example("Sat, 21 Nov 99999999999999999999 05:00:00 GMT")
     @example("Sat, 21 Nov 2026 05:00:00 +99999999999999999999")
     @example("9" * 5_000)
-    def test_whatever_a_partner_sends_is_a_wait_within_bounds(self, header: str) -> None:
+    def test_any_header_gives_a_wait_within_bounds(self, header: str) -> None:
         assert 0.0 <= retry_after_seconds(header) <= _LONGEST_RETRY_AFTER_SECONDS
 
     @given(seconds=st.integers(0, 10**30))
-    def test_seconds_are_taken_at_their_word_up_to_an_hour(self, seconds: int) -> None:
+    def test_seconds_are_used_up_to_an_hour(self, seconds: int) -> None:
         assert retry_after_seconds(str(seconds)) == min(seconds, 3_600)
 
 
@@ -123,6 +123,6 @@ class BreakerMachine(RuleBasedStateMachine):
         self.open_until = max(self.open_until or 0.0, self.clock.now + seconds)
 
 
-def test_the_breaker_lets_through_what_it_should(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_breaker_admits_the_expected_calls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaker, "time", BreakerMachine.clock)
     run_state_machine_as_test(BreakerMachine)

@@ -1,4 +1,4 @@
-"""What browsers are told: which other origins may call the API, and what a page of the back-office may load."""
+"""CORS for the API, and the content security policy of the back-office."""
 
 import pytest
 from corsheaders.middleware import CorsMiddleware
@@ -29,14 +29,14 @@ def allowed(settings: Settings) -> None:
     settings.MIDDLEWARE = [first, CORS, *others]
 
 
-def test_a_preflight_is_answered_before_anybody_is_asked_for_a_token(allowed: None) -> None:
+def test_a_preflight_needs_no_token(allowed: None) -> None:
     response = Client().options("/api/orders", headers=PREFLIGHT)
     assert response.status_code == 200
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
     assert "idempotency-key" in response.headers["Access-Control-Allow-Headers"]
 
 
-def test_an_answer_names_the_origin_also_where_it_is_a_refusal(allowed: None) -> None:
+def test_refusals_have_cors_headers_too(allowed: None) -> None:
     user: User = UserFactory(balance=1)
     for path, status in ((f"/api/balance/{user.pk}", 200), ("/api/balance/999", 403), ("/api/products", 200)):
         answer = Shopper(user).get(path, headers={"Origin": ORIGIN})
@@ -44,7 +44,7 @@ def test_an_answer_names_the_origin_also_where_it_is_a_refusal(allowed: None) ->
         assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def test_another_origin_is_not_named(allowed: None) -> None:
+def test_another_origin_gets_no_cors_headers(allowed: None) -> None:
     response = Client().get("/api/products", headers={"Origin": "https://evil.example"})
     assert "Access-Control-Allow-Origin" not in response.headers
 
@@ -54,7 +54,7 @@ def test_no_origin_is_allowed_by_default() -> None:
     assert "Access-Control-Allow-Origin" not in Client().options("/api/products", headers=PREFLIGHT).headers
 
 
-def test_a_page_of_the_back_office_loads_and_sends_nothing_elsewhere() -> None:
+def test_back_office_pages_use_no_other_sites() -> None:
     policy = Client().get("/admin/login/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "frame-ancestors 'none'" in policy

@@ -1,4 +1,4 @@
-"""Keys are changed as docs/keys.md says: what an old key signed is accepted while it is listed, and refused after."""
+"""Key rotation as in docs/keys.md: signatures of an old key are accepted while it is listed, and refused afterwards."""
 
 import os
 import re
@@ -89,7 +89,7 @@ def accepts(tokens: Tokens, user: User) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("heading", ["JWT_SIGNING_KEY", "SECRET_KEY"])
-def test_tokens_are_accepted_in_every_step_until_their_key_is_forgotten(
+def test_tokens_are_accepted_until_their_key_is_removed(
     heading: str, user: User, restart: Callable[[Mapping[str, str]], None]
 ) -> None:
     announced, changed, finished = steps(heading)
@@ -116,7 +116,7 @@ def test_tokens_are_accepted_in_every_step_until_their_key_is_forgotten(
     assert accepts(new, user) == (200, 200)
 
 
-def test_tokens_with_a_key_of_their_own_outlive_a_change_of_the_secret_key(
+def test_tokens_with_their_own_key_outlive_the_secret_key(
     user: User, restart: Callable[[Mapping[str, str]], None]
 ) -> None:
     own = {"JWT_SIGNING_KEY": "own8" + OLD[4:]}
@@ -265,7 +265,7 @@ def test_every_secret_can_be_the_content_of_a_file(name: str, tmp_path: Path) ->
     assert name in said if said else read(others)[name] != given[name]
 
 
-def test_every_secret_that_settings_read_is_among_them() -> None:
+def test_all_secrets_of_the_settings_are_listed() -> None:
     text = (BASE_DIR / "commerce" / "settings.py").read_text()
     read_there = set(re.findall(r'(?:env\.\w+|required)\(\s*"([A-Z_]+)"', text))
     secret = {name for name in read_there if re.search(r"SECRET|PASSWORD|SIGNING_KEY|REDIS_URL|DATABASE.*_URL", name)}
@@ -289,7 +289,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
     assert said == "SECRET_KEY_FILE names a file that cannot be read as text."
 
 
-def test_a_secret_with_a_leading_dollar_sign_is_taken_as_it_is() -> None:
+def test_a_secret_with_a_leading_dollar_sign_is_unchanged() -> None:
     """The library would look for a variable with the rest of it as the name, and name that in its error."""
     assert read({"SECRET_KEY": f"${OLD}"})["SECRET_KEY"] == f"${OLD}"
 

@@ -1,4 +1,4 @@
-"""Guessing passwords at the two doors: the token endpoint and the back-office's login page."""
+"""Limits of password guessing, at the token endpoint and at the back-office's login page."""
 
 import re
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def fail(door: Door, times: int, username: str = "jimin", address: str = HERE) -
     return [outcome(door(username, f"guess {number}", address)) for number in range(times)]
 
 
-def test_after_some_failures_even_the_right_password_must_wait(clerk: User, door: Door) -> None:
+def test_after_failures_the_right_password_is_limited_too(clerk: User, door: Door) -> None:
     assert fail(door, 3) == ["wrong"] * 3
     with nothing_changes():
         response = door("jimin", PASSWORD)
@@ -71,26 +71,26 @@ def test_after_some_failures_even_the_right_password_must_wait(clerk: User, door
     assert 15 <= int(response.headers["Retry-After"]) <= 20
 
 
-def test_without_the_limit_one_may_guess_for_ever(clerk: User, door: Door, settings: Settings) -> None:
+def test_control_without_the_limit_guessing_is_unlimited(clerk: User, door: Door, settings: Settings) -> None:
     """The control."""
     settings.LOGIN_FAILURES_PER_MINUTE = settings.LOGIN_FAILURES_PER_HOUR = settings.LOGINS_PER_MINUTE = 0
     assert fail(door, 15) == ["wrong"] * 15
     assert outcome(door("jimin", PASSWORD)) == "in"
 
 
-def test_the_doors_share_their_counters(clerk: User) -> None:
+def test_api_and_back_office_share_their_counters(clerk: User) -> None:
     assert fail(at_the_api, 2) + fail(at_the_back_office, 2) == ["wrong", "wrong", "wrong", "wait"]
     assert fail(at_the_api, 1) == ["wait"]
 
 
-def test_a_success_forgets_the_failures(clerk: User, door: Door, settings: Settings) -> None:
+def test_a_success_resets_the_failures(clerk: User, door: Door, settings: Settings) -> None:
     settings.LOGINS_PER_MINUTE = settings.LOGIN_FAILURES_PER_HOUR = 100
     for _ in range(3):
         assert fail(door, 2) == ["wrong"] * 2
         assert outcome(door("jimin", PASSWORD)) == "in"
 
 
-def test_a_success_leaves_the_failures_from_elsewhere(clerk: User, door: Door) -> None:
+def test_a_success_keeps_failures_from_other_addresses(clerk: User, door: Door) -> None:
     """Or a customer's own logins would reset the count of an attacker who guesses meanwhile."""
     for number in range(5):
         fail(door, 1, address=f"198.51.100.{number}")
@@ -103,24 +103,24 @@ def test_successes_are_not_failures(clerk: User, door: Door, settings: Settings)
     assert [outcome(door("jimin", PASSWORD)) for _ in range(12)] == ["in"] * 12
 
 
-def test_another_name_and_another_address_are_not_held_up(clerk: User, door: Door) -> None:
+def test_other_names_and_addresses_are_not_limited(clerk: User, door: Door) -> None:
     StaffFactory(username="sora", password=PASSWORD)
     fail(door, 4)
     assert outcome(door("sora", PASSWORD)) == "in"
     assert outcome(door("jimin", PASSWORD, "198.51.100.7")) == "in"
 
 
-def test_one_name_is_not_guessed_from_many_addresses(clerk: User, door: Door) -> None:
+def test_one_name_is_limited_over_many_addresses(clerk: User, door: Door) -> None:
     guesses = [outcome(door("jimin", "guess", f"198.51.100.{number}")) for number in range(10)]
     assert guesses == ["wrong"] * 6 + ["wait"] * 4
 
 
-def test_one_address_does_not_try_many_names(door: Door) -> None:
+def test_one_address_is_limited_over_many_names(door: Door) -> None:
     tried = [outcome(door(f"customer{number}", "customer")) for number in range(15)]
     assert tried == ["wrong"] * 10 + ["wait"] * 5
 
 
-def test_a_login_without_a_password_forgives_nothing(clerk: User) -> None:
+def test_a_login_without_a_password_resets_nothing(clerk: User) -> None:
     fail(at_the_back_office, 2)
     at_the_back_office("jimin", "")
     assert fail(at_the_back_office, 2) == ["wrong", "wait"]
@@ -131,17 +131,17 @@ def test_another_spelling_of_the_name_is_the_same_name(clerk: User) -> None:
     assert [*fail(at_the_back_office, 3), *fail(at_the_back_office, 1, "ｊｉｍｉｎ")] == [*["wrong"] * 3, "wait"]
 
 
-def test_a_customer_s_good_password_at_the_staff_s_door_is_a_failure() -> None:
+def test_a_customers_login_to_the_back_office_is_a_failure() -> None:
     UserFactory(username="mina", password=PASSWORD)
     assert [outcome(at_the_back_office("mina", PASSWORD)) for _ in range(4)] == ["wrong"] * 3 + ["wait"]
 
 
-def test_a_crowd_at_one_instant_gets_no_more_guesses_than_one(clerk: User, door: Door) -> None:
+def test_concurrent_guesses_share_the_limit(clerk: User, door: Door) -> None:
     answers = together([partial(door, "jimin", f"guess {number}") for number in range(12)])
     assert sorted(map(outcome, answers)) == ["wait"] * 9 + ["wrong"] * 3
 
 
-def test_the_page_says_when_to_come_back(clerk: User) -> None:
+def test_the_page_shows_when_to_retry(clerk: User) -> None:
     fail(at_the_back_office, 3)
     page = at_the_back_office("jimin", PASSWORD).content.decode()
     assert re.search(r"Try again in (1[5-9]|20) s\.", page)
@@ -151,7 +151,7 @@ def test_the_page_says_when_to_come_back(clerk: User) -> None:
     assert re.search(r"(1[5-9]|20)초 후에", korean)
 
 
-def test_the_api_answers_a_problem(clerk: User) -> None:
+def test_the_api_returns_a_problem(clerk: User) -> None:
     fail(at_the_api, 3)
     response = at_the_api("jimin", PASSWORD)
     assert response.json()["code"] == "throttled"
@@ -174,7 +174,9 @@ class TestWhoHasAnAccount:
         return passwords
 
     @pytest.mark.parametrize("who", ["open", "closed", "nobody", "no password"])
-    def test_every_name_costs_one_hash_and_gets_the_same_answer(self, door: Door, who: str, hashed: list[str]) -> None:
+    def test_every_name_takes_one_hash_and_gets_the_same_response(
+        self, door: Door, who: str, hashed: list[str]
+    ) -> None:
         StaffFactory(username="open", password=PASSWORD)
         StaffFactory(username="closed", password=PASSWORD, is_active=False)
         StaffFactory(username="no password", password=None)
@@ -189,7 +191,7 @@ class TestWhoHasAnAccount:
     def test_every_name_is_limited_alike(self, clerk: User, door: Door) -> None:
         assert fail(door, 4, "jimin") == fail(door, 4, "nobody") == ["wrong"] * 3 + ["wait"]
 
-    def test_a_name_that_must_wait_costs_no_hash(self, clerk: User, door: Door, hashed: list[str]) -> None:
+    def test_a_limited_name_takes_no_hash(self, clerk: User, door: Door, hashed: list[str]) -> None:
         fail(door, 3)
         hashed.clear()
         fail(door, 5)
@@ -209,13 +211,13 @@ class TestWithoutRedis:
         assert fail(door, 5) == ["wrong"] * 3 + ["wait"] * 2
 
     @pytest.mark.usefixtures("redis_away")
-    def test_a_success_forgets_the_failures(self, clerk: User, door: Door) -> None:
+    def test_a_success_resets_the_failures(self, clerk: User, door: Door) -> None:
         fail(door, 2)
         assert outcome(door("jimin", PASSWORD)) == "in"
         assert fail(door, 4) == ["wrong"] * 3 + ["wait"]
 
 
-def test_no_name_is_kept_in_redis(clerk: User) -> None:
+def test_no_name_is_stored_in_redis(clerk: User) -> None:
     """People type passwords where the name belongs."""
     fail(at_the_api, 1, "hunter2-is-my-password")
     kept = [as_text(key) for key in redis_services.cache.client.keys("*")]
@@ -245,7 +247,7 @@ class TestClientAddress:
         ]
 
     @pytest.mark.usefixtures("clerk")
-    def test_a_forged_one_is_not_believed(self) -> None:
+    def test_a_forged_one_is_ignored(self) -> None:
         assert self._guesses(lambda number: f"198.51.100.{number}") == ["wrong"] * 3 + ["wait"] * 2
 
     @pytest.mark.usefixtures("clerk")
@@ -259,12 +261,12 @@ class TestClientAddress:
         assert self._guesses(lambda number: f"{HERE}, 198.51.100.{number}") == ["wrong"] * 5
 
     @pytest.mark.usefixtures("clerk")
-    def test_a_header_that_has_not_passed_all_proxies_is_not_believed(self, settings: Settings) -> None:
+    def test_a_header_that_bypassed_a_proxy_is_ignored(self, settings: Settings) -> None:
         settings.NUM_PROXIES = 2
         assert self._guesses(lambda number: f"198.51.100.{number}") == ["wrong"] * 3 + ["wait"] * 2
 
     @pytest.mark.usefixtures("clerk")
-    def test_what_is_no_address_counts_for_the_connection(self, settings: Settings) -> None:
+    def test_an_invalid_address_counts_for_the_connection(self, settings: Settings) -> None:
         settings.NUM_PROXIES = 1
         assert self._guesses(lambda number: f"nonsense {number}") == ["wrong"] * 3 + ["wait"] * 2
 
@@ -275,6 +277,6 @@ class TestClientAddress:
         assert outcome(at_the_api("jimin", PASSWORD, "2001:db8:1:3::1")) == "in"
 
     @pytest.mark.usefixtures("clerk")
-    def test_an_ipv4_address_in_ipv6_dress_is_the_ipv4_address(self) -> None:
+    def test_an_ipv4_mapped_ipv6_address_is_the_ipv4_address(self) -> None:
         fail(at_the_api, 3, address="203.0.113.9")
         assert fail(at_the_api, 1, address="::ffff:203.0.113.9") == ["wait"]

@@ -1,4 +1,4 @@
-"""`RateLimit-Policy` and `RateLimit`: a client sees how much it may do before it is refused."""
+"""`RateLimit-Policy` and `RateLimit`: the remaining quota of a client."""
 
 import re
 from typing import NamedTuple
@@ -33,7 +33,7 @@ def left(answer: Answer) -> Left:
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_each_use_is_one_less_and_a_refusal_says_that_nothing_is_left(user: User) -> None:
+def test_each_use_reduces_the_remaining_quota(user: User) -> None:
     answers = [Shopper(user).post(*CHARGE) for _ in range(5)]
     assert [answer.status for answer in answers] == [200, 200, 200, 429, 429]
     assert {answer.headers["RateLimit-Policy"] for answer in answers} == {'"writes";q=3;w=10800'}
@@ -42,7 +42,7 @@ def test_each_use_is_one_less_and_a_refusal_says_that_nothing_is_left(user: User
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_what_another_process_has_taken_is_seen_once_redis_is_asked(user: User) -> None:
+def test_uses_of_other_processes_count_once_redis_is_queried(user: User) -> None:
     Shopper(user).post(*CHARGE)
     Shopper(user).post(*CHARGE)
     Shopper(user).post(*CHARGE)
@@ -52,13 +52,13 @@ def test_what_another_process_has_taken_is_seen_once_redis_is_asked(user: User) 
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_a_malformed_write_says_it_too_and_a_stranger_is_told_nothing(user: User) -> None:
+def test_invalid_writes_have_headers_and_anonymous_ones_none(user: User) -> None:
     assert left(Shopper(user).post("/api/balance/charge", {"amount": "x"})).uses == 2
     assert "RateLimit" not in Shopper().post(*CHARGE).headers
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_coupons_have_their_own(user: User) -> None:
+def test_coupons_have_their_own_limit(user: User) -> None:
     answer = Shopper(user).post(f"/api/coupons/{CouponFactory(total_quantity=5).pk}/issue")
     assert left(answer) == Left("coupon-issues", 2, 3_600)
 
@@ -71,7 +71,7 @@ def test_reads_and_writes_without_a_limit_have_none(user: User, settings: Settin
 
 
 @pytest.mark.usefixtures("few_logins")
-def test_a_login_says_what_is_left_for_the_address_not_for_the_name(user: User) -> None:
+def test_a_login_shows_the_quota_of_the_address_only(user: User) -> None:
     wrong = {"username": user.username, "password": "wrong"}
     answers = [Shopper().post("/api/auth/token", wrong) for _ in range(4)]
     assert [answer.status for answer in answers] == [401, 401, 401, 429]
@@ -80,12 +80,12 @@ def test_a_login_says_what_is_left_for_the_address_not_for_the_name(user: User) 
 
 
 @pytest.mark.usefixtures("few_logins")
-def test_a_refresh_says_what_is_left(user: User) -> None:
+def test_a_refresh_shows_the_remaining_quota(user: User) -> None:
     answer = Shopper().post("/api/auth/token/refresh", {"refresh": "x"})
     assert left(answer) == Left("refreshes", 9, 6)
 
 
-def test_it_costs_no_call_to_redis(user: User, settings: Settings) -> None:
+def test_the_headers_need_no_call_to_redis(user: User, settings: Settings) -> None:
     """A limit that is reported asks once, as it did; the write itself asks once more, for the cached balance."""
     settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 1_000.0, 1_000
     shopper = Shopper(user)
@@ -97,7 +97,7 @@ def test_it_costs_no_call_to_redis(user: User, settings: Settings) -> None:
     assert trips.cache == 2
 
 
-def test_with_redis_away_the_process_says_what_it_knows(own_redis: Redis, user: User, settings: Settings) -> None:
+def test_without_redis_the_process_counts_locally(own_redis: Redis, user: User, settings: Settings) -> None:
     settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 0.001, 5
     kill(own_redis)
     assert [left(Shopper(user).post(*CHARGE)).uses for _ in range(4)] == [4, 3, 2, 1]

@@ -1,4 +1,4 @@
-"""How much one account may write: 429 with Retry-After, nothing changed, and nobody else held up."""
+"""Limits of writes per account: 429 with Retry-After, nothing changed, other accounts unaffected."""
 
 from functools import partial
 from threading import Barrier
@@ -54,7 +54,7 @@ def asked_redis() -> int:
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_what_is_too_much_is_refused_and_changes_nothing(user: User) -> None:
+def test_writes_above_the_limit_change_nothing(user: User) -> None:
     assert [answer.status for answer in charges(user, 3)] == [200, 200, 200]
     with nothing_changes(), growth_of("commerce_throttled_total", what="writes") as refused:
         answer = Shopper(user).post(*CHARGE)
@@ -65,7 +65,7 @@ def test_what_is_too_much_is_refused_and_changes_nothing(user: User) -> None:
     assert refused.by == 5
 
 
-def test_without_a_limit_the_same_requests_all_pass(user: User, settings: Settings) -> None:
+def test_control_without_a_limit_all_requests_pass(user: User, settings: Settings) -> None:
     """The control of the test above: 0 per second is off."""
     settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 0, 3
     assert {answer.status for answer in charges(user, 8)} == {200}
@@ -73,7 +73,7 @@ def test_without_a_limit_the_same_requests_all_pass(user: User, settings: Settin
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_the_limit_is_one_account_s_alone(user: User) -> None:
+def test_the_limit_applies_to_one_account(user: User) -> None:
     charges(user, 4)
     assert Shopper(UserFactory()).post(*CHARGE).status == 200
 
@@ -97,7 +97,7 @@ def test_charges_orders_and_cancels_are_writes_and_share_one_limit(user: User, p
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_getting_coupons_has_a_limit_of_its_own(user: User) -> None:
+def test_coupon_issues_have_their_own_limit(user: User) -> None:
     shopper = Shopper(user)
     coupons = CouponFactory.create_batch(4)
     assert [shopper.post(f"/api/coupons/{coupon.pk}/issue").status for coupon in coupons[:3]] == [200, 200, 200]
@@ -116,7 +116,7 @@ def test_refused_and_malformed_writes_count_like_any_other(user: User) -> None:
 
 
 @pytest.mark.usefixtures("few_writes")
-def test_a_body_is_not_read_before_the_limit_is_asked(user: User) -> None:
+def test_the_limit_is_checked_before_the_body_is_read(user: User) -> None:
     charges(user, 3)
     assert Shopper(user).send("POST", "/api/orders", b"[" * 200_000).status == 429
 
@@ -125,7 +125,7 @@ class TestWithAnIdempotencyKey:
     """A 429 is no answer to the request: it is not kept. A replay is a request, and counts."""
 
     @pytest.mark.usefixtures("few_writes")
-    def test_a_refusal_is_not_remembered(self, user: User, settings: Settings) -> None:
+    def test_a_429_is_not_stored(self, user: User, settings: Settings) -> None:
         shopper = Shopper(user)
         charges(user, 3)
         assert shopper.post(*CHARGE, key="later").status == 429
@@ -135,9 +135,7 @@ class TestWithAnIdempotencyKey:
         assert (answer.status, answer.replayed, answer.json["balance"]) == (200, False, 50_004)
 
     @pytest.mark.usefixtures("few_writes")
-    def test_a_replay_is_a_request_and_the_kept_answer_survives_its_refusal(
-        self, user: User, settings: Settings
-    ) -> None:
+    def test_a_replay_counts_and_the_stored_response_stays(self, user: User, settings: Settings) -> None:
         shopper = Shopper(user)
         first, second, third, fourth = (shopper.post(*CHARGE, key="same") for _ in range(4))
         assert [answer.status for answer in (first, second, third, fourth)] == [200, 200, 200, 429]
@@ -152,7 +150,7 @@ class TestWithAnIdempotencyKey:
 class TestManySessions:
     """One account in a hurry, with as many tokens, connections and processes as it likes."""
 
-    def test_at_one_instant_get_no_more_than_one(self, user: User, settings: Settings) -> None:
+    def test_concurrent_ones_share_the_limit(self, user: User, settings: Settings) -> None:
         settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = HOURLY, 10
         tokens = [tokens_for(user_id=user.pk, is_staff=False).access for _ in range(30)]
         answers = together([partial(Shopper(access=token).post, *CHARGE) for token in tokens], at_once=16)
@@ -163,7 +161,7 @@ class TestManySessions:
         user.refresh_from_db()
         assert user.balance == 50_000 + passed
 
-    def test_asking_redis_in_two_steps_would_let_more_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_two_steps_in_redis_admit_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """The control: the same arithmetic as read, decide, write."""
 
         def read_then_write(script: str, keys: list[str], arguments: list[int]) -> tuple[int, int]:
@@ -177,11 +175,11 @@ class TestManySessions:
         waits = together([partial(take, Counter(SLOW, "x"))] * 8)
         assert waits.count(0.0) > SLOW.at_once
 
-    def test_in_one_step_exactly_the_limit_passes(self) -> None:
+    def test_one_step_in_redis_admits_exactly_the_limit(self) -> None:
         waits = together([partial(take, Counter(SLOW, "x"))] * 30, at_once=8)
         assert waits.count(0.0) == SLOW.at_once
 
-    def test_over_several_processes_get_what_is_unasked_of_each_and_no_more(self) -> None:
+    def test_over_several_processes_exceed_it_by_the_local_quota_only(self) -> None:
         """Each `forget_everything` is the start of another process, which knows of Redis only."""
         passed = 0
         for _ in range(10):
@@ -190,7 +188,7 @@ class TestManySessions:
         # The first process reports its unasked uses, and so does each other with the one that is then refused.
         assert passed == SLOW.at_once + 9 * UNASKED
 
-    def test_over_several_processes_are_limited_where_nothing_is_unasked(self) -> None:
+    def test_over_several_processes_without_local_quota_are_exact(self) -> None:
         passed = 0
         for _ in range(10):
             rate_limit.forget_everything()
@@ -201,7 +199,7 @@ class TestManySessions:
 class TestTheCounter:
     """The arithmetic, on Redis itself."""
 
-    def test_the_quiet_are_not_asked_for(self) -> None:
+    def test_rare_writes_need_no_call_to_redis(self) -> None:
         assert [take_often(Counter(SLOW, str(number))) for number in range(50)] == [0.0] * 50
         assert asked_redis() == 0
 
@@ -212,14 +210,14 @@ class TestTheCounter:
         take_often(counter)
         assert [take(counter) for _ in range(3)].count(0.0) == SLOW.at_once - 3
 
-    def test_the_refused_do_not_ask_again_before_their_time(self) -> None:
+    def test_a_refused_account_does_not_query_redis_again(self) -> None:
         counter = Counter(SLOW, "x")
         waits = [take_often(counter) for _ in range(6)]
         assert waits[:5] == [0.0] * 5
         redis_services.cache.client.delete(counter.key)
         assert 3_590 < take_often(counter) <= 3_600
 
-    def test_time_gives_uses_back_one_by_one(self) -> None:
+    def test_uses_become_available_one_by_one(self) -> None:
         counter = Counter(Limit("quick", 20.0, 2), "x")
         while not take(counter):
             pass
@@ -228,24 +226,24 @@ class TestTheCounter:
         seconds, microseconds = redis_services.cache.client.time()
         assert known - (seconds * 1_000_000 + microseconds) <= 2 * 50_000
 
-    def test_a_counter_ends_by_itself_once_everything_is_paid_off(self) -> None:
+    def test_a_counter_expires_once_all_uses_are_available(self) -> None:
         counter = Counter(Limit("quick", 10.0, 5), "x")
         take(counter)
         assert 0 < redis_services.cache.client.pttl(counter.key) <= 100
 
-    def test_a_clock_that_was_set_back_locks_nobody_out_for_long(self) -> None:
+    def test_a_clock_set_back_blocks_only_briefly(self) -> None:
         counter = Counter(SLOW, "x")
         redis_services.cache.client.set(counter.key, 2**52)
         assert 0.0 < take(counter) <= 3_600
 
-    def test_of_several_counters_all_are_used_or_none(self) -> None:
+    def test_several_counters_are_used_together_or_not_at_all(self) -> None:
         full, free = Counter(SLOW, "full"), Counter(SLOW, "free")
         for _ in range(SLOW.at_once):
             take(full)
         assert take(free, full) > 0
         assert [take(free) for _ in range(SLOW.at_once + 1)].count(0.0) == SLOW.at_once
 
-    def test_a_process_forgets_before_it_knows_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_local_counters_are_limited(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
             take_often(Counter(SLOW, str(number)))
@@ -261,26 +259,24 @@ class TestWithoutRedis:
         (kill if request.param == "killed" else pause)(own_redis)
 
     @pytest.mark.usefixtures("redis_away", "few_writes")
-    def test_what_was_allowed_still_is_and_the_limit_holds_per_process(self, user: User) -> None:
+    def test_the_limit_applies_per_process(self, user: User) -> None:
         assert [answer.status for answer in charges(user, 5)] == [200, 200, 200, 429, 429]
 
     @pytest.mark.usefixtures("redis_away")
-    def test_the_default_limits_refuse_no_sale_of_somebody_who_shops(
-        self, user: User, pen: Product, settings: Settings
-    ) -> None:
+    def test_the_default_limits_admit_a_normal_customer(self, user: User, pen: Product, settings: Settings) -> None:
         settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 20.0, 40
         shopper = Shopper(user)
         answers = [shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}) for _ in range(8)]
         assert {answer.status for answer in answers} == {200}
 
     @pytest.mark.usefixtures("redis_away")
-    def test_a_crowd_gets_exactly_the_limit_of_the_process(self) -> None:
+    def test_concurrent_requests_get_exactly_the_process_limit(self) -> None:
         waits = together([partial(take, Counter(SLOW, "x"))] * 20, at_once=8)
         assert waits.count(0.0) == SLOW.at_once
         assert 0 < max(waits) <= 3_600
 
     @pytest.mark.usefixtures("redis_away")
-    def test_the_process_forgets_before_it_knows_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_local_counters_are_limited_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
             take(Counter(SLOW, str(number)))
@@ -297,6 +293,6 @@ def test_every_write_documents_the_429_and_its_header() -> None:
             assert answer["headers"]["Retry-After"]["schema"]["type"] == "integer"
 
 
-def test_the_defaults_leave_room_for_somebody_who_shops() -> None:
+def test_the_defaults_leave_room_for_a_normal_customer() -> None:
     """What the environment says is another thing: the tests switch the limits off."""
     assert (project_settings.WRITES_AT_ONCE, project_settings.COUPON_ISSUES_AT_ONCE) == (40, 20)

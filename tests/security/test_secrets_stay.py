@@ -1,7 +1,4 @@
-"""Passwords, tokens and keys stay out of logs, answers, health pages, metrics and Redis, whatever goes wrong.
-
-Every test provokes a failure in which a secret is at hand, and looks for it in everything that was written.
-"""
+"""Passwords, tokens and keys are never in logs, responses, health pages, metrics or Redis."""
 
 import logging
 import re
@@ -108,7 +105,7 @@ def test_a_crash_in_a_refresh(written: Written, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize("username", ["jimin", "nobody", PASSWORD], ids=["known", "unknown", "password as name"])
-def test_a_wrong_login_at_either_door(written: Written, username: str) -> None:
+def test_a_wrong_login_at_api_and_back_office(written: Written, username: str) -> None:
     StaffFactory(username="jimin", password="the right one")
     body = {"username": username, "password": PASSWORD}
     written.body(Client().post("/api/auth/token", body, content_type="application/json"))
@@ -127,7 +124,7 @@ def test_bad_tokens(written: Written) -> None:
         written.body(Shopper().post("/api/auth/token/refresh", {"refresh": bad[:-2] + "xx"}))
 
 
-def test_bodies_that_do_not_fit_are_not_repeated(written: Written) -> None:
+def test_invalid_bodies_are_not_echoed(written: Written) -> None:
     for content in (f'{{"username": "a", "password": ["{PASSWORD}"]}}', f'{{"password": "{PASSWORD}"', f'"{PASSWORD}"'):
         answer = Shopper().send("POST", "/api/auth/token", content.encode())
         assert answer.status == 400
@@ -185,7 +182,7 @@ def test_the_partner_away(written: Written, settings: Settings, closed_port: int
     assert str(settings.DATA_PLATFORM_SECRET) not in attempt.error
 
 
-def test_the_tests_would_see_a_secret(written: Written) -> None:
+def test_control_a_secret_is_detected(written: Written) -> None:
     """The control: the same search finds what was logged."""
     logging.getLogger("commerce").warning("a secret: %s", "not-a-secret-but-found")
     assert "not-a-secret-but-found" in written.everything()
@@ -208,7 +205,7 @@ def test_settings_that_are_refused(variables: dict[str, str]) -> None:
     assert PASSWORD not in ended.stdout + ended.stderr
 
 
-def test_the_command_line_of_redis_is_no_secret(own_redis: Redis) -> None:
+def test_the_command_line_of_redis_has_no_secret(own_redis: Redis) -> None:
     password = own_redis.url.split(":")[2].split("@")[0]
     assert own_redis.child.pid is not None
     line = subprocess.run(  # noqa: S603  # a fixed command

@@ -1,4 +1,4 @@
-"""What a token is still good for once its account is closed, loses its rights or has another password."""
+"""What a token is valid for after its account is closed, loses permissions or changes its password."""
 
 from datetime import timedelta
 
@@ -37,14 +37,14 @@ def refresh(token: str) -> Answer:
     return Shopper().post("/api/auth/token/refresh", {"refresh": token})
 
 
-def test_an_access_token_lives_a_quarter_of_an_hour() -> None:
+def test_an_access_token_is_valid_for_15_minutes() -> None:
     assert project_settings.SIMPLE_JWT["ACCESS_TOKEN_LIFETIME"] == timedelta(minutes=15)
 
 
 class TestAClosedAccount:
     """Spends and gets nothing from that moment on; reads its own for what is left of its access token."""
 
-    def test_writes_nothing_that_costs_or_gains(self, customer: User, pen: Product) -> None:
+    def test_may_not_write(self, customer: User, pen: Product) -> None:
         coupon, shopper = CouponFactory(), Shopper(customer)
         close(customer)
         with nothing_changes():
@@ -54,7 +54,7 @@ class TestAClosedAccount:
             assert shopper.post(f"/api/coupons/{coupon.pk}/issue").outcome == (404, "user_not_found")
             assert shopper.get(f"/api/balance/{customer.pk}").outcome == (404, "user_not_found")
 
-    def test_gets_no_further_access_token(self, customer: User) -> None:
+    def test_gets_no_new_access_token(self, customer: User) -> None:
         tokens = tokens_for(user_id=customer.pk, is_staff=False)
         close(customer)
         assert refresh(tokens.refresh).outcome == (401, "token_not_valid")
@@ -98,7 +98,7 @@ class TestStaffRights:
         answers = self.acting(StaffFactory(is_active=False), customer, pen)
         assert {answer.outcome for answer in answers} == {(401, "token_not_valid")}
 
-    def test_would_last_as_long_as_the_token_if_it_were_believed(
+    def test_control_without_the_lookup_they_last_as_long_as_the_token(
         self, customer: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control."""
@@ -135,7 +135,7 @@ class TestAnotherPassword:
         assert refresh(old).outcome == (401, "token_not_valid")
         assert refresh(log_in("jimin", "another one").json["refresh"]).status == 200
 
-    def test_is_not_told_by_any_token(self) -> None:
+    def test_is_not_revealed_by_any_token(self) -> None:
         user = UserFactory(username="jimin", password=PASSWORD)
         tokens = log_in("jimin").json
         shown = jwt.decode(tokens["access"], options={"verify_signature": False})

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis through TLS, as docs/servers.md says: used where asked for, and no other authority believed."""
+"""TLS to PostgreSQL and Redis, as in docs/servers.md."""
 
 import os
 from collections.abc import Iterator
@@ -51,12 +51,12 @@ def ask_postgresql(front: TlsFront, options: str) -> object:
         secure.close()
 
 
-def test_postgresql_is_asked_through_tls(postgresql: TlsFront, certificates: Certificates) -> None:
+def test_postgresql_uses_tls(postgresql: TlsFront, certificates: Certificates) -> None:
     found = ask_postgresql(postgresql, f"sslmode=verify-full&sslrootcert={certificates.path(AUTHORITY)}")
     assert (found, postgresql.handshakes) == ((42,), ["TLSv1.3"])
 
 
-def test_a_postgresql_of_another_authority_is_not_believed(postgresql: TlsFront, certificates: Certificates) -> None:
+def test_a_postgresql_of_another_authority_is_refused(postgresql: TlsFront, certificates: Certificates) -> None:
     with pytest.raises(OperationalError, match="certificate verify failed"):
         ask_postgresql(postgresql, f"sslmode=verify-full&sslrootcert={certificates.path(STRANGER)}")
     # The control: without the check the same certificate is believed.
@@ -71,12 +71,12 @@ def ask_redis(front: TlsFront, options: str) -> object:
     return cache.get("tls")
 
 
-def test_redis_is_asked_through_tls(redis: TlsFront, certificates: Certificates) -> None:
+def test_redis_uses_tls(redis: TlsFront, certificates: Certificates) -> None:
     assert ask_redis(redis, f"ssl_ca_certs={certificates.path(AUTHORITY)}") == 42
     assert set(redis.handshakes) == {"TLSv1.3"}
 
 
-def test_a_redis_of_another_authority_is_not_believed(redis: TlsFront, certificates: Certificates) -> None:
+def test_a_redis_of_another_authority_is_refused(redis: TlsFront, certificates: Certificates) -> None:
     with pytest.raises(RedisConnectionError, match="certificate verify failed"):
         ask_redis(redis, f"ssl_ca_certs={certificates.path(STRANGER)}")
     # The control.

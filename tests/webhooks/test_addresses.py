@@ -51,7 +51,7 @@ def test_a_setting_allows_a_network_and_no_other(settings: Settings) -> None:
         "https://[2001:4860:4860::8888]/",
     ],
 )
-def test_a_url_that_may_be_called(url: str) -> None:
+def test_allowed_urls(url: str) -> None:
     assert why_not(url) is None
 
 
@@ -86,7 +86,7 @@ def test_a_url_that_may_be_called(url: str) -> None:
         "https://[fe80::1%25eth0]/",
     ],
 )
-def test_one_that_may_not(url: str) -> None:
+def test_refused_urls(url: str) -> None:
     assert why_not(url) is not None
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions by the staff API: who may, what fits, what is shown once."""
+"""Webhook subscriptions in the staff API: permissions, validation, secrets."""
 
 from functools import partial
 from typing import Any
@@ -63,9 +63,7 @@ class TestRights:
             ("DELETE", "/{id}", b"", "change_webhooksubscription"),
         ],
     )
-    def test_with_the_right_it_is_done_and_without_it_nothing(
-        self, method: str, path: str, body: bytes, right: str
-    ) -> None:
+    def test_each_operation_requires_its_permission(self, method: str, path: str, body: bytes, right: str) -> None:
         webhook = subscribe("https://partner.example/")
         address = "/api/webhooks" + path.format(id=webhook.pk)
         rights = {
@@ -85,7 +83,7 @@ class TestRights:
 class TestCreate:
     """A subscription and its secret."""
 
-    def test_the_secret_is_in_the_answer_and_nowhere_else(self) -> None:
+    def test_the_secret_is_only_in_the_response(self) -> None:
         staff = boss()
         answer = staff.post("/api/webhooks", TERMS, key="first")
         assert answer.status == 200
@@ -101,7 +99,7 @@ class TestCreate:
         assert len(kept) == len(actions) == 1
         assert secret not in " ".join([*texts, *kept, *actions])
 
-    def test_a_repeat_makes_no_second_one_and_shows_no_secret(self) -> None:
+    def test_a_repeat_creates_nothing_and_shows_no_secret(self) -> None:
         staff = boss()
         first = staff.post("/api/webhooks", TERMS, key="first")
         again = staff.post("/api/webhooks", TERMS, key="first")
@@ -113,7 +111,7 @@ class TestCreate:
         )
         assert WebhookSubscription.objects.count() == 1
 
-    def test_ten_at_once_with_one_key_make_one(self) -> None:
+    def test_ten_concurrent_requests_with_one_key_create_one(self) -> None:
         staff = boss()
         answers = together([lambda: staff.post("/api/webhooks", TERMS, key="same") for _ in range(10)])
         assert WebhookSubscription.objects.count() == 1
@@ -139,14 +137,14 @@ class TestCreate:
             ({"active": False}, "active"),
         ],
     )
-    def test_what_does_not_fit_is_refused(self, changes: dict[str, Any], field: str, settings: Any) -> None:
+    def test_invalid_values_are_refused(self, changes: dict[str, Any], field: str, settings: Any) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS, settings.WEBHOOK_ALLOW_HTTP = [], False
         answer = boss().post("/api/webhooks", TERMS | changes)
         assert answer.outcome == (400, "validation_error")
         assert [error["field"].partition(".")[0].partition("[")[0] for error in answer.json["errors"]] == [field]
         assert WebhookSubscription.objects.count() == 0
 
-    def test_there_are_so_many_and_no_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_their_number_is_limited(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(services, "MOST_SUBSCRIPTIONS", 2)
         staff = boss()
         assert [staff.post("/api/webhooks", TERMS).status for _ in range(3)] == [200, 200, 409]
@@ -201,7 +199,7 @@ class TestTheLimitInARace:
 class TestChanges:
     """What may be changed, and what follows from it."""
 
-    def test_another_address_starts_afresh(self) -> None:
+    def test_a_new_url_resets_the_failures(self) -> None:
         webhook = subscribe("https://old.example/", failures=9, failing_since=timezone.now())
         answer = boss().send("PATCH", f"/api/webhooks/{webhook.pk}", b'{"url": "https://new.example/"}')
         assert (answer.status, answer.json["url"]) == (200, "https://new.example/")
@@ -210,7 +208,7 @@ class TestChanges:
         [action] = StaffAction.objects.filter(action=services.CHANGED)
         assert (action.before, action.after) == ({"url": "https://old.example/"}, {"url": "https://new.example/"})
 
-    def test_switching_off_parks_what_waits_and_on_again_begins_anew(self, receiver: Receiver) -> None:
+    def test_switching_off_parks_messages_and_on_resets_failures(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
         staff, at = boss(), f"/api/webhooks/{webhook.pk}"
@@ -249,7 +247,7 @@ class TestChanges:
         assert (webhook.previous_secret, webhook.previous_secret_until) == ("", None)
 
     @pytest.mark.parametrize("hours", [-1, 169, "24", 1.5, True])
-    def test_an_overlap_that_does_not_fit(self, hours: object) -> None:
+    def test_an_invalid_overlap(self, hours: object) -> None:
         webhook = subscribe("https://partner.example/")
         answer = boss().post(f"/api/webhooks/{webhook.pk}/secret", {"overlapHours": hours})
         assert answer.outcome == (400, "validation_error")
@@ -257,7 +255,7 @@ class TestChanges:
         webhook.refresh_from_db()
         assert webhook.secret == before
 
-    def test_what_is_removed_is_gone_with_its_secrets(self, receiver: Receiver) -> None:
+    def test_a_removed_one_has_no_secrets(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         staff, at = boss(), f"/api/webhooks/{webhook.pk}"
         assert staff.send("DELETE", at).json == {"id": webhook.pk}

@@ -1,4 +1,4 @@
-"""Subscriptions in the back-office: made, changed, rotated, removed; their calls; what needs attention."""
+"""Webhook subscriptions in the back-office: create, change, rotate, remove; calls; dashboard."""
 
 from datetime import timedelta
 
@@ -84,13 +84,13 @@ def test_a_stale_form_is_refused(operator: Staff) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://10.0.0.1/", "https://169.254.169.254/", "ftp://partner.example/", "partner"])
-def test_an_address_that_may_not_be_called_is_refused(operator: Staff, url: str) -> None:
+def test_a_forbidden_url_is_refused(operator: Staff, url: str) -> None:
     answer = operator.press(f"{PAGE}_add", **TERMS | {"url": url})
     assert list(errors_of(answer)) == ["url"]
     assert not WebhookSubscription.objects.exists()
 
 
-def test_it_is_switched_off_and_on_by_its_box(operator: Staff) -> None:
+def test_it_is_switched_off_and_on_by_a_checkbox(operator: Staff) -> None:
     webhook = subscribe("https://partner.example/")
     assert operator.press(f"{PAGE}_change", webhook.pk, is_active=None).status_code == 302
     webhook.refresh_from_db()
@@ -123,7 +123,7 @@ def test_it_is_removed(operator: Staff) -> None:
     assert operator.get(f"{PAGE}_rotate", webhook.pk).status_code == 404
 
 
-def test_calls_are_on_its_page_and_what_was_given_up_is_sent_again(operator: Staff, receiver: Receiver) -> None:
+def test_its_page_shows_calls_and_resends_parked_messages(operator: Staff, receiver: Receiver) -> None:
     webhook = subscribe(receiver.url)
     [event_id] = publish_events()
     receiver.answer = says(500, b"broken down")
@@ -148,7 +148,7 @@ def test_calls_are_on_its_page_and_what_was_given_up_is_sent_again(operator: Sta
         ({"failing_since": timedelta(hours=2)}, "has failed for 2"),
     ],
 )
-def test_the_dashboard_says_what_needs_attention(operator: Staff, columns: dict[str, object], sentence: str) -> None:
+def test_the_dashboard_shows_failing_subscriptions(operator: Staff, columns: dict[str, object], sentence: str) -> None:
     now = timezone.now()
     values = {name: now - value if isinstance(value, timedelta) else value for name, value in columns.items()}
     if values.get("is_active") is False:
@@ -160,7 +160,7 @@ def test_the_dashboard_says_what_needs_attention(operator: Staff, columns: dict[
     assert reverse(f"admin:{PAGE}_change", args=[webhook.pk]) in page
 
 
-def test_the_dashboard_says_that_events_were_given_up(operator: Staff) -> None:
+def test_the_dashboard_shows_parked_messages(operator: Staff) -> None:
     webhook = subscribe("https://partner.example/", name="Depot")
     publish_events()
     assert "Depot" not in text(operator.get("index"))
@@ -168,6 +168,6 @@ def test_the_dashboard_says_that_events_were_given_up(operator: Staff) -> None:
     assert "Events to the webhook “Depot” were given up." in text(operator.get("index"))
 
 
-def test_without_the_right_to_see_them_nothing_is_said() -> None:
+def test_without_the_permission_the_dashboard_shows_nothing() -> None:
     subscribe("https://partner.example/", name="Depot", failing_since=timezone.now() - timedelta(days=1))
     assert "Depot" not in text(Staff("outbox.view_outboxmessage").get("index"))

@@ -1,4 +1,4 @@
-"""Draining subscriptions: each by itself, again after failures, never twice at once, never after its end."""
+"""The dispatcher of webhook subscriptions: isolation, retries, switching off, races."""
 
 import threading
 import time
@@ -74,7 +74,7 @@ def relay() -> Iterator[None]:
 class TestWhoGetsWhat:
     """One message for each active subscription to the type, written with the fact."""
 
-    def test_an_event_goes_to_those_who_subscribed_to_its_type(self, receivers: Callable[[], Receiver]) -> None:
+    def test_an_event_is_sent_to_subscriptions_of_its_type(self, receivers: Callable[[], Receiver]) -> None:
         coupons, orders, both, off = (receivers() for _ in range(4))
         subscribe(coupons.url, "coupon-issued")
         subscribe(orders.url, "order-completed")
@@ -87,7 +87,7 @@ class TestWhoGetsWhat:
         assert sorted(both.ids) == sorted(issued + completed)
         assert off.connections == 0
 
-    def test_what_arrives_is_verified_by_its_own_secret(self, receivers: Callable[[], Receiver]) -> None:
+    def test_each_subscription_has_its_own_signature(self, receivers: Callable[[], Receiver]) -> None:
         pairs = [(receiver, subscribe(receiver.url)) for receiver in (receivers(), receivers())]
         [event_id] = publish_events(text="누구")
         WebhookDispatcher().drain()
@@ -95,7 +95,7 @@ class TestWhoGetsWhat:
             event = receiver.deliveries[0].event(webhook.secret)
             assert (event["id"], event["data"]) == (event_id, {"text": "누구"})
 
-    def test_other_destinations_have_no_more_messages_than_before(self, receiver: Receiver) -> None:
+    def test_other_destinations_get_no_extra_messages(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
         found = OutboxMessage.objects.values_list("destination", "subscription_id")
@@ -107,7 +107,7 @@ class TestWhoGetsWhat:
             fails_after_publishing()
         assert messages_to(webhook).count() == 0
 
-    def test_the_previous_secret_signs_until_it_ends(self, receiver: Receiver) -> None:
+    def test_the_previous_secret_signs_until_it_expires(self, receiver: Receiver) -> None:
         soon, before = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(seconds=1)
         webhook = subscribe(receiver.url, previous_secret=new_secret(), previous_secret_until=soon)
         publish_events()
@@ -144,7 +144,9 @@ class TestNobodyDelaysAnother:
             assert time.monotonic() - began < PROMPT_SECONDS
             bad.at_work = False
 
-    def test_many_that_hang_do_not_delay_one(self, receivers: Callable[[], Receiver], settings: Settings) -> None:
+    def test_many_hanging_ones_do_not_delay_another(
+        self, receivers: Callable[[], Receiver], settings: Settings
+    ) -> None:
         settings.WEBHOOK_TIMEOUT_SECONDS = 20.0
         bad, good = [receivers() for _ in range(20)], receivers()
         for receiver in bad:
@@ -161,7 +163,7 @@ class TestNobodyDelaysAnother:
             for receiver in bad:
                 receiver.at_work = False
 
-    def test_with_one_thread_for_all_it_would_be(
+    def test_control_with_one_thread_it_is_delayed(
         self, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch, settings: Settings
     ) -> None:
         """The control."""
@@ -200,7 +202,7 @@ def _behaviour(receiver: Receiver, name: str) -> behaviours.Answer:
 class TestFailures:
     """What is tried again when, and what is given up."""
 
-    def test_a_failure_is_tried_again_with_the_same_id_and_logged(self, receiver: Receiver) -> None:
+    def test_a_failure_is_retried_with_the_same_id_and_logged(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         [event_id] = publish_events()
         receiver.answer = says(500, b"later")
@@ -228,7 +230,7 @@ class TestFailures:
         WebhookDispatcher().drain()
         assert [message.parked_at is not None for message in messages_to(webhook)] == [True, False]
 
-    def test_what_staff_send_again_has_three_days_anew(self, receiver: Receiver) -> None:
+    def test_a_resent_message_is_retried_for_three_days_again(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
         old = timezone.now() - timedelta(days=10)
@@ -238,7 +240,7 @@ class TestFailures:
         WebhookDispatcher().drain()
         assert messages_to(webhook)[0].parked_at is None
 
-    def test_what_arrived_may_be_sent_again(self, receiver: Receiver) -> None:
+    def test_a_delivered_message_may_be_sent_again(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         [event_id] = publish_events()
         WebhookDispatcher().drain()
@@ -246,7 +248,7 @@ class TestFailures:
         WebhookDispatcher().drain()
         assert receiver.ids == [event_id, event_id]
 
-    def test_one_that_fails_is_left_alone_and_then_probed_by_one_call(self, receiver: Receiver) -> None:
+    def test_a_failing_one_is_paused_and_then_probed(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=40)
         receiver.answer = says(503)
@@ -266,7 +268,7 @@ class TestFailures:
         WebhookDispatcher().drain()
         assert len(receiver.deliveries) == calls + 1, "left alone"
 
-    def test_once_it_works_again_everything_arrives_at_once(self, receiver: Receiver) -> None:
+    def test_after_recovery_everything_is_sent_at_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         event_ids = publish_events(times=40)
         receiver.answer = says(503)
@@ -294,7 +296,7 @@ class TestFailures:
 class TestEnd:
     """A subscription that is switched off, by itself or by staff."""
 
-    def test_one_that_failed_for_five_days_is_off_and_what_waits_is_parked(self, receiver: Receiver) -> None:
+    def test_after_five_days_of_failures_it_is_switched_off(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=121))
         publish_events(times=3)
         receiver.answer = says(500)
@@ -307,7 +309,7 @@ class TestEnd:
         assert messages_to(webhook).count() == 3
         assert broken_rules() - MADE_UP == set()
 
-    def test_one_that_failed_for_less_is_not(self, receiver: Receiver) -> None:
+    def test_after_fewer_days_it_is_not(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=119))
         publish_events()
         receiver.answer = says(500)
@@ -330,7 +332,7 @@ class TestEnd:
         webhook.refresh_from_db()
         assert (webhook.is_active, webhook.ended_for) == (False, EndReason.GONE)
 
-    def test_an_order_that_overlaps_the_end_leaves_nothing_that_waits(self, receiver: Receiver) -> None:
+    def test_messages_of_an_order_during_the_switch_off_are_parked(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
         end(webhook)
@@ -358,7 +360,9 @@ class TestRaces:
         assert sorted(receiver.ids) == sorted(event_ids)
         assert waiting_for(webhook) == 0
 
-    def test_without_the_lock_they_send_some_twice(self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_control_without_the_lock_messages_are_sent_twice(
+        self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The control."""
 
         class Held:
@@ -380,7 +384,7 @@ class TestRaces:
         together([WebhookDispatcher().drain, WebhookDispatcher().drain])
         assert len(receiver.ids) > len(event_ids)
 
-    def test_a_message_that_arrives_while_its_subscription_ends_counts_as_sent(self, receiver: Receiver) -> None:
+    def test_a_delivery_during_the_switch_off_counts_as_sent(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         [event_id] = publish_events()
         go_on = threading.Event()
@@ -399,7 +403,7 @@ class TestRaces:
         [message] = messages_to(webhook)
         assert message.sent_at is not None
 
-    def test_a_message_that_fails_while_its_subscription_ends_stays_parked(self, receiver: Receiver) -> None:
+    def test_a_failure_during_the_switch_off_stays_parked(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         [event_id] = publish_events()
         go_on = threading.Event()
@@ -419,7 +423,7 @@ class TestRaces:
         assert message.parked_at is not None
         assert message.sent_at is None
 
-    def test_what_the_old_address_answers_does_not_end_the_new_one(self, receivers: Callable[[], Receiver]) -> None:
+    def test_a_410_of_a_previous_url_is_ignored(self, receivers: Callable[[], Receiver]) -> None:
         old, new = receivers(), receivers()
         webhook = subscribe(old.url)
         [event_id] = publish_events()
@@ -442,7 +446,7 @@ class TestRaces:
         WebhookDispatcher().drain()
         assert new.ids == [event_id]
 
-    def test_without_the_address_in_the_condition_it_would(
+    def test_control_without_the_url_condition_it_is_not(
         self, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control."""
@@ -467,7 +471,7 @@ class TestRaces:
         webhook.refresh_from_db()
         assert not webhook.is_active
 
-    def test_a_call_that_is_not_marked_is_made_again_with_the_same_id(
+    def test_an_unmarked_call_is_repeated_with_the_same_id(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """As after a process that died between the answer and its mark."""
@@ -488,7 +492,7 @@ class TestRaces:
 class TestForgetting:
     """What the outbox keeps of webhooks."""
 
-    def test_what_was_given_up_is_kept_for_thirty_days_and_its_log_with_it(self, receiver: Receiver) -> None:
+    def test_parked_messages_and_logs_are_kept_for_thirty_days(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=3)
         receiver.answer = says(500)
@@ -502,7 +506,7 @@ class TestForgetting:
         assert set(DeliveryAttempt.objects.values_list("message_id", flat=True)) <= {young.pk}
         assert OutboxMessage.objects.filter(destination="kafka").count() == 3
 
-    def test_the_order_of_attempts_is_that_of_waiting(self, receiver: Receiver) -> None:
+    def test_the_longest_waiting_subscriptions_come_first(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         event_ids = publish_events(times=3)
         messages_to(webhook).filter(event_id=event_ids[0]).update(

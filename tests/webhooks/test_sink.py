@@ -1,4 +1,4 @@
-"""One call to a receiver: signed as Standard Webhooks says, limited in time and size, and to where it may go."""
+"""A call to a webhook receiver: signature, limits of time and size, allowed addresses."""
 
 import socket
 import time
@@ -50,7 +50,7 @@ class TestSignature:
         assert delivery.headers["content-type"] == "application/json"
         assert delivery.path == "/hooks"
 
-    def test_another_secret_body_or_id_is_refused_by_it(self, receiver: Receiver) -> None:
+    def test_another_secret_body_or_id_fails_the_verification(self, receiver: Receiver) -> None:
         outcome_of(receiver.url)
         [delivery] = receiver.deliveries
         with pytest.raises(WebhookVerificationError):
@@ -60,7 +60,7 @@ class TestSignature:
         with pytest.raises(WebhookVerificationError):
             Webhook(SECRET).verify(delivery.body, delivery.headers | {"webhook-id": "order-completed:2"})
 
-    def test_while_secrets_overlap_either_verifies(self, receiver: Receiver) -> None:
+    def test_during_an_overlap_both_secrets_verify(self, receiver: Receiver) -> None:
         new, old = new_secret(), new_secret()
         outcome_of(receiver.url, secrets=(new, old))
         [delivery] = receiver.deliveries
@@ -69,7 +69,7 @@ class TestSignature:
         with pytest.raises(WebhookVerificationError):
             delivery.event(new_secret())
 
-    def test_a_secret_is_as_the_standard_wants_it(self) -> None:
+    def test_a_secret_conforms_to_the_standard(self) -> None:
         assert SECRET.startswith("whsec_")
         assert len({new_secret() for _ in range(50)}) == 50
         assert Webhook(SECRET)._whsecret != b""
@@ -107,7 +107,7 @@ class TestAnswers:
         assert failure.reason == f"HTTP {status}: because"
         assert not failure.refused
 
-    def test_410_ends_it_and_retry_after_is_read(self, receiver: Receiver) -> None:
+    def test_410_and_retry_after_are_read(self, receiver: Receiver) -> None:
         receiver.answer = says(410)
         assert failure_of(receiver.url).gone
         receiver.answer = says(429, Retry_After="7")
@@ -141,7 +141,7 @@ class TestAnswers:
         assert failure.call is not None
         assert failure.call.http_status is None
 
-    def test_nobody_there_is_a_failure(self, closed_port: int) -> None:
+    def test_a_refused_connection_is_a_failure(self, closed_port: int) -> None:
         assert failure_of(f"http://127.0.0.1:{closed_port}/").away
 
     def test_several_messages_share_a_connection(self, receiver: Receiver) -> None:
@@ -150,7 +150,7 @@ class TestAnswers:
         assert len(set(receiver.ids)) == 5
         assert receiver.connections == 1
 
-    def test_a_connection_that_the_receiver_closes_is_made_anew(self, receiver: Receiver) -> None:
+    def test_a_closed_connection_is_reopened(self, receiver: Receiver) -> None:
         def once(connection: socket.socket) -> bool:
             says(200, Connection="close")(connection)
             return False
@@ -165,7 +165,7 @@ class TestAnswers:
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 4)])
         assert list(outcomes) == [1]
 
-    def test_what_one_message_is_refused_for_does_not_stop_the_others(self, receiver: Receiver) -> None:
+    def test_a_refused_message_does_not_stop_the_others(self, receiver: Receiver) -> None:
         def refuses_the_first(connection: socket.socket) -> bool:
             return says(400 if receiver.ids[-1].split(":")[1] == "1" else 200)(connection)
 
@@ -185,7 +185,9 @@ class TestTls:
         made.issue("named", dns="partner.example")
         return made
 
-    def test_a_certificate_of_a_known_authority_is_good(self, certificates: Certificates, settings: Settings) -> None:
+    def test_a_certificate_of_a_known_authority_is_accepted(
+        self, certificates: Certificates, settings: Settings
+    ) -> None:
         settings.WEBHOOK_CA_FILE = certificates.path(AUTHORITY)
         settings.WEBHOOK_ALLOW_HTTP = False
         with receiver_at_work(tls=(certificates.path("partner.pem"), certificates.path("partner.key"))) as receiver:
@@ -193,7 +195,7 @@ class TestTls:
             [delivery] = receiver.deliveries
             assert delivery.event(SECRET)["who"] == "민아"
 
-    def test_the_name_is_checked_though_the_connection_goes_to_an_address(
+    def test_the_certificate_is_verified_for_the_name(
         self, certificates: Certificates, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings.WEBHOOK_CA_FILE = certificates.path(AUTHORITY)
@@ -206,7 +208,7 @@ class TestTls:
             assert "certificate" in other.reason.lower()
             assert len(receiver.deliveries) == 1
 
-    def test_one_of_a_stranger_is_not(self, certificates: Certificates, settings: Settings) -> None:
+    def test_one_of_an_unknown_authority_is_refused(self, certificates: Certificates, settings: Settings) -> None:
         settings.WEBHOOK_CA_FILE = certificates.path(STRANGER)
         with receiver_at_work(tls=(certificates.path("partner.pem"), certificates.path("partner.key"))) as receiver:
             failure = failure_of(receiver.url)
@@ -235,7 +237,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 class TestWhereCallsGo:
     """No call reaches a network of the shop's own."""
 
-    def test_by_default_the_loopback_is_not_called(self, receiver: Receiver, settings: Settings) -> None:
+    def test_by_default_the_loopback_is_refused(self, receiver: Receiver, settings: Settings) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = []
         failure = failure_of(receiver.url)
         assert "private" in failure.reason
@@ -245,7 +247,7 @@ class TestWhereCallsGo:
         "address",
         ["127.0.0.1", "10.0.0.8", "169.254.169.254", "::1", "::ffff:127.0.0.1", "fe80::1", "8.8.8.8 127.0.0.1"],
     )
-    def test_a_name_that_leads_there_is_not_called(
+    def test_a_name_that_resolves_to_it_is_refused(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch, address: str
     ) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = []
@@ -255,7 +257,7 @@ class TestWhereCallsGo:
         assert failure.away
         assert receiver.connections == 0
 
-    def test_a_name_is_looked_up_once_for_a_call(
+    def test_a_name_is_resolved_once_per_call(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A second look-up, whose answer nobody has judged, would lead elsewhere (DNS rebinding)."""
@@ -266,7 +268,7 @@ class TestWhereCallsGo:
         failure = failure_of(f"http://partner.example:{receiver.port}/hooks")
         assert failure.reason == FORBIDDEN
 
-    def test_without_the_guard_the_rebound_name_is_called(
+    def test_control_without_the_check_a_rebound_name_is_called(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """The control: what the guard keeps out would have got in."""
@@ -285,12 +287,12 @@ class TestWhereCallsGo:
         assert isinstance(outcome_of(receiver.url), Acknowledged)
         assert proxy.connections == 0
 
-    def test_https_is_demanded_at_the_call_too(self, receiver: Receiver, settings: Settings) -> None:
+    def test_https_is_required_at_the_call_too(self, receiver: Receiver, settings: Settings) -> None:
         settings.WEBHOOK_ALLOW_HTTP = False
         assert "https" in failure_of(receiver.url).reason
         assert receiver.connections == 0
 
-    def test_where_one_address_does_not_answer_the_next_is_called(
+    def test_after_an_unresponsive_address_the_next_is_tried(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]

@@ -1,4 +1,4 @@
-"""Amounts as an e-mail shows them."""
+"""Template filters for amounts in e-mails."""
 
 from django import template
 from django.utils.translation import get_language
@@ -13,7 +13,7 @@ def amount(number: int) -> str:
 
 @register.filter
 def won(number: int) -> str:
-    """18,600원, and ₩18,600 in English; with a minus in front where it is negative."""
+    """18,600원, and ₩18,600 in English; negative amounts with a leading minus."""
     sign = "-" if number < 0 else ""
     return f"{sign}{abs(number):,}원" if get_language() == "ko" else f"{sign}₩{abs(number):,}"
 

@@ -1,6 +1,6 @@
-"""Which addresses on the network a third party's URL may lead to, so that nobody reaches the shop's own servers by it.
+"""Protection against SSRF: the network addresses that a third party's URL may resolve to.
 
-Owns the rule (SSRF); a name is looked up where it is called, once, and the connection is made to what was found.
+A name is resolved once per connection, and the connection is made to the checked addresses.
 """
 
 import ipaddress
@@ -17,13 +17,13 @@ Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 _VISIBLE_ASCII = re.compile(r"[!-~]+")
-# Not global, or on the way to somewhere that is not, in ways that `is_global` does not know in every Python.
+# Networks that are not global, or lead to ones that are not, and that `is_global` does not know in every Python.
 _NEVER = tuple(
     map(
         ipaddress.ip_network,
         (
             *("0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.88.99.0/24", "198.18.0.0/15", "224.0.0.0/3"),
-            # IPv4 within IPv6 by other ways than the two that are unwrapped below: Teredo, site-local, discard.
+            # Other forms of IPv4 within IPv6 than the two unwrapped below (Teredo), site-local, discard.
             *("2001::/23", "fec0::/10", "fc00::/7", "fe80::/10", "ff00::/8", "100::/64", "64:ff9b:1::/48"),
         ),
     )
@@ -32,11 +32,11 @@ _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 class ForbiddenAddress(Exception):
-    """The name leads to an address that no call may go to."""
+    """The name resolves to an address that may not be called."""
 
 
 def why_not(url: str) -> str | None:
-    """Why `url` may not be called, as far as that can be said without a look-up; None where it may."""
+    """Why `url` may not be called, as far as is known without resolving its name; None if it may."""
     if not _VISIBLE_ASCII.fullmatch(url):
         return _("A URL is visible ASCII characters; write a name with other letters in Punycode (xn--…).")
     try:
@@ -63,7 +63,7 @@ def _why_not(parts: SplitResult, host: str, port: int | None) -> str | None:
 
 
 def is_allowed(address: Address) -> bool:
-    """Whether calls may go there: to public addresses, and to those in WEBHOOK_ALLOWED_NETWORKS."""
+    """Whether the address is public or in WEBHOOK_ALLOWED_NETWORKS."""
     if any(address in network for network in settings.WEBHOOK_ALLOWED_NETWORKS):
         return True
     if isinstance(address, ipaddress.IPv6Address):
@@ -76,10 +76,9 @@ def is_allowed(address: Address) -> bool:
 
 
 def addresses_of(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, str]]:
-    """The addresses of `host`, looked up now; a caller connects to these and looks nothing up again.
+    """Resolve `host`. Callers connect to these addresses and do not resolve the name again.
 
-    Raises OSError where there are none, and ForbiddenAddress where one of them is not allowed: a name that leads to
-    both kinds is not an honest one.
+    Raises OSError if there are none, and ForbiddenAddress if any of them is not allowed.
     """
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = list(dict.fromkeys((family, str(sockaddr[0])) for family, _type, _proto, _name, sockaddr in found))
@@ -91,7 +90,7 @@ def addresses_of(host: str, port: int) -> Sequence[tuple[socket.AddressFamily, s
 
 
 def _address(text: str) -> Address | None:
-    # An IPv6 address of one interface, `fe80::1%eth0`, is a link-local one with or without the name of it.
+    # Without the interface of a scoped IPv6 address such as `fe80::1%eth0`.
     try:
         return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:

@@ -1,7 +1,4 @@
-"""What the sinks that speak HTTP read alike: how long a call took, and how long the answer asks to wait.
-
-Owns both readings; never what an answer means.
-"""
+"""Helpers of the HTTP sinks: the duration of a call, and the `Retry-After` header."""
 
 import time
 from email.utils import parsedate_to_datetime
@@ -14,7 +11,7 @@ _LONGEST_RETRY_AFTER_SECONDS = 3_600.0
 
 
 class Clock:
-    """When a call began, and how long it has taken."""
+    """The start and the duration of a call."""
 
     def __init__(self) -> None:
         self._started_at = timezone.now()
@@ -25,13 +22,13 @@ class Clock:
 
 
 def retry_after_seconds(header: str) -> float:
-    """The seconds of a `Retry-After`, in either of its forms, an hour at most; 0.0 for what is neither."""
+    """The seconds of a `Retry-After` header in either form, at most an hour; 0.0 if it is invalid."""
     if header.isascii() and header.isdigit():
         seconds = float(header)
     else:
         try:
             seconds = (parsedate_to_datetime(header) - timezone.now()).total_seconds()
         except (ValueError, TypeError, OverflowError):
-            # TypeError for a date without a zone, which says nothing; OverflowError for a year of twenty digits.
+            # TypeError: a date without a time zone. OverflowError: a year of twenty digits.
             return 0.0
     return min(max(seconds, 0.0), _LONGEST_RETRY_AFTER_SECONDS)

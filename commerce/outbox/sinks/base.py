@@ -1,7 +1,4 @@
-"""What a sink is given and what it says about each message.
-
-Owns the vocabulary between dispatcher and sinks; never knows a particular destination.
-"""
+"""The interface between dispatcher and sinks: messages, outcomes, and the base class of sinks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +14,7 @@ from commerce.outbox.breaker import Breaker
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where a subscription wants its events, and the secrets that its calls are signed with, the newest first."""
+    """The URL of a subscription, and the secrets that sign its calls, newest first."""
 
     url: str
     secrets: tuple[str, ...]
@@ -25,62 +22,62 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Message:
-    """One outbox row on its way out."""
+    """One outbox row to send."""
 
     id: int
     event_id: str
-    """The same for every send, so that receivers can drop repeats."""
+    """The same for every delivery, so that receivers can drop duplicates."""
     type: str
     key: str
-    """Messages with one key keep their order."""
+    """Messages with the same key keep their order."""
     payload: bytes
-    """The CloudEvent as it is sent."""
+    """The CloudEvent as JSON bytes."""
     attempts: int
-    """How often it was tried before."""
+    """Number of earlier attempts."""
     traceparent: str | None = None
-    """The span that it belongs to; None: it belongs to no trace."""
+    """The W3C trace context of its span; None: no trace."""
     endpoint: Endpoint | None = None
-    """Of a message to a subscription."""
+    """Set for messages to a subscription."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call to a destination, as the delivery log keeps it."""
+    """One call to a destination, as stored in the delivery log."""
 
     started_at: datetime
     duration_ms: int
     http_status: int | None = None
-    """None where no whole answer came."""
+    """None if no complete response was received."""
 
 
 @dataclass(frozen=True)
 class Acknowledged:
-    """The destination has the message, and this is how it got it."""
+    """The destination has accepted the message."""
 
     call: Call
     note: str = ""
-    """What the delivery log says besides, such as why there was nothing to send."""
+    """A remark for the delivery log, such as why there was nothing to send."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why one message was not acknowledged. It may have arrived all the same: an answer that never came is not a no."""
+    """Why a message was not acknowledged. It may have arrived nevertheless, if only the response was lost."""
 
     reason: str
     refused: bool = False
-    """The message itself is not acceptable; sending it again would change nothing."""
+    """The destination refuses this message permanently; sending it again is pointless."""
     away: bool = False
-    """The destination as a whole does not answer; other messages would fare no better."""
+    """The destination is unavailable; other messages would fail as well."""
     retry_after_seconds: float = 0.0
-    """How long the destination asked to be left alone."""
+    """The pause that the destination asked for."""
     about_message: bool = False
-    """The destination works: it read the message and has something against this one only."""
+    """The destination works and has refused only this message."""
     gone: bool = False
-    """The destination said that it wants nothing any more."""
+    """The destination does not want any further messages (HTTP 410)."""
     parks: bool = True
-    """Whether the message is parked once it failed so often; not for a failure that all messages have in common."""
+    """Whether the message is parked after too many failures; false for a failure common to all messages."""
     call: Call | None = None
-    """None where the message never left, and with destinations whose calls are not logged."""
+    """None if the message was not sent, and for destinations whose calls are not logged."""
 
 
 Outcome: TypeAlias = Acknowledged | Failure | None
@@ -91,37 +88,37 @@ Outcomes = Mapping[int, Outcome]
 
 
 class Sink(Protocol):
-    """One destination. Called by one dispatcher at a time in the whole shop, and by requests in sync mode."""
+    """One destination. Called by one dispatcher at a time across all processes, and by requests in sync mode."""
 
     keeps_order: ClassVar[bool]
-    """Whether messages of one key must arrive in order: a message that failed then holds back the later ones."""
+    """Whether messages with the same key must arrive in order: a failed message then holds back later ones."""
     parks: ClassVar[bool]
-    """Whether a message is given up to staff after OUTBOX_MAX_ATTEMPTS failures."""
+    """Whether a message is parked for staff after OUTBOX_MAX_ATTEMPTS failures."""
     largest_batch: ClassVar[int]
-    """How many messages it takes at once, at most."""
+    """The maximum number of messages in one call of `deliver`."""
     longest_wait_seconds: ClassVar[float]
-    """How far the waits between tries may grow."""
+    """The maximum wait between attempts."""
     breaker: Breaker | None
-    """What spares a destination that fails and fails; None: it may always be called."""
+    """The circuit breaker; None: the destination may always be called."""
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """Send all, wait for the answers within the sink's own deadline, and say what became of each.
+        """Send all messages, wait for the responses until the sink's deadline, and return the outcomes.
 
-        Never raises for what the network or the destination does.
+        Never raises for errors of the network or the destination.
         """
         ...
 
 
 @cache
 def sink_of(destination: str) -> Sink:
-    """The sink behind a destination, one per process. Raises KeyError for an unknown destination."""
+    """The sink of a destination, one per process. Raises KeyError for an unknown destination."""
     sink_class = import_string(_sinks()[destination])
     sink: Sink = sink_class()
     return sink
 
 
 def known_destinations() -> list[str]:
-    """Every destination that has a sink, switched on or not, in the order of the table."""
+    """All destinations that have a sink, switched on or not, in the order of the table."""
     return list(_sinks())
 
 

@@ -1,7 +1,4 @@
-"""The data platform: one signed POST per event.
-
-Owns the signature, the total deadline and the meaning of the answers; never decides when to try again.
-"""
+"""The sink of the data platform: one signed POST per event, with a total deadline."""
 
 import hashlib
 import hmac
@@ -34,22 +31,22 @@ CONTENT_TYPE = "application/cloudevents+json"
 _CALLS_AT_ONCE = 8
 _SHOWN_ANSWER_BYTES = 300
 _GRACE_SECONDS = 0.05
-"""A call that is shut at its deadline still has this long to say what it saw."""
-# A platform that answers these works; all other failures say that the next message would fare no better.
+"""After its sockets are closed at the deadline, a call has this long to return its outcome."""
+# With these statuses the platform works; with any other failure the next message would fail as well.
 _ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
 
-# A partner's malformed headers show in the outcome; urllib3 would add a traceback for each.
+# A partner's malformed headers are reported in the outcome; urllib3 would log a traceback for each.
 logging.getLogger("urllib3.connection").setLevel(logging.ERROR)
 
 
 class _NotTried(Exception):
-    """Every thread was taken for as long as the call could wait."""
+    """All threads were busy until the deadline."""
 
 
 def signature(secrets: Sequence[str], body: bytes, *, sent_at: int) -> str:
-    """The `X-Signature` header of `body`, sent at `sent_at` (unix seconds): one `v1` for each secret, in their order.
+    """The `X-Signature` header of `body`, sent at `sent_at` (Unix seconds): one `v1` for each secret, in their order.
 
-    docs/data-platform.md shows its check.
+    docs/data-platform.md shows how to verify it.
     """
     signed = f"{sent_at}.".encode() + body
     digests = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
@@ -57,11 +54,11 @@ def signature(secrets: Sequence[str], body: bytes, *, sent_at: int) -> str:
 
 
 class DataPlatformSink:
-    """Reports each event by itself; several at once, since their order is not promised."""
+    """Sends each event by itself, several concurrently, because no order is guaranteed."""
 
     keeps_order: ClassVar[bool] = False
     parks: ClassVar[bool] = True
-    # A partner that hangs then holds a batch for two deadlines at most.
+    # A partner that hangs then delays a batch by two deadlines at most.
     largest_batch: ClassVar[int] = 2 * _CALLS_AT_ONCE
     longest_wait_seconds: ClassVar[float] = 60.0
 
@@ -72,9 +69,9 @@ class DataPlatformSink:
         os.register_at_fork(after_in_child=self._after_fork)
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """POST each message within DATA_PLATFORM_TIMEOUT_SECONDS; 2xx is an acknowledgement, anything else is none.
+        """POST each message within DATA_PLATFORM_TIMEOUT_SECONDS; only 2xx is an acknowledgement.
 
-        A message whose turn did not come in time, since requests in sync mode call as well, was not tried.
+        A message for which no thread was free in time, because requests in sync mode use them too, was not tried.
         """
         return self._caller().call(messages)
 
@@ -87,7 +84,7 @@ class DataPlatformSink:
 
     def _after_fork(self) -> None:
         self._guard = threading.Lock()
-        # The parent's may be locked by a thread that does not exist here.
+        # The parent's lock may be held by a thread that does not exist here.
         self.breaker = _breaker()
 
 
@@ -100,16 +97,16 @@ def _breaker() -> Breaker:
 
 
 class _Caller:
-    """One process's kept connections and the threads that use them.
+    """The kept connections of one process and the threads that use them.
 
-    The calls run on threads of their own because not every wait of a call can be limited from inside: the look-up of
-    a name cannot. At the deadline the caller stops waiting, and the call's socket is shut, so that its thread ends.
+    Calls run on threads of their own because name resolution cannot be interrupted. At the deadline the caller stops
+    waiting, and the call's socket is shut down, so that its thread ends.
     """
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="data-platform")
         self._session = requests.Session()
-        # Neither proxies nor passwords from the environment: where events go is in the settings alone.
+        # No proxies or passwords from the environment: only the settings decide where events go.
         self._session.trust_env = False
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         for scheme in ("http://", "https://"):
@@ -135,7 +132,7 @@ class _Caller:
             with sockets_shut_after(seconds) as deadline:
                 return self._answer_to(message, seconds, deadline, clock)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            # A shut socket looks like a lost connection; either way nobody acknowledged anything.
+            # A socket shut at the deadline looks like a lost connection; in both cases nothing was acknowledged.
             return Failure(f"{type(error).__name__}: {error}", away=True, call=clock.call())
 
     def _answer_to(self, message: Message, seconds: float, deadline: SocketDeadline, clock: Clock) -> Outcome:
@@ -157,9 +154,9 @@ class _Caller:
         ) as answer:
             shown = ""
             if deadline.is_over:
-                # A socket that was shut looks like the end of the headers.
+                # A socket that was shut down looks like the end of the headers.
                 return Failure("No whole answer in time", away=True, call=clock.call())
-            # Read to its end, the connection can be used again; a longer answer is not worth it.
+            # Read to the end so that the connection can be reused; not worth it for a longer response.
             with suppress(urllib3.exceptions.HTTPError):
                 shown = answer.raw.read(_SHOWN_ANSWER_BYTES, decode_content=False).decode(errors="replace")
             if 200 <= answer.status_code < 300:
@@ -173,15 +170,15 @@ class _Caller:
 
 
 class _WatchedConnection(HTTPConnection):
-    """Says which socket a running call waits on."""
+    """Registers the socket of a running call with its deadline."""
 
     def _new_conn(self) -> socket.socket:
-        # Before a TLS handshake, which may drip as well.
+        # Before the TLS handshake, which may be slow as well.
         return watched(super()._new_conn())
 
     def request(self, *args: Any, **kwargs: Any) -> None:
         if self.sock is not None:
-            # A kept connection was made within the deadline of an earlier call.
+            # A reused connection was registered with the deadline of an earlier call.
             watched(self.sock)
         super().request(*args, **kwargs)
 
@@ -199,7 +196,7 @@ class _WatchedHTTPSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
-    """requests' transport, on watched connections."""
+    """The transport of requests, with watched connections."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)

@@ -1,7 +1,7 @@
 """A time limit for a whole call over sockets.
 
-The time limits of a socket begin anew with every byte, so a peer that drips would hold its caller without end. At the
-deadline the sockets of the call are shut from outside. The look-up of a name cannot be shut.
+Socket timeouts restart with every byte, so a peer that sends very slowly could hold its caller forever. At the deadline
+the sockets of the call are shut down from another thread. Name resolution cannot be interrupted.
 """
 
 import os
@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 
 
 class SocketDeadline:
-    """Shuts the sockets of one call when its time is over."""
+    """Shuts the sockets of one call down at its deadline."""
 
     def __init__(self, seconds: float) -> None:
         self._guard = threading.Lock()
@@ -23,8 +23,8 @@ class SocketDeadline:
         self._timer.start()
 
     def watch(self, used: socket.socket) -> None:
-        """Shut `used` at the deadline, or now where it has passed."""
-        # A descriptor of our own: the call may close its socket, and give it to TLS, at any time.
+        """Shut `used` down at the deadline, or now if it has passed."""
+        # A duplicate descriptor: the call may close its socket, or wrap it in TLS, at any time.
         ours = socket.socket(fileno=os.dup(used.fileno()))
         with self._guard:
             self._sockets.append(ours)
@@ -43,13 +43,13 @@ class SocketDeadline:
         with self._guard:
             self.is_over = True
             for ours in self._sockets:
-                # The other side may have closed it already: then there is nothing left to wait for.
+                # The peer may have closed it already; then nothing waits on it.
                 with suppress(OSError):
                     ours.shutdown(socket.SHUT_RDWR)
 
 
 class _OfThread(threading.local):
-    """The deadline of the call that runs on this thread."""
+    """The deadline of the call on this thread."""
 
     deadline: SocketDeadline | None = None
 
@@ -59,7 +59,7 @@ _of_thread = _OfThread()
 
 @contextmanager
 def sockets_shut_after(seconds: float) -> Iterator[SocketDeadline]:
-    """Within the block, sockets of this thread that pass `watched` are shut when `seconds` are over."""
+    """Within the block, sockets of this thread that were passed to `watched` are shut down after `seconds`."""
     deadline = _of_thread.deadline = SocketDeadline(seconds)
     try:
         yield deadline
@@ -69,7 +69,7 @@ def sockets_shut_after(seconds: float) -> Iterator[SocketDeadline]:
 
 
 def watched(used: socket.socket) -> socket.socket:
-    """The same socket, watched by the deadline of this thread where there is one."""
+    """Register the socket with this thread's deadline, if any, and return it."""
     if _of_thread.deadline is not None:
         _of_thread.deadline.watch(used)
     return used

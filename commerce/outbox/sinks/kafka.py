@@ -1,7 +1,4 @@
-"""Kafka: messages to topics, acknowledged by the broker one by one.
-
-Owns this process's producer and the meaning of the broker's errors; never decides when to try again.
-"""
+"""The sink of Kafka: messages to topics, each acknowledged by the broker."""
 
 import logging
 import os
@@ -26,20 +23,20 @@ CONTENT_TYPE: list[tuple[str, str | bytes | None]] = [("content-type", b"applica
 DELIVERY_SECONDS = 5.0
 """How long a batch waits for its acknowledgements."""
 TOPIC_SECONDS = 2.0
-"""How long a topic that the cluster does not know is waited for; a cluster may make it meanwhile."""
+"""How long to wait for an unknown topic, which the cluster may be creating."""
 REQUEST_BYTES = 100_000
-"""How much is sent at once. No topic may take less (`max.message.bytes`; the usual limit is ten times this)."""
+"""Size of a produce request. No topic may accept less (`max.message.bytes`; the default is ten times as much)."""
 _POLL_SECONDS = 0.1
 _RETRY_SECONDS = 0.05
 
-# The broker will never take this message, however often it is sent.
+# The broker will never accept this message.
 _REFUSED = {
     KafkaError.MSG_SIZE_TOO_LARGE,
     KafkaError.INVALID_MSG,
     KafkaError.INVALID_MSG_SIZE,
     KafkaError.INVALID_RECORD,
 }
-# The broker is there, but not for this topic.
+# The broker works, but not for this topic.
 _TOPIC_TROUBLE = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
@@ -51,11 +48,11 @@ _TOPIC_TROUBLE = {
 
 
 class KafkaAway(Exception):
-    """No broker answered in time."""
+    """No broker responded in time."""
 
 
 class _Repeats(logging.Filter):
-    """Lets a line of the client library through once in a while: an outage repeats it many times a second."""
+    """Throttles repeated log lines of the client library, of which an outage causes many per second."""
 
     _SECONDS = 30.0
 
@@ -64,7 +61,7 @@ class _Repeats(logging.Filter):
         self._last: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        # What follows differs with every repeat: how long the attempt took, how many came before.
+        # Compared without the variable rest of the line: duration and number of attempts.
         line = record.getMessage().partition(" (after ")[0]
         now = time.monotonic()
         if now - self._last.get(line, -self._SECONDS) < self._SECONDS:
@@ -78,14 +75,14 @@ library_logger.addFilter(_Repeats())
 
 
 def client_settings() -> dict[str, Any]:
-    """What every client of this shop shares. Log lines go where the shop's own go, not to raw stderr."""
+    """Settings common to all clients. Log lines go to the shop's logging, not to raw stderr."""
     return {
         "bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS,
         **settings.KAFKA_SECURITY,
         "logger": library_logger,
         "reconnect.backoff.max.ms": 1_000,
         "socket.keepalive.enable": True,
-        # An idle connection that a broker closes is no news.
+        # Brokers close idle connections; this is not worth a log line.
         "log.connection.close": False,
     }
 
@@ -95,15 +92,15 @@ def topic_of(event_type: str) -> str:
 
 
 def ping(*, timeout_seconds: float) -> None:
-    """Return when a broker answers. Raises KafkaAway when none does within `timeout_seconds`."""
+    """Return once a broker responds. Raises KafkaAway if none does within `timeout_seconds`."""
     _clients.current().ping(timeout_seconds)
 
 
 def ask_for_topics(topics: Sequence[str]) -> None:
-    """Name topics to the cluster before they are needed: one that makes topics on demand makes these now.
+    """Request the metadata of topics before they are needed, so that a cluster with auto-creation creates them now.
 
-    No more than a try, `TOPIC_SECONDS` long at most. A consumer that starts with its topics starts at once; otherwise
-    it finds them some seconds after their first message.
+    Best effort, at most `TOPIC_SECONDS` long. A consumer whose topics exist starts at once; otherwise it discovers them
+    some seconds after their first message.
     """
     try:
         missing = _clients.current().missing_topics(set(topics), time.monotonic() + TOPIC_SECONDS)
@@ -115,23 +112,23 @@ def ask_for_topics(topics: Sequence[str]) -> None:
 
 
 class KafkaSink:
-    """Sends to the topic of the event's type, keyed by its user."""
+    """Sends each event to the topic of its type, keyed by its user."""
 
     keeps_order: ClassVar[bool] = True
-    # Kafka being away is never the message's fault. What a broker refuses for itself is parked at once.
+    # An outage of Kafka never parks messages. A message that a broker refuses is parked at once.
     parks: ClassVar[bool] = False
     largest_batch: ClassVar[int] = 10_000
-    # Nothing is ever given up, so nothing is won by waiting long: a broker that is back is used within seconds.
+    # Short, so that a recovered broker is used within seconds.
     longest_wait_seconds: ClassVar[float] = 5.0
-    # A look at the cluster costs nobody anything, and the dispatcher's own waits are short.
+    # No breaker: probing the cluster is cheap, and the dispatcher's waits are short.
     breaker: Breaker | None = None
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """Hand all to the broker and wait for its word on each, `DELIVERY_SECONDS` at most.
+        """Send all messages and wait for their acknowledgements, at most `DELIVERY_SECONDS`.
 
-        What is left without a word by then is the tail of its key: it fails, and the producer is thrown away with
-        everything still in it, so that nothing overtakes a message that failed. What the producer had no room for by
-        then was not tried, nor was anything after it.
+        Messages without one by then fail, and the producer is discarded with everything in its queue, so that no later
+        message with the same key overtakes a failed one. Messages for which the queue had no room by then, and all
+        after them, were not tried.
         """
         client = _clients.current()
         deadline = time.monotonic() + DELIVERY_SECONDS
@@ -151,7 +148,7 @@ class KafkaSink:
 
 
 class _Client:
-    """One producer and what it knows about the cluster."""
+    """One producer and the topics that it has found."""
 
     def __init__(self) -> None:
         self._topics: set[str] = set()
@@ -161,13 +158,13 @@ class _Client:
                 "client.id": "commerce-outbox",
                 "acks": "all",
                 "enable.idempotence": True,
-                "partitioner": "murmur2_random",  # as Java's clients place a key
+                "partitioner": "murmur2_random",  # the same partition for a key as in Java clients
                 "linger.ms": 2,
                 "compression.type": "lz4",
-                # A broker takes or refuses a request's messages together. In small requests one that is too large for
-                # its topic is alone, and is refused alone.
+                # A broker accepts or refuses the messages of a request together. With small requests, a message that is
+                # too large for its topic is alone in its request.
                 "batch.size": REQUEST_BYTES,
-                # Longer than a batch waits, so that a batch ends with the producer thrown away, never with a gap.
+                # Longer than a batch waits, so that a late batch ends with a discarded producer, never with a gap.
                 "message.timeout.ms": int(DELIVERY_SECONDS * 4_000),
                 "topic.metadata.propagation.max.ms": int(TOPIC_SECONDS * 1_000),
             }
@@ -182,7 +179,7 @@ class _Client:
 
     def missing_topics(self, topics: set[str], deadline: float) -> dict[str, str]:
         """The topics that the cluster does not have, each with its reason. Raises KafkaAway."""
-        # All of them wait together: one after the other they would use up the time of the messages that can go.
+        # With one common wait: sequential waits would use up the time of the other messages.
         latest = min(deadline, time.monotonic() + TOPIC_SECONDS)
         unknown = topics - self._topics
         while True:
@@ -194,9 +191,9 @@ class _Client:
             time.sleep(_RETRY_SECONDS)
 
     def enqueue(self, message: Message, outcomes: dict[int, Failure | None], deadline: float) -> bool:
-        """Give one message to the producer; its outcome is noted when the broker answers, or at once.
+        """Add one message to the producer's queue; its outcome is recorded on the broker's response, or at once.
 
-        False: its queue was full until the deadline, and the message is not in it.
+        False: the queue was full until the deadline, and the message is not in it.
         """
         while True:
             try:
@@ -208,7 +205,7 @@ class _Client:
                     on_delivery=partial(self._note, outcomes, message),
                 )
             except BufferError:
-                # The producer's queue is full; it empties while its reports are taken.
+                # The producer's queue is full; polling for delivery reports empties it.
                 if time.monotonic() > deadline:
                     return False
                 self._producer.poll(_POLL_SECONDS)
@@ -219,12 +216,12 @@ class _Client:
                 return True
 
     def collect(self, done: Callable[[], bool], deadline: float) -> None:
-        """Take delivery reports until `done` or the deadline."""
+        """Poll for delivery reports until `done` or the deadline."""
         while not done() and time.monotonic() < deadline:
             self._producer.poll(_POLL_SECONDS)
 
     def purge(self) -> None:
-        """Let nothing that is still in the producer go out."""
+        """Drop everything that is still in the producer's queue."""
         self._producer.purge()
         self._producer.poll(0)
 
@@ -236,7 +233,7 @@ class _Client:
             self._topics.discard(topic_of(message.type))
 
     def _look_up(self, topic: str, latest: float) -> str:
-        """Ask for one topic; return why it is not there, or nothing. Raises KafkaAway."""
+        """Request one topic's metadata; return why it is missing, or None. Raises KafkaAway."""
         try:
             found = self._producer.list_topics(topic, timeout=max(_POLL_SECONDS, latest - time.monotonic()))
         except KafkaException as error:
@@ -246,7 +243,7 @@ class _Client:
 
 
 class _Clients:
-    """One client per process and cluster: its threads and sockets do not survive a fork."""
+    """One client per process and cluster, because threads and sockets do not survive a fork."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -262,7 +259,7 @@ class _Clients:
             return client
 
     def discard(self, client: _Client) -> None:
-        """Throw a client away with everything it has not sent; the next call gets a new one."""
+        """Discard a client with everything it has not sent; the next call creates a new one."""
         with self._guard:
             self._by_process = {key: kept for key, kept in self._by_process.items() if kept is not client}
         client.purge()
@@ -284,7 +281,7 @@ def _headers(message: Message) -> list[tuple[str, str | bytes | None]]:
 def _without_missing(
     messages: Sequence[Message], missing: Mapping[str, str]
 ) -> tuple[dict[int, Failure | None], list[Message]]:
-    """What fails for want of its topic, and what can be sent. Later messages of a failed one's key are neither."""
+    """The messages whose topic is missing, and those that can be sent, without ones behind a missing one's key."""
     outcomes: dict[int, Failure | None] = {}
     sendable: list[Message] = []
     held_back: set[str] = set()

@@ -1,7 +1,4 @@
-"""The way back in: what the shop itself reads from Kafka, and how far behind it is.
-
-Owns the consumer, its topics and its offsets; never looks into a message.
-"""
+"""The Kafka consumer of the shop: messages, offsets and lag."""
 
 import time
 from collections.abc import Sequence
@@ -12,18 +9,18 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from commerce.outbox.sinks.kafka import KafkaAway, ask_for_topics, client_settings, library_logger, topic_of
 
 ANSWER_SECONDS = 5.0
-"""How long the cluster may take for one question about a group."""
+"""Time limit of one request about a group."""
 SESSION_MS = 6_000
-"""How long the group waits for a sign of a consumer before it gives its partitions to others."""
+"""Session timeout: without heartbeats for this long, a consumer's partitions go to others."""
 MEMBERSHIP_SECONDS = 20.0
-"""How long a consumer may be without its group before its client is replaced."""
+"""If a consumer is not a member of its group for this long, its client is replaced."""
 LEAVE_SECONDS = 5.0
-"""How long a client may take to leave its group."""
+"""Time limit for leaving the group."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """One message as it stands in its topic."""
+    """One message with its position in the topic."""
 
     topic: str
     partition: int
@@ -34,19 +31,19 @@ class Received:
 
     @property
     def position(self) -> str:
-        """Where an operator finds it again."""
+        """Topic, partition and offset, for operators."""
         return f"{self.topic}[{self.partition}]@{self.offset}"
 
 
 @dataclass(frozen=True)
 class PartitionLag:
-    """How far a consumer group has come in one partition.
+    """The progress of a consumer group in one partition.
 
     Attributes:
-        committed: the offset the group goes on from; None before its first commit.
-        end: the offset that the next message will get.
-        lag: messages the group has yet to read. Where its offset is no longer there, because the topic was shortened
-            or made anew, it goes on from the oldest message that is.
+        committed: the offset from which the group continues; None before its first commit.
+        end: the offset of the next message.
+        lag: messages that the group has not read. If its offset no longer exists, because messages expired or the topic
+            was recreated, the group continues from the oldest existing message.
     """
 
     topic: str
@@ -59,7 +56,7 @@ class PartitionLag:
 class KafkaSource:
     """Messages of some event types, each read at least once by each consumer group.
 
-    Offsets move only by `settle`: what was taken and not settled is read again after a crash or a rebalance.
+    Only `settle` moves offsets: messages that were taken and not settled are read again after a crash or a rebalance.
     """
 
     def __init__(self, *, group: str, event_types: Sequence[str]) -> None:
@@ -70,9 +67,9 @@ class KafkaSource:
         self._consumer = self._joining()
 
     def take(self, *, limit: int, wait_seconds: float) -> list[Received]:
-        """What has arrived: at most `limit` messages, after `wait_seconds` at the latest, and none while Kafka is away.
+        """Up to `limit` messages, after at most `wait_seconds`; none while Kafka is unavailable.
 
-        Raises KafkaAway where the client cannot go on and a new one is needed.
+        Raises KafkaAway if the client has failed for good and a new one is needed.
         """
         self._replace_lost_client()
         received = []
@@ -88,7 +85,7 @@ class KafkaSource:
         return received
 
     def settle(self, received: Sequence[Received]) -> None:
-        """These messages are done with. A commit that fails means that they are read again, no more."""
+        """Commit the offsets of these messages. If that fails, they are only read again."""
         next_offsets: dict[tuple[str, int], int] = {}
         for message in received:
             place = (message.topic, message.partition)
@@ -102,9 +99,9 @@ class KafkaSource:
                 _log_commit(error.args[0], offsets)
 
     def lag(self) -> list[PartitionLag]:
-        """How far this consumer is behind in the partitions it reads now, as it knows without asking the broker.
+        """The lag of this consumer in its partitions, from local knowledge, without a request to the broker.
 
-        A partition of which nothing has come yet is left out: its end is unknown.
+        A partition without any message so far is left out, because its end is unknown.
         """
         lags = []
         for assigned in self._consumer.assignment():
@@ -115,12 +112,12 @@ class KafkaSource:
         return sorted(lags, key=lambda each: (each.topic, each.partition))
 
     def _forget(self, _consumer: Consumer, revoked: Sequence[TopicPartition]) -> None:
-        """Others read these partitions on; how far they come is not known here."""
+        """Forget revoked partitions, whose progress is unknown here from now on."""
         for place in revoked:
             self._next_offsets.pop((place.topic, place.partition), None)
 
     def _joining(self) -> Consumer:
-        """A new client on its way into the group."""
+        """A new client that is joining the group."""
         self._lost_at: float | None = None
         consumer = Consumer(
             {
@@ -129,12 +126,12 @@ class KafkaSource:
                 "group.id": self._group,
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",
-                # A consumer that died is noticed, and its partitions given away, within seconds.
+                # A dead consumer is detected within seconds, and its partitions go to others.
                 "session.timeout.ms": SESSION_MS,
                 "heartbeat.interval.ms": SESSION_MS // 4,
-                # So long at most a new member waits for an old one that was never heard of again.
+                # The maximum time for which a new member waits for a lost one.
                 "max.poll.interval.ms": 60_000,
-                # A topic may come into being after us.
+                # A topic may be created later than this consumer.
                 "topic.metadata.refresh.interval.ms": 2_000,
                 "on_commit": _log_commit,
             }
@@ -143,35 +140,35 @@ class KafkaSource:
         return consumer
 
     def _replace_lost_client(self) -> None:
-        """A client that finds no way back into its group gives way to a new one.
+        """Replace a client that cannot rejoin its group.
 
-        Where a broker was silent for longer than the session, librdkafka 2.16 can lose its coordinator and then wait
-        for ever for a connection that it never begins; it comes back only as a new client.
+        After a broker was silent for longer than the session timeout, librdkafka 2.16 can lose its coordinator and then
+        wait forever for a connection that it never opens; only a new client recovers.
         """
         now = time.monotonic()
         if self._consumer.memberid():
             self._lost_at = None
         elif self._lost_at is None:
-            # Not since it was last seen there: a process that was stopped itself, or waited for its database, would
-            # take a client away that is on its way back, and the group would wait for one that never answers.
+            # Counted from now, not from when it was last a member: a process that was suspended, or waited for its
+            # database, would otherwise replace a client that is rejoining, and the group would wait for the old one.
             self._lost_at = now
         elif now - self._lost_at > MEMBERSHIP_SECONDS:
             library_logger.warning("Consumer: without its group for %.0f s; a new client joins", MEMBERSHIP_SECONDS)
             self._next_offsets.clear()
-            # The old one is not closed: that would wait for the very coordinator that it cannot find.
+            # The old client is not closed: closing waits for the coordinator that it cannot find.
             self._consumer = self._joining()
 
     def close(self) -> None:
-        """Leave the group, so that others take over at once; at most `LEAVE_SECONDS`.
+        """Leave the group, so that others take over at once; takes at most `LEAVE_SECONDS`.
 
-        Unsubscribes first, and closes only a client that has left. Where `close` of librdkafka 2.16 meets a rebalance,
-        it can wait for ever, with the interpreter's lock held. A client that is still a member is given up unclosed:
-        the group drops it after its session.
+        Unsubscribes first, and closes only a client that has left: during a rebalance `close` of librdkafka 2.16 can
+        wait forever while holding the GIL. A client that is still a member is abandoned without closing it; the group
+        removes it after the session timeout.
         """
         try:
             self._consumer.unsubscribe()
         except KafkaException:
-            # The cluster has given this client up: it has nothing to leave.
+            # The cluster has removed this client already.
             return
         deadline = time.monotonic() + LEAVE_SECONDS
         while self._consumer.memberid():
@@ -182,9 +179,9 @@ class KafkaSource:
 
 
 def group_lag(*, group: str, event_types: Sequence[str]) -> list[PartitionLag]:
-    """How far a consumer group has come in every partition of the topics, as the cluster says; joins nothing.
+    """The progress of a consumer group in every partition of the topics, read from the cluster without joining.
 
-    A topic that does not exist is left out. Raises KafkaAway where the cluster does not answer.
+    Missing topics are left out. Raises KafkaAway if the cluster does not respond.
     """
     consumer = Consumer({**client_settings(), "client.id": f"{group}-lag", "group.id": group})
     try:
@@ -196,7 +193,7 @@ def group_lag(*, group: str, event_types: Sequence[str]) -> list[PartitionLag]:
 
 
 def _group_lag(consumer: Consumer, event_types: Sequence[str]) -> list[PartitionLag]:
-    # All topics, because asking for one by name makes it in a cluster that makes topics on demand.
+    # All topics, because requesting one by name would create it in a cluster with auto-creation.
     known = consumer.list_topics(timeout=ANSWER_SECONDS).topics
     topics = [topic for topic in map(topic_of, event_types) if topic in known]
     places = [TopicPartition(topic, partition) for topic in topics for partition in sorted(known[topic].partitions)]
@@ -227,7 +224,7 @@ def _headers(message: Message) -> tuple[tuple[str, bytes | None], ...]:
 
 
 def _as_bytes(value: str | bytes | None) -> bytes | None:
-    # Off the wire it is always bytes; the library's types allow what a sender may give, too.
+    # A received value is always bytes; the library's types also allow what a sender may pass.
     return value.encode() if isinstance(value, str) else value
 
 

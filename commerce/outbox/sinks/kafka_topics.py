@@ -1,7 +1,7 @@
-"""The shop's topics as the cluster should have them: how many partitions, how many copies, how long messages stay.
+"""The shop's Kafka topics with their partitions, replication and retention: creates missing ones, compares the others.
 
-Owns making the ones that are missing and comparing the others. Never changes or deletes a topic: a partition more moves
-keys to other partitions, and an hour less deletes messages.
+Existing topics are never changed: more partitions would move keys to other partitions, and a shorter retention would
+delete messages.
 """
 
 import enum
@@ -18,17 +18,17 @@ from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, Resourc
 from commerce.outbox.sinks.kafka import KafkaAway, client_settings
 
 ANSWER_SECONDS = 10.0
-"""How long the cluster may take for one question, and a new topic to be there for everyone."""
+"""Time limit of one request, and of the propagation of a new topic."""
 _POLL_SECONDS = 0.05
 _NO_ANSWER = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT, KafkaError._RESOLVE}
 
 
 class TopicRefused(Exception):
-    """The cluster answers, and does not make or show this topic."""
+    """The cluster refuses to create or describe this topic."""
 
 
 class State(enum.StrEnum):
-    """What became of a topic."""
+    """The state of a topic after the command."""
 
     MADE = "made"
     THERE = "there"
@@ -38,10 +38,10 @@ class State(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class TopicTerms:
-    """What every topic of the shop should be like.
+    """The required configuration of all topics.
 
     Attributes:
-        retention_hours: how long messages stay, and so how far back a consumer can be replayed.
+        retention_hours: how long messages are kept, and so how far back a consumer can be replayed.
         replication: copies of each partition, on as many brokers.
     """
 
@@ -51,10 +51,10 @@ class TopicTerms:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The topic settings that go with the terms.
+        """The topic settings for these terms.
 
-        A message is acknowledged once `min.insync.replicas` copies have it. Two where there are three or more: one
-        broker may be lost with what it has, and one may be away while messages still go.
+        A message is acknowledged once `min.insync.replicas` copies have it. Two with a replication of three or more:
+        one broker may be lost with its data, and one may be unavailable while messages are still accepted.
         """
         return {
             "retention.ms": str(self.retention_hours * 3_600_000),
@@ -64,7 +64,7 @@ class TopicTerms:
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic and how it stands. `differences` are sentences: what it has, and what it should have."""
+    """A topic and its state. `differences` are sentences with the actual and the required values."""
 
     name: str
     state: State
@@ -72,17 +72,17 @@ class Topic:
 
 
 def topics_as_they_stand(names: Sequence[str], terms: TopicTerms) -> list[Topic]:
-    """Every topic of `names`, in that order, and how it differs from `terms`; changes nothing.
+    """The topics of `names`, in that order, with their differences from `terms`. Read-only.
 
-    Raises KafkaAway, and TopicRefused for a topic that the cluster does not show us.
+    Raises KafkaAway, and TopicRefused for a topic that the cluster does not describe.
     """
     return _compare(_admin(), names, terms)
 
 
 def create_topics(names: Sequence[str], terms: TopicTerms) -> list[Topic]:
-    """Make those of `names` that the cluster does not have, and return how each of them stands then.
+    """Create the missing topics of `names`, and return the resulting state of all.
 
-    Safe to repeat, and to run twice at once. Raises KafkaAway, and TopicRefused for a topic that cannot be made.
+    Safe to repeat and to run concurrently. Raises KafkaAway, and TopicRefused for a topic that cannot be created.
     """
     admin = _admin()
     found = _compare(admin, names, terms)
@@ -101,7 +101,7 @@ def _admin() -> AdminClient:
 
 
 def _make(admin: AdminClient, names: Sequence[str], terms: TopicTerms) -> set[str]:
-    """Ask for new topics and return which of them nobody else made meanwhile."""
+    """Create topics and return those that no other process has created meanwhile."""
     wanted = [
         NewTopic(name, num_partitions=terms.partitions, replication_factor=terms.replication, config=terms.settings)
         for name in names
@@ -121,7 +121,7 @@ def _make(admin: AdminClient, names: Sequence[str], terms: TopicTerms) -> set[st
 
 
 def _seen_everywhere(admin: AdminClient, names: Sequence[str], terms: TopicTerms) -> list[Topic]:
-    """How the topics stand, once the broker that is asked has heard of the new ones."""
+    """The state of the topics, once the broker knows the new ones."""
     deadline = time.monotonic() + ANSWER_SECONDS
     while True:
         found = _compare(admin, names, terms)
@@ -158,12 +158,12 @@ def _settings_of(admin: AdminClient, name: str, terms: TopicTerms) -> dict[str, 
 
 
 class _AlreadyThere(Exception):
-    """Somebody else has made the topic meanwhile."""
+    """Another process has created the topic meanwhile."""
 
 
 @contextmanager
 def _refusals(what: str) -> Iterator[None]:
-    """Turns the client library's errors into the three that there are here."""
+    """Translate the client library's errors into the three of this module."""
     try:
         yield
     except KafkaException as failed:

@@ -1,8 +1,7 @@
-"""Webhooks: events to third parties, as Standard Webhooks says (https://www.standardwebhooks.com).
+"""The sink of webhooks: events to third parties, as Standard Webhooks says (https://www.standardwebhooks.com).
 
-Owns the headers and the signature, the connection, its deadline and the meaning of the answers; never decides when to
-try again. A name is looked up once for a connection, which is made to one of the addresses found
-(`commerce.outbox.sinks.addresses`); redirects are not followed, and proxies of the environment are not used.
+A name is resolved once per connection, which is made to one of the checked addresses
+(`commerce.outbox.sinks.addresses`). Redirects are not followed, and proxies of the environment are not used.
 """
 
 import base64
@@ -39,21 +38,21 @@ GONE = 410
 _SHOWN_ANSWER_BYTES = 300
 _MOST_ADDRESSES = 3
 _CONNECT_SECONDS = 3.0
-"""For each address of a name, so that one that is silent leaves time for the next."""
-# A receiver that answers these works; all other failures say that the next message would fare no better.
+"""Connect timeout for each address of a name, so that an unresponsive one leaves time for the next."""
+# With these statuses the receiver works; with any other failure the next message would fail as well.
 _ABOUT_THE_MESSAGE = {400, 409, 413, 415, 422}
 FORBIDDEN = "The name leads to an address that is not allowed"
 _FAILED = (OSError, HTTPError, HTTPException, ValueError)
-"""What a call raises when the network or the receiver fails it; ValueError for an answer that cannot be read."""
+"""What a call raises for errors of the network or the receiver; ValueError for an unreadable response."""
 
 
 def new_secret() -> str:
-    """A secret that nobody has had: `whsec_` and 32 bytes in Base64."""
+    """A new secret: `whsec_` and 32 random bytes in Base64."""
     return SECRET_PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
 
 
 def signature(with_secrets: Sequence[str], message_id: str, sent_at: int, body: bytes) -> str:
-    """The `webhook-signature` header: one `v1,…` for each secret, in their order, with a space between them."""
+    """The `webhook-signature` header: one `v1,…` for each secret, in their order, separated by spaces."""
     signed = f"{message_id}.{sent_at}.".encode() + body
     return " ".join(f"v1,{_digest(secret, signed)}" for secret in with_secrets)
 
@@ -64,20 +63,20 @@ def _digest(secret: str, signed: bytes) -> str:
 
 
 class WebhookSink:
-    """Calls one subscription with its messages, one after the other over one connection."""
+    """Calls one subscription with its messages, sequentially over one connection."""
 
     keeps_order: ClassVar[bool] = False
     parks: ClassVar[bool] = True
     largest_batch: ClassVar[int] = 8
     longest_wait_seconds: ClassVar[float] = 3_600.0
     breaker: Breaker | None = None
-    """What a subscription is spared is in its row: all dispatchers know it, and it outlives them."""
+    """None: failures and pauses of a subscription are in its row, where all dispatchers see them."""
 
     def deliver(self, messages: Sequence[Message]) -> Outcomes:
-        """POST each message, all of one endpoint, within WEBHOOK_TIMEOUT_SECONDS; 2xx is an acknowledgement.
+        """POST each message, all for one endpoint, within WEBHOOK_TIMEOUT_SECONDS; 2xx is an acknowledgement.
 
-        After a failure that is not about its message alone, and once the first message's time is over, the rest was
-        not tried. May be called by several threads, for the same endpoint too.
+        After a failure that is not about its message alone, and once the first message's time is over, the rest is not
+        tried. May be called by several threads, also for the same endpoint.
         """
         endpoint = messages[0].endpoint
         if endpoint is None:
@@ -96,14 +95,14 @@ class WebhookSink:
 
 
 class _Line:
-    """A connection to one endpoint, made when it is needed."""
+    """A connection to one endpoint, opened on first use."""
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self._connection: HTTPConnection | None = None
 
     def post(self, message: Message) -> Outcome:
-        """Never raises for what the network or the receiver does."""
+        """Send one message. Never raises for errors of the network or the receiver."""
         clock = Clock()
         with sockets_shut_after(settings.WEBHOOK_TIMEOUT_SECONDS) as deadline:
             try:
@@ -111,7 +110,7 @@ class _Line:
             except ForbiddenAddress:
                 return Failure(FORBIDDEN, away=True, call=clock.call())
             except _FAILED as error:
-                # A shut socket looks like a lost connection; either way nobody acknowledged anything.
+                # A socket shut at the deadline looks like a lost connection; in both cases nothing was acknowledged.
                 self.close()
                 reason = "No whole answer in time" if deadline.is_over else f"{type(error).__name__}: {error}"
                 return Failure(reason, away=True, call=clock.call())
@@ -125,11 +124,11 @@ class _Line:
     def _answer_to(self, message: Message, deadline: SocketDeadline, clock: Clock) -> Outcome:
         refusal = why_not(self._endpoint.url)
         if refusal is not None:
-            # A setting has changed since it was saved.
+            # A setting has changed since the URL was saved.
             return Failure(f"Not called: {refusal}", away=True, call=clock.call())
         answer = self._request(message)
         if deadline.is_over:
-            # A socket that was shut looks like the end of the headers.
+            # A socket that was shut down looks like the end of the headers.
             self.close()
             return Failure("No whole answer in time", away=True, call=clock.call())
         shown = self._rest_of(answer)
@@ -151,7 +150,7 @@ class _Line:
         if self._connection is None:
             self._connection = _connection(parts.scheme, parts.hostname or "", parts.port)
         elif self._connection.sock is not None:
-            # It was made within the deadline of the call before.
+            # A reused connection was registered with the previous call's deadline.
             watched(self._connection.sock)
         sent_at = int(time.time())
         headers = {
@@ -170,7 +169,7 @@ class _Line:
         return self._connection.getresponse()
 
     def _rest_of(self, answer: BaseHTTPResponse) -> str:
-        """The beginning of the answer's body. The connection is used again only where that was all of it."""
+        """The beginning of the response body. The connection is reused only if that was the whole body."""
         shown, is_whole = b"", False
         with suppress(*_FAILED):
             shown = answer.read(_SHOWN_ANSWER_BYTES + 1, decode_content=False)
@@ -186,16 +185,16 @@ def _says_close(answer: BaseHTTPResponse) -> bool:
 
 
 class _Pinned(HTTPConnection):
-    """Connects to addresses that were looked up and judged by us; nothing is looked up behind that."""
+    """Connects only to addresses that were resolved and checked before; does not resolve the name again."""
 
     def _new_conn(self) -> socket.socket:
-        # Of an IPv6 address in brackets, the library keeps them.
+        # The library keeps the brackets of an IPv6 address.
         host = self.host.strip("[]")
         last = OSError("The name has no address")
         for family, address in addresses_of(host, self.port)[:_MOST_ADDRESSES]:
             used = socket.socket(family, socket.SOCK_STREAM)
             try:
-                # Before TLS, whose handshake may drip as well.
+                # Before the TLS handshake, which may be slow as well.
                 watched(used)
                 used.settimeout(min(_CONNECT_SECONDS, settings.WEBHOOK_TIMEOUT_SECONDS))
                 used.connect((address, self.port))
@@ -210,7 +209,7 @@ class _Pinned(HTTPConnection):
 
 
 class _PinnedHTTPS(_Pinned, HTTPSConnection):
-    """With the certificate of the name in the URL, whatever the address."""
+    """Verifies the certificate for the name in the URL, not for the address."""
 
 
 def _connection(scheme: str, host: str, port: int | None) -> HTTPConnection:
@@ -223,5 +222,5 @@ def _connection(scheme: str, host: str, port: int | None) -> HTTPConnection:
 
 @lru_cache(maxsize=4)
 def _tls(ca_file: str) -> ssl.SSLContext:
-    """The system's authorities, or those in a file."""
+    """The TLS context with the system's CA certificates, or those of WEBHOOK_CA_FILE."""
     return ssl.create_default_context(cafile=ca_file or None)

@@ -1,4 +1,4 @@
-"""What templates of the back-office need: `{% load shop %}`, then `{{ amount|won }}` or `{{ units|thousands }}`."""
+"""Template filters of the back-office: `{% load shop %}`, then `{{ amount|won }}` or `{{ units|thousands }}`."""
 
 from django import template
 

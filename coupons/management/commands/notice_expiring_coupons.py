@@ -1,7 +1,4 @@
-"""`manage.py notice_expiring_coupons`: those who hold a coupon that ends soon, told once.
-
-Owns the report; who is told is `coupons.services.notice_expiring`'s.
-"""
+"""`manage.py notice_expiring_coupons`: notify holders of coupons that expire soon (`coupons.services`)."""
 
 from collections.abc import Callable
 
@@ -19,7 +16,7 @@ class Command(CountingCommand):
         "Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; while the database is away, wait for the "
         "next turn."
     )
-    # A day: with a longer interval a coupon could end unnoticed.
+    # A day: with a longer interval a coupon could expire without a notice.
     most_minutes = 1_440
     unit = "coupon"
     counted = "told"

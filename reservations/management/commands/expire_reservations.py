@@ -1,7 +1,4 @@
-"""`manage.py expire_reservations`: units that were held for too long, back for everybody.
-
-Owns the report; which those are is `reservations.services.expire_reservations`'s.
-"""
+"""`manage.py expire_reservations`: end expired reservations and release their stock (`reservations.services`)."""
 
 from collections.abc import Callable
 
@@ -16,7 +13,7 @@ class Command(CountingCommand):
         "repeat, and at the same time as itself. Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; "
         "while the database is away, wait for the next turn."
     )
-    # An hour: until then units that nobody wants any more would not be shown.
+    # An hour: until a run, the stock of expired reservations is shown as unavailable.
     most_minutes = 60
     unit = "reservation"
     counted = "ended"

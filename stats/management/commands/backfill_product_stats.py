@@ -1,7 +1,4 @@
-"""`manage.py backfill_product_stats`: statistics recomputed from the orders.
-
-Owns the arguments, the progress, the report and the exit code; the recomputation is the service's.
-"""
+"""`manage.py backfill_product_stats`: recompute statistics from orders (`stats.services`)."""
 
 import json
 import signal
@@ -72,10 +69,10 @@ class Command(BaseCommand):
 
 
 class _Progress:
-    """Where the run is: a bar on a terminal, else a line per day, so that a run that was killed has said its day."""
+    """Progress of the run: a bar on a terminal, else a line per day, which shows where a killed run was."""
 
     def __init__(self, from_date: date, to_date: date, differences: OutputWrapper | None, lines: OutputWrapper) -> None:
-        """`differences`: where each difference is printed; None: nowhere."""
+        """`differences`: the stream for printing each difference, or None."""
         self._from_date = from_date
         self._to_date = to_date
         self._differences = differences
@@ -95,7 +92,7 @@ class _Progress:
 
     @property
     def at(self) -> date:
-        """The day in hand: the first that is not done."""
+        """The current day: the first that is not finished."""
         return self._from_date + timedelta(days=self._days)
 
     def on_day(self, day: date, comparison: DayComparison) -> None:
@@ -126,13 +123,13 @@ class _Progress:
 
 @contextmanager
 def _sigterm_like_ctrl_c() -> Iterator[None]:
-    """The day in hand is given up and undone, and the run says where it was."""
+    """On SIGTERM roll back the current day and report where the run was, as on Ctrl-C."""
 
     def stop(number: int, _frame: object) -> NoReturn:
         raise KeyboardInterrupt(signal.Signals(number).name)
 
     if threading.current_thread() is not threading.main_thread():
-        # `call_command` may run anywhere, signals come to the main thread only.
+        # `call_command` may run in any thread, but only the main thread can handle signals.
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)

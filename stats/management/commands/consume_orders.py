@@ -1,7 +1,4 @@
-"""`manage.py consume_orders`: the statistics consumer as a process.
-
-Owns the signals, the port of the metrics and the exit code; the loop is the consumer's.
-"""
+"""`manage.py consume_orders`: run the statistics consumer as a process, with its signals and metrics port."""
 
 import signal
 from threading import Event

@@ -1,7 +1,4 @@
-"""`manage.py replay_dead_letters`: messages that could not be counted, tried again.
-
-Owns the choice of letters, the report and the exit code; the attempt itself is the service's.
-"""
+"""`manage.py replay_dead_letters`: try to count dead letters again (`stats.services`)."""
 
 import json
 import sys
@@ -32,7 +29,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         letter_ids: Iterable[int] = selectors.waiting_dead_letters() if options["all"] else options["ids"]
         outcomes: Counter[str] = Counter()
-        # One transaction per letter: a run that is interrupted has finished some and touched no other.
+        # One transaction per letter: an interrupted run has finished some letters and left the others unchanged.
         for letter_id in tqdm(letter_ids, unit="letter", disable=not sys.stderr.isatty()):
             replayed = replay_dead_letter(letter_id=letter_id)
             outcomes[replayed.outcome] += 1
@@ -43,5 +40,5 @@ class Command(BaseCommand):
 
 
 def _sentence(replayed: Replayed) -> str:
-    """On one line, whatever the reason looks like."""
+    """The outcome as one line, even if the reason has line breaks."""
     return " ".join(f"{replayed.outcome}: {replayed.reason}".split()) if replayed.reason else str(replayed.outcome)

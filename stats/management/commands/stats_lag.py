@@ -1,7 +1,4 @@
-"""`manage.py stats_lag`: how far the statistics consumers are behind, as the cluster says.
-
-Owns the table, the JSON line and the exit code; changes nothing, in Kafka or here.
-"""
+"""`manage.py stats_lag`: the lag of the statistics consumers, read from the Kafka cluster."""
 
 import json
 from collections.abc import Sequence

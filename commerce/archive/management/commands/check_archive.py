@@ -1,7 +1,4 @@
-"""`manage.py check_archive`: do the files of the archive hold what has left the database?
-
-Owns the progress and the report; what is asked is `commerce.archive.check`'s.
-"""
+"""`manage.py check_archive`: verify the archive's files (`commerce.archive.check`)."""
 
 import json
 from pathlib import Path

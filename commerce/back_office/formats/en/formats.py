@@ -1,4 +1,4 @@
-"""Days and times as the shop writes them, alike in every language: they sort, and nobody takes a month for a day."""
+"""Date and time formats, the same in all languages: sortable, and without confusion of month and day."""
 
 DATE_FORMAT = SHORT_DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i"

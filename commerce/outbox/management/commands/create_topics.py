@@ -1,7 +1,4 @@
-"""`manage.py create_topics`: the topics that the shop writes and reads, made where they are missing.
-
-Owns the report and the exit code; a topic that is there is never changed.
-"""
+"""`manage.py create_topics`: create the shop's missing Kafka topics and report differences of existing ones."""
 
 from typing import Any
 
@@ -39,7 +36,7 @@ class Command(BaseCommand):
             retention_hours=settings.KAFKA_TOPIC_RETENTION_HOURS,
             replication=settings.KAFKA_TOPIC_REPLICATION,
         )
-        # What the shop reads itself, the order events, is among what it writes.
+        # The order events, which the shop reads, are among the topics that it writes.
         names = [topic_of(event_type) for event_type in event_types_to(KAFKA)]
         act = topics_as_they_stand if options["check"] else create_topics
         try:

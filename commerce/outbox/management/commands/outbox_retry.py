@@ -1,7 +1,4 @@
-"""`manage.py outbox_retry`: parked messages, put back.
-
-Owns the arguments, the progress and the report; what may go again is `commerce.outbox.resend`'s.
-"""
+"""`manage.py outbox_retry`: queue parked messages again (`commerce.outbox.resend`)."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""`manage.py outbox_status`: what waits, what is parked, what has gone."""
+"""`manage.py outbox_status`: the number of waiting, parked and sent messages by destination."""
 
 import json
 from dataclasses import asdict

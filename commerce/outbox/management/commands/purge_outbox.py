@@ -1,7 +1,4 @@
-"""`manage.py purge_outbox`: what was sent long ago, forgotten.
-
-Owns the arguments, the progress and the report; what may go, and in which order, is `commerce.outbox.purge`'s.
-"""
+"""`manage.py purge_outbox`: delete messages that were sent long ago (`commerce.outbox.purge`)."""
 
 import json
 from dataclasses import asdict
@@ -51,4 +48,4 @@ class Command(BaseCommand):
 
 
 _MOST_HOURS = 876_000
-"""A hundred years: whatever lies further back lies before the shop, and soon before the calendar."""
+"""A hundred years, so that the computed time stays within the range of datetime."""

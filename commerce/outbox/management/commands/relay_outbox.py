@@ -1,7 +1,4 @@
-"""`manage.py relay_outbox`: the dispatcher as a process of its own.
-
-Owns the signals, the port of the metrics and the exit code; what is delivered, and when, is the dispatcher's.
-"""
+"""`manage.py relay_outbox`: run the dispatchers of all destinations as a process, with signals and metrics port."""
 
 import signal
 import sys
@@ -87,7 +84,7 @@ class Command(BaseCommand):
 
 
 def _drain(dispatcher: Dispatcher | WebhookDispatcher) -> tuple[int, int]:
-    """Drain once, after the dispatcher that drains now."""
+    """Drain once; if another dispatcher is draining, wait for it first."""
     deadline = time.monotonic() + _LONGEST_TURN_SECONDS
     while (drained := dispatcher.drain()).elsewhere and dispatcher.anything_due() and time.monotonic() < deadline:
         time.sleep(_TURN_SECONDS)
