@@ -11,7 +11,8 @@ from coupons.services import notice_expiring
 class Command(CountingCommand):
     help = (
         "Write a message for the holder of each unused coupon that ends within COUPON_EXPIRY_NOTICE_DAYS, once for "
-        "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off. "
+        "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off and no "
+        "webhook has subscribed to them. "
         "Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; while the database is away, wait for the "
         "next turn."
     )
