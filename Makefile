@@ -1,4 +1,4 @@
-# How one works here; `make` alone lists it. Everything needs only Python 3.11 or newer, make and a C compiler.
+# The development commands; `make` alone lists them. They need only Python 3.11 or newer, make and a C compiler.
 
 VENV := .venv
 PYTHON_BIN := $(VENV)/bin/python

@@ -1,6 +1,3 @@
-"""What every test of the project may ask for; the fixtures themselves are in `tests.fixtures`.
-
-Stands at the top because the apps keep their own tests; never defines anything itself.
-"""
+"""Makes the fixtures of `tests.fixtures` available to all tests, those of the apps included."""
 
 pytest_plugins = ["tests.fixtures", "tests.properties.profiles"]

@@ -197,10 +197,10 @@ def notice_expiring(transaction: Transaction, *, now: datetime, until: datetime,
     """
     values = {"now": now, "until": until, "after": after, "most": NOTICES_AT_ONCE}
     rows = sql.fetch_all(NOTICE, values)
-    told = [HeldCoupon(*row[:-1]) for row in rows if row[-1]]
-    for held in told:
+    noticed = [HeldCoupon(*row[:-1]) for row in rows if row[-1]]
+    for held in noticed:
         publish(transaction, coupon_expiring(held, noticed_at=now))
-    return (rows[-1][0], len(told)) if rows else None
+    return (rows[-1][0], len(noticed)) if rows else None
 
 
 def terms_of(coupon: Coupon) -> dict[str, object]:

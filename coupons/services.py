@@ -11,7 +11,7 @@ from commerce.audit.record import Staff, record
 from commerce.core.locks import coupon_lock, locked_transaction
 from commerce.core.transaction import Transaction
 from commerce.idempotency.commit import Idempotency, commit_once
-from commerce.outbox.routes import destinations_of
+from commerce.outbox.selectors import is_told
 from coupons import operations
 from coupons.events import COUPON_EXPIRING
 from coupons.models import Coupon
@@ -82,9 +82,9 @@ def notice_expiring(
     """Notify the holder of each unused coupon that expires within `days` days, once; return the number of notices.
 
     Works in batches, each a transaction with its outbox messages; after a crash the next run continues. Does nothing
-    while no destination is configured for the event (`commerce.event_routes`), so no notice is marked as sent.
+    while the event would have no message, by e-mail or to a webhook, so no notice is marked as sent.
     """
-    if not days or not destinations_of(COUPON_EXPIRING):
+    if not days or not is_told(COUPON_EXPIRING):
         return 0
     now = timezone.now()
     notified, after = 0, 0

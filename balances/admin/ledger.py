@@ -21,8 +21,8 @@ from balances.selectors import accounts_named, of_order, with_reasons
 from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.display import won, won_moved
 from commerce.staff_pages.exports import Column, Exported
-from commerce.staff_pages.filters import DayRangeFilter, asks_for_days
-from commerce.staff_pages.pages import ReadOnly
+from commerce.staff_pages.filters import PERIODS, DayRangeFilter, asks_for_days
+from commerce.staff_pages.pages import LongList, ReadOnly
 
 # Known to the type checker only; the library's own are untyped.
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class AmountFilter(Range):
             queryset = queryset.filter(amount__gte=least)
         if most is not None:
             queryset = queryset.filter(amount__lte=most)
-        if asks_for_days(request, "created_at") or any(request.GET.get(name) for name in ("user__id__exact", "q")):
+        if asks_for_days(request, "created_at") or _asks_for_accounts(request):
             return queryset
         return queryset.filter(created_at__gte=timezone.now() - timedelta(days=LATELY_DAYS))
 
@@ -70,6 +70,38 @@ class AmountFilter(Range):
         return amount
 
 
+def _asks_for_accounts(request: HttpRequest) -> bool:
+    """Whether a list is narrowed to accounts or an order."""
+    return any(request.GET.get(name, "").strip() for name in ("user__id__exact", "q"))
+
+
+def may_sort_by_amount(request: HttpRequest) -> bool:
+    """Whether a list is narrowed to so few entries that they can be sorted by amount, for which there is no index.
+
+    To accounts or an order, or to `LATELY_DAYS` days at most.
+    """
+    if _asks_for_accounts(request):
+        return True
+    first, last = (request.GET.get(f"created_at_{end}") for end in ("from", "to"))
+    if not (first or last):
+        return request.GET.get("created_at_days") in PERIODS
+    try:
+        days = [forms.DateField().clean(day) for day in (first, last)]
+    except ValidationError:
+        return False
+    return bool((days[1] - days[0]).days < LATELY_DAYS)
+
+
+class LedgerList(LongList):
+    """The ledger, sorted by amount only where `may_sort_by_amount`; otherwise as if that was not asked for."""
+
+    def get_ordering(self, request: HttpRequest, queryset: "QuerySet[LedgerEntry]") -> list[Any]:
+        ordering: list[Any] = super().get_ordering(request, queryset)
+        if may_sort_by_amount(request) or not {"amount", "-amount"} & set(ordering):
+            return ordering
+        return [*self.model_admin.get_ordering(request), "-pk"]
+
+
 @admin.register(LedgerEntry)
 class LedgerAdmin(ReadOnly, Exported):
     """Ledger entries."""
@@ -78,8 +110,6 @@ class LedgerAdmin(ReadOnly, Exported):
     list_display_links = ("id",)
     list_filter = (("type", ChoicesDropdownFilter), ("created_at", DayRangeFilter), ("amount", AmountFilter))
     list_select_related = ("user",)
-    # Sorting by any other column would read millions of entries.
-    sortable_by = ("at",)
     search_fields = ("user__username", "order_id")
     search_help_text = _("A user name or an order number.")
     ordering = ("-created_at",)
@@ -98,6 +128,13 @@ class LedgerAdmin(ReadOnly, Exported):
         Column(_("adjusted by"), lambda entry: entry.adjusted_by),
         Column(_("hash"), lambda entry: bytes(entry.entry_hash).hex()),
     )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[LedgerList]:
+        return LedgerList
+
+    def get_sortable_by(self, request: HttpRequest) -> tuple[str, ...]:
+        # A list that is sorted by anything else would have to read millions of entries.
+        return ("at", "moved") if may_sort_by_amount(request) else ("at",)
 
     def get_queryset(self, request: HttpRequest) -> "QuerySet[LedgerEntry]":
         return with_reasons(super().get_queryset(request).select_related("user"))
@@ -128,7 +165,7 @@ class LedgerAdmin(ReadOnly, Exported):
     def kind(self, entry: LedgerEntry) -> tuple[str, str]:
         return entry.type, entry.get_type_display()
 
-    @admin.display(description=_("amount"))
+    @admin.display(description=_("amount"), ordering="amount")
     def moved(self, entry: LedgerEntry) -> str:
         return won_moved(entry.amount)
 

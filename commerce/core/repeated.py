@@ -1,7 +1,4 @@
-"""A management command that does something once, or again and again (`--every`).
-
-Owns the options, the signals, the progress, and the wait between two turns; what a turn does is the command's.
-"""
+"""Base classes of management commands that run once or at an interval (`--every`): options, signals, progress."""
 
 import json
 import logging
@@ -22,31 +19,31 @@ logger = logging.getLogger(__name__)
 
 
 class RepeatedCommand(BaseCommand):
-    """Runs `turn` once and reports, or with `--every` until SIGTERM or Ctrl-C."""
+    """Calls `turn` once and reports, or with `--every` repeatedly until SIGTERM or Ctrl-C."""
 
     most_minutes: ClassVar[int]
-    """The longest time between two turns."""
+    """The longest allowed interval."""
     unit: ClassVar[str]
-    """What the progress counts."""
+    """The unit of the progress bar."""
     failed: ClassVar[str]
-    """A sentence for the log: a turn failed. `%s` is the error, `%.0f` before it the seconds to the next one."""
+    """The log message of a failed run. `%.0f` is the seconds until the next one, `%s` after it the error."""
     failures: ClassVar[tuple[type[Exception], ...]] = (DatabaseFailure,)
-    """With `--every` a turn that raises one of them is logged and tried again at the next turn."""
+    """With `--every` a run that raises one of these is logged, and the next run continues."""
     ended: ClassVar[str]
-    """What is written when it was told to stop."""
+    """The message printed after a stop signal."""
     requires_system_checks = ()
 
     @abstractmethod
     def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> Any:
-        """Do what there is to do now, in batches; returns what `report` writes.
+        """One run, in batches; returns the value for `report`.
 
-        `stopping` is asked between two batches, `on_batch` gets the size of each. Raises django.db.Error where the
-        database fails; what was done before stays.
+        `stopping` is called between two batches, `on_batch` with the size of each. Raises django.db.Error if the
+        database fails; finished batches stay.
         """
 
     @abstractmethod
     def report(self, result: Any) -> None:
-        """Write what a turn has done: a sentence, or with `--json` (`as_json`) a line of JSON."""
+        """Print the result of a run: a sentence, or with `--json` (`as_json`) a line of JSON."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--json", action="store_true", help="End with one JSON line; with --every, one per turn.")
@@ -90,14 +87,14 @@ class RepeatedCommand(BaseCommand):
 
 
 class CountingCommand(RepeatedCommand):
-    """A command whose turns return how many rows they have changed."""
+    """A command whose runs return the number of changed rows."""
 
     counted: ClassVar[str]
     """The name of the count in the JSON line."""
 
     @abstractmethod
     def sentence(self, count: int) -> str:
-        """What a turn has done."""
+        """The result of a run as a sentence."""
 
     def report(self, result: int) -> None:
         self.stdout.write(json.dumps({self.counted: result}) if self.as_json else self.sentence(result))
@@ -111,15 +108,15 @@ def keep_turning(
     failed: str,
     failures: tuple[type[Exception], ...] = (DatabaseFailure,),
 ) -> None:
-    """Call `turn` now and every so many seconds until `stopping` is set.
+    """Call `turn` now and at each interval until `stopping` is set.
 
-    A turn that raises one of `failures` is logged with the sentence `failed`; the next turn does what is left.
+    A run that raises one of `failures` is logged with the message `failed`; the next run does the rest.
     """
     while not stopping.is_set():
         try:
             turn()
         except failures as error:
             logger.warning(failed, every_seconds, error)
-        # Until the next turn it would only take up one of the database's connections.
+        # Until the next run it would only occupy a database connection.
         connection.close()
         stopping.wait(every_seconds)

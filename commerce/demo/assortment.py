@@ -16,6 +16,8 @@ LINES = {1: 5, 2: 3, 3: 2, 4: 1}
 """Number of products in an order, with weights."""
 QUANTITIES = {1: 8, 2: 4, 3: 2, 5: 1}
 """Units of a product in an order, with weights."""
+VARIANT_LIMIT = 20
+"""Purchase limit of the variants of products that have one in the small demo."""
 
 _EVERY_DAYS, _OPEN_DAYS, _VALID_DAYS = 9, 14, 21
 _COMING_IN_DAYS = (1, 3, 7, 14, 21)
@@ -94,11 +96,13 @@ class Assortment:
         edition, position = divmod(product_id - 1, len(PRODUCTS))
         product = PRODUCTS[position]
         if edition == 0:
-            return product
+            # Some customers have bought any number of these in a year.
+            return replace(product, purchase_limit=None)
         korean, english = product.name.split(" / ")
         return replace(
             product,
             name=f"{korean} {edition + 1}호 / {english} No. {edition + 1}",
+            purchase_limit=product.purchase_limit and VARIANT_LIMIT,
             price=product.price * (70 + product_id * 37 % 61) // 10_000 * 100,
         )
 

@@ -7,6 +7,8 @@ from pathlib import Path
 SOLD_OUT_ID = 13
 """Its initial stock is exactly the number of units that are sold in the demo week."""
 INACTIVE_ID = 50
+LIMITED = {41: 5, 46: 5}
+"""Purchase limits by id. No customer of the demo week has bought more."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class DemoProduct:
     description: str
     price: int
     opening_stock: int
+    purchase_limit: int | None = None
 
 
 def _products() -> tuple[DemoProduct, ...]:
@@ -27,8 +30,9 @@ def _products() -> tuple[DemoProduct, ...]:
                 description=row["description"],
                 price=int(row["price"]),
                 opening_stock=int(row["opening_stock"]),
+                purchase_limit=LIMITED.get(product_id),
             )
-            for row in csv.DictReader(table)
+            for product_id, row in enumerate(csv.DictReader(table), start=1)
         )
 
 

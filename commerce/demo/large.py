@@ -87,6 +87,7 @@ def _products(assortment: Assortment) -> Iterator[Product]:
             description=product.description,
             price=product.price,
             is_active=assortment.is_active(product_id),
+            purchase_limit=product.purchase_limit,
         )
 
 

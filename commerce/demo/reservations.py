@@ -1,7 +1,4 @@
-"""The demo's reservations: carts that are held when the shop is loaded, and some that ended in each way.
-
-Owns who holds what; the units come from products of which there is enough.
-"""
+"""The demo's reservations: live ones, and some that ended in each way, of products with enough stock."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -14,7 +11,7 @@ from products.models import Product
 from reservations.models import Reservation, ReservationItem, ReservationStatus
 
 PAID_ORDERS = 5
-"""So many of the newest orders were paid from a reservation."""
+"""The number of the newest orders that were paid from a reservation."""
 ENDED = (
     (2, ReservationStatus.RELEASED, 95, 4),
     (3, ReservationStatus.REPLACED, 80, 2),

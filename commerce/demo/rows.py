@@ -108,6 +108,7 @@ def _products(plan: Plan) -> Iterator[Product]:
             price=product.price,
             stock=sold_out if number == SOLD_OUT_ID else product.opening_stock,
             is_active=number != INACTIVE_ID,
+            purchase_limit=product.purchase_limit,
         )
 
 

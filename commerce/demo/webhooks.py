@@ -1,7 +1,6 @@
-"""The demo's third parties: one whose server is not there, so that a log of attempts can be seen.
+"""The demo's webhook subscription, whose server does not exist, so that the log shows failed attempts.
 
-Owns their names and what has become of their events; they are written through the tables, because the shop that they
-are about is loaded in one transaction.
+Written directly to the tables, because the demo is loaded in one transaction.
 """
 
 from datetime import timedelta
@@ -17,7 +16,7 @@ from orders.selectors import order_for
 
 TYPES = ["order-cancelled", "order-completed"]
 NOBODY_LISTENS = "http://127.0.0.1:9/webhooks"
-"""Where every call fails; `make run` allows this address."""
+"""A URL at which every call fails; `make run` allows this address."""
 EVENTS = 12
 _TROUBLE = (
     (DeliveryOutcome.REFUSED, 503, "HTTP 503: maintenance until noon"),

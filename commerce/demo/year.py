@@ -14,9 +14,9 @@ from typing import TypeAlias
 
 from commerce.demo.assortment import DAYS, LINES, QUANTITIES, Assortment
 from commerce.demo.catalogue import SOLD_OUT_ID
-from commerce.demo.week import SEED, Charge, Visit
+from commerce.demo.week import REASONS, SEED, Charge, Visit
 from coupons.rules import Discount
-from orders.rules import Line, total_of
+from orders.rules import Line, refunded_share, total_of
 
 CHARGE_STEP_WON = 1_000
 LONGEST_RETURN_DAYS = 3
@@ -26,6 +26,8 @@ WELL_OFF_WON = 1_000_000
 _WEEK = (0.9, 0.9, 1.0, 1.0, 1.1, 1.4, 1.3)
 _FIRST_CUSTOMERS = 0.4
 _RETURNED = 0.05
+_REFUNDED = 0.03
+"""Of the orders that are kept and have two units or more, the share of which one line is refunded in part."""
 _REPAIRED = 0.001
 _SUPPLY_ENDS_DAYS_AGO = 35
 
@@ -46,8 +48,19 @@ class CouponIssue(Visit):
 
 
 @dataclass(frozen=True)
+class PartBack:
+    """What staff refund of one line of an order, on which day and at which share of it."""
+
+    line: Line
+    units: int
+    restock: bool
+    reason: str
+    at: tuple[int, float]
+
+
+@dataclass(frozen=True)
 class Sale(Visit):
-    """An order, and the day and share of the day of its cancellation, if any."""
+    """An order, and the day and share of the day of its cancellation, or what of it is refunded, if any."""
 
     order_id: int
     lines: Sequence[Line]
@@ -55,11 +68,20 @@ class Sale(Visit):
     discount_amount: int
     user_coupon_id: int | None
     returned: tuple[int, float] | None
+    part_back: PartBack | None
 
     @property
     def paid_amount(self) -> int:
         """Won."""
         return self.total_amount - self.discount_amount
+
+    @property
+    def refunded_amount(self) -> int:
+        """Won that the refund gives back."""
+        if self.part_back is None:
+            return 0
+        value = self.part_back.line.unit_price * self.part_back.units
+        return refunded_share(self.paid_amount, value, self.total_amount)
 
 
 @dataclass(frozen=True)
@@ -67,6 +89,14 @@ class Return(Visit):
     """The cancellation of an order."""
 
     sale: Sale
+
+
+@dataclass(frozen=True)
+class PartRefund(Visit):
+    """The refund of some units of an order."""
+
+    sale: Sale
+    back: PartBack
 
 
 @dataclass(frozen=True)
@@ -81,7 +111,7 @@ class Restock:
 
 Unit: TypeAlias = tuple[int, int]
 """An issued unit of a coupon: its id and the coupon's id."""
-Happening: TypeAlias = Charge | Goodwill | CouponIssue | Sale | Return | Restock
+Happening: TypeAlias = Charge | Goodwill | CouponIssue | Sale | Return | PartRefund | Restock
 
 
 class Year:
@@ -90,6 +120,9 @@ class Year:
     def __init__(self, assortment: Assortment) -> None:
         self._assortment = assortment
         self._random = Random(SEED)  # noqa: S311  # the same year on every run is the point
+        # Apart from the other, and what it gives back is not spent again: the rest of the plan is the same without it.
+        self._refunding = Random(SEED)  # noqa: S311  # as above
+        self._refunds: dict[int, list[PartRefund]] = defaultdict(list)
         self._balances = [0] * (assortment.customers + 1)
         self._stock = [0, *(product.opening_stock for product in assortment.products)]
         self._popularity = list(accumulate(assortment.popularity))
@@ -124,6 +157,7 @@ class Year:
         for issue in issues:
             self._held[issue.user_id].append((issue.user_coupon_id, issue.coupon_id))
         yield from self._returns(day)
+        yield from self._refunds.pop(day, ())
 
     def _restocks(self, day: int) -> Iterator[Restock]:
         for product_id, daily in enumerate(self._assortment.units_a_day, start=1):
@@ -192,8 +226,11 @@ class Year:
             discount_amount=discount_amount,
             user_coupon_id=held[0] if held else None,
             returned=returned,
+            part_back=None if returned else self._part_back(day, share, lines),
         )
         yield sale
+        if sale.part_back:
+            self._refunds[sale.part_back.at[0]].append(PartRefund(user_id, *sale.part_back.at, sale, sale.part_back))
         if returned:
             self._coming_back[returned[0]].append((Return(user_id, *returned, sale), held))
 
@@ -222,13 +259,20 @@ class Year:
 
     def _return_of(self, day: int, share: float) -> tuple[int, float] | None:
         """The time of an order's cancellation; None if it is not cancelled by today."""
-        random = self._random.random
-        if random() >= _RETURNED:
+        return _later(day, share, self._random) if self._random.random() < _RETURNED else None
+
+    def _part_back(self, day: int, share: float, lines: Sequence[Line]) -> PartBack | None:
+        """What is refunded of an order by today: units of one line, never all units of the order; None for most."""
+        random = self._refunding
+        if random.random() >= _REFUNDED:
             return None
-        later = int((LONGEST_RETURN_DAYS + 1) * random() ** 2)
-        if day + later >= DAYS:
+        at = _later(day, share, random)
+        most = sum(line.quantity for line in lines) - 1
+        if at is None or not most:
             return None
-        return day + later, random() if later else share + (1 - share) * random()
+        line = random.choice(lines)
+        restock, reason = random.choice(REASONS)
+        return PartBack(line, random.randint(1, min(line.quantity, most)), restock, reason, at)
 
     def _customer(self, day: int) -> int:
         """A customer who has joined by that day: a few order often, most rarely."""
@@ -263,6 +307,14 @@ class Year:
     def _last_day_of_use(self, coupon_id: int) -> int:
         """The last whole day before its expiry."""
         return DAYS - 2 + self._assortment.campaigns[coupon_id - 1].coupon.valid_for_days
+
+
+def _later(day: int, share: float, random: Random) -> tuple[int, float] | None:
+    """A time up to `LONGEST_RETURN_DAYS` after an order; None if it is not over by today."""
+    later = int((LONGEST_RETURN_DAYS + 1) * random.random() ** 2)
+    if day + later >= DAYS:
+        return None
+    return day + later, random.random() if later else share + (1 - share) * random.random()
 
 
 def joined_day(assortment: Assortment, user_id: int) -> float:

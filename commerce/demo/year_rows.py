@@ -6,7 +6,7 @@ at a time. Writes nothing.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -20,12 +20,20 @@ from commerce.demo.assortment import DAYS, Assortment
 from commerce.demo.dates import Calendar
 from commerce.demo.outbox_rows import OutboxRows
 from commerce.demo.week import Charge
-from commerce.demo.year import LONGEST_RETURN_DAYS, CouponIssue, Goodwill, Happening, Restock, Return, Sale
+from commerce.demo.year import LONGEST_RETURN_DAYS, CouponIssue, Goodwill, Happening, PartRefund, Restock, Return, Sale
 from commerce.outbox.publish import event_id
 from coupons.events import coupon_issued
 from coupons.models import Coupon, UserCoupon, UserCouponStatus
-from orders.events import ORDER_CANCELLED, ORDER_COMPLETED, order_cancelled, order_completed
-from orders.models import Order, OrderItem, OrderStatus
+from orders.events import (
+    ORDER_CANCELLED,
+    ORDER_COMPLETED,
+    ORDER_REFUNDED,
+    order_cancelled,
+    order_completed,
+    order_refunded,
+)
+from orders.models import Order, OrderItem, OrderStatus, Refund, RefundItem
+from orders.rules import MadeRefund, RefundedLine
 from products.models import MovementReason, StockMovement
 from stats.models import ProcessedEvent, ProductStat
 
@@ -35,11 +43,17 @@ COLUMNS: Mapping[type[models.Model], Sequence[str]] = {
     UserCoupon: ("id", "user_id", "coupon_id", "status", "issued_at", "expires_at"),
     Order: (
         *("id", "user_id", "status", "total_amount", "discount_amount", "paid_amount", "user_coupon_id"),
-        *("ordered_date", "created_at", "completed_at", "cancelled_at"),
+        *("ordered_date", "created_at", "completed_at", "cancelled_at", "refunded_amount", "refunded_units"),
     ),
-    OrderItem: ("id", "order_id", "product_id", "product_name", "unit_price", "quantity"),
-    LedgerEntry: ("id", "user_id", "type", "amount", "balance_after", "order_id", "created_at", "entry_hash"),
-    StockMovement: ("id", "product_id", "reason", "quantity", "order_id", "actor_id", "note", "created_at"),
+    OrderItem: ("id", "order_id", "product_id", "product_name", "unit_price", "quantity", "refunded_quantity"),
+    Refund: ("id", "order_id", "amount", "restock", "reason", "staff_id", "created_at"),
+    RefundItem: ("id", "refund_id", "product_id", "quantity", "amount"),
+    LedgerEntry: (
+        *("id", "user_id", "type", "amount", "balance_after", "order_id", "created_at", "entry_hash", "refund_id"),
+    ),
+    StockMovement: (
+        *("id", "product_id", "reason", "quantity", "order_id", "actor_id", "note", "created_at", "refund_id"),
+    ),
     ProductStat: ("id", "product_id", "date", "quantity_sold"),
     ProcessedEvent: ("event_id", "processed_at"),
     **outbox_rows.COLUMNS,
@@ -94,7 +108,7 @@ class YearRows:
         self._staff_id = staff_id
         self._outbox = OutboxRows(calendar.now)
         self._keeps_messages = False
-        self._entries = self._movements = self._items = self._stats = 0
+        self._entries = self._movements = self._items = self._stats = self._refunds = 0
         self._sold: dict[int, Counter[int]] = defaultdict(Counter)
         self._write: Mapping[type, Callable[[Any, datetime], None]] = {
             Charge: self._charge,
@@ -102,6 +116,7 @@ class YearRows:
             CouponIssue: self._issue,
             Sale: self._sell,
             Return: self._take_back,
+            PartRefund: self._refund,
             Restock: self._restock,
         }
         self.part = Part()
@@ -145,12 +160,15 @@ class YearRows:
         status = _CANCELLED if returned_at else _COMPLETED
         amounts = (sale.total_amount, sale.discount_amount, sale.paid_amount)
         times = (self._calendar.dates[sale.day], at, at, returned_at)
-        self.part.tables[Order].append((sale.order_id, sale.user_id, status, *amounts, sale.user_coupon_id, *times))
+        back = sale.part_back
+        refunded = (sale.refunded_amount, back.units if back else 0)
+        row = (sale.order_id, sale.user_id, status, *amounts, sale.user_coupon_id, *times, *refunded)
+        self.part.tables[Order].append(row)
         for line in sale.lines:
             self._items += 1
-            self.part.tables[OrderItem].append(
-                (self._items, sale.order_id, line.product_id, line.product_name, line.unit_price, line.quantity)
-            )
+            units_back = back.units if back and back.line is line else 0
+            item = (line.product_id, line.product_name, line.unit_price, line.quantity, units_back)
+            self.part.tables[OrderItem].append((self._items, sale.order_id, *item))
             self._move_stock(line.product_id, MovementReason.SALE.value, -line.quantity, at, sale.order_id)
             self._sold[sale.day][line.product_id] += line.quantity
         self._move_money(sale.user_id, _PAYMENT, -sale.paid_amount, at, sale.order_id)
@@ -171,6 +189,32 @@ class YearRows:
             self.part.coupon_uses[sale.user_coupon_id] = None
         if self._keeps_messages:
             self._outbox.add(order_cancelled(self._order(sale, _CANCELLED, at)), self.part.tables)
+
+    def _refund(self, entry: PartRefund, at: datetime) -> None:
+        sale, back = entry.sale, entry.back
+        self._refunds += 1
+        refund_id, amount, product_id = self._refunds, sale.refunded_amount, back.line.product_id
+        row = (refund_id, sale.order_id, amount, back.restock, back.reason, self._staff_id, at)
+        self.part.tables[Refund].append(row)
+        self.part.tables[RefundItem].append((refund_id, refund_id, product_id, back.units, amount))
+        if back.restock:
+            self._move_stock(
+                product_id, MovementReason.RETURN.value, back.units, at, sale.order_id, refund_id=refund_id
+            )
+        self._sold[sale.day][product_id] -= back.units
+        self._move_money(sale.user_id, _REFUND, amount, at, sale.order_id, refund_id=refund_id)
+        self.part.tables[ProcessedEvent].append((event_id(ORDER_REFUNDED, refund_id, at), at))
+        if self._keeps_messages:
+            lines = [RefundedLine(product_id, back.units, amount)]
+            refund = MadeRefund(
+                refund_id, sale.order_id, amount, back.restock, back.reason, self._staff_id, at, lines, is_last=False
+            )
+            order = self._order(sale, _COMPLETED, None)
+            order.refunded_amount, order.refunded_units = amount, back.units
+            order.lines = [
+                replace(line, refunded_quantity=back.units) if line is back.line else line for line in sale.lines
+            ]
+            self._outbox.add(order_refunded(refund, order), self.part.tables)
 
     def _order(self, sale: Sale, status: str, cancelled_at: datetime | None) -> Order:
         """The order at the time of its event."""
@@ -205,16 +249,24 @@ class YearRows:
         order_id: int | None = None,
         *,
         staff_id: int | None = None,
+        refund_id: int | None = None,
     ) -> None:
         self._movements += 1
         self.stock[product_id] += quantity
         note = SUPPLY if staff_id else ""
         self.part.tables[StockMovement].append(
-            (self._movements, product_id, reason, quantity, order_id, staff_id, note, at)
+            (self._movements, product_id, reason, quantity, order_id, staff_id, note, at, refund_id)
         )
 
     def _move_money(
-        self, user_id: int, entry_type: str, amount: int, at: datetime, order_id: int | None = None
+        self,
+        user_id: int,
+        entry_type: str,
+        amount: int,
+        at: datetime,
+        order_id: int | None = None,
+        *,
+        refund_id: int | None = None,
     ) -> None:
         self._entries += 1
         balance = self.balances[user_id] = self.balances[user_id] + amount
@@ -228,7 +280,7 @@ class YearRows:
             order_id=order_id,
             created_at=at,
         )
-        row = (self._entries, user_id, entry_type, amount, balance, order_id, at, head)
+        row = (self._entries, user_id, entry_type, amount, balance, order_id, at, head, refund_id)
         self.part.tables[LedgerEntry].append(row)
         if self._keeps_messages:
             entry = LedgerEntry(**dict(zip(COLUMNS[LedgerEntry], row, strict=True)))

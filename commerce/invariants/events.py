@@ -13,7 +13,7 @@ _REFUNDED = event_id_sql("order-refunded", "refund.id", "refund.created_at")
 # the statistics can be checked against them, except for days whose orders may have been archived (`final_until`).
 _COUNTED_UNTIL = "coalesce((SELECT moment FROM counted_until), '-infinity')"
 
-# These events only notify customers, so there is no message to Kafka.
+# These events only notify customers and webhooks, so there is no message to Kafka.
 _TOLD = f"""
     SELECT {event_id_sql("coupon-expiring", "user_coupon_id", "noticed_at")} FROM coupon_expiry_notice
 """  # noqa: S608  # our own text

@@ -4,7 +4,8 @@ from collections.abc import Collection
 
 from django.db.models import Q, QuerySet
 
-from commerce.outbox.models import DeliveryAttempt, OutboxMessage
+from commerce.outbox.models import DeliveryAttempt, OutboxMessage, WebhookSubscription
+from commerce.outbox.routes import destinations_of
 
 WAITING, PARKED, SENT = "waiting", "parked", "sent"
 
@@ -14,6 +15,13 @@ def state_of(message: OutboxMessage) -> str:
     if message.sent_at is not None:
         return SENT
     return WAITING if message.parked_at is None else PARKED
+
+
+def is_told(event_type: str) -> bool:
+    """Whether an event of this type would have a message now: to a destination or to a subscription."""
+    if destinations_of(event_type):
+        return True
+    return WebhookSubscription.objects.filter(is_active=True, event_types__contains=[event_type]).exists()
 
 
 def messages_of(event_ids: Collection[str]) -> "QuerySet[OutboxMessage]":

@@ -1,6 +1,6 @@
 """The list of all refunds by line: who gave back what, when, of which order. Nobody edits one.
 
-Contains the pages. Whoever may see orders may see their refunds, so there is no right of its own. A cancelled order is
+Contains the pages. The right to view orders opens them; there is no right of its own. A cancelled order is
 not a refund by line: the list of orders has it.
 """
 

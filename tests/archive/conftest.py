@@ -1,4 +1,4 @@
-"""A shop whose facts have all been told and counted, so that everything in it may leave."""
+"""A shop whose events are all delivered and counted, so that everything in it can be archived."""
 
 from __future__ import annotations
 

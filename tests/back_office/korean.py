@@ -1,7 +1,4 @@
-"""A member of staff with a Korean browser, who notes the English that they meet.
-
-Owns the list of words in Latin letters that have their place on a Korean page.
-"""
+"""A staff client with a Korean browser that collects English words, except those of a list."""
 
 import json
 import re

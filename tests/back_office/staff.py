@@ -1,7 +1,4 @@
-"""A member of staff at the back-office, as a browser would be.
-
-Owns the session and the reading of pages; never calls a service.
-"""
+"""A staff client for the back-office's pages."""
 
 from typing import Any
 

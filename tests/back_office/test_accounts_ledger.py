@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from balances.admin.ledger import LedgerAdmin
 from balances.models import LedgerEntry, User
 from balances.selectors import ledger_of_order
 from balances.services import adjust_balance
@@ -130,6 +131,64 @@ def test_an_amount_alone_searches_the_last_days_only(viewer: Staff, mina: User) 
     assert shown(viewer, amount_from="10", user__id__exact=mina.pk) == [("CHARGE", 11), ("CHARGE", 10)]
     day = f"{timezone.localtime(long_ago):%Y-%m-%d}"
     assert shown(viewer, amount_from="10", created_at_from=day) == [("CHARGE", 11), ("CHARGE", 10)]
+
+
+class TestSortedByAmount:
+    """Only where few entries are to be sorted: there is no index of amounts."""
+
+    COLUMN = LedgerAdmin.list_display.index("moved")
+
+    @pytest.fixture
+    def amounts(self, mina: User) -> list[int]:
+        for amount in (300, 100, 200):
+            charged(mina, amount)
+        return [100, 200, 300]
+
+    def sorted(self, viewer: Staff, **query: Any) -> list[int]:
+        return [amount for _type, amount in shown(viewer, o=str(self.COLUMN), **query)]
+
+    def test_of_one_account(self, viewer: Staff, mina: User, amounts: list[int]) -> None:
+        charged(UserFactory(), 150)
+        assert self.sorted(viewer, q="mina") == self.sorted(viewer, user__id__exact=mina.pk) == amounts
+        falling = [amount for _type, amount in shown(viewer, o=f"-{self.COLUMN}", q="mina")]
+        assert falling == amounts[::-1]
+
+    @pytest.mark.parametrize("period", ["today", "7", "30", "month"])
+    def test_of_some_days(self, viewer: Staff, amounts: list[int], period: str) -> None:
+        assert self.sorted(viewer, created_at_days=period) == amounts
+
+    @pytest.mark.parametrize(("days", "is_sorted"), [(1, True), (31, True), (32, False), (400, False)])
+    def test_of_so_many_days(self, viewer: Staff, amounts: list[int], days: int, *, is_sorted: bool) -> None:
+        today = timezone.localdate()
+        query = {"created_at_from": today - timedelta(days=days - 1), "created_at_to": today}
+        assert self.sorted(viewer, **query) == (amounts if is_sorted else [200, 100, 300])
+
+    @pytest.mark.parametrize(
+        "query",
+        [{}, {"q": " "}, {"type__exact": "CHARGE"}, {"created_at_days": "century"}, {"created_at_from": "2026-01-01"}],
+    )
+    def test_otherwise_as_if_it_was_not_asked_for(
+        self, viewer: Staff, amounts: list[int], query: dict[str, str]
+    ) -> None:
+        assert self.sorted(viewer, **query) == [200, 100, 300]
+
+    def test_its_heading_is_a_link_only_then(self, viewer: Staff, amounts: list[int]) -> None:
+        link = f"o={self.COLUMN}"
+        assert link not in viewer.get(LIST).content.decode()
+        assert link in viewer.get(LIST, q="mina").content.decode()
+
+    @pytest.mark.parametrize(
+        ("query", "index"), [({"q": "mina"}, "user_balance_tx_"), ({"created_at_days": "7"}, "user_balance_tx_time")]
+    )
+    def test_an_index_finds_what_is_sorted(
+        self, viewer: Staff, amounts: list[int], query: dict[str, str], index: str
+    ) -> None:
+        with statements() as asked:
+            self.sorted(viewer, **query)
+        [listed] = [each for each in asked if 'FROM "user_balance_tx"' in each and '"amount" ASC' in each]
+        plan = plan_of(listed.replace("%", "%%"), [])
+        assert index in plan, plan
+        assert "Seq Scan on user_balance_tx" not in plan, plan
 
 
 def test_only_adjustments_show_a_reason(viewer: Staff, order: Order) -> None:

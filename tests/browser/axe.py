@@ -1,7 +1,4 @@
-"""axe-core in a page: what assistive technology cannot use.
-
-Owns the program, which `npm` installs beside this file, and which of its findings count; never opens a page.
-"""
+"""Runs axe-core, installed by `npm` beside this file, in a page, and filters its findings on accessibility."""
 
 from __future__ import annotations
 

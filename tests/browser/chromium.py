@@ -1,7 +1,4 @@
-"""Where Debian's Chromium is on this machine; `python -m tests.browser.chromium` installs it where it is not.
-
-Owns the program and how it is started; what is done with it is the tests' business.
-"""
+"""Finds and starts Debian's Chromium; `python -m tests.browser.chromium` installs it if it is missing."""
 
 import os
 import shutil

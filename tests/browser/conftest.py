@@ -1,6 +1,6 @@
-"""What the tests in a browser have in common: a whole shop with its demo, and staff of every role before a window.
+"""Fixtures of the browser tests: a whole shop with demo data, and browser windows of staff in every role.
 
-Owns both for the run; a test whose window saw an error fails when it is closed.
+A test fails if its window has seen an error.
 """
 
 import os

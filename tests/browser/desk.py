@@ -1,7 +1,4 @@
-"""A member of staff before a real browser.
-
-Owns the browser's window, and what went wrong behind it: whatever the console says and whatever could not be loaded.
-"""
+"""A browser window of a member of staff, with its console messages and failed requests."""
 
 from __future__ import annotations
 

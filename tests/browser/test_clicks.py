@@ -62,7 +62,7 @@ def promised(job: str) -> int:
     return jobs()[job]
 
 
-def test_every_job_is_counted() -> None:
+def test_every_task_is_counted() -> None:
     assert set(re.findall(r'promised\("(.+?)"\)', Path(__file__).read_text())) == set(jobs())
 
 
@@ -112,7 +112,7 @@ def test_a_note_is_written(at_work: AtWork) -> None:
     assert at.clicks == promised("write a note")
 
 
-def test_that_nothing_is_found_is_said(at_work: AtWork) -> None:
+def test_an_empty_search_result_is_reported(at_work: AtWork) -> None:
     at = Counted(at_work("viewer"))
     at.page.locator("body").press("Control+k")
     at.page.locator("#search-input-command").press_sequentially("nobody-is-called-so")
@@ -122,7 +122,7 @@ def test_that_nothing_is_found_is_said(at_work: AtWork) -> None:
     assert "Nothing is called “nobody-is-called-so”." in at.desk.text()
 
 
-def test_the_list_is_walked_through_with_the_arrows(at_work: AtWork) -> None:
+def test_results_are_selected_with_the_arrows(at_work: AtWork) -> None:
     at = Counted(at_work("admin"))
     at.page.locator("body").press("Control+k")
     field = at.page.locator("#search-input-command")
@@ -179,7 +179,7 @@ def test_the_largest_orders_stand_first(at_work: AtWork) -> None:
     assert at.clicks == promised("the largest orders")
 
 
-def test_a_chip_takes_its_filter_away(at_work: AtWork) -> None:
+def test_a_chip_removes_its_filter(at_work: AtWork) -> None:
     at = Counted(at_work("viewer"))
     at.desk.open("/admin/orders/order/?status__exact=CANCELLED&q=customer")
     at.click(at.page.locator("a.bo-active", has_text="Cancelled"))
@@ -187,7 +187,7 @@ def test_a_chip_takes_its_filter_away(at_work: AtWork) -> None:
     assert at.clicks == promised("remove a filter")
 
 
-def test_a_view_is_kept_and_opened_and_deleted(at_work: AtWork) -> None:
+def test_a_view_is_saved_opened_and_deleted(at_work: AtWork) -> None:
     at = Counted(at_work("finance"))
     at.desk.open("/admin/orders/order/?status__exact=CANCELLED&ordered_date_days=month")
     at.click(at.page.get_by_text("Save as a view"))
@@ -270,7 +270,7 @@ def test_two_orders_are_refunded_at_once(at_work: AtWork, bought: int, stack: St
     assert at.clicks == promised("refund many")
 
 
-def test_a_third_party_is_subscribed(at_work: AtWork) -> None:
+def test_a_webhook_is_subscribed(at_work: AtWork) -> None:
     at = Counted(at_work("operator"))
     at.click(at.page.locator("#nav-sidebar a[href='/admin/outbox/webhooksubscription/']").first)
     at.click(at.page.locator("a[href$='/webhooksubscription/add/']").first)
@@ -288,7 +288,7 @@ PARK_ONE = """
 """
 
 
-def test_what_a_third_party_did_not_get_is_sent_again(at_work: AtWork, stack: Stack) -> None:
+def test_parked_webhook_messages_are_sent_again(at_work: AtWork, stack: Stack) -> None:
     with psycopg.connect(stack.run()["database_url"], autocommit=True) as database:
         database.execute(PARK_ONE)
     at = Counted(at_work("operator"))
@@ -429,7 +429,7 @@ def test_a_list_is_exported(at_work: AtWork) -> None:
     assert at.clicks == promised("export a list")
 
 
-def test_what_happened_is_asked_by_number(at_work: AtWork, bought: int) -> None:
+def test_an_order_is_opened_by_its_number(at_work: AtWork, bought: int) -> None:
     at = Counted(at_work("viewer"))
     at.page.locator("#content input[name=q]").fill(str(bought))
     with at.page.expect_navigation():

@@ -31,7 +31,7 @@ def is_wider_than_the_window(desk: Desk) -> bool:
 
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.usefixtures("bought")
-def test_every_page_opens_without_a_complaint(at_work: AtWork, window: str) -> None:
+def test_every_page_opens_without_errors(at_work: AtWork, window: str) -> None:
     desk = at_work("admin", **WINDOWS[window])
     found = desk.places()
     assert len(found) >= 15

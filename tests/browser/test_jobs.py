@@ -117,7 +117,7 @@ def test_finance_credits_a_wallet_with_a_reason(at_work: AtWork) -> None:
     assert "+₩1,500" in text
 
 
-def test_a_list_is_taken_along_as_it_is_filtered(at_work: AtWork) -> None:
+def test_a_list_is_exported_as_filtered(at_work: AtWork) -> None:
     desk = at_work("finance")
     desk.open("/admin/orders/order/?status__exact=CANCELLED")
     with desk.page.expect_download() as download:
@@ -127,7 +127,7 @@ def test_a_list_is_taken_along_as_it_is_filtered(at_work: AtWork) -> None:
     assert "Completed" not in text
 
 
-def test_the_language_and_the_way_out(at_work: AtWork) -> None:
+def test_the_language_and_the_logout(at_work: AtWork) -> None:
     desk = at_work("viewer")
     assert "Dashboard" in desk.text()
     # Both are in the menu of the account, below the menu of the shop.

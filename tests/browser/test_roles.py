@@ -20,7 +20,7 @@ MENUS = {
 
 
 @pytest.mark.parametrize("role", MENUS)
-def test_a_role_sees_its_own_rooms_and_no_others(at_work: AtWork, role: str) -> None:
+def test_a_role_sees_only_its_own_menu_entries(at_work: AtWork, role: str) -> None:
     desk = at_work(role)
     assert desk.menu() == ["Dashboard", *MENUS[role]]
     for path in desk.places():

@@ -135,7 +135,7 @@ def test_staff_give_back_units(shop: Shop, running_shop: RunningShop) -> None:
     assert [(each.id, each.amount, each.restock) for each in shop.refunds(order.id)] == [(made.id, 1_000, False)]
 
 
-def test_a_stranger_may_look(running_shop: RunningShop) -> None:
+def test_public_lists_need_no_login(running_shop: RunningShop) -> None:
     with Shop(running_shop.url) as shop:
         assert [product.name for product in shop.products()] == ["Fountain pen"]
         with pytest.raises(ProblemError) as refused:
@@ -143,7 +143,7 @@ def test_a_stranger_may_look(running_shop: RunningShop) -> None:
     assert isinstance(refused.value.problem, NotAuthenticatedProblem)
 
 
-def test_lists_go_on_over_all_their_pages(shop: Shop, running_shop: RunningShop) -> None:
+def test_lists_continue_over_all_pages(shop: Shop, running_shop: RunningShop) -> None:
     ProductFactory.create_batch(204)
     for amount in range(1, 106):
         charged(User.objects.get(pk=running_shop.customer.pk), amount)
@@ -172,14 +172,14 @@ def test_refusals_have_the_fields_of_their_code(shop: Shop, running_shop: Runnin
     assert isinstance(again.value.problem, CouponAlreadyIssuedProblem)
 
 
-def test_details_are_in_the_language_that_was_chosen(running_shop: RunningShop) -> None:
+def test_details_are_in_the_chosen_language(running_shop: RunningShop) -> None:
     with Shop(running_shop.url, language="ko") as shop, pytest.raises(ProblemError) as refused:
         shop.product(999_999)
     assert refused.value.code == "product_not_found"
     assert not refused.value.problem.title.isascii()
 
 
-def test_a_lost_answer_is_asked_for_again_with_the_same_key(running_shop: RunningShop) -> None:
+def test_a_lost_response_is_retried_with_the_same_key(running_shop: RunningShop) -> None:
     def lose_two(network: Faulty, request: httpx.Request) -> httpx.Response:
         answer = network.send(request)
         if len(network.charges) < 3:
@@ -206,9 +206,7 @@ def test_two_calls_have_two_keys_unless_one_is_given(shop: Shop) -> None:
     ("status", "code"),
     [(409, "request_in_progress"), (429, "throttled"), (503, "lock_timeout"), (500, "internal_error")],
 )
-def test_what_may_pass_is_repeated_after_the_time_that_is_named(
-    running_shop: RunningShop, status: int, code: str
-) -> None:
+def test_temporary_problems_are_retried_after_retry_after(running_shop: RunningShop, status: int, code: str) -> None:
     def fail_once(network: Faulty, request: httpx.Request) -> httpx.Response:
         is_first = len(network.charges) == 1
         return problem(status, code, **{"Retry-After": "7"}) if is_first else network.send(request)
@@ -221,7 +219,7 @@ def test_what_may_pass_is_repeated_after_the_time_that_is_named(
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "balance_limit_exceeded"), (422, "idempotency_key_reused")])
-def test_what_will_not_pass_is_not_repeated(running_shop: RunningShop, status: int, code: str) -> None:
+def test_permanent_problems_are_not_retried(running_shop: RunningShop, status: int, code: str) -> None:
     network = Faulty(lambda _network, _request: httpx.Response(status, json={**_body(status, code)}, headers=PROBLEM))
     with opened(running_shop, network) as shop, pytest.raises(ProblemError, match=code):
         shop.charge(700)
@@ -236,7 +234,7 @@ def _body(status: int, code: str) -> dict[str, object]:
     return {**read, "balance": 1, "limit": 2}
 
 
-def test_it_gives_up_after_its_tries(running_shop: RunningShop) -> None:
+def test_it_gives_up_after_its_attempts(running_shop: RunningShop) -> None:
     def refuse(network: Faulty, request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("away", request=request)
 
@@ -249,7 +247,7 @@ def test_it_gives_up_after_its_tries(running_shop: RunningShop) -> None:
     assert (len(network.charges), len(busy.charges)) == (4, 4)
 
 
-def test_a_pause_that_is_too_long_is_left_to_the_caller(running_shop: RunningShop) -> None:
+def test_a_too_long_pause_is_left_to_the_caller(running_shop: RunningShop) -> None:
     network = Faulty(lambda _network, _request: problem(429, "throttled", **{"Retry-After": "3600"}))
     with opened(running_shop, network) as shop, pytest.raises(ProblemError) as refused:
         shop.charge(700)
@@ -258,20 +256,20 @@ def test_a_pause_that_is_too_long_is_left_to_the_caller(running_shop: RunningSho
     assert len(network.charges) == 1
 
 
-def test_a_problem_that_is_not_known_is_one_all_the_same(running_shop: RunningShop) -> None:
+def test_an_unknown_problem_is_a_problem(running_shop: RunningShop) -> None:
     network = Faulty(lambda _network, _request: problem(502, "bad_gateway"))
     with opened(running_shop, network) as shop, pytest.raises(ProblemError) as failed:
         shop.charge(700)
     assert (failed.value.code, failed.value.status) == ("bad_gateway", 502)
 
 
-def test_a_page_of_a_proxy_is_not_taken_for_an_answer(running_shop: RunningShop) -> None:
+def test_a_proxys_page_is_not_a_response_of_the_shop(running_shop: RunningShop) -> None:
     network = Faulty(lambda _network, _request: httpx.Response(404, html="<h1>Who?</h1>"))
     with opened(running_shop, network) as shop, pytest.raises(UnreadableAnswer):
         shop.charge(700)
 
 
-def test_a_token_that_has_ended_is_replaced(running_shop: RunningShop) -> None:
+def test_an_expired_token_is_replaced(running_shop: RunningShop) -> None:
     seen: list[str] = []
 
     class Watched(httpx.HTTPTransport):
@@ -298,7 +296,7 @@ def test_threads_share_a_shop_and_its_login(running_shop: RunningShop) -> None:
         assert shop.balance().balance == 8
 
 
-def test_its_page_runs_as_it_stands(running_shop: RunningShop, tmp_path: Path) -> None:
+def test_the_code_of_its_page_runs(running_shop: RunningShop, tmp_path: Path) -> None:
     programs = blocks("clients/python/README.md", "python")
     source = Path(__file__).parents[2] / "clients" / "python" / "src"
     path = {"PYTHONPATH": str(source)}

@@ -1,7 +1,4 @@
-"""The files that describe a deployment, as data: docker-compose.yml and deploy/kubernetes.
-
-Owns reading them; judges nothing.
-"""
+"""Reads docker-compose.yml and deploy/kubernetes as data."""
 
 from collections.abc import Iterator
 from functools import cache

@@ -84,7 +84,7 @@ def migrating(writer: "psycopg.Connection[Any]", customer: User) -> "Iterator[Fu
             writer.rollback()
 
 
-def test_it_waits_for_a_write_which_goes_on(customer: User) -> None:
+def test_it_waits_for_a_running_write(customer: User) -> None:
     with another_session() as writer, migrating(writer, customer) as migration:
         pay_second_half(writer)
         writer.commit()
@@ -103,7 +103,7 @@ def test_other_customers_pay_while_it_waits(customer: User) -> None:
     assert valid_indexes() == set(INDEXES)
 
 
-def test_broken_off_it_is_run_again(customer: User) -> None:
+def test_an_interrupted_run_can_be_repeated(customer: User) -> None:
     with another_session() as writer, migrating(writer, customer) as migration:
         [[pid]] = sql.fetch_all(BUILDING)
         sql.execute("SELECT pg_cancel_backend(%s::integer)", [pid])

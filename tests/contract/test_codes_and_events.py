@@ -13,7 +13,7 @@ import commerce.urls  # noqa: F401  # brings every refusal in, whichever test ru
 from commerce.core import errors
 from commerce.core.errors import DomainError
 from commerce.event_routes import ROUTES, SINKS
-from commerce.outbox.routes import WEBHOOKS, destinations_of
+from commerce.outbox.routes import WEBHOOKS, destinations_of, event_types_to
 from commerce.server import problems
 from commerce.server.problems import STATUS_OF_KIND
 
@@ -67,7 +67,7 @@ NOT_IN_THE_CONTRACT = {
 }
 EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
 WITHIN_THE_SHOP = {"coupon-expiring"}
-"""Told to the customer only, by e-mail."""
+"""Told to the customer by e-mail, and to webhooks; not in Kafka."""
 
 
 def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
@@ -108,7 +108,7 @@ def test_a_refusal_has_a_title_and_says_in_its_docstring_when(refusal: type[Doma
     assert refusal.code == refusal.code.lower()
 
 
-def test_only_what_may_succeed_later_names_a_time() -> None:
+def test_only_temporary_refusals_have_a_retry_after() -> None:
     timed = {refusal.code for refusal in refusals() if hasattr(refusal, "retry_after_seconds")}
     assert timed == {"lock_timeout", "service_unavailable", "request_in_progress"}
 
@@ -135,25 +135,30 @@ def event_types() -> set[str]:
     return found
 
 
-def test_every_event_of_the_contract_is_told_and_routed_and_no_other() -> None:
+def test_exactly_the_events_of_the_contract_are_routed() -> None:
     assert event_types() == EVENTS | WITHIN_THE_SHOP
     assert ROUTES.keys() == EVENTS | WITHIN_THE_SHOP
-    assert all(ROUTES[event] == ("mail",) for event in WITHIN_THE_SHOP)
+    assert all(ROUTES[event] == ("mail", "webhooks") for event in WITHIN_THE_SHOP)
 
 
 def test_every_event_goes_to_kafka() -> None:
     assert all(destinations_of(event)[0] == "kafka" for event in EVENTS)
 
 
-def test_orders_go_to_the_data_platform_and_nothing_else_does() -> None:
+def test_only_orders_go_to_the_data_platform() -> None:
     told = {"order-completed", "order-cancelled", "order-refunded"}
     assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == told
 
 
 def test_every_destination_has_a_sink() -> None:
-    """Webhooks are for whatever goes to Kafka, so the table does not name them."""
     named = {destination for destinations in ROUTES.values() for destination in destinations}
-    assert named | {WEBHOOKS} == SINKS.keys()
+    assert named == SINKS.keys()
+
+
+def test_every_event_can_be_subscribed_to() -> None:
+    """Webhooks are for whatever goes to Kafka as well, so those events do not name them."""
+    assert set(event_types_to(WEBHOOKS)) == EVENTS | WITHIN_THE_SHOP
+    assert all(WEBHOOKS not in destinations_of(event) for event in ROUTES)
 
 
 def test_every_problem_is_known_before_the_first_request() -> None:

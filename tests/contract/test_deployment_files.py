@@ -108,7 +108,7 @@ def test_the_page_makes_the_secrets_that_are_named() -> None:
 
 
 @pytest.mark.django_db
-def test_probes_ask_what_answers_a_pod_s_own_address(settings: Settings) -> None:
+def test_probes_use_paths_that_accept_a_pods_address(settings: Settings) -> None:
     """The kubelet names the pod's address as the host, and speaks http to a shop that is reached by https."""
     settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["shop.example"], True
     asked = {
@@ -213,7 +213,7 @@ def test_the_kustomization_names_every_manifest_and_gateway_file() -> None:
 # --- The image and docker-compose.yml ---------------------------------------------------------------------------------
 
 
-def test_the_image_runs_as_nobody_with_packages_of_known_hashes() -> None:
+def test_the_image_is_not_root_and_verifies_hashes() -> None:
     text = (BASE_DIR / "deploy" / "Dockerfile").read_text()
     assert text.count("\nFROM ") == 3
     last = text.rpartition("\nFROM ")[2]

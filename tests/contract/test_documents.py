@@ -42,7 +42,7 @@ def leads_nowhere(document: str, target: str) -> bool:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_somewhere(document: str) -> None:
+def test_links_have_existing_targets(document: str) -> None:
     assert [target for target in LINK.findall(text_of(document)) if leads_nowhere(document, target)] == []
 
 
@@ -74,7 +74,7 @@ def test_endpoints_exist(document: str) -> None:
     assert not unknown
 
 
-def test_the_tour_names_code_that_is_there() -> None:
+def test_the_tour_names_existing_code() -> None:
     names = [match.group(1) or "" for match in CODE.finditer(text_of("docs/tour.md"))]
     identifiers = {name.rpartition(".")[2] for name in names if re.fullmatch(r"[A-Za-z_]+(\.[A-Za-z_]+)*", name)}
     commands = {"COMMIT", "BEGIN"}

@@ -1,4 +1,4 @@
-"""Migrations run beside a shop at work, whose processes still have the code of before."""
+"""Migrations run while processes of the previous release are working."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ BEFORE_THE_RULE = {
 OURS = [app.label for app in apps.get_app_configs() if Path(app.path).parent in (BASE_DIR, BASE_DIR / "commerce")]
 
 
-def test_every_newer_migration_suits_the_code_of_before() -> None:
+def test_every_newer_migration_suits_the_previous_release() -> None:
     """Expand and contract: a column comes nullable or with a default, an index concurrently, and nothing is renamed."""
     linter = MigrationLinter(
         str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS, all_warnings_as_errors=True,
@@ -43,7 +43,7 @@ def test_every_newer_migration_suits_the_code_of_before() -> None:
         assert linter.nb_erroneous == 0, f"{migration.app_label}.{migration.name} does not suit a shop at work"
 
 
-def test_a_unique_constraint_replaces_a_narrower_one_of_an_older_migration() -> None:
+def test_a_newer_unique_constraint_replaces_a_narrower_one() -> None:
     """Rows that the code of before writes must fit: on a table that is there already, nothing new becomes unique."""
     linter = MigrationLinter(str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS)
     for (app, name), migration in linter.migration_loader.disk_migrations.items():
@@ -79,7 +79,7 @@ def test_an_index_of_newer_migrations_is_built_concurrently() -> None:
                 assert getattr(operation, "model_name_lower", "") in made, f"{app}.{name}: {operation.describe()}"
 
 
-def test_an_index_that_an_attempt_left_behind_is_replaced() -> None:
+def test_an_invalid_index_of_a_failed_attempt_is_replaced() -> None:
     """CREATE INDEX CONCURRENTLY that breaks off leaves one that is not valid, under the name of the next attempt."""
     operation = AddIndexConcurrently("order", models.Index(fields=["paid_amount"], name="left_behind"))
     state = ProjectState.from_apps(apps)

@@ -1,6 +1,6 @@
-"""The code in the documents, and a shop to run it on.
+"""The code blocks of the documents, and a shop to run them on.
 
-Owns finding the blocks; a document's blocks of one language are one program, as somebody would paste them.
+A document's blocks of one language form one program, as if they were pasted one after the other.
 """
 
 import os

@@ -94,7 +94,7 @@ except Problem as problem:
 
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
 @pytest.mark.usefixtures("customer")
-def test_the_python_of_the_page_repeats_what_was_lost_and_it_happens_once(tmp_path: Path) -> None:
+def test_the_python_of_the_page_retries_a_lost_response_once(tmp_path: Path) -> None:
     with web_server() as web:
         program = "\n".join([blocks(PAGE, "python")[0], AGAIN])
         lines = paste(program, into="python", shop=web.url, folder=tmp_path)

@@ -73,7 +73,7 @@ def shop_around(user: User, coupon: Coupon) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_real_messages_are_what_it_describes() -> None:
+def test_real_messages_match_the_document() -> None:
     shop_around(UserFactory(), CouponFactory())
     messages = list(OutboxMessage.objects.all())
     assert {message.type for message in messages} == DATA_OF.keys()
@@ -103,7 +103,7 @@ def test_real_messages_are_what_it_describes() -> None:
         {"specversion": "0.3"},
     ],
 )
-def test_a_message_of_another_shape_is_found(damage: dict[str, Any]) -> None:
+def test_a_message_of_another_shape_is_detected(damage: dict[str, Any]) -> None:
     """The control."""
     assert Shopper(UserFactory()).post("/api/balance/charge", {"amount": 1}).status == 200
     event = json.loads(OutboxMessage.objects.get(type="balance-changed").payload)
@@ -126,7 +126,7 @@ def test_an_order_is_that_of_the_openapi_document() -> None:
     assert document()["info"]["version"] == schema()["info"]["version"]
 
 
-def test_it_says_how_topics_are_made_and_records_compressed() -> None:
+def test_it_describes_topics_and_compression() -> None:
     for topic in TOPICS:
         bindings = document()["channels"][topic]["bindings"]["kafka"]
         assert bindings["partitions"] == settings.KAFKA_TOPIC_PARTITIONS

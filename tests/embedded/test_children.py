@@ -97,7 +97,7 @@ def test_a_child_that_is_never_ready_is_a_failure(tmp_path: Path) -> None:
     child.stop()
 
 
-def test_a_command_that_fails_is_told_from_one_that_succeeds(tmp_path: Path) -> None:
+def test_a_failing_command_is_distinguished_from_a_successful_one(tmp_path: Path) -> None:
     good = python_child(tmp_path, "pass", name="good")
     bad = python_child(tmp_path, "raise SystemExit(3)", name="bad")
     good.start()
@@ -123,7 +123,7 @@ def test_ctrl_c_in_the_terminal_does_not_reach_a_child(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
-def test_a_child_dies_with_its_parent_however_the_parent_dies(tmp_path: Path, ending: signal.Signals) -> None:
+def test_a_child_ends_with_its_parent_in_any_case(tmp_path: Path, ending: signal.Signals) -> None:
     parent_code = f"""
 import pathlib, sys, time
 from tests.embedded.processes import SLEEPER, python_child
@@ -142,7 +142,7 @@ time.sleep(600)
     wait_for(lambda: not is_alive(child_pid))
 
 
-def test_a_log_that_has_grown_large_makes_room_for_a_new_one(tmp_path: Path) -> None:
+def test_a_large_log_is_rotated(tmp_path: Path) -> None:
     log = tmp_path / "child.log"
     log.write_bytes(b"x" * 20_000_001)
     child = python_child(tmp_path, "print('hello')")

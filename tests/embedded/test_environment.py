@@ -75,7 +75,7 @@ def test_a_stack_that_has_stopped_leaves_no_run_json(folder: Path) -> None:
     assert embedded_environment() == {}
 
 
-def test_run_json_of_a_killed_stack_is_not_believed(folder: Path) -> None:
+def test_run_json_of_a_killed_stack_is_ignored(folder: Path) -> None:
     code = f"""
 import pathlib, time
 from commerce.embedded.environment import sole_stack, write_run_file
@@ -116,7 +116,7 @@ def test_two_stacks_in_two_folders_run_side_by_side(folder: Path) -> None:
         assert is_running(folder / "two")
 
 
-def test_a_secret_is_made_once_and_is_its_owners_alone(folder: Path) -> None:
+def test_a_secret_is_created_once_and_readable_by_its_owner_only(folder: Path) -> None:
     first = kept_secret(folder, "secret_key")
 
     assert len(first) == 64

@@ -99,7 +99,7 @@ def end(server: Child) -> None:
     os.kill(server.pid, signal.SIGTERM)
 
 
-def test_asked_to_end_it_serves_on_and_lets_go_of_each_client(start: Start, tmp_path: Path) -> None:
+def test_on_sigterm_it_keeps_serving_and_closes_connections(start: Start, tmp_path: Path) -> None:
     server, port = start(ending_seconds=LONG_SECONDS)
     with closing(connect(port)) as kept, closing(connect(port)) as newcomer:
         assert ask(kept) == (200, None)
@@ -110,7 +110,7 @@ def test_asked_to_end_it_serves_on_and_lets_go_of_each_client(start: Start, tmp_
     assert server.running
 
 
-def test_asked_again_it_ends_at_once_and_leaves_nothing_behind(start: Start, tmp_path: Path) -> None:
+def test_a_second_signal_ends_it_at_once(start: Start, tmp_path: Path) -> None:
     server, _ = start(ending_seconds=LONG_SECONDS)
     end(server)
     wait_for(lambda: any(tmp_path.glob("commerce-web-*/ending")), limit_seconds=WITHIN_SECONDS)
@@ -120,14 +120,14 @@ def test_asked_again_it_ends_at_once_and_leaves_nothing_behind(start: Start, tmp
     assert list(tmp_path.glob("commerce-web-*")) == []
 
 
-def test_with_no_time_to_end_in_it_ends_at_once(start: Start) -> None:
+def test_without_an_ending_time_it_ends_at_once(start: Start) -> None:
     server, _ = start(ending_seconds=0)
     end(server)
     wait_for(lambda: not server.running, limit_seconds=WITHIN_SECONDS)
     assert server.exit_code == 0
 
 
-def test_a_port_that_is_taken_is_said_and_not_shared(start: Start) -> None:
+def test_a_port_in_use_is_reported_and_not_shared(start: Start) -> None:
     _, port = start(ending_seconds=0)
     command = [sys.executable, "-m", "commerce.serve", "--port", str(port)]
     second = subprocess.run(  # noqa: S603 - ours
@@ -137,7 +137,7 @@ def test_a_port_that_is_taken_is_said_and_not_shared(start: Start) -> None:
     assert "address already in use" in second.stderr.lower()
 
 
-def test_workers_that_die_soon_after_their_start_are_replaced(start: Start) -> None:
+def test_workers_that_die_early_are_replaced(start: Start) -> None:
     server, port = start(ending_seconds=0)
     for _ in range(3):
         worker = only_worker(server)
@@ -148,7 +148,7 @@ def test_workers_that_die_soon_after_their_start_are_replaced(start: Start) -> N
     assert server.running
 
 
-def test_a_server_whose_workers_cannot_live_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_whose_workers_keep_dying_ends(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     # Several, because the server looks for dead workers twice a second.
     server, _ = start(ending_seconds=0, workers=4)
 

@@ -95,7 +95,7 @@ def test_a_wrong_signature_is_refused_and_nothing_is_kept(sink: Running, kind: s
     assert sink.events() == {"received": 0, "unique": 0, "events": []}
 
 
-def test_a_signature_is_good_for_five_minutes() -> None:
+def test_a_signature_is_valid_for_five_minutes() -> None:
     header = signature(b"{}", sent_at=1_000_000)
 
     verify_signature(header, b"{}", secret=SECRET, now=1_000_300)
@@ -145,7 +145,7 @@ def test_a_thousand_events_from_many_senders_are_all_there(sink: Running, tmp_pa
     assert {json.loads(line)["key"] for line in lines} == {f"{s}-{n}" for s in range(20) for n in range(50)}
 
 
-def test_a_restarted_sink_knows_what_it_had_and_drops_a_half_written_line(tmp_path: Path) -> None:
+def test_a_restarted_sink_keeps_events_and_drops_a_partial_line(tmp_path: Path) -> None:
     path = tmp_path / "received.jsonl"
     first = Inbox(path)
     first.add(key="e1", path="/orders", event={"id": "e1"})

@@ -111,7 +111,7 @@ def test_a_first_order_is_reported_and_counted_and_all_is_stopped(stack: Stack, 
     assert not stack.run_file.exists()
 
 
-def test_a_killed_stack_takes_everything_along(stack: Stack) -> None:
+def test_killing_the_stack_ends_all_processes(stack: Stack) -> None:
     everything = stack.descendants()
     assert len(everything) > 8
 

@@ -68,7 +68,7 @@ def refused(gateway: Address, kind: str, language: str) -> requests.Response:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_refusal_says_what_the_shop_would(one: Recorder, kind: str, error: Exception, language: str) -> None:
+def test_a_refusal_equals_that_of_the_shop(one: Recorder, kind: str, error: Exception, language: str) -> None:
     with gateway_before(one.port, files=limits(of_address=1 if kind == "too many" else None)) as gateway:
         answer = refused(gateway, kind, language)
     status, body, headers = shop_says(error, language)
@@ -84,12 +84,12 @@ def test_a_refusal_says_what_the_shop_would(one: Recorder, kind: str, error: Exc
         assert answer.headers.get(name) == headers.get(name), name
 
 
-def test_an_instance_is_the_path_as_it_was_sent(gateway: Address) -> None:
+def test_an_instance_is_the_path_as_sent(gateway: Address) -> None:
     answer = requests.get(f"{gateway.url}/api/orders/%EA%B0%80%22?q=1", timeout=30)
     assert answer.json()["instance"] == "/api/orders/%EA%B0%80%22"
 
 
-def test_nothing_a_client_sends_breaks_the_document(gateway: Address) -> None:
+def test_no_request_breaks_the_document(gateway: Address) -> None:
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=30) as connection:
         connection.sendall(b'GET /api/a"},"b\\c HTTP/1.1\r\nHost: x\r\nX-Request-ID: "\r\nConnection: close\r\n\r\n')
         answer = connection.makefile("rb").read()
@@ -104,7 +104,7 @@ HEADERS = [
 ]  # fmt: skip
 
 
-def test_the_language_is_the_one_that_the_shop_would_choose(gateway: Address) -> None:
+def test_the_language_is_chosen_as_in_the_shop(gateway: Address) -> None:
     told = {}
     for header in HEADERS:
         answer = requests.get(f"{gateway.url}/nothing", headers={"Accept-Language": header}, timeout=30)
@@ -150,7 +150,7 @@ def test_without_a_server_the_shop_is_unavailable(closed_port: int, language: st
 
 
 class TestLimits:
-    def test_of_a_caller_are_its_own(self, one: Recorder) -> None:
+    def test_apply_to_each_caller(self, one: Recorder) -> None:
         with gateway_before(one.port, files=limits(of_caller=2)) as gateway:
             first = [requests.get(f"{gateway.url}/api/orders", headers=WITH_TOKEN, timeout=30) for _ in range(3)]
             other = {"Authorization": "Bearer good.token.another"}
@@ -165,14 +165,14 @@ class TestLimits:
             "RateLimit-Policy": "30;w=1;burst=60",
         }
 
-    def test_of_an_address_count_what_has_no_token(self, one: Recorder) -> None:
+    def test_of_an_address_count_requests_without_a_token(self, one: Recorder) -> None:
         with gateway_before(one.port, files=limits(of_address=2)) as gateway:
             answers = [requests.get(f"{gateway.url}/api/products/{number}", timeout=30) for number in range(3)]
         assert [answer.status_code for answer in answers] == [200, 200, 429]
         assert answers[-1].headers["RateLimit-Limit"] == "100"
         assert answers[-1].headers["Retry-After"] == "1"
 
-    def test_of_an_address_count_what_is_under_way(self, one: Recorder) -> None:
+    def test_of_an_address_count_concurrent_requests(self, one: Recorder) -> None:
         with gateway_before(one.port, files=limits(at_one_time=2)) as gateway:
             slow = [socket.create_connection(("127.0.0.1", gateway.port), timeout=30) for _ in range(2)]
             for connection in slow:

@@ -137,7 +137,7 @@ def test_a_server_is_drained_under_load_and_no_request_fails(shop: Shop) -> None
     assert broken_rules() == set()
 
 
-def test_a_server_is_killed_under_load_and_everything_happens_once(shop: Shop) -> None:
+def test_a_server_killed_under_load_causes_no_double_effects(shop: Shop) -> None:
     load = Load(shop.gateway.url).run(UserFactory.create_batch(CUSTOMERS))
     try:
         load.wait_for_answers()
@@ -204,7 +204,7 @@ async def crowd(port: int, requests_of_each: list[bytes], while_all_are_there: C
     return statuses
 
 
-def test_a_customer_buys_beside_three_thousand_connections(shop: Shop) -> None:
+def test_an_order_succeeds_beside_three_thousand_connections(shop: Shop) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < 2 * CROWD:
         pytest.skip(f"THE CROWD IS NOT TESTED: a process may have {hard} open files here, and needs {2 * CROWD}.")

@@ -1,7 +1,4 @@
-"""A backlog in the outbox, as an outage leaves it, and what must have become of it in the topic.
-
-Owns the messages; how they are delivered is the test's business.
-"""
+"""A backlog in the outbox, as after an outage, and the check of what arrived in the topic."""
 
 import json
 from collections import defaultdict

@@ -1,7 +1,7 @@
-"""What the tests on Apache Kafka have in common: the broker, and topics and a consumer group of each test's own.
+"""Fixtures of the tests on Apache Kafka: the broker, and own topics and an own consumer group for each test.
 
-Owns the broker unless KAFKA_BOOTSTRAP_SERVERS names another cluster. That one is never paused or stopped: the tests
-that would are left out then, and the run says so.
+A cluster named by KAFKA_BOOTSTRAP_SERVERS is never paused or stopped: tests that do so are skipped, and the run reports
+it.
 """
 
 from __future__ import annotations

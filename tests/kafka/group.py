@@ -1,8 +1,4 @@
-"""A consumer group as the cluster sees it: who is in it, and how far it has come.
-
-Owns questions to the cluster and the way back to the beginning; is never a member, and knows nothing of what the
-messages mean.
-"""
+"""The state of a consumer group as the cluster sees it, and the reset of its offsets. It is never a member."""
 
 import time
 from collections.abc import Callable

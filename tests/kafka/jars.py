@@ -1,7 +1,4 @@
-"""The broker's program: Apache Kafka as Maven brings it, kept in `.local/kafka` for the next time.
-
-Owns the version (deploy/kafka/pom.xml) and what is needed to run it; never starts a broker.
-"""
+"""The broker's program: Apache Kafka as fetched by Maven (deploy/kafka/pom.xml), cached in `.local/kafka`."""
 
 import hashlib
 import re

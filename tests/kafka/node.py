@@ -1,7 +1,4 @@
-"""One Apache Kafka broker (KRaft, broker and controller in one process) that tests may pause, kill and start again.
-
-Owns its process, its two ports and its data folder, all kept over a restart; never makes a topic by itself.
-"""
+"""One Apache Kafka broker (KRaft) that tests may pause, kill and restart with the same ports and data folder."""
 
 import os
 import signal

@@ -1,7 +1,4 @@
-"""A consumer of the shop's topics that is not the shop's: the client library and nothing else.
-
-Owns reading a topic from its first message to its last; imports no code of the shop, and so believes nothing of it.
-"""
+"""An independent consumer of the shop's topics, which imports no code of the shop."""
 
 import time
 import uuid

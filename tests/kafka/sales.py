@@ -1,7 +1,4 @@
-"""Orders by the hundred, with the events that tell them, and what the statistics must say of them.
-
-Owns the rows of orders, items and messages; counts nothing itself, and leaves money and stock out of it.
-"""
+"""Hundreds of orders with their events, and the statistics expected from them."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta

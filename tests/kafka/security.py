@@ -1,7 +1,4 @@
-"""What a broker with TLS, passwords (SASL) and certificates of clients needs, and the settings of a shop on it.
-
-Owns one user, `shop`; the certificates are those of the test run.
-"""
+"""The configuration of a broker with TLS, SASL and client certificates, and of a shop that uses it."""
 
 import secrets
 from pathlib import Path

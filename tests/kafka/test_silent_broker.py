@@ -1,7 +1,7 @@
-"""A consumer that has lost its group in a silent broker is given a new client.
+"""The client of a consumer that cannot rejoin its group after a broker was unresponsive is replaced.
 
-Owns the silence. That librdkafka can need it, `make test-outages` on Apache Kafka shows: without the replacement, its
-consumer stays away for good after a broker was paused under load.
+`make test-outages` shows with Apache Kafka that librdkafka needs this: without the replacement, its consumer does not
+return after a broker was paused under load.
 """
 
 from contextlib import closing

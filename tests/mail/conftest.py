@@ -1,4 +1,4 @@
-"""What the tests of e-mail have in common: a mail server that is up, and the settings that lead to it."""
+"""Fixtures of the e-mail tests: a mail server and the settings for it."""
 
 from collections.abc import Iterator
 

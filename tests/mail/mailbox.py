@@ -1,7 +1,4 @@
-"""A mail server that behaves as a test tells it to: aiosmtpd, a real SMTP server, on the loopback.
-
-Owns what it received; never forgets.
-"""
+"""A controllable mail server: aiosmtpd, a real SMTP server, on the loopback, that stores what it receives."""
 
 import asyncio
 import email

@@ -37,7 +37,7 @@ def held(*, days: float = 2, **values: object) -> UserCoupon:
     return unit
 
 
-def told() -> list[int]:
+def notified() -> list[int]:
     """The number of the coupon in each message."""
     messages = OutboxMessage.objects.filter(type="coupon-expiring", destination=MAIL).order_by("id")
     return [int(message.event_id.split(":")[1]) for message in messages]
@@ -47,7 +47,7 @@ def test_coupons_that_expire_within_the_days_are_notified_once(mailbox: Mailbox)
     soon, _later, _over = held(days=2.9), held(days=3.1), held(days=-0.1)
     assert notice_expiring(days=3) == 1
     assert notice_expiring(days=3) == 0
-    assert told() == [soon.pk]
+    assert notified() == [soon.pk]
     Dispatcher(MAIL).drain()
     [message] = mailbox.messages
     assert message["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
@@ -60,7 +60,7 @@ def test_also_after_the_message_was_purged(mailbox: Mailbox) -> None:
     Dispatcher(MAIL).drain()
     purge_outbox(now=timezone.now() + timedelta(hours=1), older_than_hours=0)
     assert notice_expiring(days=3) == 0
-    assert told() == []
+    assert notified() == []
 
 
 def test_a_used_coupon_is_not_notified(mailbox: Mailbox) -> None:
@@ -103,7 +103,7 @@ def test_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     batches: list[int] = []
     assert notice_expiring(days=3, on_batch=batches.append) == 5
     assert batches == [2, 2, 1]
-    assert told() == [unit.pk for unit in units]
+    assert notified() == [unit.pk for unit in units]
 
 
 def test_a_failed_batch_is_notified_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,15 +111,15 @@ def test_a_failed_batch_is_notified_by_the_next_run(monkeypatch: pytest.MonkeyPa
     unit = held()
     with mock.patch.object(operations, "publish", side_effect=RuntimeError), pytest.raises(RuntimeError):
         notice_expiring(days=3)
-    assert (told(), ExpiryNotice.objects.count()) == ([], 0)
+    assert (notified(), ExpiryNotice.objects.count()) == ([], 0)
     notice_expiring(days=3)
-    assert told() == [unit.pk]
+    assert notified() == [unit.pk]
 
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     held()
     call_command("notice_expiring_coupons", json=True)
-    assert capsys.readouterr().out == '{"told": 1}\n'
+    assert capsys.readouterr().out == '{"notified": 1}\n'
 
 
 def test_a_coupon_locked_by_an_order_is_skipped() -> None:
@@ -127,7 +127,7 @@ def test_a_coupon_locked_by_an_order_is_skipped() -> None:
     with another_session() as session:
         session.execute("SELECT 1 FROM user_coupon WHERE id = %s FOR NO KEY UPDATE", [unit.pk])
         assert notice_expiring(days=3) == 1
-    assert told() == [other.pk]
+    assert notified() == [other.pk]
     assert notice_expiring(days=3) == 1
 
 
@@ -148,7 +148,7 @@ def test_concurrent_runs_notify_each_holder_once() -> None:
     units = [held() for _ in range(20)]
     counts = together([partial(notice_expiring, days=3)] * 8)
     assert sum(counts) == 20
-    assert sorted(told()) == [unit.pk for unit in units]
+    assert sorted(notified()) == [unit.pk for unit in units]
     assert broken_rules() == set()
 
 
@@ -164,7 +164,7 @@ def test_control_without_the_primary_key_they_are_notified_twice(monkeypatch: py
     meeting = Meeting()
     at_one_moment(meeting)
     assert meeting.took_place
-    assert told() == [unit.pk] * 2
+    assert notified() == [unit.pk] * 2
 
 
 def test_the_primary_key_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,4 +172,4 @@ def test_the_primary_key_alone_is_enough(monkeypatch: pytest.MonkeyPatch) -> Non
     unit = held()
     counts = together([partial(notice_expiring, days=3)] * 8)
     assert sum(counts) == 1
-    assert told() == [unit.pk]
+    assert notified() == [unit.pk]

@@ -1,7 +1,4 @@
-"""A receiver of traces: OTLP over HTTP, as a collector of OpenTelemetry listens.
-
-Owns what it received; never forgets.
-"""
+"""A receiver of traces (OTLP over HTTP), like an OpenTelemetry collector, that stores what it receives."""
 
 import gzip
 import threading

@@ -1,7 +1,4 @@
-"""A small shop in which a little of everything has happened, and all of it has been told and counted.
-
-Owns that shop; never breaks it: that is what the tests do.
-"""
+"""A small shop with some rows of every kind, all of them delivered and counted."""
 
 from dataclasses import dataclass
 

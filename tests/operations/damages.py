@@ -1,7 +1,4 @@
-"""States that no code of the shop can reach, each the work of a few statements.
-
-Owns the damage and what is to be said about it; the tests decide when to do it.
-"""
+"""Damaged states that no code of the shop can create, each made by a few statements, with the expected report."""
 
 from dataclasses import dataclass
 

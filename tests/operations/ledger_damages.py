@@ -1,7 +1,4 @@
-"""What somebody with every right in the database could do to one account's ledger, so that the books still add up.
-
-Owns the damage and what is to be said about it; the tests decide when to do it.
-"""
+"""Alterations of one account's ledger by an attacker with full database access, with the expected report."""
 
 from dataclasses import dataclass
 

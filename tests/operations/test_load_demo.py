@@ -7,23 +7,35 @@ from zoneinfo import ZoneInfo
 import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
+from django.db.models import F, Sum
 from django.utils import timezone
 
 from balances.models import EntryType, LedgerEntry, User
 from commerce.core import sql
-from commerce.demo.catalogue import INACTIVE_ID, NEARLY_SOLD_OUT, NOT_YET_OPEN, OPEN_FIXED, OPEN_PERCENT, PASSED
+from commerce.demo.catalogue import (
+    INACTIVE_ID,
+    LIMITED,
+    NEARLY_SOLD_OUT,
+    NOT_YET_OPEN,
+    OPEN_FIXED,
+    OPEN_PERCENT,
+    PASSED,
+)
 from commerce.demo.rows import rows_of
 from commerce.demo.week import plan_week
 from commerce.idempotency.commit import Idempotency
 from commerce.invariants.check import invariants, violation_of
+from commerce.notes.models import Note
+from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome
 from coupons.errors import CouponNotOpen
 from coupons.models import Coupon, UserCoupon
 from coupons.selectors import open_coupons
 from coupons.services import issue_coupon
-from orders.models import Order, OrderStatus
+from orders.models import Order, OrderItem, OrderStatus, Refund
 from orders.services import cancel_order, place_order
 from products.models import Product
 from products.selectors import PRODUCT_LIST
+from reservations.models import Reservation
 from stats.models import ProductStat
 from tests.factories import UserFactory
 from tests.operations.test_check_invariants import LIVE, QUIET
@@ -122,6 +134,24 @@ def test_a_week_of_orders_has_something_to_show() -> None:
         EntryType.REFUND,
     }
     assert ProductStat.objects.filter(date__gte=today - timedelta(days=3)).values("product").distinct().count() >= 5
+
+
+@pytest.mark.django_db
+def test_every_job_of_the_back_office_has_something_to_show() -> None:
+    load()
+    assert Refund.objects.filter(restock=True).exists()
+    assert Refund.objects.filter(restock=False).exists()
+    assert Order.objects.filter(status="COMPLETED", refunded_units__gt=0).count() == Refund.objects.count() == 34
+    statuses = set(Reservation.objects.values_list("status", flat=True))
+    assert statuses == {"HELD", "PAID", "RELEASED", "REPLACED", "EXPIRED"}
+    assert Note.objects.filter(pinned=True).exists()
+    assert DeliveryAttempt.objects.filter(destination="webhooks", outcome=DeliveryOutcome.REFUSED).exists()
+    limited = Product.objects.filter(purchase_limit__isnull=False)
+    assert dict(limited.values_list("id", "purchase_limit")) == LIMITED
+    bought = OrderItem.objects.filter(product__in=limited, order__status="COMPLETED").values("order__user", "product")
+    units = bought.annotate(kept=Sum(F("quantity") - F("refunded_quantity")))
+    assert units.exists()
+    assert not units.filter(kept__gt=F("product__purchase_limit")).exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,4 @@
-"""What the outbox's tests have in common: topics of their own, events to tell, a reader that is not ours, a partner.
-
-Owns the fixtures; the dispatcher is switched on by the tests that want it.
-"""
+"""Fixtures of the outbox's tests: topics, events, an independent consumer, a data platform."""
 
 import uuid
 from collections.abc import Iterator
@@ -30,13 +27,13 @@ _numbers = count(1)
 
 @pytest.fixture(autouse=True)
 def own_topics(settings: Settings) -> None:
-    """No test reads what another one sent."""
+    """Own topics for each test."""
     settings.KAFKA_TOPIC_PREFIX = f"{uuid.uuid4().hex[:8]}-"
 
 
 @pytest.fixture(autouse=True)
 def own_sinks() -> Iterator[None]:
-    """No test finds a destination left alone because another one's failed."""
+    """Closed breakers at the start of each test."""
     sink_of.cache_clear()
     yield
     sink_of.cache_clear()
@@ -71,7 +68,7 @@ def dispatching(settings: Settings) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Record:
-    """A message as a consumer that is not ours sees it."""
+    """A message as an independent consumer sees it."""
 
     key: str
     value: bytes
@@ -80,7 +77,7 @@ class Record:
 
 
 def publish_events(*, user_id: int = 1, event_type: str = "coupon-issued", times: int = 1, text: str = "") -> list[str]:
-    """Commit events of one user, each in a transaction of its own, and return their ids."""
+    """Commit events of one user, each in its own transaction, and return their ids."""
     event_ids = []
     for _ in range(times):
         event = Event(event_type, next(_numbers), "thing", user_id, timezone.now(), {"text": text})
@@ -91,7 +88,7 @@ def publish_events(*, user_id: int = 1, event_type: str = "coupon-issued", times
 
 
 def waiting(destination: str) -> list[OutboxMessage]:
-    """What has neither gone nor been given up, oldest first."""
+    """The waiting messages, oldest first."""
     messages = OutboxMessage.objects.filter(destination=destination, sent_at=None, parked_at=None)
     return list(messages.order_by("id"))
 

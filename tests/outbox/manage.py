@@ -1,7 +1,4 @@
-"""`manage.py` commands on the servers and the database of the running test: as processes of their own, or in this one.
-
-Never leaves a process behind.
-"""
+"""Runs `manage.py` commands on the servers and the database of the running test, as processes or in this one."""
 
 import os
 import signal

@@ -1,7 +1,4 @@
-"""A data platform that behaves as a test tells it to: a real HTTP server on the loopback.
-
-Owns what it received; never retries, never forgets.
-"""
+"""A controllable data platform: a real HTTP server on the loopback that stores what it receives."""
 
 import sys
 import threading

@@ -169,7 +169,7 @@ class TestOfTheBackOffice:
         assert StaffAction.objects.get().after["rows"] == 1
         assert entries_shown(staff) == 2
 
-    def test_a_right_that_was_taken_away_has_ended_at_once(self, server: Standby) -> None:
+    def test_a_removed_permission_takes_effect_at_once(self, server: Standby) -> None:
         staff = Staff("balances.view_ledgerentry")
         known_as_recent(server)
         server.pause()
@@ -198,7 +198,7 @@ def test_a_row_of_the_replica_is_saved_on_the_primary(server: Standby) -> None:
     assert Product.objects.get(pk=product.pk).name == "New name"
 
 
-def test_a_replica_that_is_gone_costs_no_read(server: Standby) -> None:
+def test_an_unavailable_replica_fails_no_read(server: Standby) -> None:
     staff, user = Staff(superuser=True), UserFactory(balance=0)
     charged(user, 5)
     known_as_recent(server)

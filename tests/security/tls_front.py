@@ -1,7 +1,4 @@
-"""TLS in front of a server of the test run that speaks none itself: what it gets through TLS, it hands on.
-
-Owns the listening port and a thread per connection; changes no byte.
-"""
+"""A TLS proxy in front of a server of the test run that does not support TLS itself; one thread per connection."""
 
 import socket
 import ssl

@@ -1,6 +1,6 @@
-"""How much Python one request runs: the calls around the WSGI application, its SQL and its Redis commands.
+"""Counts the Python calls, SQL statements and Redis commands of a request.
 
-Owns the counting; the bounds are in the tests. Counts only, never time, so that a busy machine changes nothing.
+Only counts, never times, so that a busy machine does not matter.
 """
 
 import io

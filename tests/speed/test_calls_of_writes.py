@@ -73,9 +73,7 @@ def test_an_order_of_two_items(application: Wsgi) -> None:
     assert (len(trips.postgresql), trips.locks, trips.cache) == (2, 2, 1)
 
 
-def test_an_order_that_is_written_about_costs_a_row_more_and_no_round_trip(
-    application: Wsgi, settings: Settings
-) -> None:
+def test_an_order_with_an_email_needs_no_extra_round_trip(application: Wsgi, settings: Settings) -> None:
     """E-mail is off in the tests above: what an order costs there, it costs a shop that writes to nobody."""
     caller, products = Caller(application, balance=1_000_000), ProductFactory.create_batch(2, stock=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in products]}

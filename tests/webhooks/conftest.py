@@ -1,4 +1,4 @@
-"""Subscriptions to receivers on the loopback, which the settings of a test allow."""
+"""Subscriptions to receivers on the loopback, which the test's settings allow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack

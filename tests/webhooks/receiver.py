@@ -1,7 +1,6 @@
-"""A third party's server as a test wants it: a real socket on the loopback that behaves well or badly.
+"""A controllable webhook receiver: a real socket on the loopback that behaves well or badly.
 
-Owns what it was sent and how it answers; never retries. Signatures are checked by the `standardwebhooks` package, which
-is not ours.
+Signatures are verified by the independent package `standardwebhooks`.
 """
 
 import socket

@@ -131,7 +131,7 @@ class TestCreate:
             ({"name": "\u202eevil"}, "name"),
             ({"eventTypes": []}, "eventTypes"),
             ({"eventTypes": ["order-completed", "order-completed"]}, "eventTypes"),
-            ({"eventTypes": ["coupon-expiring"]}, "eventTypes"),
+            ({"eventTypes": ["coupon-forgotten"]}, "eventTypes"),
             ({"eventTypes": "order-completed"}, "eventTypes"),
             ({"secret": "whsec_mine"}, "secret"),
             ({"active": False}, "active"),

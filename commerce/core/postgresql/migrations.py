@@ -1,7 +1,4 @@
-"""Operations of migrations that run beside a shop at work.
-
-Owns how an index is built and removed, and a constraint validated; what is indexed stands in the migrations.
-"""
+"""Migration operations that do not block a running shop: building and removing indexes, validating constraints."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

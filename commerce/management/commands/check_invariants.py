@@ -1,7 +1,4 @@
-"""`manage.py check_invariants`: do the shop's books add up? Reads one snapshot of a live shop, and keeps its verdict.
-
-Owns the signals, the progress and the report; the questions are `commerce.invariants`'s.
-"""
+"""`manage.py check_invariants`: checks the invariants (`commerce.invariants`) in one snapshot and stores the result."""
 
 import signal
 import threading

@@ -1,6 +1,6 @@
-"""`manage.py mint_tokens`: access tokens of many customers at once, for load tests.
+"""`manage.py mint_tokens`: prints access tokens of many customers, for load tests.
 
-Owns the selection; asks for no password, because its user can read SECRET_KEY anyway.
+It needs no password, because its user can read SECRET_KEY anyway.
 """
 
 from argparse import ArgumentTypeError

@@ -11,14 +11,15 @@ from coupons.services import notice_expiring
 class Command(CountingCommand):
     help = (
         "Write a message for the holder of each unused coupon that ends within COUPON_EXPIRY_NOTICE_DAYS, once for "
-        "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off. "
+        "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off and no "
+        "webhook has subscribed to them. "
         "Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; while the database is away, wait for the "
         "next turn."
     )
     # A day: with a longer interval a coupon could expire without a notice.
     most_minutes = 1_440
     unit = "coupon"
-    counted = "told"
+    counted = "notified"
     failed = "Coupons that end soon could not be looked for, next try in %.0f s: %s"
     ended = "Stopped"
 
@@ -26,4 +27,4 @@ class Command(CountingCommand):
         return notice_expiring(days=settings.COUPON_EXPIRY_NOTICE_DAYS, stopping=stopping, on_batch=on_batch)
 
     def sentence(self, count: int) -> str:
-        return f"{count} holders of coupons are told"
+        return f"{count} holders of coupons were notified"

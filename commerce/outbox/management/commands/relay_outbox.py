@@ -24,19 +24,19 @@ _STOP_SECONDS = 30.0
 
 class Command(BaseCommand):
     help = (
-        "Deliver what the outbox holds, to every destination that is switched on, until SIGTERM or Ctrl-C. "
-        "Once an hour, forget what was sent more than OUTBOX_RETENTION_HOURS ago. "
+        "Deliver the messages of the outbox to all active destinations until SIGTERM or Ctrl-C. "
+        "Once an hour, delete messages sent more than OUTBOX_RETENTION_HOURS ago. "
         "Exit code 0 after a signal, 1 when a thread of it failed or the metrics port is taken. "
-        "With --once: deliver what is due and exit, 0 when nothing waits any more, 1 when something does."
+        "With --once: deliver due messages and exit, 0 if no message is waiting then, 1 otherwise."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--once", action="store_true", help="Deliver what is due, then exit.")
+        parser.add_argument("--once", action="store_true", help="Deliver due messages, then exit.")
         parser.add_argument(
             "--metrics-port",
             type=int,
-            help="Serve this process's metrics to Prometheus: deliveries, failures, whom it leaves alone. "
+            help="Serve this process's metrics to Prometheus: deliveries, failures, open breakers. "
             "0 takes any free port.",
         )
         parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")

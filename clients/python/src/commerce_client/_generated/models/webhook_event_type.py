@@ -3,6 +3,7 @@ from enum import StrEnum
 
 class WebhookEventType(StrEnum):
     BALANCE_CHANGED = "balance-changed"
+    COUPON_EXPIRING = "coupon-expiring"
     COUPON_ISSUED = "coupon-issued"
     ORDER_CANCELLED = "order-cancelled"
     ORDER_COMPLETED = "order-completed"
