@@ -85,7 +85,7 @@ def test_a_part_is_refunded_at_its_share_of_what_was_paid() -> None:
     assert lines == [ReturnableItem(1, 21, 1_000, 3, 2, units_moved=2), ReturnableItem(2, 22, 7_000, 1, 0)]
 
 
-def test_a_second_refund_continues_from_the_first_and_the_last_unit_ends_it() -> None:
+def test_a_second_refund_continues_and_the_last_unit_ends_it() -> None:
     state, lines = order(), items()
     state.refund(lines, {21: 1})
     assert state.refund(lines, {21: 1, 22: 1}) == [RefundedLine(21, 1, 900), RefundedLine(22, 1, 6_300)]
