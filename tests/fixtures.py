@@ -94,8 +94,10 @@ def own_redis(tmp_path: Path, settings: Settings) -> Iterator[Redis]:
     server = Redis(tmp_path / "redis", logs=tmp_path, durable=False)
     server.start()
     locations = {"default": server.database_url(0), "locks": server.database_url(1)}
+    timeouts = {"SOCKET_CONNECT_TIMEOUT": 0.5, "SOCKET_TIMEOUT": 0.5}
     settings.CACHES = {
-        alias: {**options, "LOCATION": locations[alias]} for alias, options in project_settings.CACHES.items()
+        alias: {**cache, "LOCATION": locations[alias], "OPTIONS": {**cache["OPTIONS"], **timeouts}}
+        for alias, cache in project_settings.CACHES.items()
     }
     yield server
     if server.child.running:
