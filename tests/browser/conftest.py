@@ -5,7 +5,7 @@ A test fails if its window has seen an error.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,6 +19,8 @@ from tests.browser.desk import Desk
 from tests.embedded.stack import Stack
 
 AtWork = Callable[..., Desk]
+FAILED = pytest.StashKey[bool]()
+"""Whether the test itself has failed."""
 CUSTOMER = {"username": "customer7", "password": "customer"}
 
 
@@ -41,8 +43,16 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, object, object]:
+    report = yield
+    if isinstance(report, pytest.TestReport) and report.when == "call":
+        item.stash[FAILED] = report.failed
+    return report
+
+
 @pytest.fixture
-def at_work(stack: Stack, browser: Browser) -> Iterator[AtWork]:
+def at_work(request: pytest.FixtureRequest, stack: Stack, browser: Browser) -> Iterator[AtWork]:
     """Somebody who has logged in: `admin`, or a role of the demo's staff; anything wrong behind the window fails."""
     desks: list[Desk] = []
 
@@ -54,6 +64,8 @@ def at_work(stack: Stack, browser: Browser) -> Iterator[AtWork]:
 
     yield begin
     for desk in desks:
+        if request.node.stash.get(FAILED, False):
+            print(desk.shows())
         desk.close()
     assert [wrong for desk in desks for wrong in desk.wrong] == []
 

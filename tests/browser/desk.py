@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from playwright.sync_api import expect
+
 from commerce.embedded.children import PROJECT_ROOT
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, ConsoleMessage, Page, Response
+    from playwright.sync_api import Browser, ConsoleMessage, Locator, Page, Response
 
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
@@ -60,6 +62,20 @@ class Desk:
 
     def open(self, path: str) -> None:
         self.page.goto(f"{self.web}{path}", wait_until="load")
+
+    def search(self, text: str) -> Locator:
+        """Press Ctrl-K and type; returns the field."""
+        self.page.locator("body").press("Control+k")
+        field = self.page.locator("#search-input-command")
+        # Opening shows and focuses the field by timers. What is typed earlier is lost.
+        expect(field).to_be_focused()
+        field.press_sequentially(text)
+        return field
+
+    def shows(self) -> str:
+        """The address and the text of the page, and what is typed in its search."""
+        typed = self.page.locator("#search-input-command").evaluate_all("fields => fields.map(field => field.value)")
+        return f"{self.page.url}, search {typed}:\n{self.text()}"
 
     def menu(self) -> list[str]:
         """What the menu offers, in its order."""

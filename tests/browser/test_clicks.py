@@ -40,9 +40,7 @@ class Counted:
 
     def find(self, text: str, *, patiently: bool = False) -> None:
         """Ctrl-K, the words, Enter."""
-        self.page.locator("body").press("Control+k")
-        field = self.page.locator("#search-input-command")
-        field.press_sequentially(text)
+        field = self.desk.search(text)
         if patiently:
             self.page.locator("#command-results-list a").first.wait_for()
         with self.page.expect_navigation():
@@ -114,19 +112,16 @@ def test_a_note_is_written(at_work: AtWork) -> None:
 
 def test_an_empty_search_result_is_reported(at_work: AtWork) -> None:
     at = Counted(at_work("viewer"))
-    at.page.locator("body").press("Control+k")
-    at.page.locator("#search-input-command").press_sequentially("nobody-is-called-so")
+    field = at.desk.search("nobody-is-called-so")
     at.page.get_by_text("Nothing is called “nobody-is-called-so”.").wait_for()
-    at.page.locator("#search-input-command").press("Enter")
+    field.press("Enter")
     at.page.wait_for_url("**/admin/")
     assert "Nothing is called “nobody-is-called-so”." in at.desk.text()
 
 
 def test_results_are_selected_with_the_arrows(at_work: AtWork) -> None:
     at = Counted(at_work("admin"))
-    at.page.locator("body").press("Control+k")
-    field = at.page.locator("#search-input-command")
-    field.press_sequentially("customer7")
+    field = at.desk.search("customer7")
     links = at.page.locator("#command-results-list a")
     links.first.wait_for()
     assert findings(at.page) == []
@@ -356,8 +351,7 @@ def test_the_pages_look_well(at_work: AtWork, window: str, bought: int) -> None:
         look_at(desk, f"desk-{name}-{window}", language=language)
         assert findings(desk.page) == [], path
     desk.open("/admin/")
-    desk.page.locator("body").press("Control+k")
-    desk.page.locator("#search-input-command").press_sequentially("customer7")
+    desk.search("customer7")
     desk.page.locator("#command-results-list a").first.wait_for()
     desk.page.wait_for_timeout(300)
     folder = Path(desk.screenshot(f"desk-search-{window}")).parent
