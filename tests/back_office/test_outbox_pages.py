@@ -193,6 +193,7 @@ class TestShown:
 
         assert offered() == [
             *("balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"),
+            "coupon-expiring",
         ]
         assert offered(destination="data-platform") == ["order-completed", "order-cancelled", "order-refunded"]
         shown = clerk.get("outbox_outboxmessage_changelist", type="coupon-issued").context["cl"].queryset
