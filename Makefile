@@ -11,7 +11,7 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 	HTTPS=true DEBUG=false DATA_PLATFORM_URL= LOCAL_DIR=$(VENV)/no-stack DJANGO_SETTINGS_MODULE=commerce.settings
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test coverage test-kafka test-gateway test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser mutants bench bench-quick check fmt migrations client messages lock
+.PHONY: help install run test coverage test-kafka test-gateway test-dashboard test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser mutants bench bench-quick check fmt migrations client messages lock
 
 help: ## List what can be made
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
@@ -37,6 +37,10 @@ test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (J
 test-gateway: $(INSTALLED) ## Run tests/gateway on Debian's nginx, installed where it is missing and one may
 	@$(PYTHON_BIN) -m tests.gateway.nginx >/dev/null
 	$(PYTEST) tests/gateway $(ARGS)
+
+test-dashboard: $(INSTALLED) ## Run tests/dashboard: its queries on Debian's Prometheus (extracted where it is missing) beside a running shop
+	@.ci/prometheus prometheus >/dev/null
+	$(PYTHON_BIN) -m pytest tests/dashboard $(ARGS)
 
 test-clients: $(INSTALLED) ## Run tests/clients: generated clients in Python and TypeScript (npm), and clients/python
 	$(PYTHON_BIN) -m pytest tests/clients $(ARGS)
