@@ -30,6 +30,8 @@ from commerce.webhooks.services import Made
 
 CALLS_SHOWN = 50
 MOST_PARKED = 500
+MOST_WAITING = 10_000
+"""Waiting messages are not counted beyond this number."""
 ACTIVE, FAILING, OFF = "active", "failing", "off"
 STATES = ((ACTIVE, _("active")), (FAILING, _("failing")), (OFF, _("switched off")))
 STATE_COLOURS = {ACTIVE: "success", FAILING: "warning", OFF: "danger"}
@@ -127,7 +129,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
         return self._secret_page(request, made)
 
     def shown_beside(self, request: HttpRequest, row: WebhookSubscription) -> dict[str, Any]:
-        """Context shown beside the form: state, latest calls and parked messages."""
+        """Context shown beside the form: state, latest calls, waiting and parked messages."""
         state = state_of(row)
         calls = [
             (call, call.get_outcome_display(), OUTCOME_COLOURS.get(call.outcome, ""))
@@ -138,6 +140,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
             "state_colour": STATE_COLOURS[state],
             "off_because": "" if row.is_active else row.get_ended_for_display(),
             "calls": calls,
+            "waiting": selectors.count_waiting(row.pk, most=MOST_WAITING),
             "parked": len(selectors.parked_of(row.pk)[: MOST_PARKED + 1]),
             "may_change": self.has_change_permission(request, row),
             "may_send": request.user.has_perm("outbox.resend_outboxmessage") and row.is_active,

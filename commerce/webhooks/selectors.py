@@ -40,6 +40,12 @@ def messages_of(webhook_id: int, event_ids: Collection[str]) -> list[int]:
     return list(found.values_list("pk", flat=True))
 
 
+def count_waiting(webhook_id: int, *, most: int) -> int:
+    """The number of messages that wait for a subscription, counted up to `most`."""
+    found = OutboxMessage.objects.filter(subscription_id=webhook_id, parked_at__isnull=True, sent_at__isnull=True)
+    return found[:most].count()
+
+
 def parked_of(webhook_id: int) -> "QuerySet[OutboxMessage, int]":
     """The parked messages of a subscription, by id."""
     found = OutboxMessage.objects.filter(subscription_id=webhook_id, parked_at__isnull=False, sent_at__isnull=True)

@@ -128,10 +128,15 @@ def test_its_page_shows_calls_and_resends_parked_messages(operator: Staff, recei
     [event_id] = publish_events()
     receiver.answer = says(500, b"broken down")
     WebhookDispatcher().drain()
+    page = text(operator.get(f"{PAGE}_change", webhook.pk))
+    assert "1 message waits." in page
+    assert "The next call is due at" in page
     OutboxMessage.objects.filter(subscription=webhook).update(parked_at=timezone.now())
     page = text(operator.get(f"{PAGE}_change", webhook.pk))
     assert "HTTP 500: broken down" in page
     assert event_id in page
+    assert "1 message is parked." in page
+    assert "waits" not in page
     receiver.answer = says(200)
     WebhookSubscription.objects.update(next_call_at=timezone.now())
     answer = operator.press(f"{PAGE}_send_parked", webhook.pk, reason="They say it works.")
