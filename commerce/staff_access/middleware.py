@@ -95,7 +95,7 @@ def _back(request: HttpRequest, sentence: str) -> HttpResponse:
 
 
 def _too_large(request: HttpRequest, sentence: str = "") -> HttpResponse:
-    return page(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, title=_("What you sent is too large."), sentence=sentence)
+    return page(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, title=_("The upload is too large."), sentence=sentence)
 
 
 class ContentSecurity(MiddlewareMixin):

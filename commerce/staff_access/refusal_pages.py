@@ -28,7 +28,7 @@ _SENTENCES: dict[int, tuple[Text, Text]] = {
     ),
     HTTPStatus.FORBIDDEN: (
         _("Permission denied"),
-        _("Your account may not see or do this. Nothing was changed. A superuser can give you a role that may."),
+        _("Your account does not have permission for this. Nothing was changed. A superuser can give you a role."),
     ),
     HTTPStatus.NOT_FOUND: (
         _("Page not found"),

@@ -171,7 +171,7 @@ def _text(text: str) -> str:
     if len(text) > MOST_LETTERS:
         return _Unreadable(_("A cell has more than %(most)s letters.") % {"most": f"{MOST_LETTERS:,}"})
     if _NOT_FOR_TEXT.search(text):
-        return _Unreadable(_("A cell has a character that is none."))
+        return _Unreadable(_("A cell contains an invalid character."))
     return text
 
 

@@ -130,7 +130,7 @@ def _report(request: HttpRequest, outcome: Outcome) -> None:
         )
         sentence %= {"count": count, "amount": won(outcome.amount)}
         if outcome.repeats == count:
-            sentence = _("Done already, and not again. %(sentence)s") % {"sentence": sentence}
+            sentence = _("Already done, and not repeated. %(sentence)s") % {"sentence": sentence}
         messages.success(request, sentence)
     for refusal in outcome.refused:
         messages.error(request, refusal)

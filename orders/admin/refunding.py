@@ -29,7 +29,7 @@ class RefundForm(IdempotentForm, ReasonForm):
 
     restock = forms.BooleanField(
         label=_("back in stock"),
-        help_text=_("Take the tick away for damaged goods: their units do not come back to the stock."),
+        help_text=_("Clear the checkbox for damaged goods: their units are not returned to the stock."),
         required=False,
         initial=True,
     )

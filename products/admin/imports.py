@@ -235,8 +235,8 @@ def _left_out(wrong: int) -> str:
     if not wrong:
         return ""
     sentence = ngettext(
-        "%(count)d row with an error is left out. Put it right in the file and send that again, or go on without it.",
-        "%(count)d rows with errors are left out. Put them right in the file and send that again, or go on without.",
+        "%(count)d row with an error is left out. Correct the file and upload it again, or continue without it.",
+        "%(count)d rows with errors are left out. Correct the file and upload it again, or continue without them.",
         wrong,
     )
     return sentence % {"count": wrong}

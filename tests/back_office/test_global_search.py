@@ -61,7 +61,7 @@ def test_enter_opens_the_first_result(admin_user: Staff) -> None:
     shop = busy_shop()
     assert admin_user.get("search", s=str(shop.last.pk), go="1").headers["Location"].endswith(f"{shop.last.pk}/change/")
     nothing = admin_user.get("search", s="nobody-is-called-so", go="1")
-    assert messages_on(nothing) == ["Nothing is called “nobody-is-called-so”."]
+    assert messages_on(nothing) == ["There are no results for “nobody-is-called-so”."]
 
 
 @pytest.mark.parametrize(

@@ -168,7 +168,7 @@ class TestTheQuestion:
         order = order_of(mina, {pen: 2})
         question = asks(clerk, order, {pen: 1}, restock=False)
         assert question.context["consequences"].units == []
-        assert "No unit comes back to the stock." in text_of(question)
+        assert "No unit is returned to the stock." in text_of(question)
         says_yes(clerk, question)
         pen.refresh_from_db()
         assert (pen.stock, Refund.objects.get().restock) == (8, False)
@@ -200,7 +200,7 @@ class TestItIsDone:
         done = f"Of order #{order.pk} ₩3,000 went back to mina."
         assert messages_on(says_yes(clerk, question)) == [done]
         with nothing_changes():
-            assert messages_on(says_yes(clerk, question))[-1] == f"Done already, and not again. {done}"
+            assert messages_on(says_yes(clerk, question))[-1] == f"Already done, and not repeated. {done}"
 
     def test_of_two_concurrent_refunds_one_succeeds(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})

@@ -136,7 +136,7 @@ class TestCsv:
                 "1,Pen,12,300",
                 "There are more cells than headings; a comma inside a cell needs quotation marks around it.",
             ),
-            ("1,P\x07en,5", "A cell has a character that is none."),
+            ("1,P\x07en,5", "A cell contains an invalid character."),
             ("1,P\x00en,5", NOT_READABLE),
             (f"1,{'x' * 10_001},5", "A cell has more than 10,000 letters."),
         ],

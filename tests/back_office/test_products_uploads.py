@@ -60,7 +60,7 @@ def test_large_bodies_are_refused_on_other_pages(address: str) -> None:
     clerk = Staff(superuser=True)
     answer = sends(clerk.client, reverse(f"admin:{address}"), 300_000)
     assert answer.status_code == 413
-    assert "What you sent is too large." in answer.content.decode()
+    assert "The upload is too large." in answer.content.decode()
 
 
 def test_a_too_large_upload_is_reported_on_its_page() -> None:

@@ -130,7 +130,7 @@ class TestAWallet:
         assert messages == ["The balance is ₩1,500 now (+₩500)."]
         admin_user.get("index")
         again = messages_on(admin_user.post(self.PAGE, customer.pk, **asked))
-        assert again == ["Done already, and not again. The balance is ₩1,500 now (+₩500)."]
+        assert again == ["Already done, and not repeated. The balance is ₩1,500 now (+₩500)."]
         assert LedgerEntry.objects.filter(type="ADJUSTMENT").count() == 1
 
 

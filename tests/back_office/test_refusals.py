@@ -72,7 +72,7 @@ class TestAPage:
 
     def test_is_shown_for_a_too_large_body(self, admin_user: Staff) -> None:
         answer = admin_user.client.post("/admin/products/product/add/", {"name": "x" * 300_000})
-        assert (answer.status_code, heading(answer)) == (413, "What you sent is too large.")
+        assert (answer.status_code, heading(answer)) == (413, "The upload is too large.")
 
 
 class Browser:

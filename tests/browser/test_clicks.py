@@ -113,10 +113,10 @@ def test_a_note_is_written(at_work: AtWork) -> None:
 def test_an_empty_search_result_is_reported(at_work: AtWork) -> None:
     at = Counted(at_work("viewer"))
     field = at.desk.search("nobody-is-called-so")
-    at.page.get_by_text("Nothing is called “nobody-is-called-so”.").wait_for()
+    at.page.get_by_text("There are no results for “nobody-is-called-so”.").wait_for()
     field.press("Enter")
     at.page.wait_for_url("**/admin/")
-    assert "Nothing is called “nobody-is-called-so”." in at.desk.text()
+    assert "There are no results for “nobody-is-called-so”." in at.desk.text()
 
 
 def test_results_are_selected_with_the_arrows(at_work: AtWork) -> None:
