@@ -60,9 +60,7 @@ def main() -> int:
             "redis": [faults.RedisPrimaryKilled()],
         }
         known = [fault for fault in every[asked.of] if not asked.fault or fault.number in asked.fault]
-        # One control for each protection.
-        with_control = {"C1", "C4"} if not asked.without_controls else set()
-        return run_all(servers, asked, began=began, known=known, controls=with_control)
+        return run_all(servers, asked, began=began, known=known)
 
     from tests.cluster.servers import WithBrokers, WithPatroni, WithSentinels
 

@@ -3,22 +3,28 @@
 Contains the loss of a member. Patroni, Kafka and the Sentinels choose its replacement.
 """
 
+import json
 import os
 import signal
 from typing import Any
+from urllib.request import urlopen
 
 from django.db import connection
+from redis.sentinel import Sentinel
 
 from commerce.core.postgresql.base import DatabaseWrapper
+from commerce.embedded.ports import LOOPBACK
 from tests.cluster.patroni import PatroniCluster
 from tests.faults.deliveries import sells_and_sends
 from tests.faults.fault import Fault, NotFired, Run
 from tests.faults.shop import Variant
+from tests.poolers.sentinels import Servers as Sentinels
 
 FAILOVER_SECONDS = 40.0
 """Patroni's `ttl` (20 s), then the promotion, and the same time again for a busy machine."""
 SWITCHOVER_SECONDS = 15.0
 _BEHIND_SECONDS = 0.5
+_PROBE_SECONDS = 5.0
 
 
 def _cluster(run: Run) -> PatroniCluster:
@@ -30,12 +36,7 @@ def _cluster(run: Run) -> PatroniCluster:
 class _OfPostgres(Fault):
     gap_seconds = (1.0, 2.0)
     most_shots = 4
-    protection = "COMMIT returns when a standby has it"
-    control_shows = "was acknowledged, and its"
     patience_seconds = 30.0
-
-    def control(self) -> Variant:
-        return Variant(patches=("tests.cluster.faults.commit_is_the_primarys_alone",))
 
     def heal(self, run: Run) -> None:
         # The harness also uses the database.
@@ -47,7 +48,12 @@ class LeaderKilled(_OfPostgres):
 
     number = "C1"
     title = "PostgreSQL leader and its Patroni kill -9"
+    protection = "COMMIT returns when a standby has it"
+    control_shows = "was acknowledged, and its"
     healthy_seconds = FAILOVER_SECONDS
+
+    def control(self) -> Variant:
+        return Variant(patches=("tests.cluster.faults.commit_is_the_primarys_alone",))
 
     def strike(self, run: Run) -> str:
         cluster = _cluster(run)
@@ -73,14 +79,22 @@ class StandbyKilled(_OfPostgres):
 
     number = "C2"
     title = "synchronous standby and its Patroni kill -9"
+    protection = "Patroni makes another standby the synchronous one"
+    control_shows = "healthy again not at all"
     healthy_seconds = SWITCHOVER_SECONDS
+
+    def control(self) -> Variant:
+        return Variant(weakens_servers=True)
 
     def strike(self, run: Run) -> str:
         cluster = _cluster(run)
         cluster.recover()
-        standby = cluster.synchronous_standby()
-        if standby is None:
-            raise NotFired("there is no synchronous standby")
+        leader, standby = cluster.leader(), cluster.synchronous_standby()
+        if leader is None or standby is None:
+            raise NotFired("there is no leader, or no synchronous standby")
+        if run.shop.variant.weakens_servers:
+            # The leader's Patroni is the one that chooses.
+            leader.pause_patroni()
         standby.kill()
         return f"{standby.name} killed"
 
@@ -90,11 +104,19 @@ class SwitchedOver(_OfPostgres):
 
     number = "C3"
     title = "planned switchover"
+    protection = "DATABASE_URL names all servers, and a new connection leads to the one that accepts writes"
+    control_shows = "healthy again not at all"
     healthy_seconds = SWITCHOVER_SECONDS
+
+    def control(self) -> Variant:
+        return Variant(patches=("tests.cluster.faults.only_the_first_primary_is_known",), weakens_servers=True)
 
     def strike(self, run: Run) -> str:
         cluster = _cluster(run)
         cluster.recover()
+        if run.shop.variant.weakens_servers:
+            # Such a shop cannot answer the retries before its server is the primary again.
+            cluster.lead_again = cluster.leader()
         return cluster.switch_over()
 
 
@@ -130,20 +152,40 @@ class RedisPrimaryKilled(Fault):
 
     number = "C5"
     title = "Redis primary kill -9, with Sentinels"
-    protection = "the database decides, and a Redis lock is a courtesy"
-    control_shows = ""
-    fewest_shots = most_shots = 1
-    hold_seconds = (5.0, 5.0)
+    protection = "without Redis a write takes its locks in PostgreSQL, and the Sentinels name the new primary"
+    control_shows = ("failed during", "healthy again not at all")
+    gap_seconds = (1.0, 2.0)
+    hold_seconds = (3.0, 3.0)
+    most_shots = 4
     sells_on = True
 
     def control(self) -> Variant:
-        raise NotImplementedError("Redis locks protect nothing, so nothing can be taken away.")
+        return Variant(
+            patches=(
+                "tests.faults.f04_redis_killed.locks_need_redis",
+                "tests.cluster.faults.only_the_first_redis_is_known",
+            ),
+            weakens_servers=True,
+        )
 
     def strike(self, run: Run) -> str:
-        servers: Any = run.servers
-        before = servers.sentinels.primary_port()
-        servers.sentinels.kill_the_primary()
-        return f"Redis at {before} killed, {servers.sentinels.primary_port()} made the primary"
+        sentinels: Sentinels = run.servers.redis
+        sentinels.recover()
+        before = sentinels.primary_port()
+        if run.shop.variant.weakens_servers:
+            # Such a shop cannot answer the retries before its server is the primary again.
+            sentinels.lead_again = before
+        sentinels.kill_the_primary()
+        return f"Redis at {before} killed, {sentinels.primary_port()} made the primary"
+
+    def is_well(self, run: Run) -> bool:
+        """Whether an order succeeds, and both databases of Redis are used again."""
+        try:
+            with urlopen(f"http://{LOOPBACK}:{run.shop.port}/readyz", timeout=_PROBE_SECONDS) as answer:
+                parts = json.load(answer)
+        except OSError:
+            return False
+        return parts["redis"] == parts["cache"] == "up" and super().is_well(run)
 
 
 def commit_is_the_primarys_alone() -> None:
@@ -155,3 +197,29 @@ def commit_is_the_primarys_alone() -> None:
         return connect(self, {**conn_params, "options": options})
 
     DatabaseWrapper.get_new_connection = without_standbys  # type: ignore[method-assign]  # that is the point
+
+
+def only_the_first_primary_is_known() -> None:
+    """All connections lead to the server that was the primary when the process started."""
+    connect = DatabaseWrapper.get_new_connection
+    known: dict[str, Any] = {}
+
+    def to_the_first(self: DatabaseWrapper, conn_params: dict[str, Any]) -> Any:
+        found = connect(self, {**conn_params, **known})
+        known.update(host=found.info.host, port=found.info.port, target_session_attrs="any")
+        return found
+
+    DatabaseWrapper.get_new_connection = to_the_first  # type: ignore[method-assign]  # that is the point
+
+
+def only_the_first_redis_is_known() -> None:
+    """All connections lead to the Redis server that was the primary when the process first asked the Sentinels."""
+    discover = Sentinel.discover_master
+    known: dict[str, Any] = {}
+
+    def the_first(self: Sentinel, service_name: str) -> Any:
+        if service_name not in known:
+            known[service_name] = discover(self, service_name)
+        return known[service_name]
+
+    Sentinel.discover_master = the_first  # type: ignore[method-assign]  # that is the point

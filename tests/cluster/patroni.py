@@ -159,10 +159,16 @@ class Node:
                     found.append(pid)
         return found
 
+    def pause_patroni(self) -> None:
+        """Stop its Patroni, not its PostgreSQL, which goes on serving with its last configuration."""
+        assert self.patroni.pid is not None
+        os.kill(self.patroni.pid, signal.SIGSTOP)
+
     def resume(self) -> None:
-        for pid in _servers_on(self.data):
+        for pid in (self.patroni.pid, *_servers_on(self.data)):
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+                if pid is not None:
+                    os.kill(pid, signal.SIGCONT)
 
     def stop(self) -> None:
         self.resume()
@@ -208,6 +214,8 @@ class PatroniCluster:
             )
             for number in range(1, NODES + 1)
         ]
+        self.lead_again: Node | None = None
+        """The node that leads again after `recover`; None: the one that leads by then."""
 
     def url(self, database: str) -> str:
         """All three servers, in the form of `DATABASE_URL`."""
@@ -244,9 +252,9 @@ class PatroniCluster:
     def synchronous_standby(self) -> Node | None:
         return next((self._node(one) for one in self.members() if one["role"] == "sync_standby"), None)
 
-    def switch_over(self) -> str:
-        """Ask Patroni for a switchover to the synchronous standby; returns the response."""
-        leader, candidate = self.leader(), self.synchronous_standby()
+    def switch_over(self, to: Node | None = None) -> str:
+        """Ask Patroni for a switchover, to the synchronous standby by default; returns the response."""
+        leader, candidate = self.leader(), to or self.synchronous_standby()
         assert leader is not None
         assert candidate is not None
         body = json.dumps({"leader": leader.name, "candidate": candidate.name}).encode()
@@ -271,12 +279,16 @@ class PatroniCluster:
             node.resume()
 
     def recover(self) -> None:
-        """Restart killed nodes, and wait until the cluster is complete."""
+        """Restart killed nodes, wait until the cluster is complete, and let `lead_again` lead."""
         self.let_go()
         for node in self.nodes:
             if not node.patroni.running:
                 node.start()
         self._wait_until_whole()
+        if self.lead_again not in (None, self.leader()):
+            self.switch_over(self.lead_again)
+            self._wait_until_whole()
+        self.lead_again = None
 
     def stop(self) -> None:
         leader = self.leader()

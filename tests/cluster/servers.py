@@ -15,7 +15,6 @@ from tests.cluster.patroni import PatroniCluster
 from tests.faults.servers import Kafka, Servers
 from tests.kafka.jars import kafka_jars
 from tests.poolers.sentinels import PASSWORD, sentinels
-from tests.poolers.sentinels import Servers as Sentinels
 
 
 class WithPatroni(Servers):
@@ -62,20 +61,7 @@ class WithSentinels(Servers):
         self.sentinels = running.enter_context(sentinels(self.folder / "sentinels"))
         self.redis_url = self.sentinels.url
         self.lock_redis_url = beside("REDIS_URL", self.redis_url)
-        return _NeverRecovered(self.sentinels)
+        return self.sentinels
 
     def lock_redis_client(self) -> redis.Redis:
         return redis.Redis(LOOPBACK, self.sentinels.primary_port(), db=1, password=PASSWORD)
-
-
-class _NeverRecovered:
-    """The primary is killed once, and its replica stays the primary."""
-
-    def __init__(self, servers: Sentinels) -> None:
-        self.servers = servers
-
-    def recover(self) -> None:
-        """Not needed: the shop uses the promoted replica."""
-
-    def let_go(self) -> None:
-        """Servers are not paused."""

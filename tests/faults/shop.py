@@ -33,12 +33,15 @@ class Variant:
             A control takes its protection away with them.
         proxied: which of `postgres`, `redis` and `data-platform` the shop reaches through a proxy that can be cut.
         web_servers: how many; several stand behind a balancer that asks them whether they are ready.
+        weakens_servers: whether the fault also takes a protection of the servers away when it strikes. For controls of
+            protections that are not in the shop.
     """
 
     settings: Mapping[str, str] = field(default_factory=dict)
     patches: tuple[str, ...] = ()
     proxied: frozenset[str] = frozenset()
     web_servers: int = 1
+    weakens_servers: bool = False
 
 
 class Shop:

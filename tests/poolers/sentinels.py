@@ -4,7 +4,7 @@ Contains their processes in a folder of the test.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,14 @@ _SENTINELS = 3
 
 
 class Servers:
-    """The running servers."""
+    """The running servers. `recover` and `let_go` are those of a `tests.faults.parts.Part`."""
 
     def __init__(self, nodes: list[Child], ports: list[int], sentinel_ports: list[int]) -> None:
         self._nodes = nodes
         self._ports = ports
         self._sentinel_ports = sentinel_ports
+        self.lead_again: int | None = None
+        """The port of the server that is the primary again after `recover`; None: the one that is by then."""
 
     @property
     def url(self) -> str:
@@ -44,6 +46,45 @@ class Servers:
         port = self.primary_port()
         self._nodes[self._ports.index(port)].kill()
         wait_until(lambda: self.primary_port() != port, "the fail-over")
+
+    def recover(self) -> None:
+        """Restart a killed server as a replica, wait until it has all data, and let `lead_again` be the primary."""
+        for node, port in zip(self._nodes, self._ports, strict=True):
+            if not node.running:
+                _run(node, port)
+                with self._client(port) as replica:
+                    replica.replicaof(LOOPBACK, self.primary_port())
+                wait_until(self._is_whole, "the replica")
+        if self.lead_again not in (None, self.primary_port()):
+            self._fail_over()
+            wait_until(self._is_whole, "the former primary")
+        self.lead_again = None
+
+    def let_go(self) -> None:
+        """Servers are not paused."""
+
+    def _fail_over(self) -> None:
+        """Ask a Sentinel to promote the replica."""
+        before = self.primary_port()
+
+        def begun() -> bool:
+            with redis.Redis(LOOPBACK, self._sentinel_ports[0]) as sentinel, suppress(redis.ResponseError):
+                # Refused while this Sentinel has not seen the replica.
+                sentinel.execute_command("SENTINEL", "FAILOVER", SERVICE)
+                return True
+            return False
+
+        wait_until(begun, "a Sentinel that begins a fail-over")
+        wait_until(lambda: self.primary_port() != before, "the fail-over")
+
+    def _is_whole(self) -> bool:
+        """Whether the primary has a replica with all data."""
+        with self._client(self.primary_port()) as primary:
+            replication: Any = primary.info("replication")
+        return replication["role"] == "master" and replication.get("slave0", {}).get("state") == "online"
+
+    def _client(self, port: int) -> redis.Redis:
+        return redis.Redis(LOOPBACK, port, password=PASSWORD)
 
 
 @contextmanager
@@ -79,9 +120,13 @@ def _start(running: ExitStack, directory: Path, name: str, port: int, configurat
         ChildSpec(name=name, command=[str(_program()), str(path), *options], log_path=directory / f"{name}.log")
     )
     running.callback(child.stop)
+    _run(child, port)
+    return child
+
+
+def _run(child: Child, port: int) -> None:
     child.start()
     child.wait_until_ready(lambda: accepts_connections(LOOPBACK, port), timeout_seconds=20)
-    return child
 
 
 def _knows_everybody(sentinel: redis.Redis) -> bool:
