@@ -66,6 +66,27 @@ class TokenAuthentication(JWTAuthentication):
         self._verified: dict[tuple[TokenKeys, str], _Verified] = {}
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
+        known = self._verify(request)
+        if known is None:
+            return None
+        if known.says_staff:
+            return Caller(known.caller.id, _is_staff_now(known.caller.id)), known.token
+        return known.caller, known.token
+
+    def token_of(self, request: Request) -> Token | None:
+        """The request's access token, or None. Does not look up the account. Raises AuthenticationFailed."""
+        known = self._verify(request)
+        return known.token if known else None
+
+    def get_raw_token(self, header: bytes) -> bytes | None:
+        """The token. The scheme is case-insensitive (RFC 9110, 11.1)."""
+        scheme, separator, rest = header.partition(b" ")
+        return super().get_raw_token(scheme.title() + separator + rest)
+
+    def get_user(self, validated_token: Token) -> Any:
+        """Does not look up the account; `authenticate` determines it."""
+
+    def _verify(self, request: Request) -> _Verified | None:
         header = request._request.META.get("HTTP_AUTHORIZATION")
         if header is None:
             return None
@@ -77,22 +98,7 @@ class TokenAuthentication(JWTAuthentication):
             if found is None:
                 return None
             known = self._remember(key, found[1])
-        if known.says_staff:
-            return Caller(known.caller.id, _is_staff_now(known.caller.id)), known.token
-        return known.caller, known.token
-
-    def token_of(self, request: Request) -> Token | None:
-        """The request's access token, or None. Does not look up the account. Raises AuthenticationFailed."""
-        found = super().authenticate(request)
-        return found[1] if found else None
-
-    def get_raw_token(self, header: bytes) -> bytes | None:
-        """The token. The scheme is case-insensitive (RFC 9110, 11.1)."""
-        scheme, separator, rest = header.partition(b" ")
-        return super().get_raw_token(scheme.title() + separator + rest)
-
-    def get_user(self, validated_token: Token) -> Any:
-        """Does not look up the account; `authenticate` determines it."""
+        return known
 
     def _remember(self, key: tuple[TokenKeys, str], token: Token) -> _Verified:
         try:

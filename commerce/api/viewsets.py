@@ -68,7 +68,7 @@ class ApiViewSet(ViewSet):
     def perform_authentication(self, request: Request) -> None:
         caller = None
         self._refused_token = None
-        for authenticator in _one_of_each(tuple(self.authentication_classes)):
+        for authenticator in one_of_each(tuple(self.authentication_classes)):
             try:
                 caller = authenticator.authenticate(request)
             except AuthenticationFailed as refusal:
@@ -102,8 +102,8 @@ class ApiViewSet(ViewSet):
 
 
 @cache
-def _one_of_each(kinds: tuple[type[BaseAuthentication], ...]) -> tuple[BaseAuthentication, ...]:
-    # Shared by all requests, because they keep no state of a request.
+def one_of_each(kinds: tuple[type[BaseAuthentication], ...]) -> tuple[BaseAuthentication, ...]:
+    """One instance of each class, shared by all requests: they keep no state of a request."""
     return tuple(kind() for kind in kinds)
 
 

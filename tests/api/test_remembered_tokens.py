@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 
 from balances.models import User
 from commerce.api import authentication
 from commerce.api.authentication import TokenAuthentication
 from commerce.api.tokens import AccessToken, TokenKeys, token_backend
-from commerce.api.viewsets import _one_of_each
+from commerce.api.viewsets import one_of_each
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import statements
 from tests.shopper import Shopper
@@ -22,7 +23,7 @@ def user() -> User:
 
 
 def remembered() -> dict[tuple[TokenKeys, str], authentication._Verified]:
-    [authenticator] = _one_of_each((TokenAuthentication,))
+    [authenticator] = one_of_each((TokenAuthentication,))
     assert isinstance(authenticator, TokenAuthentication)
     return authenticator._verified
 
@@ -41,6 +42,14 @@ def test_a_token_is_verified_once(user: User, monkeypatch: pytest.MonkeyPatch) -
     assert seen(shopper, user) == (200, None)
     monkeypatch.setattr(TokenAuthentication, "get_validated_token", None)
     assert seen(shopper, user) == (200, None)
+
+
+def test_the_gateway_s_verification_is_that_of_the_endpoints(user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    shopper = Shopper(user)
+    assert Client().get("/internal/token", headers=shopper.headers).status_code == 204
+    monkeypatch.setattr(TokenAuthentication, "get_validated_token", None)
+    assert seen(shopper, user) == (200, None)
+    assert Client().get("/internal/token", headers=shopper.headers).status_code == 204
 
 
 def test_a_cached_token_expires_on_time(user: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,6 +103,19 @@ def test_the_library_verifies_other_valid_tokens(token: bytes) -> None:
     assert token_backend.decode(token) == of_library(token) is not None
 
 
+def test_a_forged_token_is_refused_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    forged = [
+        signed(claims(), key="another key, as long as ours should be"),
+        signed(claims()) + b"A",
+        signed(claims())[:-2],
+    ]
+    assert [of_library(token) for token in forged] == [None] * 3
+    monkeypatch.setattr(TokenKeys, "that_may_have_signed", None)
+    for token in forged:
+        with pytest.raises(TokenBackendError, match="has not signed it"):
+            token_backend.decode(token)
+
+
 def test_a_token_of_a_previous_key_is_usual_too() -> None:
     keys = TokenKeys.of(["the key of today, which is long enough", KEY])
     assert keys.claims_of_usual(signed(claims())) is not None
@@ -122,6 +135,7 @@ def test_the_library_accepts_all_tokens_of_the_usual_form(changes: dict[str, Any
         token[damaged] ^= 1
     found = usual(bytes(token))
     assert found is None or found == of_library(bytes(token))
+    assert not (token_backend.keys.is_forged(bytes(token)) and of_library(bytes(token)))
 
 
 def test_tokens_of_the_benchmark_have_the_usual_form() -> None:
