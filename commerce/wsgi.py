@@ -14,6 +14,7 @@ django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402  # settings are available after Django's setup
 
+from commerce.api.gateway import TokenVerdicts  # noqa: E402  # settings are available after Django's setup
 from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # the same
 from commerce.server.admission import SharingConnections  # noqa: E402  # the same
 from commerce.server.handler import ShopHandler  # noqa: E402  # the same
@@ -23,4 +24,4 @@ _shared = SharedConnections(
     settings.WEB_CONNECTIONS, waiting=settings.WEB_WAITING, wait_seconds=settings.WEB_WAIT_SECONDS
 )
 _shop = SharingConnections(ShopHandler(), _shared)
-application = ReadyPages(WhiteNoise(_shop, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL))
+application = TokenVerdicts(ReadyPages(WhiteNoise(_shop, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)))

@@ -11,6 +11,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.utils.crypto import constant_time_compare
+from rest_framework import HTTP_HEADER_ENCODING
 from rest_framework.exceptions import NotAuthenticated, PermissionDenied
 from rest_framework.request import Request
 from rest_framework_simplejwt.authentication import JWTAuthentication
@@ -66,16 +67,19 @@ class TokenAuthentication(JWTAuthentication):
         self._verified: dict[tuple[TokenKeys, str], _Verified] = {}
 
     def authenticate(self, request: Request) -> tuple[Any, Token] | None:
-        known = self._verify(request)
+        known = self._verify(request._request.META.get("HTTP_AUTHORIZATION"))
         if known is None:
             return None
         if known.says_staff:
             return Caller(known.caller.id, _is_staff_now(known.caller.id)), known.token
         return known.caller, known.token
 
-    def token_of(self, request: Request) -> Token | None:
-        """The request's access token, or None. Does not look up the account. Raises AuthenticationFailed."""
-        known = self._verify(request)
+    def token_of(self, header: str | None) -> Token | None:
+        """The access token in an `Authorization` header, or None. Does not look up the account.
+
+        Raises AuthenticationFailed.
+        """
+        known = self._verify(header)
         return known.token if known else None
 
     def get_raw_token(self, header: bytes) -> bytes | None:
@@ -83,21 +87,17 @@ class TokenAuthentication(JWTAuthentication):
         scheme, separator, rest = header.partition(b" ")
         return super().get_raw_token(scheme.title() + separator + rest)
 
-    def get_user(self, validated_token: Token) -> Any:
-        """Does not look up the account; `authenticate` determines it."""
-
-    def _verify(self, request: Request) -> _Verified | None:
-        header = request._request.META.get("HTTP_AUTHORIZATION")
+    def _verify(self, header: str | None) -> _Verified | None:
         if header is None:
             return None
         # With other keys the same text has to be verified again.
         key = (token_backend.keys, header)
         known = self._verified.get(key)
         if known is None or known.ends_at <= time():
-            found = super().authenticate(request)
-            if found is None:
+            token = self.get_raw_token(header.encode(HTTP_HEADER_ENCODING))
+            if token is None:
                 return None
-            known = self._remember(key, found[1])
+            known = self._remember(key, self.get_validated_token(token))
         return known
 
     def _remember(self, key: tuple[TokenKeys, str], token: Token) -> _Verified:
