@@ -169,7 +169,8 @@ class RedisPrimaryKilled(Fault):
         )
 
     def strike(self, run: Run) -> str:
-        sentinels: Sentinels = run.servers.redis
+        sentinels: Any = run.servers.redis
+        assert isinstance(sentinels, Sentinels)
         sentinels.recover()
         before = sentinels.primary_port()
         if run.shop.variant.weakens_servers:

@@ -26,7 +26,7 @@ def series_of(prometheus: Prometheus, expression: str) -> list[Series]:
     return prometheus.query(expression.replace("$__rate_interval", RATE_INTERVAL), seconds=SECONDS)
 
 
-@pytest.mark.parametrize("target", targets())
+@pytest.mark.parametrize("target", list(targets()))
 def test_a_panel_has_data(prometheus: Prometheus, target: dict[str, Any]) -> None:
     found = series_of(prometheus, target["expr"])
     assert [series for series in found if any(map(math.isfinite, series.values))]

@@ -81,7 +81,7 @@ class Servers:
         """Whether the primary has a replica with all data."""
         with self._client(self.primary_port()) as primary:
             replication: Any = primary.info("replication")
-        return replication["role"] == "master" and replication.get("slave0", {}).get("state") == "online"
+        return bool(replication["role"] == "master" and replication.get("slave0", {}).get("state") == "online")
 
     def _client(self, port: int) -> redis.Redis:
         return redis.Redis(LOOPBACK, port, password=PASSWORD)
