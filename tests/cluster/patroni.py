@@ -252,16 +252,12 @@ class PatroniCluster:
     def synchronous_standby(self) -> Node | None:
         return next((self._node(one) for one in self.members() if one["role"] == "sync_standby"), None)
 
-    def switch_over(self, to: Node | None = None) -> str:
-        """Ask Patroni for a switchover, to the synchronous standby by default; returns the response."""
-        leader, candidate = self.leader(), to or self.synchronous_standby()
+    def switch_over(self) -> str:
+        """Ask Patroni for a switchover to the synchronous standby; returns the response."""
+        leader, candidate = self.leader(), self.synchronous_standby()
         assert leader is not None
         assert candidate is not None
-        body = json.dumps({"leader": leader.name, "candidate": candidate.name}).encode()
-        request = Request(f"http://{LOOPBACK}:{leader.rest_port}/switchover", body)  # ours
-        with urlopen(request, timeout=60) as answer:  # noqa: S310  # the same
-            text: str = answer.read().decode()
-            return text
+        return _ask(leader, "switchover", {"leader": leader.name, "candidate": candidate.name})
 
     def is_whole(self) -> bool:
         """Every node is running, one is the leader, and one is its synchronous standby."""
@@ -285,8 +281,10 @@ class PatroniCluster:
             if not node.patroni.running:
                 node.start()
         self._wait_until_whole()
-        if self.lead_again not in (None, self.leader()):
-            self.switch_over(self.lead_again)
+        leader = self.leader()
+        if self.lead_again is not None and leader is not None and self.lead_again is not leader:
+            # A switchover would only be possible to the synchronous standby, which may be another node.
+            _ask(leader, "failover", {"candidate": self.lead_again.name})
             self._wait_until_whole()
         self.lead_again = None
 
@@ -305,3 +303,11 @@ class PatroniCluster:
 
     def _node(self, member: Mapping[str, Any]) -> Node:
         return next(node for node in self.nodes if node.name == member["name"])
+
+
+def _ask(node: Node, action: str, body: Mapping[str, str]) -> str:
+    """POST to Patroni's API; returns the response."""
+    request = Request(f"http://{LOOPBACK}:{node.rest_port}/{action}", json.dumps(body).encode())  # ours
+    with urlopen(request, timeout=60) as answer:  # noqa: S310  # the same
+        text: str = answer.read().decode()
+        return text
