@@ -52,7 +52,7 @@ def test_a_renamed_row_is_found_at_once(admin_user: Staff) -> None:
 @pytest.mark.parametrize("term", ["nobody-is-called-so", "%", "order-completed:999999", "9" * 30, "\\", "'"])
 def test_an_empty_result_is_reported(admin_user: Staff, term: str) -> None:
     page = admin_user.get("search", s=term, extended="1").content.decode()
-    assert "Nothing is called" in page
+    assert "There are no results for" in page
     # Where the library's script looks for it.
     assert 'id="command-results-list"' in page
 
