@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -55,9 +56,11 @@ _LEFT_OUT = re.compile(
 )
 
 
-def english_in(text: str) -> list[str]:
+# Most texts of a page are on every page.
+@cache
+def english_in(text: str) -> tuple[str, ...]:
     """The words that are on no list."""
-    return [] if _is_json(text) else re.findall("[A-Za-z]+", _LEFT_OUT.sub("", text))
+    return () if _is_json(text) else tuple(re.findall("[A-Za-z]+", _LEFT_OUT.sub("", text)))
 
 
 def _is_json(text: str) -> bool:
