@@ -29,11 +29,20 @@ PRODUCT_LIST = PageCache("products")
 
 AVAILABLE = F("stock") - F("held")
 """The available units of a product."""
-SHOWN = ("id", "name", "description", "price", "stock", "purchaseLimit")
-"""The fields of a product in the API; `stock` is the available units. `products.serializers.ProductSerializer`
-documents each field."""
+SHOWN = {
+    "id": "id",
+    "name": "name",
+    "description": "description",
+    "price": "price",
+    "stock": "stock",
+    "purchaseLimit": "purchase_limit",
+}
+"""The fields of a product in the API, each with its column; `stock` is the available units.
+
+`products.serializers.ProductSerializer` documents them.
+"""
 _FOR_SALE = GroupRead(
-    "SELECT id, name, description, price, stock - held, purchase_limit FROM product WHERE id = ANY(%s) AND is_active"
+    f"SELECT {', '.join({**SHOWN, 'stock': 'stock - held'}.values())} FROM product WHERE id = ANY(%s) AND is_active"  # noqa: S608  # our own columns
 )
 
 
@@ -59,7 +68,7 @@ def products_for_sale(
     if in_stock:
         products = products.filter(stock__gt=F("held"))
     shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(
-        "id", "name", "description", "price", AVAILABLE, "purchase_limit"
+        *{**SHOWN, "stock": AVAILABLE}.values()
     )
     return shown
 
