@@ -67,9 +67,8 @@ def products_for_sale(
         products = products.filter(price__lte=max_price)
     if in_stock:
         products = products.filter(stock__gt=F("held"))
-    shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(
-        *{**SHOWN, "stock": AVAILABLE}.values()
-    )
+    columns: dict[str, Any] = {**SHOWN, "stock": AVAILABLE}
+    shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(*columns.values())
     return shown
 
 

@@ -10,7 +10,7 @@ from products.models import Product
 from products.rules import HIGHEST_PURCHASE_LIMIT, MOST_UNITS
 from products.selectors import ORDERINGS, SHOWN
 
-_FIELD_OF_COLUMN = ClassLookupDict(serializers.ModelSerializer.serializer_field_mapping)
+_FIELD_OF_COLUMN: Any = ClassLookupDict(dict(serializers.ModelSerializer.serializer_field_mapping))
 
 
 class ProductSerializer(serializers.Serializer[Any]):
@@ -35,10 +35,10 @@ class ProductSerializer(serializers.Serializer[Any]):
 
 
 def _field_of(column: str) -> serializers.Field[Any, Any, Any, Any]:
-    stored = Product._meta.get_field(column)
-    kind = _FIELD_OF_COLUMN[stored]
-    allowed = {"allow_null": stored.null, "allow_blank": stored.blank and issubclass(kind, serializers.CharField)}
-    field: serializers.Field[Any, Any, Any, Any] = kind(**{name: True for name, given in allowed.items() if given})
+    stored: Any = Product._meta.get_field(column)
+    kind: Any = _FIELD_OF_COLUMN[stored]
+    options: dict[str, bool] = {"allow_blank": stored.blank} if issubclass(kind, serializers.CharField) else {}
+    field: serializers.Field[Any, Any, Any, Any] = kind(allow_null=stored.null, **options)
     return field
 
 
