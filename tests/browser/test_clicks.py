@@ -447,5 +447,5 @@ def test_an_issue_is_stopped(at_work: AtWork) -> None:
     at.page.locator("#id_reason").fill("Counted clicks")
     at.click(at.page.locator("#content form button[type=submit]").first)
     at.page.wait_for_url("**/change/")
-    at.page.get_by_text("Nobody gets one any more.").wait_for()
+    at.page.get_by_text("It is not issued any more.").wait_for()
     assert at.clicks == promised("end a coupon's issue now")

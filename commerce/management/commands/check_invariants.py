@@ -38,6 +38,7 @@ class Stopped(Exception):
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()
     help = (
         "Checks every invariant of the shop in one snapshot, and keeps the verdict for the back-office. Exit code 1 "
         "where one does not hold. With --every: check again and again until SIGTERM or Ctrl-C, exit with 0 whatever "
