@@ -18,8 +18,8 @@ class BackOfficeConfig(AppConfig):
 class AdminConfig(SimpleAdminConfig):
     """Django's admin with the site of the theme.
 
-    `commerce.urls` registers its pages, so that a process that serves none does not import them: otherwise they take more
-    than half of the start of a command.
+    `commerce.urls` registers its pages, so that a process that serves none does not import them: otherwise they take
+    more than half of the start of a command.
     """
 
     default_site = "unfold.sites.UnfoldAdminSite"
