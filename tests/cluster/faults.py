@@ -105,18 +105,15 @@ class SwitchedOver(_OfPostgres):
     number = "C3"
     title = "planned switchover"
     protection = "DATABASE_URL names all servers, and a new connection leads to the one that accepts writes"
-    control_shows = "healthy again not at all"
+    control_shows = ""
     healthy_seconds = SWITCHOVER_SECONDS
 
     def control(self) -> Variant:
-        return Variant(patches=("tests.cluster.faults.only_the_first_primary_is_known",), weakens_servers=True)
+        raise NotImplementedError("A shop that knows only the first primary cannot answer the retries of the judge.")
 
     def strike(self, run: Run) -> str:
         cluster = _cluster(run)
         cluster.recover()
-        if run.shop.variant.weakens_servers:
-            # Such a shop cannot answer the retries before its server is the primary again.
-            cluster.lead_again = cluster.leader()
         return cluster.switch_over()
 
 
@@ -198,19 +195,6 @@ def commit_is_the_primarys_alone() -> None:
         return connect(self, {**conn_params, "options": options})
 
     DatabaseWrapper.get_new_connection = without_standbys  # type: ignore[method-assign]  # that is the point
-
-
-def only_the_first_primary_is_known() -> None:
-    """All connections lead to the server that was the primary when the process started."""
-    connect = DatabaseWrapper.get_new_connection
-    known: dict[str, Any] = {}
-
-    def to_the_first(self: DatabaseWrapper, conn_params: dict[str, Any]) -> Any:
-        found = connect(self, {**conn_params, **known})
-        known.update(host=found.info.host, port=found.info.port, target_session_attrs="any")
-        return found
-
-    DatabaseWrapper.get_new_connection = to_the_first  # type: ignore[method-assign]  # that is the point
 
 
 def only_the_first_redis_is_known() -> None:

@@ -214,8 +214,6 @@ class PatroniCluster:
             )
             for number in range(1, NODES + 1)
         ]
-        self.lead_again: Node | None = None
-        """The node that leads again after `recover`; None: the one that leads by then."""
 
     def url(self, database: str) -> str:
         """All three servers, in the form of `DATABASE_URL`."""
@@ -275,18 +273,12 @@ class PatroniCluster:
             node.resume()
 
     def recover(self) -> None:
-        """Restart killed nodes, wait until the cluster is complete, and let `lead_again` lead."""
+        """Restart killed nodes and wait until the cluster is complete."""
         self.let_go()
         for node in self.nodes:
             if not node.patroni.running:
                 node.start()
         self._wait_until_whole()
-        leader = self.leader()
-        if self.lead_again is not None and leader is not None and self.lead_again is not leader:
-            # A switchover would only be possible to the synchronous standby, which may be another node.
-            _ask(leader, "failover", {"candidate": self.lead_again.name})
-            self._wait_until_whole()
-        self.lead_again = None
 
     def stop(self) -> None:
         leader = self.leader()

@@ -6,7 +6,7 @@ Contains the output and the exit code. `runner` executes the runs.
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 
 from tests.faults.__main__ import KEPT
@@ -36,10 +36,12 @@ def run_all(
     *,
     began: float,
     known: Sequence[Fault] | None = None,
+    controls: Collection[str] = (),
 ) -> int:
     """Run, print, write; 0 when every run passed and every control failed as it should.
 
-    `known`: the faults to run, instead of those of the catalogue that were asked for.
+    `known`: the faults to run, instead of those of the catalogue that were asked for; `controls` names those of them
+    that have a control.
     """
     plan = Plan(
         seconds=0.0 if asked.short else asked.seconds,
@@ -53,7 +55,11 @@ def run_all(
         faults = [fault for fault in faults if not fault.needs_apache_kafka]
         for fault in left_out:
             say(f"LEFT OUT: {fault.number} {fault.title}. It needs --kafka apache.")
-    controlled = [fault for fault in faults if fault.control_in_short or asked.fault or not asked.short]
+    controlled = [
+        fault
+        for fault in faults
+        if (fault.control_in_short or asked.fault or not asked.short) and (known is None or fault.number in controls)
+    ]
     seeds = range(asked.seed, asked.seed + asked.seeds)
     say(f"Seeds {seeds[0]} to {seeds[-1]}, {plan.clients} clients, broker: {asked.kafka}. Logs: {servers.logs}")
     runner = Runner(servers, plan)
