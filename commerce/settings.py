@@ -535,7 +535,7 @@ RESERVATION_RETENTION_HOURS = env.integer("RESERVATION_RETENTION_HOURS", 720, le
 """How long ended reservations are kept before `archive` deletes them; 0: forever."""
 
 LEDGER_RETENTION_DAYS = env.integer("LEDGER_RETENTION_DAYS", 0, least=0, most=36_500)
-"""Days after which `archive` moves ledger entries to files (docs/retention.md#what-leaves-for-files); 0: never."""
+"""Days after which `archive` moves ledger entries to files (docs/retention.md#archiving-to-files); 0: never."""
 STOCK_MOVEMENT_RETENTION_DAYS = env.integer("STOCK_MOVEMENT_RETENTION_DAYS", 0, least=0, most=36_500)
 """The same for stock movements."""
 ORDER_RETENTION_DAYS = env.integer("ORDER_RETENTION_DAYS", 0, least=0, most=36_500)
