@@ -41,15 +41,15 @@ _SEE_DELIVERIES = _rights("outbox", "view_outboxmessage", "view_deliveryattempt"
 _WRITE_NOTES = _rights("notes", "add_note")
 _SEE_STAFF = _rights("audit", "view_staffaction")
 
-VIEWER = Role("Viewer", _("Sees the shop, changes nothing, takes nothing along."), _SEE_THE_SHOP)
+VIEWER = Role("Viewer", _("Views the shop; no changes and no exports."), _SEE_THE_SHOP)
 SUPPORT = Role(
     "Support",
-    _("Sees the shop and its deliveries; cancels and refunds orders."),
+    _("Views the shop and its deliveries; cancels and refunds orders."),
     _SEE_THE_SHOP | _WRITE_NOTES | _SEE_DELIVERIES | _rights("orders", "cancel_order"),
 )
 MERCHANDISER = Role(
     "Merchandiser",
-    _("Keeps products, stock and coupons; sees orders and statistics."),
+    _("Manages products, stock and coupons; views orders and statistics."),
     _rights("products", "view_product", "add_product", "change_product", "adjust_stock", "import_product")
     | _rights("products", "export_product", "view_stockmovement", "export_stockmovement")
     | _rights("coupons", "view_coupon", "add_coupon", "change_coupon", "export_coupon")
@@ -60,7 +60,7 @@ MERCHANDISER = Role(
 )
 FINANCE = Role(
     "Finance",
-    _("Sees the shop and what staff did; adjusts balances, refunds orders, takes lists along."),
+    _("Views the shop and staff actions; adjusts balances, refunds orders, exports lists."),
     _SEE_THE_SHOP
     | _WRITE_NOTES
     | _SEE_STAFF
@@ -70,7 +70,7 @@ FINANCE = Role(
 )
 OPERATOR = Role(
     "Operator",
-    _("Sees the shop and its machinery; sends again, replays and rebuilds."),
+    _("Views the shop and its servers; sends messages again, replays dead letters, rebuilds statistics."),
     _SEE_THE_SHOP
     | _WRITE_NOTES
     | _SEE_STAFF

@@ -30,7 +30,7 @@ def search(request: HttpRequest, extra_context: object = None) -> HttpResponse:
     if GO in request.GET:
         if found:
             return HttpResponseRedirect(found[0].link)
-        sentence = _("Nothing is called “%(text)s”.") % {"text": Truncator(term).chars(MOST_LETTERS_SAID)}
+        sentence = _("Nothing was found for “%(text)s”.") % {"text": Truncator(term).chars(MOST_LETTERS_SAID)}
         messages.warning(request, sentence)
         return HttpResponseRedirect(reverse("admin:index"))
     results = Paginator(found, max(len(found), 1)).page(1)

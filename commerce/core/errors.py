@@ -85,18 +85,18 @@ class Unavailable(DomainError):
 
 
 class LockTimeout(Unavailable):
-    """Others hold what this request needs, and it could not wait longer."""
+    """Other requests hold the locks that this request needs, and the wait limit was exceeded."""
 
     code = "lock_timeout"
     title = _("Busy, try again")
 
     @property
     def detail(self) -> str | Promise:
-        return _("Many requests want the same thing right now. Nothing was changed.")
+        return _("Too many requests need the same rows right now. Nothing was changed.")
 
 
 class ServiceUnavailable(Unavailable):
-    """The database is away or too slow to answer in time."""
+    """The database is unavailable or too slow to answer in time."""
 
     code = "service_unavailable"
     title = _("Temporarily unavailable")

@@ -40,7 +40,7 @@ def validate_visible(text: str) -> None:
             params={"code": code},
         )
     if text and not any(unicodedata.category(character)[0] in "LNPS" for character in text):
-        raise ValidationError(_("There is nothing to see in this text."), code="nothing_to_see")
+        raise ValidationError(_("This text has no visible characters."), code="nothing_to_see")
 
 
 def _is_unseen(character: str) -> bool:

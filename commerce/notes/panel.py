@@ -94,7 +94,7 @@ def write(request: HttpRequest, kind: str, row_id: int) -> HttpResponse:
         text, pinned = form.cleaned_data["text"], form.cleaned_data["pinned"]
         sentence = form.try_once(
             lambda idempotency: services.write_note(kind, row_id, text, pinned=pinned, by=by, idempotency=idempotency),
-            lambda _note: _("The note is written."),
+            lambda _note: _("The note is saved."),
             staff_id=by.id,
             path=request.path,
         )

@@ -269,7 +269,7 @@ def _open_error(message: OutboxMessage) -> str:
 def _consequences(ready: int, left: int) -> list[str]:
     sentences = [
         ngettext("%(count)d message will be queued.", "%(count)d messages will be queued.", ready) % {"count": ready},
-        gettext("A receiver recognises an event that it has by its id. Usually a message arrives within seconds."),
+        gettext("A receiver recognises a repeated event by its id. Usually a message arrives within seconds."),
     ]
     if left:
         sentence = ngettext(

@@ -96,7 +96,7 @@ def login_page(request: HttpRequest) -> HttpResponse:
     """The login page as the response to a form. It contains the form."""
     signed = kept(request)
     if not signed:
-        messages.warning(request, _("Your session has ended. Nothing was done with what you sent."))
+        messages.warning(request, _("Your session has ended. Your form was not processed."))
     return _login_page(request, signed, f"{reverse('admin:login')}?{urlencode({'next': request.get_full_path()})}")
 
 

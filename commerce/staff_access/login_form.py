@@ -44,7 +44,7 @@ class StaffLoginForm(AuthenticationForm):
     """Raises Throttled, which `commerce.staff_access.middleware.Refusals` renders as a page."""
 
     code = CodeField(
-        required=False, help_text=_("Only if you have set up a second factor: of the app, or a recovery code.")
+        required=False, help_text=_("Only with a second factor: the code of the app, or a recovery code.")
     )
 
     def clean(self) -> Any:
@@ -76,7 +76,7 @@ def require_code(user: Any, code: str) -> None:
     """
     device = second_factor_of(user)
     if device is not None and not (code and _is_good(user, device, code)):
-        raise ValidationError(_("The code of the second factor is missing or not right."), code="wrong_code")
+        raise ValidationError(_("The code of the second factor is missing or wrong."), code="wrong_code")
 
 
 def _is_good(user: Any, device: TOTPDevice, code: str) -> bool:

@@ -94,7 +94,7 @@ class ConfirmedForm(forms.Form):
             return
         self.data = cast("QueryDict", self.data).copy()
         self.data[self.add_prefix("confirmed")] = asked
-        for question in (*questions, gettext("Save again if this is meant.")):
+        for question in (*questions, gettext("Save again to confirm.")):
             self.add_error(None, question)
 
 

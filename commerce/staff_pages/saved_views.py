@@ -43,7 +43,7 @@ class ViewForm(StaffForm):
     def clean_query(self) -> str:
         query = canonical(QueryDict(self.cleaned_data["query"]))
         if not query:
-            raise forms.ValidationError(_("The list is not narrowed by anything."), code="nothing")
+            raise forms.ValidationError(_("The list has no filters."), code="nothing")
         return query
 
 

@@ -28,7 +28,7 @@ class Most(TypedDict):
 
 
 class WebhookLimitReached(Conflict):
-    """There are as many subscriptions as there may be. Remove one that nobody needs."""
+    """The limit of subscriptions is reached. Remove one that is not needed."""
 
     code = "webhook_limit_reached"
     title = _("Too many webhooks")

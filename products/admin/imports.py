@@ -44,11 +44,11 @@ OUTCOME_COLOURS = {LineOutcome.IMPORTED: "success", LineOutcome.REFUSED: "danger
 FIELD_NAMES = {name: label_for_field(name, Product) for name in (*EDITABLE, "stock")}
 MEANINGS = (
     _("The number of a product; empty for a new one."),
-    _("At most 200 letters. A new product needs one."),
+    _("At most 200 characters. Required for a new product."),
     _("Any text."),
     _("Whole won: 12300 or 12,300. A new product needs one."),
     _("Whether it is for sale: yes or no. A new product is, unless the file says no."),
-    _("Units to add, or with a minus to take away; of a new product, the units on the shelf. No file sets a stock."),
+    _("Units to add (negative: to remove); for a new product, its stock. A file cannot set a stock."),
     _("Units that one customer may buy in all, such as 2; none takes a limit off."),
 )
 """Hints for the columns of an empty file."""
@@ -184,12 +184,12 @@ class ImportPages(NoDeleteAdmin):
         self.message_user(request, sentence % {"count": done}, messages.SUCCESS)
         if refused:
             sentence = ngettext(
-                "%(count)d row was refused; it says why.", "%(count)d rows were refused; they say why.", refused
+                "%(count)d row was refused; the row shows the reason.", "%(count)d rows were refused; each row shows the reason.", refused
             )
             self.message_user(request, sentence % {"count": refused}, messages.WARNING)
         if left:
             sentence = ngettext(
-                "%(count)d row is left; press the button again.",
+                "%(count)d row remains; press the button again.",
                 "%(count)d rows are left; press the button again.",
                 left,
             )
@@ -227,16 +227,16 @@ def _chosen(product_import: ProductImport, shown: str) -> "QuerySet[ImportLine]"
 
 def _why_not_kept(sender: str) -> str:
     if not sender:
-        return gettext("This file is not kept any more. Send it again.")
-    return gettext("%(sender)s sent this file; only the sender can see and import it.") % {"sender": sender}
+        return gettext("This file is not stored any more. Upload it again.")
+    return gettext("%(sender)s uploaded this file; only they can see and import it.") % {"sender": sender}
 
 
 def _left_out(wrong: int) -> str:
     if not wrong:
         return ""
     sentence = ngettext(
-        "%(count)d row with an error is left out. Put it right in the file and send that again, or go on without it.",
-        "%(count)d rows with errors are left out. Put them right in the file and send that again, or go on without.",
+        "%(count)d row with an error is skipped. Correct it in the file and upload the file again, or continue without it.",
+        "%(count)d rows with errors are skipped. Correct them in the file and upload the file again, or continue without them.",
         wrong,
     )
     return sentence % {"count": wrong}

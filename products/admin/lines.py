@@ -115,7 +115,7 @@ def _wrong_with_new(parsed: ParsedLine, rights: Rights) -> list[str]:
     if "price" not in parsed.values:
         wrong.append(_("A new product needs a price."))
     if parsed.stock_change < 0:
-        wrong.append(_("There is nothing to take away from a new product."))
+        wrong.append(_("A new product has no stock to remove."))
     return wrong
 
 
@@ -167,7 +167,7 @@ def _name(text: str) -> str:
     if "\n" in text or "\r" in text:
         raise _Wrong(_("The name has several lines."))
     if len(text) > MOST_LETTERS_OF_A_NAME:
-        raise _Wrong(_("The name has more than %(most)d letters.") % {"most": MOST_LETTERS_OF_A_NAME})
+        raise _Wrong(_("The name has more than %(most)d characters.") % {"most": MOST_LETTERS_OF_A_NAME})
     return _visible(text)
 
 
@@ -191,7 +191,7 @@ def _price(text: str) -> int:
 def _is_active(text: str) -> bool:
     word = text.casefold()
     if word not in _YES | _NO:
-        raise _Wrong(_("“%(cell)s” does not say whether it is for sale; write yes or no.") % {"cell": text[:40]})
+        raise _Wrong(_("“%(cell)s” is neither yes nor no.") % {"cell": text[:40]})
     return word in _YES
 
 

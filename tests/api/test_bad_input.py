@@ -80,7 +80,7 @@ def test_errors_of_a_list_are_reported_per_item(user: User) -> None:
     items = [{"productId": 0, "quantity": 0}] * 100
     answer = Shopper(user).post("/api/orders", {"items": items})
     assert len(answer.json["errors"]) == 200
-    assert answer.json["detail"] == "200 values do not fit."
+    assert answer.json["detail"] == "200 values are invalid."
 
 
 UNKNOWN_FIELDS = {"balance": 10**12, "price": 1, "status": "COMPLETED", "isStaff": True, "is_staff": True, "id": 1,

@@ -272,7 +272,7 @@ class TestRefusals:
             {"productId": pen.pk, "requested": 11, "available": 10},
             {"productId": chair.pk, "requested": 6, "available": 5},
         ]
-        assert answer.json["detail"] == "2 products have less left than was ordered."
+        assert answer.json["detail"] == "2 products have fewer units in stock than were ordered."
 
     def test_more_than_the_balance_is_refused(self, pen: Product) -> None:
         user = UserFactory(balance=1_199)

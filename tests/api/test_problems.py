@@ -41,7 +41,7 @@ def test_an_unknown_route_is_not_found(path: str) -> None:
         "title": "Not found",
         "status": 404,
         "code": "not_found",
-        "detail": "There is nothing at this path.",
+        "detail": "There is no resource at this path.",
         "instance": body["instance"],
         "requestId": response.headers["X-Request-ID"],
     }

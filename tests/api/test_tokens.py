@@ -216,7 +216,7 @@ def test_an_invalid_token_is_refused(user: User, kind: str) -> None:
         write = shopper.post("/api/balance/charge", {"amount": 1})
     assert read.outcome == (401, "token_not_valid")
     assert write.outcome == (401, "token_not_valid")
-    assert read.json["detail"] == "The token is expired or not ours."
+    assert read.json["detail"] == "The token has expired or was not issued by this shop."
     assert ran == []
 
 

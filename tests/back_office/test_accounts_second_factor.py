@@ -20,7 +20,7 @@ from tests.together import together
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 PASSWORD = "tangerine-4711"
-WRONG = "The code of the second factor is missing or not right."
+WRONG = "The code of the second factor is missing or wrong."
 
 
 @pytest.fixture
@@ -127,7 +127,7 @@ class TestSettingItUp:
         device = self.shown(staff)
         assert self.shown(staff).key == device.key
         answer = staff.post(self.PAGE, code=code_of(device))
-        assert "From now on you are asked for a code when you log in." in answer.content.decode()
+        assert "From now on a code is required when you log in." in answer.content.decode()
         stored = TOTPDevice.objects.get()
         assert (stored.user_id, stored.key, stored.confirmed) == (staff.user.pk, device.key, True)
         assert NEW_KEY not in staff.client.session
@@ -202,7 +202,7 @@ class TestTakingItOff:
     def test_a_superuser_may_remove_another_accounts(self, clerk: User, device: TOTPDevice) -> None:
         boss = Staff(superuser=True)
         page = boss.get("balances_user_change", clerk.pk)
-        assert "Take off second factor" in [str(tool["title"]) for tool in page.context["tools"]]
+        assert "Remove second factor" in [str(tool["title"]) for tool in page.context["tools"]]
         assert list(errors_of(boss.post("second_factor_take_off", clerk.pk, reason=" "))) == ["reason"]
         assert boss.post("second_factor_take_off", clerk.pk, reason="Lost the phone.").status_code == 302
         entry = StaffAction.objects.get()

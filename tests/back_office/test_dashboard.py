@@ -123,7 +123,7 @@ class TestSales:
             assert f"(₩{before})" in page
         for words in ("81% less", "82% less", "80% less", "100% more", "150% more", "400% more"):
             assert page.count(f"</span> {words}</span>") == 1, words
-        assert "Against yesterday by this time. Cancelled orders are left out." in page
+        assert "Compared with yesterday by this time, without cancelled orders." in page
 
     def test_each_card_leads_to_its_orders(self, staff: Staff, sold: Sold) -> None:
         leads_to = [listed(staff, card.address) for card in tiles(staff)["sales"]["periods"]]
@@ -276,7 +276,7 @@ class TestBooks:
         page = " ".join(staff.get("index").content.decode().split())
         assert "1 rule does not hold:" in page
         assert '<li><span>balance_is_ledger_sum</span><span class="bo-figure">1,300</span></li>' in page
-        assert "Not asked: locks_expire" in page
+        assert "Not checked: locks_expire" in page
         assert f'<a href="/admin/invariants/invariantcheck/{check.pk}/change/"' in page
 
 
@@ -285,8 +285,8 @@ def test_an_empty_shop_has_a_dashboard_too(staff: Staff) -> None:
     for sentence in (
         "Nothing was sold in these days.",
         "There is enough of every product for sale.",
-        "No coupon can be had now.",
-        "Has got everything.",
+        "No coupon can be issued now.",
+        "All messages are delivered.",
         "Never checked.",
     ):
         assert sentence in page

@@ -45,7 +45,7 @@ def test_a_quiet_shop_says_so(admin_user: Staff) -> None:
     busy_shop()
     checked()
     assert needs(admin_user) == []
-    assert "Nothing needs you now." in admin_user.get("index").content.decode()
+    assert "Nothing needs attention now." in admin_user.get("index").content.decode()
 
 
 def test_problems_are_listed_most_urgent_first(admin_user: Staff) -> None:

@@ -106,7 +106,7 @@ class TestRights:
 
     def test_a_user_without_permissions_gets_a_message(self) -> None:
         page = Staff().get("index").content.decode()
-        assert "You may not see anything of the shop yet." in page
+        assert "Your account has no permissions yet." in page
         assert 'role="search"' not in page
 
     def test_products_are_links_only_with_the_permission(self) -> None:

@@ -164,7 +164,7 @@ def test_a_window_in_the_past_requires_a_confirmation(clerk: Staff, until: timed
         form_key=uuid4(),
     )
     asked = clerk.post("coupons_coupon_add", **sent)
-    assert errors_of(asked)["__all__"] == [question, "Save again if this is meant."]
+    assert errors_of(asked)["__all__"] == [question, "Save again to confirm."]
     assert Coupon.objects.count() == 1
     confirmed = asked.context["adminform"].form["confirmed"].value()
     assert clerk.post("coupons_coupon_add", **sent, confirmed=confirmed).status_code == 302

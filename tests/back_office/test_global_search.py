@@ -52,7 +52,7 @@ def test_a_renamed_row_is_found_at_once(admin_user: Staff) -> None:
 @pytest.mark.parametrize("term", ["nobody-is-called-so", "%", "order-completed:999999", "9" * 30, "\\", "'"])
 def test_an_empty_result_is_reported(admin_user: Staff, term: str) -> None:
     page = admin_user.get("search", s=term, extended="1").content.decode()
-    assert "Nothing is called" in page
+    assert "Nothing was found" in page
     # Where the library's script looks for it.
     assert 'id="command-results-list"' in page
 
@@ -61,7 +61,7 @@ def test_enter_opens_the_first_result(admin_user: Staff) -> None:
     shop = busy_shop()
     assert admin_user.get("search", s=str(shop.last.pk), go="1").headers["Location"].endswith(f"{shop.last.pk}/change/")
     nothing = admin_user.get("search", s="nobody-is-called-so", go="1")
-    assert messages_on(nothing) == ["Nothing is called “nobody-is-called-so”."]
+    assert messages_on(nothing) == ["Nothing was found for “nobody-is-called-so”."]
 
 
 @pytest.mark.parametrize(

@@ -275,7 +275,7 @@ class TestThePageOfAnOrder:
             ("Stock of Fountain Pen: -2", "Sale"),
             ("Stock of Ink: -1", "Sale"),
             ("Payment -₩12,000", "balance after: ₩88,000"),
-            ("Cancelled", "₩12,000 went back"),
+            ("Cancelled", "₩12,000 refunded"),
             (
                 "Coupon given back: Welcome",
                 f"usable until {timezone.localtime(unit.expires_at):%Y-%m-%d %H:%M}",

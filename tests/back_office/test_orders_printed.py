@@ -75,7 +75,7 @@ def test_a_refund_is_on_the_receipt_and_not_on_the_slip(order: Order) -> None:
 def test_a_cancelled_order_is_marked_on_both(order: Order) -> None:
     cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     clerk = Staff("orders.view_order")
-    assert "₩12,000 went back to the wallet." in clerk.get(PAGES[0], order.pk).content.decode()
+    assert "₩12,000 was refunded to the wallet." in clerk.get(PAGES[0], order.pk).content.decode()
     assert "Cancelled: do not send." in clerk.get(PAGES[1], order.pk).content.decode()
 
 

@@ -103,8 +103,8 @@ class TestTheFields:
             ({"price": "-1"}, "price", "Ensure this value is greater than or equal to 0."),
             ({"price": "abc"}, "price", "Enter a whole number."),
             ({"price": ""}, "price", "This field is required."),
-            ({"all_prices": "percent"}, "number", "Say how much."),
-            ({"number": "5"}, "all_prices", "Say what the number means."),
+            ({"all_prices": "percent"}, "number", "Enter an amount."),
+            ({"number": "5"}, "all_prices", "Choose what the number means."),
             ({"all_prices": "percent", "number": "1001"}, "number", "At most 1,000 percent."),
             (
                 {"all_prices": "percent", "number": "-101"},

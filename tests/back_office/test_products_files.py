@@ -19,9 +19,9 @@ from commerce.staff_pages.formulas import harmless, restored
 from commerce.staff_pages.uploads import MOST_ROWS, UploadedRow, UploadRefused, read_rows
 from products.admin.lines import COLUMNS, HEADINGS
 
-NOT_READABLE = "This is neither CSV in UTF-8 or Korean (CP949) nor XLSX."
-DAMAGED = "The XLSX file is damaged. Open it, save it again, and send that."
-TOO_LARGE = "The XLSX file is too large when it is unpacked. Send it in parts."
+NOT_READABLE = "The file is neither CSV in UTF-8 or Korean (CP949) nor XLSX."
+DAMAGED = "The XLSX file is damaged. Open it, save it again, and upload the new file."
+TOO_LARGE = "The XLSX file is too large after decompression. Upload it in parts."
 TOO_MANY = "The file has more than 5,000 rows. Send it in parts."
 HEAD = "id,name,price\n"
 
@@ -136,7 +136,7 @@ class TestCsv:
                 "1,Pen,12,300",
                 "There are more cells than headings; a comma inside a cell needs quotation marks around it.",
             ),
-            ("1,P\x07en,5", "A cell has a character that is none."),
+            ("1,P\x07en,5", "A cell has an invalid character."),
             ("1,P\x00en,5", NOT_READABLE),
             (f"1,{'x' * 10_001},5", "A cell has more than 10,000 letters."),
         ],
@@ -212,8 +212,8 @@ def unreadable_files() -> Iterator[Any]:
     rows = "\n".join(f"Pen {number}" for number in range(MOST_ROWS + 1))
     yield pytest.param(b"", "The file is empty.", id="nothing")
     yield pytest.param(b"\n\n , \n", "The file is empty.", id="blank lines")
-    yield pytest.param(HEAD.encode(), "There is nothing below the headings.", id="headings alone")
-    yield pytest.param(xlsx(["name"]), "There is nothing below the headings.", id="headings of an XLSX alone")
+    yield pytest.param(HEAD.encode(), "There are no rows below the headings.", id="headings alone")
+    yield pytest.param(xlsx(["name"]), "There are no rows below the headings.", id="headings of an XLSX alone")
     yield pytest.param(b"id,nmae,prise\n1,a,2", "These headings are not known: “nmae”, “prise”.", id="unknown headings")
     yield pytest.param("name,이름\na,b".encode(), "Two columns have the same heading.", id="a heading twice")
     yield pytest.param(

@@ -187,7 +187,7 @@ class TestThePreview:
             (",Pen,,1,,many", "“many” is not a number of units."),
             (",Pen,,1,,1.5", "“1.5” is not a number of units."),
             (",Pen,,1,,1000001", "No more than 1,000,000 units at once."),
-            (",Pen,,1,,-1", "There is nothing to take away from a new product."),
+            (",Pen,,1,,-1", "A new product has no stock to remove."),
             (",=1+1,,1,,", "“=1+1” is a formula; only values are read."),
             (
                 ",Pen,,1,,,9",
@@ -366,7 +366,7 @@ class TestTheImport:
         import_id = sent(clerk, f"{pen.pk},,,,,-4")
         with locked_transaction(product_lock(pen.pk)):
             answers = together([partial(press, clerk, import_id)])
-        assert messages_on(answers[0]) == ["Many requests want the same thing right now. Nothing was changed."]
+        assert messages_on(answers[0]) == ["Too many requests need the same rows right now. Nothing was changed."]
         pen.refresh_from_db()
         assert pen.stock == 10
         assert messages_on(press(clerk, import_id))[-1] == "1 row is imported."
@@ -393,7 +393,7 @@ class TestMeanwhile:
         pen.price = 9_000
         services.save_product(pen, by=By(clerk.user.pk))
         answer = press(clerk, import_id)
-        assert messages_on(answer) == ["1 row is imported.", "1 row was refused; it says why."]
+        assert messages_on(answer) == ["1 row is imported.", "1 row was refused; the row shows the reason."]
         pen.refresh_from_db()
         assert (pen.price, pen.stock) == (9_000, 10)
         assert shown(looked_at(clerk, import_id, show="REFUSED")) == [
@@ -449,7 +449,7 @@ class TestTheFile:
         with nothing_changes():
             answer = press(clerk, old)
         assert answer.headers["Location"] == reverse("admin:products_product_import")
-        assert messages_on(answer) == ["This file is not kept any more. Send it again."]
+        assert messages_on(answer) == ["This file is not stored any more. Upload it again."]
         ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
         new = sent(clerk, ",Ink,,1,,")
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
@@ -510,7 +510,7 @@ class TestTheFile:
         ("content", "sentence"),
         [
             (b"", "The submitted file is empty."),
-            (b"\x89PNG\r\n\x1a\n\x00\x00", "This is neither CSV in UTF-8 or Korean (CP949) nor XLSX."),
+            (b"\x89PNG\r\n\x1a\n\x00\x00", "The file is neither CSV in UTF-8 or Korean (CP949) nor XLSX."),
             (b"x" * (2 * 1024 * 1024 + 1), "The file is larger than 2 MB."),
         ],
     )
@@ -538,7 +538,7 @@ class TestTheFile:
 
     def test_an_empty_one_is_available_as_xlsx(self, clerk: Staff) -> None:
         content = clerk.get("products_product_import_empty", "xlsx").content
-        assert errors_of(send(clerk, content, "a.xlsx")) == {"file": ["There is nothing below the headings."]}
+        assert errors_of(send(clerk, content, "a.xlsx")) == {"file": ["There are no rows below the headings."]}
         assert clerk.get("products_product_import_empty", "exe").status_code == 404
 
 

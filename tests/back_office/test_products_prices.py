@@ -13,7 +13,7 @@ from tests.shop_state import nothing_changes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-AGAIN = "Save again if this is meant."
+AGAIN = "Save again to confirm."
 
 
 @pytest.fixture

@@ -124,7 +124,7 @@ class TestAForm:
         browser.end_session()
         late = browser.send(path, opened, name="Pencil", price="3500")
         assert late.status_code == 403
-        assert "After the login you can send your form again." in late.content.decode()
+        assert "After the login you can send it again." in late.content.decode()
         product.refresh_from_db()
         assert product.name == "Pen"
 
@@ -187,7 +187,7 @@ class TestAForm:
         assert late.status_code == 403
         assert "mandarin" not in late.content.decode()
         assert 'name="kept_form"' not in late.content.decode()
-        assert "Nothing was done with what you sent." in late.content.decode()
+        assert "Your form was not processed." in late.content.decode()
 
     def test_without_a_valid_signature_is_not_shown(self, browser: Browser) -> None:
         browser.end_session()

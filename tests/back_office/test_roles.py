@@ -379,4 +379,4 @@ class TestGivingRights:
     def test_the_list_describes_roles_and_counts_members(self) -> None:
         StaffFactory().groups.add(Group.objects.get(name="Support"))
         page = at_work("B").get("auth_group_changelist").content.decode()
-        assert "Sees the shop and its deliveries; cancels and refunds orders." in page
+        assert "Views the shop and its deliveries; cancels and refunds orders." in page

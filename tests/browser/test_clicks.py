@@ -105,7 +105,7 @@ def test_a_note_is_written(at_work: AtWork) -> None:
     at.find("customer7@example.com")
     at.page.locator("#id_text").fill("Rang twice.\nWill ring again.")
     at.press("Write a note")
-    at.page.get_by_text("The note is written.").wait_for()
+    at.page.get_by_text("The note is saved.").wait_for()
     assert "Will ring again." in at.desk.text()
     assert at.clicks == promised("write a note")
 
@@ -113,10 +113,10 @@ def test_a_note_is_written(at_work: AtWork) -> None:
 def test_an_empty_search_result_is_reported(at_work: AtWork) -> None:
     at = Counted(at_work("viewer"))
     field = at.desk.search("nobody-is-called-so")
-    at.page.get_by_text("Nothing is called “nobody-is-called-so”.").wait_for()
+    at.page.get_by_text("Nothing was found for “nobody-is-called-so”.").wait_for()
     field.press("Enter")
     at.page.wait_for_url("**/admin/")
-    assert "Nothing is called “nobody-is-called-so”." in at.desk.text()
+    assert "Nothing was found for “nobody-is-called-so”." in at.desk.text()
 
 
 def test_results_are_selected_with_the_arrows(at_work: AtWork) -> None:
@@ -377,7 +377,7 @@ def test_a_line_is_refunded(at_work: AtWork, bought: int) -> None:
     at.page.locator("#id_units_1").fill("1")
     at.page.locator("#id_reason").fill("Counted clicks")
     at.press("Continue")
-    assert f"will go back to {CUSTOMER['username']}" in at.desk.text()
+    assert f"will be refunded to {CUSTOMER['username']}" in at.desk.text()
     at.press("Yes, refund")
     at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
     assert "(1 refunded)" in at.desk.text()
@@ -447,5 +447,5 @@ def test_an_issue_is_stopped(at_work: AtWork) -> None:
     at.page.locator("#id_reason").fill("Counted clicks")
     at.click(at.page.locator("#content form button[type=submit]").first)
     at.page.wait_for_url("**/change/")
-    at.page.get_by_text("Nobody gets one any more.").wait_for()
+    at.page.get_by_text("No more units are issued.").wait_for()
     assert at.clicks == promised("end a coupon's issue now")

@@ -76,7 +76,7 @@ def test_a_merchandiser_imports_a_file_with_a_bad_row(at_work: AtWork, tmp_path:
     desk.page.wait_for_url(re.compile(r"/import/\d+"))
     desk.screenshot("job-import-preview")
     assert "Browser Tea" in desk.text()
-    assert "1 row with an error is left out" in desk.text()
+    assert "1 row with an error is skipped" in desk.text()
     assert "“-1” is not a price in whole won." in desk.text()
     desk.page.locator("#id_reason").fill("Spring list")
     press(desk, "Import 1 good row")

@@ -26,5 +26,5 @@ def test_invisible_and_direction_changing_characters_are_refused(text: str) -> N
 
 @pytest.mark.parametrize("text", ["\ufe0f", " ", "\u0301"], ids=ascii)
 def test_text_without_visible_characters_is_refused(text: str) -> None:
-    with pytest.raises(ValidationError, match="nothing to see"):
+    with pytest.raises(ValidationError, match="no visible characters"):
         validate_visible(text)

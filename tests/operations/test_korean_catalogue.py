@@ -78,7 +78,7 @@ def in_korean(message: tuple[str, ...]) -> str:
 
 def test_every_message_is_translated() -> None:
     said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
-    known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is nothing at this path.")
+    known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is no resource at this path.")
     assert said.issuperset((text,) for text in known)
     assert [message for message in said if not HANGUL.search(in_korean(message))] == []
 
