@@ -43,7 +43,7 @@ class NotFound(DomainError):
 
 
 class Forbidden(DomainError):
-    """The caller may not do this, whatever else is true."""
+    """The caller is not allowed to do this."""
 
 
 class Unauthenticated(DomainError):
@@ -51,7 +51,7 @@ class Unauthenticated(DomainError):
 
 
 class Conflict(DomainError):
-    """The thing is in another state than the request needs."""
+    """The state of the row does not allow the request."""
 
 
 class ChangedMeanwhile(Conflict):
@@ -79,7 +79,7 @@ class Unprocessable(DomainError):
 
 
 class Unavailable(DomainError):
-    """A part the shop needs is away or busy; nothing was changed and the same request may succeed later."""
+    """A required server is unavailable or busy. Nothing was changed, and the same request may succeed later."""
 
     retry_after_seconds: ClassVar[int] = 1
 

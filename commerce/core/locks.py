@@ -271,7 +271,7 @@ class RedisLocks:
         if released < len(keys):
             # Not an error: the writes are committed, and row locks and constraints have kept them correct.
             metrics.LOCKS_LOST.inc(len(keys) - released)
-            logger.warning("%d of the locks %s were gone before their release", len(keys) - released, keys)
+            logger.warning("%d of the locks %s were lost before their release", len(keys) - released, keys)
 
     def _free_doubtful(self) -> None:
         while self._doubtful:

@@ -53,8 +53,8 @@ _SHARED_VARIABLES = (
 
 # The embedded broker is in memory, so orders that were published but not counted when it ended are counted from the
 # database. Older orders are left to a manual `manage.py backfill_product_stats`.
-_FORGOTTEN_DAYS = 31
-_COUNT_FORGOTTEN_THEN_CONSUME = (
+_RECOUNTED_DAYS = 31
+_RECOUNT_THEN_CONSUME = (
     '"$0" "$1" backfill_product_stats --from "$COUNT_FROM" --to "$COUNT_TO"'
     ' && exec "$0" "$1" consume_orders --metrics-port "$2"'
 )
@@ -64,13 +64,13 @@ _EXPIRY_MINUTES = 1
 
 _HELP = """
 Environment variables (all optional):
-  PORT, HOST               where the web server listens (8000, 127.0.0.1)
-  LOCAL_DIR                where data, logs and run.json are kept (.local)
+  PORT, HOST               address of the web server (8000, 127.0.0.1)
+  LOCAL_DIR                folder of data, logs and run.json (.local)
   WEB_WORKERS              processes of the web server (2); each has WEB_CONNECTIONS (8) database connections
   GATEWAY                  1: nginx at that address, in front of two web servers (of 1 process each); docs/gateway.md
-  DEMO_ORDERS              a demo shop with a year of so many orders, instead of a week of some hundred
+  DEMO_ORDERS              number of orders of one year in the demo data, instead of a week with some hundred
   DATABASE_URL, REDIS_URL, KAFKA_BOOTSTRAP_SERVERS, DATA_PLATFORM_URL (with DATA_PLATFORM_SECRET)
-                           servers of your own, instead of embedded ones
+                           your own servers, instead of embedded ones
 """
 
 
@@ -150,10 +150,10 @@ class Quickstart:
             # In production the popular list is cached for half an hour. Here a developer wants to see a new order in
             # it.
             "POPULAR_CACHE_SECONDS": "2",
-            # The log is read by a person.
-            # Receivers of webhooks on this machine.
+            # Allows receivers of webhooks on this machine.
             "WEBHOOK_ALLOW_HTTP": "true",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8,::1/128",
+            # For a person at the terminal.
             "LOG_FORMAT": "text",
             **({"BEHIND_PROXY": "true", "NUM_PROXIES": "1"} if self._has_gateway else {}),
         }
@@ -173,8 +173,8 @@ class Quickstart:
             "LOCAL_DIR": str(self._directory),
             "DJANGO_SETTINGS_MODULE": "commerce.settings",
             "PYTHONUNBUFFERED": "1",
-            "COUNT_FROM": str(today - timedelta(days=_FORGOTTEN_DAYS)),
-            # Tomorrow, because there are time zones in which it is tomorrow already.
+            "COUNT_FROM": str(today - timedelta(days=_RECOUNTED_DAYS)),
+            # Tomorrow, because in some time zones it is tomorrow already.
             "COUNT_TO": str(today + timedelta(days=1)),
         }
 
@@ -224,10 +224,10 @@ class Quickstart:
     def _start_broker(self) -> str:
         broker = Broker(self._directory, logs=self._logs)
 
-        def tell_new_address() -> None:
+        def publish_new_address() -> None:
             broker.wait(self._supervisor.pause)
             self._settings["KAFKA_BOOTSTRAP_SERVERS"] = broker.bootstrap_servers
-            say(f"broker has a new address, {broker.bootstrap_servers}; restarting what uses it")
+            say(f"broker has a new address, {broker.bootstrap_servers}; restarting the processes that use it")
             # One after the other, the web server first, because its downtime is the most noticeable.
             for service in reversed(self._shop):
                 service.child.stop()
@@ -235,7 +235,7 @@ class Quickstart:
             self._publish()
 
         self._supervisor.run(
-            Service(child=broker.child, start=broker.start, restart=broker.restart, restarted=tell_new_address)
+            Service(child=broker.child, start=broker.start, restart=broker.restart, restarted=publish_new_address)
         )
         return broker.bootstrap_servers
 
@@ -255,7 +255,7 @@ class Quickstart:
         try:
             for title, arguments in (
                 ("Database tables", ("migrate", "--noinput", "--skip-checks")),
-                ("Demo data (made at the first start only)", ("load_demo", *demo)),
+                ("Demo data (created at the first start only)", ("load_demo", *demo)),
             ):
                 with step(title):
                     command = self._manage(*arguments)
@@ -358,7 +358,7 @@ class Quickstart:
         port = str(self._port_of_metrics("statistics"))
         if given("KAFKA_BOOTSTRAP_SERVERS"):
             return manage("consume_orders", "--metrics-port", port)
-        return ["sh", "-c", _COUNT_FORGOTTEN_THEN_CONSUME, *manage(), port]
+        return ["sh", "-c", _RECOUNT_THEN_CONSUME, *manage(), port]
 
     def _port_of_metrics(self, name: str) -> int:
         """A free port, which the process keeps for the lifetime of the stack."""
@@ -421,7 +421,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--end-with-parent", action="store_true", help="stop when the process that started this one has died"
+        "--end-with-parent", action="store_true", help="stop when the parent process has ended"
     )
     chosen = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     try:
@@ -443,4 +443,4 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         sys.exit(0)
     except EmbeddedError as error:
         sys.exit(str(error))
-    raise AssertionError("a stack ends by a signal or by an error")
+    raise AssertionError("the stack ended without a signal or an error")

@@ -114,15 +114,15 @@ def test_an_archive_of_all_three_tables_is_accepted() -> None:
     ("given", "said"),
     [
         ({"EMAIL_HOST": "smtp.example"}, "EMAIL_FROM is not set"),
-        ({"EMAIL_SECURITY": "ssl"}, "EMAIL_SECURITY is one of `starttls`, `tls`, `none`."),
-        ({"EMAIL_SECURITY": "none", "EMAIL_HOST_PASSWORD": "letters"}, "would be sent in the clear"),
-        ({"LEDGER_RETENTION_DAYS": "99"}, "ARCHIVE_DIR names no folder"),
+        ({"EMAIL_SECURITY": "ssl"}, "EMAIL_SECURITY must be one of `starttls`, `tls`, `none`."),
+        ({"EMAIL_SECURITY": "none", "EMAIL_HOST_PASSWORD": "letters"}, "would be sent unencrypted"),
+        ({"LEDGER_RETENTION_DAYS": "99"}, "ARCHIVE_DIR is not set"),
         (ARCHIVE | {"LEDGER_RETENTION_DAYS": "7"}, "longer than OUTBOX_RETENTION_HOURS"),
         (ARCHIVE | {"IDEMPOTENCY_HOURS": "2400"}, "longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS"),
         (ARCHIVE | {"OUTBOX_RETENTION_HOURS": "0"}, "longer than OUTBOX_RETENTION_HOURS"),
-        (ARCHIVE | {"ORDER_RETENTION_DAYS": "98"}, "With ORDER_RETENTION_DAYS, LEDGER_RETENTION_DAYS is above 0"),
-        (ARCHIVE | {"STOCK_MOVEMENT_RETENTION_DAYS": "0"}, "STOCK_MOVEMENT_RETENTION_DAYS is above 0 and not more"),
-        (ARCHIVE | {"PROCESSED_EVENT_RETENTION_HOURS": "0"}, "longer than PROCESSED_EVENT_RETENTION_HOURS"),
+        (ARCHIVE | {"ORDER_RETENTION_DAYS": "98"}, "LEDGER_RETENTION_DAYS must be above 0 and at most ORDER_RETENTION_DAYS"),
+        (ARCHIVE | {"STOCK_MOVEMENT_RETENTION_DAYS": "0"}, "STOCK_MOVEMENT_RETENTION_DAYS must be above 0 and at most"),
+        (ARCHIVE | {"PROCESSED_EVENT_RETENTION_HOURS": "0"}, "PROCESSED_EVENT_RETENTION_HOURS must be above 0 and shorter"),
     ],
 )
 def test_a_setting_of_letters_or_of_the_archive_that_cannot_be_is_refused(given: dict[str, str], said: str) -> None:
@@ -152,7 +152,7 @@ def test_every_number_has_bounds() -> None:
     assert len(BOUNDS) > 45
     assert [name for name, bounds in BOUNDS.items() if not bounds] == ["DATABASE_ANSWER_SECONDS"]
     # Another setting is its bound.
-    assert refusal(DATABASE_ANSWER_SECONDS="5") == "DATABASE_ANSWER_SECONDS is above 5.0."
+    assert refusal(DATABASE_ANSWER_SECONDS="5") == "DATABASE_ANSWER_SECONDS must be above 5.0."
     source = (Path(settings.BASE_DIR) / "commerce" / "settings.py").read_text()
     assert "env.int(" not in source
     assert "env.float(" not in source
@@ -166,7 +166,7 @@ def test_a_number_outside_its_bounds_is_refused(name: str) -> None:
         outside.append(bounds["most"] + 1)
     for value in outside:
         said = refusal(**{name: f"{value:g}"})
-        assert re.match(rf"{name} is (.* or more|above .*)", said), (value, said)
+        assert re.match(rf"{name} must be (.* or more|above .*)", said), (value, said)
 
 
 def test_a_partner_without_a_secret_is_refused() -> None:
@@ -197,7 +197,7 @@ def test_any_host_is_refused() -> None:
 
 def test_a_proxy_without_num_proxies_is_refused() -> None:
     assert refusal(BEHIND_PROXY="true").startswith("BEHIND_PROXY is true and NUM_PROXIES is 0.")
-    assert refusal(BEHIND_PROXY="true", NUM_PROXIES="-1") == "NUM_PROXIES is 0 or more."
+    assert refusal(BEHIND_PROXY="true", NUM_PROXIES="-1") == "NUM_PROXIES must be 0 or more."
     assert refusal(BEHIND_PROXY="true", NUM_PROXIES="1") == ""
     # A proxy without TLS sets no X-Forwarded-Proto.
     assert refusal(NUM_PROXIES="1") == ""
