@@ -31,7 +31,9 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--quick", action="store_true", help="a small data set, one round of a second: for correctness")
     parser.add_argument("--rounds", type=int, help=f"rounds of each line ({_ROUNDS}; quick {_QUICK_ROUNDS})")
-    parser.add_argument("--seconds", type=float, help=f"seconds of each measurement ({_SECONDS:g}; quick {_QUICK_SECONDS:g})")
+    parser.add_argument(
+        "--seconds", type=float, help=f"seconds of each measurement ({_SECONDS:g}; quick {_QUICK_SECONDS:g})"
+    )
     parser.add_argument(
         "--large-orders",
         type=int,

@@ -86,7 +86,9 @@ if not DEBUG:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 """The shop's host names, comma-separated."""
 if not DEBUG and "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS is `*`, so any Host header would be accepted. Set it to the shop's own host names.")
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS is `*`, so any Host header would be accepted. Set it to the shop's own host names."
+    )
 CSRF_FAILURE_VIEW = "commerce.staff_access.kept_forms.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 """Origins, comma-separated, whose forms the back-office accepts besides its own."""
@@ -112,9 +114,7 @@ NUM_PROXIES = env.integer("NUM_PROXIES", 0, least=0)
 """The number of own proxies in front of the shop: that many entries of `X-Forwarded-For` are trusted."""
 if BEHIND_PROXY and NUM_PROXIES == 0:
     # Otherwise all customers would share the login limits of the proxy's address.
-    raise ImproperlyConfigured(
-        "BEHIND_PROXY is true and NUM_PROXIES is 0. Set it to the number of your own proxies."
-    )
+    raise ImproperlyConfigured("BEHIND_PROXY is true and NUM_PROXIES is 0. Set it to the number of your own proxies.")
 
 # --- Application ------------------------------------------------------------------------------------------------------
 
@@ -549,7 +549,9 @@ _ARCHIVED = {
 }
 for _name, _days in _ARCHIVED.items():
     if _days and not ARCHIVE_DIR:
-        raise ImproperlyConfigured(f"{_name} is {_days}, but ARCHIVE_DIR is not set. Set it to a folder for archived rows.")
+        raise ImproperlyConfigured(
+            f"{_name} is {_days}, but ARCHIVE_DIR is not set. Set it to a folder for archived rows."
+        )
     # Stored responses and outbox messages refer to these rows.
     if _days and (not OUTBOX_RETENTION_HOURS or _days * 24 <= max(OUTBOX_RETENTION_HOURS, IDEMPOTENCY_HOURS)):
         raise ImproperlyConfigured(f"{_name} must be longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
@@ -564,7 +566,9 @@ if ORDER_RETENTION_DAYS:
     if not RESERVATION_RETENTION_HOURS:
         raise ImproperlyConfigured("With ORDER_RETENTION_DAYS, RESERVATION_RETENTION_HOURS must be above 0.")
     if not 0 < PROCESSED_EVENT_RETENTION_HOURS < ORDER_RETENTION_DAYS * 24:
-        raise ImproperlyConfigured("PROCESSED_EVENT_RETENTION_HOURS must be above 0 and shorter than ORDER_RETENTION_DAYS.")
+        raise ImproperlyConfigured(
+            "PROCESSED_EVENT_RETENTION_HOURS must be above 0 and shorter than ORDER_RETENTION_DAYS."
+        )
 
 # --- Limits: 0 per second, minute or hour is no limit -----------------------------------------------------------------
 

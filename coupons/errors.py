@@ -66,9 +66,7 @@ class CouponTermsFixed(Conflict):
 
     @property
     def detail(self) -> str | Promise:
-        return _(
-            "This coupon has been issued. Only its name, the ends of its periods and additional units can still be changed."
-        )
+        return _("This coupon has been issued. Only its name, its end dates and additional units can still be changed.")
 
 
 class CouponNotRunning(Conflict):

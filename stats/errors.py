@@ -17,7 +17,7 @@ class UnreadableEvent(Exception):
 
 
 class TooMuchToRecount(Refused):
-    """There are too many orders on these days to read them within a request, or orders are being counted all the time."""
+    """There are too many orders on these days to read them in one request, or orders are counted all the time."""
 
     code = "too_much_to_recount"
     title = _("Too much to recount")

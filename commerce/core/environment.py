@@ -72,7 +72,9 @@ class Environment(environ.Env):
         """One of the given values. Raises ImproperlyConfigured for any other value."""
         word: str = self.str(name, default=default)
         if word not in (default, *others):
-            raise ImproperlyConfigured(f"{name} must be one of {', '.join(f'`{each}`' for each in (default, *others))}.")
+            raise ImproperlyConfigured(
+                f"{name} must be one of {', '.join(f'`{each}`' for each in (default, *others))}."
+            )
         return word
 
     def secrets(self, name: str) -> list[str]:

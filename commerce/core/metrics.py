@@ -79,7 +79,7 @@ ARCHIVE_FINISHED = Gauge(
 )
 ARCHIVE_HELD_UP = Gauge(
     "commerce_archive_held_up_timestamp_seconds",
-    "When the oldest row was written whose retention has ended but which cannot be archived yet, in Unix seconds; 0: none",
+    "When the oldest row was written that cannot be archived although it is old enough, in Unix seconds; 0: none",
     ["by"],
 )
 

@@ -46,14 +46,20 @@ class RepeatedCommand(BaseCommand):
         """Print the result of a run: a sentence, or with `--json` (`as_json`) a line of JSON."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="Print the result as a line of JSON; with --every, one per run.")
-        parser.add_argument("--every", type=float, metavar="MINUTES", help="Repeat at this interval in minutes until SIGTERM.")
+        parser.add_argument(
+            "--json", action="store_true", help="Print the result as a line of JSON; with --every, one per run."
+        )
+        parser.add_argument(
+            "--every", type=float, metavar="MINUTES", help="Repeat at this interval in minutes until SIGTERM."
+        )
         parser.add_argument(
             "--metrics-port",
             type=int,
             help="With --every: serve this process's metrics. 0: any free port.",
         )
-        parser.add_argument("--metrics-host", default="127.0.0.1", help="The address of the metrics (default %(default)s).")
+        parser.add_argument(
+            "--metrics-host", default="127.0.0.1", help="The address of the metrics (default %(default)s)."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.as_json: bool = options["json"]

@@ -420,9 +420,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--end-with-parent", action="store_true", help="stop when the parent process has ended"
-    )
+    parser.add_argument("--end-with-parent", action="store_true", help="stop when the parent process has ended")
     chosen = parser.parse_args(sys.argv[2:] if arguments is None else arguments)
     try:
         if given("DATA_PLATFORM_URL") and not given("DATA_PLATFORM_SECRET"):

@@ -71,7 +71,9 @@ class IdempotentForm(forms.Form):
 
     def message_of(self, sentence: str) -> str:
         """The message of `act_once`, marked if it belongs to an earlier submission."""
-        return _("Already done, and not repeated. %(sentence)s") % {"sentence": sentence} if self.is_repeat else sentence
+        return (
+            _("Already done, and not repeated. %(sentence)s") % {"sentence": sentence} if self.is_repeat else sentence
+        )
 
     def refuse(self, refusal: DomainError) -> None:
         """Add a refusal to the form's errors: to the field that it names, otherwise to the form."""

@@ -43,9 +43,7 @@ class CodeField(forms.CharField):
 class StaffLoginForm(AuthenticationForm):
     """Raises Throttled, which `commerce.staff_access.middleware.Refusals` renders as a page."""
 
-    code = CodeField(
-        required=False, help_text=_("Only with a second factor: the code of the app, or a recovery code.")
-    )
+    code = CodeField(required=False, help_text=_("Only with a second factor: the code of the app, or a recovery code."))
 
     def clean(self) -> Any:
         # Without both, no password is checked: it is neither a failure to count nor a success that resets the counter.

@@ -28,7 +28,7 @@ _SENTENCES: dict[int, tuple[Text, Text]] = {
     ),
     HTTPStatus.FORBIDDEN: (
         _("Permission denied"),
-        _("Your account does not have the permission. Nothing was changed. A superuser can give you a role that has it."),
+        _("Your account lacks the permission. Nothing was changed. A superuser can give you a role that has it."),
     ),
     HTTPStatus.NOT_FOUND: (
         _("Page not found"),

@@ -184,7 +184,9 @@ class ImportPages(NoDeleteAdmin):
         self.message_user(request, sentence % {"count": done}, messages.SUCCESS)
         if refused:
             sentence = ngettext(
-                "%(count)d row was refused; the row shows the reason.", "%(count)d rows were refused; each row shows the reason.", refused
+                "%(count)d row was refused; the row shows the reason.",
+                "%(count)d rows were refused; each row shows the reason.",
+                refused,
             )
             self.message_user(request, sentence % {"count": refused}, messages.WARNING)
         if left:
@@ -235,8 +237,8 @@ def _left_out(wrong: int) -> str:
     if not wrong:
         return ""
     sentence = ngettext(
-        "%(count)d row with an error is skipped. Correct it in the file and upload the file again, or continue without it.",
-        "%(count)d rows with errors are skipped. Correct them in the file and upload the file again, or continue without them.",
+        "%(count)d row with an error is skipped. Correct it and upload the file again, or continue without it.",
+        "%(count)d rows with errors are skipped. Correct them and upload the file again, or continue without them.",
         wrong,
     )
     return sentence % {"count": wrong}

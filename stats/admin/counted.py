@@ -115,7 +115,9 @@ class DeadLetterAdmin(ReadOnly):
         if not letters:
             return None
         tried = min(len(letters), LETTERS_AT_ONCE)
-        sentence = ngettext("%(count)d dead letter will be replayed.", "%(count)d dead letters will be replayed.", tried)
+        sentence = ngettext(
+            "%(count)d dead letter will be replayed.", "%(count)d dead letters will be replayed.", tried
+        )
         by = reason_or_question(
             self,
             request,
@@ -132,7 +134,9 @@ class DeadLetterAdmin(ReadOnly):
         self.message_user(request, sentence % {"count": counted}, messages.SUCCESS if counted else messages.WARNING)
         if refused := outcomes.count(Replay.REFUSED):
             sentence = ngettext(
-                "%(count)d dead letter still cannot be counted.", "%(count)d dead letters still cannot be counted.", refused
+                "%(count)d dead letter still cannot be counted.",
+                "%(count)d dead letters still cannot be counted.",
+                refused,
             )
             self.message_user(request, sentence % {"count": refused}, messages.ERROR)
         if len(letters) > LETTERS_AT_ONCE:

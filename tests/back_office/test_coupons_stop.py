@@ -120,7 +120,9 @@ def test_stopping_a_closed_window_is_refused(clerk: Staff, begins: timedelta, en
             clerk.post(PAGE, coupon.pk, form_key=uuid4(), reason="Wrong discount."),
         ):
             assert answer.headers["Location"] == reverse("admin:coupons_coupon_change", args=[coupon.pk])
-            assert messages_on(answer)[-1] == "The issue of this coupon has not begun or has ended. Nothing was changed."
+            assert (
+                messages_on(answer)[-1] == "The issue of this coupon has not begun or has ended. Nothing was changed."
+            )
     assert StaffAction.objects.count() == 0
 
 

@@ -120,9 +120,15 @@ def test_an_archive_of_all_three_tables_is_accepted() -> None:
         (ARCHIVE | {"LEDGER_RETENTION_DAYS": "7"}, "longer than OUTBOX_RETENTION_HOURS"),
         (ARCHIVE | {"IDEMPOTENCY_HOURS": "2400"}, "longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS"),
         (ARCHIVE | {"OUTBOX_RETENTION_HOURS": "0"}, "longer than OUTBOX_RETENTION_HOURS"),
-        (ARCHIVE | {"ORDER_RETENTION_DAYS": "98"}, "LEDGER_RETENTION_DAYS must be above 0 and at most ORDER_RETENTION_DAYS"),
+        (
+            ARCHIVE | {"ORDER_RETENTION_DAYS": "98"},
+            "LEDGER_RETENTION_DAYS must be above 0 and at most ORDER_RETENTION_DAYS",
+        ),
         (ARCHIVE | {"STOCK_MOVEMENT_RETENTION_DAYS": "0"}, "STOCK_MOVEMENT_RETENTION_DAYS must be above 0 and at most"),
-        (ARCHIVE | {"PROCESSED_EVENT_RETENTION_HOURS": "0"}, "PROCESSED_EVENT_RETENTION_HOURS must be above 0 and shorter"),
+        (
+            ARCHIVE | {"PROCESSED_EVENT_RETENTION_HOURS": "0"},
+            "PROCESSED_EVENT_RETENTION_HOURS must be above 0 and shorter",
+        ),
     ],
 )
 def test_a_setting_of_letters_or_of_the_archive_that_cannot_be_is_refused(given: dict[str, str], said: str) -> None:
