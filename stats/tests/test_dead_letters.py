@@ -73,7 +73,7 @@ def letters() -> dict[int, str]:
 
 
 def replay(*arguments: str) -> tuple[list[str], dict[str, int], int]:
-    """The command's lines about the letters, its last line, and its exit code."""
+    """The command's lines about dead letters, its last line, and its exit code."""
     out, code = StringIO(), 0
     try:
         call_command("replay_dead_letters", *arguments, stdout=out)

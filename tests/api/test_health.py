@@ -85,7 +85,7 @@ def test_metrics_count_requests_by_route_template() -> None:
 
 @pytest.fixture
 def read_only() -> Iterator[None]:
-    """New sessions take no writes, as those of a standby."""
+    """New sessions are read-only, as on a standby."""
     name = connection.settings_dict["NAME"]
     sql.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     connection.close()
@@ -100,7 +100,7 @@ def read_only() -> Iterator[None]:
 
 
 class TestReadOnly:
-    """PostgreSQL that takes no writes."""
+    """PostgreSQL accepts no writes."""
 
     def test_the_shop_is_not_ready_and_says_so(self, read_only: None) -> None:
         response = Client().get("/readyz")

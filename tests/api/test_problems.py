@@ -101,7 +101,7 @@ WITH_BODY = ["/api/auth/token", "/api/auth/token/refresh", "/api/balance/charge"
 def test_a_body_that_is_not_json_is_refused(user: User, path: str, content: bytes) -> None:
     with nothing_changes(), statements() as ran:
         answer = Shopper(user).send("POST", path, content)
-    # No body at all is an empty one to the parser: there the fields are missing.
+    # A missing body is parsed as an empty one, so its fields are missing.
     assert answer.outcome == (400, "validation_error" if content == b"" else "malformed_json")
     assert ran == []
 

@@ -30,14 +30,14 @@ FAULTS: dict[str, Callable[[Redis], None]] = {"killed": kill, "paused": pause}
 
 @pytest.fixture(params=list(FAULTS))
 def redis_away(request: pytest.FixtureRequest, own_redis: Redis) -> None:
-    """A Redis that has worked and then is away."""
+    """A Redis server that worked and was then killed."""
     assert redis_services.cache.call(lambda client: client.ping())
     assert redis_services.locks.call(lambda client: client.ping())
     FAULTS[request.param](own_redis)
 
 
 def advisory_locks_of_products() -> set[str]:
-    """The names of the products' locks that somebody holds in PostgreSQL."""
+    """The advisory locks of products that are held in PostgreSQL."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT 'product:' || id || ':lock' FROM product, pg_locks WHERE locktype = 'advisory' AND granted"
@@ -47,7 +47,7 @@ def advisory_locks_of_products() -> set[str]:
 
 
 def quickly(request: Callable[[], Answer]) -> Answer:
-    """The answer, which must come within the budget whatever is broken."""
+    """The response; fails if it takes longer than the limit."""
     started = time.monotonic()
     answer = request()
     assert time.monotonic() - started < BUDGET_SECONDS
@@ -166,12 +166,12 @@ def test_redis_is_called_again_after_its_pause(own_redis: Redis, user: User, set
 
 
 class TestALockWhoseAnswerNeverCame:
-    """Redis took the lock, but stopped before it said so: the key must not block its user for a whole TTL."""
+    """Redis has set the lock, but its reply was lost: the key must not be locked for a whole TTL."""
 
     def _orphan(self, own_redis: Redis, user: User, settings: Settings) -> None:
         settings.REDIS_PAUSE_SECONDS = 0.0
         settings.LOCK_WAIT_SECONDS = 0.2
-        Shopper(user).post("/api/balance/charge", {"amount": 1})  # so that Redis knows the script
+        Shopper(user).post("/api/balance/charge", {"amount": 1})  # loads the script into Redis
         pause(own_redis)
         assert Shopper(user).post("/api/balance/charge", {"amount": 1}).status == 200
         resume(own_redis)
@@ -194,7 +194,7 @@ class TestALockWhoseAnswerNeverCame:
 
 
 class TestALockInUse:
-    """Looked at from outside, while a charge is between its reads and its writes."""
+    """The lock in Redis while a charge is between its reads and its writes."""
 
     def _charge_looked_at(self, user: User, look: Callable[[], object]) -> Answer:
         with before_writing(look):

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def verdict(access: str | None, **headers: str) -> tuple[int, str | None]:
-    """The status, and for how many seconds it may be kept."""
+    """The status, and the seconds for which it may be cached."""
     given = {"Authorization": f"Bearer {access}"} if access is not None else {}
     response = Client().get("/internal/token", headers={**given, **headers})
     assert response.content == b""

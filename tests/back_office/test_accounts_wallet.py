@@ -45,7 +45,7 @@ def clerk() -> Staff:
 
 
 def form(direction: str, amount_won: object, *, confirmed: bool = True, **changes: object) -> dict[str, Any]:
-    """What the browser sends of the question, or of the first page."""
+    """The form values of the confirmation, or of the first page."""
     sent = {"direction": direction, "amount_won": amount_won, "reason": "Parcel lost.", "form_key": str(uuid4())}
     return {**sent, "confirmed": "True" if confirmed else None, **changes}
 
@@ -55,7 +55,7 @@ def adjust(staff: Staff, customer: User, direction: str, amount_won: object, **c
 
 
 class TestThePage:
-    """Asks how much and why, then whether that is meant, then does it."""
+    """Amount and reason are entered, confirmed, then applied."""
 
     def test_says_the_balance_before_and_after_and_changes_nothing_yet(self, clerk: Staff, customer: User) -> None:
         with nothing_changes():
@@ -143,7 +143,7 @@ class TestThePage:
 
 
 class TestRefusals:
-    """Told in the form, before the question where it can be foreseen, and after it where it cannot."""
+    """Refusals are shown in the form: before the confirmation if possible, otherwise after it."""
 
     @pytest.mark.parametrize("confirmed", [False, True])
     def test_more_than_there_is_cannot_be_debited(self, clerk: Staff, customer: User, confirmed: bool) -> None:
@@ -221,7 +221,7 @@ class TestRefusals:
 
 
 class TestRaces:
-    """The statement that pays for orders decides here as well."""
+    """Concurrent adjustments and payments are serialized by the row lock."""
 
     NOT_NEGATIVE = "user_balance_not_negative"
 
@@ -261,7 +261,7 @@ class TestRaces:
         assert broken_rules() == set()
 
     def test_looked_at_first_the_last_won_is_debited_twice(self, last_won: User) -> None:
-        """The control: neither lock nor constraint."""
+        """The control, without lock and constraint."""
         meeting = Meeting()
         debits = [self.debits(last_won), self.debits(last_won)]
         with (
@@ -282,7 +282,7 @@ class TestRaces:
         assert broken_rules() == set()
 
     def test_looked_at_first_both_get_it(self, last_won: User, pen: Product) -> None:
-        """The control: without the row lock of the wallet, nor the constraint."""
+        """The control, without the row lock of the wallet and without the constraint."""
         meeting = Meeting()
         race = [self.debits(last_won), self.pays(last_won, pen)]
         with (
@@ -308,7 +308,7 @@ class TestRaces:
 
 
 def test_an_adjustment_behind_the_shops_back_breaks_the_books(customer: User) -> None:
-    """The control of the invariants: an entry without its money, which the ledger's rules do name."""
+    """The control of the invariants: a ledger entry without a change of the balance is detected."""
     LedgerEntry.objects.create(
         user=customer,
         type=EntryType.ADJUSTMENT,

@@ -42,7 +42,7 @@ def coupon() -> Coupon:
 
 
 def form_of(clerk: Staff, coupon: Coupon) -> dict[str, Any]:
-    """The page as a browser sends it, with a reason."""
+    """The form values of the page, with a reason."""
     return {**fields_of(clerk.get(PAGE, coupon.pk).content.decode()), "reason": "Wrong discount."}
 
 
@@ -104,7 +104,7 @@ def test_two_members_of_staff_stop_it_once(clerk: Staff, coupon: Coupon) -> None
     other = Staff("coupons.view_coupon", "coupons.change_coupon")
     forms = [(staff, form_of(staff, coupon)) for staff in (clerk, other)]
     answers = together([partial(staff.post, PAGE, coupon.pk, **form) for staff, form in forms])
-    # The second one sees the question again with its refusal, or is led back to the coupon.
+    # The second one gets the confirmation with the refusal, or a redirect to the coupon.
     assert {answer.status_code for answer in answers} <= {200, 302}
     assert StaffAction.objects.count() == 1
 

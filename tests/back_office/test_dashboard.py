@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def shop_time(month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    """Of the shop's zone, in 2026."""
+    """A time in 2026 in the shop's time zone."""
     return datetime(2026, month, day, hour, minute, second, tzinfo=timezone.get_default_timezone())
 
 
@@ -51,14 +51,14 @@ def tiles(staff: Staff) -> dict[str, Any]:
 
 
 def listed(staff: Staff, address: str) -> set[int]:
-    """The rows of the list that a tile leads to."""
+    """The rows of the list that a tile links to."""
     page: Page = staff.client.get(address)
     assert page.status_code == 200, address
     return {row.pk for row in page.context["cl"].queryset}
 
 
 class Sold:
-    """Orders of one product each, by their price in thousands of won, at their moments."""
+    """Orders of one product each, with their price in thousands of won and their time."""
 
     def __init__(self, clock: Clock, buyer: User) -> None:
         self._clock, self._buyer = clock, buyer
@@ -77,7 +77,7 @@ class Sold:
 
 @pytest.fixture
 def sold(clock: Clock, buyer: User) -> Sold:
-    """Amounts whose sums tell which of them were counted."""
+    """Amounts whose sums identify the counted orders."""
     shop = Sold(clock, buyer)
     shop.sell(
         (shop_time(1, 10, 23, 59, 59), 16_384),  # the day before the 60 days
@@ -103,7 +103,7 @@ def sold(clock: Clock, buyer: User) -> Sold:
 
 
 class TestSales:
-    """Against the same time of the day before: at three in the afternoon today is not held against all of yesterday."""
+    """Sales until now are compared with those until the same time of the day before."""
 
     def test_each_period_counts_its_orders_and_the_period_before(self, staff: Staff, sold: Sold) -> None:
         figures = [

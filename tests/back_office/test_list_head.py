@@ -134,7 +134,7 @@ class TestAChip:
 class TestAPeriod:
     @pytest.fixture
     def today(self, monkeypatch: pytest.MonkeyPatch) -> date:
-        """In the middle of a month, whatever the day is."""
+        """A fixed date in the middle of a month."""
         day = date(2026, 3, 15)
         monkeypatch.setattr("commerce.staff_pages.filters.timezone.localdate", lambda *_at: day)
         return day
@@ -195,7 +195,7 @@ def save(staff: Staff, name: str, query: str = "status__exact=CANCELLED", list_o
 
 
 def said(answer: Page) -> str:
-    """The newest message; those of pages that nobody has looked at stand before it."""
+    """The newest message; earlier ones of pages that were not opened come before it."""
     return messages_on(answer)[-1]
 
 
@@ -286,7 +286,7 @@ class TestASavedView:
 
 
 class TestTheLimit:
-    """No more views of a list than are shown, also from two windows at one moment."""
+    """The limit of saved views per list, also for simultaneous requests."""
 
     @pytest.fixture
     def almost_full(self, clerk: Staff) -> Staff:
@@ -301,7 +301,7 @@ class TestTheLimit:
         assert len(saved(almost_full)) == saved_views.MOST_OF_A_LIST
 
     def race(self, staff: Staff) -> int:
-        """Two save the last view at once; how many there are then."""
+        """Save the last allowed view twice at the same time; returns the number of views."""
 
         def keep(name: str) -> None:
             with suppress(saved_views.TooManyViews):
@@ -312,7 +312,7 @@ class TestTheLimit:
 
     @contextmanager
     def both_have_counted(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meeting]:
-        """Each waits for the other between its count and its row, where the lock lets them come so far."""
+        """Both wait for each other between counting and inserting, if the lock allows it."""
         meeting, views_of = Meeting(seconds=0.3), saved_views.views_of
 
         def counted(*asked: Any) -> Any:

@@ -229,7 +229,7 @@ class TestTheList:
 
 
 def moments_on(page: Page) -> list[str]:
-    """The titles of the timeline."""
+    """The titles of the timeline's entries."""
     return [moment.title for moment in page.context["timeline"]]
 
 
@@ -251,7 +251,7 @@ class TestThePageOfAnOrder:
             *("mina@shop.kr", "₩88,000", "₩12,000", "₩13,000 less ₩1,000", "₩6,000", "₩7,000", "-₩1,000"),
         ):
             assert sentence in page
-        # Nobody edits an order: the page has no form of its own, only those that leave and that choose a language.
+        # Orders are not editable: the page has only the forms for logout and language.
         assert 'id="order_form"' not in page
 
     def test_has_a_timeline_oldest_first(
@@ -389,7 +389,7 @@ class TestThePageOfAnOrder:
     def test_takes_the_same_queries_for_one_item_and_many(self, clerk: Staff, mina: User, pen: Product) -> None:
         small = order_of(mina, {pen: 1})
         large = order_of(mina, dict.fromkeys(ProductFactory.create_batch(20), 1))
-        # The kinds of rows are remembered by the process after the first page.
+        # Content types are cached by the process after the first page.
         clerk.get(PAGE, small.pk)
         with statements() as few:
             clerk.get(PAGE, small.pk)

@@ -49,7 +49,7 @@ def pen() -> Product:
 
 
 def asked_about(staff: Staff, orders: Sequence[Order], **query: str) -> Page:
-    """The question that the list's action leads to."""
+    """The confirmation page of the list's action."""
     ticked = {"action": "cancel_and_refund", "_selected_action": [order.pk for order in orders]}
     address = staff.client.get("/admin/orders/order/", query).request
     led = staff.client.post("/admin/orders/order/", ticked, query_params=query)
@@ -58,7 +58,7 @@ def asked_about(staff: Staff, orders: Sequence[Order], **query: str) -> Page:
 
 
 def answers(staff: Staff, question: Page, reason: str = REASON, **changes: Any) -> Page:
-    """Send the form of the question."""
+    """Submit the form of the confirmation."""
     request = question.request
     address = f"{request['PATH_INFO']}?{request['QUERY_STRING']}"
     return staff.client.post(address, {**fields_of(question.content.decode()), "reason": reason, **changes})
@@ -69,7 +69,7 @@ def cancels(staff: Staff, order: Order, reason: str = REASON) -> Page:
 
 
 def messages_after(staff: Staff) -> list[str]:
-    """The messages of the next page, which shows them once."""
+    """The messages on the next page."""
     return [str(message) for message in staff.get(LIST).context["messages"]]
 
 
@@ -335,7 +335,7 @@ class TestAtOneMoment:
         assert (mina.balance, pen.stock, StaffAction.objects.count()) == (20_000, 10, 1)
 
     def test_control_without_protection_it_is_refunded_twice(self, mina: User, pen: Product) -> None:
-        """The control of the one before."""
+        """The control of the test above."""
         order = order_of(mina, {pen: 2})
         clerks = [Staff(*RIGHTS) for _ in range(2)]
         questions = [clerk.get(ONE, order.pk) for clerk in clerks]

@@ -42,7 +42,7 @@ def pen() -> Product:
 
 
 def lines_of(answer: Page) -> list[list[str]]:
-    """The lines of the CSV file without their headings."""
+    """The lines of the CSV file without the heading."""
     assert answer.status_code == 200, answer
     return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
 

@@ -83,7 +83,7 @@ def test_a_cancelled_order_is_marked_on_both(order: Order) -> None:
 def test_printing_requires_the_view_permission(order: Order, page: str) -> None:
     assert Staff("products.view_product").get(page, order.pk).status_code == 403
     assert Staff("orders.view_order").get(page, order.pk + 1).status_code == 404
-    # Who may not see customers is not told more of this one than the page of the order tells.
+    # Without the permission to view customers, the receipt contains no more customer data than the page of the order.
     shown = Staff("orders.view_order").get(page, order.pk).content.decode()
     assert "mina@shop.kr" not in shown
     assert "김미나" not in shown

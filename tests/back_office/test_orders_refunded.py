@@ -47,7 +47,7 @@ def ink() -> Product:
 
 
 def asks(staff: Staff, order: Order, units: dict[Product, Any], *, restock: bool = True, **changes: Any) -> Page:
-    """Fill in the form and send it for the first time."""
+    """Fill in the form and submit it; the response is the confirmation."""
     form = staff.get(PAGE, order.pk)
     ticked = {f"line_{product.pk}": "on" for product in units}
     numbers = {f"units_{product.pk}": count for product, count in units.items()}
@@ -63,7 +63,7 @@ def says_yes(staff: Staff, question: Page) -> Page:
 
 
 def refunds(staff: Staff, order: Order, units: dict[Product, Any], **changes: Any) -> list[str]:
-    """All of the way; the messages that it ends with."""
+    """Submit and confirm; returns the messages."""
     return messages_on(says_yes(staff, asks(staff, order, units, **changes)))
 
 

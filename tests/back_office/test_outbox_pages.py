@@ -26,7 +26,7 @@ CLERK = ("outbox.view_outboxmessage", "outbox.resend_outboxmessage", "outbox.vie
 
 @pytest.fixture
 def parked() -> list[OutboxMessage]:
-    """Three to the data platform, given up after twelve attempts."""
+    """Three messages to the data platform, parked after twelve attempts."""
     busy_shop()
     messages = list(OutboxMessage.objects.filter(destination="data-platform").order_by("id")[:3])
     sql.execute(

@@ -50,7 +50,7 @@ def saved(book: Workbook) -> bytes:
 
 
 def with_part(content: bytes, name: str, changed: Callable[[bytes], bytes]) -> bytes:
-    """The same file with one of its parts written anew."""
+    """The same file with one part replaced."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
         for part in old.namelist():
@@ -248,7 +248,7 @@ def test_the_maximum_number_of_rows_is_read() -> None:
 
 
 def test_a_zip_bomb_with_a_false_size_is_limited() -> None:
-    """The archive says 10 bytes, with a checksum to match, and holds fifteen million."""
+    """The archive states a size of 10 bytes, with a matching checksum, and contains fifteen million."""
     big = bytes(15_555_555)
     lies = {len(big): 10, zlib.crc32(big): zlib.crc32(bytes(10))}
     bomb = zip_of({"xl/workbook.xml": big})
@@ -256,7 +256,7 @@ def test_a_zip_bomb_with_a_false_size_is_limited() -> None:
         assert bomb.count(truth.to_bytes(4, "little")) == 2
         bomb = bomb.replace(truth.to_bytes(4, "little"), lie.to_bytes(4, "little"))
     assert most_bytes_used(lambda: refusal_of(bomb)) < 3_000_000
-    # The control: a reader that believes the sizes in the archive holds all of it in memory.
+    # The control: a reader that trusts the stated size reads all of it into memory.
     assert most_bytes_used(lambda: zipfile.ZipFile(io.BytesIO(bomb)).read("xl/workbook.xml")) > 15_000_000
 
 

@@ -58,7 +58,7 @@ def send(clerk: Staff, content: str | bytes, name: str = "spring.csv") -> Page:
 
 
 def sent(clerk: Staff, *lines: str, head: str = HEAD) -> int:
-    """The number of the import that waits for its button."""
+    """The id of the uploaded import, which is not confirmed yet."""
     answer = send(clerk, "\n".join([head, *lines]))
     assert answer.status_code == 302, errors_of(answer)
     return int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
@@ -71,7 +71,7 @@ def looked_at(clerk: Staff, import_id: int, **query: str) -> Page:
 
 
 def shown(page: Page) -> list[tuple[int, str, list[tuple[str, str | None, str]], str]]:
-    """Of each line its number, label, changes and what is said about it."""
+    """The number, label, changes and message of each line."""
     return [
         (each.line.number, str(each.label), [(str(name), *rest) for name, *rest in each.changes], each.line.message)
         for each in page.context["lines"]
@@ -83,7 +83,7 @@ def press(clerk: Staff, import_id: int, **values: Any) -> Page:
 
 
 def past(clerk: Staff) -> list[tuple[str, str, int, int, str, bool]]:
-    """File, sender, rows imported and refused, reason, and whether the reader may open it."""
+    """The columns of past imports: file, sender, rows imported and refused, reason, and whether it is a link."""
     return [
         (each.file_name, each.sender, each.imported_count, each.refused_count, each.reason, is_open)
         for each, is_open in clerk.get("products_product_imports").context["imports"]
@@ -315,7 +315,7 @@ class TestTheImport:
         assert pen.stock == 2
 
     def test_is_done_once_by_concurrent_clicks(self, clerk: Staff, pen: Product) -> None:
-        """By the lines alone: nobody waits for a lock of the shop."""
+        """Ensured by the locks of the lines alone, without the shop's locks."""
         import_id = sent(clerk, f"{pen.pk},,,,,-4", *(f",Ink {number},,7000,,25" for number in range(5)))
         with switched_off(LOCKS_OFF):
             answers = together([partial(press, clerk, import_id) for _ in range(3)])
@@ -325,7 +325,7 @@ class TestTheImport:
         assert broken_rules() == set()
 
     def test_control_without_line_locks_it_is_done_twice(self, clerk: Staff, pen: Product) -> None:
-        """The control of the above."""
+        """The control of the test above."""
         import_id = sent(clerk, f"{pen.pk},,,,,-4", ",Ink,,7000,,25")
         meeting = Meeting()
 
@@ -423,7 +423,7 @@ class TestMeanwhile:
         assert StaffAction.objects.count() == 0
 
     def test_a_concurrently_saved_price_is_not_overwritten(self, clerk: Staff, pen: Product) -> None:
-        """Both decided on the old price; the second is refused."""
+        """Both changes are based on the old price, so the second one is refused."""
         import_id = sent(clerk, f"{pen.pk},,,3500,,")
         stale = Product.objects.get(pk=pen.pk)
         stale.price = 9_000
@@ -464,7 +464,7 @@ class TestTheFile:
         assert past(clerk) == [("spring.csv", clerk.user.username, 2, 1, REASON, True)]
         colleague = Staff(*RIGHTS)
         assert past(colleague) == [("spring.csv", clerk.user.username, 2, 1, REASON, False)]
-        # Once more, it does nothing more.
+        # A repeated request has no effect.
         press(clerk, done, confirmed="on")
         ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
         new = sent(clerk, ",Ink,,1,,")
@@ -487,7 +487,7 @@ class TestTheFile:
         assert "spring.csv" not in other.get(SEND).content.decode()
 
     def test_cannot_be_altered_from_the_form(self, clerk: Staff, pen: Product) -> None:
-        """What will be done is in the database; the page sends a reason and nothing else."""
+        """The changes are stored in the database; the form only contains a reason."""
         import_id = sent(clerk, f"{pen.pk},,,3500,,")
         forged = {"price": "1", "values": '{"price": 1}', "lines": "2", "seen": "{}", "plan": "ADD", "staff_id": "1"}
         press(clerk, import_id, **forged)

@@ -1,4 +1,4 @@
-"""Reservations in the back-office, and stock adjustments beside held units."""
+"""Reservations in the back-office, and stock adjustments with held units."""
 
 from datetime import timedelta
 
@@ -76,7 +76,7 @@ def test_an_orders_timeline_has_the_reservation_it_was_paid_from(user: User, pen
     assert first.title == f"Units held for a cart, until {timezone.localtime(reservation.expires_at):%Y-%m-%d %H:%M}"
     assert first.address == f"/admin/reservations/reservation/{reservation.pk}/change/"
     assert (second.title, second.detail) == ("Placed and paid", f"2 units for ₩2,000 · from reservation {number}")
-    # Who may not see reservations reads of it, and is not led to its page.
+    # Without the permission for reservations it is shown without a link.
     blind = Staff("orders.view_order").get("orders_order_change", order.id).context["timeline"]
     assert (blind[0].title, blind[0].address) == (first.title, "")
 

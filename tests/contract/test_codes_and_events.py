@@ -1,4 +1,4 @@
-"""The contract's codes and events, and those of the code: no more, no fewer."""
+"""The codes and events of the code are exactly those of the contract."""
 
 import ast
 import inspect
@@ -67,11 +67,11 @@ NOT_IN_THE_CONTRACT = {
 }
 EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
 WITHIN_THE_SHOP = {"coupon-expiring"}
-"""Told to the customer by e-mail, and to webhooks; not in Kafka."""
+"""Sent by e-mail and to webhooks, but not to Kafka."""
 
 
 def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
-    """Every refusal of the shop that has a code."""
+    """All refusals with a code."""
     for each in kind.__subclasses__():
         if "code" in vars(each):
             yield each
@@ -79,9 +79,9 @@ def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError
 
 
 def known_codes() -> dict[str, int]:
-    """Code and status of what Django and DRF refuse, as told by `commerce.server.problems`."""
+    """Code and status of the refusals by Django and DRF, from `commerce.server.problems`."""
     codes = {code: int(status) for _, status, code, _, _ in problems._KNOWN}
-    # What is decided case by case stands in the function that tells it.
+    # Codes that depend on the request are in the body of the function.
     for node in ast.walk(ast.parse(inspect.getsource(problems._describe))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_problem":
             status, code = node.args[:2]
@@ -120,7 +120,7 @@ def test_every_kind_of_refusal_has_a_status() -> None:
 
 
 def event_types() -> set[str]:
-    """The values of every constant in an app's `events` that names a type."""
+    """The values of all constants in `events` modules that are event types."""
     found = set()
     for app in apps.get_app_configs():
         try:
@@ -156,13 +156,13 @@ def test_every_destination_has_a_sink() -> None:
 
 
 def test_every_event_can_be_subscribed_to() -> None:
-    """Webhooks are for whatever goes to Kafka as well, so those events do not name them."""
+    """Events that are sent to Kafka can always be subscribed to, so their routes do not list webhooks."""
     assert set(event_types_to(WEBHOOKS)) == EVENTS | WITHIN_THE_SHOP
     assert all(WEBHOOKS not in destinations_of(event) for event in ROUTES)
 
 
 def test_every_problem_is_known_before_the_first_request() -> None:
-    """A module with a problem that is imported later would change the schema and the pages of a running process."""
+    """A module that was imported later would add its problems to the schema and pages of a running process."""
     program = """
 import django, pkgutil, importlib
 django.setup()

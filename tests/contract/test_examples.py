@@ -1,7 +1,7 @@
-"""The examples of the OpenAPI document are what the shop answers, and what it writes for its partners.
+"""The examples of the OpenAPI document are responses and messages of the shop.
 
-`UPDATE_EXAMPLES=1` writes them anew. Otherwise they are compared with what the shop answers now: the same fields with
-values of the same types.
+`UPDATE_EXAMPLES=1` regenerates them. Otherwise they are compared with current responses: the same fields with values of
+the same types.
 """
 
 import json
@@ -35,7 +35,7 @@ PASSWORD = "correct horse"
 
 
 class Recorder:
-    """A shop with a little in it, and what it has answered."""
+    """A shop with some rows, and its responses so far."""
 
     def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings, self.monkeypatch = settings, monkeypatch
@@ -65,7 +65,7 @@ class Recorder:
         return {message.type: json.loads(message.payload) for message in OutboxMessage.objects.order_by("-id")}
 
     def shop_around(self) -> None:
-        """Every operation once, each with something to show."""
+        """Call every operation once, with non-empty responses."""
         shopper, coupon = self.shopper, self.coupon.pk
         login = {"username": "mina", "password": PASSWORD}
         tokens = self.done("token", Shopper().post("/api/auth/token", login))
@@ -109,7 +109,7 @@ class Recorder:
         self.refused(clerk.post(address, one))
 
     def tell_others(self) -> None:
-        """What staff do with webhooks."""
+        """Call the operations of webhooks as staff."""
         staff = Shopper(StaffFactory())
         staff.headers |= HOST
         terms = {"name": "Warehouse", "url": "https://partner.example/webhooks", "eventTypes": ["order-completed"]}
@@ -139,7 +139,7 @@ class Recorder:
             self.refused(staff.post("/api/webhooks", terms))
 
     def be_refused(self) -> None:
-        """What the shop's rules and its doors refuse."""
+        """Send requests that are refused by rules, validation and authentication."""
         shopper, pen = self.shopper, self.pen.pk
         self.refused(shopper.post("/api/orders", {"items": [{"productId": pen, "quantity": 0}], "color": "red"}))
         self.refused(shopper.send("POST", "/api/orders", b'{"items": ['))
@@ -174,7 +174,7 @@ class Recorder:
         self.refused(shopper.post("/api/balance/charge", {"amount": 2}, key="a-key"))
 
     def be_unlucky(self) -> None:
-        """What may pass."""
+        """Send requests with temporary failures."""
         shopper, settings, charge = self.shopper, self.settings, ("/api/balance/charge", {"amount": 1})
         settings.LOCK_WAIT_SECONDS = 0.05
         with turn_held(request_lock(self.mina.pk, "held")):

@@ -11,7 +11,7 @@ PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==([^\s;\\]+)")
 
 
 def pins(name: str) -> dict[str, str]:
-    """The version of each package that a file names, by the name as the lock files spell it."""
+    """The version of each package in a file, by the normalized name of the lock files."""
     found = {}
     for line in (BASE_DIR / name).read_text().splitlines():
         if line and not line.startswith((" ", "#", "-")):

@@ -1,4 +1,4 @@
-"""The contract's table, the routes and the OpenAPI schema say the same, in both directions."""
+"""The contract's table, the routes and the OpenAPI schema have the same operations."""
 
 import re
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ WITH_BODY = {"malformed_json", "payload_too_large", "unsupported_media_type"}
 LIMITED = {"throttled"}
 WRITES = ("POST", "PATCH", "DELETE")
 WITH_ID = {"not_found"}
-"""What is no id in a path is no path."""
+"""Paths with an invalid id do not exist."""
 
 
 def routes(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, set[str]]]:

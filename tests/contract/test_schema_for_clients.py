@@ -1,4 +1,4 @@
-"""What the OpenAPI document tells those who write or generate clients."""
+"""The OpenAPI document for authors and generators of clients."""
 
 import re
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def test_every_operation_has_one_known_tag_and_says_what_it_does() -> None:
     assert all(operation["description"].endswith(".") for operation in operations)
 
 
-# Words of those who read the code.
+# Words of the code that users of the API do not know.
 INTERNAL = re.compile(r"serializer|queryset|docstring|_as_json|declared|msgspec|django|\bviews?\b", re.IGNORECASE)
 
 

@@ -11,9 +11,9 @@ _STEPS = (_FIRST, "consumer.inside-count", "consumer.before-count")
 
 
 class ConsumerKilled(Fault):
-    """Its batch comes again, to another one: counted events are known as such.
+    """Another consumer gets its batch again and skips counted events.
 
-    The shop sells on. Statistics are late by some seconds: a dead member of the group is missed when its session ends.
+    Orders are not affected. Statistics are late by some seconds, until the session of the dead member expires.
     """
 
     number = "F14a"

@@ -149,7 +149,7 @@ def _works_again(run: Run) -> None:
 
 
 def _fails(run: Run, begin: Callable[[], object]) -> int:
-    """Begin; return how many sessions have failed since, once there is one. Raises NotFired."""
+    """Start the fault; returns the number of failed sessions since then, once there is one. Raises NotFired."""
     began_at = timezone.now()
     begin()
     failed = 0
@@ -166,7 +166,7 @@ def _fails(run: Run, begin: Callable[[], object]) -> int:
 
 
 def mail_server_believed_blindly() -> None:
-    """An e-mail is done once it was attempted."""
+    """An e-mail counts as delivered once it was attempted."""
     deliver = MailSink.deliver
 
     def believe(self: MailSink, messages: Sequence[Message]) -> Outcomes:

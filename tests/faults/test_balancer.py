@@ -1,4 +1,4 @@
-"""The balancer that the rolling restart rests on: new connections go to the servers that say they are ready."""
+"""The balancer of the rolling restart: new connections are assigned to ready servers."""
 
 import http.client
 import socket
@@ -17,7 +17,7 @@ WITHIN_SECONDS = 20.0
 
 
 class Server(ThreadingHTTPServer):
-    """Says its name, and whether it is ready."""
+    """Responds with its name, and with its readiness."""
 
     daemon_threads = True
     is_ready = True
@@ -40,7 +40,7 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(name)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Not logged."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The judge of the fault harness finds what is planted, and nothing where all is well."""
+"""The judge finds planted differences, and nothing in a correct history."""
 
 import json
 from collections.abc import Callable
@@ -57,7 +57,7 @@ def scene(mina: User, pen: Product, coupon: Coupon) -> Scene:
 
 @pytest.fixture
 def ask(mina: User) -> Ask:
-    """Sends a write to the real shop and returns it as the history would have it."""
+    """Send a write to the real shop; returns its call as in the history."""
     shopper = Shopper(mina)
 
     def send(kind: str, path: str, body: Any = None, *, key: str) -> Call:
@@ -68,12 +68,12 @@ def ask(mina: User) -> Ask:
 
 
 def unheard(kind: str, path: str, body: Any = None, *, key: str, user: User) -> Call:
-    """A write whose client lost the connection."""
+    """A write whose client has lost the connection."""
     return Call(1, "client", kind, user.pk, "POST", path, body, key, sent_at=0.0, answered_at=0.1, trouble="cut")
 
 
 def answered(call: Call, answer: Answer) -> Call:
-    """The same call with this answer."""
+    """The same call with this response."""
     return replace(
         call,
         status=answer.status,
@@ -91,7 +91,7 @@ def order_body(pen: Product, quantity: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def answered_otherwise(call: Call, **changes: Any) -> Call:
-    """The same call as if the answer had said something else."""
+    """The same call with a different response."""
     return replace(call, content=json.dumps({**call.json, **changes}).encode())
 
 

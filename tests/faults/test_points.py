@@ -1,4 +1,4 @@
-"""Failpoints happen to one process, once, and only where they are armed."""
+"""A failpoint triggers once, in one process, and only if it is armed."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def test_a_point_fires_as_often_as_it_was_armed(points: Points) -> None:
     points.arm("relay.after-read", sleep(0.0), times=3)
     for _ in range(2):
         reach(str(points.folder), "relay.after-read")
-    # One process took all three on its first visit.
+    # One process has executed all three when it first reached the point.
     assert len(points.fired()) == 3
 
 

@@ -1,4 +1,4 @@
-"""`manage.py create_topics`: makes what is missing, tells what differs, changes nothing."""
+"""`manage.py create_topics`: creates missing topics, reports differences of existing ones, changes none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def admin(cluster: str) -> AdminClient:
 
 
 def create_topics(*arguments: str) -> list[str]:
-    """What the command says."""
+    """The output of the command."""
     said = io.StringIO()
     call_command("create_topics", *arguments, stdout=said)
     return said.getvalue().splitlines()
@@ -39,7 +39,7 @@ def lines(settings: Settings, state: str, *events: str) -> list[str]:
 
 
 def settings_of(admin: AdminClient, topic: str) -> tuple[int, int, str, str]:
-    """Partitions, copies, retention and the least copies for an acknowledgement, as the cluster has them."""
+    """Partitions, replicas, retention and `min.insync.replicas` of the topic in the cluster."""
     known = admin.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
     [answer] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
     configured = answer.result(timeout=PATIENCE_SECONDS)
@@ -131,7 +131,7 @@ def test_a_refusal_of_the_cluster_is_reported(settings: Settings, admin: AdminCl
 
 
 def test_more_replicas_require_more_acknowledgements() -> None:
-    """A topic of three copies takes a message once two have it, so one broker may be away, and one lost for good."""
+    """With three replicas a message is acknowledged by two, so one broker may be unavailable or lost."""
     least = {
         replication: kafka_topics.TopicTerms(partitions=1, retention_hours=1, replication=replication).settings[
             "min.insync.replicas"

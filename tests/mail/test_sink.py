@@ -157,7 +157,7 @@ def test_a_hanging_server_is_left_at_the_deadline(mailbox: Mailbox, settings: Se
 
 
 def test_a_dripping_server_is_left_at_the_deadline(settings: Settings) -> None:
-    """Each byte would begin the time limit of a socket anew."""
+    """Each byte would reset the timeout of the socket."""
     settings.EMAIL_TIMEOUT = 1.0
     with socket.create_server((LOOPBACK, 0)) as server:
         settings.EMAIL_PORT = server.getsockname()[1]
@@ -185,7 +185,7 @@ def test_a_dripping_server_is_left_at_the_deadline(settings: Settings) -> None:
 
 
 def test_a_stuck_session_does_not_block_others(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """The look-up of a name has no time limit of its own."""
+    """Name resolution has no timeout of its own."""
     settings.EMAIL_TIMEOUT = 0.2
     found = threading.Event()
     monkeypatch.setattr(socket, "create_connection", lambda *_args, **_more: found.wait(20.0))

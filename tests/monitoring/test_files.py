@@ -1,4 +1,4 @@
-"""Alerts, dashboard and documents name the metrics and alerts that there are, and all of them."""
+"""Alerts, dashboard and documents refer to existing metrics and alerts, and the documents to all of them."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def families() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def samples() -> set[str]:
-    """What can be asked for."""
+    """The names of all samples in queries."""
     return {
         f"{name}{ending}"
         for name, kind, _labels in families()
@@ -126,7 +126,7 @@ def test_prometheus_finds_every_process_that_serves_metrics() -> None:
     for name, service in services.items():
         command = service.get("command", [])
         if "--metrics-port" in command:
-            # Elsewhere only the health check of the container itself could ask.
+            # On another address only the container's own health check could connect.
             assert command[command.index("--metrics-host") + 1] == "0.0.0.0", name  # noqa: S104  # of a container
             served.add((name, int(command[command.index("--metrics-port") + 1])))
     assert scraped == served

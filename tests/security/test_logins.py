@@ -72,7 +72,6 @@ def test_after_failures_the_right_password_is_limited_too(clerk: User, door: Doo
 
 
 def test_control_without_the_limit_guessing_is_unlimited(clerk: User, door: Door, settings: Settings) -> None:
-    """The control."""
     settings.LOGIN_FAILURES_PER_MINUTE = settings.LOGIN_FAILURES_PER_HOUR = settings.LOGINS_PER_MINUTE = 0
     assert fail(door, 15) == ["wrong"] * 15
     assert outcome(door("jimin", PASSWORD)) == "in"

@@ -101,7 +101,6 @@ class TestStaffRights:
     def test_control_without_the_lookup_they_last_as_long_as_the_token(
         self, customer: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
         monkeypatch.setattr(authentication, "_is_staff_now", lambda user_id: True)
         monkeypatch.setattr(User, "has_perm", lambda user, right: True)
         assert {answer.status for answer in self.acting(UserFactory(), customer, pen)} == {200}

@@ -269,7 +269,6 @@ def test_the_deployment_check_is_clean() -> None:
 
 
 def test_control_the_deployment_check_finds_a_fault() -> None:
-    """The control."""
     ended = run(CHECK, HTTPS="false")
     assert ended.returncode == 1
     assert "security.W004" in ended.stderr

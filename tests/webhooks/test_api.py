@@ -190,7 +190,6 @@ class TestTheLimitInARace:
         assert WebhookSubscription.objects.count() == 3
 
     def test_without_taking_turns_there_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The control."""
         monkeypatch.setattr(services, "take_turn", lambda: None)
         assert self.counted_at_once(monkeypatch, seconds=PATIENCE_SECONDS) == ([200, 200], True)
         assert WebhookSubscription.objects.count() == 4

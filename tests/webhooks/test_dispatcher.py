@@ -166,7 +166,6 @@ class TestNobodyDelaysAnother:
     def test_control_with_one_thread_it_is_delayed(
         self, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch, settings: Settings
     ) -> None:
-        """The control."""
         settings.WEBHOOK_TIMEOUT_SECONDS = 2.0
         monkeypatch.setattr(webhook_dispatcher, "MOST_SUBSCRIPTIONS", 1)
         monkeypatch.setattr(webhook_dispatcher, "CALLS_AT_ONCE", 1)
@@ -363,7 +362,6 @@ class TestRaces:
     def test_control_without_the_lock_messages_are_sent_twice(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
 
         class Held:
             def is_held(self) -> bool:
@@ -449,7 +447,6 @@ class TestRaces:
     def test_control_without_the_url_condition_it_is_not(
         self, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
         statement = webhook_dispatcher.NOTE_CALLS.replace("AND subscription.url = noted.url", "")
         assert statement != webhook_dispatcher.NOTE_CALLS
         monkeypatch.setattr(webhook_dispatcher, "NOTE_CALLS", statement)
