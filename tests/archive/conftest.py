@@ -41,5 +41,5 @@ def all_is_delivered() -> None:
 
 
 def archived(folder: Path, *tables: Leaving, before: datetime | None = None) -> list[int]:
-    """Archive all rows older than `before` (default: all); returns the number of rows by table."""
+    """Archive all rows older than `before` (default: all); returns the number of rows of each table."""
     return [archive(table, before=before or later(), folder=folder) for table in tables]

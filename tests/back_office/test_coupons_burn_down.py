@@ -140,7 +140,7 @@ def label(page: str, text: str) -> bool:
 
 
 def units_of(coupon: Coupon, count: int, *, used: int) -> None:
-    """Issue `count` units; the first one is used."""
+    """Issue `count` units; the first `used` of them are used."""
     for number in range(count):
         status = {"status": UserCouponStatus.USED, "used_at": timezone.now()} if number < used else {}
         UserCouponFactory(coupon=coupon, **status)

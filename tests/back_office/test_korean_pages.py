@@ -47,7 +47,7 @@ from tests.webhooks.conftest import subscribe
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILES = {"jsi18n", "autocomplete", *(f"{label.replace('.', '_')}_export" for label in LISTS)}
-"""Exports, which are not pages."""
+"""Responses that are not pages."""
 ELSEWHERE = {"app_list", "view_on_site", "mail_previews", "mail_preview", "mail_preview_html"}
 """Excluded: shows the same as the lists, has no page, or shows e-mails in all languages (tests/mail)."""
 

@@ -34,7 +34,7 @@ UNITS_OF_ORDERS = """
 
 
 def sell(orders: int, *, users: Sequence[User], products: Sequence[Product]) -> int:
-    """Place `count` orders of one or two products and cancel every fifth; returns the number of their events.
+    """Place `orders` orders of one or two products and cancel every fifth; returns the number of their events.
 
     The orders are five minutes apart, so that they cross midnight in the shop's time zone and in UTC.
     """

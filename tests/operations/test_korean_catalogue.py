@@ -23,7 +23,7 @@ NOT_SHOWN = ("tests", "migrations", "__pycache__")
 HANGUL = re.compile("[가-힣]")
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[+ -]?\d*[sd]|{\w*}")
 FOLDER = Path(settings.BASE_DIR) / "commerce" / "locale" / "ko" / "LC_MESSAGES"
-# What the library says that draws the back-office.
+# Messages of django-unfold.
 FOLDERS = (FOLDER, Path(settings.BASE_DIR) / "commerce" / "back_office" / "locale" / "ko" / "LC_MESSAGES")
 
 
@@ -50,7 +50,7 @@ def messages_in_templates() -> Iterator[tuple[str, ...]]:
 
 
 def meanings_of_problems() -> Iterator[tuple[str, ...]]:
-    """What `/problems` says: the docstrings of refusals."""
+    """The docstrings of refusals, which `/problems` shows."""
     with translation.override("en"):
         for problem in problem_catalogue.catalogue():
             yield from ((str(meaning),) for meaning in problem.meanings)
@@ -66,7 +66,7 @@ def entries(folder: Path = FOLDER) -> list[Message]:
 
 
 def forms(value: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
-    """One text, or the singular and the plural."""
+    """The text, or its singular and plural."""
     assert value is not None
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -89,7 +89,7 @@ def test_every_translation_is_used() -> None:
 
 
 def messages_of_the_library() -> Iterator[tuple[str, ...]]:
-    """What django-unfold says in the parts that are installed here; plurals are read as their singular."""
+    """The messages of the installed parts of django-unfold; of plurals only the singular."""
     root = Path(unfold.__file__).parent
     for folder in (root, root / "contrib" / "filters"):
         for _, _, message, _, _ in extract_from_dir(

@@ -158,7 +158,7 @@ def test_the_last_week_has_been_delivered_not_always_at_once(settings: Settings)
         "refused": 3,
         "no-answer": 2,
     }
-    # One receiver of webhooks fails.
+    # One webhook receiver fails.
     assert DeliveryAttempt.objects.filter(message__destination="webhooks", outcome="refused").exists()
     failed = others.filter(attempts__gt=1).values_list("destination", "attempts", "last_error")
     assert list(failed.order_by("id")) == [
@@ -200,7 +200,7 @@ def test_an_interrupted_load_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> 
     def die_half_way(orders: int) -> None:
         seen.append(orders)
         if sum(seen) > 150:
-            # There is something to undo.
+            # There are actions that can be undone.
             assert LedgerEntry.objects.count() > 500
             raise KeyboardInterrupt
 
@@ -284,7 +284,7 @@ def test_a_large_shop_has_its_proportions() -> None:
 
 
 def bought_beyond_limits() -> list[object]:
-    """Customer, product and units that the shop would not have sold."""
+    """Customers, products and units above the purchase limit."""
     bought = OrderItem.objects.filter(product__purchase_limit__isnull=False, order__status="COMPLETED")
     units = bought.values("order__user", "product").annotate(kept=Sum(F("quantity") - F("refunded_quantity")))
     return list(units.filter(kept__gt=F("product__purchase_limit")))

@@ -111,7 +111,7 @@ class TestKept:
 
 
 class TestEvery:
-    """`--every SECONDS`: a process that checks again and again."""
+    """`--every SECONDS`: a process that repeats the check."""
 
     OFTEN = ("check_invariants", "--every", "0.05")
 
@@ -154,7 +154,7 @@ class TestEvery:
             assert checking.stop() == 0
 
     def test_long_checks_run_less_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nine tenths of the time belong to the shop."""
+        """Checks use at most a tenth of the time."""
         waits: list[float] = []
         moments = iter([0.0, 2.0, 62.0, 162.0])
 

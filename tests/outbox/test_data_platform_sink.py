@@ -25,7 +25,7 @@ from commerce.outbox.sinks.deadline import SocketDeadline
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
-# A busy machine is late; a missing deadline is later still.
+# Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
 SECRET = "the partner's and our secret, 40 letters"
 
@@ -178,11 +178,11 @@ def _with_patient_sockets(answer_to: Callable[..., Outcome]) -> Callable[..., Ou
 
 
 class TestDeadline:
-    """However the partner keeps us waiting, the call ends in time."""
+    """A call ends at its deadline, however the partner delays it."""
 
     LIMIT_SECONDS = 0.4
     LONG_ENOUGH_FOR_HEADERS_SECONDS = 2.0
-    """On a machine that stutters."""
+    """For a busy machine."""
 
     @pytest.fixture(autouse=True)
     def short_deadline(self, partner: Partner, settings: Settings) -> None:
@@ -236,7 +236,7 @@ class TestDeadline:
         self, sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(SocketDeadline, "_shut", lambda deadline: None)
-        # A machine that stutters must not make a drip so late that the time-out between two bytes ends the call.
+        # On a busy machine the pause between two bytes must not exceed the read timeout.
         monkeypatch.setattr(
             data_platform._Caller, "_answer_to", _with_patient_sockets(data_platform._Caller._answer_to)
         )
@@ -261,14 +261,14 @@ class TestDeadline:
 
 
 class TestTurns:
-    """Eight calls at once in the whole process. A message that gets no turn in time counts as not tried."""
+    """At most eight simultaneous calls per process. A message that gets no slot in time counts as not tried."""
 
-    # The one that gets a turn must get it before, on a machine that stutters.
+    # Long enough for the message that gets a slot, also on a busy machine.
     LIMIT_SECONDS = 2.0
 
     @contextmanager
     def all_but(self, free: int, sink: DataPlatformSink, partner: Partner, settings: Settings) -> Iterator[None]:
-        """So many of the eight are left; the others hang in calls with a long deadline."""
+        """Leave `free` of the eight slots free; the others are used by calls with a long deadline."""
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 60.0
         partner.hold = Event()
         busy = [message(number) for number in range(100, 108 - free)]

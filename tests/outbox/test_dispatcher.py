@@ -1,4 +1,4 @@
-"""Draining a destination: in order, by one at a time, and again after a failure."""
+"""Delivery to a destination: in order, by one dispatcher at a time, with retries."""
 
 import json
 import os
@@ -43,7 +43,7 @@ MANY_SENT_AND_MANY_WAITING = """
 
 
 def due_now(destination: str) -> None:
-    """As if the waits after the failures were over."""
+    """End the backoff of all messages."""
     OutboxMessage.objects.filter(destination=destination).update(next_attempt_at=timezone.now())
 
 
@@ -56,7 +56,7 @@ def publish_to_data_platform(times: int = 1) -> list[str]:
 
 
 class TestOrder:
-    """What goes first."""
+    """Order of delivery."""
 
     def test_messages_of_one_user_arrive_in_order(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 7
@@ -71,7 +71,7 @@ class TestOrder:
         assert waiting(KAFKA) == []
 
     def test_a_late_commit_of_an_earlier_id_is_sent_too(self) -> None:
-        """Ids are given before COMMIT, so a lower one may appear after a higher one has gone."""
+        """Ids are assigned before COMMIT, so a lower one may become visible after a higher one was sent."""
         [first], [second] = publish_events(), publish_events()
         OutboxMessage.objects.filter(event_id=first).update(sent_at=timezone.now())
         assert Dispatcher(KAFKA).drain().sent == 1
@@ -80,7 +80,7 @@ class TestOrder:
         assert sorted(ids_of(read_topic("coupon-issued", at_least=2))) == sorted([first, second])
 
     def in_trouble(self) -> tuple[str, str]:
-        """The first of two messages of user 1 waits for its next attempt; user 2 has one message too."""
+        """Messages: the first of two of user 1 waits for a retry; one of user 2."""
         [failed], [later], [other] = publish_events(user_id=1), publish_events(user_id=1), publish_events(user_id=2)
         soon = timezone.now() + timedelta(seconds=30)
         OutboxMessage.objects.filter(event_id=failed).update(attempts=1, next_attempt_at=soon)
@@ -102,7 +102,7 @@ class TestOrder:
 
 
 class MeetingSink(KafkaSink):
-    """Kafka, reached only once two dispatchers have a batch in hand."""
+    """A Kafka sink that waits until two dispatchers have read a batch."""
 
     meeting = Barrier(2)
 
@@ -160,7 +160,7 @@ class TestOneAtATime:
             assert slow.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
 
     def test_no_snapshot_is_kept_while_the_network_is_used(self, partner: Partner) -> None:
-        """The transaction that holds the lock has read and written nothing, so it holds back no vacuum."""
+        """The transaction that holds the lock has no snapshot, so it does not block vacuum."""
         publish_to_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
@@ -201,7 +201,7 @@ class TestOneAtATime:
             assert not lock.is_held()
 
     def test_closing_the_connection_releases_the_lock(self) -> None:
-        """A dispatcher that dies between two lines leaves nothing locked."""
+        """A killed dispatcher leaves no lock behind."""
 
         def die() -> None:
             with dispatcher_lock.sole_dispatcher(KAFKA) as lock:
@@ -211,12 +211,12 @@ class TestOneAtATime:
         publish_events()
         with pytest.raises(KeyboardInterrupt):
             die()
-        # The server ends a session a moment after its connection is closed.
+        # The server ends the session shortly after the connection is closed.
         wait_until(lambda: Dispatcher(KAFKA).drain() == Drained(sent=1), "the lock to be gone")
 
 
 class TestFailures:
-    """What is tried again, and when."""
+    """Retries and their times."""
 
     def test_messages_wait_for_the_broker_to_recover(self) -> None:
         event_ids = publish_events(times=3)
@@ -350,7 +350,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("statement", [dispatcher.DUE, dispatcher.DUE_IN_ORDER], ids=["any order", "in order"])
     def test_a_backlog_is_found_without_reading_sent_messages(self, statement: str) -> None:
-        """As after an outage: the planner knows that many wait, but not that they are the last ones."""
+        """After an outage the planner knows that many messages wait, but not that they are the newest."""
         sql.execute(MANY_SENT_AND_MANY_WAITING)
         sql.execute("ANALYZE outbox_message")
         plan = sql.fetch_all(f"EXPLAIN {statement}", {"destination": KAFKA, "limit": 500})

@@ -1,4 +1,4 @@
-"""Messages to Kafka: what a consumer sees, and what the broker's refusals mean."""
+"""Messages to Kafka: their content, and errors of the broker."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ from orders.events import order_completed
 from tests.factories import ProductFactory, UserFactory, order_of
 from tests.outbox.conftest import kafka_away, read_topic
 
-# A busy machine is late; a missing deadline is later still.
+# Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
 
 
@@ -68,7 +68,7 @@ def test_only_a_too_large_message_is_refused() -> None:
 
 
 def test_a_missing_topic_holds_back_its_keys_only() -> None:
-    """The embedded broker makes every topic it is asked for, so the step after the look-up is tried by itself."""
+    """The embedded broker creates requested topics, so the step after the lookup is tested separately."""
     lost, later, other = message(1, key="7", event_type="coupon-issued"), message(2, key="7"), message(3, key="8")
     outcomes, sendable = kafka._without_missing([lost, later, other], {kafka.topic_of("coupon-issued"): "unknown"})
     assert outcomes == {1: Failure(f"Topic {kafka.topic_of('coupon-issued')}: unknown")}

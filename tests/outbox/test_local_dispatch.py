@@ -36,7 +36,7 @@ def threads_of(destination: str) -> list[threading.Thread]:
 
 @pytest.mark.usefixtures("dispatching")
 class TestOwnDispatcher:
-    """`OUTBOX_DISPATCH_IN_WEB`: who commits, sends."""
+    """`OUTBOX_DISPATCH_IN_WEB`: the process that commits also delivers."""
 
     def test_a_committed_event_is_sent_without_a_poll(self) -> None:
         publish_events()
@@ -91,7 +91,7 @@ class TestOwnDispatcher:
             assert isinstance(thread, DispatcherThread)
             wait_until(lambda: thread._turn_seconds > 0.02, "the thread to find the destination taken")
             assert len(waiting(KAFKA)) == 1
-        # A thread of the web process never polls: it leaves now, or not at all.
+        # The thread in the web process does not poll: the message is sent now or never.
         wait_until(lambda: not waiting(KAFKA), "the message to leave")
 
     def test_the_thread_outlives_its_database_connection(self) -> None:
@@ -139,7 +139,7 @@ def test_without_a_dispatcher_in_the_web_process_nothing_is_sent() -> None:
 
 
 class TestSync:
-    """`DATA_PLATFORM_DELIVERY=sync`: the order is reported before it is answered."""
+    """`DATA_PLATFORM_DELIVERY=sync`: the order is sent to the data platform before its response."""
 
     @pytest.fixture(autouse=True)
     def sync(self, settings: Settings, partner: Partner) -> None:
@@ -181,7 +181,7 @@ class TestSync:
 
     @pytest.mark.usefixtures("dispatching")
     def test_a_failure_is_retried_by_the_process_itself(self, partner: Partner) -> None:
-        """Its thread has nothing in hand then, and hears of no failure of its own."""
+        """Its dispatcher thread is idle then, and is not informed of the failure."""
         partner.status = 500
         self.order()
         partner.status = 200
@@ -214,13 +214,13 @@ def _tell_and_close() -> None:
 
 
 def _leave_with_one_message_sent() -> None:
-    """In the forked child: never returns into the test, and never runs pytest's own end."""
+    """Runs in the forked child, which exits without returning to pytest."""
     code = 1
     try:
         [event_id] = publish_events(user_id=2)
         wait_until(lambda: not waiting(KAFKA), "the child's message to leave")
         local_dispatch.stop()
-        # At the first try: the parent's client, whose threads are not here, would have failed before.
+        # Sent at the first attempt: the parent's Kafka client would have failed, because its threads do not exist here.
         code = 0 if OutboxMessage.objects.get(event_id=event_id).attempts == 1 else 2
     finally:
         os._exit(code)

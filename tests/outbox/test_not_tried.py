@@ -31,11 +31,11 @@ def tell_an_order(times: int = 1) -> list[str]:
 
 
 class TestDataPlatform:
-    """All the calls there may be at once are taken."""
+    """All slots for calls are in use."""
 
     @pytest.fixture
     def no_turn(self, partner: Partner, settings: Settings) -> Iterator[Event]:
-        """Requests in sync mode hang in all the calls there may be, until the event is set."""
+        """Requests in sync mode occupy all slots for calls until the event is set."""
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 60.0
         partner.hold = Event()
         busy = [Message(number, f"busy:{number}", "order-completed", "1", b"{}", 0) for number in range(8)]
@@ -73,7 +73,7 @@ class TestDataPlatform:
 
     def test_control_without_the_release_it_is_not_due(self, no_turn: Event, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dispatcher, "GIVE_BACK", "SELECT %s, %s")
-        # The claim must outlast a machine that stutters.
+        # The claim must be valid for long enough on a busy machine.
         monkeypatch.setattr(dispatcher, "FIRST_WAIT_SECONDS", PATIENCE_SECONDS)
         [event_id] = tell_an_order()
         Dispatcher(DATA_PLATFORM).deliver_now(event_id)
@@ -98,13 +98,13 @@ class TestDataPlatform:
 
 
 class TestKafka:
-    """The producer's queue is full, and the broker pauses."""
+    """The producer's queue is full, and the broker is paused."""
 
     ROOM = 10
 
     @pytest.fixture
     def paused(self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-        """A broker that knows the topic and has been paused: its process id."""
+        """Pause the broker after it has created the topic; yields its process id."""
         monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 1.0)
         monkeypatch.setattr(
             kafka, "Producer", lambda configured: Producer(configured | {"queue.buffering.max.messages": self.ROOM})

@@ -88,7 +88,7 @@ def test_a_killed_relay_leaves_its_work_to_the_next(partner: Partner) -> None:
 
 
 class TestOnce:
-    """`--once`: a drain with an exit code."""
+    """`--once`: deliver all due messages and exit."""
 
     def test_0_when_nothing_is_waiting(self, partner: Partner) -> None:
         publish_events(event_type="order-completed", times=2)

@@ -19,7 +19,7 @@ READ_THEM = [sys.executable, "-c", "import commerce.settings"]
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """That of a project that has these settings and no others."""
+    """The environment of a process with these settings only."""
     return {
         "PATH": os.environ["PATH"],
         "LOCAL_DIR": "/nonexistent/stack",
@@ -32,7 +32,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
-    """A command in a project that has these settings and no others."""
+    """Run a command with these settings only."""
     return subprocess.run(  # noqa: S603  # a command of ours
         command,
         env=environment(**variables),
@@ -45,7 +45,7 @@ def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str
 
 
 def refusal(**variables: str) -> str:
-    """The sentence with which these settings are refused when they are read; empty where they are not."""
+    """The error message for these settings; empty if they are accepted."""
     with patch.dict(os.environ, environment(**variables), clear=True):
         try:
             run_path(str(Path(settings.BASE_DIR) / "commerce" / "settings.py"))
@@ -106,7 +106,7 @@ ARCHIVE = {
 
 
 def test_an_archive_of_all_three_tables_is_accepted() -> None:
-    """The control: the refusals below are those of what each changes."""
+    """The control of the refusals below, each of which changes one setting."""
     assert refusal(**ARCHIVE) == ""
 
 
@@ -136,7 +136,7 @@ def test_a_setting_of_letters_or_of_the_archive_that_cannot_be_is_refused(given:
 
 
 def bounds_of_numbers() -> dict[str, dict[str, float]]:
-    """The bounds of every number among the settings, as settings.py has them."""
+    """The bounds of all numbers in settings.py."""
     calls = ast.walk(ast.parse((Path(settings.BASE_DIR) / "commerce" / "settings.py").read_text()))
     return {
         ast.literal_eval(call.args[0]): {
@@ -157,7 +157,7 @@ BOUNDS = bounds_of_numbers()
 def test_every_number_has_bounds() -> None:
     assert len(BOUNDS) > 45
     assert [name for name, bounds in BOUNDS.items() if not bounds] == ["DATABASE_ANSWER_SECONDS"]
-    # Another setting is its bound.
+    # Its bound is another setting.
     assert refusal(DATABASE_ANSWER_SECONDS="5") == "DATABASE_ANSWER_SECONDS must be above 5.0."
     source = (Path(settings.BASE_DIR) / "commerce" / "settings.py").read_text()
     assert "env.int(" not in source
@@ -197,7 +197,7 @@ def test_a_redis_cluster_is_refused(name: str) -> None:
 def test_any_host_is_refused() -> None:
     assert refusal(ALLOWED_HOSTS="shop.example,*").startswith("ALLOWED_HOSTS is `*`")
     assert refusal(ALLOWED_HOSTS="shop.example,.shop.example") == ""
-    # On a developer's machine nobody is deceived.
+    # Allowed in development.
     assert refusal(ALLOWED_HOSTS="*", DEBUG="true") == ""
 
 

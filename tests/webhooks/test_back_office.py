@@ -23,7 +23,7 @@ TERMS = {"name": "Warehouse", "url": "https://partner.example/hooks", "event_typ
 
 @pytest.fixture
 def operator() -> Staff:
-    """Not a superuser: with the rights that the role has."""
+    """A member of staff with the role `operator`."""
     return Staff(
         *("outbox.view_webhooksubscription", "outbox.add_webhooksubscription", "outbox.change_webhooksubscription"),
         *("outbox.view_outboxmessage", "outbox.view_deliveryattempt", "outbox.resend_outboxmessage"),

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 PROMPT_SECONDS = 5.0
 MADE_UP = {"events_have_facts"}
-"""The events of these tests have none."""
+"""Test events without a fact."""
 
 
 def messages_to(webhook: WebhookSubscription) -> Any:
@@ -48,7 +48,7 @@ def waiting_for(webhook: WebhookSubscription) -> int:
 
 
 def due_now(webhook: WebhookSubscription) -> None:
-    """As if the waits after the failures were over."""
+    """End the backoff of all messages and subscriptions."""
     messages_to(webhook).update(next_attempt_at=timezone.now())
     WebhookSubscription.objects.filter(pk=webhook.pk).update(next_call_at=timezone.now())
 
@@ -61,7 +61,7 @@ def fails_after_publishing() -> None:
 
 @contextmanager
 def relay() -> Iterator[None]:
-    """What `relay_outbox` does for webhooks."""
+    """Deliver webhooks once, as `relay_outbox` does."""
     thread = DispatcherThread(WEBHOOKS, poll_seconds=0.05)
     thread.start()
     try:
@@ -72,7 +72,7 @@ def relay() -> Iterator[None]:
 
 
 class TestWhoGetsWhat:
-    """One message for each active subscription to the type, written with the fact."""
+    """Messages are written with the fact, one for each active subscription to its type."""
 
     def test_an_event_is_sent_to_subscriptions_of_its_type(self, receivers: Callable[[], Receiver]) -> None:
         coupons, orders, both, off = (receivers() for _ in range(4))
@@ -121,7 +121,7 @@ class TestWhoGetsWhat:
 
 
 class TestNobodyDelaysAnother:
-    """Each of these misbehaves; a healthy neighbour gets everything at once."""
+    """While one receiver fails in each of these ways, another one gets all events at once."""
 
     @pytest.mark.parametrize(
         "behaviour",
@@ -199,7 +199,7 @@ def _behaviour(receiver: Receiver, name: str) -> behaviours.Answer:
 
 
 class TestFailures:
-    """What is tried again when, and what is given up."""
+    """Retries, and parked messages."""
 
     def test_a_failure_is_retried_with_the_same_id_and_logged(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
@@ -293,7 +293,7 @@ class TestFailures:
 
 
 class TestEnd:
-    """A subscription that is switched off, by itself or by staff."""
+    """Subscriptions that are switched off, automatically or by staff."""
 
     def test_after_five_days_of_failures_it_is_switched_off(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=121))
@@ -349,7 +349,7 @@ def end(webhook: WebhookSubscription) -> None:
 
 
 class TestRaces:
-    """Dispatchers against each other, and staff against a call that is under way."""
+    """Concurrent dispatchers, and changes by staff during a call."""
 
     def test_two_dispatchers_send_each_message_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
@@ -471,7 +471,7 @@ class TestRaces:
     def test_an_unmarked_call_is_repeated_with_the_same_id(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As after a process that died between the answer and its mark."""
+        """As after a process was killed between the response and the UPDATE."""
         subscribe(receiver.url)
         [event_id] = publish_events()
 
@@ -487,7 +487,7 @@ class TestRaces:
 
 
 class TestForgetting:
-    """What the outbox keeps of webhooks."""
+    """Retention of webhook messages."""
 
     def test_parked_messages_and_logs_are_kept_for_thirty_days(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)

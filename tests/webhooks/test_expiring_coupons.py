@@ -1,4 +1,4 @@
-"""`coupon-expiring` to those who have subscribed to it, also while e-mail is off: once, and without personal data."""
+"""`coupon-expiring` to its subscribers, also while e-mail is off: once, and without personal data."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def without_mail(settings: Settings) -> None:
 
 @pytest.fixture
 def unit() -> UserCoupon:
-    """It ends in two days."""
+    """A user coupon that expires in two days."""
     holder = UserFactory(username="mina-kim", email="mina@customer.example", first_name="Mina", last_name="Kimberley")
     unit: UserCoupon = UserCouponFactory(user=holder)
     unit.expires_at = timezone.now() + timedelta(days=2)

@@ -17,7 +17,7 @@ from tests.webhooks import receiver as behaviours
 from tests.webhooks.receiver import Receiver, receiver_at_work, says
 
 SECRET = new_secret()
-# A busy machine is late; a missing deadline is later still.
+# Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
 
 
@@ -39,7 +39,7 @@ def failure_of(url: str) -> Failure:
 
 
 class TestSignature:
-    """Checked by the package of Standard Webhooks."""
+    """Verified by the package of Standard Webhooks."""
 
     def test_a_call_is_verified_by_another_implementation(self, receiver: Receiver) -> None:
         assert isinstance(outcome_of(receiver.url), Acknowledged)
@@ -77,7 +77,7 @@ class TestSignature:
 
 
 class TestAnswers:
-    """What is an acknowledgement, and what is made of everything else."""
+    """Outcomes of responses."""
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
     def test_any_2xx_is_an_acknowledgement(self, receiver: Receiver, status: int) -> None:
@@ -175,7 +175,7 @@ class TestAnswers:
 
 
 class TestTls:
-    """https, with the receiver's certificate checked for the name in the URL."""
+    """https with verification of the certificate and host name."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -218,7 +218,7 @@ class TestTls:
 
 
 def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
-    """Every name leads to these addresses, one more with every look-up; the names that were looked up."""
+    """Replace name resolution with these addresses, the next one for each lookup; returns the resolved names."""
     asked: list[str] = []
 
     def getaddrinfo(host: str, port: int, *_args: object, **_more: object) -> list[Any]:
@@ -235,7 +235,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 
 class TestWhereCallsGo:
-    """No call reaches a network of the shop's own."""
+    """Calls to private networks are refused."""
 
     def test_by_default_the_loopback_is_refused(self, receiver: Receiver, settings: Settings) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = []
@@ -260,7 +260,7 @@ class TestWhereCallsGo:
     def test_a_name_is_resolved_once_per_call(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A second look-up, whose answer nobody has judged, would lead elsewhere (DNS rebinding)."""
+        """A second, unchecked resolution could return another address (DNS rebinding)."""
         settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.1/32")]
         asked = leads_to(monkeypatch, "127.0.0.1", "127.0.0.2")
         assert isinstance(outcome_of(f"http://partner.example:{receiver.port}/hooks"), Acknowledged)
@@ -271,7 +271,7 @@ class TestWhereCallsGo:
     def test_control_without_the_check_a_rebound_name_is_called(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control: what the guard keeps out would have got in."""
+        """The control: without the check the private address is called."""
         settings.WEBHOOK_ALLOWED_NETWORKS = []
         leads_to(monkeypatch, "127.0.0.1")
         monkeypatch.setattr("commerce.outbox.sinks.addresses.is_allowed", lambda _address: True)
@@ -297,5 +297,5 @@ class TestWhereCallsGo:
     ) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
         leads_to(monkeypatch, "127.9.9.9 127.0.0.1")
-        # Nobody listens at the first one: refused at once, and the next is tried.
+        # The first address refuses connections, so the next one is used.
         assert isinstance(outcome_of(f"http://partner.example:{receiver.port}/hooks"), Acknowledged)
