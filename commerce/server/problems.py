@@ -117,9 +117,11 @@ def _describe(error: Exception) -> dict[str, Any]:
     if isinstance(error, RequestDataTooBig):
         detail = _("The body is larger than %(limit)d bytes.") % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
         return _problem(413, "payload_too_large", _("Payload too large"), detail)
-    for kinds, status, code, title, says in _KNOWN:
+    for kinds, status, code, title, respond_with in _KNOWN:
         if isinstance(error, kinds):
-            return _problem(status, code, _(title), _(says) if says else str(getattr(error, "detail", "")))
+            return _problem(
+                status, code, _(title), _(respond_with) if respond_with else str(getattr(error, "detail", ""))
+            )
     logger.error("Unexpected error", exc_info=error)
     return _problem(500, "internal_error", _("Internal error"), _("An internal error has occurred and was logged."))
 
@@ -220,7 +222,7 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
 
 # The problems of this module, by code: status, title, meaning.
 OTHER_PROBLEMS: dict[str, tuple[int, str, str]] = {
-    **{code: (status, title, says) for _kinds, status, code, title, says in _KNOWN},
+    **{code: (status, title, respond_with) for _kinds, status, code, title, respond_with in _KNOWN},
     "not_authenticated": (
         401,
         _noop("Not authenticated"),

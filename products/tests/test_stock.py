@@ -183,7 +183,7 @@ class TestCatalogue:
         assert StockMovement.objects.get().reason == "OPENING"
         action = StaffAction.objects.get()
         assert (action.action, action.subject_id, action.before) == ("Added", str(product.pk), {})
-        told = {
+        values = {
             "name": "Lamp",
             "description": "",
             "price": 30_000,
@@ -191,7 +191,7 @@ class TestCatalogue:
             "stock": 4,
             "purchase_limit": None,
         }
-        assert action.after == told
+        assert action.after == values
 
     def test_an_edit_from_a_stale_form_keeps_the_stock(self, pen: Product, clerk: Staff) -> None:
         stale = Product.objects.get(pk=pen.pk)

@@ -285,7 +285,7 @@ class TestReplay:
             1,
         )
 
-    def test_it_requires_a_choice_of_letters(self) -> None:
+    def test_it_requires_a_selection_of_dead_letters(self) -> None:
         with pytest.raises(CommandError, match="required"):
             call_command("replay_dead_letters")
         with pytest.raises(CommandError, match="not allowed with"):

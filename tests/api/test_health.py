@@ -102,7 +102,7 @@ def read_only() -> Iterator[None]:
 class TestReadOnly:
     """PostgreSQL accepts no writes."""
 
-    def test_the_shop_is_not_ready_and_says_so(self, read_only: None) -> None:
+    def test_readiness_is_503_with_the_state(self, read_only: None) -> None:
         response = Client().get("/readyz")
         assert (response.status_code, response.json()["database"]) == (503, "read-only")
 

@@ -335,15 +335,15 @@ class TestLanguages:
             "validation_error": ("/api/balance/charge", {"amount": 0}),
         }
         for code, (path, body) in requests.items():
-            said = korean.post(path, body).json
-            meant = english.post(path, body).json
-            assert said["code"] == meant["code"] == code
-            assert HANGUL.search(said["title"]), said
-            assert HANGUL.search(said["detail"]), said
-            assert said["title"] != meant["title"]
+            translated = korean.post(path, body).json
+            original = english.post(path, body).json
+            assert translated["code"] == original["code"] == code
+            assert HANGUL.search(translated["title"]), translated
+            assert HANGUL.search(translated["detail"]), translated
+            assert translated["title"] != original["title"]
             untranslated = ("title", "detail", "requestId", "errors")
-            assert {name: said[name] for name in said if name not in untranslated} == {
-                name: meant[name] for name in meant if name not in untranslated
+            assert {name: translated[name] for name in translated if name not in untranslated} == {
+                name: original[name] for name in original if name not in untranslated
             }
 
     @pytest.mark.parametrize(

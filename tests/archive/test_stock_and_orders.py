@@ -360,15 +360,15 @@ def test_the_command_applies_all_settings(
     order_of(user, {pen: 1})
     counted_and_delivered()
 
-    def said() -> dict[str, object]:
+    def explanation() -> dict[str, object]:
         call_command("archive", json=True)
         found: dict[str, object] = json.loads(capsys.readouterr().out)
         return found
 
-    assert "order" not in said()
+    assert "order" not in explanation()
     for name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS", "ORDER_RETENTION_DAYS"):
         setattr(settings, name, 1e-9)
-    done = said()
+    done = explanation()
     # The opening charge and the payment; the opening stock and the sale.
     assert (done["user_balance_tx"], done["stock_movement"], done["order"]) == (2, 2, 1)
     assert done["ledger_held_up_at"] is None

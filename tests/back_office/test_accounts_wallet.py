@@ -57,7 +57,7 @@ def adjust(staff: Staff, customer: User, direction: str, amount_won: object, **c
 class TestThePage:
     """Amount and reason are entered, confirmed, then applied."""
 
-    def test_says_the_balance_before_and_after_and_changes_nothing_yet(self, clerk: Staff, customer: User) -> None:
+    def test_shows_the_balance_before_and_after_and_changes_nothing(self, clerk: Staff, customer: User) -> None:
         with nothing_changes():
             asked = adjust(clerk, customer, "debit", 1_200, confirmed=False)
         page = " ".join(asked.content.decode().split())
@@ -134,7 +134,7 @@ class TestThePage:
         ],
     )
     @pytest.mark.parametrize("confirmed", [False, True])
-    def test_says_what_is_wrong_at_its_field(
+    def test_errors_are_shown_at_their_fields(
         self, clerk: Staff, customer: User, values: dict[str, Any], field: str, confirmed: bool
     ) -> None:
         with nothing_changes():
@@ -181,14 +181,14 @@ class TestRefusals:
             answer = adjust(clerk, customer, direction, 1, confirmed=confirmed)
         assert errors_of(answer) == {"__all__": ["This account is closed. Its balance cannot be adjusted."]}
 
-    def test_a_refused_form_is_typed_and_confirmed_anew(self, clerk: Staff, customer: User) -> None:
+    def test_a_refused_form_must_be_confirmed_again(self, clerk: Staff, customer: User) -> None:
         refused = adjust(clerk, customer, "debit", 5_001)
         fields = fields_of(refused.content.decode())
         with nothing_changes():
             asked = clerk.post(PAGE, customer.pk, **{**fields, "amount_won": "5000"})
         assert "Yes, debit" in asked.content.decode()
 
-    def test_nobody_adjusts_their_own_wallet(self, clerk: Staff) -> None:
+    def test_staff_cannot_adjust_their_own_wallet(self, clerk: Staff) -> None:
         charge_balance(user_id=clerk.user.pk, amount=10, idempotency=Idempotency.none())
         with nothing_changes():
             assert "This is your own wallet" in clerk.get(PAGE, clerk.user.pk).content.decode()
@@ -203,14 +203,16 @@ class TestRefusals:
             assert adjust(boss, boss.user, "credit", 1).status_code == 200
 
     @pytest.mark.parametrize("rights", [FINANCE[:2], FINANCE[2:], (*FINANCE[:2], "balances.change_user")])
-    def test_only_who_may_adjust_and_see_accounts_gets_the_page(self, customer: User, rights: tuple[str, ...]) -> None:
+    def test_the_page_requires_permissions_to_adjust_and_view_accounts(
+        self, customer: User, rights: tuple[str, ...]
+    ) -> None:
         onlooker = Staff(*rights)
         with nothing_changes():
             assert onlooker.get(PAGE, customer.pk).status_code == 403
             assert adjust(onlooker, customer, "credit", 1).status_code == 403
 
     @pytest.mark.parametrize("made_up", [0, 999_999_999, 2**63, 10**30])
-    def test_the_wallet_of_nobody_is_not_found(self, clerk: Staff, made_up: int) -> None:
+    def test_the_wallet_of_a_missing_account_is_not_found(self, clerk: Staff, made_up: int) -> None:
         assert clerk.get(PAGE, made_up).status_code == 404
         assert clerk.post(PAGE, made_up, **form("credit", 1)).status_code == 404
 

@@ -255,7 +255,7 @@ class TestBooks:
                "is_quiet": False, **values}
         )  # fmt: skip
 
-    def test_an_unchecked_shop_says_so(self, staff: Staff) -> None:
+    def test_without_a_check_the_page_reports_it(self, staff: Staff) -> None:
         assert "Never checked." in staff.get("index").content.decode()
 
     def test_the_last_result_is_shown_with_its_time(self, staff: Staff) -> None:

@@ -41,7 +41,7 @@ def checked(**values: object) -> None:
     )
 
 
-def test_a_quiet_shop_says_so(admin_user: Staff) -> None:
+def test_without_findings_the_section_reports_it(admin_user: Staff) -> None:
     busy_shop()
     checked()
     assert needs(admin_user) == []

@@ -194,7 +194,7 @@ def save(staff: Staff, name: str, query: str = "status__exact=CANCELLED", list_o
     return staff.post("view_save", list_of, name=name, query=query)
 
 
-def said(answer: Page) -> str:
+def newest_message(answer: Page) -> str:
     """The newest message; earlier ones of pages that were not opened come before it."""
     return messages_on(answer)[-1]
 
@@ -208,7 +208,7 @@ class TestASavedView:
         answer = save(clerk, "Cancelled", "p=3&status__exact=CANCELLED&ordered_date_days=yesterday&paid_amount_to=&e=1")
         query = "ordered_date_days=yesterday&status__exact=CANCELLED"
         assert answer.headers["Location"] == f"/admin/orders/order/?{query}"
-        assert said(answer) == "The view “Cancelled” is saved."
+        assert newest_message(answer) == "The view “Cancelled” is saved."
         page = clerk.get(LIST)
         assert [(view.name, is_shown) for view, is_shown in page.context["views"]] == [("Cancelled", False)]
         assert f'href="?{query}"' in unescape(page.content.decode())
@@ -233,7 +233,7 @@ class TestASavedView:
         save(clerk, "Mine")
         answer = clerk.post("view_delete", SavedView.objects.get().pk, query="status__exact=CANCELLED")
         assert answer.headers["Location"] == "/admin/orders/order/?status__exact=CANCELLED"
-        assert said(answer) == "The view “Mine” is deleted."
+        assert newest_message(answer) == "The view “Mine” is deleted."
         assert saved(clerk) == []
         assert clerk.client.get(reverse("admin:view_delete", args=[1])).status_code == 405
 
@@ -295,9 +295,9 @@ class TestTheLimit:
         return clerk
 
     def test_is_reported(self, almost_full: Staff) -> None:
-        assert said(save(almost_full, "The last")) == "The view “The last” is saved."
-        assert said(save(almost_full, "One more")) == "At most 20 views of a list are kept. Delete one first."
-        assert said(save(almost_full, "The last", "q=7")) == "The view “The last” is saved."
+        assert newest_message(save(almost_full, "The last")) == "The view “The last” is saved."
+        assert newest_message(save(almost_full, "One more")) == "At most 20 views of a list are kept. Delete one first."
+        assert newest_message(save(almost_full, "The last", "q=7")) == "The view “The last” is saved."
         assert len(saved(almost_full)) == saved_views.MOST_OF_A_LIST
 
     def race(self, staff: Staff) -> int:

@@ -325,8 +325,8 @@ class TestAtOneMoment:
         order = order_of(mina, {pen: 2})
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [clerk.get(ONE, order.pk) for clerk in clerks]
-        said = together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
-        assert sorted(message for answer in said for message in messages_on(answer)) == [
+        responses = together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
+        assert sorted(message for answer in responses for message in messages_on(answer)) == [
             f"Order #{order.pk} is cancelled: ₩6,000 was refunded to mina.",
             *[f"Order #{order.pk} was cancelled already."] * 3,
         ]

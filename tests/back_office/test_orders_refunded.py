@@ -58,13 +58,13 @@ def asks(staff: Staff, order: Order, units: dict[Product, Any], *, restock: bool
     return staff.post(PAGE, order.pk, **sent)
 
 
-def says_yes(staff: Staff, question: Page) -> Page:
+def confirm(staff: Staff, question: Page) -> Page:
     return staff.client.post(question.request["PATH_INFO"], fields_of(question.content.decode()))
 
 
 def refunds(staff: Staff, order: Order, units: dict[Product, Any], **changes: Any) -> list[str]:
     """Submit and confirm; returns the messages."""
-    return messages_on(says_yes(staff, asks(staff, order, units, **changes)))
+    return messages_on(confirm(staff, asks(staff, order, units, **changes)))
 
 
 def text_of(page: Page) -> str:
@@ -124,7 +124,7 @@ class TestTheForm:
         question = asks(clerk, order, {pen: 1})
         with nothing_changes():
             assert onlooker.get(PAGE, order.pk).status_code == 403
-            assert says_yes(onlooker, question).status_code == 403
+            assert confirm(onlooker, question).status_code == 403
         assert f"/admin/orders/order/{order.pk}/refund/" not in onlooker.get(ORDER, order.pk).content.decode()
         assert clerk.get(PAGE, 999_999).status_code == 404
 
@@ -157,7 +157,7 @@ class TestTheQuestion:
         question = asks(clerk, order, {pen: 1, ink: 1})
         found = question.context["consequences"]
         assert [back.user_coupon_id for back in found.coupons] == [unit.pk]
-        says_yes(clerk, question)
+        confirm(clerk, question)
         mina.refresh_from_db()
         assert mina.balance == found.money[0].after == 20_000
         stocks = dict(Product.objects.values_list("pk", "stock"))
@@ -169,7 +169,7 @@ class TestTheQuestion:
         question = asks(clerk, order, {pen: 1}, restock=False)
         assert question.context["consequences"].units == []
         assert "No units are returned to the stock." in text_of(question)
-        says_yes(clerk, question)
+        confirm(clerk, question)
         pen.refresh_from_db()
         assert (pen.stock, Refund.objects.get().restock) == (8, False)
 
@@ -198,17 +198,17 @@ class TestItIsDone:
         order = order_of(mina, {pen: 1})
         question = asks(clerk, order, {pen: 1})
         done = f"₩3,000 of order #{order.pk} was refunded to mina."
-        assert messages_on(says_yes(clerk, question)) == [done]
+        assert messages_on(confirm(clerk, question)) == [done]
         with nothing_changes():
-            assert messages_on(says_yes(clerk, question))[-1] == f"Done already, and not again. {done}"
+            assert messages_on(confirm(clerk, question))[-1] == f"Done already, and not again. {done}"
 
     def test_of_two_concurrent_refunds_one_succeeds(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [asks(clerk, order, {pen: 1}) for clerk in clerks]
-        pages = together([partial(says_yes, *pair) for pair in zip(clerks, questions, strict=True)])
-        said = [message for page in pages if page.status_code == 302 for message in messages_on(page)]
-        assert said == [f"₩3,000 of order #{order.pk} was refunded to mina."]
+        pages = together([partial(confirm, *pair) for pair in zip(clerks, questions, strict=True)])
+        messages = [message for page in pages if page.status_code == 302 for message in messages_on(page)]
+        assert messages == [f"₩3,000 of order #{order.pk} was refunded to mina."]
         refused = [page for page in pages if page.status_code == 200]
         assert len(refused) == 3
         assert all(f"Order {order.pk} is REFUNDED." in text_of(page) for page in refused)

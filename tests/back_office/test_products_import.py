@@ -296,8 +296,8 @@ class TestTheImport:
         assert changed.before == {"price": 3_000, "stock": 10}
         assert changed.after == {"price": 3_500, "stock": 6, "file": "spring.csv"}
         assert (added.action, added.subject_id, added.reason) == ("Added", str(Product.objects.latest("id").pk), REASON)
-        told = {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
-        assert added.after == {**told, "purchase_limit": None}
+        fields = {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
+        assert added.after == {**fields, "purchase_limit": None}
         assert {changed.actor_id, added.actor_id} == {clerk.user.pk}
 
     def test_does_nothing_the_second_time(self, clerk: Staff, pen: Product) -> None:

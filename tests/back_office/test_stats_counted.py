@@ -33,7 +33,7 @@ def counted(event_type: str, number: int) -> str:
 def links_of(page: Page) -> dict[str, str]:
     """The URLs of the page's links, by their text."""
     found = re.findall(r'<a class="text-link" href="([^"]+)">([^<]+)</a>', page.content.decode())
-    return {said: address.replace("&amp;", "&") for address, said in found}
+    return {text: address.replace("&amp;", "&") for address, text in found}
 
 
 @pytest.mark.parametrize("kind", ["order-completed", "order-cancelled"])

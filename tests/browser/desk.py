@@ -40,11 +40,11 @@ class Desk:
         self.page: Page = self.window.new_page()
         self.page.set_default_timeout(30_000)
         self.wrong: list[str] = []
-        self.page.on("console", self._heard)
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
         self.page.on("response", self._answered)
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.wrong.append(f"console {message.type} on {self.page.url}: {message.text}")
 

@@ -48,11 +48,11 @@ def test_axe_finds_nothing_serious_on_any_page(at_work: AtWork, bought: int, dar
     for path in (*FORMS, f"/admin/orders/order/{bought}/change/", f"/admin/orders/order/{bought}/cancel/"):
         look(path)
     # Error pages and the login page are checked too, so their status is no error.
-    said = len(desk.wrong)
+    errors_before = len(desk.wrong)
     look("/admin/nowhere/")
     desk.window.clear_cookies()
     look("/admin/login/?next=/admin/")
-    del desk.wrong[said:]
+    del desk.wrong[errors_before:]
     assert wrong == {}
 
 

@@ -58,8 +58,8 @@ def test_its_table_of_limits_shows_the_defaults() -> None:
     """The defaults are read from the example file, which another test compares with the settings."""
     example = (Path(settings.BASE_DIR) / "deploy" / "env.example").read_text()
     defaults = dict(re.findall(r"^# ([A-Z_]+)=([0-9]+)$", example, re.MULTILINE))
-    told = re.findall(r"([0-9]+)[a-z ]*\(`([A-Z_]+)`\)", PAGE.read_text())
-    assert {name for _number, name in told} >= {"WRITES_AT_ONCE", "WRITES_PER_SECOND", "COUPON_ISSUES_AT_ONCE",
+    documented = re.findall(r"([0-9]+)[a-z ]*\(`([A-Z_]+)`\)", PAGE.read_text())
+    assert {name for _number, name in documented} >= {"WRITES_AT_ONCE", "WRITES_PER_SECOND", "COUPON_ISSUES_AT_ONCE",
         "COUPON_ISSUES_PER_SECOND", "LOGINS_PER_MINUTE", "LOGIN_FAILURES_PER_MINUTE", "LOGIN_FAILURES_PER_HOUR",
         "ACCESS_TOKEN_MINUTES", "REFRESH_TOKEN_DAYS"}  # fmt: skip
-    assert {name: number for number, name in told} == {name: defaults[name] for _number, name in told}
+    assert {name: number for number, name in documented} == {name: defaults[name] for _number, name in documented}

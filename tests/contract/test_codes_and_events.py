@@ -101,7 +101,7 @@ def test_the_codes_are_those_of_the_contract_with_their_statuses() -> None:
 
 
 @pytest.mark.parametrize("refusal", list(refusals()), ids=lambda refusal: refusal.__name__)
-def test_a_refusal_has_a_title_and_says_in_its_docstring_when(refusal: type[DomainError]) -> None:
+def test_a_refusal_has_a_title_and_a_docstring(refusal: type[DomainError]) -> None:
     assert str(refusal.title)
     assert refusal.__doc__
     assert refusal.__doc__.strip().endswith(".")
@@ -146,8 +146,8 @@ def test_every_event_goes_to_kafka() -> None:
 
 
 def test_only_orders_go_to_the_data_platform() -> None:
-    told = {"order-completed", "order-cancelled", "order-refunded"}
-    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == told
+    reported = {"order-completed", "order-cancelled", "order-refunded"}
+    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == reported
 
 
 def test_every_destination_has_a_sink() -> None:

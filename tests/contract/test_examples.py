@@ -108,7 +108,7 @@ class Recorder:
         assert clerk.post(address, {"items": rest, "reason": "Sent back."}).json["order"]["status"] == "REFUNDED"
         self.refused(clerk.post(address, one))
 
-    def tell_others(self) -> None:
+    def call_webhook_operations(self) -> None:
         """Call the operations of webhooks as staff."""
         staff = Shopper(StaffFactory())
         staff.headers |= HOST
@@ -138,7 +138,7 @@ class Recorder:
             patch.setattr(services, "MOST_SUBSCRIPTIONS", 0)
             self.refused(staff.post("/api/webhooks", terms))
 
-    def be_refused(self) -> None:
+    def call_refused_operations(self) -> None:
         """Send requests that are refused by rules, validation and authentication."""
         shopper, pen = self.shopper, self.pen.pk
         self.refused(shopper.post("/api/orders", {"items": [{"productId": pen, "quantity": 0}], "color": "red"}))
@@ -173,7 +173,7 @@ class Recorder:
         assert shopper.post("/api/balance/charge", {"amount": 1}, key="a-key").status == 200
         self.refused(shopper.post("/api/balance/charge", {"amount": 2}, key="a-key"))
 
-    def be_unlucky(self) -> None:
+    def call_failing_operations(self) -> None:
         """Send requests with temporary failures."""
         shopper, settings, charge = self.shopper, self.settings, ("/api/balance/charge", {"amount": 1})
         settings.LOCK_WAIT_SECONDS = 0.05
@@ -197,10 +197,10 @@ class Recorder:
 def recorded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, Any]]:
     recorder = Recorder(settings, monkeypatch)
     recorder.shop_around()
-    recorder.tell_others()
+    recorder.call_webhook_operations()
     events = recorder.events()
-    recorder.be_refused()
-    recorder.be_unlucky()
+    recorder.call_refused_operations()
+    recorder.call_failing_operations()
     return {
         "answers": recorder.answers,
         "problems": dict(sorted(recorder.problems.items())),
@@ -218,7 +218,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
-def test_the_examples_have_the_shape_of_what_the_shop_says(recorded: dict[str, Mapping[str, Any]]) -> None:
+def test_the_examples_have_the_shape_of_responses(recorded: dict[str, Mapping[str, Any]]) -> None:
     if os.environ.get("UPDATE_EXAMPLES"):
         EXAMPLES.write_text(json.dumps(recorded, indent=1, ensure_ascii=False) + "\n")
     kept = json.loads(EXAMPLES.read_text())

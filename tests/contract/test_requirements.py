@@ -28,7 +28,7 @@ def hashes(name: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_what_is_asked_for_is_locked_with_hashes(name: str) -> None:
+def test_requirements_are_locked_with_hashes(name: str) -> None:
     """`make lock` after an edit of an .in file."""
     asked, locked = pins(f"{name}.in"), pins(f"{name}.txt")
     assert len(asked) > 15
@@ -42,7 +42,7 @@ def test_both_files_lock_the_same() -> None:
     assert {package: of_developers[package] for package in of_the_shop} == of_the_shop
 
 
-def test_no_file_says_where_packages_come_from() -> None:
+def test_no_file_contains_a_package_index() -> None:
     for name in ("requirements.in", "requirements.txt", "requirements-dev.in", "requirements-dev.txt"):
         text = (BASE_DIR / name).read_text()
         assert "://" not in text

@@ -162,7 +162,7 @@ def test_an_operation_documents_the_codes_of_the_contract(method: str, path: str
 
 
 @pytest.mark.parametrize(("method", "path"), CONTRACT)
-def test_an_operation_says_whether_it_needs_a_token(method: str, path: str) -> None:
+def test_operations_document_whether_they_need_a_token(method: str, path: str) -> None:
     security = schema()["paths"][path][method.lower()].get("security")
     assert security == ([{"bearer": []}] if CONTRACT[method, path][0] else [])
 

@@ -121,7 +121,7 @@ def test_both_readmes_have_the_same_sections_commands_and_links() -> None:
 
 
 @pytest.mark.parametrize("name", ["docs/settings.md", "docs/settings.ko.md", "docs/servers.md"])
-def test_what_operators_read_names_every_setting(name: str) -> None:
+def test_documents_for_operators_name_every_setting(name: str) -> None:
     text = (BASE_DIR / name).read_text()
     read = {each.name for each in all_settings()} - NOT_FOR_OPERATORS
     assert {name for name in read if f"`{name}`" not in text} == set()
@@ -146,13 +146,13 @@ OF_CODE = {"docs/scaling.md"}
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_CODE])
-def test_documents_name_no_setting_that_is_not_there(page: str) -> None:
+def test_documents_name_only_existing_settings(page: str) -> None:
     known = {each.name for each in all_settings()} | OF_THE_COMPOSE_FILE | NOT_SETTINGS.keys()
     known |= {file_variable(name) for name in SECRETS}
     named = set(re.findall(r"`([A-Z][A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", (BASE_DIR / page).read_text()))
     assert named - known == set()
 
 
-def test_every_exception_of_the_documents_is_named_by_one() -> None:
+def test_every_exception_is_used_by_a_document() -> None:
     text = "".join((BASE_DIR / page).read_text() for page in PAGES)
     assert {name for name in NOT_SETTINGS if f"`{name}" not in text} == set()

@@ -43,7 +43,7 @@ class ConsumerKilledInARebalance(ConsumerKilled):
     in_short = False
 
     def strike(self, run: Run) -> str:
-        self._second = run.shop.another("consumer", "consume_orders", says="Counting")
+        self._second = run.shop.another("consumer", "consume_orders", ready_line="Counting")
         self._second.start()
         # It is joining the group. The consumer that gets the next batch dies during the rebalance.
         return _killed_at(run, run.random.choice(_STEPS) if run.shots else _FIRST)

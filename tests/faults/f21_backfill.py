@@ -125,10 +125,10 @@ def _finished(run: Run, process: "subprocess.Popen[str]") -> dict[str, int]:
     """The report of a successful backfill. Raises NotFired."""
     if not run.wait_until(lambda: process.poll() is not None, seconds=_ENDS_WITHIN_SECONDS):
         process.kill()
-    said, complained = process.communicate()
+    output, errors = process.communicate()
     if process.returncode:
-        raise NotFired(f"the backfill ended with {process.returncode}: {said}{complained}")
-    report: dict[str, int] = json.loads(said.splitlines()[-1])
+        raise NotFired(f"the backfill ended with {process.returncode}: {output}{errors}")
+    report: dict[str, int] = json.loads(output.splitlines()[-1])
     return report
 
 

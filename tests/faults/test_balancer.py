@@ -67,7 +67,7 @@ def asked(connection: http.client.HTTPConnection) -> int:
     return int(connection.getresponse().read())
 
 
-def asked_anew(balancer: Balancer) -> int:
+def poll_again(balancer: Balancer) -> int:
     with closing(connect(balancer)) as connection:
         return asked(connection)
 
@@ -77,7 +77,7 @@ def connect(balancer: Balancer) -> http.client.HTTPConnection:
 
 
 def test_both_servers_get_their_turn(balancer: Balancer, servers: list[Server]) -> None:
-    assert {asked_anew(balancer) for _ in range(4)} == {server.port for server in servers}
+    assert {poll_again(balancer) for _ in range(4)} == {server.port for server in servers}
 
 
 def test_a_server_that_is_not_ready_gets_no_new_connection(balancer: Balancer, servers: list[Server]) -> None:
@@ -86,11 +86,11 @@ def test_a_server_that_is_not_ready_gets_no_new_connection(balancer: Balancer, s
         leaving = next(server for server in servers if server.port == first)
         leaving.is_ready = False
         wait_for(lambda: not balancer.is_ready(leaving.port), limit_seconds=WITHIN_SECONDS)
-        assert {asked_anew(balancer) for _ in range(4)} == {second}
+        assert {poll_again(balancer) for _ in range(4)} == {second}
         assert (asked(one), asked(other)) == (first, second)
 
 
-def test_a_balancer_that_is_closed_takes_nobody(balancer: Balancer) -> None:
+def test_a_closed_balancer_accepts_no_connections(balancer: Balancer) -> None:
     balancer.close()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((LOOPBACK, balancer.port), timeout=5)

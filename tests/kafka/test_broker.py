@@ -64,7 +64,7 @@ def test_when_maven_cannot_fetch(programs: Path) -> None:
     assert not list(jars.KEPT.iterdir())
 
 
-def test_what_maven_brought_is_kept(programs: Path) -> None:
+def test_downloaded_jars_are_cached(programs: Path) -> None:
     program(programs / "java", java_of("17.0.15"))
     program(programs / "mvn", f'{READ_FOLDER} mkdir -p "$folder"; echo >> "$folder/one.jar"')
     first = kafka_jars()

@@ -29,9 +29,9 @@ def admin(cluster: str) -> AdminClient:
 
 def create_topics(*arguments: str) -> list[str]:
     """The output of the command."""
-    said = io.StringIO()
-    call_command("create_topics", *arguments, stdout=said)
-    return said.getvalue().splitlines()
+    output = io.StringIO()
+    call_command("create_topics", *arguments, stdout=output)
+    return output.getvalue().splitlines()
 
 
 def lines(settings: Settings, state: str, *events: str) -> list[str]:
@@ -77,8 +77,8 @@ def test_its_topics_are_those_of_published_and_consumed_events() -> None:
 
 def test_a_missing_topic_beside_others_is_made(admin: AdminClient, settings: Settings) -> None:
     make(admin, f"{settings.KAFKA_TOPIC_PREFIX}coupon-issued", partitions=3, **{"retention.ms": "604800000"})
-    said = create_topics()
-    assert said == [
+    output = create_topics()
+    assert output == [
         *lines(settings, "made", "balance-changed"),
         *lines(settings, "there", "coupon-issued"),
         *lines(settings, "made", "order-completed", "order-cancelled", "order-refunded"),
@@ -96,19 +96,19 @@ def test_differences_are_reported_and_not_changed(admin: AdminClient, settings: 
         create_topics("--check")
 
 
-def test_a_check_makes_nothing(admin: AdminClient, settings: Settings) -> None:
-    said = io.StringIO()
+def test_check_creates_no_topics(admin: AdminClient, settings: Settings) -> None:
+    output = io.StringIO()
     with pytest.raises(CommandError, match="Not as the settings say") as caught:
-        call_command("create_topics", "--check", stdout=said)
+        call_command("create_topics", "--check", stdout=output)
     assert caught.value.returncode == 1
-    assert said.getvalue().splitlines() == lines(settings, "missing")
+    assert output.getvalue().splitlines() == lines(settings, "missing")
     known = admin.list_topics(timeout=PATIENCE_SECONDS).topics
     assert not [topic for topic in known if topic.startswith(settings.KAFKA_TOPIC_PREFIX)]
 
 
 def test_two_at_once_make_each_topic_once(settings: Settings) -> None:
-    said = [*zip(*together([create_topics] * 2), strict=True)]
-    for event, both in zip(EVENTS, said, strict=True):
+    output = [*zip(*together([create_topics] * 2), strict=True)]
+    for event, both in zip(EVENTS, output, strict=True):
         states = {line.rsplit(" ", 1)[1] for line in both}
         assert {line.partition(":")[0] for line in both} == {f"{settings.KAFKA_TOPIC_PREFIX}{event}"}
         assert "made" in states

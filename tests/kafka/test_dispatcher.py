@@ -189,7 +189,7 @@ class TestTopics:
         assert len(arrived()) == 30
 
     def test_it_holds_back_only_later_events_of_its_user(self, cluster: str) -> None:
-        self.owe_a_coupon_without_topic_and_two_orders(cluster)
+        self.queue_a_coupon_without_topic_and_two_orders(cluster)
         assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=1)
         assert [record.key for record in arrived("order-completed")] == [b"2"]
         make_topics()
@@ -211,7 +211,7 @@ class TestTopics:
             ]
 
         monkeypatch.setattr(kafka, "_without_missing", nobody_held_back)
-        self.owe_a_coupon_without_topic_and_two_orders(cluster)
+        self.queue_a_coupon_without_topic_and_two_orders(cluster)
         assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
         assert {record.key for record in arrived("order-completed")} == {b"1", b"2"}
 
@@ -222,7 +222,7 @@ class TestTopics:
         assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=3)
         assert len(arrived("order-completed")) == 1
 
-    def owe_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
+    def queue_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
         """Messages: user 1 was issued a coupon and then ordered; user 2 has ordered."""
         make_topic(cluster, "order-completed")
         add_messages(1, 1, users=9)

@@ -126,7 +126,7 @@ def test_every_order_and_cancellation_is_published_once(sent: Sent) -> None:
     assert len(completed) == SHOPPERS * ROUNDS == len(orders)
     assert len(cancelled) == SHOPPERS * (ROUNDS // 2)
     for data in (*completed, *cancelled):
-        assert_tells(data, orders[data["id"]])
+        assert_fields(data, orders[data["id"]])
     assert {data["id"] for data in completed} == set(orders)
     assert {data["status"] for data in completed} == {"COMPLETED"}
     assert {data["id"] for data in cancelled} == {order.pk for order in orders.values() if order.status == "CANCELLED"}
@@ -144,7 +144,7 @@ def test_every_issued_coupon_is_published_once(sent: Sent) -> None:
     ]
 
 
-def assert_tells(data: Mapping[str, Any], order: Order) -> None:
+def assert_fields(data: Mapping[str, Any], order: Order) -> None:
     assert data["userId"] == order.user_id
     assert (data["totalAmount"], data["discountAmount"], data["paidAmount"]) == (
         order.total_amount,

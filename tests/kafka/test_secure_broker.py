@@ -83,19 +83,19 @@ def errors_of(settings: Settings, node: Node, variables: Mapping[str, str]) -> l
     known = read(variables)
     settings.KAFKA_SECURITY = known["KAFKA_SECURITY"]
     settings.KAFKA_BOOTSTRAP_SERVERS = node.bootstrap_servers
-    said: list[int] = []
+    codes: list[int] = []
     answered: list[bool] = []
 
     def has_an_answer() -> bool:
-        if client.poll(0.1) == 0 and not said:
+        if client.poll(0.1) == 0 and not codes:
             answered.extend([True] * bool(_brokers(client)))
-        return bool(said or answered)
+        return bool(codes or answered)
 
     configuration: dict[str, Any] = {**client_settings(), "log_level": 0}
-    configuration["error_cb"] = lambda error: said.append(error.code())
+    configuration["error_cb"] = lambda error: codes.append(error.code())
     client = AdminClient(configuration)
     wait_until(has_an_answer, "the client to say something")
-    return said
+    return codes
 
 
 def _brokers(client: AdminClient) -> int:

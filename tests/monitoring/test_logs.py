@@ -112,9 +112,9 @@ def test_no_secret_is_written(log: Log, which: str, where: str) -> None:
 
 
 def test_other_text_is_unchanged(log: Log) -> None:
-    said = "order-completed:17 for kafka is parked: HTTP 503: 3 tokens of ~/shop, see http://127.0.0.1:8000/a:b@c"
-    logging.getLogger("commerce.test").error("%s", said)
-    assert said in log.text
+    logged = "order-completed:17 for kafka is parked: HTTP 503: 3 tokens of ~/shop, see http://127.0.0.1:8000/a:b@c"
+    logging.getLogger("commerce.test").error("%s", logged)
+    assert logged in log.text
 
 
 def test_every_line_is_one_json_object(json_log: Log) -> None:

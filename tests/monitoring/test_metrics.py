@@ -203,7 +203,7 @@ def test_everything_shown_is_described() -> None:
     assert {family.name for family in ShopFigures().collect()} == described
 
 
-def test_redis_away_is_counted_as_a_fallback(own_redis: Redis, api: Callable[..., Shopper]) -> None:
+def test_unavailable_redis_is_counted_as_a_fallback(own_redis: Redis, api: Callable[..., Shopper]) -> None:
     user = UserFactory()
     own_redis.child.kill()
     with growth_of("commerce_lock_fallbacks_total") as fallbacks:

@@ -174,7 +174,7 @@ trace.get_tracer_provider().force_flush()
         assert message.traceparent.split("-")[2] == written.id
 
 
-def test_without_an_endpoint_nothing_of_it_is_there() -> None:
+def test_without_an_endpoint_opentelemetry_is_not_loaded() -> None:
     """Except for the modules that redis-py imports if OpenTelemetry is installed."""
     script = """
 import sys

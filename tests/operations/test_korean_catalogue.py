@@ -77,15 +77,15 @@ def in_korean(message: tuple[str, ...]) -> str:
 
 
 def test_every_message_is_translated() -> None:
-    said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
+    used = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
     known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is no resource at this path.")
-    assert said.issuperset((text,) for text in known)
-    assert [message for message in said if not HANGUL.search(in_korean(message))] == []
+    assert used.issuperset((text,) for text in known)
+    assert [message for message in used if not HANGUL.search(in_korean(message))] == []
 
 
 def test_every_translation_is_used() -> None:
-    said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
-    assert [message.id for message in entries() if forms(message.id) not in said] == []
+    used = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
+    assert [message.id for message in entries() if forms(message.id) not in used] == []
 
 
 def messages_of_the_library() -> Iterator[tuple[str, ...]]:
@@ -105,9 +105,9 @@ def messages_of_the_library() -> Iterator[tuple[str, ...]]:
 
 
 def test_every_message_of_the_library_is_translated() -> None:
-    said = set(messages_of_the_library())
-    assert said.issuperset((text,) for text in ("Reset filters", "Type to search", "Date"))
-    assert [text for text in said if not HANGUL.search(in_korean(text))] == []
+    used = set(messages_of_the_library())
+    assert used.issuperset((text,) for text in ("Reset filters", "Type to search", "Date"))
+    assert [text for text in used if not HANGUL.search(in_korean(text))] == []
 
 
 def test_every_refusal_has_a_korean_title() -> None:

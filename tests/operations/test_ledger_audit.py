@@ -118,7 +118,7 @@ class TestAStrangerWithAnExport:
         )
         return (ran.stdout + ran.stderr).strip()
 
-    def test_finds_nothing_in_a_sound_shop(self, shop: BusyShop, tmp_path: Path) -> None:
+    def test_finds_nothing_in_a_valid_shop(self, shop: BusyShop, tmp_path: Path) -> None:
         self.export(tmp_path)
         entries = sql.fetch_all("SELECT count(*) FROM user_balance_tx")[0][0]
         assert self.verdict(tmp_path) == f"{entries} entries, every hash and every head fits"

@@ -52,8 +52,8 @@ def load(*arguments: str) -> str:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_demo_is_loaded_once_and_the_invariants_hold() -> None:
-    said = load()
-    assert said == (
+    output = load()
+    assert output == (
         "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
         " viewer, support, merchandiser, finance, operator (password staff).\n"
     )

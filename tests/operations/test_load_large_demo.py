@@ -47,8 +47,8 @@ def load(orders: object = 300, *arguments: str) -> str:
 @pytest.mark.django_db(transaction=True)
 def test_the_year_is_loaded_once_and_the_invariants_hold(settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:9/events"
-    said = load()
-    assert said == (
+    output = load()
+    assert output == (
         "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
         " viewer, support, merchandiser, finance, operator (password staff).\n"
     )

@@ -327,7 +327,7 @@ class TestSync:
         order_of(user, {product: 1})
         return time.monotonic() - started
 
-    def mend(self, partner: Partner, settings: Settings) -> None:
+    def make_reachable(self, partner: Partner, settings: Settings) -> None:
         """Let the partner respond, with a timeout that is long enough for a busy machine."""
         assert partner.hold is not None
         partner.hold.set()
@@ -349,7 +349,7 @@ class TestSync:
 
     def test_an_order_may_be_the_probe(self, clock: Clock, partner: Partner, settings: Settings) -> None:
         self.seconds_of_an_order()
-        self.mend(partner, settings)
+        self.make_reachable(partner, settings)
         clock.now += 30.0
         for _ in range(2):
             self.seconds_of_an_order()
@@ -359,7 +359,7 @@ class TestSync:
     def test_nothing_is_lost_meanwhile(self, clock: Clock, partner: Partner, settings: Settings) -> None:
         for _ in range(3):
             self.seconds_of_an_order()
-        self.mend(partner, settings)
+        self.make_reachable(partner, settings)
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
         clock.now += 30.0
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=3)

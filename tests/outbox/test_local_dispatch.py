@@ -45,7 +45,7 @@ class TestOwnDispatcher:
 
     def test_one_thread_per_destination_serves_all(self, partner: Partner) -> None:
         with ThreadPoolExecutor(8) as requests:
-            list(requests.map(lambda _: _tell_and_close(), range(40)))
+            list(requests.map(lambda _: _publish_and_close(), range(40)))
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "the messages to leave")
         assert (len(threads_of(KAFKA)), len(threads_of(DATA_PLATFORM))) == (1, 1)
         assert len(read_topic("order-completed", at_least=40)) == 40
@@ -206,7 +206,7 @@ class TestSync:
         assert waiting(DATA_PLATFORM) == []
 
 
-def _tell_and_close() -> None:
+def _publish_and_close() -> None:
     try:
         publish_events(event_type="order-completed")
     finally:

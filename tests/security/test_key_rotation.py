@@ -261,8 +261,8 @@ def test_every_secret_can_be_the_content_of_a_file(name: str, tmp_path: Path) ->
     compared = [key for key in given if key.isupper()]
     assert {key: from_file[key] for key in compared} == {key: given[key] for key in compared}
     # The control: without its file the setting is missing, or has another value.
-    said = refusal(**others)
-    assert name in said if said else read(others)[name] != given[name]
+    error = refusal(**others)
+    assert name in error if error else read(others)[name] != given[name]
 
 
 def test_all_secrets_of_the_settings_are_listed() -> None:
@@ -276,8 +276,8 @@ def test_all_secrets_of_the_settings_are_listed() -> None:
 
 def test_a_secret_with_two_sources_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(OLD)
-    said = refusal(SECRET_KEY=NEW, SECRET_KEY_FILE=str(tmp_path / "secret"))
-    assert said == "Both SECRET_KEY and SECRET_KEY_FILE are set. Set one of them."
+    error = refusal(SECRET_KEY=NEW, SECRET_KEY_FILE=str(tmp_path / "secret"))
+    assert error == "Both SECRET_KEY and SECRET_KEY_FILE are set. Set one of them."
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
@@ -285,8 +285,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
-    said = refusal(SECRET_KEY="", SECRET_KEY_FILE=str(path))
-    assert said == "SECRET_KEY_FILE names a file that cannot be read as text."
+    error = refusal(SECRET_KEY="", SECRET_KEY_FILE=str(path))
+    assert error == "SECRET_KEY_FILE names a file that cannot be read as text."
 
 
 def test_a_secret_with_a_leading_dollar_sign_is_unchanged() -> None:

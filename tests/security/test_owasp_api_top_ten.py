@@ -84,18 +84,20 @@ class TestApi1BrokenObjectLevelAuthorization:
         held = UserCouponFactory(user=alice).pk
         shopper = Shopper(mallory)
 
-        def said(answer: Answer, number: int) -> dict[str, Any]:
+        def comparable(answer: Answer, number: int) -> dict[str, Any]:
             """The problem document without the ids of request and object."""
             parts = {name: str(value).replace(str(number), "N") for name, value in answer.json.items()}
             return {**parts, "status": answer.status, "requestId": ""}
 
         for template in ("/api/orders/{}", "/api/orders/{}/cancel"):
             ask = shopper.post if template.endswith("cancel") else shopper.get
-            assert said(ask(template.format(theirs)), theirs) == said(ask(template.format(nobodys)), nobodys)
+            assert comparable(ask(template.format(theirs)), theirs) == comparable(
+                ask(template.format(nobodys)), nobodys
+            )
         order = {"items": [{"productId": pen.pk, "quantity": 1}]}
         of_alice = shopper.post("/api/orders", {**order, "userCouponId": held})
         of_nobody = shopper.post("/api/orders", {**order, "userCouponId": nobodys})
-        assert said(of_alice, held) == said(of_nobody, nobodys)
+        assert comparable(of_alice, held) == comparable(of_nobody, nobodys)
 
     def test_idempotency_keys_of_others_reveal_no_response(self, mallory: User, alice: User) -> None:
         mine = Shopper(alice).post("/api/balance/charge", {"amount": 5}, key="known")

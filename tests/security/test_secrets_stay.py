@@ -132,7 +132,9 @@ def test_invalid_bodies_are_not_echoed(written: Written) -> None:
 
 
 @pytest.mark.parametrize("fault", ["nobody there", "wrong password"])
-def test_the_database_away(written: Written, fault: str, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_unavailable(
+    written: Written, fault: str, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = UserFactory()
     wrong = {"PORT": str(closed_port)} if fault == "nobody there" else {"PASSWORD": f"{PASSWORD}-wrong"}
 
@@ -156,7 +158,7 @@ def test_the_database_away(written: Written, fault: str, closed_port: int, monke
         asked.result()
 
 
-def test_redis_away_or_with_another_password(written: Written, own_redis: Redis, settings: Settings) -> None:
+def test_redis_unavailable_or_with_another_password(written: Written, own_redis: Redis, settings: Settings) -> None:
     user, password = UserFactory(), own_redis.url.split(":")[2].split("@")[0]
     redis_services.cache.client.config_set("requirepass", f"{PASSWORD}-new")
     redis_services.cache.client.connection_pool.disconnect()
@@ -172,7 +174,7 @@ def test_redis_away_or_with_another_password(written: Written, own_redis: Redis,
     assert password not in text
 
 
-def test_the_partner_away(written: Written, settings: Settings, closed_port: int) -> None:
+def test_the_partner_unavailable(written: Written, settings: Settings, closed_port: int) -> None:
     settings.DATA_PLATFORM_URL = f"http://shop:{PASSWORD}@127.0.0.1:{closed_port}/orders"
     order_of(UserFactory(balance=5_000), {ProductFactory(price=1): 1})
     Dispatcher("data-platform").drain()

@@ -58,8 +58,8 @@ def test_a_refusal_ends_the_process() -> None:
     assert run(READ_THEM).returncode == 0
     ended = run(READ_THEM, REDIS_TIMEOUT_SECONDS="pa55")
     assert ended.returncode == 1
-    said = "django.core.exceptions.ImproperlyConfigured: REDIS_TIMEOUT_SECONDS is not a number."
-    assert ended.stderr.strip().splitlines()[-1] == said
+    error = "django.core.exceptions.ImproperlyConfigured: REDIS_TIMEOUT_SECONDS is not a number."
+    assert ended.stderr.strip().splitlines()[-1] == error
 
 
 def test_valid_settings_are_accepted() -> None:
@@ -80,9 +80,9 @@ WEAK = {
 @pytest.mark.parametrize("weakness", WEAK)
 @pytest.mark.parametrize("name", ["SECRET_KEY", "JWT_SIGNING_KEY"])
 def test_a_weak_key_stops_the_process(name: str, weakness: str) -> None:
-    said = refusal(**{name: WEAK[weakness]})
-    assert said.endswith(f"{name} is too weak. Set it to at least 50 random characters.")
-    assert WEAK[weakness] not in said
+    error = refusal(**{name: WEAK[weakness]})
+    assert error.endswith(f"{name} is too weak. Set it to at least 50 random characters.")
+    assert WEAK[weakness] not in error
 
 
 def test_the_example_values_of_a_deployment_are_refused() -> None:
@@ -90,8 +90,8 @@ def test_the_example_values_of_a_deployment_are_refused() -> None:
     example = dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
     assert "SECRET_KEY is too weak" in refusal(SECRET_KEY=example["SECRET_KEY"])
     url = "http://127.0.0.1:1/orders"
-    said = refusal(DATA_PLATFORM_URL=url, DATA_PLATFORM_SECRET=example["DATA_PLATFORM_SECRET"])
-    assert "DATA_PLATFORM_SECRET is too weak" in said
+    error = refusal(DATA_PLATFORM_URL=url, DATA_PLATFORM_SECRET=example["DATA_PLATFORM_SECRET"])
+    assert "DATA_PLATFORM_SECRET is too weak" in error
 
 
 @pytest.mark.parametrize("name", ["SECRET_KEY", "DATABASE_URL"])
@@ -111,7 +111,7 @@ def test_an_archive_of_all_three_tables_is_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("given", "error"),
     [
         ({"EMAIL_HOST": "smtp.example"}, "EMAIL_FROM is not set"),
         ({"EMAIL_SECURITY": "ssl"}, "EMAIL_SECURITY must be one of `starttls`, `tls`, `none`."),
@@ -131,8 +131,8 @@ def test_an_archive_of_all_three_tables_is_accepted() -> None:
         ),
     ],
 )
-def test_a_setting_of_letters_or_of_the_archive_that_cannot_be_is_refused(given: dict[str, str], said: str) -> None:
-    assert said in refusal(**given)
+def test_an_invalid_setting_of_email_or_archive_is_refused(given: dict[str, str], error: str) -> None:
+    assert error in refusal(**given)
 
 
 def bounds_of_numbers() -> dict[str, dict[str, float]]:
@@ -171,8 +171,8 @@ def test_a_number_outside_its_bounds_is_refused(name: str) -> None:
     if "most" in bounds:
         outside.append(bounds["most"] + 1)
     for value in outside:
-        said = refusal(**{name: f"{value:g}"})
-        assert re.match(rf"{name} must be (.* or more|above .*)", said), (value, said)
+        error = refusal(**{name: f"{value:g}"})
+        assert re.match(rf"{name} must be (.* or more|above .*)", error), (value, error)
 
 
 def test_a_partner_without_a_secret_is_refused() -> None:
@@ -181,8 +181,8 @@ def test_a_partner_without_a_secret_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["WEB_CONNECTIONS", "REDIS_TIMEOUT_SECONDS", "DATABASE_LOCK_TIMEOUT_MS"])
 def test_an_invalid_number_is_refused_without_printing_it(name: str) -> None:
-    said = refusal(**{name: "pa55"})
-    assert said == f"{name} is not a number."
+    error = refusal(**{name: "pa55"})
+    assert error == f"{name} is not a number."
 
 
 def test_an_infinite_number_is_refused() -> None:
@@ -227,9 +227,9 @@ SASL = {"KAFKA_SECURITY_PROTOCOL": "SASL_SSL", "KAFKA_SASL_USERNAME": "shop", "K
     ids=str,
 )
 def test_an_incomplete_kafka_login_is_refused_without_printing_it(variables: dict[str, str], named: str) -> None:
-    said = refusal(**variables)
-    assert named in said
-    assert "pa55" not in said
+    error = refusal(**variables)
+    assert named in error
+    assert "pa55" not in error
 
 
 def test_a_complete_kafka_login_is_accepted() -> None:

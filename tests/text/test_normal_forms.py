@@ -101,7 +101,7 @@ def test_the_back_office_logs_in(spelled: Spelling) -> None:
 
 
 @SPELLINGS
-def test_a_password_that_was_hashed_decomposed_is_hashed_anew(stranger: Shopper, spelled: Spelling) -> None:
+def test_a_password_hashed_in_decomposed_form_is_rehashed(stranger: Shopper, spelled: Spelling) -> None:
     user = UserFactory(username="jimin")
     # A password hash from before normalization.
     super(User, user).set_password(decomposed(PASSWORD))

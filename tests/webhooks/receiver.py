@@ -59,7 +59,7 @@ class Receiver:
         return [delivery.id for delivery in self.deliveries]
 
 
-def says(status: int, body: bytes = b"ok", **headers: str) -> Answer:
+def respond_with(status: int, body: bytes = b"ok", **headers: str) -> Answer:
     """A complete response."""
 
     def answer(connection: socket.socket) -> bool:
@@ -81,7 +81,7 @@ def hangs(receiver: Receiver) -> Answer:
     return answer
 
 
-def hangs_mid_answer(receiver: Receiver, *, status: int = 500) -> Answer:
+def hang_in_body(receiver: Receiver, *, status: int = 500) -> Answer:
     """The head and the start of a body, then nothing."""
 
     def answer(connection: socket.socket) -> bool:
@@ -92,7 +92,7 @@ def hangs_mid_answer(receiver: Receiver, *, status: int = 500) -> Answer:
     return answer
 
 
-def drips_its_head(receiver: Receiver) -> Answer:
+def send_endless_head(receiver: Receiver) -> Answer:
     """An endless head, one byte at a time, so that each read succeeds."""
 
     def answer(connection: socket.socket) -> bool:
@@ -105,7 +105,7 @@ def drips_its_head(receiver: Receiver) -> Answer:
     return answer
 
 
-def talks_without_end(receiver: Receiver, *, status: int) -> Answer:
+def send_endless_body(receiver: Receiver, *, status: int) -> Answer:
     """An endless body, as fast as the client reads."""
 
     def answer(connection: socket.socket) -> bool:
@@ -128,7 +128,7 @@ def closes(connection: socket.socket) -> bool:
     return False
 
 
-def speaks_nonsense(connection: socket.socket) -> bool:
+def send_invalid_http(connection: socket.socket) -> bool:
     """A response that is not HTTP."""
     connection.sendall(b"220 mail.example ESMTP\r\n\r\n")
     return False
@@ -137,7 +137,7 @@ def speaks_nonsense(connection: socket.socket) -> bool:
 @contextmanager
 def receiver_at_work(*, tls: tuple[str, str] | None = None) -> Iterator[Receiver]:
     """`tls`: certificate and key, for https."""
-    receiver = Receiver(says(200))
+    receiver = Receiver(respond_with(200))
     with socket.create_server((LOOPBACK, 0), backlog=128) as server:
         receiver.port = server.getsockname()[1]
         receiver.url = f"{'https' if tls else 'http'}://{LOOPBACK}:{receiver.port}/hooks"

@@ -18,7 +18,7 @@ from tests.outbox.conftest import publish_events
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, PATIENCE_SECONDS, Meeting, together
 from tests.webhooks.conftest import subscribe
-from tests.webhooks.receiver import Receiver, says
+from tests.webhooks.receiver import Receiver, respond_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -270,7 +270,7 @@ class TestChanges:
         other = subscribe(receiver.url, "order-completed")
         [first] = publish_events()
         WebhookDispatcher().drain()
-        receiver.answer = says(500, b"no")
+        receiver.answer = respond_with(500, b"no")
         [second] = publish_events()
         WebhookDispatcher().drain()
         staff = boss()

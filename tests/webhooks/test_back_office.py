@@ -13,7 +13,7 @@ from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.outbox.conftest import publish_events
 from tests.web_forms import fields_of
 from tests.webhooks.conftest import subscribe
-from tests.webhooks.receiver import Receiver, says
+from tests.webhooks.receiver import Receiver, respond_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,13 +126,13 @@ def test_it_is_removed(operator: Staff) -> None:
 def test_its_page_shows_calls_and_resends_parked_messages(operator: Staff, receiver: Receiver) -> None:
     webhook = subscribe(receiver.url)
     [event_id] = publish_events()
-    receiver.answer = says(500, b"broken down")
+    receiver.answer = respond_with(500, b"broken down")
     WebhookDispatcher().drain()
     OutboxMessage.objects.filter(subscription=webhook).update(parked_at=timezone.now())
     page = text(operator.get(f"{PAGE}_change", webhook.pk))
     assert "HTTP 500: broken down" in page
     assert event_id in page
-    receiver.answer = says(200)
+    receiver.answer = respond_with(200)
     WebhookSubscription.objects.update(next_call_at=timezone.now())
     answer = operator.press(f"{PAGE}_send_parked", webhook.pk, reason="They say it works.")
     assert messages_on(answer) == ["1 message will be sent again."]

@@ -29,7 +29,7 @@ from tests.outbox.conftest import publish_events
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
 from tests.webhooks import receiver as behaviours
 from tests.webhooks.conftest import subscribe
-from tests.webhooks.receiver import Receiver, says
+from tests.webhooks.receiver import Receiver, respond_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,7 +125,7 @@ class TestNobodyDelaysAnother:
 
     @pytest.mark.parametrize(
         "behaviour",
-        ["hangs", "hangs_mid_answer", "drips_its_head", "resets", "closes", "speaks_nonsense", "huge", "slow"],
+        ["hangs", "hang_in_body", "send_endless_head", "resets", "closes", "send_invalid_http", "huge", "slow"],
     )
     def test_a_neighbour_is_not_delayed(
         self, receivers: Callable[[], Receiver], settings: Settings, behaviour: str
@@ -183,15 +183,15 @@ class TestNobodyDelaysAnother:
 
 def _behaviour(receiver: Receiver, name: str) -> behaviours.Answer:
     if name == "huge":
-        return behaviours.talks_without_end(receiver, status=500)
+        return behaviours.send_endless_body(receiver, status=500)
     if name == "slow":
 
         def slow(connection: Any) -> bool:
             threading.Event().wait(1.0)
-            return says(200)(connection)
+            return respond_with(200)(connection)
 
         return slow
-    if name in ("resets", "closes", "speaks_nonsense"):
+    if name in ("resets", "closes", "send_invalid_http"):
         plain: behaviours.Answer = getattr(behaviours, name)
         return plain
     made: behaviours.Answer = getattr(behaviours, name)(receiver)
@@ -204,12 +204,12 @@ class TestFailures:
     def test_a_failure_is_retried_with_the_same_id_and_logged(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         [event_id] = publish_events()
-        receiver.answer = says(500, b"later")
+        receiver.answer = respond_with(500, b"later")
         assert WebhookDispatcher().drain() == Drained(failed=1)
         [message] = messages_to(webhook)
         assert (message.attempts, message.last_error, message.parked_at) == (1, "HTTP 500: later", None)
         assert message.next_attempt_at > timezone.now()
-        receiver.answer = says(200)
+        receiver.answer = respond_with(200)
         due_now(webhook)
         assert WebhookDispatcher().drain() == Drained(sent=1)
         assert receiver.ids == [event_id, event_id]
@@ -222,7 +222,7 @@ class TestFailures:
     def test_after_three_days_a_message_is_parked(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=2)
-        receiver.answer = says(400)
+        receiver.answer = respond_with(400)
         first, second = messages_to(webhook)
         messages_to(webhook).filter(pk=first.pk).update(created_at=timezone.now() - timedelta(hours=73))
         messages_to(webhook).filter(pk=second.pk).update(created_at=timezone.now() - timedelta(hours=71))
@@ -235,7 +235,7 @@ class TestFailures:
         old = timezone.now() - timedelta(days=10)
         messages_to(webhook).update(created_at=old, parked_at=timezone.now())
         assert send_again([messages_to(webhook)[0].pk], by=None) == [WEBHOOKS]
-        receiver.answer = says(400)
+        receiver.answer = respond_with(400)
         WebhookDispatcher().drain()
         assert messages_to(webhook)[0].parked_at is None
 
@@ -250,7 +250,7 @@ class TestFailures:
     def test_a_failing_one_is_paused_and_then_probed(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=40)
-        receiver.answer = says(503)
+        receiver.answer = respond_with(503)
         for _ in range(FAILURES_BEFORE_PAUSE):
             WebhookDispatcher().drain()
             WebhookSubscription.objects.filter(pk=webhook.pk).update(next_call_at=timezone.now())
@@ -270,12 +270,12 @@ class TestFailures:
     def test_after_recovery_everything_is_sent_at_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         event_ids = publish_events(times=40)
-        receiver.answer = says(503)
+        receiver.answer = respond_with(503)
         for _ in range(6):
             WebhookDispatcher().drain()
             due_now(webhook)
         receiver.deliveries.clear()
-        receiver.answer = says(200)
+        receiver.answer = respond_with(200)
         messages_to(webhook).update(next_attempt_at=timezone.now() + timedelta(hours=1))
         messages_to(webhook).filter(event_id=event_ids[0]).update(next_attempt_at=timezone.now())
         assert WebhookDispatcher().drain().sent == 40
@@ -286,7 +286,7 @@ class TestFailures:
     def test_retry_after_is_respected(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
-        receiver.answer = says(429, Retry_After="600")
+        receiver.answer = respond_with(429, Retry_After="600")
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert timedelta(seconds=500) < webhook.next_call_at - timezone.now() <= timedelta(seconds=600)
@@ -298,7 +298,7 @@ class TestEnd:
     def test_after_five_days_of_failures_it_is_switched_off(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=121))
         publish_events(times=3)
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert (webhook.is_active, webhook.ended_for) == (False, EndReason.FAILING)
@@ -311,7 +311,7 @@ class TestEnd:
     def test_after_fewer_days_it_is_not(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=119))
         publish_events()
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert webhook.is_active
@@ -326,7 +326,7 @@ class TestEnd:
     def test_410_switches_it_off_at_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
-        receiver.answer = says(410)
+        receiver.answer = respond_with(410)
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert (webhook.is_active, webhook.ended_for) == (False, EndReason.GONE)
@@ -373,7 +373,7 @@ class TestRaces:
 
         def slow(connection: Any) -> bool:
             threading.Event().wait(0.2)
-            return says(200)(connection)
+            return respond_with(200)(connection)
 
         monkeypatch.setattr(webhook_dispatcher, "sole_dispatcher", anybody)
         receiver.answer = slow
@@ -389,7 +389,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(200)(connection)
+            return respond_with(200)(connection)
 
         receiver.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -408,7 +408,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(500)(connection)
+            return respond_with(500)(connection)
 
         receiver.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -429,7 +429,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(410)(connection)
+            return respond_with(410)(connection)
 
         old.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -457,7 +457,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(410)(connection)
+            return respond_with(410)(connection)
 
         old.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -492,7 +492,7 @@ class TestForgetting:
     def test_parked_messages_and_logs_are_kept_for_thirty_days(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=3)
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         WebhookDispatcher().drain()
         messages_to(webhook).update(parked_at=timezone.now() - timedelta(days=31))
         young = messages_to(webhook).last()

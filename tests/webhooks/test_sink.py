@@ -14,7 +14,7 @@ from commerce.outbox.sinks.base import Acknowledged, Endpoint, Failure, Message,
 from commerce.outbox.sinks.webhooks import FORBIDDEN, WebhookSink, new_secret
 from tests.certificates import AUTHORITY, STRANGER, Certificates
 from tests.webhooks import receiver as behaviours
-from tests.webhooks.receiver import Receiver, receiver_at_work, says
+from tests.webhooks.receiver import Receiver, receiver_at_work, respond_with
 
 SECRET = new_secret()
 # Long enough for a busy machine, shorter than without a deadline.
@@ -81,7 +81,7 @@ class TestAnswers:
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
     def test_any_2xx_is_an_acknowledgement(self, receiver: Receiver, status: int) -> None:
-        receiver.answer = says(status, b"" if status == 204 else b"ok")
+        receiver.answer = respond_with(status, b"" if status == 204 else b"ok")
         assert isinstance(outcome_of(receiver.url), Acknowledged)
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -89,7 +89,7 @@ class TestAnswers:
         self, receiver: Receiver, receivers: Callable[[], Receiver], status: int
     ) -> None:
         elsewhere = receivers()
-        receiver.answer = says(status, Location=elsewhere.url)
+        receiver.answer = respond_with(status, Location=elsewhere.url)
         failure = failure_of(receiver.url)
         assert failure.away
         assert failure.reason.startswith(f"HTTP {status}")
@@ -101,21 +101,21 @@ class TestAnswers:
     def test_a_refusal_is_about_the_message_or_the_receiver(
         self, receiver: Receiver, status: int, about_message: bool
     ) -> None:
-        receiver.answer = says(status, b"because")
+        receiver.answer = respond_with(status, b"because")
         failure = failure_of(receiver.url)
         assert (failure.about_message, failure.away) == (about_message, not about_message)
         assert failure.reason == f"HTTP {status}: because"
         assert not failure.refused
 
     def test_410_and_retry_after_are_read(self, receiver: Receiver) -> None:
-        receiver.answer = says(410)
+        receiver.answer = respond_with(410)
         assert failure_of(receiver.url).gone
-        receiver.answer = says(429, Retry_After="7")
+        receiver.answer = respond_with(429, Retry_After="7")
         assert failure_of(receiver.url).retry_after_seconds == 7.0
 
     @pytest.mark.parametrize("status", [200, 500])
     def test_a_huge_answer_is_not_read(self, receiver: Receiver, status: int) -> None:
-        receiver.answer = behaviours.talks_without_end(receiver, status=status)
+        receiver.answer = behaviours.send_endless_body(receiver, status=status)
         began = time.monotonic()
         outcome = outcome_of(receiver.url)
         assert time.monotonic() - began < SLACK_SECONDS
@@ -125,7 +125,7 @@ class TestAnswers:
             assert isinstance(outcome, Failure)
             assert outcome.reason == "HTTP 500: " + "x" * 300
 
-    @pytest.mark.parametrize("behaviour", ["hangs", "hangs_mid_answer", "drips_its_head"])
+    @pytest.mark.parametrize("behaviour", ["hangs", "hang_in_body", "send_endless_head"])
     def test_a_call_ends_in_time(self, receiver: Receiver, behaviour: str) -> None:
         receiver.answer = getattr(behaviours, behaviour)(receiver)
         began = time.monotonic()
@@ -133,7 +133,7 @@ class TestAnswers:
         assert 0.9 <= time.monotonic() - began < SLACK_SECONDS
         assert failure.away
 
-    @pytest.mark.parametrize("behaviour", ["resets", "closes", "speaks_nonsense"])
+    @pytest.mark.parametrize("behaviour", ["resets", "closes", "send_invalid_http"])
     def test_no_answer_is_no_acknowledgement(self, receiver: Receiver, behaviour: str) -> None:
         receiver.answer = getattr(behaviours, behaviour)
         failure = failure_of(receiver.url)
@@ -152,7 +152,7 @@ class TestAnswers:
 
     def test_a_closed_connection_is_reopened(self, receiver: Receiver) -> None:
         def once(connection: socket.socket) -> bool:
-            says(200, Connection="close")(connection)
+            respond_with(200, Connection="close")(connection)
             return False
 
         receiver.answer = once
@@ -161,13 +161,13 @@ class TestAnswers:
         assert receiver.connections == 3
 
     def test_after_a_failure_the_rest_is_not_tried(self, receiver: Receiver) -> None:
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 4)])
         assert list(outcomes) == [1]
 
     def test_a_refused_message_does_not_stop_the_others(self, receiver: Receiver) -> None:
         def refuses_the_first(connection: socket.socket) -> bool:
-            return says(400 if receiver.ids[-1].split(":")[1] == "1" else 200)(connection)
+            return respond_with(400 if receiver.ids[-1].split(":")[1] == "1" else 200)(connection)
 
         receiver.answer = refuses_the_first
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 4)])
