@@ -15,7 +15,7 @@ from commerce.embedded.redis_server import Redis
 from commerce.outbox import status
 from commerce.outbox.models import OutboxMessage
 from commerce.server import health
-from tests.api.test_database_away import unreachable
+from tests.api.test_database_unavailable import unreachable
 from tests.back_office.staff import Staff
 from tests.breaking import kill, pause
 from tests.factories import UserFactory

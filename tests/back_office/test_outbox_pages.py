@@ -12,7 +12,7 @@ from commerce.audit.models import StaffAction
 from commerce.core import sql
 from commerce.outbox import admin as outbox_admin
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
-from tests.api.test_database_away import on_a_session_with
+from tests.api.test_database_unavailable import on_a_session_with
 from tests.back_office.staff import Page, Staff, messages_on
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
