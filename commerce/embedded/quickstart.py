@@ -416,7 +416,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the stack and exit: 0 after Ctrl-C or SIGTERM, 1 if the stack cannot start or continue."""
     parser = argparse.ArgumentParser(
         prog="manage.py quickstart",
-        description="Start the whole shop on this machine, servers included, and keep it running.",
+        description="Start the whole shop on this machine, including its servers, and keep it running.",
         epilog=_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -24,7 +24,7 @@ class WebhookNotFound(NotFound):
 
 
 class Most(TypedDict):
-    most: Annotated[int, Meta(description="How many there may be.")]
+    most: Annotated[int, Meta(description="The limit.")]
 
 
 class WebhookLimitReached(Conflict):

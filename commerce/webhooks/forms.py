@@ -50,7 +50,7 @@ class NewWebhookForm(WebhookForm, IdempotentForm):
 
 
 class RotateForm(IdempotentForm, ReasonForm):
-    """For how long both secrets are valid, and the reason."""
+    """The time during which both secrets are valid, and the reason."""
 
     overlap_hours = forms.IntegerField(
         label=_("hours during which the old secret stays valid"),
@@ -62,8 +62,8 @@ class RotateForm(IdempotentForm, ReasonForm):
 
 
 class RemoveForm(IdempotentForm, ReasonForm):
-    """Why."""
+    """The reason."""
 
 
 class SendParkedForm(IdempotentForm, ReasonForm):
-    """Why."""
+    """The reason."""

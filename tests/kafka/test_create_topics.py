@@ -92,13 +92,13 @@ def test_differences_are_reported_and_not_changed(admin: AdminClient, settings: 
     for _ in range(2):
         assert difference in create_topics()
     assert settings_of(admin, topic) == (2, 1, "3600000", "1")
-    with pytest.raises(CommandError, match=f"^Not as the settings say: {topic}$"):
+    with pytest.raises(CommandError, match=f"^Different from the settings: {topic}$"):
         create_topics("--check")
 
 
 def test_check_creates_no_topics(admin: AdminClient, settings: Settings) -> None:
     output = io.StringIO()
-    with pytest.raises(CommandError, match="Not as the settings say") as caught:
+    with pytest.raises(CommandError, match="Different from the settings") as caught:
         call_command("create_topics", "--check", stdout=output)
     assert caught.value.returncode == 1
     assert output.getvalue().splitlines() == lines(settings, "missing")

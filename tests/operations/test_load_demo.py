@@ -59,17 +59,17 @@ def test_the_demo_is_loaded_once_and_the_invariants_hold() -> None:
     )
     assert [violation_of(invariant) for invariant in invariants(quiet_system=True)] == [None] * QUIET
     with nothing_changes():
-        assert load() == "The demo is there already; nothing was changed.\n"
+        assert load() == "The demo data is loaded already; nothing was changed.\n"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_shop_with_data_is_not_changed() -> None:
     UserFactory(username="customer1")
     with nothing_changes():
-        with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
+        with pytest.raises(CommandError, match="The database already contains rows") as refusal:
             load()
         assert refusal.value.returncode == 1
-        assert load("--if-empty") == "The shop has rows of its own; nothing was changed.\n"
+        assert load("--if-empty") == "The database already contains rows; nothing was changed.\n"
 
 
 @pytest.mark.django_db

@@ -54,7 +54,7 @@ def test_the_year_is_loaded_once_and_the_invariants_hold(settings: Settings) -> 
     )
     assert violations(quiet_system=True) == []
     with nothing_changes():
-        assert load() == "The demo is there already; nothing was changed.\n"
+        assert load() == "The demo data is loaded already; nothing was changed.\n"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -180,10 +180,10 @@ def test_inactive_destinations_get_no_messages(settings: Settings) -> None:
 def test_a_shop_with_data_is_not_changed() -> None:
     UserFactory(username="customer1")
     with nothing_changes():
-        with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
+        with pytest.raises(CommandError, match="The database already contains rows") as refusal:
             load()
         assert refusal.value.returncode == 1
-        assert load(300, "--if-empty") == "The shop has rows of its own; nothing was changed.\n"
+        assert load(300, "--if-empty") == "The database already contains rows; nothing was changed.\n"
 
 
 @pytest.mark.parametrize("orders", ["0", "-1", "many", "1.5", "10000001"])

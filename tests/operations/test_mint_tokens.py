@@ -34,7 +34,7 @@ def test_staff_and_closed_accounts_are_left_out_with_a_note() -> None:
     UserFactory(is_active=False)
     tokens, errors = mint(first.pk, 5)
     assert [token["userId"] for token in tokens] == [first.pk]
-    assert errors == f"4 of the 5 ids from {first.pk} are no open customer account.\n"
+    assert errors == f"4 of the 5 ids from {first.pk} are not open customer accounts.\n"
 
 
 def test_without_customers_it_is_an_error() -> None:

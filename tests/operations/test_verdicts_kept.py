@@ -99,7 +99,7 @@ class TestKept:
                 call_command("check_invariants", stdout=StringIO(), stderr=output)
         finally:
             sql.execute("SET default_transaction_read_only = off")
-        assert "The verdict was not kept: cannot execute INSERT in a read-only transaction" in output.getvalue()
+        assert "The result was not stored: cannot execute INSERT in a read-only transaction" in output.getvalue()
         assert not InvariantCheck.objects.exists()
 
     def test_the_oldest_are_deleted(self) -> None:

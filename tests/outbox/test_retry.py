@@ -104,7 +104,7 @@ class TestCommand:
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout) == {"put_back": 6}
         again = call("outbox_retry", "--all-parked")
-        assert (again.returncode, again.stdout) == (0, "0 messages are due again\n")
+        assert (again.returncode, again.stdout) == (0, "0 messages are queued again\n")
 
     def test_those_of_one_destination(self) -> None:
         event_ids = parked(2)
@@ -117,7 +117,7 @@ class TestCommand:
         first, second, third = parked(3)
         number = third.rpartition(":")[0]
         done = call("outbox_retry", "--event-id", first, "--event-id", number, "--destination", "data-platform")
-        assert (done.returncode, done.stdout) == (0, "2 messages are due again\n")
+        assert (done.returncode, done.stdout) == (0, "2 messages are queued again\n")
         assert still_parked(DATA_PLATFORM) == [second]
         assert still_parked(KAFKA) == [first, second, third]
 

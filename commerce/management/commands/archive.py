@@ -56,9 +56,11 @@ class Command(RepeatedCommand):
         for table, count in kept.archived.items():
             self.stdout.write(f"{table:<18}{count:>12,} rows archived")
         if held_up_at:
-            self.stdout.write(f"An event of {held_up_at} is not counted yet: what is younger stays. See DeadLetters.")
+            self.stdout.write(
+                f"An event of {held_up_at} is not counted yet: later rows are not archived. See DeadLetters."
+            )
         if ledger_held_up_at:
             self.stdout.write(
-                f"A message of a ledger entry of {ledger_held_up_at} is not delivered yet: what is younger stays. "
-                "See MessagesParked."
+                f"A message of a ledger entry of {ledger_held_up_at} is not delivered yet: later rows are not "
+                "archived. See MessagesParked."
             )

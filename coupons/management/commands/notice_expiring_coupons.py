@@ -20,7 +20,7 @@ class Command(CountingCommand):
     most_minutes = 1_440
     unit = "coupon"
     counted = "notified"
-    failed = "Coupons that end soon could not be looked for, next try in %.0f s: %s"
+    failed = "Expiring coupons could not be selected, next try in %.0f s: %s"
     ended = "Stopped"
 
     def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> int:

@@ -15,13 +15,13 @@ from stats.events import ORDER_EVENTS
 
 class Command(BaseCommand):
     help = (
-        "Show per partition of the order events where the statistics consumers stand: committed offset, end, lag. "
-        "Exit code 0; 1 when Kafka does not answer."
+        "Show committed offset, end and lag of the statistics consumers for each partition of the order events. "
+        "Exit code 1 if Kafka does not answer."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="One JSON line.")
+        parser.add_argument("--json", action="store_true", help="Print the result as a line of JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         group = settings.KAFKA_CONSUMER_GROUP

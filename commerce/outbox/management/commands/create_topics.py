@@ -27,7 +27,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--check", action="store_true", help="Make nothing; exit code 1 unless all is as it should be."
+            "--check", action="store_true", help="Create nothing; exit code 1 if a topic is missing or different."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,7 +49,7 @@ class Command(BaseCommand):
             self.stdout.write(_line(topic))
         wrong = [topic.name for topic in topics if topic.state in (State.MISSING, State.DIFFERS)]
         if options["check"] and wrong:
-            raise CommandError(f"Not as the settings say: {', '.join(wrong)}")
+            raise CommandError(f"Different from the settings: {', '.join(wrong)}")
 
 
 def _line(topic: Topic) -> str:
