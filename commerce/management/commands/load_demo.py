@@ -32,7 +32,7 @@ class Command(BaseCommand):
             "--orders",
             type=_orders,
             metavar="N",
-            help=f"Data for measurements: N orders (up to {MOST_ORDERS:,}) and about five ledger entries for each, with "
+            help=f"Data for measurements: N orders (up to {MOST_ORDERS:,}) and about five ledger entries each, with "
             "customers and products in proportion. A million takes some minutes and about 3 GB.",
         )
 
