@@ -32,7 +32,7 @@ def write_webhooks() -> None:
     All of those arrived, some after failures. What is ordered from now on fails.
     """
     webhook = WebhookSubscription.objects.create(
-        name="Warehouse (its server is away)", url=NOBODY_LISTENS, event_types=TYPES, secret=new_secret()
+        name="Warehouse (its server is down)", url=NOBODY_LISTENS, event_types=TYPES, secret=new_secret()
     )
     newest = Order.objects.filter(status=OrderStatus.COMPLETED).order_by("-id").values_list("pk", flat=True)[:EVENTS]
     for number, order_id in enumerate(reversed(newest)):

@@ -20,7 +20,7 @@ from commerce.server.problems import problem_response
 DATABASE_TIMEOUT_SECONDS = 2.0
 KAFKA_TIMEOUT_SECONDS = 0.5
 PROBE_KEY = "readyz"
-AWAY = (DatabaseError, InterfaceError, redis_services.RedisAway, kafka.KafkaAway)
+UNAVAILABLE = (DatabaseError, InterfaceError, redis_services.RedisUnavailable, kafka.KafkaUnavailable)
 """Exceptions of a probe whose dependency does not answer."""
 
 
@@ -65,7 +65,7 @@ def _state(ask: Callable[[], object]) -> str:
         ask()
     except ReadOnly:
         return "read-only"
-    except AWAY:
+    except UNAVAILABLE:
         return "down"
     return "up"
 

@@ -36,7 +36,7 @@ def test_readyz_is_200_with_all_dependencies() -> None:
 
 def test_without_kafka_readyz_is_200_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(timeout_seconds: float) -> None:
-        raise kafka.KafkaAway
+        raise kafka.KafkaUnavailable
 
     monkeypatch.setattr(kafka, "ping", away)
     response = Client().get("/readyz")

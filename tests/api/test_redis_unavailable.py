@@ -29,7 +29,7 @@ FAULTS: dict[str, Callable[[Redis], None]] = {"killed": kill, "paused": pause}
 
 
 @pytest.fixture(params=list(FAULTS))
-def redis_away(request: pytest.FixtureRequest, own_redis: Redis) -> None:
+def unavailable_redis(request: pytest.FixtureRequest, own_redis: Redis) -> None:
     """A Redis server that worked and was then killed."""
     assert redis_services.cache.call(lambda client: client.ping())
     assert redis_services.locks.call(lambda client: client.ping())
@@ -54,7 +54,7 @@ def quickly(request: Callable[[], Answer]) -> Answer:
     return answer
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_writes_work_without_redis(user: User, pen: Product) -> None:
     coupon = CouponFactory()
     shopper = Shopper(user)
@@ -74,7 +74,7 @@ def test_writes_work_without_redis(user: User, pen: Product) -> None:
     assert pen.stock == 8
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_keys_are_locked_as_advisory_locks_and_counted(user: User, pen: Product) -> None:
     chair = ProductFactory(price=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in (chair, pen)]}
@@ -91,7 +91,7 @@ def test_keys_are_locked_as_advisory_locks_and_counted(user: User, pen: Product)
     assert fallbacks.by == 1
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_a_write_waits_for_an_advisory_lock_and_others_go_on(user: User, pen: Product) -> None:
     chair = ProductFactory(price=100)
 
@@ -108,7 +108,7 @@ def test_a_write_waits_for_an_advisory_lock_and_others_go_on(user: User, pen: Pr
             assert waits.result().status == 200
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_after_one_failure_redis_is_not_called_for_a_while(user: User, settings: Settings) -> None:
     settings.REDIS_PAUSE_SECONDS = 60
     shopper = Shopper(user)
@@ -118,7 +118,7 @@ def test_after_one_failure_redis_is_not_called_for_a_while(user: User, settings:
     assert failures.by == 1
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_readyz_stays_200_and_reports_it() -> None:
     response = Client().get("/readyz")
     assert response.status_code == 200
@@ -126,13 +126,13 @@ def test_readyz_stays_200_and_reports_it() -> None:
     assert response.json()["database"] == "up"
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_the_balance_is_read_without_its_cache(user: User, settings: Settings) -> None:
     settings.BALANCE_READ = "cache"
     assert quickly(lambda: Shopper(user).get(f"/api/balance/{user.pk}")).json["balance"] == 50_000
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_a_bypassed_page_is_counted(pen: Product) -> None:
     with growth_of("commerce_cache_lookups_total", page="products", outcome="bypass") as bypasses:
         assert Shopper().get("/api/products").json["count"] == 1

@@ -240,7 +240,7 @@ def all_dead(server: Redis, settings: Settings, closed_port: int) -> None:
     dead_kafka(server, settings, closed_port)
 
 
-class TestServersAway:
+class TestUnavailableServers:
     def test_servers_are_shown_with_response_times(self) -> None:
         shown = wait_until_all_up(Staff(superuser=True))
         assert list(shown) == SERVERS

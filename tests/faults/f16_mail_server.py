@@ -56,7 +56,7 @@ class MailServerInTrouble(Fault):
     """Orders and all other destinations are not affected; each e-mail is delivered in the end."""
 
     number = "F16d"
-    title = "mail server frozen, away, cut off"
+    title = "mail server paused, down, disconnected"
     protection = "an e-mail is done only when the mail server has taken it"
     control_shows = "never reached a mailbox"
     gap_seconds = (0.2, 0.5)

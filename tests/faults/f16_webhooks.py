@@ -61,7 +61,7 @@ class SubscriberInTrouble(Fault):
     """Orders, other destinations and the other subscriber are not affected; every event is delivered in the end."""
 
     number = "F16e"
-    title = "webhook receiver frozen, away, cut off"
+    title = "webhook receiver paused, down, disconnected"
     protection = "an event is done only when its receiver has acknowledged it"
     control_shows = "never reached"
     gap_seconds = (0.2, 0.5)

@@ -199,11 +199,11 @@ def test_finds_undocumented_responses(ask: Ask, scene: Scene, pen: Product) -> N
         replace(refused, status=500), status=500, code="internal_error", type="/problems/internal-error"
     )
     assert any("is not documented" in sentence for sentence in judge([crash], scene))
-    away = answered_otherwise(
+    without_header = answered_otherwise(
         replace(refused, status=503), status=503, code="service_unavailable", type="/problems/service-unavailable"
     )
-    assert any("has no Retry-After" in sentence for sentence in judge([away], scene))
-    assert not any("Retry-After" in sentence for sentence in judge([replace(away, retry_after="2")], scene))
+    assert any("has no Retry-After" in sentence for sentence in judge([without_header], scene))
+    assert not any("Retry-After" in sentence for sentence in judge([replace(without_header, retry_after="2")], scene))
 
 
 def test_finds_a_request_that_took_too_long(ask: Ask, scene: Scene, pen: Product) -> None:

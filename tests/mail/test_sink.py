@@ -198,7 +198,7 @@ def test_a_stuck_session_does_not_block_others(monkeypatch: pytest.MonkeyPatch, 
     try:
         outcome = sink.deliver([order_message])[message.pk]
         assert isinstance(outcome, Failure)
-        assert outcome.away
+        assert outcome.unavailable
         assert sink.deliver([order_message]) == {}
     finally:
         found.set()

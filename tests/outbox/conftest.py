@@ -52,7 +52,7 @@ def partner(settings: Settings) -> Iterator[Partner]:
 
 
 @contextmanager
-def kafka_away() -> Iterator[None]:
+def unavailable_kafka() -> Iterator[None]:
     """Kafka is unreachable. The client retries until its timeout, which is short here."""
     with override_settings(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "TOPIC_SECONDS", 0.2)

@@ -105,7 +105,7 @@ def test_any_other_status_is_a_failure(sink: DataPlatformSink, partner: Partner,
     partner.status, partner.headers = status, {"Location": "/elsewhere"}
     failure = failure_of(sink.deliver([message()]))
     assert failure.reason.startswith(f"HTTP {status}")
-    assert not failure.away
+    assert not failure.unavailable
     assert not failure.refused
     assert len(partner.calls) == 1, "a redirect must not be followed"
 
@@ -166,7 +166,7 @@ def test_a_proxy_in_the_environment_is_not_used(
 def test_a_refused_connection_is_a_failure(sink: DataPlatformSink, settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:1/orders"
     failure = failure_of(sink.deliver([message()]))
-    assert failure.away
+    assert failure.unavailable
     assert "refused" in failure.reason
 
 
@@ -203,12 +203,12 @@ class TestDeadline:
 
     def test_a_hanging_partner(self, sink: DataPlatformSink, partner: Partner) -> None:
         partner.hold = Event()
-        assert failure_of(self.delivered_in_time(sink)).away
+        assert failure_of(self.delivered_in_time(sink)).unavailable
 
     @pytest.mark.parametrize("status", [200, 500])
     def test_dripping_headers_are_a_failure(self, sink: DataPlatformSink, partner: Partner, status: int) -> None:
         partner.drips, partner.status = "headers", status
-        assert failure_of(self.delivered_in_time(sink)).away
+        assert failure_of(self.delivered_in_time(sink)).unavailable
         wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
 
     def test_a_dripping_body_after_a_2xx_is_ignored(
@@ -229,7 +229,7 @@ class TestDeadline:
     def test_a_batch_of_dripping_responses(self, sink: DataPlatformSink, partner: Partner, settings: Settings) -> None:
         partner.drips = "headers"
         outcomes = self.delivered_in_time(sink, messages=16)
-        assert all(isinstance(failure, Failure) and failure.away for failure in outcomes.values())
+        assert all(isinstance(failure, Failure) and failure.unavailable for failure in outcomes.values())
         self.assert_works_again(sink, partner, settings)
 
     def test_control_without_the_deadline_threads_stay_busy(
@@ -297,5 +297,5 @@ class TestTurns:
         with self.all_but(1, sink, partner, settings):
             outcomes = sink.deliver([message(1), message(2)])
         assert list(outcomes) == [1]
-        assert failure_of(outcomes).away
+        assert failure_of(outcomes).unavailable
         assert "order-completed:2" not in partner.keys

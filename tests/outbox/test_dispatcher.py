@@ -25,7 +25,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Message, Outcomes, sink_of
 from commerce.outbox.sinks.kafka import KafkaSink
-from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
+from tests.outbox.conftest import publish_events, read_topic, unavailable_kafka, waiting
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
@@ -220,14 +220,14 @@ class TestFailures:
 
     def test_messages_wait_for_the_broker_to_recover(self) -> None:
         event_ids = publish_events(times=3)
-        away = Dispatcher(KAFKA)
-        with kafka_away():
-            assert away.drain() == Drained(failed=3)
+        dispatcher = Dispatcher(KAFKA)
+        with unavailable_kafka():
+            assert dispatcher.drain() == Drained(failed=3)
         rows = waiting(KAFKA)
         assert [row.event_id for row in rows] == event_ids
         assert {row.attempts for row in rows} == {1}
         assert all("transport" in row.last_error for row in rows)
-        assert away.pause_seconds() > 0
+        assert dispatcher.pause_seconds() > 0
         due_now(KAFKA)
         assert Dispatcher(KAFKA).drain() == Drained(sent=3)
         assert ids_of(read_topic("coupon-issued", at_least=3)) == event_ids
@@ -259,7 +259,7 @@ class TestFailures:
     def test_an_outage_of_kafka_parks_nothing(self) -> None:
         publish_events()
         OutboxMessage.objects.update(attempts=1_000)
-        with kafka_away():
+        with unavailable_kafka():
             Dispatcher(KAFKA).drain()
         [row] = waiting(KAFKA)
         assert row.attempts == 1_001
@@ -267,19 +267,19 @@ class TestFailures:
 
     def test_an_unavailable_broker_is_not_called_for_a_while(self) -> None:
         publish_events(user_id=1)
-        away = Dispatcher(KAFKA)
-        with kafka_away():
-            away.drain()
+        dispatcher = Dispatcher(KAFKA)
+        with unavailable_kafka():
+            dispatcher.drain()
         publish_events(user_id=2)
         with statements() as ran:
-            assert away.drain() == Drained()
+            assert dispatcher.drain() == Drained()
         assert ran == []
 
     def test_an_unavailable_destination_fails_one_batch_only(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 2
         for user_id in range(6):
             publish_events(user_id=user_id)
-        with kafka_away():
+        with unavailable_kafka():
             assert Dispatcher(KAFKA).drain() == Drained(failed=2)
         assert [row.attempts for row in waiting(KAFKA)] == [1, 1, 0, 0, 0, 0]
 

@@ -10,10 +10,10 @@ from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.routes import KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Failure, Message
-from commerce.outbox.sinks.kafka import KafkaAway, KafkaSink
+from commerce.outbox.sinks.kafka import KafkaSink, KafkaUnavailable
 from orders.events import order_completed
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import kafka_away, read_topic
+from tests.outbox.conftest import read_topic, unavailable_kafka
 
 # Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
@@ -63,7 +63,7 @@ def test_only_a_too_large_message_is_refused() -> None:
     assert outcomes[3] is None
     refusal = outcomes[2]
     assert isinstance(refusal, Failure)
-    assert (refusal.refused, refusal.away) == (True, False)
+    assert (refusal.refused, refusal.unavailable) == (True, False)
     assert "MSG_SIZE_TOO_LARGE" in refusal.reason
 
 
@@ -77,16 +77,16 @@ def test_a_missing_topic_holds_back_its_keys_only() -> None:
 
 def test_without_a_broker_every_message_fails_within_the_limit() -> None:
     started = time.monotonic()
-    with kafka_away():
+    with unavailable_kafka():
         outcomes = KafkaSink().deliver([message(1), message(2)])
     assert time.monotonic() - started < kafka.DELIVERY_SECONDS + SLACK_SECONDS
-    assert [isinstance(failure, Failure) and failure.away for failure in outcomes.values()] == [True, True]
+    assert [isinstance(failure, Failure) and failure.unavailable for failure in outcomes.values()] == [True, True]
 
 
 def test_a_ping_checks_for_a_broker() -> None:
     kafka.ping(timeout_seconds=5)
     started = time.monotonic()
-    with kafka_away(), pytest.raises(KafkaAway):
+    with unavailable_kafka(), pytest.raises(KafkaUnavailable):
         kafka.ping(timeout_seconds=0.3)
     assert time.monotonic() - started < 0.3 + SLACK_SECONDS
 

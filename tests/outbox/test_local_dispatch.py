@@ -20,7 +20,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
+from tests.outbox.conftest import publish_events, read_topic, unavailable_kafka, waiting
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -61,7 +61,7 @@ class TestOwnDispatcher:
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 10.0
         partner.hold = threading.Event()
         user, product = UserFactory(balance=100_000), ProductFactory(price=1, stock=100)
-        with kafka_away():
+        with unavailable_kafka():
             order_of(user, {product: 1})
             wait_until(lambda: partner.calls, "the hanging call")
             for _ in range(5):

@@ -201,15 +201,15 @@ class TestWithoutRedis:
     """Without Redis each process counts on its own."""
 
     @pytest.fixture(params=["killed", "paused"])
-    def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
+    def unavailable_redis(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
         redis_services.cache.call(lambda client: client.ping())
         (kill if request.param == "killed" else pause)(own_redis)
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_guessing_is_limited(self, clerk: User, door: Door) -> None:
         assert fail(door, 5) == ["wrong"] * 3 + ["wait"] * 2
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_a_success_resets_the_failures(self, clerk: User, door: Door) -> None:
         fail(door, 2)
         assert outcome(door("jimin", PASSWORD)) == "in"

@@ -254,28 +254,28 @@ class TestWithoutRedis:
     """Without Redis each process counts on its own, and no request waits."""
 
     @pytest.fixture(params=["killed", "paused"])
-    def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
+    def unavailable_redis(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
         redis_services.cache.call(lambda client: client.ping())
         (kill if request.param == "killed" else pause)(own_redis)
 
-    @pytest.mark.usefixtures("redis_away", "few_writes")
+    @pytest.mark.usefixtures("unavailable_redis", "few_writes")
     def test_the_limit_applies_per_process(self, user: User) -> None:
         assert [answer.status for answer in charges(user, 5)] == [200, 200, 200, 429, 429]
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_the_default_limits_admit_a_normal_customer(self, user: User, pen: Product, settings: Settings) -> None:
         settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 20.0, 40
         shopper = Shopper(user)
         answers = [shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}) for _ in range(8)]
         assert {answer.status for answer in answers} == {200}
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_concurrent_requests_get_exactly_the_process_limit(self) -> None:
         waits = together([partial(take, Counter(SLOW, "x"))] * 20, at_once=8)
         assert waits.count(0.0) == SLOW.at_once
         assert 0 < max(waits) <= 3_600
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_the_local_counters_are_limited_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):

@@ -91,7 +91,7 @@ class TestAnswers:
         elsewhere = receivers()
         receiver.answer = respond_with(status, Location=elsewhere.url)
         failure = failure_of(receiver.url)
-        assert failure.away
+        assert failure.unavailable
         assert failure.reason.startswith(f"HTTP {status}")
         assert elsewhere.connections == 0
 
@@ -103,7 +103,7 @@ class TestAnswers:
     ) -> None:
         receiver.answer = respond_with(status, b"because")
         failure = failure_of(receiver.url)
-        assert (failure.about_message, failure.away) == (about_message, not about_message)
+        assert (failure.about_message, failure.unavailable) == (about_message, not about_message)
         assert failure.reason == f"HTTP {status}: because"
         assert not failure.refused
 
@@ -131,18 +131,18 @@ class TestAnswers:
         began = time.monotonic()
         failure = failure_of(receiver.url)
         assert 0.9 <= time.monotonic() - began < SLACK_SECONDS
-        assert failure.away
+        assert failure.unavailable
 
     @pytest.mark.parametrize("behaviour", ["resets", "closes", "send_invalid_http"])
     def test_no_answer_is_no_acknowledgement(self, receiver: Receiver, behaviour: str) -> None:
         receiver.answer = getattr(behaviours, behaviour)
         failure = failure_of(receiver.url)
-        assert failure.away
+        assert failure.unavailable
         assert failure.call is not None
         assert failure.call.http_status is None
 
     def test_a_refused_connection_is_a_failure(self, closed_port: int) -> None:
-        assert failure_of(f"http://127.0.0.1:{closed_port}/").away
+        assert failure_of(f"http://127.0.0.1:{closed_port}/").unavailable
 
     def test_several_messages_share_a_connection(self, receiver: Receiver) -> None:
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 6)])
@@ -212,7 +212,7 @@ class TestTls:
         settings.WEBHOOK_CA_FILE = certificates.path(STRANGER)
         with receiver_at_work(tls=(certificates.path("partner.pem"), certificates.path("partner.key"))) as receiver:
             failure = failure_of(receiver.url)
-            assert failure.away
+            assert failure.unavailable
             assert "certificate" in failure.reason.lower()
             assert receiver.deliveries == []
 
@@ -254,7 +254,7 @@ class TestWhereCallsGo:
         leads_to(monkeypatch, address)
         failure = failure_of(f"http://partner.example:{receiver.port}/")
         assert failure.reason == FORBIDDEN
-        assert failure.away
+        assert failure.unavailable
         assert receiver.connections == 0
 
     def test_a_name_is_resolved_once_per_call(

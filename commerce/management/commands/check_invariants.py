@@ -14,7 +14,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from commerce.core.metrics_server import MetricsPortTaken, metrics_served
-from commerce.core.redis_services import RedisAway
+from commerce.core.redis_services import RedisUnavailable
 from commerce.invariants.check import (
     EXAMPLES,
     altered_ledgers,
@@ -39,9 +39,9 @@ class Stopped(Exception):
 
 class Command(BaseCommand):
     help = (
-        "Checks every invariant of the shop in one snapshot, and keeps the verdict for the back-office. Exit code 1 "
-        "where one does not hold. With --every: check again and again until SIGTERM or Ctrl-C, exit with 0 whatever "
-        "was found; while the database is away, wait for the next turn."
+        "Check all invariants of the shop in one snapshot, and store the result for the back-office. Exit code 1 if one "
+        "is violated. With --every: repeat the check until SIGTERM or Ctrl-C and exit with 0 in any case; while the "
+        "database is unavailable, wait for the next check."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -145,7 +145,7 @@ class Command(BaseCommand):
     def _ask_redis(self, findings: Findings) -> None:
         try:
             findings.add(LOCKS_EXPIRE, endless_locks(examples=EXAMPLES))
-        except RedisAway:
+        except RedisUnavailable:
             findings.skipped.append(LOCKS_EXPIRE)
             self.stderr.write(self.style.WARNING(f"SKIPPED {LOCKS_EXPIRE.name}: Redis does not answer."))
 

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from commerce.core.metrics_server import MetricsPortTaken, metrics_served
-from commerce.outbox.sinks.kafka import KafkaAway
+from commerce.outbox.sinks.kafka import KafkaUnavailable
 from commerce.outbox.sinks.kafka_source import KafkaSource
 from stats.consumers import REPORT_SECONDS, Progress, consume_orders
 from stats.events import ORDER_EVENTS
@@ -64,7 +64,7 @@ class Command(BaseCommand):
         progress = Progress(source, group=group, every_seconds=report_seconds)
         try:
             consume_orders(source, stopping=stopping, progress=progress)
-        except KafkaAway as away:
-            raise CommandError(f"Kafka gave this consumer up: {away}") from away
+        except KafkaUnavailable as error:
+            raise CommandError(f"Kafka gave this consumer up: {error}") from error
         finally:
             source.close()

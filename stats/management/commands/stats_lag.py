@@ -8,7 +8,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from commerce.outbox.sinks.kafka import KafkaAway
+from commerce.outbox.sinks.kafka import KafkaUnavailable
 from commerce.outbox.sinks.kafka_source import PartitionLag, group_lag
 from stats.events import ORDER_EVENTS
 
@@ -27,8 +27,8 @@ class Command(BaseCommand):
         group = settings.KAFKA_CONSUMER_GROUP
         try:
             lags = group_lag(group=group, event_types=ORDER_EVENTS)
-        except KafkaAway as away:
-            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {away}") from away
+        except KafkaUnavailable as error:
+            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {error}") from error
         total = sum(each.lag for each in lags)
         if options["json"]:
             self.stdout.write(json.dumps({"group": group, "lag": total, "partitions": [asdict(each) for each in lags]}))

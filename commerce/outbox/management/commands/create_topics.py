@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from commerce.outbox.routes import KAFKA, event_types_to
-from commerce.outbox.sinks.kafka import KafkaAway, topic_of
+from commerce.outbox.sinks.kafka import KafkaUnavailable, topic_of
 from commerce.outbox.sinks.kafka_topics import (
     State,
     Topic,
@@ -19,9 +19,9 @@ from commerce.outbox.sinks.kafka_topics import (
 
 class Command(BaseCommand):
     help = (
-        "Make the Kafka topics of every event that is routed to Kafka, as the KAFKA_TOPIC_* settings say. Safe to "
-        "repeat: a topic that is there is compared and never changed. Exit code 0 when every topic is there, "
-        "1 when Kafka is away or refuses one. With --check nothing is made, and one that is missing or differs is 1."
+        "Create the Kafka topics of all events that are routed to Kafka, with the KAFKA_TOPIC_* settings. Can be "
+        "repeated: existing topics are compared and never changed. Exit code 0 if all topics exist, 1 if Kafka is "
+        "unavailable or refuses one. With --check none is created, and a missing or different topic leads to 1."
     )
     requires_system_checks = ()
 
@@ -41,8 +41,8 @@ class Command(BaseCommand):
         act = topics_as_they_stand if options["check"] else create_topics
         try:
             topics = act(names, terms)
-        except KafkaAway as away:
-            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {away}") from away
+        except KafkaUnavailable as error:
+            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {error}") from error
         except TopicRefused as refused:
             raise CommandError(str(refused)) from refused
         for topic in topics:
