@@ -18,11 +18,11 @@ class Command(RepeatedCommand):
     help = (
         "Delete messages and their calls after OUTBOX_RETENTION_HOURS, responses after IDEMPOTENCY_HOURS, reservations "
         "RESERVATION_RETENTION_HOURS after their end, and records of counted events after "
-        "PROCESSED_EVENT_RETENTION_HOURS if all older ones are counted. Move ledger entries, stock movements and orders "
-        "to files in ARCHIVE_DIR after LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS and ORDER_RETENTION_DAYS. "
-        "Works in batches of 1,000 rows and does not block sales. Can be repeated, stopped at any time, and run "
-        "concurrently with itself. Exit code 0, or 1 if files cannot be written. With --every: repeat until SIGTERM or "
-        "Ctrl-C; while the database is unavailable, wait for the next run."
+        "PROCESSED_EVENT_RETENTION_HOURS if all older ones are counted. Move ledger entries, stock movements and "
+        "orders to files in ARCHIVE_DIR after LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS and "
+        "ORDER_RETENTION_DAYS. Works in batches of 1,000 rows and does not block sales. Can be repeated, stopped at "
+        "any time, and run concurrently with itself. Exit code 0, or 1 if files cannot be written. With --every: "
+        "repeat until SIGTERM or Ctrl-C; while the database is unavailable, wait for the next run."
     )
     most_minutes = 10_080  # a week
     unit = "row"

@@ -39,9 +39,9 @@ class Stopped(Exception):
 
 class Command(BaseCommand):
     help = (
-        "Check all invariants of the shop in one snapshot, and store the result for the back-office. Exit code 1 if one "
-        "is violated. With --every: repeat the check until SIGTERM or Ctrl-C and exit with 0 in any case; while the "
-        "database is unavailable, wait for the next check."
+        "Check all invariants of the shop in one snapshot, and store the result for the back-office. Exit code 1 if "
+        "one is violated. With --every: repeat the check until SIGTERM or Ctrl-C and exit with 0 in any case; while "
+        "the database is unavailable, wait for the next check."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

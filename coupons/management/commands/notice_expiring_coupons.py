@@ -11,8 +11,8 @@ from coupons.services import notice_expiring
 class Command(CountingCommand):
     help = (
         "Write a message for the holder of each unused coupon that expires within COUPON_EXPIRY_NOTICE_DAYS, once for "
-        "each coupon. Can be repeated and run concurrently with itself. Does nothing while e-mail is off and no webhook "
-        "is subscribed to these events. With --every: repeat until SIGTERM or Ctrl-C; while the database is "
+        "each coupon. Can be repeated and run concurrently with itself. Does nothing while e-mail is off and no "
+        "webhook is subscribed to these events. With --every: repeat until SIGTERM or Ctrl-C; while the database is "
         "unavailable, wait for the next run."
     )
     # A day: with a longer interval a coupon could expire without a notice.

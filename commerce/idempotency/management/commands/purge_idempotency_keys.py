@@ -14,8 +14,8 @@ from commerce.idempotency.purge import purge_keys
 class Command(CountingCommand):
     help = (
         "Delete stored responses that are older than IDEMPOTENCY_HOURS. Can be repeated and run concurrently with "
-        "itself. With --every: repeat until SIGTERM or Ctrl-C, then finish the current batch and exit with 0; while the "
-        "database is unavailable, wait for the next run."
+        "itself. With --every: repeat until SIGTERM or Ctrl-C, then finish the current batch and exit with 0; while "
+        "the database is unavailable, wait for the next run."
     )
     # A week. Keys come with every write, so a longer interval would leave too many.
     most_minutes = 10_080
