@@ -23,7 +23,7 @@ from commerce.audit.record import Staff
 from commerce.core.visible_text import validate_visible
 from commerce.idempotency.forms import IdempotentForm
 from commerce.notes import services
-from commerce.notes.models import MOST_LETTERS, Note
+from commerce.notes.models import MOST_CHARACTERS, Note
 from commerce.staff_pages.forms import StaffForm
 from commerce.staff_pages.pages import staff_id
 
@@ -37,7 +37,7 @@ class NoteForm(IdempotentForm, StaffForm):
 
     text = forms.CharField(
         label=gettext_lazy("note"),
-        max_length=MOST_LETTERS,
+        max_length=MOST_CHARACTERS,
         validators=[validate_visible],
         widget=forms.Textarea(attrs={"rows": 3}),
     )

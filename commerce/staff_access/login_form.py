@@ -21,7 +21,7 @@ from commerce.audit.record import Staff, record
 from commerce.staff_access import recovery_codes
 
 CODE_DIGITS = 6
-MOST_CODE_LETTERS = 32
+MOST_CODE_CHARACTERS = 32
 """The length of a recovery code with its separators."""
 RECOVERY_CODE_USED = gettext_noop("Recovery code used")
 LOGGED_IN = gettext_noop("Logged in")
@@ -34,7 +34,7 @@ class CodeField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         attrs = {"autocomplete": "one-time-code", "class": " ".join(BASE_INPUT_CLASSES)}
-        super().__init__(label=_("Code"), max_length=MOST_CODE_LETTERS, widget=forms.TextInput(attrs), **kwargs)
+        super().__init__(label=_("Code"), max_length=MOST_CODE_CHARACTERS, widget=forms.TextInput(attrs), **kwargs)
 
     def to_python(self, value: Any) -> str:
         return "".join(str(super().to_python(value)).split())

@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 MOST_BYTES = 2 * 1024 * 1024
 MOST_ROWS = 5_000
 MOST_COLUMNS = 30
-MOST_LETTERS = 10_000
+MOST_CHARACTERS = 10_000
 """The maximum length of a cell."""
 _MOST_LINES = 2 * MOST_ROWS
 """The maximum number of lines, empty ones included: a spreadsheet may claim a billion of them."""
@@ -168,8 +168,8 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str | None]) -> Uplo
 
 def _text(text: str) -> str:
     text = normal(text.strip())
-    if len(text) > MOST_LETTERS:
-        return _Unreadable(_("A cell has more than %(most)s characters.") % {"most": f"{MOST_LETTERS:,}"})
+    if len(text) > MOST_CHARACTERS:
+        return _Unreadable(_("A cell has more than %(most)s characters.") % {"most": f"{MOST_CHARACTERS:,}"})
     if _NOT_FOR_TEXT.search(text):
         return _Unreadable(_("A cell has an invalid character."))
     return text

@@ -10,8 +10,8 @@ from commerce.api.fields import BodySerializer, StrictBooleanField, StrictIntege
 from commerce.core.times import local_time
 from commerce.core.visible_text import validate_visible
 from commerce.outbox.models import (
-    MOST_NAME_LETTERS,
-    MOST_URL_LETTERS,
+    MOST_NAME_CHARACTERS,
+    MOST_URL_CHARACTERS,
     DeliveryAttempt,
     DeliveryOutcome,
     EndReason,
@@ -70,16 +70,16 @@ class TermsSerializer(BodySerializer):
 class NewWebhookSerializer(TermsSerializer):
     """A new subscription."""
 
-    name = TextField(max_length=MOST_NAME_LETTERS)
-    url = TextField(max_length=MOST_URL_LETTERS, help_text="https, to a public address.")
+    name = TextField(max_length=MOST_NAME_CHARACTERS)
+    url = TextField(max_length=MOST_URL_CHARACTERS, help_text="https, to a public address.")
     eventTypes = EventTypesField()
 
 
 class WebhookChangesSerializer(TermsSerializer):
     """Changes of a subscription; missing fields are unchanged."""
 
-    name = TextField(max_length=MOST_NAME_LETTERS, required=False)
-    url = TextField(max_length=MOST_URL_LETTERS, required=False, help_text="https, to a public address.")
+    name = TextField(max_length=MOST_NAME_CHARACTERS, required=False)
+    url = TextField(max_length=MOST_URL_CHARACTERS, required=False, help_text="https, to a public address.")
     eventTypes = EventTypesField(required=False)
     active = StrictBooleanField(required=False, help_text="`false`: no messages are sent, and waiting ones are parked.")
 

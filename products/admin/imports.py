@@ -37,7 +37,7 @@ IMPORT_SECONDS = 8.0
 LINES_ON_A_PAGE = 100
 SENT_SHOWN = 5
 IMPORTS_ON_A_PAGE = 50
-LETTERS_SHOWN = 80
+CHARACTERS_SHOWN = 80
 
 PLAN_COLOURS = {LinePlan.ADD: "success", LinePlan.CHANGE: "info", LinePlan.WRONG: "danger"}
 OUTCOME_COLOURS = {LineOutcome.IMPORTED: "success", LineOutcome.REFUSED: "danger"}
@@ -297,4 +297,4 @@ def _in_words(name: str, value: Any) -> str:
         return str(_("yes") if value else _("no"))
     if value is None:
         return ""
-    return f"{value:,}" if name in ("stock", "purchase_limit") else Truncator(value).chars(LETTERS_SHOWN)
+    return f"{value:,}" if name in ("stock", "purchase_limit") else Truncator(value).chars(CHARACTERS_SHOWN)

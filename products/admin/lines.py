@@ -36,7 +36,7 @@ HEADINGS = {
 }
 """The headings of an empty file, by language."""
 
-MOST_LETTERS_OF_A_NAME = 200
+MOST_CHARACTERS_OF_A_NAME = 200
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
 _YES = {"true", "yes", "y", "1", "예", "네", "판매", "판매 중", "판매중"}
 _NO_LIMIT = {"none", "no limit", "없음", "제한 없음"}
@@ -166,8 +166,8 @@ def _id(text: str) -> int:
 def _name(text: str) -> str:
     if "\n" in text or "\r" in text:
         raise _Wrong(_("The name has several lines."))
-    if len(text) > MOST_LETTERS_OF_A_NAME:
-        raise _Wrong(_("The name has more than %(most)d characters.") % {"most": MOST_LETTERS_OF_A_NAME})
+    if len(text) > MOST_CHARACTERS_OF_A_NAME:
+        raise _Wrong(_("The name has more than %(most)d characters.") % {"most": MOST_CHARACTERS_OF_A_NAME})
     return _visible(text)
 
 

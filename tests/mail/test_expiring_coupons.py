@@ -50,7 +50,7 @@ def test_coupons_that_expire_within_the_days_are_notified_once(mailbox: Mailbox)
     assert notified() == [soon.pk]
     Dispatcher(MAIL).drain()
     [message] = mailbox.messages
-    assert message["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
+    assert message["Subject"] == f"Your coupon “{soon.coupon.name}” expires soon"
     assert broken_rules() == set()
 
 
