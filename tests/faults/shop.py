@@ -11,8 +11,8 @@ from signal import SIGTERM
 from urllib.parse import urlsplit
 
 from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.command_lines import web_command
 from commerce.embedded.ports import LOOPBACK, free_port
-from commerce.embedded.quickstart import web_command
 from tests.faults.balancer import Balancer, reports_ready
 from tests.faults.entry import FOLDER, PATCHES, ROLE, WORKERS, faulty_manage
 from tests.faults.parts import Part, Web
