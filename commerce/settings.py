@@ -13,6 +13,7 @@ from typing import Any
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
+from commerce.api import schema_settings
 from commerce.back_office import appearance
 from commerce.core.environment import Environment, file_variable
 from commerce.core.kafka_security import kafka_security
@@ -625,37 +626,7 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Commerce API",
-    "VERSION": "1.2.0",
-    "DESCRIPTION": "A shop's wallet, first-come coupons, orders paid from stock, and what sells best.",
-    "LICENSE": {"name": "MIT", "identifier": "MIT"},
-    "CONTACT": {"name": "The operator of this shop"},
-    "SERVERS": [{"url": "/", "description": "The shop that served this document."}],
-    "OAS_VERSION": "3.1.1",
-    "SCHEMA_PATH_PREFIX": r"/api",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Non-empty text gets `minLength: 1`.
-    "ENFORCE_NON_BLANK_FIELDS": True,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "commerce.api.schema_document.complete",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "LedgerEntryType": "balances.models.EntryType",
-        "DiscountType": "coupons.models.DiscountType",
-        "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
-        "OrderStatus": "orders.models.OrderStatus",
-        "ReservationStatus": "reservations.models.ReservationStatus",
-        "WebhookEventType": "commerce.webhooks.serializers.EVENT_TYPES",
-        "WebhookOffBecause": "commerce.webhooks.serializers.OFF_BECAUSE",
-        "WebhookCallOutcome": "commerce.outbox.models.DeliveryOutcome",
-    },
-}
+SPECTACULAR_SETTINGS = schema_settings.SPECTACULAR_SETTINGS
 
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 """The folder in which worker processes share their metrics (also read by prometheus_client)."""
