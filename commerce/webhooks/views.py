@@ -32,7 +32,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Webhooks",
-        "All subscriptions, newest first. For staff with the permission to view them.",
+        "All subscriptions, newest first. For staff with the permission to see them.",
         operation_id="webhooks",
         response=paged(serializers.WebhookSerializer),
         parameters=HistoryPages.parameters,
@@ -45,7 +45,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Webhook",
-        "One subscription. For staff with the permission to view them.",
+        "One subscription. For staff with the permission to see them.",
         operation_id="webhook",
         path_id="webhookId",
         response=serializers.WebhookSerializer,
@@ -145,7 +145,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Calls of a webhook",
-        "The calls of the last days with their outcomes, newest first. For staff with the permission to view webhooks.",
+        "The calls of the last days with their outcomes, newest first. For staff with the permission to see webhooks.",
         operation_id="webhookCalls",
         path_id="webhookId",
         response=paged(serializers.WebhookCallSerializer),

@@ -149,13 +149,13 @@ class TestRefusals:
     def test_more_than_there_is_cannot_be_debited(self, clerk: Staff, customer: User, confirmed: bool) -> None:
         with nothing_changes():
             answer = adjust(clerk, customer, "debit", 5_001, confirmed=confirmed)
-        assert errors_of(answer) == {"amount_won": ["The wallet holds ₩5,000, and no balance goes below zero."]}
+        assert errors_of(answer) == {"amount_won": ["The balance is ₩5,000 and cannot become negative."]}
 
     @pytest.mark.parametrize("confirmed", [False, True])
     def test_no_wallet_is_filled_above_its_limit(self, clerk: Staff, customer: User, confirmed: bool) -> None:
         with nothing_changes():
             answer = adjust(clerk, customer, "credit", LIMIT_WON - 4_999, confirmed=confirmed)
-        sentence = "The wallet holds ₩5,000, and none may hold more than ₩1,000,000,000."
+        sentence = "The balance is ₩5,000 and cannot exceed ₩1,000,000,000."
         assert errors_of(answer) == {"amount_won": [sentence]}
 
     def test_a_wallet_is_filled_up_to_its_limit_and_emptied_to_nothing(self, clerk: Staff, customer: User) -> None:

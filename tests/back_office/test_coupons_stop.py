@@ -56,7 +56,7 @@ def test_issuing_stops_and_holders_keep_their_coupons(clerk: Staff, coupon: Coup
     assert "1 of 10 units are issued; 9 will not be." in page
     before = timezone.now()
     answer = clerk.post(PAGE, coupon.pk, **form_of(clerk, coupon))
-    assert (answer.status_code, messages_on(answer)) == (302, ["Spring is stopped. Nobody gets one any more."])
+    assert (answer.status_code, messages_on(answer)) == (302, ["Spring is stopped. No more units are issued."])
     stored = Coupon.objects.get()
     assert before <= stored.issue_ends_at <= timezone.now()
     assert (stored.issued_count, stored.valid_until, stored.issue_starts_at) == (
@@ -95,7 +95,7 @@ def test_a_form_sent_twice_stops_once(clerk: Staff, coupon: Coupon) -> None:
     ended_at = Coupon.objects.get().issue_ends_at
     second = clerk.post(PAGE, coupon.pk, **sent)
     assert [answer.status_code for answer in (first, second)] == [302, 302]
-    assert messages_on(second)[-1] == "Done already, and not again. Spring is stopped. Nobody gets one any more."
+    assert messages_on(second)[-1] == "Already done, and not repeated. Spring is stopped. No more units are issued."
     assert Coupon.objects.get().issue_ends_at == ended_at
     assert StaffAction.objects.count() == 1
 

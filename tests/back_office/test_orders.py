@@ -136,7 +136,7 @@ class TestTheSearchBox:
         too_many = clerk.get(LIST, q="min")
         assert shown(too_many) == []
         assert (
-            "More than 1 customers&#x27; names begin with “min”: write more of the name." in too_many.content.decode()
+            "More than 1 customers&#x27; names begin with “min”: enter more of the name." in too_many.content.decode()
         )
         assert shown(clerk.get(LIST, q="Pen")) == [exactly]
 

@@ -207,7 +207,7 @@ class TestTheCancelling:
         assert messages_after(clerk) == sentence
         with nothing_changes():
             answers(clerk, question)
-            assert messages_after(clerk) == [f"Done already, and not again. {sentence[0]}"]
+            assert messages_after(clerk) == [f"Already done, and not repeated. {sentence[0]}"]
         assert (refunds_of(order), StaffAction.objects.count()) == (1, 1)
 
     def test_is_done_once_for_a_double_click(self, clerk: Staff, mina: User, pen: Product) -> None:
@@ -216,7 +216,7 @@ class TestTheCancelling:
         both = together([partial(answers, clerk, question)] * 2)
         sentence = f"Order #{order.pk} is cancelled: ₩6,000 was refunded to mina."
         assert sorted(messages_on(answer) for answer in both) == [
-            [f"Done already, and not again. {sentence}"],
+            [f"Already done, and not repeated. {sentence}"],
             [sentence],
         ]
         assert (refunds_of(order), StaffAction.objects.count()) == (1, 1)
@@ -287,7 +287,7 @@ class TestManyAtOnce:
 
     def test_sent_twice_are_done_once(self, clerk: Staff, mina: User, pen: Product) -> None:
         question = asked_about(clerk, [order_of(mina, {pen: 2}), order_of(mina, {pen: 1})])
-        for again in ("", "Done already, and not again. "):
+        for again in ("", "Already done, and not repeated. "):
             answers(clerk, question)
             assert messages_after(clerk) == [f"{again}2 orders are cancelled: ₩9,000 refunded."]
         assert (LedgerEntry.objects.filter(type="REFUND").count(), StaffAction.objects.count()) == (2, 2)

@@ -96,7 +96,7 @@ class TestTheForm:
             ({"pen": ""}, {}, "Enter the number of units."),
             ({"pen": 0}, {}, "Ensure this value is greater than or equal to 1."),
             ({"pen": 4}, {}, "Ensure this value is less than or equal to 3."),
-            ({"pen": 3}, {}, "Of these 2 units can be refunded."),
+            ({"pen": 3}, {}, "2 units can be refunded."),
             ({"pen": 1}, {"reason": ""}, "This field is required."),
         ],
     )
@@ -200,7 +200,7 @@ class TestItIsDone:
         done = f"₩3,000 of order #{order.pk} was refunded to mina."
         assert messages_on(confirm(clerk, question)) == [done]
         with nothing_changes():
-            assert messages_on(confirm(clerk, question))[-1] == f"Done already, and not again. {done}"
+            assert messages_on(confirm(clerk, question))[-1] == f"Already done, and not repeated. {done}"
 
     def test_of_two_concurrent_refunds_one_succeeds(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})

@@ -250,7 +250,7 @@ class TestTheStock:
         clerk.post(ADJUST, pen.pk, **form)
         with nothing_changes():
             message = messages_on(clerk.post(ADJUST, pen.pk, **form))[-1]
-        assert message == "Done already, and not again. The stock of Pen is 7 now (-3)."
+        assert message == "Already done, and not repeated. The stock of Pen is 7 now (-3)."
         assert StaffAction.objects.count() == 1
 
     def test_is_adjusted_once_by_a_double_click(self, clerk: Staff, pen: Product) -> None:
@@ -277,7 +277,7 @@ class TestTheStock:
         form = form_of(clerk, ADJUST, pen.pk)
         with nothing_changes():
             answer = adjust(clerk, pen, form, delta=-11, reason="Stolen.")
-        assert errors_of(answer) == {"delta": ["Only 10 are there."]}
+        assert errors_of(answer) == {"delta": ["The stock is only 10."]}
         assert StaffAction.objects.count() == 0
 
     @pytest.mark.parametrize(

@@ -208,7 +208,7 @@ class TestTheChange:
         assert StaffAction.objects.count() == 1
         assert offers() == {"Pen": (3_300, True)}
         again = clerk.client.post(page_for(pen), fields)
-        assert "Done already, and not again. 1 product is changed." in messages_on(again)
+        assert "Already done, and not repeated. 1 product is changed." in messages_on(again)
 
     def test_is_visible_to_customers_at_once(self, clerk: Staff, pen: Product) -> None:
         with mock.patch.object(PRODUCT_LIST, "renew") as renewed:

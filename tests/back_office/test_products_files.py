@@ -22,7 +22,7 @@ from products.admin.lines import COLUMNS, HEADINGS
 NOT_READABLE = "The file is neither CSV in UTF-8 or Korean (CP949) nor XLSX."
 DAMAGED = "The XLSX file is damaged. Open it, save it again, and upload the new file."
 TOO_LARGE = "The XLSX file is too large after decompression. Upload it in parts."
-TOO_MANY = "The file has more than 5,000 rows. Send it in parts."
+TOO_MANY = "The file has more than 5,000 rows. Upload it in parts."
 HEAD = "id,name,price\n"
 
 
@@ -138,7 +138,7 @@ class TestCsv:
             ),
             ("1,P\x07en,5", "A cell has an invalid character."),
             ("1,P\x00en,5", NOT_READABLE),
-            (f"1,{'x' * 10_001},5", "A cell has more than 10,000 letters."),
+            (f"1,{'x' * 10_001},5", "A cell has more than 10,000 characters."),
         ],
     )
     def test_reports_unreadable_cells(self, cells: str, wrong: str) -> None:

@@ -137,7 +137,7 @@ class TestThePreview:
         counts = {str(name): count for _value, name, count, _chosen in page.context["tabs"]}
         assert counts == {"All": 4, "New": 1, "Change": 1, "Unchanged": 1, "Error": 1}
         assert page.context["button"] == "Import 2 good rows"
-        assert page.context["left_out"].startswith("1 row with an error is left out.")
+        assert page.context["left_out"].startswith("1 row with an error is skipped.")
 
     def test_can_be_filtered_by_errors(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},Pen,,1,,", "x,,,,,")
@@ -174,7 +174,7 @@ class TestThePreview:
             (",,,1,,", "A new product needs a name."),
             (",Pen,,,,", "A new product needs a price."),
             (",,,,,5", "A new product needs a name. A new product needs a price."),
-            (f",{'x' * 201},,1,,", "The name has more than 200 letters."),
+            (f",{'x' * 201},,1,,", "The name has more than 200 characters."),
             (',"Pen\nInk",,1,,', "The name has several lines."),
             (",Pen,,-1,,", "“-1” is not a price in whole won."),
             (",Pen,,1.5,,", "“1.5” is not a price in whole won."),
@@ -183,7 +183,7 @@ class TestThePreview:
             (',Pen,,"1,23",,', "“1,23” is not a price in whole won."),
             (",Pen,,1000000000001,,", "The price is higher than 1,000,000,000,000 won."),
             (f",Pen,,{'9' * 31},,", f"“{'9' * 31}” is not a price in whole won."),
-            (",Pen,,1,maybe,", "“maybe” does not say whether it is for sale; write yes or no."),
+            (",Pen,,1,maybe,", "“maybe” is neither yes nor no."),
             (",Pen,,1,,many", "“many” is not a number of units."),
             (",Pen,,1,,1.5", "“1.5” is not a number of units."),
             (",Pen,,1,,1000001", "No more than 1,000,000 units at once."),
@@ -202,7 +202,7 @@ class TestThePreview:
     def test_reports_errors_of_a_stock_change(self, clerk: Staff, pen: Product) -> None:
         grains = ProductFactory(stock=MOST_UNITS)
         messages = messages_about(clerk, f"{pen.pk},,,,,-11", f"{grains.pk},,,,,1")
-        assert messages == ["Only 10 are there.", "The stock would be more than 1,000,000,000."]
+        assert messages == ["The stock is only 10.", "The stock would be more than 1,000,000,000."]
 
     def test_refuses_all_lines_of_a_repeated_product(self, clerk: Staff, pen: Product) -> None:
         twice = f"Product {pen.pk} is in lines 2, 4."
@@ -419,7 +419,7 @@ class TestMeanwhile:
         order_of(UserFactory(balance=10_000), {pen: 2})
         with nothing_changes():
             press(clerk, import_id)
-        assert shown(looked_at(clerk, import_id))[0][3] == "Only 8 are there."
+        assert shown(looked_at(clerk, import_id))[0][3] == "The stock is only 8."
         assert StaffAction.objects.count() == 0
 
     def test_a_concurrently_saved_price_is_not_overwritten(self, clerk: Staff, pen: Product) -> None:

@@ -94,7 +94,7 @@ class TestARebuild:
         assert admin_user.get(self.PAGE, day=day).context.get("found") is None
         with nothing_changes():
             answer = admin_user.press(self.PAGE, day=day, reason="Counted twice.")
-        assert errors_of(answer)["day"][0].startswith("Nothing can have been sold on that day: choose one from ")
+        assert errors_of(answer)["day"][0].startswith("There can be no sales on that day: choose one from ")
 
     def test_requires_a_reason(self, admin_user: Staff) -> None:
         with nothing_changes():
@@ -130,7 +130,7 @@ class TestAWallet:
         assert messages == ["The balance is ₩1,500 now (+₩500)."]
         admin_user.get("index")
         again = messages_on(admin_user.post(self.PAGE, customer.pk, **asked))
-        assert again == ["Done already, and not again. The balance is ₩1,500 now (+₩500)."]
+        assert again == ["Already done, and not repeated. The balance is ₩1,500 now (+₩500)."]
         assert LedgerEntry.objects.filter(type="ADJUSTMENT").count() == 1
 
 

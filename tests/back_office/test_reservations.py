@@ -109,7 +109,7 @@ def test_held_units_are_not_available(clerk: Staff, user: User, pen: Product) ->
 def test_an_adjustment_cannot_go_below_held_units(clerk: Staff, user: User, pen: Product) -> None:
     held(user, pen, 5)
     refused = clerk.press("products_product_adjust_stock", pen.pk, delta="-8", reason="Counted.")
-    assert errors_of(refused) == {"delta": ["Only 7 are there that are not held for carts."]}
+    assert errors_of(refused) == {"delta": ["Only 7 units are not held for carts."]}
     assert clerk.press("products_product_adjust_stock", pen.pk, delta="-7", reason="Counted.").status_code == 302
     pen.refresh_from_db()
     assert (pen.stock, pen.held) == (5, 5)

@@ -104,7 +104,7 @@ def test_a_form_sent_twice_rebuilds_once(operator: Staff, user: User, pen: Produ
     first = operator.post(PAGE, **opened)
     messages = messages_on(first)
     second = operator.post(PAGE, **opened)
-    assert messages_on(second)[-1] == f"Done already, and not again. {messages[0]}"
+    assert messages_on(second)[-1] == f"Already done, and not repeated. {messages[0]}"
     assert StaffAction.objects.count() == 1
 
 

@@ -205,7 +205,7 @@ class TestProcesses:
     def test_an_invalid_format_is_refused(self) -> None:
         done = run("check", environment={"LOG_FORMAT": "xml"})
         assert done.returncode != 0
-        assert "LOG_FORMAT is one of `json`, `text`." in done.stderr
+        assert "LOG_FORMAT must be one of `json`, `text`." in done.stderr
 
     def test_sessions_have_the_name_of_their_process(self) -> None:
         with web_server() as web, managed("relay_outbox", environment={"DATA_PLATFORM_URL": ""}) as relay:

@@ -165,7 +165,7 @@ def test_the_dashboard_shows_parked_messages(operator: Staff) -> None:
     publish_events()
     assert "Depot" not in text(operator.get("index"))
     OutboxMessage.objects.filter(subscription=webhook).update(parked_at=timezone.now())
-    assert "Events to the webhook “Depot” were given up." in text(operator.get("index"))
+    assert "Events for the webhook “Depot” are parked." in text(operator.get("index"))
 
 
 def test_without_the_permission_the_dashboard_shows_nothing() -> None:
