@@ -1,11 +1,12 @@
 """Failpoints: named points in the shop's processes at which the harness triggers an action once.
 
-Contains the folder in which they are armed. A trigger is a file; the process that renames it executes the action, so
-exactly one does. The product does not import this module.
+Contains the folder in which they are armed. A trigger is a file, named after its point, its action and a number; the
+process that claims the number executes the action, so exactly one does. The product does not import this module.
 """
 
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,6 +16,7 @@ from commerce.core import waiting
 KILL = "kill"
 STOP = "stop"
 RAISE = "raise"
+_CLAIMS = "claims"
 
 
 def sleep(seconds: float) -> str:
@@ -42,12 +44,19 @@ class Points:
         self.folder = folder
         self._fired = folder / "fired"
         self._fired.mkdir(parents=True)
+        (folder / _CLAIMS).mkdir()
         self._numbers = count(1)
 
     def arm(self, point: str, action: str, *, times: int = 1) -> None:
         """Trigger `action` in the next `times` processes that reach `point`, such as `order.after-stock`."""
         for _ in range(times):
-            (self.folder / f"{point}~{action}~{next(self._numbers)}").touch()
+            self.arm_first_of([point], action)
+
+    def arm_first_of(self, points: Sequence[str], action: str) -> None:
+        """Trigger `action` in one process: the first that reaches any of these points."""
+        number = next(self._numbers)
+        for point in points:
+            (self.folder / f"{point}~{action}~{number}").touch()
 
     def disarm(self) -> None:
         """Trigger nothing any more."""
@@ -68,12 +77,14 @@ def reach(folder: str, point: str) -> None:
     for name in os.listdir(folder):  # noqa: PTH208 - called often, and this is the cheapest way
         if not name.startswith(f"{point}~"):
             continue
+        _point, action, number = name.split("~")
         try:
+            Path(folder, _CLAIMS, number).mkdir()
             Path(folder, name).rename(Path(folder, "fired", f"{name}~{os.getpid()}"))
-        except FileNotFoundError:
-            # Another process was faster.
+        except (FileExistsError, FileNotFoundError):
+            # Another process was faster, or the point has just been disarmed.
             continue
-        _happen(name.split("~")[1])
+        _happen(action)
 
 
 def _happen(action: str) -> None:

@@ -44,6 +44,15 @@ def test_a_point_fires_as_often_as_it_was_armed(points: Points) -> None:
     assert len(points.fired()) == 3
 
 
+def test_of_several_points_only_the_first_fires(points: Points) -> None:
+    points.arm_first_of(["refund.after-lock", "cancel.after-lock"], RAISE)
+    with pytest.raises(Injected):
+        reach(str(points.folder), "cancel.after-lock")
+    reach(str(points.folder), "refund.after-lock")
+    reach(str(points.folder), "cancel.after-lock")
+    assert [firing.point for firing in points.fired()] == ["cancel.after-lock"]
+
+
 def test_kill_ends_the_process_and_records_it(points: Points) -> None:
     points.arm("order.before-commit", KILL)
     killed = reached_by_another(points, "order.before-commit")
