@@ -5,6 +5,10 @@ PYTHON_BIN := $(VENV)/bin/python
 INSTALLED := $(VENV)/installed
 PYTEST := $(PYTHON_BIN) -m pytest -n 2 --dist worksteal
 
+# The tests of business rules and other plain code, which need no server: without the plugin that starts servers.
+WITHOUT_SERVERS := -o addopts=--strict-markers --noconftest --quiet --no-header \
+	tests/rules tests/core/test_redis_urls.py tests/core/test_visible_text.py tests/core/test_whole_numbers.py
+
 # Checks need settings, but no server and no running stack.
 CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_urlsafe(48))') \
 	DATABASE_URL=postgresql://check:check@127.0.0.1:1/check \
@@ -70,11 +74,13 @@ bench: $(INSTALLED) ## Run the benchmark: the shop, its limits and a usual imple
 bench-quick: $(INSTALLED) ## Run every line of the benchmark once, on a small data set, in under two minutes
 	$(PYTHON_BIN) -m benchmarks --quick $(ARGS)
 
-check: $(INSTALLED) ## Format, lint, types, import contracts, migrations, deployment and schema checks
+check: $(INSTALLED) ## Format, lint, types, import contracts, rules and their coverage, migrations, deployment and schema checks
 	$(PYTHON_BIN) -m ruff format --check .
 	$(PYTHON_BIN) -m ruff check .
 	$(CHECK_ENV) $(PYTHON_BIN) -m mypy .
 	$(VENV)/bin/lint-imports
+	$(CHECK_ENV) $(PYTHON_BIN) -m coverage run --rcfile=tests/rules/coverage.ini -m pytest $(WITHOUT_SERVERS)
+	$(PYTHON_BIN) -m coverage report --rcfile=tests/rules/coverage.ini
 	$(CHECK_ENV) $(PYTHON_BIN) -W 'ignore:Got an error checking a consistent:RuntimeWarning' \
 		manage.py makemigrations --check --dry-run
 	$(CHECK_ENV) $(PYTHON_BIN) manage.py check --deploy --fail-level WARNING

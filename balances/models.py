@@ -132,6 +132,9 @@ class LedgerEntry(models.Model):
             models.CheckConstraint(
                 condition=Q(refund_id__isnull=True) | Q(type="REFUND"), name="user_balance_tx_refund_fits_type"
             ),
+            models.CheckConstraint(
+                condition=~Q(type="ADJUSTMENT", amount=0), name="user_balance_tx_adjustment_not_zero"
+            ),
         ]
         indexes = [
             models.Index(fields=["user", "-id"], name="user_balance_tx_history"),

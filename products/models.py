@@ -6,10 +6,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT
-
-EDITABLE = ("name", "description", "price", "is_active", "purchase_limit")
-"""The fields of a product that staff edit: in its form, in imports and exports, and in audit records."""
+from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT, MOST_CHARACTERS_OF_A_NAME
 
 
 class Product(models.Model):
@@ -18,7 +15,7 @@ class Product(models.Model):
     `held` units of the stock are reserved for carts (`reservations`) and cannot be bought by others.
     """
 
-    name = models.CharField(_("name"), max_length=200)
+    name = models.CharField(_("name"), max_length=MOST_CHARACTERS_OF_A_NAME)
     description = models.TextField(_("description"), blank=True)
     price = models.BigIntegerField(
         _("price (won)"), validators=[MinValueValidator(0), MaxValueValidator(HIGHEST_PRICE_WON)]
@@ -70,6 +67,10 @@ class Product(models.Model):
     def available(self) -> int:
         """Units in stock that are not held."""
         return self.stock - self.held
+
+
+EDITABLE = tuple(field.name for field in Product._meta.fields if field.editable and not field.primary_key)
+"""The fields of a product that staff edit: in its form, in imports and exports, and in audit records."""
 
 
 class MovementReason(models.TextChoices):
@@ -188,7 +189,7 @@ class ImportLine(models.Model):
     values = models.JSONField(default=dict, blank=True)
     """New values by field."""
     seen = models.JSONField(default=dict, blank=True)
-    """The product's fields when the file was read: name, description, price, is_active, stock."""
+    """The product's `EDITABLE` fields and its stock when the file was read."""
     stock_change = models.IntegerField(default=0)
     message = models.TextField(blank=True, db_column="told")
     """The error or the refusal, in the sender's language."""

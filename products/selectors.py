@@ -29,11 +29,20 @@ PRODUCT_LIST = PageCache("products")
 
 AVAILABLE = F("stock") - F("held")
 """The available units of a product."""
-SHOWN = ("id", "name", "description", "price", "stock", "purchaseLimit")
-"""The fields of a product in the API; `stock` is the available units. `products.serializers.ProductSerializer`
-documents each field."""
+SHOWN = {
+    "id": "id",
+    "name": "name",
+    "description": "description",
+    "price": "price",
+    "stock": "stock",
+    "purchaseLimit": "purchase_limit",
+}
+"""The fields of a product in the API, each with its column; `stock` is the available units.
+
+`products.serializers.ProductSerializer` documents them.
+"""
 _FOR_SALE = GroupRead(
-    "SELECT id, name, description, price, stock - held, purchase_limit FROM product WHERE id = ANY(%s) AND is_active"
+    f"SELECT {', '.join({**SHOWN, 'stock': 'stock - held'}.values())} FROM product WHERE id = ANY(%s) AND is_active"  # noqa: S608  # our own columns
 )
 
 
@@ -58,9 +67,8 @@ def products_for_sale(
         products = products.filter(price__lte=max_price)
     if in_stock:
         products = products.filter(stock__gt=F("held"))
-    shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(
-        "id", "name", "description", "price", AVAILABLE, "purchase_limit"
-    )
+    columns: dict[str, Any] = {**SHOWN, "stock": AVAILABLE}
+    shown: QuerySet[Product, tuple[Any, ...]] = products.order_by(*ORDERINGS[ordering]).values_list(*columns.values())
     return shown
 
 

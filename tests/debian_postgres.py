@@ -76,6 +76,6 @@ if __name__ == "__main__":
         if account is not None:
             os.chown(directory, account.uid, account.gid)
         with cluster(directory, account) as url:
-            command = [sys.executable, "-m", "pytest", "-n", "2", *sys.argv[1:]]
+            command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "worksteal", *sys.argv[1:]]
             ended = subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False)  # noqa: S603 - ours
     sys.exit(ended.returncode)

@@ -4,6 +4,7 @@ Undocumented fields fail too.
 """
 
 import copy
+import json
 import re
 import threading
 from functools import cache
@@ -83,19 +84,30 @@ def _documented_response(operation: dict[str, Any], response: HttpResponse) -> d
 
 
 def _operation(method: str, path: str) -> dict[str, Any] | None:
-    # Literal paths first: /api/products/popular is not a product named "popular".
-    for template in sorted(schema()["paths"], key=lambda each: each.count("{")):
-        pattern = re.sub(r"\\\{[^}]*\\\}", "[0-9]{1,18}", re.escape(template))
-        if re.fullmatch(pattern, path):
+    for pattern, template in _patterns():
+        if pattern.fullmatch(path):
             operation: dict[str, Any] | None = schema()["paths"][template].get(method.lower())
             return operation
     return None
 
 
+@cache
+def _patterns() -> list[tuple[re.Pattern[str], str]]:
+    # Literal paths first: /api/products/popular is not a product named "popular".
+    return [
+        (re.compile(re.sub(r"\\\{[^}]*\\\}", "[0-9]{1,18}", re.escape(template))), template)
+        for template in sorted(schema()["paths"], key=lambda each: each.count("{"))
+    ]
+
+
 def _check_body(fragment: dict[str, Any], body: Any) -> None:
-    validator = Draft202012Validator({**fragment, "components": _closed_components()})
-    problems = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
+    problems = [f"{error.json_path}: {error.message}" for error in _validator(json.dumps(fragment)).iter_errors(body)]
     assert not problems, problems
+
+
+@cache
+def _validator(fragment: str) -> Draft202012Validator:
+    return Draft202012Validator({**json.loads(fragment), "components": _closed_components()})
 
 
 @cache

@@ -27,6 +27,11 @@ from products.models import MovementReason, Product, StockMovement
 
 T = TypeVar("T")
 
+OPTIONAL = {"purchase_limit": None}
+"""The fields of a product that may be left out, with their values then: as staff edit them."""
+OPTIONAL_JSON = {"purchaseLimit": None}
+"""The same in the API."""
+
 
 class Maker(Protocol[T]):
     """The type of a factory call. To a type checker, the call of a factory class creates that class."""

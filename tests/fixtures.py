@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from django.conf import settings as project_settings
+from django.db import connection
 from django.urls import clear_script_prefix
 from django_redis import get_redis_connection
 from pytest_django import DjangoDbBlocker, Settings
@@ -30,6 +31,7 @@ from commerce.server.ready_pages import ReadyPages
 from products.models import Product
 from products.selectors import PRODUCT_LIST
 from stats.selectors import POPULAR
+from tests import migrated
 from tests.breaking import resume
 from tests.emptying import emptied_by_deleting
 from tests.factories import ProductFactory, UserFactory
@@ -42,6 +44,13 @@ from tests.together import wait_until
 def django_db_keepdb(request: pytest.FixtureRequest) -> bool:
     """If PostgreSQL is stopped after the run, the databases need not be dropped, which can take long."""
     return OWN_POSTGRES in os.environ or bool(request.config.getvalue("reuse_db"))
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(django_db_modify_db_settings: None) -> None:
+    """A worker copies the migrated database; its own migration then finds nothing to do."""
+    if migrated.is_made():
+        connection.settings_dict["TEST"]["TEMPLATE"] = migrated.NAME
 
 
 @pytest.fixture(scope="session")

@@ -30,10 +30,11 @@ class _Texts(HTMLParser):
         super().__init__()
         self.found: list[str] = []
         self._open: list[tuple[str, bool]] = []
+        self._not_read = 0
 
     @property
     def _is_read(self) -> bool:
-        return all(is_read for _tag, is_read in self._open)
+        return not self._not_read
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
@@ -42,11 +43,15 @@ class _Texts(HTMLParser):
             if tag == "input" and given.get("type") in BUTTONS:
                 self.found.append(given.get("value", ""))
         if tag not in WITHOUT_END:
-            self._open.append((tag, tag not in NOT_READ and not _is_hidden(given.get("class", "").split())))
+            is_read = tag not in NOT_READ and not _is_hidden(given.get("class", "").split())
+            self._open.append((tag, is_read))
+            self._not_read += not is_read
 
     def handle_endtag(self, tag: str) -> None:
         while any(tag == opened for opened, _is_read in self._open):
-            if self._open.pop()[0] == tag:
+            opened, is_read = self._open.pop()
+            self._not_read -= not is_read
+            if opened == tag:
                 return
 
     def handle_data(self, data: str) -> None:

@@ -19,6 +19,7 @@ from commerce.embedded.broker import Broker
 from commerce.embedded.ports import LOOPBACK, reserve
 from commerce.embedded.postgres import Postgres
 from commerce.embedded.redis_server import Redis
+from tests import migrated
 
 OWN_POSTGRES = "TEST_OWN_POSTGRES"
 """Set if the run has started its own PostgreSQL, also for its workers."""
@@ -37,7 +38,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
         signal.signal(signal.SIGTERM, signal.default_int_handler)
         # A background process of a shell ignores Ctrl-C, and its child processes would inherit that.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        start_shared_servers(servers)
+        start_shared_servers(servers, parallel=bool(getattr(early_config.known_args_namespace, "numprocesses", None)))
     else:
         choose_redis_databases(int(worker.removeprefix("gw")))
     start_broker(servers, name=worker or "main")
@@ -50,8 +51,11 @@ def kafka_was_given() -> bool:
     return _KAFKA_GIVEN in os.environ
 
 
-def start_shared_servers(servers: ExitStack) -> None:
-    """Start the servers shared by all processes of the run, and set the folder and the settings."""
+def start_shared_servers(servers: ExitStack, *, parallel: bool) -> None:
+    """Start the servers shared by all processes of the run, and set the folder and the settings.
+
+    `parallel`: the tests run in workers, which copy a migrated database.
+    """
     directory = Path(tempfile.mkdtemp(prefix="commerce-tests-")).resolve()
     servers.callback(shutil.rmtree, directory, ignore_errors=True)
     # No stack runs there, so the settings do not use one that runs on the same machine.
@@ -83,6 +87,8 @@ def start_shared_servers(servers: ExitStack) -> None:
         redis.start()
         os.environ["REDIS_URL"] = redis.database_url(0)
         os.environ["LOCK_REDIS_URL"] = redis.database_url(1)
+    if parallel and OWN_POSTGRES in os.environ:
+        servers.callback(migrated.start_making(directory).stop)
 
 
 def choose_redis_databases(worker: int) -> None:

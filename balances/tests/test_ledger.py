@@ -65,6 +65,7 @@ INSERT = """
         (("PAYMENT", -1, 0, None), "user_balance_tx_order_fits_type"),
         (("REFUND", 1, 0, None), "user_balance_tx_order_fits_type"),
         (("CHARGE", 1, -1, None), "user_balance_tx_balance_not_negative"),
+        (("ADJUSTMENT", 0, 1, None), "user_balance_tx_adjustment_not_zero"),
         (("CHARGE", 1, 1, None), None),
         (("ADJUSTMENT", -1, 1, None), None),
         (("ADJUSTMENT", 1, 1, None), None),

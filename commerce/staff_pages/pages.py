@@ -75,6 +75,9 @@ def forgeries_refused() -> Iterator[None]:
 class LongList(ChangeList):
     """A list that offers "show all" only if rows are left out."""
 
+    # The theme asks for it, and a template searches all attributes of an object for one that is missing.
+    is_dataset = False
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         if not (self.query or self.has_active_filters):
@@ -92,6 +95,8 @@ class NoDeleteAdmin(Page):
     list_filter_submit = True
     list_before_template = "admin/list_head.html"
     warn_unsaved_form = True
+    # The theme asks for it for each row, and a template searches all attributes of an object for one that is missing.
+    list_sections = ()
     most_selected: int | None = None
     """The maximum number of rows of an action; a longer list does not offer to select all. None: any number."""
     is_history = False

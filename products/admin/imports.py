@@ -27,7 +27,7 @@ from commerce.staff_pages.pages import NoDeleteAdmin, staff_id
 from commerce.staff_pages.paging import CappedPaginator
 from commerce.staff_pages.uploads import UploadForm, UploadRefused, read_rows, takes_upload
 from products import selectors, services
-from products.admin.lines import COLUMNS, HEADINGS, Rights, parsed_lines, planned
+from products.admin.lines import COLUMNS, HEADINGS, IGNORED, Rights, parsed_lines, planned
 from products.admin.prices import UnusualPricesForm, price_questions
 from products.models import EDITABLE, ImportLine, LineOutcome, LinePlan, Product, ProductImport
 from products.rules import IMPORT_KEPT_HOURS
@@ -42,16 +42,6 @@ CHARACTERS_SHOWN = 80
 PLAN_COLOURS = {LinePlan.ADD: "success", LinePlan.CHANGE: "info", LinePlan.WRONG: "danger"}
 OUTCOME_COLOURS = {LineOutcome.IMPORTED: "success", LineOutcome.REFUSED: "danger"}
 FIELD_NAMES = {name: label_for_field(name, Product) for name in (*EDITABLE, "stock")}
-MEANINGS = (
-    _("The number of a product; empty for a new one."),
-    _("At most 200 characters. Required for a new product."),
-    _("Any text."),
-    _("Whole won: 12300 or 12,300. A new product needs one."),
-    _("Whether it is for sale: yes or no. A new product is, unless the file says no."),
-    _("Units to add (negative: to remove); for a new product, its stock. A file cannot set a stock."),
-    _("Units that one customer may buy in all, such as 2; none takes a limit off."),
-)
-"""Hints for the columns of an empty file."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +108,7 @@ class ImportPages(NoDeleteAdmin):
             "form": form,
             "button": _("Read the file"),
             "back": reverse("admin:products_product_changelist"),
-            "columns": zip(HEADINGS["en"], HEADINGS["ko"], MEANINGS, strict=True),
+            "columns": zip(HEADINGS["en"], HEADINGS["ko"], [column.meaning for column in COLUMNS], strict=True),
             "kept_hours": IMPORT_KEPT_HOURS,
             "sent": selectors.kept_imports(staff_id(request))[:SENT_SHOWN],
             "may_export": _may(request, "export"),
@@ -215,7 +205,7 @@ def _rights(request: HttpRequest) -> Rights:
 
 
 def _planned_lines(content: bytes, rights: Rights) -> list[ImportLine]:
-    lines = parsed_lines(read_rows(content, COLUMNS))
+    lines = parsed_lines(read_rows(content, (*COLUMNS, IGNORED)))
     products = selectors.products_by_id(line.product_id for line in lines if line.product_id is not None)
     return [planned(line, products, rights) for line in lines]
 
@@ -297,4 +287,4 @@ def _in_words(name: str, value: Any) -> str:
         return str(_("yes") if value else _("no"))
     if value is None:
         return ""
-    return f"{value:,}" if name in ("stock", "purchase_limit") else Truncator(value).chars(CHARACTERS_SHOWN)
+    return f"{value:,}" if isinstance(value, int) else Truncator(value).chars(CHARACTERS_SHOWN)

@@ -7,40 +7,38 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ValidationError
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from commerce.core.visible_text import validate_visible
 from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.uploads import UploadColumn, UploadedRow
 from products.errors import OutOfStock, Shortage
 from products.models import EDITABLE, ImportLine, LinePlan, Product
-from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT, MOST_UNITS, MOST_UNITS_AT_ONCE
-
-COLUMNS = (
-    UploadColumn("id", ("id", "product number", "번호", "상품 번호")),
-    UploadColumn("name", ("name", "product name", "이름", "상품명", "상품 이름")),
-    UploadColumn("description", ("description", "설명", "상품 설명")),
-    UploadColumn("price", ("price", "price (won)", "가격", "가격(원)", "가격 (원)")),
-    UploadColumn("is_active", ("is_active", "for sale", "판매 여부", "판매 중")),
-    UploadColumn("stock_change", ("stock_change", "units to add", "재고 증감", "재고 변경")),
-    UploadColumn("purchase_limit", ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도")),
-    # Columns of the product export that the import ignores.
-    UploadColumn(
-        None,
-        ("stock", "held for carts", "created at", "updated at", "재고", "장바구니 점유", "생성 시각", "수정 시각"),
-    ),
+from products.rules import (
+    HIGHEST_PRICE_WON,
+    HIGHEST_PURCHASE_LIMIT,
+    MOST_CHARACTERS_OF_A_NAME,
+    MOST_UNITS,
+    MOST_UNITS_AT_ONCE,
 )
-HEADINGS = {
-    "en": tuple(column.name for column in COLUMNS if column.name),
-    "ko": tuple(next(each for each in column.headings if not each.isascii()) for column in COLUMNS if column.name),
-}
-"""The headings of an empty file, by language."""
 
-MOST_CHARACTERS_OF_A_NAME = 200
 _NUMBER = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(,[0-9]{3})+)")
 _YES = {"true", "yes", "y", "1", "예", "네", "판매", "판매 중", "판매중"}
 _NO_LIMIT = {"none", "no limit", "없음", "제한 없음"}
 _NO = {"false", "no", "n", "0", "아니오", "아니요", "판매 중지", "판매중지"}
+
+
+@dataclass(frozen=True)
+class ImportColumn(UploadColumn):
+    """A column of the import."""
+
+    name: str
+    read: Callable[[str], Any] = field(kw_only=True)
+    """Parses a cell that is not empty. Raises _Wrong."""
+    meaning: Promise = field(kw_only=True)
+    """The hint beside the headings of an empty file."""
 
 
 @dataclass(frozen=True)
@@ -220,12 +218,60 @@ def _whole(text: str) -> int | None:
     return int(text.replace(",", "")) if len(text) <= 30 and _NUMBER.fullmatch(text) else None
 
 
-_READ: dict[str, Callable[[str], Any]] = {
-    "id": _id,
-    "name": _name,
-    "description": _visible,
-    "price": _price,
-    "is_active": _is_active,
-    "purchase_limit": _purchase_limit,
-    "stock_change": _stock_change,
+COLUMNS = (
+    ImportColumn(
+        "id",
+        ("id", "product number", "번호", "상품 번호"),
+        read=_id,
+        meaning=gettext_lazy("The number of a product; empty for a new one."),
+    ),
+    ImportColumn(
+        "name",
+        ("name", "product name", "이름", "상품명", "상품 이름"),
+        read=_name,
+        meaning=gettext_lazy("At most 200 characters. Required for a new product."),
+    ),
+    ImportColumn(
+        "description",
+        ("description", "설명", "상품 설명"),
+        read=_visible,
+        meaning=gettext_lazy("Any text."),
+    ),
+    ImportColumn(
+        "price",
+        ("price", "price (won)", "가격", "가격(원)", "가격 (원)"),
+        read=_price,
+        meaning=gettext_lazy("Whole won: 12300 or 12,300. A new product needs one."),
+    ),
+    ImportColumn(
+        "is_active",
+        ("is_active", "for sale", "판매 여부", "판매 중"),
+        read=_is_active,
+        meaning=gettext_lazy("Whether it is for sale: yes or no. A new product is, unless the file says no."),
+    ),
+    ImportColumn(
+        "stock_change",
+        ("stock_change", "units to add", "재고 증감", "재고 변경"),
+        read=_stock_change,
+        meaning=gettext_lazy(
+            "Units to add (negative: to remove); for a new product, its stock. A file cannot set a stock."
+        ),
+    ),
+    ImportColumn(
+        "purchase_limit",
+        ("purchase_limit", "purchase limit", "구매 한도", "1인당 구매 한도"),
+        read=_purchase_limit,
+        meaning=gettext_lazy("Units that one customer may buy in all, such as 2; none takes a limit off."),
+    ),
+)
+"""The columns that a file may have. The first Korean heading is that of an empty file."""
+IGNORED = UploadColumn(
+    None, ("stock", "held for carts", "created at", "updated at", "재고", "장바구니 점유", "생성 시각", "수정 시각")
+)
+"""Columns of the product export that the import ignores."""
+HEADINGS = {
+    "en": tuple(column.name for column in COLUMNS),
+    "ko": tuple(next(each for each in column.headings if not each.isascii()) for column in COLUMNS),
 }
+"""The headings of an empty file, by language."""
+_READ = {column.name: column.read for column in COLUMNS}

@@ -510,7 +510,7 @@ def test_refusals_and_forms_sent_after_the_session(
 
 
 def test_control_english_is_detected() -> None:
-    assert english_in("Order 주문 CSV order-completed:1:2") == ["Order"]
+    assert english_in("Order 주문 CSV order-completed:1:2") == ("Order",)
     page = """<p title="Two">셋<span class="material-symbols-outlined">inbox</span><input type="submit" value="Save">
     <textarea>typed</textarea><script>var x</script><div class="form-row hidden">Opened</div></p>"""
     assert [word for text in texts_of(page) for word in english_in(text)] == ["Two", "Save"]

@@ -22,7 +22,7 @@ from products.models import ImportLine, LineOutcome, Product, ProductImport, Sto
 from products.rules import MOST_UNITS
 from tests.back_office.staff import Page, Staff, errors_of, messages_on
 from tests.books import broken_rules
-from tests.factories import ProductFactory, UserFactory, order_of
+from tests.factories import OPTIONAL, OPTIONAL_JSON, ProductFactory, UserFactory, order_of
 from tests.layers import LOCKS_OFF, switched_off
 from tests.shop_state import nothing_changes, statements
 from tests.shopper import Shopper
@@ -255,9 +255,9 @@ class TestTheImport:
                 "description": "Blue.",
                 "price": 3_500,
                 "stock": 6,
-                "purchaseLimit": None,
+                **OPTIONAL_JSON,
             },
-            {"id": ink.pk, "name": "먹", "description": "검은색", "price": 12_300, "stock": 25, "purchaseLimit": None},
+            {"id": ink.pk, "name": "먹", "description": "검은색", "price": 12_300, "stock": 25, **OPTIONAL_JSON},
         ]
         moved = (
             StockMovement.objects.exclude(actor_id=None)
@@ -296,8 +296,8 @@ class TestTheImport:
         assert changed.before == {"price": 3_000, "stock": 10}
         assert changed.after == {"price": 3_500, "stock": 6, "file": "spring.csv"}
         assert (added.action, added.subject_id, added.reason) == ("Added", str(Product.objects.latest("id").pk), REASON)
-        fields = {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
-        assert added.after == {**fields, "purchase_limit": None}
+        told = {"name": "Ink", "description": "", "price": 7_000, "is_active": False, "stock": 25}
+        assert added.after == {**told, **OPTIONAL}
         assert {changed.actor_id, added.actor_id} == {clerk.user.pk}
 
     def test_does_nothing_the_second_time(self, clerk: Staff, pen: Product) -> None:

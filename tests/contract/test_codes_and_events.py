@@ -1,71 +1,37 @@
-"""The codes and events of the code are exactly those of the contract."""
+"""The documented codes and events, and those of the code: no more, no fewer."""
 
 import ast
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.conf import settings
 
 import commerce.urls  # noqa: F401  # brings every refusal in, whichever test runs first
 from commerce.core import errors
 from commerce.core.errors import DomainError
 from commerce.event_routes import ROUTES, SINKS
-from commerce.outbox.routes import WEBHOOKS, destinations_of, event_types_to
+from commerce.outbox.routes import DATA_PLATFORM, WEBHOOKS, destinations_of, event_types_to
 from commerce.server import problems
 from commerce.server.problems import STATUS_OF_KIND
+from tests.documented import schema
 
-STATUS_OF_CODE = {
-    "validation_error": 400,
-    "malformed_json": 400,
-    "payload_too_large": 413,
-    "unsupported_media_type": 415,
-    "method_not_allowed": 405,
-    "not_acceptable": 406,
-    "not_authenticated": 401,
-    "token_not_valid": 401,
-    "permission_denied": 403,
-    "not_found": 404,
-    "user_not_found": 404,
-    "product_not_found": 404,
-    "coupon_not_found": 404,
-    "order_not_found": 404,
-    "reservation_not_found": 404,
-    "reservation_expired": 400,
-    "throttled": 429,
-    "insufficient_balance": 400,
-    "balance_limit_exceeded": 400,
-    "out_of_stock": 400,
-    "coupon_sold_out": 400,
-    "coupon_already_issued": 400,
-    "coupon_not_open": 400,
-    "coupon_not_usable": 400,
-    "order_not_cancellable": 409,
-    "order_not_refundable": 409,
-    "refund_exceeds_order": 400,
-    "purchase_limit_exceeded": 400,
-    "webhook_not_found": 404,
-    "webhook_limit_reached": 409,
-    "idempotency_key_reused": 422,
-    "request_in_progress": 409,
-    "lock_timeout": 503,
-    "service_unavailable": 503,
+OF_THE_BACK_OFFICE = {
+    "own_wallet",
+    "changed_meanwhile",
+    "too_many_units",
+    "upload_refused",
+    "coupon_terms_fixed",
+    "coupon_not_running",
+    "too_much_to_recount",
+    "day_is_final",
 }
-NOT_IN_THE_CONTRACT = {
-    "precondition_failed": "for `If-Match` on a list, which the contract does not promise to read",
-    "own_wallet": "said to staff in the back-office only",
-    "internal_error": "a defect of ours, which no client can count on",
-    "changed_meanwhile": "said to staff in the back-office only",
-    "too_many_units": "said to staff in the back-office only",
-    "upload_refused": "said to staff in the back-office only",
-    "coupon_terms_fixed": "said to staff in the back-office only",
-    "coupon_not_running": "said to staff in the back-office only",
-    "too_much_to_recount": "said to staff in the back-office only",
-    "day_is_final": "said to staff in the back-office only",
-}
-EVENTS = {"balance-changed", "coupon-issued", "order-completed", "order-cancelled", "order-refunded"}
+"""Codes of refusals that no operation of the API documents."""
 WITHIN_THE_SHOP = {"coupon-expiring"}
 """Sent by e-mail and to webhooks, but not to Kafka."""
 
@@ -94,10 +60,15 @@ def status_of(refusal: type[DomainError]) -> int:
     return next(int(status) for kind, status in STATUS_OF_KIND if issubclass(refusal, kind))
 
 
-def test_the_codes_are_those_of_the_contract_with_their_statuses() -> None:
+def test_the_codes_are_those_of_the_api_page_with_their_statuses() -> None:
     found = {refusal.code: status_of(refusal) for refusal in refusals()} | known_codes()
-    assert {code: status for code, status in found.items() if code not in NOT_IN_THE_CONTRACT} == STATUS_OF_CODE
-    assert found.keys() - STATUS_OF_CODE.keys() == NOT_IN_THE_CONTRACT.keys()
+    page = (Path(settings.BASE_DIR) / "docs" / "api.md").read_text()
+    assert found == {code: int(status) for code, status in re.findall(r"^\| `(\w+)` \| (\d{3}) \|", page, re.MULTILINE)}
+
+
+def test_a_code_that_no_operation_documents_is_of_the_back_office() -> None:
+    documented = schema()["components"]["schemas"]["ProblemCode"]["enum"]
+    assert {refusal.code for refusal in refusals()} - set(documented) == OF_THE_BACK_OFFICE
 
 
 @pytest.mark.parametrize("refusal", list(refusals()), ids=lambda refusal: refusal.__name__)
@@ -135,19 +106,18 @@ def event_types() -> set[str]:
     return found
 
 
-def test_exactly_the_events_of_the_contract_are_routed() -> None:
-    assert event_types() == EVENTS | WITHIN_THE_SHOP
-    assert ROUTES.keys() == EVENTS | WITHIN_THE_SHOP
+def test_every_event_is_routed() -> None:
+    assert ROUTES.keys() == event_types()
     assert all(ROUTES[event] == ("mail", "webhooks") for event in WITHIN_THE_SHOP)
 
 
-def test_every_event_goes_to_kafka() -> None:
-    assert all(destinations_of(event)[0] == "kafka" for event in EVENTS)
+def test_every_other_event_goes_to_kafka() -> None:
+    assert all(destinations_of(event)[0] == "kafka" for event in ROUTES.keys() - WITHIN_THE_SHOP)
 
 
 def test_only_orders_go_to_the_data_platform() -> None:
-    reported = {"order-completed", "order-cancelled", "order-refunded"}
-    assert {event for event in EVENTS if "data-platform" in ROUTES[event]} == reported
+    told = {"order-completed", "order-cancelled", "order-refunded"}
+    assert set(event_types_to(DATA_PLATFORM)) == told
 
 
 def test_every_destination_has_a_sink() -> None:
@@ -156,8 +126,8 @@ def test_every_destination_has_a_sink() -> None:
 
 
 def test_every_event_can_be_subscribed_to() -> None:
-    """Events that are sent to Kafka can always be subscribed to, so their routes do not list webhooks."""
-    assert set(event_types_to(WEBHOOKS)) == EVENTS | WITHIN_THE_SHOP
+    """Webhooks are for whatever goes to Kafka as well, so those events do not name them."""
+    assert set(event_types_to(WEBHOOKS)) == ROUTES.keys()
     assert all(WEBHOOKS not in destinations_of(event) for event in ROUTES)
 
 

@@ -17,9 +17,8 @@ from pytest_django import Settings
 
 from commerce.api.schema_document import EXAMPLES, codes_of
 from commerce.core.locks import request_lock
-from commerce.event_routes import ROUTES
 from commerce.outbox.models import DeliveryAttempt, DeliveryOutcome, OutboxMessage, WebhookSubscription
-from commerce.outbox.routes import WEBHOOKS
+from commerce.outbox.routes import KAFKA, WEBHOOKS, event_types_to
 from commerce.webhooks import services
 from coupons.models import DiscountType
 from products import selectors
@@ -231,7 +230,7 @@ def test_every_answer_and_every_problem_has_an_example() -> None:
     operations = [operation for item in schema()["paths"].values() for operation in item.values()]
     assert kept["answers"].keys() == {operation["operationId"] for operation in operations}
     assert kept["problems"].keys() == set(schema()["components"]["schemas"]["ProblemCode"]["enum"])
-    assert kept["events"].keys() == set(ROUTES) - {"coupon-expiring"}
+    assert kept["events"].keys() == set(event_types_to(KAFKA))
     for operation in operations:
         for status, response in operation["responses"].items():
             for content in response.get("content", {}).values():

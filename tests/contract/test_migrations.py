@@ -82,6 +82,11 @@ def test_an_index_of_newer_migrations_is_built_concurrently() -> None:
                 assert getattr(operation, "model_name_lower", "") in made, f"{app}.{name}: {operation.describe()}"
 
 
+def test_every_constraint_is_validated() -> None:
+    """One that was added as NOT VALID leaves the existing rows unchecked until a later migration validates it."""
+    assert sql.fetch_all("SELECT conrelid::regclass::text, conname FROM pg_constraint WHERE NOT convalidated") == []
+
+
 def test_an_invalid_index_of_a_failed_attempt_is_replaced() -> None:
     """An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index with the same name."""
     operation = AddIndexConcurrently("order", models.Index(fields=["paid_amount"], name="left_behind"))

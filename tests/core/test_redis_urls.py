@@ -53,3 +53,8 @@ def test_other_urls_are_refused_without_printing_secrets(url: str, sentence: str
     with pytest.raises(ImproperlyConfigured, match=re.escape(sentence)) as caught:
         read_address("REDIS_URL", url)
     assert "secret" not in str(caught.value)
+
+
+def test_a_url_of_another_kind_is_returned_as_it_is() -> None:
+    """So that its reader refuses it with its own sentence."""
+    assert beside("REDIS_URL", "http://h/1") == "http://h/1"

@@ -38,6 +38,7 @@ class Stopped(Exception):
 
 
 class Command(BaseCommand):
+    requires_system_checks = ()
     help = (
         "Check all invariants of the shop in one snapshot, and store the result for the back-office. Exit code 1 if "
         "one is violated. With --every: repeat the check until SIGTERM or Ctrl-C and exit with 0 in any case; while "
