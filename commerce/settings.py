@@ -123,7 +123,8 @@ INSTALLED_APPS = [
     # Before Django's admin, whose templates it overrides.
     "commerce.back_office",
     "commerce.staff_pages",
-    "unfold",
+    # Without the theme's own configuration, which creates the site in every process.
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     "commerce",
@@ -144,7 +145,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
-    "django.contrib.admin",
+    "commerce.back_office.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

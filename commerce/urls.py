@@ -14,6 +14,8 @@ from commerce.monitoring.views import metrics
 from commerce.server import health
 from commerce.server.index import index
 
+admin.autodiscover()
+
 urlpatterns = [
     path("", index),
     path("api", index),

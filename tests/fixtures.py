@@ -19,6 +19,7 @@ from django_redis import get_redis_connection
 from pytest_django import DjangoDbBlocker, Settings
 from redis import exceptions as redis_errors
 
+import commerce.urls  # noqa: F401  # registers the pages of the back-office, and what happens at its logins
 from balances.models import User
 from commerce.core import rate_limit, redis_services
 from commerce.core.group_commit import close_idle_connections

@@ -36,6 +36,8 @@ from commerce.staff_pages.rights import right_in_words
 MOST_NAMED = 200
 """The maximum number of accounts whose name matches a search."""
 
+sessions.connect()
+
 admin.site.login_form = StaffLoginForm
 admin.site.login = partial(kept_forms.login, admin.site.login)  # type: ignore[method-assign,assignment]  # wraps it
 admin.site.index_title = _("The shop")

@@ -75,7 +75,7 @@ class ReadOnly(DatabaseError):
 
 
 def ask_database() -> None:
-    """Return if PostgreSQL accepts writes. All probes raise one of `AWAY`."""
+    """Return if PostgreSQL accepts writes. All probes raise one of `UNAVAILABLE`."""
     [[(answer,)]] = probe.run([_IS_READ_ONLY])
     if answer == "on":
         # The next probe connects again, possibly to a new primary.
@@ -95,7 +95,7 @@ class ProbeConnection:
         self._pipeline: Pipeline | None = None
 
     def run(self, statements: Sequence[Statement]) -> list[Rows]:
-        """The rows of each statement, within `DATABASE_TIMEOUT_SECONDS`. Raises one of `AWAY`."""
+        """The rows of each statement, within `DATABASE_TIMEOUT_SECONDS`. Raises one of `UNAVAILABLE`."""
         with self._one_at_a_time, connection.wrap_database_errors:
             pipeline, self._pipeline = self._pipeline, None
             if pipeline is None or not pipeline.is_usable:

@@ -5,12 +5,17 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 from threading import Event
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
 from django.utils import timezone
 
+from commerce.outbox.dispatcher_thread import DispatcherThread
+from commerce.outbox.management.commands import relay_outbox
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
+from commerce.outbox.sinks.base import sink_of
 from tests.outbox.conftest import publish_events, read_topic, unavailable_kafka, waiting
 from tests.outbox.manage import call, managed, run
 from tests.outbox.partner import Partner
@@ -85,6 +90,28 @@ def test_a_killed_relay_leaves_its_work_to_the_next(partner: Partner) -> None:
         wait_until(lambda: not waiting(DATA_PLATFORM), "the next relay")
         assert relay.stop() == 0
     assert set(partner.keys) == set(event_ids)
+
+
+class NotStarted(DispatcherThread):
+    """Notes at its start how many sinks there are, and never runs."""
+
+    sinks: ClassVar[list[int]] = []
+
+    def start(self) -> None:
+        self.sinks.append(sink_of.cache_info().currsize)
+
+    def join(self, timeout: float | None = None) -> None:
+        """There is nothing to wait for."""
+
+
+@pytest.mark.usefixtures("partner")
+def test_all_sinks_are_imported_before_a_thread_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    NotStarted.sinks.clear()
+    monkeypatch.setattr(relay_outbox, "DispatcherThread", NotStarted)
+    monkeypatch.setattr(relay_outbox, "_WATCH_SECONDS", 0.0)
+    monkeypatch.setattr(relay_outbox, "signal", SimpleNamespace(SIGTERM=0, SIGINT=0, signal=lambda *_: None))
+    assert call("relay_outbox").returncode == 1
+    assert NotStarted.sinks == [3, 3, 3]
 
 
 class TestOnce:

@@ -13,6 +13,7 @@ from commerce.core.metrics_server import MetricsPortTaken, metrics_served
 from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.dispatcher_thread import DispatcherThread, dispatcher_of
 from commerce.outbox.purge import HourlyPurge
+from commerce.outbox.sinks.base import sink_of
 from commerce.outbox.status import outbox_status, switched_on_destinations
 from commerce.outbox.webhook_dispatcher import WebhookDispatcher
 
@@ -69,6 +70,9 @@ class Command(BaseCommand):
         stopping = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: stopping.set())
+        # Threads that import the same package at one time may get it half imported, so the sinks are imported before.
+        for destination in destinations:
+            sink_of(destination)
         threads = [DispatcherThread(name, poll_seconds=settings.OUTBOX_POLL_SECONDS) for name in destinations]
         for thread in threads:
             thread.start()
