@@ -17,11 +17,11 @@ CHECK_ENV = SECRET_KEY=$$($(PYTHON_BIN) -c 'import secrets; print(secrets.token_
 .DEFAULT_GOAL := help
 .PHONY: help install run test coverage test-kafka test-gateway test-dashboard test-clients test-faults test-outages test-edge test-cluster test-fuzz test-browser mutants bench bench-quick check fmt migrations client messages lock
 
-help: ## List what can be made
+help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name what; do \
 		printf '%-20s %s\n' "$$name" "$$what"; done
 
-install: $(INSTALLED) ## Make .venv with everything pinned in requirements-dev.txt (PYTHON=… chooses the interpreter)
+install: $(INSTALLED) ## Create .venv with the packages of requirements-dev.txt (PYTHON=… chooses the interpreter)
 
 run: $(INSTALLED) ## Start the shop with servers and demo data (PORT=8000, HOST=127.0.0.1, LOCAL_DIR=.local; GATEWAY=1: behind nginx)
 	@exec $(PYTHON_BIN) manage.py quickstart --end-with-parent
@@ -34,11 +34,11 @@ coverage: $(INSTALLED) ## Run all tests with branch coverage, and list the ten w
 	@$(PYTHON_BIN) -m coverage report --sort=cover --fail-under=0 | sed -n '1,12p'
 	@printf 'All files, in percent: '; $(PYTHON_BIN) -m coverage report --format=total
 
-test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, brought by Maven (Java 17), or on KAFKA_BOOTSTRAP_SERVERS
+test-kafka: $(INSTALLED) ## Run tests/kafka on Apache Kafka, downloaded by Maven (Java 17), or on KAFKA_BOOTSTRAP_SERVERS
 	@test -n "$$KAFKA_BOOTSTRAP_SERVERS" || $(PYTHON_BIN) -m tests.kafka.jars >/dev/null
 	$(PYTHON_BIN) -m pytest tests/kafka $(ARGS)
 
-test-gateway: $(INSTALLED) ## Run tests/gateway on Debian's nginx, installed where it is missing and one may
+test-gateway: $(INSTALLED) ## Run tests/gateway on Debian's nginx, installed if it is missing and the user is root
 	@$(PYTHON_BIN) -m tests.gateway.nginx >/dev/null
 	$(PYTEST) tests/gateway $(ARGS)
 
@@ -49,33 +49,33 @@ test-dashboard: $(INSTALLED) ## Run tests/dashboard: its queries on Debian's Pro
 test-clients: $(INSTALLED) ## Run tests/clients: generated clients in Python and TypeScript (npm), and clients/python
 	$(PYTHON_BIN) -m pytest tests/clients $(ARGS)
 
-test-faults: $(INSTALLED) ## Break everything on purpose, with controls (ARGS="--short", "--fault F1 --seeds 20": docs/faults.md)
+test-faults: $(INSTALLED) ## Inject faults, with controls (ARGS="--short", "--fault F1 --seeds 20": docs/faults.md)
 	$(PYTHON_BIN) -m tests.faults $(ARGS)
 
-test-outages: $(INSTALLED) ## Steady orders while broker, data platform, dispatcher and consumer are away in turn (ARGS="--minutes 4")
+test-outages: $(INSTALLED) ## Steady orders while broker, data platform, dispatcher and consumer are unavailable in turn (ARGS="--minutes 4")
 	$(PYTHON_BIN) -m tests.faults.outages $(ARGS)
 
-test-edge: $(INSTALLED) ## A thousand buyers at one instant, too many connections, a soak (ARGS="--soak-minutes 0")
+test-edge: $(INSTALLED) ## A thousand simultaneous buyers, too many connections, a soak test (ARGS="--soak-minutes 0")
 	$(PYTHON_BIN) -m tests.faults.edge $(ARGS)
 
-test-cluster: $(INSTALLED) ## Lose members of Patroni, Kafka and Sentinel clusters under load (ARGS="--of postgresql": docs/cluster.md)
+test-cluster: $(INSTALLED) ## Kill members of Patroni, Kafka and Sentinel clusters under load (ARGS="--of postgresql": docs/cluster.md)
 	$(PYTHON_BIN) -m tests.cluster $(ARGS)
 
-test-fuzz: $(INSTALLED) ## Fuzz the API from its schema at length (SEED=1, EXAMPLES=300 per operation; ARGS=… goes to pytest)
+test-fuzz: $(INSTALLED) ## Fuzz the API with its schema for a long time (SEED=1, EXAMPLES=300 per operation; ARGS=… goes to pytest)
 	FUZZ_SEED=$(or $(SEED),1) FUZZ_EXAMPLES=$(or $(EXAMPLES),300) $(PYTHON_BIN) -m pytest tests/fuzz/test_schema.py $(ARGS)
 
-test-browser: $(INSTALLED) ## The back-office in Debian's Chromium; pictures of its pages go to .local/screenshots
+test-browser: $(INSTALLED) ## Test the back-office in Debian's Chromium; screenshots go to .local/screenshots
 	@$(PYTHON_BIN) -m tests.browser.chromium >/dev/null
 	@npm ci --prefix tests/browser --no-audit --no-fund --silent
 	$(PYTHON_BIN) -m pytest tests/browser $(ARGS)
 
-mutants: $(INSTALLED) ## Change each line of the rules in turn; fail where no test of tests/rules notices (about two minutes)
+mutants: $(INSTALLED) ## Mutation testing of the rules; fails if tests/rules do not detect a change (about two minutes)
 	$(PYTHON_BIN) -m tests.rules.mutants
 
-bench: $(INSTALLED) ## Measure the shop beside its limits and a usual implementation (ARGS="--line charge": docs/benchmark.md)
+bench: $(INSTALLED) ## Run the benchmark: the shop, its limits and a usual implementation (ARGS="--line charge": docs/benchmark.md)
 	$(PYTHON_BIN) -m benchmarks $(ARGS)
 
-bench-quick: $(INSTALLED) ## Every line of the benchmark once, on a small data set, in under two minutes
+bench-quick: $(INSTALLED) ## Run every line of the benchmark once, on a small data set, in under two minutes
 	$(PYTHON_BIN) -m benchmarks --quick $(ARGS)
 
 check: $(INSTALLED) ## Format, lint, types, import contracts, rules and their coverage, migrations, deployment and schema checks
@@ -91,19 +91,19 @@ check: $(INSTALLED) ## Format, lint, types, import contracts, rules and their co
 	$(CHECK_ENV) $(PYTHON_BIN) manage.py spectacular --validate --fail-on-warn --format openapi-json --file $(VENV)/openapi.json
 	tools/lint-openapi/lint $(VENV)/openapi.json docs/asyncapi.yaml
 
-fmt: $(INSTALLED) ## Format the code and repair what can be repaired
+fmt: $(INSTALLED) ## Format the code and apply safe lint fixes
 	$(PYTHON_BIN) -m ruff format .
 	$(PYTHON_BIN) -m ruff check --fix .
 
-migrations: $(INSTALLED) ## Write a migration for changed models (APP=products NAME=product_colour); needs no running stack
+migrations: $(INSTALLED) ## Create a migration for changed models (APP=products NAME=product_colour); needs no running stack
 	$(CHECK_ENV) $(PYTHON_BIN) -W 'ignore:Got an error checking a consistent:RuntimeWarning' \
-		manage.py makemigrations $(APP) --name $(or $(NAME),$(error NAME says what the migration does, such as NAME=product_colour))
+		manage.py makemigrations $(APP) --name $(or $(NAME),$(error Set NAME to a description of the migration, such as NAME=product_colour))
 
-client: $(INSTALLED) ## Generate the lower half of clients/python from the API schema
+client: $(INSTALLED) ## Generate clients/python from the API schema
 	$(CHECK_ENV) $(PYTHON_BIN) manage.py spectacular --format openapi-json --file $(VENV)/openapi.json
 	clients/python/generate $(VENV)/openapi.json clients/python/src/commerce_client/_generated
 
-messages: $(INSTALLED) ## Compile the Korean catalogues: what the shop says, and what the library of its back-office says
+messages: $(INSTALLED) ## Compile the Korean catalogues: the shop's own, and the additional one for its back-office library
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/locale --domain django
 	$(PYTHON_BIN) -m babel.messages.frontend compile --directory commerce/back_office/locale --domain django
 

@@ -29,7 +29,7 @@ class Shortfall(TypedDict):
 
 
 class InsufficientBalance(Refused):
-    """The account holds less than the payment needs."""
+    """The balance is lower than the payment."""
 
     code = "insufficient_balance"
     title = _("Insufficient balance")
@@ -56,7 +56,7 @@ class Ceiling(TypedDict):
 
 
 class BalanceLimitExceeded(Refused):
-    """The account would hold more than an account may."""
+    """The balance would exceed the limit of an account."""
 
     code = "balance_limit_exceeded"
     title = _("Balance limit exceeded")
@@ -89,7 +89,7 @@ class OwnWallet(Forbidden):
 
 
 class InvalidCredentials(Unauthenticated):
-    """The name and the password do not belong together, or the account is closed. Which of them is not said."""
+    """The name or the password is wrong, or the account is closed. The response does not say which."""
 
     code = "not_authenticated"
     title = _("Not authenticated")
@@ -104,14 +104,14 @@ class CodeNeeded(TypedDict):
 
 
 class SecondFactorNeeded(Unauthenticated):
-    """Name and password are right, and the code of the second factor is missing or not right."""
+    """Name and password are correct, but the code of the second factor is missing or wrong."""
 
     code = "not_authenticated"
     title = _("Not authenticated")
 
     @property
     def detail(self) -> str | Promise:
-        return _("The code of the second factor is missing or not right.")
+        return _("The code of the second factor is missing or wrong.")
 
     @property
     def fields(self) -> CodeNeeded:
@@ -119,7 +119,7 @@ class SecondFactorNeeded(Unauthenticated):
 
 
 class AccountClosed(Unauthenticated):
-    """The token is ours, but its account is gone or closed."""
+    """The account of the token was deleted or closed."""
 
     code = "token_not_valid"
     title = _("Token not valid")

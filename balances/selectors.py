@@ -185,14 +185,14 @@ def _remember(known: Mapping[int, tuple[int, int]]) -> None:
     arguments = [number for pair in known.values() for number in pair]
     try:
         redis_services.cache.run_script(KEEP_NEWER, [*map(_cache_key, known)], [CACHED_BALANCE_SECONDS, *arguments])
-    except redis_services.RedisAway:
+    except redis_services.RedisUnavailable:
         logger.info("The cached balances of %d users were not renewed: Redis is away", len(known))
 
 
 def _cached_balance(user_id: int) -> Balance | None:
     try:
         (known,) = redis_services.cache.read(_cache_key(user_id))
-    except redis_services.RedisAway:
+    except redis_services.RedisUnavailable:
         return None
     metrics.noted.append((_add_hit if known else _add_miss, 1))
     return Balance(user_id, int(known.split(b":")[1])) if known else None

@@ -26,9 +26,9 @@ class BalanceSerializer(serializers.Serializer[Any]):
 
 @extend_schema_serializer(examples=[OpenApiExample("One's own balance", {"amount": 10_000}, request_only=True)])
 class ChargeRequestSerializer(BodySerializer):
-    """How much, and for whom."""
+    """A charge: amount and account."""
 
-    userId = IdField(required=False, help_text="The caller where left out.")
+    userId = IdField(required=False, help_text="Default: the caller.")
     reason = ReasonField()
     amount = StrictIntegerField(min_value=SMALLEST_CHARGE_WON, max_value=LARGEST_CHARGE_WON, help_text="Won to add.")
 
@@ -51,7 +51,7 @@ def charge_as_json(entry: Entry) -> dict[str, Any]:
 
 
 class LedgerEntrySerializer(serializers.Serializer[LedgerEntry]):
-    """One change of a balance. What an account holds is the sum of its entries."""
+    """One change of a balance. The balance is the sum of all entries of the account."""
 
     # The fields are declared for the schema; the values are those of `entry_as_json`.
 
@@ -83,7 +83,7 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
     """`from` and `to` are days of the shop, both inclusive."""
 
     userId = IdParameter(required=False, help_text="Staff only.")
-    type = serializers.ChoiceField(choices=EntryType.choices, required=False, help_text="Entries of this type only.")
+    type = serializers.ChoiceField(choices=EntryType.choices, required=False, help_text="Only entries of this type.")
     to = DayParameter(required=False, help_text=DAYS)
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -100,14 +100,14 @@ class HistoryQuerySerializer(serializers.Serializer[Any]):
     examples=[OpenApiExample("A demo customer", {"username": "customer1", "password": "customer"}, request_only=True)]
 )
 class TokenRequestSerializer(BodySerializer):
-    """Name and password, exactly: a space at the end of a password is part of it."""
+    """Name and password. Spaces at the end of a password are significant."""
 
     username = serializers.CharField(max_length=150, trim_whitespace=False)
     password = serializers.CharField(max_length=128, trim_whitespace=False)
     otp = serializers.CharField(
         required=False,
         max_length=32,
-        help_text="The code of the second factor, of staff who have set one up, or one of their recovery codes.",
+        help_text="For staff with a second factor: its code, or a recovery code.",
     )
 
 
@@ -117,7 +117,7 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class RefreshRequestSerializer(BodySerializer):
-    """The refresh token, as it was given."""
+    """The refresh token."""
 
     refresh = serializers.CharField(max_length=4096, trim_whitespace=False)
 

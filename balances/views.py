@@ -43,7 +43,7 @@ def _require_code(user: User, code: str) -> None:
 
 
 def _device_id(user: User) -> int | None:
-    """The second factor of a member of staff."""
+    """The id of the second factor of a member of staff."""
     device = second_factor_of(user) if user.is_staff else None
     return device.pk if device is not None else None
 
@@ -80,7 +80,7 @@ class TokenViewSet(ApiViewSet):
 
     @documented(
         "Get another access token",
-        "Exchanges a refresh token for a new access token. The refresh token stays as it is.",
+        "Exchanges a refresh token for a new access token. The refresh token is still valid.",
         operation_id="tokenRefresh",
         request=serializers.RefreshRequestSerializer,
         response=serializers.AccessSerializer,
@@ -122,7 +122,7 @@ class BalanceViewSet(ApiViewSet):
 
     @documented(
         "Balance",
-        "What an account holds, in won. One's own, or with the right to it another's.",
+        "The balance in won of the caller's account, or with the permission of another one.",
         operation_id="balance",
         path_id="userId",
         response=serializers.BalanceSerializer,
@@ -135,7 +135,7 @@ class BalanceViewSet(ApiViewSet):
 
     @documented(
         "Charge the balance",
-        "Adds won to the caller's account. Staff with the right to it adjust another's, with a reason.",
+        "Adds won to the caller's account. Staff with the permission can adjust another account, with a reason.",
         operation_id="balanceCharge",
         request=serializers.ChargeRequestSerializer,
         response=serializers.ChargeSerializer,

@@ -23,33 +23,35 @@ _QUICK_SECONDS, _SECONDS = 1.0, 5.0
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the shop over HTTP, with its limit and a usual implementation beside it. Exit code 1 "
-        "where an answer or the books are wrong; a goal that is missed is no failure.",
+        description="Measure the shop over HTTP, compared with a limit and a usual implementation. Exit code 1 "
+        "if a response or an invariant is wrong; a missed goal is not a failure.",
     )
     parser.add_argument(
         "--line", action="append", default=[], metavar="NAME", help="only this line, or all of this family; repeatable"
     )
     parser.add_argument("--quick", action="store_true", help="a small data set, one round of a second: for correctness")
-    parser.add_argument("--rounds", type=int, help=f"of each line ({_ROUNDS}; quick {_QUICK_ROUNDS})")
-    parser.add_argument("--seconds", type=float, help=f"of each measurement ({_SECONDS:g}; quick {_QUICK_SECONDS:g})")
+    parser.add_argument("--rounds", type=int, help=f"rounds of each line ({_ROUNDS}; quick {_QUICK_ROUNDS})")
+    parser.add_argument(
+        "--seconds", type=float, help=f"seconds of each measurement ({_SECONDS:g}; quick {_QUICK_SECONDS:g})"
+    )
     parser.add_argument(
         "--large-orders",
         type=int,
         default=1_000_000,
-        help="of the large shop (%(default)s, about 5 ledger entries each)",
+        help="orders of the large shop (%(default)s, about 5 ledger entries each)",
     )
     parser.add_argument("--list", action="store_true", help="print the names of the lines")
     parser.add_argument(
         "--json",
         type=Path,
-        help="where the results go (a run of all lines: benchmarks/results/latest.json; others: nowhere)",
+        help="file of the results (default for a run of all lines: benchmarks/results/latest.json)",
     )
     parser.add_argument(
         "--chart",
         type=Path,
-        help="where the chart is drawn (a run of all lines: docs/images/bench.svg; others: nowhere)",
+        help="file of the chart (default for a run of all lines: docs/images/bench.svg)",
     )
-    parser.add_argument("--keep", action="store_true", help="leave the folder with data and logs behind")
+    parser.add_argument("--keep", action="store_true", help="keep the folder with data and logs")
     return parser.parse_args(arguments)
 
 
@@ -133,7 +135,7 @@ def _conditions(options: Options, about: dict[str, Any]) -> str:
     return (
         f"PostgreSQL {postgres['server_version']}, fsync {postgres['fsync']}, synchronous_commit "
         f"{postgres['synchronous_commit']}. Limits per account are off ({limits}); the data platform is off.\n"
-        f"The load generator, wrk, takes of a processor per request: {generator_cost}.\n"
+        f"Processor time of the load generator, wrk, per request: {generator_cost}.\n"
         f"{options.rounds} rounds of {options.seconds:g} s, shop, limit and usual implementation in turn; medians."
     )
 

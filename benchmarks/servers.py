@@ -17,9 +17,10 @@ import psycopg
 from benchmarks.errors import BenchmarkFailed
 from commerce.embedded.broker import Broker
 from commerce.embedded.children import PROJECT_ROOT
+from commerce.embedded.command_lines import manage
 from commerce.embedded.postgres import Postgres
-from commerce.embedded.quickstart import given, manage
 from commerce.embedded.redis_server import Redis
+from commerce.embedded.variables import given
 
 _COMMAND_SECONDS = 1_800.0
 LIMITS_OFF = {

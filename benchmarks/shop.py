@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.servers import Servers
 from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.command_lines import manage, web_command
 from commerce.embedded.ports import LOOPBACK, free_port
-from commerce.embedded.quickstart import manage, web_command
 
 WEB_WORKERS = 2
 _START_SECONDS = 60.0

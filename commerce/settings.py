@@ -13,6 +13,7 @@ from typing import Any
 from corsheaders.defaults import default_headers
 from django.core.exceptions import ImproperlyConfigured
 
+from commerce.api import schema_settings
 from commerce.back_office import appearance
 from commerce.core.environment import Environment, file_variable
 from commerce.core.kafka_security import kafka_security
@@ -34,11 +35,11 @@ env = Environment()
 def required(name: str, what: str) -> str:
     value: str = env.str(name, default="")
     if not value:
-        raise ImproperlyConfigured(f"{name} is not set. Set it to {what}, or type `make run` for a stack that sets it.")
+        raise ImproperlyConfigured(f"{name} is not set. Set it to {what}, or use `make run`, which sets it.")
     return value
 
 
-# --- Safety -----------------------------------------------------------------------------------------------------------
+# --- Security ---------------------------------------------------------------------------------------------------------
 
 SECRET_KEY = required("SECRET_KEY", "at least 50 random characters")
 """Signs sessions, and tokens unless JWT_SIGNING_KEY is set. At least 50 random characters."""
@@ -86,7 +87,9 @@ if not DEBUG:
 ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 """The shop's host names, comma-separated."""
 if not DEBUG and "*" in ALLOWED_HOSTS:
-    raise ImproperlyConfigured("ALLOWED_HOSTS is `*`: any Host would be believed. Name the shop's own hosts.")
+    raise ImproperlyConfigured(
+        "ALLOWED_HOSTS is `*`, so any Host header would be accepted. Set it to the shop's own host names."
+    )
 CSRF_FAILURE_VIEW = "commerce.staff_access.kept_forms.csrf_failure"
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 """Origins, comma-separated, whose forms the back-office accepts besides its own."""
@@ -96,7 +99,7 @@ BEHIND_PROXY = env.bool("BEHIND_PROXY", default=False)
 """Whether `X-Forwarded-Proto` is trusted."""
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = env.integer("HSTS_SECONDS", 31_536_000, least=0) if HTTPS else 0
-"""How long browsers keep to https; 0 without HTTPS."""
+"""`max-age` of the header Strict-Transport-Security; 0 without HTTPS."""
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_HSTS_PRELOAD = HTTPS
 SESSION_COOKIE_SECURE = HTTPS
@@ -112,9 +115,7 @@ NUM_PROXIES = env.integer("NUM_PROXIES", 0, least=0)
 """The number of own proxies in front of the shop: that many entries of `X-Forwarded-For` are trusted."""
 if BEHIND_PROXY and NUM_PROXIES == 0:
     # Otherwise all customers would share the login limits of the proxy's address.
-    raise ImproperlyConfigured(
-        "BEHIND_PROXY is true and NUM_PROXIES is 0. Set it to how many proxies of yours there are."
-    )
+    raise ImproperlyConfigured("BEHIND_PROXY is true and NUM_PROXIES is 0. Set it to the number of your own proxies.")
 
 # --- Application ------------------------------------------------------------------------------------------------------
 
@@ -512,9 +513,9 @@ COUPON_EXPIRY_NOTICE_DAYS = env.integer("COUPON_EXPIRY_NOTICE_DAYS", 3, least=0,
 """Days before its expiry at which the holder of an unused coupon is notified, once; 0: never."""
 
 if EMAIL_HOST and "@" not in DEFAULT_FROM_EMAIL:
-    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the address that e-mails to customers come from.")
+    raise ImproperlyConfigured("EMAIL_FROM is not set. Set it to the sender address of e-mails to customers.")
 if EMAIL_HOST_PASSWORD and EMAIL_SECURITY == "none" and not DEBUG:
-    raise ImproperlyConfigured("EMAIL_SECURITY is `none`: EMAIL_HOST_PASSWORD would be sent in the clear.")
+    raise ImproperlyConfigured("EMAIL_SECURITY is `none`: EMAIL_HOST_PASSWORD would be sent unencrypted.")
 
 # --- The shop ---------------------------------------------------------------------------------------------------------
 
@@ -536,7 +537,7 @@ RESERVATION_RETENTION_HOURS = env.integer("RESERVATION_RETENTION_HOURS", 720, le
 """How long ended reservations are kept before `archive` deletes them; 0: forever."""
 
 LEDGER_RETENTION_DAYS = env.integer("LEDGER_RETENTION_DAYS", 0, least=0, most=36_500)
-"""Days after which `archive` moves ledger entries to files (docs/retention.md#archived-rows); 0: never."""
+"""Days after which `archive` moves ledger entries to files (docs/retention.md#archiving-to-files); 0: never."""
 STOCK_MOVEMENT_RETENTION_DAYS = env.integer("STOCK_MOVEMENT_RETENTION_DAYS", 0, least=0, most=36_500)
 """The same for stock movements."""
 ORDER_RETENTION_DAYS = env.integer("ORDER_RETENTION_DAYS", 0, least=0, most=36_500)
@@ -550,22 +551,26 @@ _ARCHIVED = {
 }
 for _name, _days in _ARCHIVED.items():
     if _days and not ARCHIVE_DIR:
-        raise ImproperlyConfigured(f"{_name} is {_days}, and ARCHIVE_DIR names no folder for what leaves.")
+        raise ImproperlyConfigured(
+            f"{_name} is {_days}, but ARCHIVE_DIR is not set. Set it to a folder for archived rows."
+        )
     # Stored responses and outbox messages refer to these rows.
     if _days and (not OUTBOX_RETENTION_HOURS or _days * 24 <= max(OUTBOX_RETENTION_HOURS, IDEMPOTENCY_HOURS)):
-        raise ImproperlyConfigured(f"{_name} is longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
+        raise ImproperlyConfigured(f"{_name} must be longer than OUTBOX_RETENTION_HOURS and IDEMPOTENCY_HOURS.")
 if 0 < RESERVATION_RETENTION_HOURS < IDEMPOTENCY_HOURS:
     # Stored responses refer to reservations.
-    raise ImproperlyConfigured("RESERVATION_RETENTION_HOURS is 0, or not less than IDEMPOTENCY_HOURS.")
+    raise ImproperlyConfigured("RESERVATION_RETENTION_HOURS must be 0, or at least IDEMPOTENCY_HOURS.")
 if ORDER_RETENTION_DAYS:
     # Orders are archived last, after the rows that refer to them.
     for _name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS"):
         if not 0 < _ARCHIVED[_name] <= ORDER_RETENTION_DAYS:
-            raise ImproperlyConfigured(f"With ORDER_RETENTION_DAYS, {_name} is above 0 and not more.")
+            raise ImproperlyConfigured(f"{_name} must be above 0 and at most ORDER_RETENTION_DAYS.")
     if not RESERVATION_RETENTION_HOURS:
-        raise ImproperlyConfigured("With ORDER_RETENTION_DAYS, RESERVATION_RETENTION_HOURS is above 0.")
+        raise ImproperlyConfigured("With ORDER_RETENTION_DAYS, RESERVATION_RETENTION_HOURS must be above 0.")
     if not 0 < PROCESSED_EVENT_RETENTION_HOURS < ORDER_RETENTION_DAYS * 24:
-        raise ImproperlyConfigured("ORDER_RETENTION_DAYS is longer than PROCESSED_EVENT_RETENTION_HOURS, above 0.")
+        raise ImproperlyConfigured(
+            "PROCESSED_EVENT_RETENTION_HOURS must be above 0 and shorter than ORDER_RETENTION_DAYS."
+        )
 
 # --- Limits: 0 per second, minute or hour is no limit -----------------------------------------------------------------
 
@@ -622,37 +627,7 @@ SIMPLE_JWT = {
     "UPDATE_LAST_LOGIN": False,
 }
 
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Commerce API",
-    "VERSION": "1.2.0",
-    "DESCRIPTION": "A shop's wallet, first-come coupons, orders paid from stock, and what sells best.",
-    "LICENSE": {"name": "MIT", "identifier": "MIT"},
-    "CONTACT": {"name": "The operator of this shop"},
-    "SERVERS": [{"url": "/", "description": "The shop that served this document."}],
-    "OAS_VERSION": "3.1.1",
-    "SCHEMA_PATH_PREFIX": r"/api",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    # Non-empty text gets `minLength: 1`.
-    "ENFORCE_NON_BLANK_FIELDS": True,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "commerce.api.schema_document.complete",
-    ],
-    "ENUM_NAME_OVERRIDES": {
-        "LedgerEntryType": "balances.models.EntryType",
-        "DiscountType": "coupons.models.DiscountType",
-        "UserCouponStatus": "coupons.serializers.SHOWN_STATUSES",
-        "OrderStatus": "orders.models.OrderStatus",
-        "ReservationStatus": "reservations.models.ReservationStatus",
-        "WebhookEventType": "commerce.webhooks.serializers.EVENT_TYPES",
-        "WebhookOffBecause": "commerce.webhooks.serializers.OFF_BECAUSE",
-        "WebhookCallOutcome": "commerce.outbox.models.DeliveryOutcome",
-    },
-}
+SPECTACULAR_SETTINGS = schema_settings.SPECTACULAR_SETTINGS
 
 PROMETHEUS_MULTIPROC_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
 """The folder in which worker processes share their metrics (also read by prometheus_client)."""

@@ -37,7 +37,7 @@ class CouponSoldOut(Refused):
 
 
 class CouponAlreadyIssued(Refused):
-    """The caller has one already; there is one per customer."""
+    """The caller already has this coupon; there is one per customer."""
 
     code = "coupon_already_issued"
     title = _("Coupon already issued")
@@ -48,7 +48,7 @@ class CouponAlreadyIssued(Refused):
 
 
 class CouponNotOpen(Refused):
-    """The coupon's window has not begun, or is over."""
+    """The issue of the coupon has not begun, or has ended."""
 
     code = "coupon_not_open"
     title = _("Coupon not open")
@@ -59,31 +59,29 @@ class CouponNotOpen(Refused):
 
 
 class CouponTermsFixed(Conflict):
-    """The coupon has been issued, and those who hold it must be able to rely on it."""
+    """The coupon has been issued, so its terms cannot be changed any more."""
 
     code = "coupon_terms_fixed"
     title = _("Coupon terms fixed")
 
     @property
     def detail(self) -> str | Promise:
-        return _(
-            "This coupon has been issued. Its name, the ends of its times and more units are all that can still change."
-        )
+        return _("This coupon has been issued. Only its name, its end dates and additional units can still be changed.")
 
 
 class CouponNotRunning(Conflict):
-    """There is no running window to end."""
+    """The coupon is not being issued, so there is nothing to stop."""
 
     code = "coupon_not_running"
     title = _("Coupon not running")
 
     @property
     def detail(self) -> str | Promise:
-        return _("The window of this coupon has not begun or is over. Nothing was changed.")
+        return _("The issue of this coupon has not begun or has ended. Nothing was changed.")
 
 
 class Unusable(StrEnum):
-    """Why a coupon does not fit an order."""
+    """Why a coupon cannot be used for an order."""
 
     NOT_OWNED = "not_owned"
     USED = "used"
@@ -92,11 +90,11 @@ class Unusable(StrEnum):
 
 
 class Misfit(TypedDict):
-    reason: Annotated[Unusable, Meta(description="Why the coupon does not fit.")]
+    reason: Annotated[Unusable, Meta(description="Why the coupon cannot be used.")]
 
 
 class CouponNotUsable(Refused):
-    """The coupon does not fit this order."""
+    """The coupon cannot be used for this order."""
 
     code = "coupon_not_usable"
     title = _("Coupon not usable")

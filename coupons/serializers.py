@@ -75,5 +75,5 @@ class WalletQuerySerializer(serializers.Serializer[Any]):
         choices=[*SHOWN_STATUSES, ALL],
         required=False,
         default=UserCouponStatus.AVAILABLE.value,
-        help_text="Coupons with this status only, or all.",
+        help_text="Only coupons with this status, or all.",
     )

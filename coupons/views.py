@@ -28,7 +28,7 @@ class CouponViewSet(ApiViewSet):
 
     @documented(
         "Coupons open for issue",
-        "Coupons whose window is open now and of which some are left or were.",
+        "Coupons whose issue is open now, including sold-out ones.",
         operation_id="coupons",
         response=paged(serializers.CouponSerializer),
         parameters=HistoryPages.parameters,
@@ -65,7 +65,7 @@ class UserCouponViewSet(ApiViewSet):
 
     @documented(
         "Coupons held",
-        "The coupons of an account, newest first; those that can be used, unless `status` asks for others.",
+        "The coupons of an account, newest first; by default those that can be used.",
         operation_id="userCoupons",
         response=paged(serializers.UserCouponSerializer),
         parameters=[serializers.WalletQuerySerializer, *HistoryPages.parameters],

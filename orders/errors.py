@@ -89,7 +89,7 @@ class ExcessItems(TypedDict):
 
 
 class RefundExceedsOrder(Refused):
-    """More was to be refunded than was bought and not refunded yet."""
+    """More units were requested than were bought and are not refunded yet."""
 
     code = "refund_exceeds_order"
     title = _("Refund exceeds the order")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from commerce.audit.record import Staff
 from commerce.core.pipeline import Rows, Statement
-from commerce.core.transaction import AskAgain, LockedRows, NewRows, Table, Transaction, as_json
+from commerce.core.transaction import LockedRows, NewRows, RowsNotRegistered, Table, Transaction, as_json
 from orders.errors import OrderNotFound
 from orders.models import Order
 from orders.rules import (
@@ -140,10 +140,10 @@ class BoughtUnits(Table):
         self._asked[user_id, product_id] = None
 
     def units(self, user_id: int, product_id: int) -> int:
-        """Units bought before this write. Raises AskAgain if they were not requested in `load`."""
+        """Units bought before this write. Raises RowsNotRegistered if they were not requested in `load`."""
         if (user_id, product_id) not in self._asked:
             _limited.add(product_id)
-            raise AskAgain
+            raise RowsNotRegistered
         return self._units.get((user_id, product_id), 0)
 
     def add(self, user_id: int, product_id: int, units: int) -> None:

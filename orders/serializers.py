@@ -19,27 +19,28 @@ from reservations.serializers import CartSerializer, items_field
     ]
 )
 class OrderRequestSerializer(CartSerializer):
-    """What to buy: items, or else the reservation that holds them; and the coupon to use, by the `id` among the coupons
-    held.
-    """
+    """A new order: items or a reservation, and optionally a coupon, by the `id` of the issued coupon."""
 
-    items = items_field(required=False, help_text="Needed unless `reservationId` is given.")
+    items = items_field(required=False, help_text="Required unless `reservationId` is given.")
     reservationId = IdField(
-        required=False, allow_null=True, default=None, help_text="Instead of `items`: exactly what it holds."
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Instead of `items`: exactly the items of this reservation.",
     )
     userCouponId = IdField(required=False, allow_null=True, default=None)
 
 
 class CancelRequestSerializer(BodySerializer):
-    """Needed only by staff, who cancel another's order. Customers send no body, or an empty object."""
+    """Required only from staff who cancel another customer's order. Customers send no body, or an empty object."""
 
     reason = ReasonField()
 
 
 class RefundRequestSerializer(CartSerializer):
-    """What staff give back of an order, and why: units of its products, each product named once."""
+    """A refund by staff: units of the order's products, each product once, and the reason."""
 
-    reason = GivenReasonField(help_text="Why. Kept with the refund, which the customer can read.")
+    reason = GivenReasonField(help_text="The reason, which the customer can read.")
     restock = StrictBooleanField(
         required=False, default=True, help_text="Whether the units can be sold again; `false` for damaged goods."
     )
@@ -48,16 +49,16 @@ class RefundRequestSerializer(CartSerializer):
 class OrderItemSerializer(serializers.Serializer[Any]):
     productId = serializers.IntegerField()
     productName = serializers.CharField()
-    unitPrice = serializers.IntegerField(help_text="Won, as it was.")
+    unitPrice = serializers.IntegerField(help_text="Price in won at the time of the order.")
     quantity = serializers.IntegerField(min_value=1, max_value=LARGEST_QUANTITY)
     subtotal = serializers.IntegerField(help_text="Won.")
     refundedQuantity = serializers.IntegerField(
-        min_value=0, max_value=LARGEST_QUANTITY, help_text="Of `quantity`, what has been given back."
+        min_value=0, max_value=LARGEST_QUANTITY, help_text="The refunded part of `quantity`."
     )
 
 
 class OrderSerializer(serializers.Serializer[Order]):
-    """An order. Names and prices of its items are those of the moment when it was placed."""
+    """An order. Names and prices of its items are those at the time of the order."""
 
     # The fields are declared for the schema; the values are those of `order_as_json`, in events too.
 
@@ -68,7 +69,7 @@ class OrderSerializer(serializers.Serializer[Order]):
     totalAmount = serializers.IntegerField(help_text="Won.")
     discountAmount = serializers.IntegerField(help_text="Won.")
     paidAmount = serializers.IntegerField(help_text="Won.")
-    refundedAmount = serializers.IntegerField(help_text="Of `paidAmount`, what has been given back, in won.")
+    refundedAmount = serializers.IntegerField(help_text="The refunded part of `paidAmount`, in won.")
     userCouponId = serializers.IntegerField(allow_null=True)
     createdAt = serializers.DateTimeField()
     completedAt = serializers.DateTimeField(allow_null=True)
@@ -85,15 +86,15 @@ class RefundedItemSerializer(serializers.Serializer[Any]):
 
 
 class RefundSerializer(serializers.Serializer[Refund]):
-    """Units of an order that were given back, and the won for them."""
+    """Refunded units of an order, and the refunded amount."""
 
     # As with `OrderSerializer`, the values are those of `refund_as_json`.
 
     id = serializers.IntegerField()
     orderId = serializers.IntegerField()
     items = RefundedItemSerializer(many=True)
-    amount = serializers.IntegerField(help_text="Won, of all items.")
-    restock = serializers.BooleanField(help_text="Whether the units are in stock again.")
+    amount = serializers.IntegerField(help_text="Sum of all items, in won.")
+    restock = serializers.BooleanField(help_text="Whether the units were returned to the stock.")
     reason = serializers.CharField()
     createdAt = serializers.DateTimeField()
 
@@ -102,7 +103,7 @@ class RefundSerializer(serializers.Serializer[Refund]):
 
 
 class MadeRefundSerializer(RefundSerializer):
-    """A refund that has just been made, with its order as it is now."""
+    """A new refund, with the order after it."""
 
     order = OrderSerializer()
 
@@ -110,5 +111,5 @@ class MadeRefundSerializer(RefundSerializer):
 class OrdersQuerySerializer(serializers.Serializer[Any]):
     userId = IdParameter(required=False, help_text="Staff only.")
     status = serializers.ChoiceField(
-        choices=OrderStatus.choices, required=False, help_text="Orders with this status only."
+        choices=OrderStatus.choices, required=False, help_text="Only orders with this status."
     )

@@ -40,8 +40,8 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Place an order",
-        "Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is named, the "
-        "amount from the balance, or nothing.",
+        "Places and pays an order in one step: takes the units from the stock or from a reservation, uses the coupon "
+        "if given, and debits the balance. If anything is refused, nothing is changed.",
         operation_id="orderPlace",
         request=serializers.OrderRequestSerializer,
         response=serializers.OrderSerializer,
@@ -81,7 +81,7 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Order",
-        "One order, with its items as they were.",
+        "One order, with its items at the time of the order.",
         operation_id="order",
         path_id="orderId",
         response=serializers.OrderSerializer,
@@ -94,7 +94,7 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Cancel an order",
-        "Takes the whole order back: the units, the payment, and the coupon unless it has expired.",
+        "Cancels the whole order: returns its units, its payment, and its coupon unless that has expired.",
         operation_id="orderCancel",
         path_id="orderId",
         request=serializers.CancelRequestSerializer,
@@ -118,7 +118,7 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Refunds of an order",
-        "What was given back of the order, the newest first.",
+        "The refunds of the order, newest first.",
         operation_id="orderRefunds",
         path_id="orderId",
         response=paged(serializers.RefundSerializer),
@@ -135,8 +135,8 @@ class OrderViewSet(ApiViewSet):
 
     @documented(
         "Refund a part of an order",
-        "For staff with the right to cancel orders: gives back units of its lines and the won that were paid for them."
-        " With the last unit the order is `REFUNDED`, and its coupon is the customer's again.",
+        "For staff with the permission to cancel orders: refunds units of its items at the price that was paid for "
+        "them. After the last unit the order is `REFUNDED`, and its coupon is returned to the customer.",
         operation_id="orderRefund",
         path_id="orderId",
         request=serializers.RefundRequestSerializer,

@@ -48,7 +48,7 @@ class ShortItems(TypedDict):
 
 
 class OutOfStock(Refused):
-    """Less is left than was ordered."""
+    """Fewer units are in stock than were ordered."""
 
     code = "out_of_stock"
     title = _("Out of stock")
@@ -59,7 +59,7 @@ class OutOfStock(Refused):
     @property
     def detail(self) -> str | Promise:
         if len(self.shortages) > 1:
-            return _("%(count)d products have less left than was ordered.") % {"count": len(self.shortages)}
+            return _("%(count)d products have fewer units in stock than were ordered.") % {"count": len(self.shortages)}
         shortage = self.shortages[0]
         return _("Product %(product)d has %(available)s left, %(requested)s were ordered.") % {
             "product": shortage.product_id,
@@ -72,9 +72,9 @@ class OutOfStock(Refused):
         """The message for staff about the first product, without its name."""
         shortage = self.shortages[0]
         if shortage.held:
-            sentence = gettext("Only %(stock)s are there that are not held for carts.")
+            sentence = gettext("Only %(stock)s units are not held for carts.")
         else:
-            sentence = gettext("Only %(stock)s are there.")
+            sentence = gettext("The stock is only %(stock)s.")
         return sentence % {"stock": f"{shortage.available:,}"}
 
     @property
@@ -88,7 +88,7 @@ class OutOfStock(Refused):
 
 
 class TooManyUnits(Refused):
-    """More would be in stock than the shop can count."""
+    """The stock would exceed the largest number that the shop can store."""
 
     code = "too_many_units"
     title = _("Too many units")
@@ -99,7 +99,7 @@ class TooManyUnits(Refused):
 
     @property
     def detail(self) -> str | Promise:
-        return _("%(stock)s are there already, and no more than %(most)s can be.") % {
+        return _("The stock is %(stock)s and cannot exceed %(most)s.") % {
             "stock": f"{self.available:,}",
             "most": f"{self.most:,}",
         }

@@ -6,7 +6,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import gettext_noop
 
-from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT, MOST_LETTERS_OF_A_NAME
+from products.rules import HIGHEST_PRICE_WON, HIGHEST_PURCHASE_LIMIT, MOST_CHARACTERS_OF_A_NAME
 
 
 class Product(models.Model):
@@ -15,7 +15,7 @@ class Product(models.Model):
     `held` units of the stock are reserved for carts (`reservations`) and cannot be bought by others.
     """
 
-    name = models.CharField(_("name"), max_length=MOST_LETTERS_OF_A_NAME)
+    name = models.CharField(_("name"), max_length=MOST_CHARACTERS_OF_A_NAME)
     description = models.TextField(_("description"), blank=True)
     price = models.BigIntegerField(
         _("price (won)"), validators=[MinValueValidator(0), MaxValueValidator(HIGHEST_PRICE_WON)]

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from products.errors import OutOfStock, ProductNotFound, Shortage, TooManyUnits
 
-MOST_LETTERS_OF_A_NAME = 200
+MOST_CHARACTERS_OF_A_NAME = 200
 HIGHEST_PRICE_WON = 1_000_000_000_000
 """The largest order, 100 products with a quantity of 1,000 each, must fit in a bigint."""
 MOST_UNITS_AT_ONCE = 1_000_000

@@ -20,13 +20,13 @@ class ProductSerializer(serializers.Serializer[Any]):
     stock = serializers.IntegerField(
         min_value=0,
         max_value=MOST_UNITS,
-        help_text="Units that can be had: those held for carts are not counted. Up to a minute old in the list.",
+        help_text="Available units, without those held for carts. Up to a minute old in the list.",
     )
     purchaseLimit = serializers.IntegerField(
         allow_null=True,
         min_value=1,
         max_value=HIGHEST_PURCHASE_LIMIT,
-        help_text="Units that one customer may buy in all, less what came back; `null`: no limit.",
+        help_text="Units that one customer may buy in total, without refunded ones; `null`: no limit.",
     )
 
     def get_fields(self) -> dict[str, serializers.Field[Any, Any, Any, Any]]:
@@ -48,15 +48,15 @@ class CatalogQuerySerializer(serializers.Serializer[Any]):
         default="",
         allow_blank=True,
         max_length=100,
-        help_text="Every word must occur in the name or the description, in any order and any case.",
+        help_text="Each word must occur in the name or the description, in any order, ignoring case.",
     )
     ordering = serializers.ChoiceField(
-        choices=list(ORDERINGS), required=False, default="id", help_text="What comes first; `-`: the other way round."
+        choices=list(ORDERINGS), required=False, default="id", help_text="The sort order; `-`: descending."
     )
     minPrice = WholeNumberParameter(
-        required=False, default=None, min_value=0, max_value=2**63 - 1, help_text="Won: this price or a higher one."
+        required=False, default=None, min_value=0, max_value=2**63 - 1, help_text="The lowest price, in won."
     )
     maxPrice = WholeNumberParameter(
-        required=False, default=None, min_value=0, max_value=2**63 - 1, help_text="Won: this price or a lower one."
+        required=False, default=None, min_value=0, max_value=2**63 - 1, help_text="The highest price, in won."
     )
-    inStock = FlagParameter(required=False, default=False, help_text="`true`: only what is in stock.")
+    inStock = FlagParameter(required=False, default=False, help_text="`true`: only products in stock.")

@@ -27,7 +27,7 @@ class ProductViewSet(ApiViewSet):
 
     @documented(
         "Products",
-        "What is for sale. The list may be a minute old; prices and names that staff have changed show at once.",
+        "Products for sale. The list may be a minute old, but changes by staff are visible at once.",
         operation_id="products",
         response=paged(serializers.ProductSerializer, counted=True),
         parameters=[serializers.CatalogQuerySerializer, *CatalogPages.parameters],
@@ -45,7 +45,7 @@ class ProductViewSet(ApiViewSet):
 
     @documented(
         "Product",
-        "One product that is for sale, as it is now.",
+        "One product for sale, never stale.",
         operation_id="product",
         path_id="productId",
         response=serializers.ProductSerializer,

@@ -10,7 +10,7 @@ from commerce.core.errors import NotFound, Refused
 
 
 class ReservationNotFound(NotFound):
-    """The caller has no such reservation, or it ended so long ago that it is forgotten."""
+    """The caller has no such reservation, or it was deleted some time after its end."""
 
     code = "reservation_not_found"
     title = _("Reservation not found")
@@ -29,7 +29,7 @@ class EndedReservation(TypedDict):
 
 
 class ReservationExpired(Refused):
-    """The reservation holds nothing any more: its time is over, it was released or replaced, or it is paid already."""
+    """The reservation is not active any more: it has expired, was released or replaced, or has been ordered."""
 
     code = "reservation_expired"
     title = _("Reservation expired")

@@ -15,7 +15,7 @@ from reservations.rules import LARGEST_QUANTITY, MOST_ITEMS, shown_status
 
 @extend_schema_serializer(component_name="OrderItemRequest")
 class ItemRequestSerializer(BodySerializer):
-    """So many units of one product. Each product may be named once."""
+    """Units of one product. Each product may occur once."""
 
     productId = IdField()
     quantity = StrictIntegerField(min_value=1, max_value=LARGEST_QUANTITY)
@@ -27,7 +27,7 @@ def items_field(**options: Any) -> serializers.ListField:
 
 
 class CartSerializer(BodySerializer):
-    """What is in a cart."""
+    """The items of a cart."""
 
     items = items_field()
 
@@ -47,7 +47,7 @@ class CartSerializer(BodySerializer):
     examples=[OpenApiExample("Two of one product", {"items": [{"productId": 1, "quantity": 2}]}, request_only=True)]
 )
 class ReservationRequestSerializer(CartSerializer):
-    """What to hold."""
+    """A new reservation."""
 
 
 class ReservedItemSerializer(serializers.Serializer[Any]):
@@ -56,26 +56,24 @@ class ReservedItemSerializer(serializers.Serializer[Any]):
 
 
 class ReservationSerializer(serializers.Serializer[Reservation]):
-    """Units that are held for a customer, or were. Prices are not held: they are those of the order."""
+    """Units held for a customer. Prices are not held: they are those at the time of the order."""
 
     # The fields are declared for the schema; the values are those of `reservation_as_json`.
 
     id = serializers.IntegerField()
     userId = serializers.IntegerField()
     status = serializers.ChoiceField(
-        choices=ReservationStatus.choices, help_text="HELD: it can be paid from. EXPIRED from `expiresAt` on."
+        choices=ReservationStatus.choices, help_text="HELD: it can be ordered. EXPIRED from `expiresAt` on."
     )
     items = ReservedItemSerializer(many=True)
     createdAt = serializers.DateTimeField()
     expiresAt = serializers.DateTimeField()
-    endedAt = serializers.DateTimeField(
-        allow_null=True, help_text="When its units were sold or could be had by everybody again."
-    )
-    orderId = serializers.IntegerField(allow_null=True, help_text="The order that has paid it.")
+    endedAt = serializers.DateTimeField(allow_null=True, help_text="When its units were sold or released.")
+    orderId = serializers.IntegerField(allow_null=True, help_text="The order that was placed from it.")
 
 
 class LiveReservationSerializer(serializers.Serializer[Any]):
-    """The reservation that can be paid from, if there is one."""
+    """The active reservation, if any."""
 
     results = ReservationSerializer(many=True, help_text="One, or none.")
 

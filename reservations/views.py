@@ -46,7 +46,7 @@ class ReservationViewSet(ApiViewSet):
 
     @documented(
         "Reservation held",
-        "The caller's reservation that can be paid from; no results where there is none.",
+        "The caller's active reservation; no results if there is none.",
         operation_id="reservations",
         response=serializers.LiveReservationSerializer,
     )
@@ -56,7 +56,7 @@ class ReservationViewSet(ApiViewSet):
 
     @documented(
         "Reservation",
-        "One of the caller's reservations, also one that has ended, until it is forgotten.",
+        "One of the caller's reservations, also an ended one until it is deleted.",
         operation_id="reservation",
         path_id="reservationId",
         response=serializers.ReservationSerializer,
@@ -67,8 +67,8 @@ class ReservationViewSet(ApiViewSet):
         return Response(reservation_as_json(reservation))
 
     @documented(
-        "Give up a reservation",
-        "Its units can be had by everybody again. One that has ended without being paid stays as it is.",
+        "Release a reservation",
+        "Releases its units. A reservation that has ended without an order is unchanged.",
         operation_id="reservationRelease",
         path_id="reservationId",
         response=serializers.ReservationSerializer,

@@ -88,7 +88,7 @@ def consume_orders(source: KafkaSource, *, stopping: Event, progress: Progress |
     """Count the messages of `source` batch by batch until `stopping` returns true; the current batch is finished.
 
     Offsets are committed after the batch is counted, so after a crash it is read again and its events are repeats.
-    `progress` is updated after each batch. Raises KafkaAway if the source fails.
+    `progress` is updated after each batch. Raises KafkaUnavailable if the source fails.
     """
     while not stopping.is_set():
         received = source.take(limit=BATCH_SIZE, wait_seconds=WAIT_SECONDS)

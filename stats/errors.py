@@ -17,7 +17,7 @@ class UnreadableEvent(Exception):
 
 
 class TooMuchToRecount(Refused):
-    """The orders of these days are more than can be read within a request, or others are counting all the time."""
+    """There are too many orders on these days to read them in one request, or orders are counted all the time."""
 
     code = "too_much_to_recount"
     title = _("Too much to recount")

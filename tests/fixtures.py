@@ -83,7 +83,7 @@ def clean_redis() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def probes_connect_anew() -> Iterator[None]:
+def reconnected_probes() -> Iterator[None]:
     """The connections of probes are closed after a test that makes the database unavailable."""
     yield
     health.close_connection()

@@ -178,7 +178,7 @@ class AccountAdmin(Accounts, Exported):
             tools.append({"title": _("Adjust balance"), "link": link, "icon": "account_balance_wallet"})
         if request.user.is_superuser and TOTPDevice.objects.filter(user_id=user_id).exists():
             link = reverse("admin:second_factor_take_off", args=[user_id])
-            tools.append({"title": _("Take off second factor"), "link": link, "icon": "phonelink_erase"})
+            tools.append({"title": _("Remove second factor"), "link": link, "icon": "phonelink_erase"})
         for title, model, field, icon in LISTS:
             app_label, _dot, name = model.partition(".")
             if request.user.has_perm(f"{app_label}.view_{name}"):

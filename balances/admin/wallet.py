@@ -59,10 +59,10 @@ class AdjustBalanceForm(IdempotentForm, ReasonForm):
     def refuse(self, refusal: DomainError) -> None:
         """Attach the refusal to its field, with a message that fits the form."""
         if isinstance(refusal, InsufficientBalance):
-            sentence = _("The wallet holds %(balance)s, and no balance goes below zero.")
+            sentence = _("The balance is %(balance)s and cannot become negative.")
             self.add_error("amount_won", sentence % {"balance": won(refusal.balance)})
         elif isinstance(refusal, BalanceLimitExceeded):
-            sentence = _("The wallet holds %(balance)s, and none may hold more than %(limit)s.")
+            sentence = _("The balance is %(balance)s and cannot exceed %(limit)s.")
             values = {"balance": won(refusal.balance), "limit": won(refusal.limit)}
             self.add_error("amount_won", sentence % values)
         elif isinstance(refusal, UserNotFound):

@@ -35,7 +35,7 @@ def page_size_of(request: Request) -> int:
 PAGE_SIZE = OpenApiParameter(
     "pageSize",
     {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
-    description="How many a page has at most.",
+    description="The largest number of results on a page.",
 )
 
 
@@ -107,7 +107,9 @@ class CatalogPages(PageNumberPagination):
     max_page_size = LARGEST_PAGE_SIZE
     names = ("page", "pageSize")
     parameters: ClassVar = [
-        OpenApiParameter("page", {"type": "integer", "minimum": 1, "default": 1}, description="Which page, from 1."),
+        OpenApiParameter(
+            "page", {"type": "integer", "minimum": 1, "default": 1}, description="The number of the page, from 1."
+        ),
         PAGE_SIZE,
     ]
 

@@ -16,11 +16,9 @@ from commerce.core.errors import DomainError
 from commerce.server import bodies  # noqa: F401  # defines a problem, which has to be imported to be listed
 from commerce.server.problems import FIELDS_OF_OTHER_PROBLEMS, OTHER_PROBLEMS, slug_of, status_of
 
-_REPEAT = _(
-    "Send the same request again, with the same Idempotency-Key, once the seconds that `Retry-After` names are over."
-)
+_REPEAT = _("Send the same request again, with the same Idempotency-Key, after the seconds in `Retry-After`.")
 _LOG_IN = _("Get another access token, then send the request again.")
-_CHANGE = _("Sent again, the same request gets the same answer. Change the request, or what it acts on, first.")
+_CHANGE = _("A repeated request would get the same response. Change the request, or the state it depends on, first.")
 _REPORT = _(
     "Send the same request again later, with the same Idempotency-Key. Tell us its `requestId` if that fails too."
 )

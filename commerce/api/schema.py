@@ -19,13 +19,13 @@ from commerce.idempotency.errors import IdempotencyKeyReused, RequestInProgress
 from commerce.server.problems import PROBLEM_JSON, status_of
 
 TAGS = {
-    "account": "Logging in, and who is calling.",
-    "balance": "The wallet: what an account holds, charging it, and its history.",
-    "coupons": "First-come coupons: which can be had, getting one, and those held.",
-    "orders": "Buying, looking at orders, cancelling and refunding them.",
-    "products": "What is for sale, and what sells best.",
-    "reservations": "Holding units for a cart, until it is paid or its time is over.",
-    "webhooks": "For staff: third parties that are told of events, and how their calls went.",
+    "account": "Login, and the account of the caller.",
+    "balance": "The wallet: balance, charges and history.",
+    "coupons": "First-come coupons: open ones, issue, and those of a customer.",
+    "orders": "Placing, reading, cancelling and refunding orders.",
+    "products": "Products for sale, and the best sellers.",
+    "reservations": "Units held for a cart until it is ordered or expires.",
+    "webhooks": "For staff: subscriptions of third parties to events, and their calls.",
 }
 """The tags and their descriptions. A tag applies to the operations whose path contains its name."""
 
@@ -78,7 +78,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
     "Idempotency-Key",
     {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
     OpenApiParameter.HEADER,
-    description="1 to 255 visible ASCII characters. The same key with the same request happens once, for 24 hours.",
+    description="1 to 255 visible ASCII characters. A request is executed once per key within 24 hours.",
 )
 PATH_ID = {"type": "integer", "format": "int64", "minimum": 1, "maximum": LARGEST_ID_IN_A_PATH}
 
@@ -97,10 +97,10 @@ ANSWER_HEADERS = [
         "X-Request-ID",
         {"type": "string", "minLength": 1, "maxLength": 128},
         True,
-        "The caller's, where it was a sane one; else a new one.",
+        "The caller's id if it is valid, otherwise a new one.",
     ),
     _answer_header("Retry-After", {"type": "integer", "minimum": 1}, [429, 503], "Seconds to wait."),
-    _answer_header("WWW-Authenticate", {"type": "string"}, [401], "How to say who is calling."),
+    _answer_header("WWW-Authenticate", {"type": "string"}, [401], "The authentication scheme."),
 ]
 REPLAYED = _answer_header(
     "Idempotent-Replayed",
@@ -117,7 +117,7 @@ ORIGINAL = _answer_header(
     always=False,
 )
 ETAG = _answer_header(
-    "ETag", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, [200, 304], "For `If-None-Match`, the next time."
+    "ETag", {"type": "string", "pattern": '^"[0-9a-f]{32}"$'}, [200, 304], "For `If-None-Match` in the next request."
 )
 
 LIMIT_HEADERS = [
@@ -125,14 +125,14 @@ LIMIT_HEADERS = [
         "RateLimit-Policy",
         {"type": "string"},
         True,
-        'How much one caller may do: `"writes";q=40;w=2` is 40 times at once, made good again within 2 seconds.',
+        'The limit: `"writes";q=40;w=2` is a burst of 40, available again after 2 seconds.',
         always=False,
     ),
     _answer_header(
         "RateLimit",
         {"type": "string"},
         True,
-        'What is left of it: `"writes";r=38;t=1` is 38 times now, and all of it in a second.',
+        'The remaining quota: `"writes";r=38;t=1` is 38 now, and all of it after 1 second.',
         always=False,
     ),
 ]

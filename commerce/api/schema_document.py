@@ -73,7 +73,7 @@ def _add_default(operation: Schema) -> None:
     """Add the default response: all other statuses are problems too."""
     any_problem = [{"$ref": COMPONENTS + name} for name in (*map(name_of, _ANYWHERE), "Problem")]
     operation["responses"]["default"] = {
-        "description": "Any other status: a fault of the shop, or of what stands before it.",
+        "description": "Any other status: a fault of the shop or of a proxy in front of it.",
         "content": {PROBLEM_JSON: {"schema": {"anyOf": any_problem}, "examples": _references(_ANYWHERE)}},
     }
 

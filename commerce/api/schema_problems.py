@@ -18,10 +18,13 @@ COMPONENTS = "#/components/schemas/"
 Schema = dict[str, Any]
 
 # The fields of every problem.
-_TITLE: Schema = {"type": "string", "description": "What kind of problem it is, for a person."}
-_DETAIL: Schema = {"type": "string", "description": "What happened, for a person, in the language of the request."}
+_TITLE: Schema = {"type": "string", "description": "The kind of problem, for people."}
+_DETAIL: Schema = {
+    "type": "string",
+    "description": "A description of the problem for people, in the language of the request.",
+}
 _INSTANCE: Schema = {"type": "string", "description": "The path of the request."}
-_REQUEST_ID: Schema = {"type": "string", "description": "Name it when you report a fault."}
+_REQUEST_ID: Schema = {"type": "string", "description": "Include it when you report a fault."}
 
 
 def name_of(code: str) -> str:
@@ -43,8 +46,8 @@ def problem_components(codes: Iterable[str]) -> dict[str, Schema]:
     known = {problem.code: problem for problem in catalogue()}
     components: dict[str, Schema] = {
         "Problem": _problem(
-            "Any problem (RFC 9457). Branch on `code`; treat one that you do not know by its `status`.",
-            {"type": "string", "format": "uri-reference", "description": "The address of a page about the problem."},
+            "Any problem (RFC 9457). Branch on `code`; handle unknown codes by their `status`.",
+            {"type": "string", "format": "uri-reference", "description": "The URL of a page about the problem."},
             {"type": "integer", "minimum": 400, "maximum": 599},
             # Not an enum: strict clients must also accept a code that is new or that a proxy in front of the shop uses.
             {"anyOf": [{"$ref": COMPONENTS + "ProblemCode"}, {"type": "string"}]},
@@ -52,7 +55,7 @@ def problem_components(codes: Iterable[str]) -> dict[str, Schema]:
         "ProblemCode": {
             "type": "string",
             "enum": sorted(codes),
-            "description": "New codes may be added. What a code means never changes.",
+            "description": "New codes may be added. The meaning of a code never changes.",
         },
     }
     for code in sorted(codes):

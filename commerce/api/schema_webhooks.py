@@ -37,7 +37,7 @@ def _cloud_event(kind: str) -> Schema:
         "id": {
             "type": "string",
             "minLength": 1,
-            "description": "The same in every repeat of this event, and of no other event. Compare it as a whole.",
+            "description": "Unique for each event, and the same in every repeat. Compare it as a whole.",
         },
         "source": {"type": "string", "format": "uri-reference", "minLength": 1},
         "type": {"type": "string", "const": kind},
@@ -62,12 +62,12 @@ def _subscribed_event() -> Schema:
         "data": {
             "type": "object",
             "additionalProperties": True,
-            "description": "As `docs/asyncapi.yaml` says of each type.",
+            "description": "As described in `docs/asyncapi.yaml` for each type.",
         },
     }
     return {
         "type": "object",
-        "description": "A CloudEvent 1.0 of a type that was subscribed to.",
+        "description": "A CloudEvent 1.0 of a subscribed type.",
         "properties": properties,
         "required": list(properties),
     }
@@ -81,18 +81,18 @@ def _subscribed_call(example: Schema | None) -> Schema:
     return {
         "operationId": "subscribedEvent",
         "summary": "An event that a webhook has subscribed to",
-        "description": "To the URL of a webhook, as Standard Webhooks says. It may come again with the same"
-        " `webhook-id`, and in any order. Redirects are not followed.",
+        "description": "To the URL of a webhook, according to Standard Webhooks. It may be repeated with the same"
+        " `webhook-id`, and the order is not guaranteed. Redirects are not followed.",
         "tags": ["webhooks"],
         "security": [],
         "parameters": [
             header("webhook-id", "^[!-~]+$", "The `id` of the event. Drop a call whose id you have seen."),
-            header("webhook-timestamp", "^[0-9]+$", "When it was sent, in unix seconds."),
+            header("webhook-timestamp", "^[0-9]+$", "The time of the call, in Unix seconds."),
             header(
                 "webhook-signature",
                 "^v1,[A-Za-z0-9+/]{43}=( v1,[A-Za-z0-9+/]{43}=)*$",
                 "`v1,` and the HMAC-SHA256, in Base64, of id, timestamp and body with dots between them; the key is"
-                " what follows `whsec_` in the secret, decoded. There may be several; one that fits is enough.",
+                " what follows `whsec_` in the secret, decoded. There may be several; one has to match.",
             ),
         ],
         "requestBody": {
@@ -100,9 +100,9 @@ def _subscribed_call(example: Schema | None) -> Schema:
             "content": {"application/json": {"schema": {"$ref": COMPONENTS + SUBSCRIBED}, "example": example}},
         },
         "responses": {
-            "200": {"description": "Received, as with any other `2xx`. It is not sent again."},
-            "4XX": {"description": "Not received; it is sent again for three days. `410` ends the subscription."},
-            "5XX": {"description": "Not received. It is sent again later, after `Retry-After` where that is given."},
+            "200": {"description": "Acknowledged, as by any other `2xx`. It is not sent again."},
+            "4XX": {"description": "Not acknowledged; it is retried for three days. `410` ends the subscription."},
+            "5XX": {"description": "Not acknowledged. It is retried later, after `Retry-After` if present."},
         },
     }
 
@@ -112,8 +112,8 @@ def _call(kind: str, example: Schema | None) -> Schema:
     return {
         "operationId": operation,
         "summary": summary,
-        "description": "To the receiver of orders, if one is configured. It may come again with the same"
-        " `Idempotency-Key`, and `order-cancelled` or `order-refunded` may come before `order-completed`.",
+        "description": "To the data platform, if one is configured. It may be repeated with the same"
+        " `Idempotency-Key`, and `order-cancelled` or `order-refunded` may arrive before `order-completed`.",
         "tags": ["orders"],
         "security": [],
         "parameters": [
@@ -129,9 +129,9 @@ def _call(kind: str, example: Schema | None) -> Schema:
                 "name": "X-Signature",
                 "required": True,
                 "schema": {"type": "string", "pattern": "^t=[0-9]+(,v1=[0-9a-f]{64})+$"},
-                "description": "`t`, the time of sending in unix seconds, and `v1`, the HMAC-SHA256 of `t`, a dot and"
+                "description": "`t`, the time of the call in Unix seconds, and `v1`, the HMAC-SHA256 of `t`, a dot and"
                 " the bytes of the body, in hexadecimal, with the shared secret as the key. There may be several"
-                " `v1`; one that fits is enough.",
+                " `v1`; one has to match.",
             },
         ],
         "requestBody": {
@@ -139,11 +139,11 @@ def _call(kind: str, example: Schema | None) -> Schema:
             "content": {CLOUD_EVENT: {"schema": {"$ref": f"{COMPONENTS}{name}Event"}, "example": example}},
         },
         "responses": {
-            "200": {"description": "Received, as with any other `2xx`. It is not sent again."},
+            "200": {"description": "Acknowledged, as by any other `2xx`. It is not sent again."},
             "4XX": {
-                "description": "Not received. `400`, `409`, `413`, `415` and `422` are about this event only; with any"
-                " other status all calls wait. It is sent again later, after `Retry-After` where that is given."
+                "description": "Not acknowledged. `400`, `409`, `413`, `415` and `422` concern this event only; with"
+                " any other status all calls wait. It is retried later, after `Retry-After` if present."
             },
-            "5XX": {"description": "Not received. All calls wait, and it is sent again later."},
+            "5XX": {"description": "Not acknowledged. All calls wait, and it is retried later."},
         },
     }

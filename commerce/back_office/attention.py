@@ -58,7 +58,7 @@ def _books(books: Any) -> Iterator[Need]:
     page = reverse("admin:invariants_invariantcheck_change", args=[verdict.pk])
     if not verdict.holds:
         count = len(verdict.violations)
-        sentence = ngettext("The books do not hold: %(count)d rule.", "The books do not hold: %(count)d rules.", count)
+        sentence = ngettext("The books violate %(count)d rule.", "The books violate %(count)d rules.", count)
         yield Need(sentence % {"count": count}, page, is_urgent=True)
     elif books["is_old"]:
         yield Need(_("The books were last checked %(age)s ago.") % {"age": books["age"]}, page)
@@ -88,7 +88,7 @@ def _webhooks(webhooks: Any, now: datetime) -> Iterator[Need]:
     for webhook in webhooks["in_trouble"] if webhooks else ():
         page = reverse("admin:outbox_webhooksubscription_change", args=[webhook.pk])
         if webhook.is_active and webhook.has_parked:
-            yield Need(_("Events to the webhook “%(name)s” were given up.") % {"name": webhook.name}, page)
+            yield Need(_("Events for the webhook “%(name)s” are parked.") % {"name": webhook.name}, page)
         elif webhook.is_active:
             sentence = _("The webhook “%(name)s” has failed for %(age)s.")
             age = timesince(webhook.failing_since, now=now, depth=1)

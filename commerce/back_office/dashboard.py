@@ -32,7 +32,7 @@ from stats.selectors import most_sold, popular_products, popular_since
 
 CHART_DAYS = 30
 TOP_PRODUCTS = 10
-LETTERS_OF_A_NAME = 14
+CHARACTERS_OF_A_NAME = 14
 SCARCEST = 6
 COUPONS_SHOWN = 5
 MOST_WEBHOOKS = 5
@@ -115,7 +115,7 @@ def _orders_of(first: date, last: date) -> str:
 def _sold(now: datetime) -> Content:
     today = timezone.localdate(now)
     most = most_sold(today - timedelta(days=CHART_DAYS - 1), today, most=TOP_PRODUCTS)
-    names = [Truncator(name).chars(LETTERS_OF_A_NAME) for _id, name, _units in most]
+    names = [Truncator(name).chars(CHARACTERS_OF_A_NAME) for _id, name, _units in most]
     links = [address("orders.order", q=f"product:{product_id}") for product_id, _name, _units in most]
     return {
         "has_any": bool(most),

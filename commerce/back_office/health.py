@@ -43,6 +43,6 @@ def _round_trip_ms(ask: Callable[[], None]) -> float | None:
     began = time.perf_counter()
     try:
         ask()
-    except health.AWAY:
+    except health.UNAVAILABLE:
         return None
     return (time.perf_counter() - began) * 1_000

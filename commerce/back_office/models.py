@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-MOST_LETTERS_OF_A_BROWSER = 200
+MOST_CHARACTERS_OF_A_BROWSER = 200
 
 
 class StaffSession(models.Model):
@@ -15,7 +15,7 @@ class StaffSession(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("owner"))
     began_at = models.DateTimeField(_("began at"), db_default=Now())
     address = models.CharField(_("address"), max_length=64, blank=True)
-    browser = models.CharField(_("browser"), max_length=MOST_LETTERS_OF_A_BROWSER, blank=True)
+    browser = models.CharField(_("browser"), max_length=MOST_CHARACTERS_OF_A_BROWSER, blank=True)
 
     class Meta:
         db_table = "staff_session"

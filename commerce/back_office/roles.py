@@ -41,7 +41,7 @@ _SEE_DELIVERIES = _rights("outbox", "view_outboxmessage", "view_deliveryattempt"
 _WRITE_NOTES = _rights("notes", "add_note")
 _SEE_STAFF = _rights("audit", "view_staffaction")
 
-VIEWER = Role("Viewer", _("Views the shop; no changes, no exports."), _SEE_THE_SHOP)
+VIEWER = Role("Viewer", _("Views the shop; no changes and no exports."), _SEE_THE_SHOP)
 SUPPORT = Role(
     "Support",
     _("Views the shop and its deliveries; cancels and refunds orders."),
@@ -70,7 +70,7 @@ FINANCE = Role(
 )
 OPERATOR = Role(
     "Operator",
-    _("Views the shop, deliveries and checks; sends again, replays and rebuilds."),
+    _("Views the shop and its servers; sends messages again, replays dead letters, rebuilds statistics."),
     _SEE_THE_SHOP
     | _WRITE_NOTES
     | _SEE_STAFF

@@ -21,7 +21,7 @@ from orders.selectors import order_exists
 from products.selectors import product_ids_called, products_by_id
 
 MOST_OF_A_KIND = 6
-MOST_LETTERS = 150
+MOST_CHARACTERS = 150
 _EVENT = re.compile(r"[a-z]+(-[a-z]+)*:[0-9]{1,18}(:[0-9]{1,18})?", re.ASCII)
 
 
@@ -40,7 +40,7 @@ May = Callable[[str], bool]
 
 def results_for(text: str, may: May) -> list[Result]:
     """The results for `text`: orders by number, events, customers, products and coupons. At most 9 queries."""
-    term = text.strip()[:MOST_LETTERS]
+    term = text.strip()[:MOST_CHARACTERS]
     if not term:
         return []
     number = whole_number(term.removeprefix("#"))

@@ -19,7 +19,7 @@ from commerce.staff_pages.pages import forgeries_refused
 
 GO = "go"
 """The query parameter that makes the search redirect to its first result."""
-MOST_LETTERS_SAID = 80
+MOST_CHARACTERS_SHOWN = 80
 
 
 def search(request: HttpRequest, extra_context: object = None) -> HttpResponse:
@@ -30,7 +30,7 @@ def search(request: HttpRequest, extra_context: object = None) -> HttpResponse:
     if GO in request.GET:
         if found:
             return HttpResponseRedirect(found[0].link)
-        sentence = _("There are no results for “%(text)s”.") % {"text": Truncator(term).chars(MOST_LETTERS_SAID)}
+        sentence = _("Nothing was found for “%(text)s”.") % {"text": Truncator(term).chars(MOST_CHARACTERS_SHOWN)}
         messages.warning(request, sentence)
         return HttpResponseRedirect(reverse("admin:index"))
     results = Paginator(found, max(len(found), 1)).page(1)

@@ -71,7 +71,7 @@ def own_page(request: HttpRequest) -> HttpResponse:
             return HttpResponseRedirect(reverse("admin:index"))
     shown: dict[str, Any] = {"title": _("Second factor"), "form": form, "has_one": has_one, "is_danger": has_one}
     if has_one:
-        shown |= {"button": _("Take it off"), "codes_left": recovery_codes.left(request.user)}
+        shown |= {"button": _("Remove it"), "codes_left": recovery_codes.left(request.user)}
     else:
         device = _new_device(request)
         drawn = segno.make(device.config_url, error="m").svg_inline(scale=5, light="#fff")
@@ -99,7 +99,7 @@ def codes_page(request: HttpRequest) -> HttpResponse:
                 codes = recovery_codes.renew(owner)
                 record(Staff(owner.pk), CODES_MADE, owner)
             return _codes(request, codes)
-    shown = {"title": _("New recovery codes"), "form": form, "button": _("Make new codes")}
+    shown = {"title": _("New recovery codes"), "form": form, "button": _("Create new codes")}
     return _page(request, "admin/staff_form.html", shown, back=back)
 
 
@@ -127,8 +127,8 @@ def others_page(request: HttpRequest, user_id: int) -> HttpResponse:
         if _take_off(Staff(staff_id(request), form.cleaned_data["reason"]), owner):
             messages.success(request, _("A password is enough for %(user)s again.") % {"user": owner})
         return HttpResponseRedirect(back)
-    shown = {"title": _("Take off the second factor of %(user)s") % {"user": owner}, "form": form}
-    return _page(request, "admin/staff_form.html", {**shown, "button": _("Take it off"), "is_danger": True}, back=back)
+    shown = {"title": _("Remove the second factor of %(user)s") % {"user": owner}, "form": form}
+    return _page(request, "admin/staff_form.html", {**shown, "button": _("Remove it"), "is_danger": True}, back=back)
 
 
 def _page(request: HttpRequest, template: str, shown: dict[str, Any], *, back: str) -> HttpResponse:
@@ -148,7 +148,7 @@ def _set_up(request: HttpRequest, code: str) -> list[str]:
     asked.time = time.time()
     number = whole_number(code, most=10**device.digits - 1)
     if number is None or not asked.verify(number, device.tolerance):
-        raise ValidationError(_("This is not the code that the app shows now."), code="wrong_code")
+        raise ValidationError(_("This is not the current code of the app."), code="wrong_code")
     # The code counts as used, so it cannot be used for another login.
     device.last_t = asked.t()
     codes: list[str] = []

@@ -22,7 +22,7 @@ from django.views.decorators.http import require_POST
 
 from commerce.api.throttling import client_address
 from commerce.audit.record import Staff, record
-from commerce.back_office.models import MOST_LETTERS_OF_A_BROWSER, StaffSession
+from commerce.back_office.models import MOST_CHARACTERS_OF_A_BROWSER, StaffSession
 from commerce.staff_access.session_ends import SEEN_AT
 from commerce.staff_pages.pages import staff_id
 
@@ -61,7 +61,7 @@ def _note(request: HttpRequest, owner_id: int) -> None:
         defaults={
             "owner_id": owner_id,
             "address": client_address(request)[:64],
-            "browser": request.META.get("HTTP_USER_AGENT", "")[:MOST_LETTERS_OF_A_BROWSER],
+            "browser": request.META.get("HTTP_USER_AGENT", "")[:MOST_CHARACTERS_OF_A_BROWSER],
         },
     )
 

@@ -72,7 +72,9 @@ class Environment(environ.Env):
         """One of the given values. Raises ImproperlyConfigured for any other value."""
         word: str = self.str(name, default=default)
         if word not in (default, *others):
-            raise ImproperlyConfigured(f"{name} is one of {', '.join(f'`{each}`' for each in (default, *others))}.")
+            raise ImproperlyConfigured(
+                f"{name} must be one of {', '.join(f'`{each}`' for each in (default, *others))}."
+            )
         return word
 
     def secrets(self, name: str) -> list[str]:
@@ -106,7 +108,7 @@ def _bounded(
     if not fits:
         bounds = [f"{least} or more" if least is not None else f"above {above}"]
         bounds += [f"{most} at most"] if most is not None else []
-        raise ImproperlyConfigured(f"{name} is {', '.join(bounds)}.")
+        raise ImproperlyConfigured(f"{name} must be {', '.join(bounds)}.")
     return number
 
 

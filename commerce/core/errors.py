@@ -43,7 +43,7 @@ class NotFound(DomainError):
 
 
 class Forbidden(DomainError):
-    """The caller may not do this, whatever else is true."""
+    """The caller is not allowed to do this."""
 
 
 class Unauthenticated(DomainError):
@@ -51,7 +51,7 @@ class Unauthenticated(DomainError):
 
 
 class Conflict(DomainError):
-    """The thing is in another state than the request needs."""
+    """The state of the row does not allow the request."""
 
 
 class ChangedMeanwhile(Conflict):
@@ -79,24 +79,24 @@ class Unprocessable(DomainError):
 
 
 class Unavailable(DomainError):
-    """A part the shop needs is away or busy; nothing was changed and the same request may succeed later."""
+    """A required server is unavailable or busy. Nothing was changed, and the same request may succeed later."""
 
     retry_after_seconds: ClassVar[int] = 1
 
 
 class LockTimeout(Unavailable):
-    """Others hold what this request needs, and it could not wait longer."""
+    """Other requests hold the locks that this request needs, and the wait limit was exceeded."""
 
     code = "lock_timeout"
     title = _("Busy, try again")
 
     @property
     def detail(self) -> str | Promise:
-        return _("Many requests want the same thing right now. Nothing was changed.")
+        return _("Too many requests need the same rows right now. Nothing was changed.")
 
 
 class ServiceUnavailable(Unavailable):
-    """The database is away or too slow to answer in time."""
+    """The database is unavailable or too slow to answer in time."""
 
     code = "service_unavailable"
     title = _("Temporarily unavailable")

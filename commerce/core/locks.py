@@ -254,8 +254,8 @@ class RedisLocks:
             self._free_doubtful()
             arguments: list[str | int | bytes] = [token, ttl_ms, self._process, self._TURN_MS, *counts]
             positions = redis_services.locks.run_script(self._ACQUIRE, keys, arguments)
-        except redis_services.RedisAway as away:
-            if away.__cause__ is not None:
+        except redis_services.RedisUnavailable as error:
+            if error.__cause__ is not None:
                 self._doubtful.append((token, keys))
             return Held([None] * len(writes), is_fallback=True)
         return Held([keys[position - 1] if position else None for position in positions])
@@ -265,20 +265,20 @@ class RedisLocks:
             return
         try:
             released = int(redis_services.locks.run_script(self._RELEASE, keys, [token]))
-        except redis_services.RedisAway:
+        except redis_services.RedisUnavailable:
             self._doubtful.append((token, keys))
             return
         if released < len(keys):
             # Not an error: the writes are committed, and row locks and constraints have kept them correct.
             metrics.LOCKS_LOST.inc(len(keys) - released)
-            logger.warning("%d of the locks %s were gone before their release", len(keys) - released, keys)
+            logger.warning("%d of the locks %s were lost before their release", len(keys) - released, keys)
 
     def _free_doubtful(self) -> None:
         while self._doubtful:
             token, keys = self._doubtful.popleft()
             try:
                 redis_services.locks.run_script(self._RELEASE, keys, [token])
-            except redis_services.RedisAway:
+            except redis_services.RedisUnavailable:
                 self._doubtful.append((token, keys))
                 raise
 

@@ -22,18 +22,18 @@ REQUEST_SECONDS = Histogram(
 )
 TURNED_AWAY = Counter("commerce_turned_away_total", "Requests refused with 503 because too many came at once")
 REDIS_FAILURES = Counter("commerce_redis_failures_total", "Redis calls that failed or timed out", ["alias"])
-LOCK_FALLBACKS = Counter("commerce_lock_fallbacks_total", "Writes locked by PostgreSQL because Redis was away")
-LOCK_TIMEOUTS = Counter("commerce_lock_timeouts_total", "Writes refused because a lock could not be had in time")
+LOCK_FALLBACKS = Counter("commerce_lock_fallbacks_total", "Writes locked by PostgreSQL because Redis was unavailable")
+LOCK_TIMEOUTS = Counter("commerce_lock_timeouts_total", "Writes refused because a lock was not available in time")
 LOCKS_LOST = Counter("commerce_locks_lost_total", "Locks that had expired or vanished by the time of release")
 THROTTLED = Counter("commerce_throttled_total", "Requests refused because there were too many", ["what"])
-CACHE_LOOKUPS = Counter("commerce_cache_lookups_total", "Cached pages asked for", ["page", "outcome"])
+CACHE_LOOKUPS = Counter("commerce_cache_lookups_total", "Lookups of cached pages", ["page", "outcome"])
 OUTBOX_SENT = Counter("commerce_outbox_sent_total", "Messages delivered", ["destination"])
 OUTBOX_FAILURES = Counter(
     "commerce_outbox_failures_total", "Deliveries that failed and will be tried again", ["destination"]
 )
 OUTBOX_BREAKER_OPEN = Gauge(
     "commerce_outbox_breaker_open",
-    "1 while a process leaves the destination alone because its calls failed, 0 while it may call it",
+    "1 while a process does not call the destination because its calls failed, otherwise 0",
     ["destination"],
     # Each process has its own circuit breaker, so the largest value is reported. Dead processes do not count.
     multiprocess_mode="livemax",
@@ -41,19 +41,19 @@ OUTBOX_BREAKER_OPEN = Gauge(
 STATS_EVENTS = Counter("commerce_stats_events_total", "Order events seen by the statistics consumer", ["outcome"])
 STATS_LAG = Gauge(
     "commerce_stats_lag",
-    "Messages that this statistics consumer has yet to count; 0 for a partition that it no longer reads",
+    "Messages that this statistics consumer has not counted yet; 0 for a partition that it no longer reads",
     ["topic", "partition"],
     multiprocess_mode="livesum",
 )
 STATS_RATE = Gauge(
     "commerce_stats_messages_per_second",
-    "Messages that this statistics consumer went through, over its last few seconds",
+    "Messages per second of this statistics consumer, over the last few seconds",
     ["group"],
     multiprocess_mode="livesum",
 )
 REPLICA_READS = Counter(
     "commerce_replica_reads_total",
-    "Reads that may be a little old, by the server that answered; `primary` while the replica is too far behind",
+    "Reads that may be slightly stale, by the server that was used; `primary` while the replica is too far behind",
     ["server"],
 )
 
@@ -71,15 +71,15 @@ LOCKS_HELD_SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 LOCKS_BUSY = Counter("commerce_locks_busy_total", "Writes that found a lock held by another process, and waited for it")
-REFUSALS = Counter("commerce_refusals_total", "Problems that were answered, by their code", ["code"])
+REFUSALS = Counter("commerce_refusals_total", "Problem responses by their code", ["code"])
 MONEY_WON = Counter("commerce_money_won_total", "Won that committed ledger entries have moved, either way", ["type"])
 
 ARCHIVE_FINISHED = Gauge(
-    "commerce_archive_finished_timestamp_seconds", "When manage.py archive last finished, in unix seconds; 0: not yet"
+    "commerce_archive_finished_timestamp_seconds", "When manage.py archive last finished, in Unix seconds; 0: not yet"
 )
 ARCHIVE_HELD_UP = Gauge(
     "commerce_archive_held_up_timestamp_seconds",
-    "When the oldest row was written that is old enough to leave and has to stay, in unix seconds; 0: there is none",
+    "When the oldest row was written that cannot be archived although it is old enough, in Unix seconds; 0: none",
     ["by"],
 )
 

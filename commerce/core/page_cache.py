@@ -16,7 +16,7 @@ from redis import Redis
 from commerce.core import metrics, replica
 from commerce.core.errors import LockTimeout
 from commerce.core.locks import page_lock, single_flight
-from commerce.core.redis_services import RedisAway, cache
+from commerce.core.redis_services import RedisUnavailable, cache
 from commerce.core.waiting import sleep
 
 logger = logging.getLogger(__name__)
@@ -70,13 +70,13 @@ class PageCache:
                 return Page(known, generation)
             with single_flight(page_lock(self._key(variant))):
                 return self._fill(variant, ttl_seconds, render)
-        except (RedisAway, LockTimeout) as reason:
+        except (RedisUnavailable, LockTimeout) as reason:
             logger.info("Page %s is rendered without the cache: %s", self.name, type(reason).__name__)
             metrics.CACHE_LOOKUPS.labels(self.name, "bypass").inc()
             return Page(render())
 
     def generation(self) -> bytes:
-        """The current generation. Each process asks Redis once per lease. Raises RedisAway."""
+        """The current generation. Each process asks Redis once per lease. Raises RedisUnavailable."""
         generation, until = self._leased
         if monotonic() < until:
             return generation
@@ -90,7 +90,7 @@ class PageCache:
     def renew(self) -> None:
         """Invalidate every stored page. When this returns, no process serves them any more.
 
-        Raises RedisAway if Redis cannot be reached; pages then remain until they expire.
+        Raises RedisUnavailable if Redis cannot be reached; pages then remain until they expire.
         """
         cache.call(lambda client: client.set(self._generation_key, _new_generation(client)))
         sleep(LEASE_SECONDS)
@@ -117,7 +117,7 @@ class PageCache:
         return Page(rendered, generation)
 
     def _may_be_old(self, generation: bytes) -> bool:
-        """Whether a replica with the largest allowed lag has every edit of this generation. Raises RedisAway."""
+        """Whether a replica with the largest allowed lag has every edit of this generation. Raises RedisUnavailable."""
         if not settings.DATABASE_REPLICA_URL:
             return False
         if not self._shows_edits:

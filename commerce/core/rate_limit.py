@@ -119,7 +119,7 @@ def forgive(pair: Counter, name: Counter) -> None:
         redis_services.cache.run_script(
             FORGIVE, [pair.key, name.key], [name.limit.interval_us if name.limit.per_second else 0]
         )
-    except redis_services.RedisAway:
+    except redis_services.RedisUnavailable:
         # The process counts on its own then, and its counters are reset already.
         return
 
@@ -136,7 +136,7 @@ def _take(counters: Sequence[Counter], unreported: Sequence[int]) -> Taken:
         arguments += [counter.limit.interval_us, counter.limit.at_once, uses]
     try:
         wait_us, busy_us = redis_services.cache.run_script(TAKE, [counter.key for counter in counters], arguments)
-    except redis_services.RedisAway:
+    except redis_services.RedisUnavailable:
         wait_us, busy_us = _local_counters.take(counters, unreported)
     return max(0, wait_us) / 1_000_000, max(0, busy_us) / 1_000_000
 

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class RedisAway(Exception):
+class RedisUnavailable(Exception):
     """Redis did not reply in time, or is not called because of a recent failure."""
 
 
@@ -47,8 +47,8 @@ class RedisService:
     def call(self, command: Callable[[Redis], T]) -> T:
         """Run `command` with redis-py's client.
 
-        Raises RedisAway if Redis fails, or is not called because of a recent failure. A command without a reply may
-        have been executed. This applies to all methods of this class; none of them retries a command.
+        Raises RedisUnavailable if Redis fails, or is not called because of a recent failure. A command without a reply
+        may have been executed. This applies to all methods of this class; none of them retries a command.
         """
         self._respect_pause()
         try:
@@ -57,14 +57,14 @@ class RedisService:
             raise self._failed(error) from error
 
     def read(self, *keys: str) -> list[bytes | None]:
-        """The values of `keys` (None for a missing key), in one round trip. Raises RedisAway."""
+        """The values of `keys` (None for a missing key), in one round trip. Raises RedisUnavailable."""
         values: list[bytes | None] = self._ask(("MGET", *keys))
         return values
 
     def run_script(self, script: str, keys: Sequence[str], arguments: Sequence[str | int | bytes]) -> Any:
         """Run a Lua script by its digest, so that its text is only sent once per start of the server.
 
-        Raises RedisAway like `call`.
+        Raises RedisUnavailable like `call`.
         """
         command = (len(keys), *keys, *arguments)
         try:
@@ -82,7 +82,7 @@ class RedisService:
         return client
 
     def _ask(self, command: tuple[str | int | bytes, ...]) -> Any:
-        """Send one command and return its reply. Raises RedisAway, NoScriptError."""
+        """Send one command and return its reply. Raises RedisUnavailable, NoScriptError."""
         self._respect_pause()
         try:
             connection = self._connections.take()
@@ -108,9 +108,9 @@ class RedisService:
 
     def _respect_pause(self) -> None:
         if time.monotonic() < self._paused_until:
-            raise RedisAway(self.alias)
+            raise RedisUnavailable(self.alias)
 
-    def _failed(self, error: RedisError) -> RedisAway:
+    def _failed(self, error: RedisError) -> RedisUnavailable:
         self._paused_until = time.monotonic() + settings.REDIS_PAUSE_SECONDS
         metrics.REDIS_FAILURES.labels(self.alias).inc()
         if "READONLY" in str(error) or isinstance(error, ReadOnlyError):
@@ -120,7 +120,7 @@ class RedisService:
         logger.warning(
             "Redis %s does not answer (%s); no calls for %ss", self.alias, error, settings.REDIS_PAUSE_SECONDS
         )
-        return RedisAway(self.alias)
+        return RedisUnavailable(self.alias)
 
 
 class _Connections:

@@ -46,14 +46,20 @@ class RepeatedCommand(BaseCommand):
         """Print the result of a run: a sentence, or with `--json` (`as_json`) a line of JSON."""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="End with one JSON line; with --every, one per turn.")
-        parser.add_argument("--every", type=float, metavar="MINUTES", help="Do not end: again after so many minutes.")
+        parser.add_argument(
+            "--json", action="store_true", help="Print the result as a line of JSON; with --every, one per run."
+        )
+        parser.add_argument(
+            "--every", type=float, metavar="MINUTES", help="Repeat at this interval in minutes until SIGTERM."
+        )
         parser.add_argument(
             "--metrics-port",
             type=int,
             help="With --every: serve this process's metrics. 0: any free port.",
         )
-        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
+        parser.add_argument(
+            "--metrics-host", default="127.0.0.1", help="The address of the metrics (default %(default)s)."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.as_json: bool = options["json"]
@@ -65,7 +71,7 @@ class RepeatedCommand(BaseCommand):
             self.report(result)
             return
         if not 0 < minutes <= self.most_minutes:
-            raise CommandError(f"--every is above 0 and {self.most_minutes:,} at most.", returncode=2)
+            raise CommandError(f"--every must be above 0 and at most {self.most_minutes:,}.", returncode=2)
         try:
             with metrics_served(options["metrics_port"], host=options["metrics_host"]):
                 self._until_stopped(minutes)

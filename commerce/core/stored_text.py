@@ -1,4 +1,4 @@
-"""Rewrites stored text in its normal form. For migrations, which run beside a working shop.
+"""Rewrites stored text in its normal form. For migrations, which run while the shop is serving.
 
 Each statement reads or writes few rows, so that requests do not wait for it.
 """

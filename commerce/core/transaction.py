@@ -27,8 +27,8 @@ class RowBusy(LockTimeout):
     """Another transaction holds a row that this write needs."""
 
 
-class AskAgain(RowBusy):
-    """The write needs rows that it did not ask for. Its turn comes again, and it asks for them."""
+class RowsNotRegistered(RowBusy):
+    """The write needs rows that it has not registered. It runs again and registers them."""
 
 
 class Table:

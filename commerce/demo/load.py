@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from balances.models import User
 from commerce.core import sql
-from commerce.core.redis_services import RedisAway
+from commerce.core.redis_services import RedisUnavailable
 from commerce.demo import bulk, large
 from commerce.demo.notes import write_notes
 from commerce.demo.reservations import hold_carts
@@ -93,8 +93,8 @@ def _renew_pages() -> None:
     try:
         PRODUCT_LIST.renew()
         POPULAR.renew()
-    except RedisAway as away:
-        logger.warning("Redis %s does not answer: cached pages remain until they expire", away)
+    except RedisUnavailable as error:
+        logger.warning("Redis %s does not answer: cached pages remain until they expire", error)
 
 
 def _insert(rows: Rows) -> datetime:

@@ -7,7 +7,7 @@ from commerce.core.errors import Conflict, Unprocessable
 
 
 class IdempotencyKeyReused(Unprocessable):
-    """The key already stands for another request of this caller."""
+    """The key was already used for another request of this caller."""
 
     code = "idempotency_key_reused"
     title = _("Idempotency key reused")

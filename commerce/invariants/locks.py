@@ -13,7 +13,7 @@ _NO_END = -1
 
 
 def endless_locks(*, examples: int) -> Violation | None:
-    """The locks without an expiry, with up to `examples` of them, or None. Raises RedisAway."""
+    """The locks without an expiry, with up to `examples` of them, or None. Raises RedisUnavailable."""
     endless = redis_services.locks.call(_endless)
     if not endless:
         return None

@@ -71,7 +71,7 @@ def preview_page(request: HttpRequest, event_type: str, language: str) -> HttpRe
 
 
 def html_page(request: HttpRequest, event_type: str, language: str) -> HttpResponse:
-    """Only the HTML, for the frame of `letter_page`."""
+    """Only the HTML, for the frame of `preview_page`."""
     answer = HttpResponse(_content(event_type, language).html)
     answer.headers["Content-Security-Policy"] = FRAMED
     answer.headers["X-Frame-Options"] = "SAMEORIGIN"

@@ -137,7 +137,7 @@ class _Session:
         with self._guard:
             self._is_given_up = True
             if self._tried is not None and self._tried not in self._outcomes:
-                self._outcomes[self._tried] = self._failure("No answer in time", away=True)
+                self._outcomes[self._tried] = self._failure("No answer in time", unavailable=True)
             return dict(self._outcomes)
 
     def _sent(self, backend: smtp.Backend, message: Message, address: str) -> Outcome:
@@ -170,14 +170,14 @@ class _Session:
             if self._tried is None or self._is_given_up:
                 return
             if is_late:
-                self._outcomes[self._tried] = self._failure("No answer in time", away=True)
+                self._outcomes[self._tried] = self._failure("No answer in time", unavailable=True)
             elif isinstance(error, smtplib.SMTPResponseException):
                 reason = f"{type(error).__name__}: {_code(error.smtp_code, error.smtp_error)}"
-                self._outcomes[self._tried] = self._failure(reason, away=True, code=error.smtp_code)
+                self._outcomes[self._tried] = self._failure(reason, unavailable=True, code=error.smtp_code)
             else:
                 # Errors of the operating system contain at most the server's name; the library's may quote a reply.
                 shown = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
-                self._outcomes[self._tried] = self._failure(f"{type(error).__name__}{shown}", away=True)
+                self._outcomes[self._tried] = self._failure(f"{type(error).__name__}{shown}", unavailable=True)
 
     def _begin(self, message: Message) -> bool:
         with self._guard:
@@ -191,9 +191,9 @@ class _Session:
                 self._outcomes[message.id] = outcome
                 self._tried = None
 
-    def _failure(self, reason: str, *, away: bool, code: int | None = None) -> Failure:
+    def _failure(self, reason: str, *, unavailable: bool, code: int | None = None) -> Failure:
         # A mail server may be unavailable for a day, which is no reason to park every message.
-        return Failure(reason, away=away, parks=False, call=self._call(code))
+        return Failure(reason, unavailable=unavailable, parks=False, call=self._call(code))
 
     def _call(self, code: int | None) -> Call:
         return Call(self._began_at, round((time.monotonic() - self._began) * 1_000), code)

@@ -64,7 +64,7 @@ class ShopFigures(Collector):
             backlog, letters, books, [webhooks], sessions, [[most]] = health.figures.run(
                 [*statements, _MOST_CONNECTIONS]
             )
-        except health.AWAY:
+        except health.UNAVAILABLE:
             # Unknown values are omitted: a 0 would mean that nothing is waiting.
             up.add_metric([], 0)
             yield up

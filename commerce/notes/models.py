@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-MOST_LETTERS = 2_000
+MOST_CHARACTERS = 2_000
 
 
 class Note(models.Model):
@@ -21,7 +21,7 @@ class Note(models.Model):
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", verbose_name=_("author"), db_index=False
     )
-    text = models.TextField(_("note"), max_length=MOST_LETTERS)
+    text = models.TextField(_("note"), max_length=MOST_CHARACTERS)
     written_at = models.DateTimeField(_("written at"), db_default=Now())
     pinned = models.BooleanField(_("pinned"), default=False)
     hidden_at = models.DateTimeField(_("hidden at"), null=True, blank=True)

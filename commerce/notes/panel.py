@@ -23,7 +23,7 @@ from commerce.audit.record import Staff
 from commerce.core.visible_text import validate_visible
 from commerce.idempotency.forms import IdempotentForm
 from commerce.notes import services
-from commerce.notes.models import MOST_LETTERS, Note
+from commerce.notes.models import MOST_CHARACTERS, Note
 from commerce.staff_pages.forms import StaffForm
 from commerce.staff_pages.pages import staff_id
 
@@ -37,7 +37,7 @@ class NoteForm(IdempotentForm, StaffForm):
 
     text = forms.CharField(
         label=gettext_lazy("note"),
-        max_length=MOST_LETTERS,
+        max_length=MOST_CHARACTERS,
         validators=[validate_visible],
         widget=forms.Textarea(attrs={"rows": 3}),
     )
@@ -94,7 +94,7 @@ def write(request: HttpRequest, kind: str, row_id: int) -> HttpResponse:
         text, pinned = form.cleaned_data["text"], form.cleaned_data["pinned"]
         sentence = form.try_once(
             lambda idempotency: services.write_note(kind, row_id, text, pinned=pinned, by=by, idempotency=idempotency),
-            lambda _note: _("The note is written."),
+            lambda _note: _("The note is saved."),
             staff_id=by.id,
             path=request.path,
         )

@@ -40,7 +40,7 @@ OUTCOME_COLOURS = {
     DeliveryOutcome.NO_ANSWER.value: "warning",
 }
 MOST_AT_ONCE = 500
-ERROR_LETTERS = 200
+ERROR_CHARACTERS = 200
 NONE_READY = _("None of them can be sent again: they are waiting, or were sent to Kafka.")
 
 
@@ -176,7 +176,7 @@ class OutboxMessageAdmin(EventSearch, ReadOnly):
 
     @admin.display(description=_("last error"))
     def short_error(self, message: OutboxMessage) -> str:
-        return format_html('<div class="bo-error">{}</div>', Truncator(_open_error(message)).chars(ERROR_LETTERS))
+        return format_html('<div class="bo-error">{}</div>', Truncator(_open_error(message)).chars(ERROR_CHARACTERS))
 
     @admin.display(description=_("last error"))
     def whole_error(self, message: OutboxMessage) -> str:
@@ -254,7 +254,7 @@ class DeliveryAttemptAdmin(EventSearch, ReadOnly):
 
     @admin.display(description=_("error"))
     def short_error(self, attempt: DeliveryAttempt) -> str:
-        return format_html('<div class="bo-error">{}</div>', Truncator(attempt.error).chars(ERROR_LETTERS))
+        return format_html('<div class="bo-error">{}</div>', Truncator(attempt.error).chars(ERROR_CHARACTERS))
 
     @admin.display(description=_("error"))
     def whole_error(self, attempt: DeliveryAttempt) -> str:
@@ -269,7 +269,7 @@ def _open_error(message: OutboxMessage) -> str:
 def _consequences(ready: int, left: int) -> list[str]:
     sentences = [
         ngettext("%(count)d message will be queued.", "%(count)d messages will be queued.", ready) % {"count": ready},
-        gettext("A receiver recognises an event that it has by its id. Usually a message arrives within seconds."),
+        gettext("A receiver recognises a repeated event by its id. Usually a message arrives within seconds."),
     ]
     if left:
         sentence = ngettext(

@@ -93,7 +93,7 @@ class Dispatcher:
 
     def __init__(self, destination: str) -> None:
         self.destination = destination
-        self._times_away = 0
+        self._times_unavailable = 0
         self._paused_until = 0.0
 
     @property
@@ -167,13 +167,15 @@ class Dispatcher:
         if not outcomes:
             # Nothing was tried. The messages are still due, and an immediate retry would busy-loop.
             self._paused_until = time.monotonic() + backoff_seconds(0, longest_seconds=self.sink.longest_wait_seconds)
-        elif any(failure.away for failure in failures) and len(failures) == len(outcomes):
-            wait_seconds = backoff_seconds(self._times_away, longest_seconds=self.sink.longest_wait_seconds)
-            self._times_away += 1
+        elif any(failure.unavailable for failure in failures) and len(failures) == len(outcomes):
+            wait_seconds = backoff_seconds(self._times_unavailable, longest_seconds=self.sink.longest_wait_seconds)
+            self._times_unavailable += 1
             self._paused_until = time.monotonic() + wait_seconds
-            logger.warning("%s is away, next try in %.1f s: %s", self.destination, wait_seconds, failures[0].reason)
+            logger.warning(
+                "%s is unavailable, next try in %.1f s: %s", self.destination, wait_seconds, failures[0].reason
+            )
         else:
-            self._times_away = 0
+            self._times_unavailable = 0
         return outcomes
 
     def _call(self, batch: Sequence[Message]) -> Outcomes:

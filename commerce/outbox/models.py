@@ -10,8 +10,8 @@ from django.utils.translation import gettext_noop
 from commerce.core.tracing import LONGEST_TRACEPARENT
 from commerce.outbox.routes import WITHOUT_ORDER
 
-MOST_NAME_LETTERS = 100
-MOST_URL_LETTERS = 500
+MOST_NAME_CHARACTERS = 100
+MOST_URL_CHARACTERS = 500
 
 
 class EndReason(models.TextChoices):
@@ -30,8 +30,8 @@ class WebhookSubscription(models.Model):
     messages refer to them; a removed subscription (`ended_for`) has no secret and is not listed.
     """
 
-    name = models.CharField(_("name"), max_length=MOST_NAME_LETTERS)
-    url = models.CharField(_("URL"), max_length=MOST_URL_LETTERS)
+    name = models.CharField(_("name"), max_length=MOST_NAME_CHARACTERS)
+    url = models.CharField(_("URL"), max_length=MOST_URL_CHARACTERS)
     event_types = ArrayField(models.CharField(max_length=50), verbose_name=_("event types"))
     is_active = models.BooleanField(_("active"), default=True)
     # Never shown again: a secret is in the one response that creates it.

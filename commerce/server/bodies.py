@@ -14,14 +14,14 @@ REFUSAL = "commerce.body_refusal"
 
 
 class BodyCutShort(Refused):
-    """The connection, or the time for it, ended before the body did."""
+    """The connection or the time limit ended before the body was complete."""
 
     code = "validation_error"
     title = _("Invalid request")
 
     @property
     def detail(self) -> str | Promise:
-        return _("The body did not arrive in full.")
+        return _("The body is incomplete.")
 
 
 class BodyMiddleware:

@@ -20,7 +20,7 @@ from commerce.server.problems import problem_response
 DATABASE_TIMEOUT_SECONDS = 2.0
 KAFKA_TIMEOUT_SECONDS = 0.5
 PROBE_KEY = "readyz"
-AWAY = (DatabaseError, InterfaceError, redis_services.RedisAway, kafka.KafkaAway)
+UNAVAILABLE = (DatabaseError, InterfaceError, redis_services.RedisUnavailable, kafka.KafkaUnavailable)
 """Exceptions of a probe whose dependency does not answer."""
 
 
@@ -65,7 +65,7 @@ def _state(ask: Callable[[], object]) -> str:
         ask()
     except ReadOnly:
         return "read-only"
-    except AWAY:
+    except UNAVAILABLE:
         return "down"
     return "up"
 
@@ -75,7 +75,7 @@ class ReadOnly(DatabaseError):
 
 
 def ask_database() -> None:
-    """Return if PostgreSQL accepts writes. All probes raise one of `AWAY`."""
+    """Return if PostgreSQL accepts writes. All probes raise one of `UNAVAILABLE`."""
     [[(answer,)]] = probe.run([_IS_READ_ONLY])
     if answer == "on":
         # The next probe connects again, possibly to a new primary.
@@ -95,7 +95,7 @@ class ProbeConnection:
         self._pipeline: Pipeline | None = None
 
     def run(self, statements: Sequence[Statement]) -> list[Rows]:
-        """The rows of each statement, within `DATABASE_TIMEOUT_SECONDS`. Raises one of `AWAY`."""
+        """The rows of each statement, within `DATABASE_TIMEOUT_SECONDS`. Raises one of `UNAVAILABLE`."""
         with self._one_at_a_time, connection.wrap_database_errors:
             pipeline, self._pipeline = self._pipeline, None
             if pipeline is None or not pipeline.is_usable:

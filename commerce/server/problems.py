@@ -110,18 +110,20 @@ def _describe(error: Exception) -> dict[str, Any]:
         return _problem(status_of(type(refusal)), refusal.code, refusal.title, refusal.detail, refusal.fields)
     if isinstance(error, exceptions.ValidationError):
         found = list(_validation_errors(error.get_full_details(), ""))
-        detail = _("%(count)d value does not fit.") if len(found) == 1 else _("%(count)d values do not fit.")
+        detail = _("%(count)d value is invalid.") if len(found) == 1 else _("%(count)d values are invalid.")
         return _problem(
             400, "validation_error", _("Invalid request"), detail % {"count": len(found)}, {"errors": found}
         )
     if isinstance(error, RequestDataTooBig):
         detail = _("The body is larger than %(limit)d bytes.") % {"limit": settings.DATA_UPLOAD_MAX_MEMORY_SIZE}
         return _problem(413, "payload_too_large", _("Payload too large"), detail)
-    for kinds, status, code, title, says in _KNOWN:
+    for kinds, status, code, title, respond_with in _KNOWN:
         if isinstance(error, kinds):
-            return _problem(status, code, _(title), _(says) if says else str(getattr(error, "detail", "")))
+            return _problem(
+                status, code, _(title), _(respond_with) if respond_with else str(getattr(error, "detail", ""))
+            )
     logger.error("Unexpected error", exc_info=error)
-    return _problem(500, "internal_error", _("Internal error"), _("Something broke on our side; it has been logged."))
+    return _problem(500, "internal_error", _("Internal error"), _("An internal error has occurred and was logged."))
 
 
 def _problem(
@@ -149,7 +151,7 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
         401,
         "token_not_valid",
         _noop("Token not valid"),
-        _noop("The token is expired or not ours."),
+        _noop("The token has expired or was not issued by this shop."),
     ),
     (
         (exceptions.NotAuthenticated,),
@@ -170,21 +172,21 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
         403,
         "permission_denied",
         _noop("Permission denied"),
-        _noop("This is not yours to see or do."),
+        _noop("The caller does not have the permission."),
     ),
     (
         (exceptions.NotFound, Http404),
         404,
         "not_found",
         _noop("Not found"),
-        _noop("There is nothing at this path."),
+        _noop("There is no resource at this path."),
     ),
     (
         (PreconditionFailed,),
         412,
         "precondition_failed",
         _noop("Precondition failed"),
-        _noop("The page is another one than `If-Match` or `If-Unmodified-Since` asks for."),
+        _noop("The current page does not match `If-Match` or `If-Unmodified-Since`."),
     ),
     ((exceptions.MethodNotAllowed,), 405, "method_not_allowed", _noop("Method not allowed"), ""),
     (
@@ -192,7 +194,7 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
         406,
         "not_acceptable",
         _noop("Not acceptable"),
-        _noop("The shop answers in JSON."),
+        _noop("The shop only responds in JSON."),
     ),
     (
         (exceptions.UnsupportedMediaType,),
@@ -220,7 +222,7 @@ _KNOWN: tuple[tuple[tuple[type[Exception], ...], int, str, str, str], ...] = (
 
 # The problems of this module, by code: status, title, meaning.
 OTHER_PROBLEMS: dict[str, tuple[int, str, str]] = {
-    **{code: (status, title, says) for _kinds, status, code, title, says in _KNOWN},
+    **{code: (status, title, respond_with) for _kinds, status, code, title, respond_with in _KNOWN},
     "not_authenticated": (
         401,
         _noop("Not authenticated"),
@@ -229,27 +231,27 @@ OTHER_PROBLEMS: dict[str, tuple[int, str, str]] = {
     "validation_error": (
         400,
         _noop("Invalid request"),
-        _noop("The body or a parameter does not fit. `errors` names each field, with a code and a sentence."),
+        _noop("The body or a parameter is invalid. `errors` has an entry for each field, with a code and a sentence."),
     ),
     "malformed_json": (400, _noop("Malformed JSON"), _noop("The body is not JSON. `detail` names line and column.")),
     "method_not_allowed": (
         405,
         _noop("Method not allowed"),
-        _noop("The path does not answer this method. `Allow` names those that it answers."),
+        _noop("The path does not support this method. `Allow` lists the supported ones."),
     ),
     "payload_too_large": (413, _noop("Payload too large"), _noop("The body is larger than the shop accepts.")),
-    "internal_error": (500, _noop("Internal error"), _noop("The shop has a fault. It has been logged.")),
+    "internal_error": (500, _noop("Internal error"), _noop("An internal error. It has been logged.")),
 }
 
 
 class FieldError(TypedDict):
     field: Annotated[str, Meta(description="Path into the body or name of the parameter, such as `items.0.quantity`.")]
-    code: Annotated[str, Meta(description="Why the value does not fit, such as `min_value` or `unknown_field`.")]
+    code: Annotated[str, Meta(description="Why the value is invalid, such as `min_value` or `unknown_field`.")]
     message: Annotated[str, Meta(description="A sentence for a person, in the language of the request.")]
 
 
 class FieldErrors(TypedDict, total=False):
-    errors: Annotated[list[FieldError], Meta(description="Every value that does not fit.")]
+    errors: Annotated[list[FieldError], Meta(description="An entry for each invalid value.")]
 
 
 FIELDS_OF_OTHER_PROBLEMS: dict[str, type] = {"validation_error": FieldErrors}

@@ -13,7 +13,7 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 
 from commerce.core.page_cache import Page, PageCache
-from commerce.core.redis_services import RedisAway
+from commerce.core.redis_services import RedisUnavailable
 from commerce.server.ending import is_ending
 from commerce.server.headers import header_list
 from commerce.server.request_context import HEADER, count_request, new_request_id
@@ -126,5 +126,5 @@ def _is_fresh(ready: _Ready) -> bool:
         return False
     try:
         return ready.cache.generation() == ready.page.generation
-    except RedisAway:
+    except RedisUnavailable:
         return False

@@ -27,7 +27,7 @@ from commerce.staff_access import refusal_pages
 from commerce.staff_access.login_form import StaffLoginForm
 
 FIELD = "kept_form"
-MOST_LETTERS = 200_000
+MOST_CHARACTERS = 200_000
 """Characters of the signed form, so that a login form that contains it fits in `DATA_UPLOAD_MAX_MEMORY_SIZE`."""
 # Not the name of this module: forms that an earlier version has signed are still accepted.
 _SALT = "commerce.staff_access.kept_forms"
@@ -89,14 +89,14 @@ def kept(request: HttpRequest) -> str:
         return ""
     fields = [(name, values) for name, values in request.POST.lists() if name != "csrfmiddlewaretoken"]
     signed = signing.dumps([request.get_full_path(), fields], salt=_SALT, compress=True)
-    return signed if len(signed) <= MOST_LETTERS else ""
+    return signed if len(signed) <= MOST_CHARACTERS else ""
 
 
 def login_page(request: HttpRequest) -> HttpResponse:
     """The login page as the response to a form. It contains the form."""
     signed = kept(request)
     if not signed:
-        messages.warning(request, _("Your session has ended. Nothing was done with what you sent."))
+        messages.warning(request, _("Your session has ended. Your form was not processed."))
     return _login_page(request, signed, f"{reverse('admin:login')}?{urlencode({'next': request.get_full_path()})}")
 
 

@@ -21,7 +21,7 @@ from commerce.audit.record import Staff, record
 from commerce.staff_access import recovery_codes
 
 CODE_DIGITS = 6
-MOST_CODE_LETTERS = 32
+MOST_CODE_CHARACTERS = 32
 """The length of a recovery code with its separators."""
 RECOVERY_CODE_USED = gettext_noop("Recovery code used")
 LOGGED_IN = gettext_noop("Logged in")
@@ -34,7 +34,7 @@ class CodeField(forms.CharField):
 
     def __init__(self, **kwargs: Any) -> None:
         attrs = {"autocomplete": "one-time-code", "class": " ".join(BASE_INPUT_CLASSES)}
-        super().__init__(label=_("Code"), max_length=MOST_CODE_LETTERS, widget=forms.TextInput(attrs), **kwargs)
+        super().__init__(label=_("Code"), max_length=MOST_CODE_CHARACTERS, widget=forms.TextInput(attrs), **kwargs)
 
     def to_python(self, value: Any) -> str:
         return "".join(str(super().to_python(value)).split())
@@ -43,9 +43,7 @@ class CodeField(forms.CharField):
 class StaffLoginForm(AuthenticationForm):
     """Raises Throttled, which `commerce.staff_access.middleware.Refusals` renders as a page."""
 
-    code = CodeField(
-        required=False, help_text=_("Only if you have set up a second factor: of the app, or a recovery code.")
-    )
+    code = CodeField(required=False, help_text=_("Only with a second factor: the code of the app, or a recovery code."))
 
     def clean(self) -> Any:
         # Without both, no password is checked: it is neither a failure to count nor a success that resets the counter.
@@ -76,7 +74,7 @@ def require_code(user: Any, code: str) -> None:
     """
     device = second_factor_of(user)
     if device is not None and not (code and _is_good(user, device, code)):
-        raise ValidationError(_("The code of the second factor is missing or not right."), code="wrong_code")
+        raise ValidationError(_("The code of the second factor is missing or wrong."), code="wrong_code")
 
 
 def _is_good(user: Any, device: TOTPDevice, code: str) -> bool:

@@ -46,7 +46,7 @@ class Uploads(MiddlewareMixin):
         if length > most_bytes:
             return _back(request, _("The file is too large."))
         if not self._turns.acquire(blocking=False):
-            return _back(request, _("Others are sending files right now. Try again in a moment."))
+            return _back(request, _("Other files are being uploaded. Try again in a moment."))
         try:
             # Accessing the files reads the body.
             request.FILES  # noqa: B018
@@ -55,7 +55,7 @@ class Uploads(MiddlewareMixin):
                 request,
                 HTTPStatus.BAD_REQUEST,
                 title=_("Invalid request"),
-                sentence=_("The file did not arrive in full."),
+                sentence=_("The file is incomplete."),
             )
         finally:
             self._turns.release()

@@ -24,11 +24,11 @@ Text = str | Promise
 _SENTENCES: dict[int, tuple[Text, Text]] = {
     HTTPStatus.BAD_REQUEST: (
         _("Invalid request"),
-        _("The address or the form has a value that no page offers. Nothing was changed."),
+        _("The address or the form has an invalid value. Nothing was changed."),
     ),
     HTTPStatus.FORBIDDEN: (
         _("Permission denied"),
-        _("Your account does not have permission for this. Nothing was changed. A superuser can give you a role."),
+        _("Your account lacks the permission. Nothing was changed. A superuser can give you a role that has it."),
     ),
     HTTPStatus.NOT_FOUND: (
         _("Page not found"),
@@ -36,9 +36,9 @@ _SENTENCES: dict[int, tuple[Text, Text]] = {
     ),
     HTTPStatus.METHOD_NOT_ALLOWED: (
         _("Not a page"),
-        _("This address only takes the form of a page. Nothing was changed."),
+        _("This address only accepts the form of a page. Nothing was changed."),
     ),
-    HTTPStatus.INTERNAL_SERVER_ERROR: (_("Internal error"), _("Something broke on our side; it has been logged.")),
+    HTTPStatus.INTERNAL_SERVER_ERROR: (_("Internal error"), _("An internal error has occurred and was logged.")),
 }
 
 

@@ -18,7 +18,7 @@ from unfold.contrib.filters.admin import RangeNumericFilter
 from commerce.core.whole_numbers import whole_number
 from commerce.staff_pages.filters import PERIODS, DateRangeFilter, address_of
 
-MOST_LETTERS = 60
+MOST_CHARACTERS = 60
 _YES, _NO = ("1", "True", "true"), ("0", "False", "false")
 _MAY = ("view", "change")
 
@@ -50,7 +50,7 @@ def chips_of(changelist: Any, request: HttpRequest) -> list[Chip]:
 
 
 def _chip(request: HttpRequest, title: str, words: str, names: Sequence[str]) -> Chip:
-    shown = Truncator(words).chars(MOST_LETTERS)
+    shown = Truncator(words).chars(MOST_CHARACTERS)
     return Chip(str(capfirst(title)), shown, address_of(request.GET, without=names))
 
 

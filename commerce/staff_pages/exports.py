@@ -80,7 +80,7 @@ class Exported(NoDeleteAdmin):
         most = MOST_ROWS[kind]
         found = rows.order_by().values("pk")[: most + 1].aggregate(count=Count("pk"), first=Min("pk"), last=Max("pk"))
         if found["count"] > most:
-            sentence = _("The list has more than %(most)s rows. Narrow it down, by day for instance.")
+            sentence = _("The list has more than %(most)s rows. Filter it, for example by day.")
             self.message_user(request, sentence % {"most": f"{most:,}"}, messages.ERROR)
             back = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
             return HttpResponseRedirect(f"{back}?{request.GET.urlencode()}")

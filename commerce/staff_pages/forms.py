@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
     Form = forms.ModelForm
 
-MOST_LETTERS_OF_A_REASON = 200
+MOST_CHARACTERS_OF_A_REASON = 200
 
 _LOOKS: tuple[tuple[type[forms.Widget], list[str]], ...] = (
     (forms.CheckboxInput, widgets.CHECKBOX_CLASSES),
@@ -69,7 +69,7 @@ class StaffForm(forms.Form):
 class ReasonForm(StaffForm):
     """Requires a reason, which is stored with the action."""
 
-    reason = forms.CharField(label=_("reason"), max_length=MOST_LETTERS_OF_A_REASON, validators=[validate_visible])
+    reason = forms.CharField(label=_("reason"), max_length=MOST_CHARACTERS_OF_A_REASON, validators=[validate_visible])
 
 
 class ConfirmedForm(forms.Form):

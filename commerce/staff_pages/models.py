@@ -6,8 +6,8 @@ from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 
-MOST_LETTERS_OF_A_NAME = 60
-MOST_LETTERS_OF_A_QUERY = 2_000
+MOST_CHARACTERS_OF_A_NAME = 60
+MOST_CHARACTERS_OF_A_QUERY = 2_000
 
 
 class SavedView(models.Model):
@@ -18,8 +18,8 @@ class SavedView(models.Model):
     )
     # Not a foreign key, as in `staff_action`: the apps of the lists are above this one.
     list_of = models.CharField(_("list"), max_length=60, help_text=_("Such as orders.order."))
-    name = models.CharField(_("name"), max_length=MOST_LETTERS_OF_A_NAME)
-    query = models.TextField(_("filter"), max_length=MOST_LETTERS_OF_A_QUERY)
+    name = models.CharField(_("name"), max_length=MOST_CHARACTERS_OF_A_NAME)
+    query = models.TextField(_("filter"), max_length=MOST_CHARACTERS_OF_A_QUERY)
     """The query string in canonical order (`saved_views.canonical`)."""
     saved_at = models.DateTimeField(_("saved at"), db_default=Now())
 

@@ -48,7 +48,7 @@ ADDED = gettext_noop("Added")
 CHANGED = gettext_noop("Changed")
 PASSWORD_CHANGED = gettext_noop("Password changed")
 ON_THE_HISTORY_PAGE = 200
-MOST_LETTERS_SAID = 80
+MOST_CHARACTERS_SHOWN = 80
 """The length to which an invalid value is truncated in a message."""
 NEVER_SHOWN = ("password", "password1", "password2", "opened", "confirmed")
 
@@ -132,7 +132,7 @@ class NoDeleteAdmin(Page):
         changelist = (page.context_data or {}).get("cl")
         for title, value in unreadable_values(changelist) if changelist else ():
             sentence = _("“%(value)s” is not a value of the filter “%(filter)s”.")
-            shown = sentence % {"value": Truncator(value).chars(MOST_LETTERS_SAID), "filter": title}
+            shown = sentence % {"value": Truncator(value).chars(MOST_CHARACTERS_SHOWN), "filter": title}
             self.message_user(request, shown, messages.WARNING)
 
     def changeform_view(

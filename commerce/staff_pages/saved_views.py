@@ -24,7 +24,7 @@ from django.views.decorators.http import require_POST
 
 from commerce.core.visible_text import validate_visible
 from commerce.staff_pages.forms import StaffForm
-from commerce.staff_pages.models import MOST_LETTERS_OF_A_NAME, MOST_LETTERS_OF_A_QUERY, SavedView
+from commerce.staff_pages.models import MOST_CHARACTERS_OF_A_NAME, MOST_CHARACTERS_OF_A_QUERY, SavedView
 
 MOST_OF_A_LIST = 20
 _NO_FILTER = {PAGE_VAR, ERROR_FLAG, ALL_VAR, IS_POPUP_VAR, TO_FIELD_VAR}
@@ -37,13 +37,15 @@ class TooManyViews(Exception):
 class ViewForm(StaffForm):
     """The name of a view."""
 
-    name = forms.CharField(label=gettext_lazy("name"), max_length=MOST_LETTERS_OF_A_NAME, validators=[validate_visible])
-    query = forms.CharField(max_length=MOST_LETTERS_OF_A_QUERY, widget=forms.HiddenInput)
+    name = forms.CharField(
+        label=gettext_lazy("name"), max_length=MOST_CHARACTERS_OF_A_NAME, validators=[validate_visible]
+    )
+    query = forms.CharField(max_length=MOST_CHARACTERS_OF_A_QUERY, widget=forms.HiddenInput)
 
     def clean_query(self) -> str:
         query = canonical(QueryDict(self.cleaned_data["query"]))
         if not query:
-            raise forms.ValidationError(_("The list is not narrowed by anything."), code="nothing")
+            raise forms.ValidationError(_("The list has no filters."), code="nothing")
         return query
 
 

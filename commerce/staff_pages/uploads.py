@@ -29,7 +29,7 @@ T = TypeVar("T", bound=Callable[..., Any])
 MOST_BYTES = 2 * 1024 * 1024
 MOST_ROWS = 5_000
 MOST_COLUMNS = 30
-MOST_LETTERS = 10_000
+MOST_CHARACTERS = 10_000
 """The maximum length of a cell."""
 _MOST_LINES = 2 * MOST_ROWS
 """The maximum number of lines, empty ones included: a spreadsheet may claim a billion of them."""
@@ -41,7 +41,7 @@ _ENVELOPE_BYTES = 64 * 1024
 
 _ZIP = b"PK\x03\x04"
 _OLD_EXCEL = b"\xd0\xcf\x11\xe0"
-_DAMAGED = gettext_noop("The XLSX file is damaged. Open it, save it again, and send that.")
+_DAMAGED = gettext_noop("The XLSX file is damaged. Open it, save it again, and upload the new file.")
 _FORMULA = gettext_noop("“%(cell)s” is a formula; only values are read.")
 _NO_VALUES = {
     "f": _FORMULA,
@@ -125,9 +125,9 @@ def read_rows(content: bytes, columns: Sequence[UploadColumn]) -> list[UploadedR
         if any(cells):
             rows.append(_row(number, cells, names))
     if len(rows) > MOST_ROWS or number > _MOST_LINES:
-        raise UploadRefused(_("The file has more than %(most)s rows. Send it in parts.") % {"most": f"{MOST_ROWS:,}"})
+        raise UploadRefused(_("The file has more than %(most)s rows. Upload it in parts.") % {"most": f"{MOST_ROWS:,}"})
     if not rows:
-        raise UploadRefused(_("There is nothing below the headings."))
+        raise UploadRefused(_("There are no rows below the headings."))
     return rows
 
 
@@ -168,10 +168,10 @@ def _row(number: int, cells: Sequence[str], names: Sequence[str | None]) -> Uplo
 
 def _text(text: str) -> str:
     text = normal(text.strip())
-    if len(text) > MOST_LETTERS:
-        return _Unreadable(_("A cell has more than %(most)s letters.") % {"most": f"{MOST_LETTERS:,}"})
+    if len(text) > MOST_CHARACTERS:
+        return _Unreadable(_("A cell has more than %(most)s characters.") % {"most": f"{MOST_CHARACTERS:,}"})
     if _NOT_FOR_TEXT.search(text):
-        return _Unreadable(_("A cell contains an invalid character."))
+        return _Unreadable(_("A cell has an invalid character."))
     return text
 
 
@@ -215,7 +215,7 @@ def _decoded(content: bytes) -> str:
                 return content.decode(encoding)
             except UnicodeDecodeError:
                 continue
-    raise UploadRefused(_("This is neither CSV in UTF-8 or Korean (CP949) nor XLSX."))
+    raise UploadRefused(_("The file is neither CSV in UTF-8 or Korean (CP949) nor XLSX."))
 
 
 # --- XLSX -------------------------------------------------------------------------------------------------------------
@@ -276,7 +276,7 @@ def _part(packed: zipfile.ZipFile, part: zipfile.ZipInfo, most_bytes: int) -> by
             pieces.append(piece)
             most_bytes -= len(piece)
             if most_bytes < 0:
-                raise UploadRefused(_("The XLSX file is too large when it is unpacked. Send it in parts."))
+                raise UploadRefused(_("The XLSX file is too large after decompression. Upload it in parts."))
     unpacked = b"".join(pieces)
     # Legitimate spreadsheets declare no XML entities.
     if b"<!DOCTYPE" in unpacked:

@@ -176,9 +176,9 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
             title=_("New secret for %(webhook)s") % {"webhook": webhook},
             sentences=[
                 _("The new secret is shown once, on the next page."),
-                _("Until the old one ends, every call is signed with both, so that the receiver can change over."),
+                _("Until the old secret expires, every call is signed with both, so that the receiver can switch."),
             ],
-            button=_("Make a new secret"),
+            button=_("Create a new secret"),
             act=rotate,
             sentence=lambda _made: str(SHOWN_ONCE),
         )
@@ -193,13 +193,13 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
             RemoveForm(request.POST or None),
             title=_("Remove %(webhook)s") % {"webhook": webhook},
             sentences=[
-                _("Nothing is sent to it any more, and what waits is parked."),
-                _("Its secrets are forgotten. It cannot be brought back, only made anew."),
+                _("No more messages are sent to it, and waiting messages are parked."),
+                _("Its secrets are deleted. This cannot be undone."),
             ],
             button=_("Remove"),
             is_danger=True,
             act=lambda idempotency, _form, by: services.remove_webhook(webhook_id, by=by, idempotency=idempotency),
-            sentence=lambda _webhook: gettext("It is removed."),
+            sentence=lambda _webhook: gettext("The webhook is removed."),
             back=reverse("admin:outbox_webhooksubscription_changelist"),
         )
 
@@ -280,7 +280,7 @@ class WebhookSubscriptionAdmin(ServiceAdmin):
 
 _MADE = "made_webhook"
 """The attribute of the request through which `save_model` passes the secret to `response_add`."""
-SHOWN_ONCE = _("Its secret was shown once. Make a new one if nobody has it.")
+SHOWN_ONCE = _("Its secret was shown once. Create a new one if it is lost.")
 
 
 def _page_of(webhook_id: int) -> str:

@@ -24,11 +24,11 @@ class WebhookNotFound(NotFound):
 
 
 class Most(TypedDict):
-    most: Annotated[int, Meta(description="How many there may be.")]
+    most: Annotated[int, Meta(description="The limit.")]
 
 
 class WebhookLimitReached(Conflict):
-    """There are as many subscriptions as there may be. Remove one that nobody needs."""
+    """The limit of subscriptions is reached. Remove one that is not needed."""
 
     code = "webhook_limit_reached"
     title = _("Too many webhooks")

@@ -50,20 +50,20 @@ class NewWebhookForm(WebhookForm, IdempotentForm):
 
 
 class RotateForm(IdempotentForm, ReasonForm):
-    """For how long both secrets are valid, and the reason."""
+    """The time during which both secrets are valid, and the reason."""
 
     overlap_hours = forms.IntegerField(
-        label=_("hours in which the old secret is good as well"),
+        label=_("hours during which the old secret stays valid"),
         min_value=0,
         max_value=LONGEST_OVERLAP_HOURS,
         initial=24,
-        help_text=_("Time for the receiver to change over. 0: the old one is good no more, at once."),
+        help_text=_("Time for the receiver to switch. 0: the old secret becomes invalid at once."),
     )
 
 
 class RemoveForm(IdempotentForm, ReasonForm):
-    """Why."""
+    """The reason."""
 
 
 class SendParkedForm(IdempotentForm, ReasonForm):
-    """Why."""
+    """The reason."""

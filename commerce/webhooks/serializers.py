@@ -10,8 +10,8 @@ from commerce.api.fields import BodySerializer, StrictBooleanField, StrictIntege
 from commerce.core.times import local_time
 from commerce.core.visible_text import validate_visible
 from commerce.outbox.models import (
-    MOST_NAME_LETTERS,
-    MOST_URL_LETTERS,
+    MOST_NAME_CHARACTERS,
+    MOST_URL_CHARACTERS,
     DeliveryAttempt,
     DeliveryOutcome,
     EndReason,
@@ -41,7 +41,7 @@ class EventTypesField(serializers.ListField):
 
 
 class TermsSerializer(BodySerializer):
-    """What all terms of a subscription must be."""
+    """The validation of a subscription's terms."""
 
     def validate_name(self, name: str) -> str:
         validate_visible(name)
@@ -68,36 +68,36 @@ class TermsSerializer(BodySerializer):
     ]
 )
 class NewWebhookSerializer(TermsSerializer):
-    """Who gets which events where."""
+    """A new subscription."""
 
-    name = TextField(max_length=MOST_NAME_LETTERS)
-    url = TextField(max_length=MOST_URL_LETTERS, help_text="https, to a public address.")
+    name = TextField(max_length=MOST_NAME_CHARACTERS)
+    url = TextField(max_length=MOST_URL_CHARACTERS, help_text="https, to a public address.")
     eventTypes = EventTypesField()
 
 
 class WebhookChangesSerializer(TermsSerializer):
-    """The terms that change; what is left out stays."""
+    """Changes of a subscription; missing fields are unchanged."""
 
-    name = TextField(max_length=MOST_NAME_LETTERS, required=False)
-    url = TextField(max_length=MOST_URL_LETTERS, required=False, help_text="https, to a public address.")
+    name = TextField(max_length=MOST_NAME_CHARACTERS, required=False)
+    url = TextField(max_length=MOST_URL_CHARACTERS, required=False, help_text="https, to a public address.")
     eventTypes = EventTypesField(required=False)
-    active = StrictBooleanField(required=False, help_text="`false`: nothing is sent, and what waits is parked.")
+    active = StrictBooleanField(required=False, help_text="`false`: no messages are sent, and waiting ones are parked.")
 
 
 class RotationSerializer(BodySerializer):
-    """For how long both secrets are good."""
+    """The time during which both secrets are valid."""
 
     overlapHours = StrictIntegerField(
         min_value=0,
         max_value=LONGEST_OVERLAP_HOURS,
         required=False,
         default=24,
-        help_text="Until then every call has two signatures; 0: the old secret is good no more.",
+        help_text="During this time every call has two signatures; 0: the old secret becomes invalid at once.",
     )
 
 
 class SendAgainSerializer(BodySerializer):
-    """Which events are sent again."""
+    """The events to send again."""
 
     eventIds = serializers.ListField(
         child=TextField(max_length=80), min_length=1, max_length=MOST_SENT_AGAIN, help_text="`webhook-id`s."
@@ -115,11 +115,13 @@ class WebhookSerializer(serializers.Serializer[WebhookSubscription]):
     offBecause = serializers.ChoiceField(
         choices=OFF_BECAUSE,
         allow_null=True,
-        help_text="`gone`: it answered `410`; `failing`: all its calls failed for days.",
+        help_text="`gone`: it responded `410`; `failing`: all its calls have failed for days.",
     )
     offSince = serializers.DateTimeField(allow_null=True)
-    failingSince = serializers.DateTimeField(allow_null=True, help_text="Since when no call has succeeded.")
-    previousSecretUntil = serializers.DateTimeField(allow_null=True, help_text="Until then calls have two signatures.")
+    failingSince = serializers.DateTimeField(allow_null=True, help_text="The time since which no call has succeeded.")
+    previousSecretUntil = serializers.DateTimeField(
+        allow_null=True, help_text="The time until which calls have two signatures."
+    )
     createdAt = serializers.DateTimeField()
 
     def to_representation(self, instance: WebhookSubscription) -> dict[str, Any]:
@@ -130,19 +132,17 @@ class WebhookSecretSerializer(serializers.Serializer[Any]):
     """A subscription with its new secret."""
 
     webhook = WebhookSerializer()
-    secret = serializers.CharField(
-        allow_null=True, help_text="`whsec_…`, shown this once: `null` where the answer is given again."
-    )
+    secret = serializers.CharField(allow_null=True, help_text="`whsec_…`, returned only once: a replay has `null`.")
 
 
 class RemovedWebhookSerializer(serializers.Serializer[Any]):
-    """What was removed."""
+    """The removed subscription."""
 
     id = serializers.IntegerField()
 
 
 class SentAgainSerializer(serializers.Serializer[Any]):
-    """How many messages are queued; those that wait already are not among them."""
+    """The number of queued messages, without those that were already waiting."""
 
     queued = serializers.IntegerField(min_value=0, max_value=MOST_SENT_AGAIN)
 
@@ -157,7 +157,7 @@ class WebhookCallSerializer(serializers.Serializer[DeliveryAttempt]):
     durationMs = serializers.IntegerField(source="duration_ms")
     httpStatus = serializers.IntegerField(source="http_status", allow_null=True)
     outcome = serializers.ChoiceField(choices=DeliveryOutcome.choices)
-    error = serializers.CharField(allow_blank=True, help_text="Empty where the call was acknowledged.")
+    error = serializers.CharField(allow_blank=True, help_text="Empty if the call was acknowledged.")
 
 
 def webhook_as_json(webhook: WebhookSubscription) -> dict[str, Any]:

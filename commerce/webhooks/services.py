@@ -172,7 +172,7 @@ def send_parked_again(webhook_id: int, *, most: int, by: Staff, idempotency: Ide
 
 
 def take_turn() -> None:
-    """Wait for other subscriptions that are being made: until the transaction ends, the number of them is known."""
+    """Lock the creation of subscriptions until the transaction ends, so that their count is exact."""
     sql.execute(TAKE_TURN)
 
 

@@ -32,7 +32,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Webhooks",
-        "Who gets which events where, newest first. For staff with the right to see them.",
+        "All subscriptions, newest first. For staff with the permission to see them.",
         operation_id="webhooks",
         response=paged(serializers.WebhookSerializer),
         parameters=HistoryPages.parameters,
@@ -45,7 +45,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Webhook",
-        "One subscription. For staff with the right to see them.",
+        "One subscription. For staff with the permission to see them.",
         operation_id="webhook",
         path_id="webhookId",
         response=serializers.WebhookSerializer,
@@ -58,8 +58,8 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Subscribe a webhook",
-        "From now on events of these types are sent to the URL. The answer has the secret that calls are signed with,"
-        " this once. For staff with the right to add webhooks.",
+        "Sends later events of these types to the URL. The response contains the secret that signs the calls; it is not"
+        " shown again. For staff with the permission to add webhooks.",
         operation_id="webhookCreate",
         request=serializers.NewWebhookSerializer,
         response=serializers.WebhookSecretSerializer,
@@ -80,7 +80,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Change a webhook",
-        "Its name, URL, types or whether it is active. For staff with the right to change webhooks.",
+        "Changes name, URL, types or `active`. For staff with the permission to change webhooks.",
         operation_id="webhookChange",
         path_id="webhookId",
         request=serializers.WebhookChangesSerializer,
@@ -102,7 +102,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Remove a webhook",
-        "Nothing is sent to it any more, and its secrets are forgotten. For staff with the right to change webhooks.",
+        "Stops its calls and deletes its secrets. For staff with the permission to change webhooks.",
         operation_id="webhookRemove",
         path_id="webhookId",
         response=serializers.RemovedWebhookSerializer,
@@ -121,8 +121,8 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "New secret of a webhook",
-        "Makes a new secret, which the answer has this once. Calls have a signature by each of the two for a while, so"
-        " that the receiver can change over. For staff with the right to change webhooks.",
+        "Creates a new secret, which is only in this response. For the given time calls have a signature by each of "
+        "the two secrets. For staff with the permission to change webhooks.",
         operation_id="webhookRotate",
         path_id="webhookId",
         request=serializers.RotationSerializer,
@@ -145,7 +145,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Calls of a webhook",
-        "Every call of the last days with its outcome, newest first. For staff with the right to see webhooks.",
+        "The calls of the last days with their outcomes, newest first. For staff with the permission to see webhooks.",
         operation_id="webhookCalls",
         path_id="webhookId",
         response=paged(serializers.WebhookCallSerializer),
@@ -162,7 +162,7 @@ class WebhookViewSet(ApiViewSet):
 
     @documented(
         "Send events to a webhook again",
-        "Those that were given up, and those that arrived, as long as they are kept. For staff with the right to send"
+        "Parked and delivered events, until their retention ends. For staff with the permission to send messages"
         " again.",
         operation_id="webhookResend",
         path_id="webhookId",

@@ -268,7 +268,7 @@ class CouponAdmin(Exported, ServiceAdmin):
         by = Staff(staff_id(request), form.cleaned_data["reason"])
         sentence = form.try_once(
             lambda idempotency: services.stop_coupon(coupon_id=coupon.pk, by=by, idempotency=idempotency),
-            lambda stopped: gettext("%(coupon)s is stopped. It is not issued any more.") % {"coupon": stopped},
+            lambda stopped: gettext("%(coupon)s is stopped. No more units are issued.") % {"coupon": stopped},
             staff_id=by.id,
             path=request.path,
         )

@@ -90,8 +90,8 @@ def ask_and_cancel(page: Page, request: HttpRequest, order_ids: Sequence[int], *
 
 def _summary(count: int, amount: int) -> str:
     sentence = ngettext(
-        "%(count)d order will be cancelled, and %(amount)s will go back. This cannot be undone.",
-        "%(count)d orders will be cancelled, and %(amount)s will go back. This cannot be undone.",
+        "%(count)d order will be cancelled, and %(amount)s will be refunded. This cannot be undone.",
+        "%(count)d orders will be cancelled, and %(amount)s will be refunded. This cannot be undone.",
         count,
     )
     return sentence % {"count": count, "amount": won(amount)}
@@ -124,8 +124,8 @@ def _report(request: HttpRequest, outcome: Outcome) -> None:
     elif outcome.done:
         count = len(outcome.done)
         sentence = ngettext(
-            "%(count)d order is cancelled: %(amount)s went back.",
-            "%(count)d orders are cancelled: %(amount)s went back.",
+            "%(count)d order is cancelled: %(amount)s refunded.",
+            "%(count)d orders are cancelled: %(amount)s refunded.",
             count,
         )
         sentence %= {"count": count, "amount": won(outcome.amount)}
@@ -137,7 +137,7 @@ def _report(request: HttpRequest, outcome: Outcome) -> None:
 
 
 def _sentence(order: Order, customer: str) -> str:
-    sentence = _("Order #%(number)d is cancelled: %(amount)s went back to %(customer)s.")
+    sentence = _("Order #%(number)d is cancelled: %(amount)s was refunded to %(customer)s.")
     return str(sentence % {"number": order.pk, "amount": won(order.paid_amount), "customer": customer})
 
 

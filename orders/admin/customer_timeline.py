@@ -62,7 +62,7 @@ def _refunds(user_id: int, before: datetime | None, most: int, _may: May) -> Ite
         refunds = refunds.filter(created_at__lt=before)
     for refund in refunds.prefetch_related("items").order_by("-pk")[:most]:
         units = sum(line.quantity for line in refund.lines)
-        said = ngettext("%(count)d unit, %(amount)s went back", "%(count)d units, %(amount)s went back", units)
+        said = ngettext("%(count)d unit, %(amount)s refunded", "%(count)d units, %(amount)s refunded", units)
         yield TimelineEntry(
             refund.created_at,
             "undo",

@@ -61,9 +61,9 @@ class RefundForm(IdempotentForm, ReasonForm):
         ticked = [item.product_id for item in self.items if cleaned.get(_tick(item.product_id))]
         for product_id in ticked:
             if cleaned.get(_units(product_id)) is None and _units(product_id) not in self.errors:
-                self.add_error(_units(product_id), _("Say how many units."))
+                self.add_error(_units(product_id), _("Enter the number of units."))
         if not ticked:
-            self.add_error(None, _("Tick at least one line."))
+            self.add_error(None, _("Select at least one item."))
         return cleaned
 
     def question(self) -> "RefundForm":
@@ -81,7 +81,7 @@ class RefundForm(IdempotentForm, ReasonForm):
         """Attach the refusal to its item."""
         if isinstance(refusal, RefundExceedsOrder):
             for excess in refusal.excesses:
-                sentence = _("Of these %(count)s units can be refunded.") % {"count": f"{excess.refundable:,}"}
+                sentence = _("%(count)s units can be refunded.") % {"count": f"{excess.refundable:,}"}
                 self.add_error(_units(excess.product_id), sentence)
         else:
             super().refuse(refusal)
@@ -163,7 +163,7 @@ def _refunded(page: Page, request: HttpRequest, order: Order, form: RefundForm) 
 
 
 def _sentence(done: services.Refunded, customer: str) -> str:
-    sentence = _("Of order #%(number)d %(amount)s went back to %(customer)s.")
+    sentence = _("%(amount)s of order #%(number)d was refunded to %(customer)s.")
     return str(sentence % {"number": done.order.pk, "amount": won(done.refund.amount), "customer": customer})
 
 

@@ -57,12 +57,12 @@ def _called(orders: "QuerySet[Order]", text: str) -> Found:
     user_ids = account_ids_called(text, most=MOST_CALLED + 1)
     if len(user_ids) > MOST_CALLED:
         user_ids = []
-        sentence = _("More than %(most)d customers' names begin with “%(text)s”: write more of the name.")
+        sentence = _("More than %(most)d customers' names begin with “%(text)s”: enter more of the name.")
         remarks.append(sentence % {"most": MOST_CALLED, "text": text})
     product_ids = product_ids_called(text, most=MOST_CALLED + 1)
     if len(product_ids) > MOST_CALLED:
         product_ids = product_ids_named(text, most=MOST_CALLED)
-        sentence = _("More than %(most)d products have “%(text)s” in their name: write more of it.")
+        sentence = _("More than %(most)d products have “%(text)s” in their name: enter more of it.")
         remarks.append(sentence % {"most": MOST_CALLED, "text": text})
     return Found(
         selectors.of_any(orders, user_ids=user_ids, product_ids=product_ids), " ".join(str(each) for each in remarks)

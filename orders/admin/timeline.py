@@ -72,7 +72,7 @@ def _order_itself(order: Order, reservation: Reservation | None) -> Iterator[Tim
         detail += " · " + _("from reservation %(reservation)s") % {"reservation": reservation}
     yield TimelineEntry(order.created_at, "shopping_cart", _("Placed and paid"), detail)
     if order.cancelled_at is not None:
-        detail = _("%(amount)s went back") % {"amount": won(order.paid_amount)}
+        detail = _("%(amount)s refunded") % {"amount": won(order.paid_amount)}
         yield TimelineEntry(order.cancelled_at, "undo", _("Cancelled"), detail)
 
 
@@ -89,7 +89,7 @@ def _refunds(order: Order, refunds: "Iterable[Refund]") -> Iterator[TimelineEntr
     names = {item.product_id: item.product_name for item in order.items.all()}
     for refund in refunds:
         units = ", ".join(f"{line.quantity:,} × {names[line.product_id]}" for line in refund.lines)
-        said = [_("%(amount)s went back") % {"amount": won(refund.amount)}, units]
+        said = [_("%(amount)s refunded") % {"amount": won(refund.amount)}, units]
         if not refund.restock:
             said.append(_("not back in stock"))
         yield TimelineEntry(

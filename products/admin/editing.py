@@ -86,15 +86,15 @@ class OffersForm(StaffForm):
     def clean_seen(self) -> Offers:
         seen = _offers_in(self.cleaned_data["seen"])
         if set(seen) != {product.pk for product in self.products}:
-            raise forms.ValidationError(_("The page was opened for other products."), code="other")
+            raise forms.ValidationError(_("The page shows other products."), code="other")
         return seen
 
     def clean(self) -> dict[str, Any]:
         how, number = self.cleaned_data.get("all_prices"), self.cleaned_data.get("number")
         if how and number is None and "number" not in self.errors:
-            self.add_error("number", _("Say how much."))
+            self.add_error("number", _("Enter an amount."))
         elif not how and number is not None:
-            self.add_error("all_prices", _("Say what the number means."))
+            self.add_error("all_prices", _("Choose what the number means."))
         elif how == PERCENT and number is not None and number > MOST_PERCENT:
             self.add_error("number", _("At most %(most)s percent.") % {"most": f"{MOST_PERCENT:,}"})
         elif how == WON and number is not None and number < 0:

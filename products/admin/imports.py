@@ -37,7 +37,7 @@ IMPORT_SECONDS = 8.0
 LINES_ON_A_PAGE = 100
 SENT_SHOWN = 5
 IMPORTS_ON_A_PAGE = 50
-LETTERS_SHOWN = 80
+CHARACTERS_SHOWN = 80
 
 PLAN_COLOURS = {LinePlan.ADD: "success", LinePlan.CHANGE: "info", LinePlan.WRONG: "danger"}
 OUTCOME_COLOURS = {LineOutcome.IMPORTED: "success", LineOutcome.REFUSED: "danger"}
@@ -174,12 +174,14 @@ class ImportPages(NoDeleteAdmin):
         self.message_user(request, sentence % {"count": done}, messages.SUCCESS)
         if refused:
             sentence = ngettext(
-                "%(count)d row was refused; it says why.", "%(count)d rows were refused; they say why.", refused
+                "%(count)d row was refused; the row shows the reason.",
+                "%(count)d rows were refused; each row shows the reason.",
+                refused,
             )
             self.message_user(request, sentence % {"count": refused}, messages.WARNING)
         if left:
             sentence = ngettext(
-                "%(count)d row is left; press the button again.",
+                "%(count)d row remains; press the button again.",
                 "%(count)d rows are left; press the button again.",
                 left,
             )
@@ -217,16 +219,16 @@ def _chosen(product_import: ProductImport, shown: str) -> "QuerySet[ImportLine]"
 
 def _why_not_kept(sender: str) -> str:
     if not sender:
-        return gettext("This file is not kept any more. Send it again.")
-    return gettext("%(sender)s sent this file; only the sender can see and import it.") % {"sender": sender}
+        return gettext("This file is not stored any more. Upload it again.")
+    return gettext("%(sender)s uploaded this file; only they can see and import it.") % {"sender": sender}
 
 
 def _left_out(wrong: int) -> str:
     if not wrong:
         return ""
     sentence = ngettext(
-        "%(count)d row with an error is left out. Correct the file and upload it again, or continue without it.",
-        "%(count)d rows with errors are left out. Correct the file and upload it again, or continue without them.",
+        "%(count)d row with an error is skipped. Correct it and upload the file again, or continue without it.",
+        "%(count)d rows with errors are skipped. Correct them and upload the file again, or continue without them.",
         wrong,
     )
     return sentence % {"count": wrong}
@@ -285,4 +287,4 @@ def _in_words(name: str, value: Any) -> str:
         return str(_("yes") if value else _("no"))
     if value is None:
         return ""
-    return f"{value:,}" if isinstance(value, int) else Truncator(value).chars(LETTERS_SHOWN)
+    return f"{value:,}" if isinstance(value, int) else Truncator(value).chars(CHARACTERS_SHOWN)

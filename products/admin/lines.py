@@ -19,7 +19,7 @@ from products.models import EDITABLE, ImportLine, LinePlan, Product
 from products.rules import (
     HIGHEST_PRICE_WON,
     HIGHEST_PURCHASE_LIMIT,
-    MOST_LETTERS_OF_A_NAME,
+    MOST_CHARACTERS_OF_A_NAME,
     MOST_UNITS,
     MOST_UNITS_AT_ONCE,
 )
@@ -113,7 +113,7 @@ def _wrong_with_new(parsed: ParsedLine, rights: Rights) -> list[str]:
     if "price" not in parsed.values:
         wrong.append(_("A new product needs a price."))
     if parsed.stock_change < 0:
-        wrong.append(_("There is nothing to take away from a new product."))
+        wrong.append(_("A new product has no stock to remove."))
     return wrong
 
 
@@ -164,8 +164,8 @@ def _id(text: str) -> int:
 def _name(text: str) -> str:
     if "\n" in text or "\r" in text:
         raise _Wrong(_("The name has several lines."))
-    if len(text) > MOST_LETTERS_OF_A_NAME:
-        raise _Wrong(_("The name has more than %(most)d letters.") % {"most": MOST_LETTERS_OF_A_NAME})
+    if len(text) > MOST_CHARACTERS_OF_A_NAME:
+        raise _Wrong(_("The name has more than %(most)d characters.") % {"most": MOST_CHARACTERS_OF_A_NAME})
     return _visible(text)
 
 
@@ -189,7 +189,7 @@ def _price(text: str) -> int:
 def _is_active(text: str) -> bool:
     word = text.casefold()
     if word not in _YES | _NO:
-        raise _Wrong(_("“%(cell)s” does not say whether it is for sale; write yes or no.") % {"cell": text[:40]})
+        raise _Wrong(_("“%(cell)s” is neither yes nor no.") % {"cell": text[:40]})
     return word in _YES
 
 
@@ -229,7 +229,7 @@ COLUMNS = (
         "name",
         ("name", "product name", "이름", "상품명", "상품 이름"),
         read=_name,
-        meaning=gettext_lazy("At most 200 letters. A new product needs one."),
+        meaning=gettext_lazy("At most 200 characters. Required for a new product."),
     ),
     ImportColumn(
         "description",
@@ -254,8 +254,7 @@ COLUMNS = (
         ("stock_change", "units to add", "재고 증감", "재고 변경"),
         read=_stock_change,
         meaning=gettext_lazy(
-            "Units to add, or with a minus to take away; of a new product, the units on the shelf. "
-            "No file sets a stock."
+            "Units to add (negative: to remove); for a new product, its stock. A file cannot set a stock."
         ),
     ),
     ImportColumn(

@@ -14,7 +14,7 @@ from products.rules import UnusualPrice, unusual_prices
 class UnusualPricesForm(ReasonForm):
     """The reason for a bulk change, and the confirmation of unusual prices if there are any."""
 
-    confirmed = forms.BooleanField(label=gettext_lazy("the unusual prices are intended"))
+    confirmed = forms.BooleanField(label=gettext_lazy("confirm the unusual prices"))
 
     def __init__(self, *args: Any, unusual: int, **kwargs: Any) -> None:
         """`unusual`: number of rows with an unusual price."""

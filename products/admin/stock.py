@@ -28,7 +28,9 @@ class AdjustStockForm(IdempotentForm, ReasonForm):
         label=_("units to add"),
         min_value=-MOST_UNITS_AT_ONCE,
         max_value=MOST_UNITS_AT_ONCE,
-        help_text=_("Negative: units to take away. Sales meanwhile are not lost: this is added to what is there then."),
+        help_text=_(
+            "Negative: units to remove. The number is added to the current stock, so later sales are not lost."
+        ),
     )
     field_order = ("delta", "reason")
 

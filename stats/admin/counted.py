@@ -115,7 +115,9 @@ class DeadLetterAdmin(ReadOnly):
         if not letters:
             return None
         tried = min(len(letters), LETTERS_AT_ONCE)
-        sentence = ngettext("%(count)d letter will be tried again.", "%(count)d letters will be tried again.", tried)
+        sentence = ngettext(
+            "%(count)d dead letter will be replayed.", "%(count)d dead letters will be replayed.", tried
+        )
         by = reason_or_question(
             self,
             request,
@@ -128,15 +130,17 @@ class DeadLetterAdmin(ReadOnly):
             return by
         outcomes = [replay_dead_letter(letter_id=letter_id, by=by).outcome for letter_id in letters[:LETTERS_AT_ONCE]]
         counted = sum(outcome in (Replay.COUNTED, Replay.REPEATED) for outcome in outcomes)
-        sentence = ngettext("%(count)d letter was replayed.", "%(count)d letters were replayed.", counted)
+        sentence = ngettext("%(count)d dead letter was replayed.", "%(count)d dead letters were replayed.", counted)
         self.message_user(request, sentence % {"count": counted}, messages.SUCCESS if counted else messages.WARNING)
         if refused := outcomes.count(Replay.REFUSED):
             sentence = ngettext(
-                "%(count)d letter still cannot be counted.", "%(count)d letters still cannot be counted.", refused
+                "%(count)d dead letter still cannot be counted.",
+                "%(count)d dead letters still cannot be counted.",
+                refused,
             )
             self.message_user(request, sentence % {"count": refused}, messages.ERROR)
         if len(letters) > LETTERS_AT_ONCE:
-            rest = _("Only the first %(count)d were tried. Choose the rest again.")
+            rest = _("Only the first %(count)d were processed. Select the rest again.")
             self.message_user(request, rest % {"count": LETTERS_AT_ONCE}, messages.WARNING)
         return None
 

@@ -99,7 +99,7 @@ def _require_sales(day: date) -> None:
     """Raises ValidationError for a day before the first order or after today."""
     first, last = selectors.first_day(), timezone.localdate()
     if not first <= day <= last:
-        sentence = _("Nothing can have been sold on that day: choose one from %(first)s to %(last)s.")
+        sentence = _("There can be no sales on that day: choose one from %(first)s to %(last)s.")
         values = {"first": first.isoformat(), "last": last.isoformat()}
         raise forms.ValidationError(sentence % values, code="out_of_range")
 

@@ -73,7 +73,7 @@ def letters() -> dict[int, str]:
 
 
 def replay(*arguments: str) -> tuple[list[str], dict[str, int], int]:
-    """The command's lines about the letters, its last line, and its exit code."""
+    """The command's lines about dead letters, its last line, and its exit code."""
     out, code = StringIO(), 0
     try:
         call_command("replay_dead_letters", *arguments, stdout=out)
@@ -285,7 +285,7 @@ class TestReplay:
             1,
         )
 
-    def test_it_requires_a_choice_of_letters(self) -> None:
+    def test_it_requires_a_selection_of_dead_letters(self) -> None:
         with pytest.raises(CommandError, match="required"):
             call_command("replay_dead_letters")
         with pytest.raises(CommandError, match="not allowed with"):
@@ -298,7 +298,7 @@ class TestReplay:
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         answer = clerk.post("stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=chosen)
-        assert messages_on(answer) == ["1 letter was replayed.", "1 letter still cannot be counted."]
+        assert messages_on(answer) == ["1 dead letter was replayed.", "1 dead letter still cannot be counted."]
         assert DeadLetter.objects.get(replayed_at=None).offset == 0
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
         page = clerk.get("stats_deadletter_change", letter.pk).content.decode()
@@ -327,7 +327,7 @@ class TestReplay:
             )[-1]
             for _ in range(2)
         ]
-        assert messages == ["1 letter was replayed.", "0 letters were replayed."]
+        assert messages == ["1 dead letter was replayed.", "0 dead letters were replayed."]
         assert units_counted() == {(777, timezone.localdate().isoformat()): 4}
         assert StaffAction.objects.count() == 1
 
@@ -339,7 +339,7 @@ class TestReplay:
         clerk = Staff("stats.view_deadletter", "stats.replay_deadletter")
         chosen = list(DeadLetter.objects.values_list("pk", flat=True))
         answer = clerk.post("stats_deadletter_changelist", action="replay", reason="Try again", _selected_action=chosen)
-        assert messages_on(answer)[-1] == "Only the first 2 were tried. Choose the rest again."
+        assert messages_on(answer)[-1] == "Only the first 2 were processed. Select the rest again."
         assert StaffAction.objects.count() == 2
 
     def test_a_long_reason_can_be_read_on_the_list(self) -> None:

@@ -164,9 +164,9 @@ def test_the_command_deletes_according_to_the_setting(
 
     def deleted() -> int:
         call_command("archive", json=True)
-        said = json.loads(capsys.readouterr().out)
-        assert said["held_up_at"] is None
-        return int(said["processed_event"])
+        printed = json.loads(capsys.readouterr().out)
+        assert printed["held_up_at"] is None
+        return int(printed["processed_event"])
 
     assert deleted() == 0
     settings.PROCESSED_EVENT_RETENTION_HOURS = 0

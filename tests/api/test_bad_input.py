@@ -58,7 +58,7 @@ def test_an_invalid_field_value_is_refused(user: User, pen: Product, path: str, 
     with nothing_changes():
         for value in NASTY:
             if value == "null" and '"userCouponId": @' in template:
-                continue  # "no coupon", which is a good order
+                continue  # valid: an order without a coupon
             body = template.replace("@", value).replace("PEN", str(pen.pk))
             answer = shopper.send("POST", path, body.encode())
             assert answer.outcome in REFUSALS, (value, answer)
@@ -80,7 +80,7 @@ def test_errors_of_a_list_are_reported_per_item(user: User) -> None:
     items = [{"productId": 0, "quantity": 0}] * 100
     answer = Shopper(user).post("/api/orders", {"items": items})
     assert len(answer.json["errors"]) == 200
-    assert answer.json["detail"] == "200 values do not fit."
+    assert answer.json["detail"] == "200 values are invalid."
 
 
 UNKNOWN_FIELDS = {"balance": 10**12, "price": 1, "status": "COMPLETED", "isStaff": True, "is_staff": True, "id": 1,
@@ -121,7 +121,7 @@ BROKEN_CURSORS = ["x", "zzz", "cD0x", "cD1hYmM=", "cD0tMQ==", "bz0xMDAwMDAwMA=="
 
 @pytest.mark.parametrize("path", HISTORIES)
 def test_a_modified_cursor_is_refused_or_harmless(user: User, path: str) -> None:
-    """What decodes to a position is one, even if nobody was given it; everything else is refused. Never a crash."""
+    """A value that decodes to a position is used, even if no page contained it; all others are refused."""
     UserCouponFactory(user=user)
     shopper = Shopper(user)
     for cursor in BROKEN_CURSORS:

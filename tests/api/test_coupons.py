@@ -41,7 +41,7 @@ def coupon() -> Coupon:
 
 
 class TestCouponsOpenForIssue:
-    """The list that anyone may read."""
+    """The public list."""
 
     def test_an_open_coupon_is_shown_with_what_remains(self, stranger: Shopper, coupon: Coupon) -> None:
         UserCouponFactory(coupon=coupon)
@@ -197,7 +197,7 @@ class TestIssuing:
 
 
 class TestCouponsHeld:
-    """The caller's own."""
+    """The coupons of the caller."""
 
     def test_each_status_lists_its_coupons_with_one_query(self, user: User) -> None:
         available = UserCouponFactory(user=user)

@@ -36,7 +36,7 @@ def test_readyz_is_200_with_all_dependencies() -> None:
 
 def test_without_kafka_readyz_is_200_and_reports_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(timeout_seconds: float) -> None:
-        raise kafka.KafkaAway
+        raise kafka.KafkaUnavailable
 
     monkeypatch.setattr(kafka, "ping", away)
     response = Client().get("/readyz")
@@ -85,7 +85,7 @@ def test_metrics_count_requests_by_route_template() -> None:
 
 @pytest.fixture
 def read_only() -> Iterator[None]:
-    """New sessions take no writes, as those of a standby."""
+    """New sessions are read-only, as on a standby."""
     name = connection.settings_dict["NAME"]
     sql.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
     connection.close()
@@ -100,9 +100,9 @@ def read_only() -> Iterator[None]:
 
 
 class TestReadOnly:
-    """PostgreSQL that takes no writes."""
+    """PostgreSQL accepts no writes."""
 
-    def test_the_shop_is_not_ready_and_says_so(self, read_only: None) -> None:
+    def test_readiness_is_503_with_the_state(self, read_only: None) -> None:
         response = Client().get("/readyz")
         assert (response.status_code, response.json()["database"]) == (503, "read-only")
 

@@ -17,7 +17,7 @@ SEOUL = ZoneInfo("Asia/Seoul")
 
 
 def charges_at(user: User, *moments: datetime) -> list[LedgerEntry]:
-    """One charge of 1 won at each moment."""
+    """One charge of 1 won at each time."""
     return [charged(user, at=moment) for moment in moments]
 
 

@@ -28,7 +28,7 @@ AT_ONCE = 30
 
 
 class Shop:
-    """A customer with money, something to buy, a coupon to get and an order to cancel."""
+    """A customer with a balance, a product, a coupon open for issue, and an order to cancel."""
 
     def __init__(self) -> None:
         self.user: User = UserFactory(balance=50_000)
@@ -58,7 +58,10 @@ def shop() -> Shop:
 
 OPERATIONS = ["charge", "order", "issue", "cancel"]
 WITH_KEY = {"charge": [4, 2], "order": [6, 2], "issue": [6, 2], "cancel": [6, 2]}
-"""Statements of each round trip of the first request: one more than without a key, to look for an earlier answer."""
+"""Statements in each round trip of the first request:
+
+one more than without a key, for the lookup of a stored response.
+"""
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -142,7 +145,7 @@ def test_4_not_found_is_repeated_too(path: str, body: Any, outcome: tuple[int, s
 
 
 def test_5_an_invalid_request_is_not_stored(shop: Shop) -> None:
-    """Who mends a mistyped body and sends it under the same key means the same purchase."""
+    """A client may correct the body and retry with the same key."""
     assert shop.shopper.post("/api/balance/charge", {"amount": 0}, key=KEY).outcome == (400, "validation_error")
     assert not IdempotencyKey.objects.exists()
     assert shop.post("charge").status == 200
@@ -286,7 +289,7 @@ def test_13_a_repeat_while_the_first_is_in_progress_is_refused(shop: Shop, setti
 
 
 def test_14_the_record_and_the_effect_are_one_transaction(shop: Shop) -> None:
-    """An answer that cannot be written takes its effect with it: one never exists without the other."""
+    """If the response cannot be stored, its effect is rolled back."""
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE idempotency_key ADD CONSTRAINT nothing_fits CHECK (status <> 200) NOT VALID")
     try:
@@ -305,7 +308,7 @@ def test_14_the_record_and_the_effect_are_one_transaction(shop: Shop) -> None:
 
 
 def _own_client(shop: Shop) -> Shop:
-    """The same shop through a client of its own, because a thread shares none."""
+    """The same shop with a separate client for the thread."""
     own = object.__new__(Shop)
     own.__dict__.update(shop.__dict__, shopper=Shopper(shop.user))
     return own

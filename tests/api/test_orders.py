@@ -40,7 +40,7 @@ def items(*lines: tuple[Product, int]) -> list[dict[str, int]]:
 
 
 class TestPlacing:
-    """What a good order does."""
+    """Effects of a valid order."""
 
     def test_an_order_is_placed_and_paid(self, user: User, pen: Product, chair: Product) -> None:
         with round_trips() as trips:
@@ -169,7 +169,7 @@ class TestPlacing:
 
 
 class TestPlacingWithACoupon:
-    """Discounts and what keeps a coupon from being used."""
+    """Discounts, and refusals of a coupon."""
 
     def test_a_fixed_coupon_subtracts_its_value(self, user: User, pen: Product) -> None:
         unit = UserCouponFactory(user=user, coupon=CouponFactory(discount_value=500))
@@ -254,7 +254,7 @@ class TestPlacingWithACoupon:
 
 
 class TestRefusals:
-    """Why an order is not placed; nothing of it remains."""
+    """Refused orders have no effect."""
 
     def test_more_than_the_stock_is_refused(self, user: User, pen: Product, chair: Product) -> None:
         with nothing_changes(), round_trips() as trips:
@@ -272,7 +272,7 @@ class TestRefusals:
             {"productId": pen.pk, "requested": 11, "available": 10},
             {"productId": chair.pk, "requested": 6, "available": 5},
         ]
-        assert answer.json["detail"] == "2 products have less left than was ordered."
+        assert answer.json["detail"] == "2 products have fewer units in stock than were ordered."
 
     def test_more_than_the_balance_is_refused(self, pen: Product) -> None:
         user = UserFactory(balance=1_199)

@@ -29,14 +29,14 @@ def shared(transactional_db: None) -> Iterator[SharedConnections]:
 
 
 def backend() -> int:
-    """Which server process the thread's connection talks to."""
+    """The process id of the PostgreSQL backend of the thread's connection."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         return int(cursor.fetchone()[0])
 
 
 def called(application: Any, path: str) -> tuple[str, dict[str, str], bytes]:
-    """What a web server would get from the application, on a thread of its own as there."""
+    """The response of the application, called in a separate thread as by a web server."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
     environ = RequestFactory().get(path).environ
 
@@ -94,7 +94,7 @@ def test_a_wait_beyond_the_limit_is_refused_and_leaves_the_queue() -> None:
 
 
 def test_a_slot_is_never_lost_or_used_twice() -> None:
-    """Many that give up at the moment in which their turn comes."""
+    """Many requests give up at the same time as a slot is handed to them."""
     shared = SharedConnections(1, waiting=8, wait_seconds=0.001)
     at_work = threading.Semaphore(1)
 
@@ -155,7 +155,7 @@ def test_an_open_transaction_does_not_leak_into_the_next_request(shared: SharedC
 
 
 def test_a_failed_connection_is_not_reused(shared: SharedConnections) -> None:
-    """The server may be a standby since."""
+    """Its server may have become a standby."""
 
     def fail() -> int:
         with shared_by_requests(shared, give_back_connections):
@@ -206,7 +206,7 @@ def test_waiting_for_postgresql_is_limited(shared: SharedConnections, settings: 
             return backend()
 
     assert together([ask])[0] > 0
-    # Commands and tests wait as long as it takes, and so does a page that says so.
+    # Commands, tests and pages with `long_statements` have no time limit.
     sleep()
 
     def ask_patiently() -> None:

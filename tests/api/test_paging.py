@@ -24,14 +24,14 @@ HISTORY = "/api/users/balance/history"
 
 
 def charge(user: User, count: int) -> list[int]:
-    """`count` ledger entries of 1 won; their ids, oldest first."""
+    """Create `count` ledger entries of 1 won; returns their ids, oldest first."""
     return [charged(user).pk for _ in range(count)]
 
 
 def walk(
     shopper: Shopper, address: str | None, *, by: str = "next", between: Callable[[], object] = lambda: None
 ) -> list[list[int]]:
-    """The ids of every page from `address` on, doing `between` after each."""
+    """The ids on all pages from `address` on; calls `between` after each page."""
     pages = []
     while address:
         answer = shopper.get(address.removeprefix("http://testserver"))
@@ -111,7 +111,7 @@ def test_page_size_defaults_to_20_and_is_at_most_100() -> None:
 
 
 def test_the_hundredth_page_costs_as_much_as_the_first() -> None:
-    """One query each, answered from the index whatever the depth: the plan reads a page's rows and no more."""
+    """Each page is one query on an index, and its plan reads only the rows of the page."""
     user = UserFactory()
     charge(user, 1)
     LedgerEntry.objects.bulk_create(
@@ -140,7 +140,7 @@ def _nodes(plan: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def cursor_at(position: int) -> str:
-    """The cursor of the ledger whose page begins behind this entry."""
+    """The cursor of the ledger page that begins after this entry."""
     pages = HistoryPages()
     pages.request = Request(RequestFactory().get(HISTORY))
     pages.base_url = HISTORY

@@ -41,7 +41,7 @@ def test_an_unknown_route_is_not_found(path: str) -> None:
         "title": "Not found",
         "status": 404,
         "code": "not_found",
-        "detail": "There is nothing at this path.",
+        "detail": "There is no resource at this path.",
         "instance": body["instance"],
         "requestId": response.headers["X-Request-ID"],
     }
@@ -101,7 +101,7 @@ WITH_BODY = ["/api/auth/token", "/api/auth/token/refresh", "/api/balance/charge"
 def test_a_body_that_is_not_json_is_refused(user: User, path: str, content: bytes) -> None:
     with nothing_changes(), statements() as ran:
         answer = Shopper(user).send("POST", path, content)
-    # No body at all is an empty one to the parser: there the fields are missing.
+    # A missing body is parsed as an empty one, so its fields are missing.
     assert answer.outcome == (400, "validation_error" if content == b"" else "malformed_json")
     assert ran == []
 
@@ -335,15 +335,15 @@ class TestLanguages:
             "validation_error": ("/api/balance/charge", {"amount": 0}),
         }
         for code, (path, body) in requests.items():
-            said = korean.post(path, body).json
-            meant = english.post(path, body).json
-            assert said["code"] == meant["code"] == code
-            assert HANGUL.search(said["title"]), said
-            assert HANGUL.search(said["detail"]), said
-            assert said["title"] != meant["title"]
+            translated = korean.post(path, body).json
+            original = english.post(path, body).json
+            assert translated["code"] == original["code"] == code
+            assert HANGUL.search(translated["title"]), translated
+            assert HANGUL.search(translated["detail"]), translated
+            assert translated["title"] != original["title"]
             untranslated = ("title", "detail", "requestId", "errors")
-            assert {name: said[name] for name in said if name not in untranslated} == {
-                name: meant[name] for name in meant if name not in untranslated
+            assert {name: translated[name] for name in translated if name not in untranslated} == {
+                name: original[name] for name in original if name not in untranslated
             }
 
     @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def test_an_edit_invalidates_all_pages_and_filters(stranger: Shopper, pen: Produ
 def test_a_page_rendered_with_the_old_price_is_not_cached(
     stranger: Shopper, pen: Product, clerk: Staff, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An edit that commits while a list is being rendered must not be hidden behind that list for a minute."""
+    """Otherwise the edit would not be visible for a minute."""
     render = views._render_list
 
     def edited_meanwhile(request: object) -> bytes:
@@ -131,7 +131,7 @@ def test_without_a_cache_time_every_request_reads_the_database(
 
 @contextmanager
 def counted_renders(monkeypatch: pytest.MonkeyPatch, before: Callable[[], object]) -> Iterator[list[int]]:
-    """Counts renderings of the list, each of which does `before` first."""
+    """Counts renderings of the list; calls `before` at the start of each."""
     render = views._render_list
     counted: list[int] = []
 
@@ -159,7 +159,7 @@ def test_concurrent_requests_render_a_cold_list_once(pen: Product, monkeypatch: 
 
 
 def test_without_the_guard_a_cold_list_is_rendered_repeatedly(pen: Product, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control of the test above: what `single_flight` spares."""
+    """The control of the test above, without `single_flight`."""
     monkeypatch.setattr(page_cache, "single_flight", lambda key: nullcontext())
     two_render = threading.Barrier(2)
 

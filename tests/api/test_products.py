@@ -16,7 +16,7 @@ PRODUCTS = "/api/products"
 
 @pytest.fixture
 def catalogue() -> dict[str, Product]:
-    """Five products for sale and one that is not."""
+    """Five products for sale, and one that is not for sale."""
     return {
         "pen": ProductFactory(name="Pen", description="Writes blue.", price=1_200, stock=3),
         "apple": ProductFactory(name="Apple", description="Sweet.", price=900, stock=0),
@@ -47,7 +47,7 @@ def test_the_list_shows_what_is_for_sale(stranger: Shopper, catalogue: dict[str,
         "stock": 20,
         **OPTIONAL_JSON,
     }
-    assert len(ran) == 2  # the count and the page
+    assert len(ran) == 2  # the query of the count and that of the page
 
 
 def test_the_second_request_needs_no_query(stranger: Shopper, catalogue: dict[str, Product]) -> None:
@@ -204,5 +204,5 @@ def test_an_invalid_token_is_ignored_for_public_reads(path: str) -> None:
 )
 def test_a_failed_precondition_is_a_problem(stranger: Shopper, path: str, header: dict[str, str]) -> None:
     answer = stranger.get(path, headers=header)
-    # A list has no time of its last change, so only its ETag is held against a condition.
+    # A list has no Last-Modified, so conditions are only compared with its ETag.
     assert answer.outcome == ((412, "precondition_failed") if "If-Match" in header else (200, None))

@@ -86,7 +86,7 @@ def test_a_cart_above_a_limit_is_refused_as_a_whole(user: User, rare: Product) -
 
 
 class TestReservations:
-    """Units may be held beyond the limit; paying for them is refused."""
+    """More units than the limit can be reserved; ordering them is refused."""
 
     def holds(self, user: User, product: Product, quantity: int) -> int:
         body = {"items": [{"productId": product.pk, "quantity": quantity}]}
@@ -113,7 +113,7 @@ class TestReservations:
             "limit": 3,
             "alreadyBought": 0,
         }
-        # It still holds its units, and a smaller one takes its place.
+        # The reservation is unchanged, and can be replaced by a smaller one.
         rare.refresh_from_db()
         assert (rare.stock, rare.held) == (100, 4)
         assert self.pays(user, self.holds(user, rare, 3)).status == 200

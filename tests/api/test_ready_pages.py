@@ -27,7 +27,7 @@ PRODUCTS, POPULAR = "/api/products", "/api/products/popular"
 
 @pytest.fixture(autouse=True)
 def one_long_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that no page ends in the middle of a test."""
+    """Pages in memory do not expire during a test."""
     now = time.time()
     monkeypatch.setattr(ready_pages, "time", lambda: now)
 
@@ -110,7 +110,7 @@ def test_a_staff_edit_shows_at_once(application: Wsgi, pen: Product) -> None:
 
 
 def another_process() -> PageCache:
-    """Its lease is its own."""
+    """A process has its own lease."""
     return PageCache(PRODUCT_LIST.name)
 
 

@@ -61,7 +61,7 @@ def test_a_unit_is_refunded_with_its_share_of_the_payment(
     with round_trips() as trips:
         answer = refund(clerk, order, {pen: 1})
     made = Refund.objects.get()
-    # 17,600 of 18,600 won were paid, so of 1,200 won 1,135.4.
+    # 17,600 of 18,600 won were paid, so the share of 1,200 won is 1,135.4 won.
     assert answer.json == {
         "id": made.pk,
         "orderId": order.pk,
@@ -111,7 +111,7 @@ def test_the_last_unit_returns_the_rest_and_the_coupon(
     user.refresh_from_db()
     unit.refresh_from_db()
     assert (user.balance, unit.status, unit.used_at) == (50_000, "AVAILABLE", None)
-    # It can be used again, though an order stands that used it once.
+    # The coupon can be used again, although a refunded order has used it.
     body = {"items": [{"productId": pen.pk, "quantity": 1}], "userCouponId": unit.pk}
     assert shopper.post("/api/orders", body).json["discountAmount"] == 1_000
     assert broken_rules() == set()

@@ -69,7 +69,7 @@ def test_a_cached_token_expires_on_time(user: User, monkeypatch: pytest.MonkeyPa
     for now, times in ((ends_at - 0.001, 0), (ends_at, 1), (ends_at + 1, 2)):
         monkeypatch.setattr(authentication, "time", lambda now=now: now)
         seen(shopper, user)
-        # From its last moment on the library has to judge, and it refuses.
+        # At its expiry the library verifies the token, and refuses it.
         assert len(asked) == times
 
 

@@ -50,7 +50,7 @@ def reserves(user: User, *lines: tuple[Product, int], key: str | None = None) ->
 
 
 def held(user: User, *lines: tuple[Product, int]) -> int:
-    """The id of a reservation that has just been made."""
+    """Make a reservation; returns its id."""
     answer = reserves(user, *lines)
     assert answer.status == 200, answer
     number: int = answer.json["id"]
@@ -70,7 +70,7 @@ def orders(user: User, *lines: tuple[Product, int]) -> Answer:
 
 
 def let_time_pass(reservation_id: int) -> None:
-    """The reservation's time is over, this very moment."""
+    """Let the reservation expire now."""
     sql.execute(
         "UPDATE reservation SET created_at = created_at - interval '10 minutes', expires_at = now() WHERE id = %s",
         [reservation_id],
@@ -78,7 +78,7 @@ def let_time_pass(reservation_id: int) -> None:
 
 
 def units(product: Product) -> tuple[int, int]:
-    """In stock, and held."""
+    """Units in stock, and held units."""
     product.refresh_from_db()
     return product.stock, product.held
 
@@ -188,7 +188,7 @@ class TestHolding:
 
 
 class TestReading:
-    """`GET /api/reservations`, and one of them."""
+    """`GET /api/reservations` and `GET /api/reservations/{reservationId}`."""
 
     def test_the_list_has_the_live_reservation(self, user: User, pen: Product) -> None:
         shopper = Shopper(user)
@@ -328,7 +328,7 @@ class TestPaying:
 
 
 class TestNextTaker:
-    """Who is short of units that are held for too long ends those reservations, exactly."""
+    """An order that needs the units of expired reservations ends exactly these reservations."""
 
     def test_an_order(self, user: User, pen: Product, chair: Product) -> None:
         over = held(UserFactory(), (pen, 6), (chair, 5))
@@ -338,7 +338,7 @@ class TestNextTaker:
             assert orders(user, (pen, 9)).status == 200
         assert (units(pen), units(chair)) == ((1, 1), (5, 0))
         assert (status_of(over), status_of(live)) == ("EXPIRED", "HELD")
-        # The first try, which wrote nothing, and the second.
+        # The first attempt, which wrote nothing, and the second one.
         assert len(trips.postgresql) == 4
         assert broken_rules() == set()
 
@@ -384,7 +384,7 @@ class TestNextTaker:
 
 
 class TestDatabase:
-    """What it refuses by itself."""
+    """Constraints of the database."""
 
     @pytest.mark.parametrize("change", [{"held": 11}, {"held": -1}, {"stock": 1}])
     def test_holding_more_than_the_stock_violates_a_constraint(

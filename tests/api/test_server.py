@@ -35,7 +35,7 @@ def length(number: int) -> list[tuple[bytes, bytes]]:
 
 
 def answers(application: Callable[..., Any], *requests: tuple[Any, list[Any]]) -> list[list[Any]]:
-    """What the server sends for requests that arrive at one time, each given as its scope and its messages."""
+    """The messages of the server for simultaneous requests, each given as its scope and its messages."""
     server = Server(application, may_block=may_block, probes=PROBES, threads=2, largest_body_bytes=LARGEST_BODY_BYTES)
 
     async def one(scope: Any, messages: list[Any]) -> list[Any]:
@@ -173,7 +173,7 @@ def test_a_probe_does_not_wait_for_back_office_pages() -> None:
             answered.set()
         return echo(environ, start_response)
 
-    # Both threads for pages are taken.
+    # Both threads for pages are busy.
     requests: list[tuple[Any, list[Any]]] = [(scope_of(path), []) for path in ("/admin/", "/admin/", "/readyz")]
     assert [start["status"] for start, _ in answers(application, *requests)] == [200, 200, 200]
 

@@ -154,7 +154,7 @@ NO_KID = object()
     ],
 )
 def test_a_tokens_kid_must_be_a_known_key(user: User, kid: Any, outcome: tuple[int, str | None]) -> None:
-    """Tokens of earlier releases name none. A key is never tried for a token that names another one."""
+    """Tokens of earlier releases have no `kid`. A token with a `kid` is only verified with that key."""
     claims = {"exp": timezone.now() + timedelta(hours=1), "jti": "0", "token_type": "access", "userId": str(user.pk)}
     parts = [
         json.dumps({"alg": "HS256", "typ": "JWT", **({} if kid is NO_KID else {"kid": kid})}),
@@ -216,7 +216,7 @@ def test_an_invalid_token_is_refused(user: User, kind: str) -> None:
         write = shopper.post("/api/balance/charge", {"amount": 1})
     assert read.outcome == (401, "token_not_valid")
     assert write.outcome == (401, "token_not_valid")
-    assert read.json["detail"] == "The token is expired or not ours."
+    assert read.json["detail"] == "The token has expired or was not issued by this shop."
     assert ran == []
 
 
@@ -291,7 +291,7 @@ def test_a_token_from_a_clock_ahead_is_accepted(user: User, seconds: int, status
 
 
 class TestTheSecondFactor:
-    """Of staff, for tokens as for the back-office."""
+    """The second factor of staff, required for tokens as in the back-office."""
 
     @pytest.fixture
     def device(self) -> TOTPDevice:

@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, settings: Settings) -> Path:
-    """Where the files go."""
+    """The folder of the archive files."""
     settings.ARCHIVE_DIR = str(tmp_path)
     return tmp_path
 
 
 def later() -> datetime:
-    """A moment after everything so far."""
+    """A time after all existing rows."""
     return timezone.now() + timedelta(seconds=1)
 
 
 def all_is_delivered() -> None:
-    """No message waits or is kept, no answer is repeated, and every event is counted and forgotten."""
+    """Deliver and purge all messages, delete all stored responses, count all events and delete their records."""
     sql.execute("UPDATE outbox_message SET sent_at = now() WHERE sent_at IS NULL")
     purge_outbox(now=later(), older_than_hours=0)
     IdempotencyKey.objects.all().delete()
-    # Not `later`: what happens from now on is not counted yet.
+    # Not `later`: later facts are not counted yet.
     forget_counted(before=timezone.now())
 
 
 def archived(folder: Path, *tables: Leaving, before: datetime | None = None) -> list[int]:
-    """Move what is older than that (default: everything), and return how many rows each table had."""
+    """Archive all rows older than `before` (default: all); returns the number of rows of each table."""
     return [archive(table, before=before or later(), folder=folder) for table in tables]

@@ -49,13 +49,13 @@ def kept_ids() -> list[int]:
 
 
 def archived_ids(folder: Path) -> list[int]:
-    """The entries in the files that are recorded."""
+    """The ids of the entries in the recorded files."""
     names = ArchivedPage.objects.filter(table_name="user_balance_tx").order_by("id").values_list("file_name", flat=True)
     return [json.loads(line)["id"] for name in names for line in gzip.open(folder / name, "rt")]
 
 
 def holds(folder: Path) -> bool:
-    """Whether the books add up, and the files hold what has left."""
+    """Whether all invariants hold, and the files are valid."""
     assert check_archive(folder).findings == []
     assert broken_rules() == set()
     return True
@@ -90,7 +90,7 @@ class TestWhatLeaves:
         assert holds(folder)
 
     def test_entries_after_one_that_stays_are_kept(self, folder: Path) -> None:
-        """The clock of the database was put back: the chain of what is kept must not have a hole."""
+        """The clock of the database was set back: the remaining chain must not have a gap."""
         now = timezone.now()
         user = UserFactory()
         stays = [charged(user, 100, at=now - timedelta(days=day)).pk for day in (1, 9)]
@@ -166,7 +166,7 @@ class TestTheDatabaseRefuses:
 
 
 class TestTheAuditFinds:
-    """Somebody with every right in the database switches the triggers off."""
+    """An attacker with all privileges disables the triggers."""
 
     @pytest.mark.parametrize(
         ("damage", "rules"),
@@ -276,7 +276,7 @@ class TestBesideCharges:
     def test_control_with_the_accounts_balance_the_chain_breaks(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control: the checkpoint takes what the account has now. The trigger is what refuses it."""
+        """The control: the checkpoint gets the account's current balance, which only the trigger would refuse."""
         naive = ledger.MOVE_CHECKPOINTS.replace(
             "user_id, id, balance_after, entry_hash,",
             'user_id, id, (SELECT balance FROM "user" WHERE id = user_id),'
@@ -304,7 +304,6 @@ class TestBesideCharges:
         assert holds(folder)
 
     def test_control_without_the_lock_two_archive_the_same(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The control."""
         monkeypatch.setattr(pages, "TAKE_TURN", "SELECT 1")
         for _attempt in range(10):
             charged(UserFactory(), 100)
@@ -317,7 +316,7 @@ class TestBesideCharges:
 
 
 class ChargedMeanwhile(LeavingEntries):
-    """Its customer charges 1,000 won after the entries that leave are chosen."""
+    """The customer charges 1,000 won after the entries to archive are chosen."""
 
     def __init__(self, user: User) -> None:
         self._user = user
@@ -329,7 +328,7 @@ class ChargedMeanwhile(LeavingEntries):
 
 
 class ChosenTogether(LeavingEntries):
-    """Two of them have chosen before either goes on."""
+    """Both runs have chosen their rows before one continues."""
 
     def __init__(self, both: threading.Barrier) -> None:
         self._both = both
@@ -345,10 +344,10 @@ class Died(BaseException):
 
 
 class TestItDiesAnywhere:
-    # A process that dies closes no file.
+    # A killed process does not close its files.
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_at_any_line(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Each entry is kept, or in exactly one recorded file; the next run does the rest."""
+        """Each entry is in the database or in exactly one recorded file; the next run archives the rest."""
         monkeypatch.setattr(pages, "PAGE_SIZE", 2)
         users = [UserFactory(), UserFactory()]
         deaths = 0
@@ -390,7 +389,7 @@ class TestItDiesAnywhere:
         assert holds(folder)
 
 
-# Charges of one won each on top of the account's newest entry, hashed as docs/ledger.md says.
+# Charges of one won each after the account's newest entry, with hashes as in docs/ledger.md.
 MANY_MORE = """
     WITH RECURSIVE chain AS (
         SELECT account.id AS user_id, balance, ledger_head AS hash, 0::bigint AS id, created_at, 0 AS number
@@ -420,9 +419,9 @@ def nobody_archives() -> bool:
 
 
 def archived_until_line(number: int, folder: Path) -> None:
-    """Archive, and raise `Died` before this line, counted from 1, of what `commerce.archive` runs.
+    """Archive, and raise `Died` before this line, counted from 1, of the executed lines of `commerce.archive`.
 
-    On a thread and a session of its own, which ends without a word, whatever it had begun.
+    Runs in a separate thread and session, which end without cleanup.
     """
     left = number
 

@@ -31,7 +31,7 @@ WITH_AN_ORDER = {"order_item": "items", "refund": "refunds", "refund_item": "ref
 
 
 def loaded_by_the_page(table: str, files: Path, cwd: Path) -> None:
-    """`archived_line` and `archived_entry` are what the page makes of the files of a table."""
+    """Run the page's script on the files of a table, which creates `archived_line` and `archived_entry`."""
     [script] = re.findall(r"```sh\n(psql .*?)```", PAGE, re.DOTALL)
     script = script.replace("table_name = 'user_balance_tx'", f"table_name = '{table}'")
     script = script.replace(INTO["user_balance_tx"], INTO[table])

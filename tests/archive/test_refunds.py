@@ -1,4 +1,4 @@
-"""Archiving refunds: only with their order; what is kept is still explained."""
+"""Archiving refunds: only with their order; the invariants hold."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class TestWhatLeaves:
         assert archived(folder, *LAST)[2] == 1
         assert lines_of(folder, "order")[0]["status"] == "REFUNDED"
         assert holds(folder)
-        # Its coupon is its owner's, who uses it for another order.
+        # The coupon was returned to its owner, who uses it for another order.
         coupon = order.user_coupon
         assert coupon is not None
         order_of(order.user, {pen: 1}, coupon=coupon)
@@ -169,7 +169,7 @@ class TestWhatStays:
 
 
 def gone(*tables: str) -> None:
-    """Somebody deletes the order's rows of these tables, and after each asks what refers to it."""
+    """Delete the order's rows from these tables, and check the invariants after each."""
     with transaction.atomic():
         for table in tables:
             sql.execute(f'DELETE FROM "{table}"')  # noqa: S608  # ours
@@ -187,7 +187,7 @@ class TestTheDatabaseRefuses:
             ("refund",),
             ("refund_item",),
             ("order_item", "order"),
-            # Its money is still in the ledger.
+            # Its refund is still in the ledger.
             ("order_item", "order", "refund", "refund_item"),
         ],
     )
@@ -215,13 +215,13 @@ class TestTheDatabaseRefuses:
 
 
 class TestTheAuditFinds:
-    """Somebody with every right in the database switches the triggers off."""
+    """An attacker with all privileges disables the triggers."""
 
     @pytest.mark.parametrize(
         ("damage", "rules"),
         [
             ("UPDATE refund_item SET amount = amount + 1 WHERE refund_id = {old}", {"refund_has_its_one_ledger_entry"}),
-            # It claims to be younger than what has left.
+            # Its time is later than that of the archived rows.
             (
                 "UPDATE refund SET created_at = created_at + interval '1 day' WHERE id = {old}",
                 {"refund_has_its_one_ledger_entry", "returns_are_restocked_refunds"},
@@ -270,7 +270,7 @@ class TestTheAuditFinds:
 class TestBesideRefunds:
     @pytest.fixture(autouse=True)
     def explained_by_nothing(self, folder: Path, order: Order, pen: Product) -> None:
-        """All that holds up the order has left; one refund of it was made long ago."""
+        """All rows that block the order are archived; one of its refunds is old."""
         refunded(order, {pen: 1})
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
@@ -310,7 +310,7 @@ class TestBesideRefunds:
     def test_a_refund_before_the_row_lock_is_detected(
         self, folder: Path, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The statement has its snapshot already, in which there is no such refund."""
+        """The statement's snapshot does not contain the refund yet."""
         slow_to_lock(monkeypatch)
         assert left_while_refunded(folder, order, pen) == [0]
         assert Refund.objects.count() == 2
@@ -319,7 +319,7 @@ class TestBesideRefunds:
     def test_control_otherwise_the_order_is_archived(
         self, folder: Path, order: Order, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control: what the locked row says of its refunds is not compared."""
+        """The control: the refunded amount of the locked row is not compared."""
         slow_to_lock(monkeypatch)
         monkeypatch.setattr(orders, "CHOOSE", orders.CHOOSE.replace("refunded_units = (", "0 <= ("))
         with pytest.raises(IntegrityError, match="append-only"):
@@ -337,7 +337,7 @@ SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' A
 
 
 def slow_to_lock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second passes between the snapshot of the statement and the lock of its rows."""
+    """The statement waits for a second between its snapshot and its row locks."""
     page = 'FROM "order" WHERE id > '
     assert page in orders.CHOOSE
     slow = f"FROM (SELECT pg_sleep(1) OFFSET 0) AS slept, {page.removeprefix('FROM ')}"
@@ -345,7 +345,7 @@ def slow_to_lock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def left_while_refunded(folder: Path, order: Order, pen: Product) -> list[int]:
-    """How many orders left while a unit of one was refunded, after the snapshot and before the lock."""
+    """The number of archived orders if a unit is refunded after the snapshot and before the lock."""
     with meanwhile(partial(archived, folder, LeavingOrders())) as leaving:
         wait_until(lambda: sql.fetch_one(SLEEPING) == (1,), "the statement that chooses")
         refunded(order, {pen: 1})
@@ -354,7 +354,7 @@ def left_while_refunded(folder: Path, order: Order, pen: Product) -> list[int]:
 
 
 class RefundedMeanwhile(LeavingOrders):
-    """Staff refund a unit of the order after it was chosen; waits until that is done, or for a while in vain."""
+    """Staff refund a unit of the order after it was chosen; waits for the refund for a limited time."""
 
     def __init__(self, order: Order, product: Product) -> None:
         self._order, self._product = order, product
@@ -368,7 +368,7 @@ class RefundedMeanwhile(LeavingOrders):
         return chosen
 
     def outcome(self) -> OrderNotFound | None:
-        """Why nothing could be refunded; None where it was."""
+        """The refusal of the refund; None if it succeeded."""
         self._pool.shutdown()
         return self._refunding.result()
 
@@ -384,7 +384,7 @@ class RefundedMeanwhile(LeavingOrders):
 
 class TestStatisticsOfThen:
     def test_repeated_events_are_not_counted(self, folder: Path, user: User, pen: Product) -> None:
-        """Also of a refund and a cancel that are younger than every order that has left."""
+        """Also those of a refund and a cancellation that are later than every archived order."""
         kept, taken_back = order_of(user, {pen: 4}), order_of(user, {pen: 2})
         cancel_order(order_id=taken_back.pk, owner_id=user.pk, idempotency=Idempotency.none())
         refunded(kept, {pen: 1})
@@ -399,7 +399,7 @@ class TestStatisticsOfThen:
         assert broken_rules() == set()
 
     def test_a_later_unknown_event_is_refused(self, folder: Path, user: User, pen: Product) -> None:
-        """A database that was restored to before the refund, when the day was final already."""
+        """The database was restored to a time before the refund, at which the day was already final."""
         order_of(user, {pen: 1})
         counted_and_delivered()
         assert archived(folder, *LAST)[2] == 1

@@ -1,4 +1,4 @@
-"""Archiving stock movements and orders: stock, payments and statistics are still explained."""
+"""Archiving stock movements and orders: the invariants of stock, payments and statistics hold."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def lines_of(folder: Path, table: str) -> list[dict[str, Any]]:
 
 
 def counted_and_delivered() -> None:
-    """As after the dispatcher, the consumer and the retention of both."""
+    """Deliver and count all events, and delete the messages and records."""
     count_order_events(events=sent_events())
     all_is_delivered()
 
@@ -255,7 +255,6 @@ class TestOrders:
     def test_control_without_its_lock_it_is_refunded_and_archived(
         self, folder: Path, user: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
         monkeypatch.setattr(orders, "CHOOSE", orders.CHOOSE.replace("FOR UPDATE SKIP LOCKED", ""))
         order = order_of(user, {pen: 1})
         counted_and_delivered()
@@ -267,7 +266,7 @@ class TestOrders:
 
 
 class CancelledMeanwhile(LeavingOrders):
-    """Its customer cancels the order after it was chosen; waits until that is done, or for a while in vain."""
+    """The customer cancels the order after it was chosen; waits for the cancellation for a limited time."""
 
     def __init__(self, order: Order, user: User) -> None:
         self._order, self._user = order, user
@@ -281,7 +280,7 @@ class CancelledMeanwhile(LeavingOrders):
         return chosen
 
     def outcome(self) -> OrderNotFound | None:
-        """Why it could not be cancelled; None where it was."""
+        """The refusal of the cancellation; None if it succeeded."""
         self._pool.shutdown()
         return self._cancelling.result()
 
@@ -300,7 +299,7 @@ class TestStatisticsOfThen:
 
     @pytest.fixture
     def day(self, folder: Path, user: User, pen: Product) -> datetime:
-        """Of an order that has left, and its event."""
+        """The day of an archived order, and the order's event."""
         order = order_of(user, {pen: 4})
         self.payloads = {str(number): payload for number, payload in enumerate(sent_payloads())}
         counted_and_delivered()
@@ -333,7 +332,7 @@ class TestStatisticsOfThen:
         assert broken_rules() == set()
 
     def test_a_recomputation_waits_for_archiving(self, folder: Path, user: User, pen: Product) -> None:
-        """Otherwise it could see half of the day's orders, and take the other half's units away."""
+        """Otherwise it could read only a part of the day's orders, and subtract the units of the others."""
         order = order_of(user, {pen: 4})
         counted_and_delivered()
         archived(folder, LeavingEntries(), LeavingMovements())
@@ -361,16 +360,16 @@ def test_the_command_applies_all_settings(
     order_of(user, {pen: 1})
     counted_and_delivered()
 
-    def said() -> dict[str, object]:
+    def explanation() -> dict[str, object]:
         call_command("archive", json=True)
         found: dict[str, object] = json.loads(capsys.readouterr().out)
         return found
 
-    assert "order" not in said()
+    assert "order" not in explanation()
     for name in ("LEDGER_RETENTION_DAYS", "STOCK_MOVEMENT_RETENTION_DAYS", "ORDER_RETENTION_DAYS"):
         setattr(settings, name, 1e-9)
-    done = said()
-    # The charge behind the balance, the payment; the opening, the sale.
+    done = explanation()
+    # The opening charge and the payment; the opening stock and the sale.
     assert (done["user_balance_tx"], done["stock_movement"], done["order"]) == (2, 2, 1)
     assert done["ledger_held_up_at"] is None
     call_command("check_archive", json=True)

@@ -37,7 +37,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 CODES = (
     r"[A-Za-z]+(-[a-z]+)+(:\d+)+",  # an event: order-completed:1:1795903370007930
-    r"[A-Za-z]+(-[a-z]+)+\[\d+\]@\d+",  # a place in Kafka
+    r"[A-Za-z]+(-[a-z]+)+\[\d+\]@\d+",  # a position in Kafka
     r"[0-9a-f]{32,}",  # a hash
     r"[0-9A-Za-z]+\*+",  # a part of one
     r"[A-Z2-7]{32}",  # the key of a second factor
@@ -58,12 +58,12 @@ _LEFT_OUT = re.compile(
 # Most texts of a page are on every page.
 @cache
 def english_in(text: str) -> tuple[str, ...]:
-    """The words that are on no list."""
+    """The English words of a text that are not in the lists."""
     return () if _is_json(text) else tuple(re.findall("[A-Za-z]+", _LEFT_OUT.sub("", text)))
 
 
 def _is_json(text: str) -> bool:
-    """A message or an answer as a program got it."""
+    """Whether the text is JSON."""
     try:
         return isinstance(json.loads(text), dict)
     except ValueError:
@@ -71,7 +71,7 @@ def _is_json(text: str) -> bool:
 
 
 class Reader(Staff):
-    """A superuser with a Korean browser, who notes every English word and where it stood."""
+    """A superuser with a Korean browser; records every English word and its page."""
 
     def __init__(self) -> None:
         super().__init__(superuser=True)
@@ -87,12 +87,12 @@ class Reader(Staff):
         return self.read(f"{page} POST", super().post(page, *args, **values))
 
     def visit(self, path: str, client: Client | None = None, **values: Any) -> Page:
-        """A page by its path; with `values`, the answer to a form."""
+        """Open a page by its path; with `values`, submit a form to it."""
         browser = client or self.client
         return self.read(path, browser.post(path, values) if values else browser.get(path))
 
     def read(self, name: str, answer: Page) -> Page:
-        """Read an answer, and the page that it leads to."""
+        """Record the English words of a response, and of the page to which it redirects."""
         if answer.resolver_match:
             self.opened.add(str(answer.resolver_match.url_name))
         if answer.status_code == 302:

@@ -12,11 +12,11 @@ from tests.factories import StaffFactory
 from tests.web_forms import fields_of
 
 Page = Any
-"""A response of Django's test client, which carries the context of its template as well."""
+"""A response of Django's test client, with the context of its template."""
 
 
 class Staff:
-    """Somebody at work in the back-office; a superuser unless `rights` say what else."""
+    """A member of staff in the back-office: a superuser, or with the permissions in `rights`."""
 
     def __init__(self, *rights: str, superuser: bool = False) -> None:
         user: User = StaffFactory(is_superuser=superuser)
@@ -25,32 +25,32 @@ class Staff:
         self.user = user
         self.client = Client()
         self.client.force_login(user)
-        # The first page of a session notes when it began; what a test counts is what comes after.
+        # The first page of a session stores its start; tests count later queries only.
         self.client.get(reverse("admin:jsi18n"))
 
     def get(self, page: str, *args: object, **query: Any) -> Page:
-        """The page with this name below `admin:`."""
+        """GET the page with this name in `admin:`."""
         return self.client.get(reverse(f"admin:{page}", args=args), query)
 
     def post(self, page: str, *args: object, **values: Any) -> Page:
-        """Send the page's form; values that are None stay out of it."""
+        """POST to the page; values that are None are omitted."""
         data: dict[str, Any] = {name: value for name, value in values.items() if value is not None}
         return self.client.post(reverse(f"admin:{page}", args=args), data)
 
     def press(self, page: str, *args: object, **typed: Any) -> Page:
-        """Open the page, type these values into its form, and send all of it."""
+        """Open the page, and submit its form with these values."""
         opened = self.get(page, *args)
         assert opened.status_code == 200, page
         return self.post(page, *args, **{**fields_of(opened.content.decode()), **typed})
 
 
 def errors_of(response: Page) -> dict[str, list[str]]:
-    """What a form refused, by field; fails when the page is not that of a refused form."""
+    """The errors of a refused form by field; fails for any other page."""
     assert response.status_code == 200, response
     form = response.context["adminform"].form if "adminform" in response.context else response.context["form"]
     return {field: list(errors) for field, errors in form.errors.items()}
 
 
 def messages_on(response: Page) -> list[str]:
-    """The messages that the next page shows."""
+    """The messages on the page."""
     return [str(message) for message in get_messages(response.wsgi_request)]

@@ -47,7 +47,7 @@ def test_saving_an_account_keeps_a_concurrent_charge(customer: User) -> None:
 
 
 def test_control_writing_the_whole_row_loses_the_charge(customer: User) -> None:
-    """The control: what Django's own save does with an old row."""
+    """The control: Django's `save()` of an outdated row."""
     read_earlier = User.objects.get(pk=customer.pk)
     charge_balance(user_id=customer.pk, amount=700, idempotency=Idempotency.none())
     read_earlier.save_base()
@@ -126,7 +126,7 @@ def test_viewers_do_not_see_the_password_field(customer: User) -> None:
 
 
 class TestTheList:
-    """Found by what a caller says on the phone, at a price that does not grow with the shop."""
+    """Customers are found by what they say on the phone, at a cost that does not depend on the size of the shop."""
 
     @pytest.fixture
     def viewer(self) -> Staff:
@@ -179,7 +179,7 @@ class TestTheList:
         assert self.found(viewer, is_active__exact=0) == ["gone"]
 
     def test_uses_an_index_for_each_search(self, viewer: Staff) -> None:
-        """No search reads every account, and none looks into the middle of a text."""
+        """No search reads all accounts, because each term is compared with the beginning of a field."""
         answer = viewer.get("balances_user_changelist", q="42@example.com")
         query, params = answer.context["cl"].queryset.order_by().query.sql_with_params()
         plan = plan_of(query, params)
@@ -196,7 +196,7 @@ class TestTheList:
 
 
 class TestThePage:
-    """What there is to know about a customer who calls."""
+    """The page of one account."""
 
     def page(self, staff: Staff, customer: User) -> Page:
         return staff.get("balances_user_change", customer.pk)

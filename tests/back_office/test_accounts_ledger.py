@@ -74,9 +74,9 @@ def test_an_order_number_finds_its_payment_and_its_refund(viewer: Staff, order: 
 
 @pytest.mark.parametrize("is_vacuumed", [False, True], ids=["new", "vacuumed"])
 def test_the_entries_of_an_order_use_the_partial_indexes(*, is_vacuumed: bool) -> None:
-    """One index holds payments and one holds refunds; a list of types would be answered by reading the table.
+    """There is one partial index for payments and one for refunds; a condition on a list of types would use neither.
 
-    Autovacuum comes at any time: what it has found out must not change the answer.
+    The plan must not depend on autovacuum.
     """
     if is_vacuumed:
         sql.execute("VACUUM (ANALYZE) user_balance_tx")
@@ -123,7 +123,7 @@ def test_amounts_are_filtered_from_and_to(viewer: Staff, mina: User) -> None:
 
 
 def test_an_amount_alone_searches_the_last_days_only(viewer: Staff, mina: User) -> None:
-    """Amounts are not indexed; days are."""
+    """Days are indexed; amounts are not."""
     long_ago = timezone.now() - timedelta(days=32)
     charged(mina, 10, at=long_ago)
     charged(mina, 11)
@@ -134,7 +134,7 @@ def test_an_amount_alone_searches_the_last_days_only(viewer: Staff, mina: User) 
 
 
 class TestSortedByAmount:
-    """Only where few entries are to be sorted: there is no index of amounts."""
+    """Only available for few entries, because amounts are not indexed."""
 
     COLUMN = LedgerAdmin.list_display.index("moved")
 
@@ -238,7 +238,7 @@ def test_it_is_read_only() -> None:
 
 
 class TestExports:
-    """What the list shows, with the right to export it, and recorded."""
+    """Exports contain the rows of the list, require the permission, and are recorded."""
 
     def lines(self, answer: Any) -> list[list[str]]:
         assert answer.status_code == 200
@@ -262,7 +262,7 @@ class TestExports:
         assert record.after == {"rows": 1, "filter": "type__exact=ADJUSTMENT", "format": "csv"}
 
     def test_an_old_day_is_exported_by_its_range_of_ids(self, mina: User) -> None:
-        """Or PostgreSQL walks there from the newest row, through millions."""
+        """Otherwise PostgreSQL would read millions of rows, beginning with the newest."""
         old = charged(mina, 1, at=datetime(2026, 3, 1, tzinfo=UTC))
         charged(mina, 2)
         clerk = Staff(VIEW, "balances.export_ledgerentry")

@@ -61,7 +61,7 @@ def test_another_accounts_session_cannot_be_ended(clerk: User) -> None:
     desk, other = browser("Desk"), browser("Other", "sora")
     assert other.post(f"/admin/sessions/{number('Desk')}/end/").status_code == 404
     assert listed(desk) == [("Desk", True)]
-    # An address is no button.
+    # The address is text, not a button.
     assert desk.get(f"/admin/sessions/{number('Desk')}/end/").status_code == 405
 
 

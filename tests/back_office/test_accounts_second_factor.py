@@ -20,7 +20,7 @@ from tests.together import together
 pytestmark = [pytest.mark.django_db(transaction=True)]
 
 PASSWORD = "tangerine-4711"
-WRONG = "The code of the second factor is missing or not right."
+WRONG = "The code of the second factor is missing or wrong."
 
 
 @pytest.fixture
@@ -35,14 +35,14 @@ def device(clerk: User) -> TOTPDevice:
 
 
 def code_of(device: TOTPDevice, *, steps: int = 0) -> str:
-    """What the app shows now, or so many half minutes from now."""
+    """The code of the app now, or `steps` half minutes later."""
     shown = TOTP(device.bin_key, device.step, device.t0, device.digits)
     shown.time = time.time() + steps * device.step
     return f"{shown.token():06d}"
 
 
 def wrong_code(device: TOTPDevice) -> str:
-    """Six digits that the app shows neither now nor around now."""
+    """Six digits that are not a valid code now or nearby."""
     near = {code_of(device, steps=steps) for steps in range(-3, 4)}
     return next(digits for digits in map("{:06d}".format, range(10)) if digits not in near)
 
@@ -57,7 +57,7 @@ def is_wrong(answer: Any) -> bool:
 
 
 class TestTheLogin:
-    """Asks for a code where a second factor is set up, and not elsewhere."""
+    """A code is required only from accounts with a second factor."""
 
     def test_without_a_second_factor_needs_no_code(self, clerk: User) -> None:
         assert log_in().status_code == 302
@@ -100,7 +100,7 @@ class TestTheLogin:
         assert log_in(code_of(device)).status_code == 429
 
     def test_increases_the_wait_with_each_wrong_code(self, device: TOTPDevice) -> None:
-        """Also where the limits of the logins are switched off."""
+        """Also if the limits of logins are disabled."""
         wrong = wrong_code(device)
         for _ in range(3):
             assert is_wrong(log_in(wrong))
@@ -108,12 +108,12 @@ class TestTheLogin:
 
 
 class TestSettingItUp:
-    """Each member of staff sets up their own."""
+    """Staff set up their own second factor."""
 
     PAGE = "second_factor"
 
     def shown(self, staff: Staff) -> TOTPDevice:
-        """The device of which the page shows the key."""
+        """The device whose key is on the page."""
         opened = staff.get(self.PAGE)
         device = TOTPDevice(user=staff.user, key=staff.client.session[NEW_KEY])
         page = opened.content.decode()
@@ -127,7 +127,7 @@ class TestSettingItUp:
         device = self.shown(staff)
         assert self.shown(staff).key == device.key
         answer = staff.post(self.PAGE, code=code_of(device))
-        assert "From now on you are asked for a code when you log in." in answer.content.decode()
+        assert "From now on a code is required when you log in." in answer.content.decode()
         stored = TOTPDevice.objects.get()
         assert (stored.user_id, stored.key, stored.confirmed) == (staff.user.pk, device.key, True)
         assert NEW_KEY not in staff.client.session
@@ -178,7 +178,7 @@ class TestSettingItUp:
 
 
 class TestTakingItOff:
-    """By its owner with a code, or by a superuser with a reason."""
+    """Removal by the owner with a code, or by a superuser with a reason."""
 
     def test_needs_a_code(self, clerk: User, device: TOTPDevice) -> None:
         staff = Staff()
@@ -202,7 +202,7 @@ class TestTakingItOff:
     def test_a_superuser_may_remove_another_accounts(self, clerk: User, device: TOTPDevice) -> None:
         boss = Staff(superuser=True)
         page = boss.get("balances_user_change", clerk.pk)
-        assert "Take off second factor" in [str(tool["title"]) for tool in page.context["tools"]]
+        assert "Remove second factor" in [str(tool["title"]) for tool in page.context["tools"]]
         assert list(errors_of(boss.post("second_factor_take_off", clerk.pk, reason=" "))) == ["reason"]
         assert boss.post("second_factor_take_off", clerk.pk, reason="Lost the phone.").status_code == 302
         entry = StaffAction.objects.get()

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.django_db(transaction=True)]
 
 PASSWORD = "tangerine-4711"
 INDEX = "/admin/jsi18n/"
-"""The cheapest page that only staff see."""
+"""The cheapest page that requires a login."""
 HOUR = 3_600
 
 
@@ -45,7 +45,7 @@ def is_in(client: Client) -> bool:
 
 
 def shift(client: Client, **seconds: int) -> None:
-    """Let the session have begun, or been used, so much earlier."""
+    """Move the start, or the last use, of the session into the past."""
     session = client.session
     for name, earlier in seconds.items():
         session[name] -= earlier
@@ -60,7 +60,7 @@ def test_an_active_session_lasts_twelve_hours(browser: Client) -> None:
 
 
 def test_activity_does_not_extend_the_lifetime(browser: Client) -> None:
-    """Absolute, though its cookie is renewed: the hours count from the login."""
+    """The lifetime counts from the login, although the cookie is renewed."""
     for _ in range(11):
         shift(browser, began_at=HOUR, seen_at=50 * 60)
         assert is_in(browser)
@@ -76,7 +76,6 @@ def test_an_idle_session_ends_after_an_hour(browser: Client) -> None:
 
 
 def test_control_without_the_limit_it_continues(browser: Client, settings: Settings) -> None:
-    """The control."""
     settings.SESSION_IDLE_MINUTES = 10_000
     shift(browser, seen_at=2 * HOUR)
     assert is_in(browser)
@@ -148,7 +147,7 @@ def test_an_own_password_change_is_recorded_without_it(browser: Client, clerk: U
 
 
 def test_a_login_creates_a_new_session(clerk: User) -> None:
-    """A cookie that somebody planted beforehand opens nothing."""
+    """Protects against session fixation."""
     browser = Client()
     browser.get("/admin/login/")
     session = browser.session

@@ -45,7 +45,7 @@ def clerk() -> Staff:
 
 
 def form(direction: str, amount_won: object, *, confirmed: bool = True, **changes: object) -> dict[str, Any]:
-    """What the browser sends of the question, or of the first page."""
+    """The form values of the confirmation, or of the first page."""
     sent = {"direction": direction, "amount_won": amount_won, "reason": "Parcel lost.", "form_key": str(uuid4())}
     return {**sent, "confirmed": "True" if confirmed else None, **changes}
 
@@ -55,9 +55,9 @@ def adjust(staff: Staff, customer: User, direction: str, amount_won: object, **c
 
 
 class TestThePage:
-    """Asks how much and why, then whether that is meant, then does it."""
+    """Amount and reason are entered, confirmed, then applied."""
 
-    def test_says_the_balance_before_and_after_and_changes_nothing_yet(self, clerk: Staff, customer: User) -> None:
+    def test_shows_the_balance_before_and_after_and_changes_nothing(self, clerk: Staff, customer: User) -> None:
         with nothing_changes():
             asked = adjust(clerk, customer, "debit", 1_200, confirmed=False)
         page = " ".join(asked.content.decode().split())
@@ -134,7 +134,7 @@ class TestThePage:
         ],
     )
     @pytest.mark.parametrize("confirmed", [False, True])
-    def test_says_what_is_wrong_at_its_field(
+    def test_errors_are_shown_at_their_fields(
         self, clerk: Staff, customer: User, values: dict[str, Any], field: str, confirmed: bool
     ) -> None:
         with nothing_changes():
@@ -143,19 +143,19 @@ class TestThePage:
 
 
 class TestRefusals:
-    """Told in the form, before the question where it can be foreseen, and after it where it cannot."""
+    """Refusals are shown in the form: before the confirmation if possible, otherwise after it."""
 
     @pytest.mark.parametrize("confirmed", [False, True])
     def test_more_than_there_is_cannot_be_debited(self, clerk: Staff, customer: User, confirmed: bool) -> None:
         with nothing_changes():
             answer = adjust(clerk, customer, "debit", 5_001, confirmed=confirmed)
-        assert errors_of(answer) == {"amount_won": ["The wallet holds ₩5,000, and no balance goes below zero."]}
+        assert errors_of(answer) == {"amount_won": ["The balance is ₩5,000 and cannot become negative."]}
 
     @pytest.mark.parametrize("confirmed", [False, True])
     def test_no_wallet_is_filled_above_its_limit(self, clerk: Staff, customer: User, confirmed: bool) -> None:
         with nothing_changes():
             answer = adjust(clerk, customer, "credit", LIMIT_WON - 4_999, confirmed=confirmed)
-        sentence = "The wallet holds ₩5,000, and none may hold more than ₩1,000,000,000."
+        sentence = "The balance is ₩5,000 and cannot exceed ₩1,000,000,000."
         assert errors_of(answer) == {"amount_won": [sentence]}
 
     def test_a_wallet_is_filled_up_to_its_limit_and_emptied_to_nothing(self, clerk: Staff, customer: User) -> None:
@@ -181,14 +181,14 @@ class TestRefusals:
             answer = adjust(clerk, customer, direction, 1, confirmed=confirmed)
         assert errors_of(answer) == {"__all__": ["This account is closed. Its balance cannot be adjusted."]}
 
-    def test_a_refused_form_is_typed_and_confirmed_anew(self, clerk: Staff, customer: User) -> None:
+    def test_a_refused_form_must_be_confirmed_again(self, clerk: Staff, customer: User) -> None:
         refused = adjust(clerk, customer, "debit", 5_001)
         fields = fields_of(refused.content.decode())
         with nothing_changes():
             asked = clerk.post(PAGE, customer.pk, **{**fields, "amount_won": "5000"})
         assert "Yes, debit" in asked.content.decode()
 
-    def test_nobody_adjusts_their_own_wallet(self, clerk: Staff) -> None:
+    def test_staff_cannot_adjust_their_own_wallet(self, clerk: Staff) -> None:
         charge_balance(user_id=clerk.user.pk, amount=10, idempotency=Idempotency.none())
         with nothing_changes():
             assert "This is your own wallet" in clerk.get(PAGE, clerk.user.pk).content.decode()
@@ -203,14 +203,16 @@ class TestRefusals:
             assert adjust(boss, boss.user, "credit", 1).status_code == 200
 
     @pytest.mark.parametrize("rights", [FINANCE[:2], FINANCE[2:], (*FINANCE[:2], "balances.change_user")])
-    def test_only_who_may_adjust_and_see_accounts_gets_the_page(self, customer: User, rights: tuple[str, ...]) -> None:
+    def test_the_page_requires_permissions_to_adjust_and_view_accounts(
+        self, customer: User, rights: tuple[str, ...]
+    ) -> None:
         onlooker = Staff(*rights)
         with nothing_changes():
             assert onlooker.get(PAGE, customer.pk).status_code == 403
             assert adjust(onlooker, customer, "credit", 1).status_code == 403
 
     @pytest.mark.parametrize("made_up", [0, 999_999_999, 2**63, 10**30])
-    def test_the_wallet_of_nobody_is_not_found(self, clerk: Staff, made_up: int) -> None:
+    def test_the_wallet_of_a_missing_account_is_not_found(self, clerk: Staff, made_up: int) -> None:
         assert clerk.get(PAGE, made_up).status_code == 404
         assert clerk.post(PAGE, made_up, **form("credit", 1)).status_code == 404
 
@@ -221,7 +223,7 @@ class TestRefusals:
 
 
 class TestRaces:
-    """The statement that pays for orders decides here as well."""
+    """Concurrent adjustments and payments are serialized by the row lock."""
 
     NOT_NEGATIVE = "user_balance_not_negative"
 
@@ -261,7 +263,7 @@ class TestRaces:
         assert broken_rules() == set()
 
     def test_looked_at_first_the_last_won_is_debited_twice(self, last_won: User) -> None:
-        """The control: neither lock nor constraint."""
+        """The control, without lock and constraint."""
         meeting = Meeting()
         debits = [self.debits(last_won), self.debits(last_won)]
         with (
@@ -282,7 +284,7 @@ class TestRaces:
         assert broken_rules() == set()
 
     def test_looked_at_first_both_get_it(self, last_won: User, pen: Product) -> None:
-        """The control: without the row lock of the wallet, nor the constraint."""
+        """The control, without the row lock of the wallet and without the constraint."""
         meeting = Meeting()
         race = [self.debits(last_won), self.pays(last_won, pen)]
         with (
@@ -308,7 +310,7 @@ class TestRaces:
 
 
 def test_an_adjustment_behind_the_shops_back_breaks_the_books(customer: User) -> None:
-    """The control of the invariants: an entry without its money, which the ledger's rules do name."""
+    """The control of the invariants: a ledger entry without a change of the balance is detected."""
     LedgerEntry.objects.create(
         user=customer,
         type=EntryType.ADJUSTMENT,

@@ -46,13 +46,13 @@ def shop(boss: Staff) -> BusyShop:
 
 
 def actions_of(staff: Staff) -> list[StaffAction]:
-    """What this person did, oldest first."""
+    """The actions of this member of staff, oldest first."""
     return list(StaffAction.objects.filter(actor=staff.user).order_by("id"))
 
 
 @dataclass(frozen=True)
 class Case:
-    """An action of a page, what it leaves in the book, and how it is refused."""
+    """An action of a page, its audit record, and a refused attempt."""
 
     do: Callable[[Staff, BusyShop], Page]
     action: str
@@ -304,7 +304,7 @@ def test_the_page_of_a_row_shows_its_history(boss: Staff, shop: BusyShop, name: 
 
 
 class TestTheBook:
-    """Cannot be altered, and not be kept apart from what it tells."""
+    """Records cannot be changed, and are written in the transaction of the action."""
 
     @pytest.fixture
     def written(self) -> StaffAction:
@@ -320,7 +320,6 @@ class TestTheBook:
         assert StaffAction.objects.get().reason == WHY
 
     def test_the_trigger_refuses_them(self, written: StaffAction) -> None:
-        """The control."""
         with transaction.atomic():
             sql.execute("ALTER TABLE staff_action DISABLE TRIGGER staff_action_is_append_only")
             assert sql.execute("UPDATE staff_action SET reason = 'none'") == 1
@@ -344,7 +343,7 @@ class TestTheBook:
             record(Actor(UserFactory().pk), "Changed", ProductFactory())
 
     def test_a_password_and_its_record_are_one_transaction(self, boss: Staff, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Django's page for another's password opens no transaction of its own."""
+        """Django's page for the password of another user opens no transaction."""
         customer = UserFactory()
 
         def fails(*_args: object, **_values: object) -> None:
@@ -356,7 +355,7 @@ class TestTheBook:
 
 
 class TestThePage:
-    """Who did what, found by day, by person and by action."""
+    """Records are found by day, actor and action."""
 
     @pytest.fixture
     def reader(self) -> Staff:

@@ -23,7 +23,7 @@ from tests.webhooks.conftest import subscribe
 pytestmark = pytest.mark.django_db(transaction=True)
 
 TOO_LONG = "9" * 4_301
-"""Python refuses to make a number of so many digits."""
+"""`int()` refuses numbers with so many digits."""
 NO_IDS = [TOO_LONG, "0", "-1", str(2**63), "9" * 30, "9" * 500, "1.5", "1e3", "abc", "%00", "%0A", "_GG",
           "x" * 2_000, "é", "%ff", "..%2f", "NaN", "1 OR 1=1"]  # fmt: skip
 QUERIES = ["p=-1", "p=99999999999999999999", "p=abc", "o=99", "o=-1.5.x", "e=1", "q=%00", "id__exact=abc",
@@ -60,7 +60,7 @@ def test_an_impossible_id_is_not_found(admin_user: Staff) -> None:
                 assert admin_user.client.get(f"{address}change/").status_code in (302, 400, 404), address
                 assert admin_user.client.get(f"{address}history/").status_code in (302, 400, 404), address
                 assert admin_user.client.post(f"{address}delete/").status_code in (302, 400, 403, 404), address
-            # A page that shows the messages: each redirect leaves one, and all of them travel with every request.
+            # A page that shows the messages: each redirect adds one, and all are sent with every request.
             assert admin_user.get("password_change_done").status_code == 200
 
 
@@ -75,7 +75,7 @@ def test_a_list_with_invalid_parameters_reports_them(admin_user: Staff) -> None:
 def test_too_large_numbers_break_no_other_page(admin_user: Staff) -> None:
     busy_shop()
     index = reverse("admin:index")
-    # A number that no address can hold leads to a page of Django's that redirects.
+    # For a number that the URL cannot contain, Django's page redirects.
     for address, allowed in {
         f"autocomplete/?app_label=orders&model_name=order&field_name=user&term={TOO_LONG}": (200, 400),
         f"autocomplete/?app_label=orders&model_name=orderitem&field_name=product&term={TOO_LONG}": (200, 400),
@@ -121,7 +121,7 @@ def test_a_forged_action_does_nothing(admin_user: Staff, model: type[models.Mode
 
 
 def form_of(admin_user: Staff, address: str) -> dict[str, Any]:
-    """What the browser would send if nothing were typed."""
+    """The form values of the page without changes."""
     sent: dict[str, Any] = {}
     form = admin_user.client.get(address).context["adminform"].form
     for bound in form:
@@ -145,7 +145,7 @@ def test_an_invalid_number_is_reported_or_refused(admin_user: Staff, model: type
     good = form_of(admin_user, address)
     fields = good.keys() - {"name", "description", "username", "first_name", "last_name", "email"}
     for field in fields:
-        # Alone, so that the form's own checks see all other values.
+        # Separately, so that the form validates all other values.
         assert admin_user.client.post(address, {**good, field: "abc"}).status_code in (200, 302), field
     for number in NO_NUMBERS:
         answer = admin_user.client.post(address, {**good, **dict.fromkeys(fields, number)})

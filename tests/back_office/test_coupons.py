@@ -36,7 +36,7 @@ def coupon() -> Coupon:
 
 
 def form_of(coupon: Coupon, **changes: Any) -> dict[str, Any]:
-    """The coupon's page as a browser sends it: times in two fields, in the shop's zone."""
+    """The form values of the coupon's page; each time has two fields, in the shop's time zone."""
     values = {
         name: getattr(coupon, name)
         for name in ("name", "discount_type", "discount_value", "max_discount", "min_order_amount", "total_quantity")
@@ -189,7 +189,7 @@ def test_an_issue_while_the_page_is_open_fixes_the_terms(coupon: Coupon) -> None
 def test_the_page_reports_terms_fixed_while_it_was_open(
     clerk: Staff, coupon: Coupon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The unit is issued at the last moment: after the form was checked, before the service has its lock."""
+    """The unit is issued after the form was validated and before the service has acquired its lock."""
 
     def save_late(late: Coupon, **how: Any) -> Coupon:
         issue_one(late)
@@ -214,7 +214,7 @@ def test_saving_keeps_concurrent_issues(coupon: Coupon) -> None:
 
 
 class TestAFormThatIsSentTwice:
-    """A double click, a reload, two tabs."""
+    """The same form is submitted twice."""
 
     @pytest.fixture
     def sent(self, clerk: Staff, coupon: Coupon) -> dict[str, Any]:

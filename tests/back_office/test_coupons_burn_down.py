@@ -42,7 +42,7 @@ def exporter() -> Staff:
 
 
 def coupon_of(*, begins: timedelta, ends: timedelta, issued: int = 0) -> Coupon:
-    """A coupon of two units whose window begins and ends so long after NOW."""
+    """A coupon with two units, whose issue starts and ends at these times relative to NOW."""
     return CouponFactory(
         issue_starts_at=NOW + begins,
         issue_ends_at=NOW + ends,
@@ -53,7 +53,7 @@ def coupon_of(*, begins: timedelta, ends: timedelta, issued: int = 0) -> Coupon:
 
 
 def of_each_state() -> dict[str, Coupon]:
-    """A coupon of each state as of now, by its state."""
+    """One coupon for each state."""
     now = timezone.now()
     day = timedelta(days=1)
     full: Coupon = CouponFactory(total_quantity=1)
@@ -67,13 +67,13 @@ def of_each_state() -> dict[str, Coupon]:
 
 
 def issuing(coupon: Coupon) -> LimitedCoupon:
-    """The coupon as the rules know it."""
+    """The coupon as an object of the rules."""
     names = [field.name for field in fields(LimitedCoupon) if field.name != "issued"]
     return LimitedCoupon(**{name: getattr(coupon, name) for name in names})
 
 
 class TestAState:
-    """The label, the filter, what customers see and what they get go by one definition."""
+    """Label, filter, public list and issue use the same definition of a state."""
 
     WINDOWS = pytest.mark.parametrize(
         ("begins", "ends", "issued", "expected"),
@@ -135,19 +135,19 @@ class TestAState:
 
 
 def label(page: str, text: str) -> bool:
-    """Whether the page has this coloured label."""
+    """Whether the page contains this label."""
     return re.search(rf"whitespace-nowrap\s[^>]*>\s*{text}\s*</span>", page) is not None
 
 
 def units_of(coupon: Coupon, count: int, *, used: int) -> None:
-    """So many units in customers' hands, the first of them used."""
+    """Issue `count` units; the first `used` of them are used."""
     for number in range(count):
         status = {"status": UserCouponStatus.USED, "used_at": timezone.now()} if number < used else {}
         UserCouponFactory(coupon=coupon, **status)
 
 
 class TestBurningDown:
-    """Issued of all, and used of the issued."""
+    """The progress: units issued, and units used."""
 
     def test_is_shown_for_each_coupon_of_the_list(self, clerk: Staff) -> None:
         spring, autumn = CouponFactory(total_quantity=10), CouponFactory(total_quantity=4)
@@ -201,7 +201,7 @@ class TestBurningDown:
 
 
 class TestHolders:
-    """Who got one and who used it."""
+    """The list of holders."""
 
     def test_the_latest_are_on_the_coupons_page(self, clerk: Staff) -> None:
         coupon = CouponFactory(total_quantity=100)
@@ -274,13 +274,13 @@ class TestHolders:
 
 
 def lines_of(answer: Page) -> list[list[str]]:
-    """The cells of a CSV file without commas in them."""
+    """The cells of a CSV file whose cells contain no commas."""
     assert answer.status_code == 200
     return [line.split(",") for line in answer.content.decode("utf-8-sig").splitlines()]
 
 
 class TestAFile:
-    """Exactly the rows of the list, with the right to export."""
+    """Exports contain the rows of the list and require the permission."""
 
     def test_of_coupons_has_the_counts(self, exporter: Staff) -> None:
         coupons = of_each_state()
@@ -323,7 +323,7 @@ class TestAFile:
 
 
 def test_the_clock_of_the_label_is_that_of_the_page(clerk: Staff) -> None:
-    """A window that ended a moment ago is over on the next page, without anyone writing it down."""
+    """The state is computed from the current time, so an issue that has just ended is shown as ended."""
     coupon = CouponFactory()
     issue_coupon(user_id=UserFactory().pk, coupon_id=coupon.pk, idempotency=Idempotency.none())
     sql.execute("UPDATE coupon SET issue_ends_at = clock_timestamp() WHERE id = %s", [coupon.pk])

@@ -37,7 +37,7 @@ def save(clerk: Staff, coupon: Coupon, valid_until: datetime) -> None:
     sent = form_of(coupon, valid_until=valid_until, opened=opened)
     answer = clerk.post("coupons_coupon_change", coupon.pk, **sent)
     if answer.status_code == 200:
-        # The issue is over, which is asked about.
+        # The issue has ended, so a confirmation is required.
         confirmed = answer.context["adminform"].form["confirmed"].value()
         answer = clerk.post("coupons_coupon_change", coupon.pk, **sent, confirmed=confirmed)
     assert answer.status_code == 302

@@ -42,7 +42,7 @@ def coupon() -> Coupon:
 
 
 def form_of(clerk: Staff, coupon: Coupon) -> dict[str, Any]:
-    """The page as a browser sends it, with a reason."""
+    """The form values of the page, with a reason."""
     return {**fields_of(clerk.get(PAGE, coupon.pk).content.decode()), "reason": "Wrong discount."}
 
 
@@ -56,7 +56,7 @@ def test_issuing_stops_and_holders_keep_their_coupons(clerk: Staff, coupon: Coup
     assert "1 of 10 units are issued; 9 will not be." in page
     before = timezone.now()
     answer = clerk.post(PAGE, coupon.pk, **form_of(clerk, coupon))
-    assert (answer.status_code, messages_on(answer)) == (302, ["Spring is stopped. It is not issued any more."])
+    assert (answer.status_code, messages_on(answer)) == (302, ["Spring is stopped. No more units are issued."])
     stored = Coupon.objects.get()
     assert before <= stored.issue_ends_at <= timezone.now()
     assert (stored.issued_count, stored.valid_until, stored.issue_starts_at) == (
@@ -95,7 +95,7 @@ def test_a_form_sent_twice_stops_once(clerk: Staff, coupon: Coupon) -> None:
     ended_at = Coupon.objects.get().issue_ends_at
     second = clerk.post(PAGE, coupon.pk, **sent)
     assert [answer.status_code for answer in (first, second)] == [302, 302]
-    assert messages_on(second)[-1] == "Already done, and not repeated. Spring is stopped. It is not issued any more."
+    assert messages_on(second)[-1] == "Already done, and not repeated. Spring is stopped. No more units are issued."
     assert Coupon.objects.get().issue_ends_at == ended_at
     assert StaffAction.objects.count() == 1
 
@@ -104,7 +104,7 @@ def test_two_members_of_staff_stop_it_once(clerk: Staff, coupon: Coupon) -> None
     other = Staff("coupons.view_coupon", "coupons.change_coupon")
     forms = [(staff, form_of(staff, coupon)) for staff in (clerk, other)]
     answers = together([partial(staff.post, PAGE, coupon.pk, **form) for staff, form in forms])
-    # The second one sees the question again with its refusal, or is led back to the coupon.
+    # The second one gets the confirmation with the refusal, or a redirect to the coupon.
     assert {answer.status_code for answer in answers} <= {200, 302}
     assert StaffAction.objects.count() == 1
 
@@ -120,7 +120,9 @@ def test_stopping_a_closed_window_is_refused(clerk: Staff, begins: timedelta, en
             clerk.post(PAGE, coupon.pk, form_key=uuid4(), reason="Wrong discount."),
         ):
             assert answer.headers["Location"] == reverse("admin:coupons_coupon_change", args=[coupon.pk])
-            assert messages_on(answer)[-1] == "The window of this coupon has not begun or is over. Nothing was changed."
+            assert (
+                messages_on(answer)[-1] == "The issue of this coupon has not begun or has ended. Nothing was changed."
+            )
     assert StaffAction.objects.count() == 0
 
 

@@ -79,13 +79,13 @@ def test_older_entries_are_on_further_pages_without_gaps(admin_user: Staff) -> N
     customer: User = UserFactory()
     for amount in range(1, 71):
         charge_balance(user_id=customer.pk, amount=amount, idempotency=Idempotency.none())
-    told: list[str] = []
+    entry_titles: list[str] = []
     address = "?"
     while address:
         page = admin_user.client.get(f"/admin/balances/user/{customer.pk}/change/{address.partition('#')[0]}")
-        told += [moment.title for moment in page.context["moments"]]
+        entry_titles += [moment.title for moment in page.context["moments"]]
         address = page.context["older"]
-    assert told == [f"Charge +₩{amount}" for amount in range(70, 0, -1)]
+    assert entry_titles == [f"Charge +₩{amount}" for amount in range(70, 0, -1)]
 
 
 @pytest.mark.parametrize("before", ["", "yesterday", "2026-02-31T00:00:00+00:00", "9999-12-31T23:59:59+00:00"])

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def shop_time(month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> datetime:
-    """Of the shop's zone, in 2026."""
+    """A time in 2026 in the shop's time zone."""
     return datetime(2026, month, day, hour, minute, second, tzinfo=timezone.get_default_timezone())
 
 
@@ -51,14 +51,14 @@ def tiles(staff: Staff) -> dict[str, Any]:
 
 
 def listed(staff: Staff, address: str) -> set[int]:
-    """The rows of the list that a tile leads to."""
+    """The rows of the list that a tile links to."""
     page: Page = staff.client.get(address)
     assert page.status_code == 200, address
     return {row.pk for row in page.context["cl"].queryset}
 
 
 class Sold:
-    """Orders of one product each, by their price in thousands of won, at their moments."""
+    """Orders of one product each, with their price in thousands of won and their time."""
 
     def __init__(self, clock: Clock, buyer: User) -> None:
         self._clock, self._buyer = clock, buyer
@@ -77,7 +77,7 @@ class Sold:
 
 @pytest.fixture
 def sold(clock: Clock, buyer: User) -> Sold:
-    """Amounts whose sums tell which of them were counted."""
+    """Amounts whose sums identify the counted orders."""
     shop = Sold(clock, buyer)
     shop.sell(
         (shop_time(1, 10, 23, 59, 59), 16_384),  # the day before the 60 days
@@ -103,7 +103,7 @@ def sold(clock: Clock, buyer: User) -> Sold:
 
 
 class TestSales:
-    """Against the same time of the day before: at three in the afternoon today is not held against all of yesterday."""
+    """Sales until now are compared with those until the same time of the day before."""
 
     def test_each_period_counts_its_orders_and_the_period_before(self, staff: Staff, sold: Sold) -> None:
         figures = [
@@ -123,7 +123,7 @@ class TestSales:
             assert f"(₩{before})" in page
         for words in ("81% less", "82% less", "80% less", "100% more", "150% more", "400% more"):
             assert page.count(f"</span> {words}</span>") == 1, words
-        assert "Against yesterday by this time. Cancelled orders are left out." in page
+        assert "Compared with yesterday by this time, without cancelled orders." in page
 
     def test_each_card_leads_to_its_orders(self, staff: Staff, sold: Sold) -> None:
         leads_to = [listed(staff, card.address) for card in tiles(staff)["sales"]["periods"]]
@@ -255,7 +255,7 @@ class TestBooks:
                "is_quiet": False, **values}
         )  # fmt: skip
 
-    def test_an_unchecked_shop_says_so(self, staff: Staff) -> None:
+    def test_without_a_check_the_page_reports_it(self, staff: Staff) -> None:
         assert "Never checked." in staff.get("index").content.decode()
 
     def test_the_last_result_is_shown_with_its_time(self, staff: Staff) -> None:
@@ -276,7 +276,7 @@ class TestBooks:
         page = " ".join(staff.get("index").content.decode().split())
         assert "1 rule does not hold:" in page
         assert '<li><span>balance_is_ledger_sum</span><span class="bo-figure">1,300</span></li>' in page
-        assert "Not asked: locks_expire" in page
+        assert "Not checked: locks_expire" in page
         assert f'<a href="/admin/invariants/invariantcheck/{check.pk}/change/"' in page
 
 
@@ -285,8 +285,8 @@ def test_an_empty_shop_has_a_dashboard_too(staff: Staff) -> None:
     for sentence in (
         "Nothing was sold in these days.",
         "There is enough of every product for sale.",
-        "No coupon can be had now.",
-        "Has got everything.",
+        "No coupon can be issued now.",
+        "All messages are delivered.",
         "Never checked.",
     ):
         assert sentence in page

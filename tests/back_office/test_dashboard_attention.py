@@ -41,11 +41,11 @@ def checked(**values: object) -> None:
     )
 
 
-def test_a_quiet_shop_says_so(admin_user: Staff) -> None:
+def test_without_findings_the_section_reports_it(admin_user: Staff) -> None:
     busy_shop()
     checked()
     assert needs(admin_user) == []
-    assert "Nothing needs you now." in admin_user.get("index").content.decode()
+    assert "Nothing needs attention now." in admin_user.get("index").content.decode()
 
 
 def test_problems_are_listed_most_urgent_first(admin_user: Staff) -> None:

@@ -15,7 +15,7 @@ from commerce.embedded.redis_server import Redis
 from commerce.outbox import status
 from commerce.outbox.models import OutboxMessage
 from commerce.server import health
-from tests.api.test_database_away import unreachable
+from tests.api.test_database_unavailable import unreachable
 from tests.back_office.staff import Staff
 from tests.breaking import kill, pause
 from tests.factories import UserFactory
@@ -36,7 +36,7 @@ ASKS = {
     "webhooks": r'FROM "webhook_subscription"',
     "books": r'FROM "invariant_check"',
 }
-"""What only this tile asks the database."""
+"""A part of the SQL that only this tile uses."""
 
 
 def tiles(staff: Staff) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def tiles(staff: Staff) -> dict[str, Any]:
 
 
 def up(staff: Staff) -> dict[str, bool]:
-    """Which servers answer, as the page says."""
+    """Whether each server answers, according to the page."""
     return {name: milliseconds is not None for name, milliseconds in round_trips(staff).items()}
 
 
@@ -56,7 +56,10 @@ def round_trips(staff: Staff) -> dict[str, int | None]:
 
 
 def wait_until_all_up(staff: Staff) -> dict[str, int]:
-    """Milliseconds by server. On a machine that stutters an answer may be late, and its server left alone a while."""
+    """Milliseconds by server.
+
+    Waits, because after a late answer on a busy machine a server is not called for a while.
+    """
     shown: dict[str, int | None] = {}
 
     def all_up() -> bool:
@@ -106,7 +109,7 @@ class TestRights:
 
     def test_a_user_without_permissions_gets_a_message(self) -> None:
         page = Staff().get("index").content.decode()
-        assert "You may not see anything of the shop yet." in page
+        assert "Your account has no permissions yet." in page
         assert 'role="search"' not in page
 
     def test_products_are_links_only_with_the_permission(self) -> None:
@@ -133,7 +136,7 @@ class TestRights:
             *(row.parked_address for row in shown["deliveries"]["rows"]),
             shown["books"]["address"],
         ]
-        # A list that does not know a filter sends its reader back to the whole of it.
+        # A list redirects to its unfiltered version if a filter is unknown.
         assert {staff.client.get(address).status_code for address in addresses} == {200}
 
 
@@ -195,12 +198,12 @@ class TestDeliveries:
         assert "data-platform · switched off" in staff.get("index").content.decode()
 
     def test_sent_messages_are_not_read(self) -> None:
-        """Millions of them lie there; both counts live on indexes in which there are none."""
+        """Sent messages are many; both counts use partial indexes without them."""
         busy_shop()
         plan = plan_of(status.BACKLOG, [["kafka"], 10_000, 10_000])
         assert "Seq Scan" not in plan
         assert "outbox_message_parked" in plan
-        # Each of these leaves sent messages out.
+        # Indexes without sent messages.
         assert re.search("outbox_message_(waiting|in_trouble|subscribed)", plan)
         assert "Seq Scan on outbox_message" not in plan
 
@@ -237,7 +240,7 @@ def all_dead(server: Redis, settings: Settings, closed_port: int) -> None:
     dead_kafka(server, settings, closed_port)
 
 
-class TestServersAway:
+class TestUnavailableServers:
     def test_servers_are_shown_with_response_times(self) -> None:
         shown = wait_until_all_up(Staff(superuser=True))
         assert list(shown) == SERVERS
@@ -291,7 +294,7 @@ class TestServersAway:
 class TestServersThatHang:
     @pytest.fixture
     def released(self) -> Iterator[threading.Event]:
-        """Whatever hangs goes on when the test is over."""
+        """Releases the blocked servers at the end of the test."""
         event = threading.Event()
         yield event
         event.set()
@@ -316,7 +319,7 @@ class TestServersThatHang:
     def test_control_without_the_time_limit_it_does(
         self, released: threading.Event, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control: without the time limit the page waits for as long as the server likes."""
+        """The control: without the time limit the page waits for the server."""
         entered = threading.Event()
 
         def hang() -> None:

@@ -33,7 +33,7 @@ def clerk() -> Staff:
 
 @pytest.fixture
 def without_constraints() -> Iterator[None]:
-    """Tables as they were before they had the constraints."""
+    """The tables without the constraints."""
     rules = {}
     for table, name in CONSTRAINTS.items():
         [(rules[table],)] = sql.fetch_all(

@@ -74,7 +74,7 @@ def test_lists_and_objects_open_with_a_bounded_number_of_queries(admin_user: Sta
 def test_no_search_term_breaks_a_list(admin_user: Staff, term: str) -> None:
     busy_shop()
     for model in (*HISTORY, *EDITABLE):
-        # The number of an order leads to the order.
+        # A search for the number of an order redirects to the order.
         assert admin_user.get(page(model, "changelist"), q=term).status_code in (200, 302)
 
 

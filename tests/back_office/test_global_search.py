@@ -52,8 +52,8 @@ def test_a_renamed_row_is_found_at_once(admin_user: Staff) -> None:
 @pytest.mark.parametrize("term", ["nobody-is-called-so", "%", "order-completed:999999", "9" * 30, "\\", "'"])
 def test_an_empty_result_is_reported(admin_user: Staff, term: str) -> None:
     page = admin_user.get("search", s=term, extended="1").content.decode()
-    assert "There are no results for" in page
-    # Where the library's script looks for it.
+    assert "Nothing was found" in page
+    # The element that the library's script reads.
     assert 'id="command-results-list"' in page
 
 
@@ -61,7 +61,7 @@ def test_enter_opens_the_first_result(admin_user: Staff) -> None:
     shop = busy_shop()
     assert admin_user.get("search", s=str(shop.last.pk), go="1").headers["Location"].endswith(f"{shop.last.pk}/change/")
     nothing = admin_user.get("search", s="nobody-is-called-so", go="1")
-    assert messages_on(nothing) == ["There are no results for “nobody-is-called-so”."]
+    assert messages_on(nothing) == ["Nothing was found for “nobody-is-called-so”."]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_enter_opens_the_first_result(admin_user: Staff) -> None:
 )
 def test_results_follow_the_users_permissions(right: str, kind: str) -> None:
     shop = busy_shop()
-    # A number that is an order, a customer, a product and a coupon.
+    # An id that an order, a customer, a product and a coupon have.
     sql.execute("UPDATE coupon SET name = %s", [str(shop.last.pk)])
     sql.execute("UPDATE product SET name = %s", [str(shop.last.pk)])
     sql.execute('UPDATE "user" SET username = %s WHERE id = %s', [str(shop.last.pk), shop.mina.pk])
@@ -99,7 +99,7 @@ def test_a_search_takes_few_queries_and_uses_indexes(admin_user: Staff) -> None:
             links(admin_user, term)
         assert len(ran) <= 14, ran
         for statement in ran:
-            # Of products and coupons, which are few, the whole table is read.
+            # The tables of products and coupons are small and are read completely.
             if not any(f'FROM "{table}"' in statement for table in ("order", "user", "outbox_message")):
                 continue
             plan = plan_of(statement.replace("%", "%%"), [])

@@ -1,4 +1,4 @@
-"""What a form that was sent after its session shows before it is sent again."""
+"""The preview of a form that was submitted after its session had ended."""
 
 from django.utils import translation
 

@@ -47,9 +47,9 @@ from tests.webhooks.conftest import subscribe
 pytestmark = pytest.mark.django_db(transaction=True)
 
 FILES = {"jsi18n", "autocomplete", *(f"{label.replace('.', '_')}_export" for label in LISTS)}
-"""No pages to read."""
+"""Responses that are not pages."""
 ELSEWHERE = {"app_list", "view_on_site", "mail_previews", "mail_preview", "mail_preview_html"}
-"""Shows what lists show; leads nowhere; letters in every language, which tests/mail reads."""
+"""Excluded: shows the same as the lists, has no page, or shows e-mails in all languages (tests/mail)."""
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def quick_passwords(settings: Any) -> None:
 
 @pytest.fixture
 def shop() -> BusyShop:
-    """One in which everything has happened, with a Korean name for everything that has one."""
+    """A shop with rows of every kind and Korean names."""
     make_groups(apps)
     busy = busy_shop()
     broken = [{"invariant": name, "count": 1, "examples": ["상품 1"]} for name in meanings()]
@@ -70,7 +70,7 @@ def shop() -> BusyShop:
     subscribe("https://partner.example/hooks", name="창고")
     reserve(user_id=busy.mina.pk, quantities={busy.pen.pk: 1}, idempotency=Idempotency.none())
     with transaction.atomic():
-        # The record of what staff did refuses changes.
+        # Audit records cannot be changed.
         sql.execute("SET LOCAL session_replication_role = replica")
         sql.execute("""UPDATE "user" SET username = '손님' || id""")
         sql.execute("UPDATE product SET name = '연필' || id, description = '파란색'")
@@ -104,7 +104,7 @@ def first(model: type[Model]) -> Any:
 
 
 def rows_of_actions(shop: BusyShop) -> dict[str, tuple[Any, ...]]:
-    """What else has a page of its own, with the row that it is opened for."""
+    """Further pages, with the row for which each is opened."""
     return {
         "index": (),
         "orders_order_cancel": (shop.last.pk,),
@@ -368,7 +368,7 @@ def test_deliveries_and_dead_letters(reader: Reader, shop: BusyShop) -> None:
     parked = OutboxMessage.objects.filter(destination="data-platform").latest("id")
     sent = OutboxMessage.objects.filter(destination="kafka", type="order-completed").latest("id")
     sql.execute("UPDATE outbox_message SET sent_at = NULL, parked_at = now(), attempts = 12 WHERE id = %s", [parked.pk])
-    # One that can be counted: why another cannot be is told by the program that read it, in English.
+    # A letter that can be counted: the reasons of others are English error messages.
     DeadLetter.objects.update(replayed_at=None, payload=sent.payload.encode())
     reader.get("index")
     reader.get("outbox_outboxmessage_change", parked.pk)
@@ -492,7 +492,7 @@ def test_refusals_and_forms_sent_after_the_session(
     ]
     for form in forms:
         values = {**fields_of(form.content.decode()), "name": "새 쿠폰", "reason": "이유"}
-        # Without its token, as after a login in another tab.
+        # Without its CSRF token, as after a login in another tab.
         assert reader.visit(form.wsgi_request.path, browser, **values).status_code == 403
     reader.visit(path, Client(enforce_csrf_checks=True, headers=KOREAN), name="만년필")
     session = browser.session

@@ -134,7 +134,7 @@ class TestAChip:
 class TestAPeriod:
     @pytest.fixture
     def today(self, monkeypatch: pytest.MonkeyPatch) -> date:
-        """In the middle of a month, whatever the day is."""
+        """A fixed date in the middle of a month."""
         day = date(2026, 3, 15)
         monkeypatch.setattr("commerce.staff_pages.filters.timezone.localdate", lambda *_at: day)
         return day
@@ -194,8 +194,8 @@ def save(staff: Staff, name: str, query: str = "status__exact=CANCELLED", list_o
     return staff.post("view_save", list_of, name=name, query=query)
 
 
-def said(answer: Page) -> str:
-    """The newest message; those of pages that nobody has looked at stand before it."""
+def newest_message(answer: Page) -> str:
+    """The newest message; earlier ones of pages that were not opened come before it."""
     return messages_on(answer)[-1]
 
 
@@ -208,7 +208,7 @@ class TestASavedView:
         answer = save(clerk, "Cancelled", "p=3&status__exact=CANCELLED&ordered_date_days=yesterday&paid_amount_to=&e=1")
         query = "ordered_date_days=yesterday&status__exact=CANCELLED"
         assert answer.headers["Location"] == f"/admin/orders/order/?{query}"
-        assert said(answer) == "The view “Cancelled” is saved."
+        assert newest_message(answer) == "The view “Cancelled” is saved."
         page = clerk.get(LIST)
         assert [(view.name, is_shown) for view, is_shown in page.context["views"]] == [("Cancelled", False)]
         assert f'href="?{query}"' in unescape(page.content.decode())
@@ -233,7 +233,7 @@ class TestASavedView:
         save(clerk, "Mine")
         answer = clerk.post("view_delete", SavedView.objects.get().pk, query="status__exact=CANCELLED")
         assert answer.headers["Location"] == "/admin/orders/order/?status__exact=CANCELLED"
-        assert said(answer) == "The view “Mine” is deleted."
+        assert newest_message(answer) == "The view “Mine” is deleted."
         assert saved(clerk) == []
         assert clerk.client.get(reverse("admin:view_delete", args=[1])).status_code == 405
 
@@ -286,7 +286,7 @@ class TestASavedView:
 
 
 class TestTheLimit:
-    """No more views of a list than are shown, also from two windows at one moment."""
+    """The limit of saved views per list, also for simultaneous requests."""
 
     @pytest.fixture
     def almost_full(self, clerk: Staff) -> Staff:
@@ -295,13 +295,13 @@ class TestTheLimit:
         return clerk
 
     def test_is_reported(self, almost_full: Staff) -> None:
-        assert said(save(almost_full, "The last")) == "The view “The last” is saved."
-        assert said(save(almost_full, "One more")) == "At most 20 views of a list are kept. Delete one first."
-        assert said(save(almost_full, "The last", "q=7")) == "The view “The last” is saved."
+        assert newest_message(save(almost_full, "The last")) == "The view “The last” is saved."
+        assert newest_message(save(almost_full, "One more")) == "At most 20 views of a list are kept. Delete one first."
+        assert newest_message(save(almost_full, "The last", "q=7")) == "The view “The last” is saved."
         assert len(saved(almost_full)) == saved_views.MOST_OF_A_LIST
 
     def race(self, staff: Staff) -> int:
-        """Two save the last view at once; how many there are then."""
+        """Save the last allowed view twice at the same time; returns the number of views."""
 
         def keep(name: str) -> None:
             with suppress(saved_views.TooManyViews):
@@ -312,7 +312,7 @@ class TestTheLimit:
 
     @contextmanager
     def both_have_counted(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Meeting]:
-        """Each waits for the other between its count and its row, where the lock lets them come so far."""
+        """Both wait for each other between counting and inserting, if the lock allows it."""
         meeting, views_of = Meeting(seconds=0.3), saved_views.views_of
 
         def counted(*asked: Any) -> Any:

@@ -59,7 +59,7 @@ def test_a_form_sent_twice_at_once_writes_one_note(clerk: Staff, customer: User)
     form = {**fields_of(clerk.get("note_write", KIND, customer.pk).content.decode()), "text": "Once."}
     together([lambda: clerk.post("note_write", KIND, customer.pk, **form)] * 4)
     assert Note.objects.filter(text="Once.").count() == 1
-    # Another form is another note: it is the form's key that makes it one.
+    # Another form has another key, so it creates another note.
     write(clerk, customer.pk, "Once.")
     assert Note.objects.filter(text="Once.").count() == 2
 
@@ -72,7 +72,7 @@ def test_pinned_notes_come_first_and_any_writer_may_pin(clerk: Staff, customer: 
     panel = clerk.get("balances_user_change", customer.pk).context["notes"]["shown"]
     assert [each["note"].text for each in panel] == ["the first", "the second"]
     Staff(*RIGHTS).post("note_change", first.pk, "unpin")
-    # What is so already is no action.
+    # An action without a change is not recorded.
     Staff(*RIGHTS).post("note_change", first.pk, "unpin")
     assert actions() == ["Note written", "Note written", "Note pinned", "Note unpinned"]
 

@@ -136,7 +136,7 @@ class TestTheSearchBox:
         too_many = clerk.get(LIST, q="min")
         assert shown(too_many) == []
         assert (
-            "More than 1 customers&#x27; names begin with “min”: write more of the name." in too_many.content.decode()
+            "More than 1 customers&#x27; names begin with “min”: enter more of the name." in too_many.content.decode()
         )
         assert shown(clerk.get(LIST, q="Pen")) == [exactly]
 
@@ -229,7 +229,7 @@ class TestTheList:
 
 
 def moments_on(page: Page) -> list[str]:
-    """The titles of the timeline."""
+    """The titles of the timeline's entries."""
     return [moment.title for moment in page.context["timeline"]]
 
 
@@ -251,7 +251,7 @@ class TestThePageOfAnOrder:
             *("mina@shop.kr", "₩88,000", "₩12,000", "₩13,000 less ₩1,000", "₩6,000", "₩7,000", "-₩1,000"),
         ):
             assert sentence in page
-        # Nobody edits an order: the page has no form of its own, only those that leave and that choose a language.
+        # Orders are not editable: the page has only the forms for logout and language.
         assert 'id="order_form"' not in page
 
     def test_has_a_timeline_oldest_first(
@@ -275,7 +275,7 @@ class TestThePageOfAnOrder:
             ("Stock of Fountain Pen: -2", "Sale"),
             ("Stock of Ink: -1", "Sale"),
             ("Payment -₩12,000", "balance after: ₩88,000"),
-            ("Cancelled", "₩12,000 went back"),
+            ("Cancelled", "₩12,000 refunded"),
             (
                 "Coupon given back: Welcome",
                 f"usable until {timezone.localtime(unit.expires_at):%Y-%m-%d %H:%M}",
@@ -389,7 +389,7 @@ class TestThePageOfAnOrder:
     def test_takes_the_same_queries_for_one_item_and_many(self, clerk: Staff, mina: User, pen: Product) -> None:
         small = order_of(mina, {pen: 1})
         large = order_of(mina, dict.fromkeys(ProductFactory.create_batch(20), 1))
-        # The kinds of rows are remembered by the process after the first page.
+        # Content types are cached by the process after the first page.
         clerk.get(PAGE, small.pk)
         with statements() as few:
             clerk.get(PAGE, small.pk)

@@ -49,7 +49,7 @@ def pen() -> Product:
 
 
 def asked_about(staff: Staff, orders: Sequence[Order], **query: str) -> Page:
-    """The question that the list's action leads to."""
+    """The confirmation page of the list's action."""
     ticked = {"action": "cancel_and_refund", "_selected_action": [order.pk for order in orders]}
     address = staff.client.get("/admin/orders/order/", query).request
     led = staff.client.post("/admin/orders/order/", ticked, query_params=query)
@@ -58,7 +58,7 @@ def asked_about(staff: Staff, orders: Sequence[Order], **query: str) -> Page:
 
 
 def answers(staff: Staff, question: Page, reason: str = REASON, **changes: Any) -> Page:
-    """Send the form of the question."""
+    """Submit the form of the confirmation."""
     request = question.request
     address = f"{request['PATH_INFO']}?{request['QUERY_STRING']}"
     return staff.client.post(address, {**fields_of(question.content.decode()), "reason": reason, **changes})
@@ -69,7 +69,7 @@ def cancels(staff: Staff, order: Order, reason: str = REASON) -> Page:
 
 
 def messages_after(staff: Staff) -> list[str]:
-    """The messages of the next page, which shows them once."""
+    """The messages on the next page."""
     return [str(message) for message in staff.get(LIST).context["messages"]]
 
 
@@ -95,7 +95,7 @@ class TestTheQuestion:
         ]
         page = question.content.decode()
         for sentence in (
-            "1 order will be cancelled, and ₩5,000 will go back. This cannot be undone.",
+            "1 order will be cancelled, and ₩5,000 will be refunded. This cannot be undone.",
             "+₩5,000",
             "balance ₩15,000 → ₩20,000",
             "stock 8 → 10",
@@ -126,7 +126,7 @@ class TestTheQuestion:
         page = clerk.get(ONE, order.pk).content.decode()
         assert "mina (closed account)" in page
         assert "Pen (not for sale)" in page
-        assert messages_on(cancels(clerk, order)) == [f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."]
+        assert messages_on(cancels(clerk, order)) == [f"Order #{order.pk} is cancelled: ₩6,000 was refunded to mina."]
 
     def test_about_many_adds_up(self, clerk: Staff, mina: User, pen: Product) -> None:
         joon = UserFactory(username="joon", balance=10_000)
@@ -177,7 +177,7 @@ class TestTheCancelling:
         order = order_of(mina, {pen: 2}, coupon=unit)
         answer = cancels(clerk, order)
         assert answer.headers["Location"] == f"/admin/orders/order/{order.pk}/change/"
-        assert messages_on(answer) == [f"Order #{order.pk} is cancelled: ₩5,000 went back to mina."]
+        assert messages_on(answer) == [f"Order #{order.pk} is cancelled: ₩5,000 was refunded to mina."]
         for row in (order, mina, pen, unit):
             row.refresh_from_db()
         assert (order.status, mina.balance, pen.stock, unit.status) == ("CANCELLED", 20_000, 10, "AVAILABLE")
@@ -202,7 +202,7 @@ class TestTheCancelling:
     def test_is_done_once_for_a_form_sent_twice(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 2})
         question = clerk.get(ONE, order.pk)
-        sentence = [f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."]
+        sentence = [f"Order #{order.pk} is cancelled: ₩6,000 was refunded to mina."]
         answers(clerk, question)
         assert messages_after(clerk) == sentence
         with nothing_changes():
@@ -214,7 +214,7 @@ class TestTheCancelling:
         order = order_of(mina, {pen: 2})
         question = clerk.get(ONE, order.pk)
         both = together([partial(answers, clerk, question)] * 2)
-        sentence = f"Order #{order.pk} is cancelled: ₩6,000 went back to mina."
+        sentence = f"Order #{order.pk} is cancelled: ₩6,000 was refunded to mina."
         assert sorted(messages_on(answer) for answer in both) == [
             [f"Already done, and not repeated. {sentence}"],
             [sentence],
@@ -251,7 +251,7 @@ class TestManyAtOnce:
         first, second = order_of(mina, {pen: 2}), order_of(mina, {pen: 1})
         answer = answers(clerk, asked_about(clerk, [first, second], status__exact="COMPLETED"))
         assert answer.headers["Location"] == "/admin/orders/order/?status__exact=COMPLETED"
-        assert messages_on(answer) == ["2 orders are cancelled: ₩9,000 went back."]
+        assert messages_on(answer) == ["2 orders are cancelled: ₩9,000 refunded."]
         assert set(Order.objects.values_list("status", flat=True)) == {"CANCELLED"}
         assert set(StaffAction.objects.values_list("subject_id", "reason")) == {
             (str(first.pk), REASON),
@@ -263,7 +263,7 @@ class TestManyAtOnce:
         question = asked_about(clerk, [gone, live])
         cancel_order(order_id=gone.pk, owner_id=mina.pk, idempotency=Idempotency.none())
         assert messages_on(answers(clerk, question)) == [
-            f"Order #{live.pk} is cancelled: ₩3,000 went back to mina.",
+            f"Order #{live.pk} is cancelled: ₩3,000 was refunded to mina.",
             f"Order #{gone.pk} was cancelled already.",
         ]
         assert (refunds_of(gone), refunds_of(live)) == (1, 1)
@@ -278,18 +278,18 @@ class TestManyAtOnce:
         with single_flight(product_lock(ink.pk)):
             answers(clerk, question)
         assert messages_after(clerk) == [
-            f"Order #{free.pk} is cancelled: ₩3,000 went back to mina.",
-            f"#{busy.pk}: Many requests want the same thing right now. Nothing was changed.",
+            f"Order #{free.pk} is cancelled: ₩3,000 was refunded to mina.",
+            f"#{busy.pk}: Too many requests need the same rows right now. Nothing was changed.",
         ]
         answers(clerk, question)
-        assert messages_after(clerk) == ["2 orders are cancelled: ₩4,000 went back."]
+        assert messages_after(clerk) == ["2 orders are cancelled: ₩4,000 refunded."]
         assert (refunds_of(free), refunds_of(busy)) == (1, 1)
 
     def test_sent_twice_are_done_once(self, clerk: Staff, mina: User, pen: Product) -> None:
         question = asked_about(clerk, [order_of(mina, {pen: 2}), order_of(mina, {pen: 1})])
         for again in ("", "Already done, and not repeated. "):
             answers(clerk, question)
-            assert messages_after(clerk) == [f"{again}2 orders are cancelled: ₩9,000 went back."]
+            assert messages_after(clerk) == [f"{again}2 orders are cancelled: ₩9,000 refunded."]
         assert (LedgerEntry.objects.filter(type="REFUND").count(), StaffAction.objects.count()) == (2, 2)
 
     def test_are_a_hundred_at_most(self, clerk: Staff, mina: User, pen: Product) -> None:
@@ -325,9 +325,9 @@ class TestAtOneMoment:
         order = order_of(mina, {pen: 2})
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [clerk.get(ONE, order.pk) for clerk in clerks]
-        said = together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
-        assert sorted(message for answer in said for message in messages_on(answer)) == [
-            f"Order #{order.pk} is cancelled: ₩6,000 went back to mina.",
+        responses = together([partial(answers, *pair) for pair in zip(clerks, questions, strict=True)])
+        assert sorted(message for answer in responses for message in messages_on(answer)) == [
+            f"Order #{order.pk} is cancelled: ₩6,000 was refunded to mina.",
             *[f"Order #{order.pk} was cancelled already."] * 3,
         ]
         mina.refresh_from_db()
@@ -335,7 +335,7 @@ class TestAtOneMoment:
         assert (mina.balance, pen.stock, StaffAction.objects.count()) == (20_000, 10, 1)
 
     def test_control_without_protection_it_is_refunded_twice(self, mina: User, pen: Product) -> None:
-        """The control of the one before."""
+        """The control of the test above."""
         order = order_of(mina, {pen: 2})
         clerks = [Staff(*RIGHTS) for _ in range(2)]
         questions = [clerk.get(ONE, order.pk) for clerk in clerks]

@@ -42,7 +42,7 @@ def pen() -> Product:
 
 
 def lines_of(answer: Page) -> list[list[str]]:
-    """The lines of the CSV file without their headings."""
+    """The lines of the CSV file without the heading."""
     assert answer.status_code == 200, answer
     return list(csv.reader(io.StringIO(answer.content.decode("utf-8-sig"))))[1:]
 
@@ -162,7 +162,7 @@ def test_too_many_rows_are_refused_with_a_message(
         order_of(mina, {pen: 1})
     answer = clerk.get(EXPORT, "xlsx", q="mina")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/orders/order/?q=mina")
-    assert messages_on(answer) == ["The list has more than 1 rows. Narrow it down, by day for instance."]
+    assert messages_on(answer) == ["The list has more than 1 rows. Filter it, for example by day."]
     assert not StaffAction.objects.exists()
     assert len(lines_of(clerk.get(EXPORT, "csv", q="mina"))) == 2
 

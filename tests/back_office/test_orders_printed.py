@@ -75,7 +75,7 @@ def test_a_refund_is_on_the_receipt_and_not_on_the_slip(order: Order) -> None:
 def test_a_cancelled_order_is_marked_on_both(order: Order) -> None:
     cancel_order(order_id=order.pk, owner_id=None, idempotency=Idempotency.none())
     clerk = Staff("orders.view_order")
-    assert "₩12,000 went back to the wallet." in clerk.get(PAGES[0], order.pk).content.decode()
+    assert "₩12,000 was refunded to the wallet." in clerk.get(PAGES[0], order.pk).content.decode()
     assert "Cancelled: do not send." in clerk.get(PAGES[1], order.pk).content.decode()
 
 
@@ -83,7 +83,7 @@ def test_a_cancelled_order_is_marked_on_both(order: Order) -> None:
 def test_printing_requires_the_view_permission(order: Order, page: str) -> None:
     assert Staff("products.view_product").get(page, order.pk).status_code == 403
     assert Staff("orders.view_order").get(page, order.pk + 1).status_code == 404
-    # Who may not see customers is not told more of this one than the page of the order tells.
+    # Without the permission to view customers, the receipt contains no more customer data than the page of the order.
     shown = Staff("orders.view_order").get(page, order.pk).content.decode()
     assert "mina@shop.kr" not in shown
     assert "김미나" not in shown

@@ -47,7 +47,7 @@ def ink() -> Product:
 
 
 def asks(staff: Staff, order: Order, units: dict[Product, Any], *, restock: bool = True, **changes: Any) -> Page:
-    """Fill in the form and send it for the first time."""
+    """Fill in the form and submit it; the response is the confirmation."""
     form = staff.get(PAGE, order.pk)
     ticked = {f"line_{product.pk}": "on" for product in units}
     numbers = {f"units_{product.pk}": count for product, count in units.items()}
@@ -58,13 +58,13 @@ def asks(staff: Staff, order: Order, units: dict[Product, Any], *, restock: bool
     return staff.post(PAGE, order.pk, **sent)
 
 
-def says_yes(staff: Staff, question: Page) -> Page:
+def confirm(staff: Staff, question: Page) -> Page:
     return staff.client.post(question.request["PATH_INFO"], fields_of(question.content.decode()))
 
 
 def refunds(staff: Staff, order: Order, units: dict[Product, Any], **changes: Any) -> list[str]:
-    """All of the way; the messages that it ends with."""
-    return messages_on(says_yes(staff, asks(staff, order, units, **changes)))
+    """Submit and confirm; returns the messages."""
+    return messages_on(confirm(staff, asks(staff, order, units, **changes)))
 
 
 def text_of(page: Page) -> str:
@@ -92,11 +92,11 @@ class TestTheForm:
     @pytest.mark.parametrize(
         ("units", "changes", "error"),
         [
-            ({}, {}, "Tick at least one line."),
-            ({"pen": ""}, {}, "Say how many units."),
+            ({}, {}, "Select at least one item."),
+            ({"pen": ""}, {}, "Enter the number of units."),
             ({"pen": 0}, {}, "Ensure this value is greater than or equal to 1."),
             ({"pen": 4}, {}, "Ensure this value is less than or equal to 3."),
-            ({"pen": 3}, {}, "Of these 2 units can be refunded."),
+            ({"pen": 3}, {}, "2 units can be refunded."),
             ({"pen": 1}, {"reason": ""}, "This field is required."),
         ],
     )
@@ -124,7 +124,7 @@ class TestTheForm:
         question = asks(clerk, order, {pen: 1})
         with nothing_changes():
             assert onlooker.get(PAGE, order.pk).status_code == 403
-            assert says_yes(onlooker, question).status_code == 403
+            assert confirm(onlooker, question).status_code == 403
         assert f"/admin/orders/order/{order.pk}/refund/" not in onlooker.get(ORDER, order.pk).content.decode()
         assert clerk.get(PAGE, 999_999).status_code == 404
 
@@ -142,7 +142,7 @@ class TestTheQuestion:
         assert found.coupons == []
         assert [each.event_type for each in found.events] == ["order-refunded", "balance-changed"]
         for sentence in (
-            f"Of order #{order.pk} ₩2,700 will go back to mina. This cannot be undone.",
+            f"₩2,700 of order #{order.pk} will be refunded to mina. This cannot be undone.",
             "₩3,000 × 1",
             "balance ₩11,000 → ₩13,700",
             "stock 7 → 8",
@@ -157,7 +157,7 @@ class TestTheQuestion:
         question = asks(clerk, order, {pen: 1, ink: 1})
         found = question.context["consequences"]
         assert [back.user_coupon_id for back in found.coupons] == [unit.pk]
-        says_yes(clerk, question)
+        confirm(clerk, question)
         mina.refresh_from_db()
         assert mina.balance == found.money[0].after == 20_000
         stocks = dict(Product.objects.values_list("pk", "stock"))
@@ -168,8 +168,8 @@ class TestTheQuestion:
         order = order_of(mina, {pen: 2})
         question = asks(clerk, order, {pen: 1}, restock=False)
         assert question.context["consequences"].units == []
-        assert "No unit is returned to the stock." in text_of(question)
-        says_yes(clerk, question)
+        assert "No units are returned to the stock." in text_of(question)
+        confirm(clerk, question)
         pen.refresh_from_db()
         assert (pen.stock, Refund.objects.get().restock) == (8, False)
 
@@ -186,7 +186,7 @@ class TestTheQuestion:
 class TestItIsDone:
     def test_a_refund_is_made_and_reported(self, clerk: Staff, mina: User, pen: Product, ink: Product) -> None:
         order = order_of(mina, {pen: 3, ink: 1})
-        assert refunds(clerk, order, {pen: 2}) == [f"Of order #{order.pk} ₩6,000 went back to mina."]
+        assert refunds(clerk, order, {pen: 2}) == [f"₩6,000 of order #{order.pk} was refunded to mina."]
         action = StaffAction.objects.get()
         assert (action.actor_id, action.action, action.reason) == (clerk.user.pk, "Refunded", REASON)
         mina.refresh_from_db()
@@ -197,18 +197,18 @@ class TestItIsDone:
     def test_a_form_sent_repeatedly_refunds_once(self, clerk: Staff, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         question = asks(clerk, order, {pen: 1})
-        done = f"Of order #{order.pk} ₩3,000 went back to mina."
-        assert messages_on(says_yes(clerk, question)) == [done]
+        done = f"₩3,000 of order #{order.pk} was refunded to mina."
+        assert messages_on(confirm(clerk, question)) == [done]
         with nothing_changes():
-            assert messages_on(says_yes(clerk, question))[-1] == f"Already done, and not repeated. {done}"
+            assert messages_on(confirm(clerk, question))[-1] == f"Already done, and not repeated. {done}"
 
     def test_of_two_concurrent_refunds_one_succeeds(self, mina: User, pen: Product) -> None:
         order = order_of(mina, {pen: 1})
         clerks = [Staff(*RIGHTS) for _ in range(4)]
         questions = [asks(clerk, order, {pen: 1}) for clerk in clerks]
-        pages = together([partial(says_yes, *pair) for pair in zip(clerks, questions, strict=True)])
-        said = [message for page in pages if page.status_code == 302 for message in messages_on(page)]
-        assert said == [f"Of order #{order.pk} ₩3,000 went back to mina."]
+        pages = together([partial(confirm, *pair) for pair in zip(clerks, questions, strict=True)])
+        messages = [message for page in pages if page.status_code == 302 for message in messages_on(page)]
+        assert messages == [f"₩3,000 of order #{order.pk} was refunded to mina."]
         refused = [page for page in pages if page.status_code == 200]
         assert len(refused) == 3
         assert all(f"Order {order.pk} is REFUNDED." in text_of(page) for page in refused)
@@ -225,8 +225,8 @@ class TestTheOrderShowsIt:
         admin = Staff(superuser=True)
         shown = text_of(admin.get(ORDER, order.pk))
         assert "(2 refunded)" in shown
-        assert "₩3,000 went back · 1 × Pen" in shown
-        assert "₩3,000 went back · 1 × Pen · not back in stock" in shown
+        assert "₩3,000 refunded · 1 × Pen" in shown
+        assert "₩3,000 refunded · 1 × Pen · not back in stock" in shown
         first = Refund.objects.order_by("pk").first()
         assert first is not None
         assert f"Event order-refunded:{first.pk}:" in shown

@@ -26,7 +26,7 @@ def clerk() -> Staff:
 
 
 def column(name: str) -> int:
-    """As the address names it; somebody without an action has no column of boxes."""
+    """The number of the column in the URL; the column of checkboxes is missing without actions."""
     return OrderAdmin.list_display.index(name)
 
 
@@ -48,7 +48,7 @@ def test_by_amount_and_by_day_both_ways(clerk: Staff) -> None:
 
 @pytest.fixture
 def many_orders() -> None:
-    """Enough for PostgreSQL to care how it reads them: a hundred days, and amounts that many orders share."""
+    """Enough orders for realistic plans: a hundred days, and amounts that many orders share."""
     buyer = UserFactory()
     sql.execute(
         """
@@ -72,7 +72,7 @@ def test_an_index_provides_the_order(clerk: Staff, name: str, index: str, way: s
     [listed] = [each for each in ran if 'FROM "order"' in each and "ORDER BY" in each and "LIMIT 50" in each]
     plan = plan_of(listed.replace("%", "%%"), [])
     assert f"using {index}" in plan, plan
-    # A day is sorted by number at most, never the table.
+    # Only the orders of one day may be sorted, not the table.
     sorts = [line for line in plan.splitlines() if " Sort " in line and "Key:" not in line]
     assert all("Incremental Sort" in line for line in sorts), plan
 

@@ -21,7 +21,7 @@ CLERK = ("outbox.view_outboxmessage", "outbox.resend_outboxmessage")
 
 @pytest.fixture
 def messages() -> dict[str, OutboxMessage]:
-    """One message of each state."""
+    """One message in each state."""
     busy_shop()
     sent, parked, waiting = OutboxMessage.objects.order_by("id")[:3]
     sql.execute(
@@ -97,7 +97,7 @@ def test_the_list_is_filtered_by_destination(messages: dict[str, OutboxMessage])
 
 @pytest.fixture
 def to_data_platform(messages: dict[str, OutboxMessage]) -> OutboxMessage:
-    """A sent message, with a call that failed and one that went well."""
+    """A sent message with a failed call and a successful one."""
     message = OutboxMessage.objects.filter(destination="data-platform", sent_at__isnull=False).first()
     assert message is not None
     DeliveryAttempt.objects.filter(message=message).delete()
@@ -121,7 +121,7 @@ def test_a_sent_message_to_the_data_platform_can_be_resent(to_data_platform: Out
 
 
 def test_a_sent_message_to_kafka_cannot_be_resent(messages: dict[str, OutboxMessage]) -> None:
-    """It would arrive after what followed it."""
+    """It would arrive after later messages of its key."""
     sent = OutboxMessage.objects.filter(destination="kafka", sent_at__isnull=False).first()
     assert sent is not None
     clerk = Staff(*CLERK)
@@ -164,7 +164,7 @@ def test_the_log_is_filtered(to_data_platform: OutboxMessage) -> None:
 
 
 def test_a_resent_message_is_sent_at_once(to_data_platform: OutboxMessage, settings: Settings) -> None:
-    """Nobody has to order something to wake the dispatcher of the web process."""
+    """The dispatcher of the web process is woken at once."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     with partner_at_work() as partner:
         settings.DATA_PLATFORM_URL = partner.url

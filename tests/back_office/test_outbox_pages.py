@@ -13,7 +13,7 @@ from commerce.core import sql
 from commerce.outbox import admin as outbox_admin
 from commerce.outbox.models import DeliveryAttempt, OutboxMessage
 from commerce.outbox.routes import KAFKA, event_types_to
-from tests.api.test_database_away import on_a_session_with
+from tests.api.test_database_unavailable import on_a_session_with
 from tests.back_office.staff import Page, Staff, messages_on
 from tests.operations.busy_shop import busy_shop
 from tests.shop_state import nothing_changes, statements
@@ -27,7 +27,7 @@ CLERK = ("outbox.view_outboxmessage", "outbox.resend_outboxmessage", "outbox.vie
 
 @pytest.fixture
 def parked() -> list[OutboxMessage]:
-    """Three to the data platform, given up after twelve attempts."""
+    """Three messages to the data platform, parked after twelve attempts."""
     busy_shop()
     messages = list(OutboxMessage.objects.filter(destination="data-platform").order_by("id")[:3])
     sql.execute(

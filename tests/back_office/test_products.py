@@ -42,7 +42,7 @@ def clerk() -> Staff:
 
 
 def form_of(clerk: Staff, page: str, *args: object) -> dict[str, Any]:
-    """What the browser would send if nothing were typed."""
+    """The form values of the page without changes."""
     return dict(fields_of(clerk.get(page, *args).content.decode()))
 
 
@@ -130,7 +130,7 @@ class TestItsPage:
     def test_a_product_taken_off_sale_leaves_the_list(self, clerk: Staff, pen: Product) -> None:
         shopper = Shopper()
         assert shopper.get("/api/products").json["count"] == 1
-        # A box that is not ticked is not sent.
+        # An unchecked checkbox is not submitted.
         clerk.press(CHANGE, pen.pk, is_active=None)
         assert shopper.get("/api/products").json["count"] == 0
 
@@ -261,7 +261,7 @@ class TestTheStock:
         assert stock(pen) == 7
 
     def test_is_adjusted_twice_by_two_pages(self, clerk: Staff, pen: Product) -> None:
-        """The control of the above: it is the key of the page that makes one of them."""
+        """The control: two pages have different keys."""
         forms = [{**form_of(clerk, ADJUST, pen.pk), "delta": -3, "reason": "Broken."} for _ in range(2)]
         for form in forms:
             clerk.post(ADJUST, pen.pk, **form)
@@ -278,7 +278,7 @@ class TestTheStock:
         form = form_of(clerk, ADJUST, pen.pk)
         with nothing_changes():
             answer = adjust(clerk, pen, form, delta=-11, reason="Stolen.")
-        assert errors_of(answer) == {"delta": ["Only 10 are there."]}
+        assert errors_of(answer) == {"delta": ["The stock is only 10."]}
         assert StaffAction.objects.count() == 0
 
     @pytest.mark.parametrize(

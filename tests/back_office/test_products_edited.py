@@ -50,14 +50,14 @@ def page_for(*products: Product) -> str:
 
 
 def filled(staff: Staff, products: Sequence[Product], **typed: Any) -> Page:
-    """The answer to the first button: the preview, or the fields with what is wrong."""
+    """The response to the first button: the preview, or the form with its errors."""
     address = page_for(*products)
     fields = {**fields_of(staff.client.get(address).content.decode()), **typed, "preview": "1"}
     return staff.client.post(address, {name: value for name, value in fields.items() if value is not None})
 
 
 def saved(staff: Staff, preview: Page, **typed: Any) -> Page:
-    """The answer to the second button of a preview."""
+    """The response to the second button, that of the preview."""
     fields = {**fields_of(preview.content.decode()), "reason": REASON, **typed}
     return staff.client.post(preview.wsgi_request.get_full_path(), fields)
 
@@ -103,8 +103,8 @@ class TestTheFields:
             ({"price": "-1"}, "price", "Ensure this value is greater than or equal to 0."),
             ({"price": "abc"}, "price", "Enter a whole number."),
             ({"price": ""}, "price", "This field is required."),
-            ({"all_prices": "percent"}, "number", "Say how much."),
-            ({"number": "5"}, "all_prices", "Say what the number means."),
+            ({"all_prices": "percent"}, "number", "Enter an amount."),
+            ({"number": "5"}, "all_prices", "Choose what the number means."),
             ({"all_prices": "percent", "number": "1001"}, "number", "At most 1,000 percent."),
             (
                 {"all_prices": "percent", "number": "-101"},
@@ -234,7 +234,7 @@ class TestSomebodyElse:
         assert answer.headers["Location"] == page_for(pen, ink)
 
     def race(self, pen: Product, ink: Product) -> list[object]:
-        """Two set the prices of the same products at once, each named in another order; what came of each."""
+        """Two staff members edit the same products simultaneously, in opposite orders; returns both outcomes."""
         by = By(StaffFactory().pk, REASON)
 
         def change(price: int, products: Sequence[Product]) -> object:

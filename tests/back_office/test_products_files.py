@@ -19,10 +19,10 @@ from commerce.staff_pages.formulas import harmless, restored
 from commerce.staff_pages.uploads import MOST_ROWS, UploadedRow, UploadRefused, read_rows
 from products.admin.lines import COLUMNS, HEADINGS, IGNORED
 
-NOT_READABLE = "This is neither CSV in UTF-8 or Korean (CP949) nor XLSX."
-DAMAGED = "The XLSX file is damaged. Open it, save it again, and send that."
-TOO_LARGE = "The XLSX file is too large when it is unpacked. Send it in parts."
-TOO_MANY = "The file has more than 5,000 rows. Send it in parts."
+NOT_READABLE = "The file is neither CSV in UTF-8 or Korean (CP949) nor XLSX."
+DAMAGED = "The XLSX file is damaged. Open it, save it again, and upload the new file."
+TOO_LARGE = "The XLSX file is too large after decompression. Upload it in parts."
+TOO_MANY = "The file has more than 5,000 rows. Upload it in parts."
 HEAD = "id,name,price\n"
 
 
@@ -50,7 +50,7 @@ def saved(book: Workbook) -> bytes:
 
 
 def with_part(content: bytes, name: str, changed: Callable[[bytes], bytes]) -> bytes:
-    """The same file with one of its parts written anew."""
+    """The same file with one part replaced."""
     file = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
         for part in old.namelist():
@@ -136,9 +136,9 @@ class TestCsv:
                 "1,Pen,12,300",
                 "There are more cells than headings; a comma inside a cell needs quotation marks around it.",
             ),
-            ("1,P\x07en,5", "A cell contains an invalid character."),
+            ("1,P\x07en,5", "A cell has an invalid character."),
             ("1,P\x00en,5", NOT_READABLE),
-            (f"1,{'x' * 10_001},5", "A cell has more than 10,000 letters."),
+            (f"1,{'x' * 10_001},5", "A cell has more than 10,000 characters."),
         ],
     )
     def test_reports_unreadable_cells(self, cells: str, wrong: str) -> None:
@@ -212,8 +212,8 @@ def unreadable_files() -> Iterator[Any]:
     rows = "\n".join(f"Pen {number}" for number in range(MOST_ROWS + 1))
     yield pytest.param(b"", "The file is empty.", id="nothing")
     yield pytest.param(b"\n\n , \n", "The file is empty.", id="blank lines")
-    yield pytest.param(HEAD.encode(), "There is nothing below the headings.", id="headings alone")
-    yield pytest.param(xlsx(["name"]), "There is nothing below the headings.", id="headings of an XLSX alone")
+    yield pytest.param(HEAD.encode(), "There are no rows below the headings.", id="headings alone")
+    yield pytest.param(xlsx(["name"]), "There are no rows below the headings.", id="headings of an XLSX alone")
     yield pytest.param(b"id,nmae,prise\n1,a,2", "These headings are not known: “nmae”, “prise”.", id="unknown headings")
     yield pytest.param("name,이름\na,b".encode(), "Two columns have the same heading.", id="a heading twice")
     yield pytest.param(
@@ -248,7 +248,7 @@ def test_the_maximum_number_of_rows_is_read() -> None:
 
 
 def test_a_zip_bomb_with_a_false_size_is_limited() -> None:
-    """The archive says 10 bytes, with a checksum to match, and holds fifteen million."""
+    """The archive states a size of 10 bytes, with a matching checksum, and contains fifteen million."""
     big = bytes(15_555_555)
     lies = {len(big): 10, zlib.crc32(big): zlib.crc32(bytes(10))}
     bomb = zip_of({"xl/workbook.xml": big})
@@ -256,7 +256,7 @@ def test_a_zip_bomb_with_a_false_size_is_limited() -> None:
         assert bomb.count(truth.to_bytes(4, "little")) == 2
         bomb = bomb.replace(truth.to_bytes(4, "little"), lie.to_bytes(4, "little"))
     assert most_bytes_used(lambda: refusal_of(bomb)) < 3_000_000
-    # The control: a reader that believes the sizes in the archive holds all of it in memory.
+    # The control: a reader that trusts the stated size reads all of it into memory.
     assert most_bytes_used(lambda: zipfile.ZipFile(io.BytesIO(bomb)).read("xl/workbook.xml")) > 15_000_000
 
 

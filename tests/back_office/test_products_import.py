@@ -58,7 +58,7 @@ def send(clerk: Staff, content: str | bytes, name: str = "spring.csv") -> Page:
 
 
 def sent(clerk: Staff, *lines: str, head: str = HEAD) -> int:
-    """The number of the import that waits for its button."""
+    """The id of the uploaded import, which is not confirmed yet."""
     answer = send(clerk, "\n".join([head, *lines]))
     assert answer.status_code == 302, errors_of(answer)
     return int(answer.headers["Location"].rstrip("/").rpartition("/")[2])
@@ -71,7 +71,7 @@ def looked_at(clerk: Staff, import_id: int, **query: str) -> Page:
 
 
 def shown(page: Page) -> list[tuple[int, str, list[tuple[str, str | None, str]], str]]:
-    """Of each line its number, label, changes and what is said about it."""
+    """The number, label, changes and message of each line."""
     return [
         (each.line.number, str(each.label), [(str(name), *rest) for name, *rest in each.changes], each.line.message)
         for each in page.context["lines"]
@@ -83,7 +83,7 @@ def press(clerk: Staff, import_id: int, **values: Any) -> Page:
 
 
 def past(clerk: Staff) -> list[tuple[str, str, int, int, str, bool]]:
-    """File, sender, rows imported and refused, reason, and whether the reader may open it."""
+    """The columns of past imports: file, sender, rows imported and refused, reason, and whether it is a link."""
     return [
         (each.file_name, each.sender, each.imported_count, each.refused_count, each.reason, is_open)
         for each, is_open in clerk.get("products_product_imports").context["imports"]
@@ -137,7 +137,7 @@ class TestThePreview:
         counts = {str(name): count for _value, name, count, _chosen in page.context["tabs"]}
         assert counts == {"All": 4, "New": 1, "Change": 1, "Unchanged": 1, "Error": 1}
         assert page.context["button"] == "Import 2 good rows"
-        assert page.context["left_out"].startswith("1 row with an error is left out.")
+        assert page.context["left_out"].startswith("1 row with an error is skipped.")
 
     def test_can_be_filtered_by_errors(self, clerk: Staff, pen: Product) -> None:
         import_id = sent(clerk, f"{pen.pk},Pen,,1,,", "x,,,,,")
@@ -174,7 +174,7 @@ class TestThePreview:
             (",,,1,,", "A new product needs a name."),
             (",Pen,,,,", "A new product needs a price."),
             (",,,,,5", "A new product needs a name. A new product needs a price."),
-            (f",{'x' * 201},,1,,", "The name has more than 200 letters."),
+            (f",{'x' * 201},,1,,", "The name has more than 200 characters."),
             (',"Pen\nInk",,1,,', "The name has several lines."),
             (",Pen,,-1,,", "“-1” is not a price in whole won."),
             (",Pen,,1.5,,", "“1.5” is not a price in whole won."),
@@ -183,11 +183,11 @@ class TestThePreview:
             (',Pen,,"1,23",,', "“1,23” is not a price in whole won."),
             (",Pen,,1000000000001,,", "The price is higher than 1,000,000,000,000 won."),
             (f",Pen,,{'9' * 31},,", f"“{'9' * 31}” is not a price in whole won."),
-            (",Pen,,1,maybe,", "“maybe” does not say whether it is for sale; write yes or no."),
+            (",Pen,,1,maybe,", "“maybe” is neither yes nor no."),
             (",Pen,,1,,many", "“many” is not a number of units."),
             (",Pen,,1,,1.5", "“1.5” is not a number of units."),
             (",Pen,,1,,1000001", "No more than 1,000,000 units at once."),
-            (",Pen,,1,,-1", "There is nothing to take away from a new product."),
+            (",Pen,,1,,-1", "A new product has no stock to remove."),
             (",=1+1,,1,,", "“=1+1” is a formula; only values are read."),
             (
                 ",Pen,,1,,,9",
@@ -202,7 +202,7 @@ class TestThePreview:
     def test_reports_errors_of_a_stock_change(self, clerk: Staff, pen: Product) -> None:
         grains = ProductFactory(stock=MOST_UNITS)
         messages = messages_about(clerk, f"{pen.pk},,,,,-11", f"{grains.pk},,,,,1")
-        assert messages == ["Only 10 are there.", "The stock would be more than 1,000,000,000."]
+        assert messages == ["The stock is only 10.", "The stock would be more than 1,000,000,000."]
 
     def test_refuses_all_lines_of_a_repeated_product(self, clerk: Staff, pen: Product) -> None:
         twice = f"Product {pen.pk} is in lines 2, 4."
@@ -315,7 +315,7 @@ class TestTheImport:
         assert pen.stock == 2
 
     def test_is_done_once_by_concurrent_clicks(self, clerk: Staff, pen: Product) -> None:
-        """By the lines alone: nobody waits for a lock of the shop."""
+        """Ensured by the locks of the lines alone, without the shop's locks."""
         import_id = sent(clerk, f"{pen.pk},,,,,-4", *(f",Ink {number},,7000,,25" for number in range(5)))
         with switched_off(LOCKS_OFF):
             answers = together([partial(press, clerk, import_id) for _ in range(3)])
@@ -325,7 +325,7 @@ class TestTheImport:
         assert broken_rules() == set()
 
     def test_control_without_line_locks_it_is_done_twice(self, clerk: Staff, pen: Product) -> None:
-        """The control of the above."""
+        """The control of the test above."""
         import_id = sent(clerk, f"{pen.pk},,,,,-4", ",Ink,,7000,,25")
         meeting = Meeting()
 
@@ -366,7 +366,7 @@ class TestTheImport:
         import_id = sent(clerk, f"{pen.pk},,,,,-4")
         with locked_transaction(product_lock(pen.pk)):
             answers = together([partial(press, clerk, import_id)])
-        assert messages_on(answers[0]) == ["Many requests want the same thing right now. Nothing was changed."]
+        assert messages_on(answers[0]) == ["Too many requests need the same rows right now. Nothing was changed."]
         pen.refresh_from_db()
         assert pen.stock == 10
         assert messages_on(press(clerk, import_id))[-1] == "1 row is imported."
@@ -393,7 +393,7 @@ class TestMeanwhile:
         pen.price = 9_000
         services.save_product(pen, by=By(clerk.user.pk))
         answer = press(clerk, import_id)
-        assert messages_on(answer) == ["1 row is imported.", "1 row was refused; it says why."]
+        assert messages_on(answer) == ["1 row is imported.", "1 row was refused; the row shows the reason."]
         pen.refresh_from_db()
         assert (pen.price, pen.stock) == (9_000, 10)
         assert shown(looked_at(clerk, import_id, show="REFUSED")) == [
@@ -419,11 +419,11 @@ class TestMeanwhile:
         order_of(UserFactory(balance=10_000), {pen: 2})
         with nothing_changes():
             press(clerk, import_id)
-        assert shown(looked_at(clerk, import_id))[0][3] == "Only 8 are there."
+        assert shown(looked_at(clerk, import_id))[0][3] == "The stock is only 8."
         assert StaffAction.objects.count() == 0
 
     def test_a_concurrently_saved_price_is_not_overwritten(self, clerk: Staff, pen: Product) -> None:
-        """Both decided on the old price; the second is refused."""
+        """Both changes are based on the old price, so the second one is refused."""
         import_id = sent(clerk, f"{pen.pk},,,3500,,")
         stale = Product.objects.get(pk=pen.pk)
         stale.price = 9_000
@@ -449,7 +449,7 @@ class TestTheFile:
         with nothing_changes():
             answer = press(clerk, old)
         assert answer.headers["Location"] == reverse("admin:products_product_import")
-        assert messages_on(answer) == ["This file is not kept any more. Send it again."]
+        assert messages_on(answer) == ["This file is not stored any more. Upload it again."]
         ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
         new = sent(clerk, ",Ink,,1,,")
         assert list(ProductImport.objects.values_list("pk", flat=True)) == [new]
@@ -464,7 +464,7 @@ class TestTheFile:
         assert past(clerk) == [("spring.csv", clerk.user.username, 2, 1, REASON, True)]
         colleague = Staff(*RIGHTS)
         assert past(colleague) == [("spring.csv", clerk.user.username, 2, 1, REASON, False)]
-        # Once more, it does nothing more.
+        # A repeated request has no effect.
         press(clerk, done, confirmed="on")
         ProductImport.objects.update(uploaded_at=timezone.now() - timedelta(hours=25))
         new = sent(clerk, ",Ink,,1,,")
@@ -487,7 +487,7 @@ class TestTheFile:
         assert "spring.csv" not in other.get(SEND).content.decode()
 
     def test_cannot_be_altered_from_the_form(self, clerk: Staff, pen: Product) -> None:
-        """What will be done is in the database; the page sends a reason and nothing else."""
+        """The changes are stored in the database; the form only contains a reason."""
         import_id = sent(clerk, f"{pen.pk},,,3500,,")
         forged = {"price": "1", "values": '{"price": 1}', "lines": "2", "seen": "{}", "plan": "ADD", "staff_id": "1"}
         press(clerk, import_id, **forged)
@@ -510,7 +510,7 @@ class TestTheFile:
         ("content", "sentence"),
         [
             (b"", "The submitted file is empty."),
-            (b"\x89PNG\r\n\x1a\n\x00\x00", "This is neither CSV in UTF-8 or Korean (CP949) nor XLSX."),
+            (b"\x89PNG\r\n\x1a\n\x00\x00", "The file is neither CSV in UTF-8 or Korean (CP949) nor XLSX."),
             (b"x" * (2 * 1024 * 1024 + 1), "The file is larger than 2 MB."),
         ],
     )
@@ -538,7 +538,7 @@ class TestTheFile:
 
     def test_an_empty_one_is_available_as_xlsx(self, clerk: Staff) -> None:
         content = clerk.get("products_product_import_empty", "xlsx").content
-        assert errors_of(send(clerk, content, "a.xlsx")) == {"file": ["There is nothing below the headings."]}
+        assert errors_of(send(clerk, content, "a.xlsx")) == {"file": ["There are no rows below the headings."]}
         assert clerk.get("products_product_import_empty", "exe").status_code == 404
 
 

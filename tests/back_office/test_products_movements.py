@@ -37,7 +37,7 @@ def quantities(clerk: Staff, **query: object) -> list[int]:
 
 
 def moved(product: Product, quantity: int, at: str) -> None:
-    """An adjustment at this moment in Seoul."""
+    """An adjustment at this time in Seoul."""
     StockMovement.objects.create(
         product=product,
         reason=MovementReason.ADJUSTMENT,
@@ -122,7 +122,7 @@ def test_report_invalid_parameters(clerk: Staff, pen: Product, query: dict[str, 
 
 
 def plan_of(clerk: Staff, **query: object) -> str:
-    """How the database reads the rows of the list, on a table in which reading all of it does not pay."""
+    """The query plan of the list, on a table that is too large for a sequential scan."""
     with statements() as ran:
         assert clerk.get(LIST, **query).status_code == 200
     [rows] = [statement for statement in ran if "actor_name" in statement]
@@ -132,7 +132,7 @@ def plan_of(clerk: Staff, **query: object) -> str:
 
 
 def test_are_found_by_their_indexes(clerk: Staff, pen: Product) -> None:
-    """A year of sales of one product, then a week of others."""
+    """Rows: a year of sales of one product, then a week of other products."""
     sql.execute(
         """
         INSERT INTO stock_movement (product_id, reason, quantity, order_id, created_at)

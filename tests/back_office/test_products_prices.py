@@ -51,7 +51,7 @@ def test_an_unusual_price_requires_a_confirmation(
         asked = clerk.press("products_product_change", pen.pk, **values)
         assert errors_of(asked)["__all__"] == [*questions, AGAIN]
     confirmed = asked.context["adminform"].form["confirmed"].value()
-    # What was confirmed is not what is sent now.
+    # The submitted price differs from the confirmed one.
     other = clerk.press("products_product_change", pen.pk, price=1, confirmed=confirmed)
     assert errors_of(other)["__all__"] == ["The price changes by more than half: from ₩10,000 to ₩1.", AGAIN]
     assert clerk.press("products_product_change", pen.pk, **values, confirmed=confirmed).status_code == 302

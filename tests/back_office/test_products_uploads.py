@@ -34,7 +34,7 @@ def large_file() -> SimpleUploadedFile:
 
 
 class NeverRead:
-    """A body that must stay where it is."""
+    """A body that must not be read."""
 
     def read(self, size: int = -1) -> bytes:
         raise AssertionError("The body was read.")
@@ -43,7 +43,7 @@ class NeverRead:
 
 
 def sends(client: Client, address: str, length: int) -> Page:
-    """A form of this length whose body fails the test when it is read."""
+    """Submit a form of this length; the test fails if its body is read."""
     body: dict[str, Any] = {"CONTENT_LENGTH": str(length), "wsgi.input": NeverRead()}
     return client.generic("POST", address, content_type="multipart/form-data; boundary=x", **body)
 
@@ -82,7 +82,7 @@ def test_only_staff_may_send_large_bodies() -> None:
 
 
 def test_concurrent_uploads_are_limited() -> None:
-    """Reading one holds a place that requests of customers need."""
+    """Reading an upload occupies a thread."""
     uploads = Uploads(lambda request: HttpResponse())
     taken = [uploads._turns.acquire(blocking=False) for _ in range(UPLOADS_AT_ONCE + 1)]
     assert taken == [True, True, False]

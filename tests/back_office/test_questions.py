@@ -79,7 +79,7 @@ def test_replaying_a_dead_letter_requires_a_reason(admin_user: Staff) -> None:
     form = {"action": "replay", "_selected_action": str(letter.pk)}
     with nothing_changes():
         question = admin_user.post("stats_deadletter_changelist", **form).content.decode()
-    assert "1 letter will be tried again." in question
+    assert "1 dead letter will be replayed." in question
     admin_user.post("stats_deadletter_changelist", **form, reason="The product is there now.")
     assert StaffAction.objects.latest("id").reason == "The product is there now."
 
@@ -94,7 +94,7 @@ class TestARebuild:
         assert admin_user.get(self.PAGE, day=day).context.get("found") is None
         with nothing_changes():
             answer = admin_user.press(self.PAGE, day=day, reason="Counted twice.")
-        assert errors_of(answer)["day"][0].startswith("Nothing can have been sold on that day: choose one from ")
+        assert errors_of(answer)["day"][0].startswith("There can be no sales on that day: choose one from ")
 
     def test_requires_a_reason(self, admin_user: Staff) -> None:
         with nothing_changes():
@@ -195,7 +195,7 @@ def test_another_users_import_shows_its_sender(admin_user: Staff) -> None:
     colleague = Staff(superuser=True)
     kept = ProductImport.objects.create(staff_id=colleague.user.pk, file_name="spring.csv", uploaded_at=timezone.now())
     answer = admin_user.get("products_product_import_preview", kept.pk)
-    assert messages_on(answer) == [f"{colleague.user.username} sent this file; only the sender can see and import it."]
+    assert messages_on(answer) == [f"{colleague.user.username} uploaded this file; only they can see and import it."]
     sql.execute("UPDATE product_import SET uploaded_at = uploaded_at - interval '2 days'")
     answer = admin_user.get("products_product_import_preview", kept.pk)
-    assert messages_on(answer)[-1] == "This file is not kept any more. Send it again."
+    assert messages_on(answer)[-1] == "This file is not stored any more. Upload it again."

@@ -1,4 +1,4 @@
-"""The list of all refunds in the back-office: who gave back what of which order, found and filtered, never written."""
+"""The list of all refunds in the back-office: columns, search, filters; read-only."""
 
 from datetime import timedelta
 from typing import Any
@@ -51,18 +51,18 @@ def text_of(page: Any) -> str:
     return " ".join(texts_of(page.content.decode()))
 
 
-def test_it_says_who_gave_back_what_of_which_order(clerk: Staff, mina: User, pen: Product) -> None:
+def test_it_shows_staff_items_and_order(clerk: Staff, mina: User, pen: Product) -> None:
     kim = StaffFactory(username="kim")
     refund = made(mina, pen, 2, restock=False, by=kim.pk)
     page = clerk.get(LIST)
     shown = text_of(page)
-    for said in (f"#{refund.order_id}", "mina", "2 × Pen", "₩6,000", "not back in stock", "kim", "Sent back."):
-        assert said in shown
+    for value in (f"#{refund.order_id}", "mina", "2 × Pen", "₩6,000", "not back in stock", "kim", "Sent back."):
+        assert value in shown
     assert f'href="/admin/orders/order/{refund.order_id}/change/"' in page.content.decode()
     one = clerk.get(PAGE, refund.pk)
     assert "2 × Pen" in text_of(one)
     assert f'href="/admin/orders/order/{refund.order_id}/receipt/"' in one.content.decode()
-    # Who may not see customers and products is not led to their pages.
+    # Without the permissions for customers and products there are no links to their pages.
     assert "/admin/balances/user/" not in page.content.decode() + one.content.decode()
     boss = Staff(superuser=True).get(PAGE, refund.pk).content.decode()
     assert f'href="/admin/balances/user/{mina.pk}/change/"' in boss
@@ -78,9 +78,9 @@ def test_it_is_searched_as_orders_are(clerk: Staff, mina: User, pen: Product) ->
     assert found(clerk, q="nobody") == []
 
 
-def test_it_is_narrowed_by_day_and_stock(clerk: Staff, mina: User, pen: Product) -> None:
+def test_it_is_filtered_by_day_and_stock(clerk: Staff, mina: User, pen: Product) -> None:
     old, back, damaged = made(mina, pen), made(mina, pen), made(mina, pen, restock=False)
-    # History refuses changes; here time has passed.
+    # The trigger refuses changes of refunds, so it is disabled to change a time.
     sql.execute("ALTER TABLE refund DISABLE TRIGGER refund_is_append_only")
     Refund.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
     sql.execute("ALTER TABLE refund ENABLE TRIGGER refund_is_append_only")

@@ -33,7 +33,7 @@ def admin_user() -> Staff:
 
 
 def heading(answer: Page) -> str:
-    """The heading of a refusal, which is a page of the back-office with a way to the dashboard."""
+    """The heading of an error page, after checking that it links to the dashboard."""
     text = answer.content.decode()
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert 'href="/admin/"' in text
@@ -76,7 +76,7 @@ class TestAPage:
 
 
 class Browser:
-    """One window of a member of staff whose forms carry their tokens."""
+    """A browser window of a member of staff, with CSRF checks."""
 
     def __init__(self, user: User) -> None:
         self.user = user
@@ -84,12 +84,12 @@ class Browser:
 
     def log_in(self) -> Page:
         answer = self.send("/admin/login/", self.client.get("/admin/login/?next=/admin/"))
-        # The first page notes when the session began.
+        # The first page stores the start of the session.
         self.client.get("/admin/jsi18n/")
         return answer
 
     def send(self, path: str, page: Page, **typed: str) -> Page:
-        """The form of a page with what is typed; the login form with the password."""
+        """Submit the form of an opened page with these values."""
         fields = fields_of(page.content.decode())
         if "password" in fields:
             typed |= {"username": self.user.username, "password": PASSWORD}
@@ -109,7 +109,7 @@ def browser() -> Browser:
 
 
 class TestAForm:
-    """Opened, and sent after the session has ended or has been replaced."""
+    """A form that was opened in a session which has ended or was replaced since."""
 
     @pytest.fixture
     def product(self) -> Product:
@@ -124,7 +124,7 @@ class TestAForm:
         browser.end_session()
         late = browser.send(path, opened, name="Pencil", price="3500")
         assert late.status_code == 403
-        assert "After the login you can send your form again." in late.content.decode()
+        assert "After the login you can send it again." in late.content.decode()
         product.refresh_from_db()
         assert product.name == "Pen"
 
@@ -152,7 +152,7 @@ class TestAForm:
     def test_of_a_page_opened_before_the_login_is_sent_again(
         self, browser: Browser, product: Product, path: str
     ) -> None:
-        """Somebody logs in in another tab: the token of the page that is open here is of no use any more."""
+        """After a login in another tab, the CSRF token of the open page is invalid."""
         opened = browser.client.get(path)
         browser.end_session()
         browser.log_in()
@@ -187,7 +187,7 @@ class TestAForm:
         assert late.status_code == 403
         assert "mandarin" not in late.content.decode()
         assert 'name="kept_form"' not in late.content.decode()
-        assert "Nothing was done with what you sent." in late.content.decode()
+        assert "Your form was not processed." in late.content.decode()
 
     def test_without_a_valid_signature_is_not_shown(self, browser: Browser) -> None:
         browser.end_session()

@@ -1,4 +1,4 @@
-"""Reservations in the back-office, and stock adjustments beside held units."""
+"""Reservations in the back-office, and stock adjustments with held units."""
 
 from datetime import timedelta
 
@@ -76,7 +76,7 @@ def test_an_orders_timeline_has_the_reservation_it_was_paid_from(user: User, pen
     assert first.title == f"Units held for a cart, until {timezone.localtime(reservation.expires_at):%Y-%m-%d %H:%M}"
     assert first.address == f"/admin/reservations/reservation/{reservation.pk}/change/"
     assert (second.title, second.detail) == ("Placed and paid", f"2 units for ₩2,000 · from reservation {number}")
-    # Who may not see reservations reads of it, and is not led to its page.
+    # Without the permission for reservations it is shown without a link.
     blind = Staff("orders.view_order").get("orders_order_change", order.id).context["timeline"]
     assert (blind[0].title, blind[0].address) == (first.title, "")
 
@@ -109,7 +109,7 @@ def test_held_units_are_not_available(clerk: Staff, user: User, pen: Product) ->
 def test_an_adjustment_cannot_go_below_held_units(clerk: Staff, user: User, pen: Product) -> None:
     held(user, pen, 5)
     refused = clerk.press("products_product_adjust_stock", pen.pk, delta="-8", reason="Counted.")
-    assert errors_of(refused) == {"delta": ["Only 7 are there that are not held for carts."]}
+    assert errors_of(refused) == {"delta": ["Only 7 units are not held for carts."]}
     assert clerk.press("products_product_adjust_stock", pen.pk, delta="-7", reason="Counted.").status_code == 302
     pen.refresh_from_db()
     assert (pen.stock, pen.held) == (5, 5)

@@ -110,13 +110,13 @@ LETTERS = {role.name[0]: role for role in ROLES}
 
 @pytest.fixture(autouse=True)
 def groups() -> None:
-    """A test's database is emptied after it, and what migrations wrote goes with it."""
+    """Create the groups: the rows written by migrations are deleted after each test."""
     make_groups(apps)
 
 
 @pytest.fixture
 def shop() -> dict[str, tuple[Any, ...]]:
-    """A row for every page that needs one, by the page's name."""
+    """A row for each page that requires one, by the page's name."""
     busy = busy_shop()
     InvariantCheck.objects.create(
         checked_at=busy.last.created_at, duration_ms=1, holds=True, asked_count=1, is_deep=False, is_quiet=False
@@ -154,7 +154,7 @@ def shop() -> dict[str, tuple[Any, ...]]:
 
 
 def at_work(letter: str) -> Staff:
-    """Somebody with this role and no other right."""
+    """A member of staff with this role and no other permissions."""
     if letter == "B":
         return Staff(superuser=True)
     staff = Staff()
@@ -164,13 +164,13 @@ def at_work(letter: str) -> Staff:
 
 
 def is_open(response: Any) -> bool:
-    """Refused is 403; whatever else a page says of an empty form or a row that is none, it was entered."""
+    """Whether access is allowed: any status but 403, also an error because of an empty form or a missing row."""
     assert response.status_code in (200, 302, 400, 403, 404), response
     return bool(response.status_code != 403)
 
 
 def opened(staff: Staff, shop: dict[str, tuple[Any, ...]]) -> dict[str, bool]:
-    """Every page of the table, and whether it lets this person in; `POST`: whether it takes a form from them."""
+    """Whether each page of the table is accessible for this user; `POST`: whether it accepts a form."""
     found: dict[str, bool] = {}
     for label, (_sees, _adds, _changes, takes) in LISTS.items():
         page = label.replace(".", "_")
@@ -196,13 +196,13 @@ def opened(staff: Staff, shop: dict[str, tuple[Any, ...]]) -> dict[str, bool]:
 
 
 def offered(staff: Staff, page: str) -> list[str]:
-    """The actions for ticked rows that a list offers."""
+    """The actions for selected rows that a list offers."""
     form = (getattr(staff.get(page), "context_data", None) or {}).get("action_form")
     return [] if form is None else [value for value, _label in form.fields["action"].choices if value]
 
 
 def expected(letter: str) -> dict[str, bool]:
-    """The same, as the table has it."""
+    """The expected access according to the table."""
     found: dict[str, bool] = {}
     for label, (sees, adds, changes, takes) in LISTS.items():
         found |= dict.fromkeys((label, f"{label} change", f"{label} history"), letter in sees)
@@ -218,7 +218,7 @@ def expected(letter: str) -> dict[str, bool]:
 
 @pytest.mark.parametrize("letter", ["V", "S", "M", "F", "O", "B", "-"])
 def test_each_role_has_exactly_the_access_of_the_table(letter: str, shop: dict[str, tuple[Any, ...]]) -> None:
-    """`-`: somebody on the staff without any role."""
+    """`-`: a member of staff without a role."""
     staff = at_work(letter)
     wrong = {page: was for page, was in opened(staff, shop).items() if was is not expected(letter)[page]}
     assert wrong == {}
@@ -227,7 +227,7 @@ def test_each_role_has_exactly_the_access_of_the_table(letter: str, shop: dict[s
 
 
 def test_without_its_permissions_a_role_has_no_access(shop: dict[str, tuple[Any, ...]]) -> None:
-    """The control: it is the rights of the group that open the pages."""
+    """The control: access depends on the permissions of the group."""
     clerk = at_work("O")
     Group.objects.get(name="Operator").permissions.clear()
     assert [page for page, was in opened(clerk, shop).items() if was] == []
@@ -270,7 +270,7 @@ def test_the_table_names_every_action() -> None:
 
 
 class TestTheGroups:
-    """Made by the migration, out of the one table of rights."""
+    """The groups are created by the migration from the table of roles."""
 
     def rights(self, role: Role) -> set[str]:
         found = Permission.objects.filter(group__name=role.name).select_related("content_type")
@@ -281,13 +281,13 @@ class TestTheGroups:
         executor.migrate([("back_office", name)])
 
     def migrate_all(self) -> None:
-        """What later migrations stand on the roles as well."""
+        """Run the later migrations as well, which depend on the roles."""
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
 
     @pytest.fixture
     def before(self) -> Iterator[None]:
-        """The database as it was before the migration; afterwards the migration counts as done again."""
+        """The state before the migration; afterwards the migration is recorded as applied again."""
         self.migrate(None)
         Group.objects.all().delete()
         yield
@@ -340,7 +340,7 @@ class TestTheGroups:
         assert {role.name: self.rights(role) for role in ROLES} == {role.name: set(role.rights) for role in ROLES}
 
     def test_have_existing_permissions(self) -> None:
-        """A right that is misspelt would open nothing."""
+        """A misspelt permission would have no effect."""
         known = {f"{app}.{code}" for app, code in Permission.objects.values_list("content_type__app_label", "codename")}
         Permission.objects.all().delete()
         for app in apps.get_app_configs():
@@ -351,7 +351,7 @@ class TestTheGroups:
 
 
 class TestGivingRights:
-    """Is for superusers, whatever rights somebody has."""
+    """Granting permissions requires a superuser."""
 
     ALL = ("auth.add_group", "auth.change_group", "auth.view_group", "auth.delete_group")
 

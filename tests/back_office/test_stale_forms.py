@@ -31,12 +31,12 @@ def late() -> Staff:
 
 
 def form_of(opened: Page) -> dict[str, Any]:
-    """Everything that a browser sends of this page, as it stands there."""
+    """The form values of the page without changes."""
     return dict(fields_of(opened.content.decode()))
 
 
 def meets_before_saving(monkeypatch: pytest.MonkeyPatch, service: str) -> None:
-    """Two forms are both checked before either is saved."""
+    """Both forms are validated before one is saved."""
     meeting = Meeting()
     save = import_string(service)
 
@@ -93,7 +93,7 @@ class TestAProduct:
     def test_accepts_one_of_two_concurrent_forms(
         self, early: Staff, late: Staff, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Both are checked before either is saved."""
+        """Both forms are validated before one is saved."""
         meets_before_saving(monkeypatch, "products.services.save_product")
         answers = together(
             [

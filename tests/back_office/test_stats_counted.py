@@ -1,4 +1,4 @@
-"""The page of a counted event leads to what the event was about and to its messages."""
+"""The page of a counted event links to the event's row and messages."""
 
 import re
 
@@ -26,14 +26,14 @@ def operator() -> Staff:
 
 
 def counted(event_type: str, number: int) -> str:
-    """The id of the event of this fact."""
+    """The id of the counted event."""
     return str(ProcessedEvent.objects.get(event_id__startswith=f"{event_type}:{number}:").pk)
 
 
 def links_of(page: Page) -> dict[str, str]:
-    """Addresses of the row's own links, by what they say."""
+    """The URLs of the page's links, by their text."""
     found = re.findall(r'<a class="text-link" href="([^"]+)">([^<]+)</a>', page.content.decode())
-    return {said: address.replace("&amp;", "&") for address, said in found}
+    return {text: address.replace("&amp;", "&") for address, text in found}
 
 
 @pytest.mark.parametrize("kind", ["order-completed", "order-cancelled"])
@@ -55,7 +55,7 @@ def test_of_a_refund_to_the_order_of_the_refund(operator: Staff, shop: BusyShop)
 
 
 def test_of_an_id_without_a_time(operator: Staff, shop: BusyShop) -> None:
-    """As they were before the time was part of them."""
+    """Event ids of earlier releases contain no time."""
     event_id = short_event_id("order-completed", shop.last.pk)
     ProcessedEvent.objects.create(event_id=event_id)
     links = links_of(operator.get(PAGE, event_id))

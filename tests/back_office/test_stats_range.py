@@ -49,7 +49,7 @@ def sold(product: Product, day: date, units: int) -> None:
 
 @pytest.fixture
 def three_days(pen: Product, ink: Product) -> None:
-    """Pens 2 and 5, ink 4; the second day has more than the first, and one day outside has a lot."""
+    """Units: pens 2 and 5, ink 4. The second day has more than the first, and one day outside the range has many."""
     sold(pen, FIRST, 2)
     sold(pen, SECOND, 5)
     sold(ink, SECOND, 4)
@@ -86,7 +86,7 @@ class TestARange:
         [units] = json.loads(context["chart"])["datasets"]
         orders = "/admin/orders/order/?status__exact=COMPLETED&ordered_date_from={0}&ordered_date_to={0}"
         assert units["links"] == [orders.format(day) for day in (FIRST, SECOND, THIRD)]
-        # As a list, of days with units, the newest first.
+        # The table: days with units, newest first.
         assert [(row["name"], row["figure"], row["address"]) for row in context["chart_rows"]] == [
             ("2026-02-28", "9", orders.format(SECOND)),
             ("2026-02-27", "2", orders.format(FIRST)),
@@ -94,7 +94,7 @@ class TestARange:
         assert seller.client.get(units["links"][0]).status_code == 200
         of_ink = shown(seller, SECOND, SECOND, product=ink.pk)["chart_rows"]
         assert [row["address"] for row in of_ink] == [f"{orders.format(SECOND)}&product={ink.pk}"]
-        # Nobody is led to a list that they may not see.
+        # There are no links to lists without the permission.
         blind = shown(analyst, FIRST, THIRD)
         assert json.loads(blind["chart"])["datasets"][0]["links"] == blind["chart_rows"] == []
 
@@ -193,7 +193,7 @@ def test_products_are_hidden_without_the_permission(pen: Product) -> None:
 
 @contextmanager
 def least_patience() -> Iterator[None]:
-    """The database ends a statement after a second instead of five."""
+    """A statement timeout of one second instead of five."""
     sql.execute("SET statement_timeout = '1s'")
     yield
     sql.execute("RESET statement_timeout")
@@ -242,7 +242,7 @@ def test_the_page_requires_the_view_permission() -> None:
 
 
 class TestBesideTheOrders:
-    """What the orders say, next to what was counted."""
+    """Counted units compared with the orders."""
 
     @pytest.fixture
     def user(self) -> User:
@@ -250,7 +250,7 @@ class TestBesideTheOrders:
 
     @pytest.fixture(autouse=True)
     def _counted(self, user: User, pen: Product, ink: Product) -> None:
-        """Three days of orders, one of them taken back, all counted."""
+        """Three days of counted orders, one of them cancelled."""
         orders = [order_of(user, {pen: 2, ink: 1}), order_of(user, {pen: 3}), order_of(user, {ink: 4})]
         for order, day in zip(orders, (FIRST, SECOND, SECOND), strict=True):
             move_order_to_day(order.pk, day.isoformat())
@@ -290,7 +290,7 @@ class TestBesideTheOrders:
         assert "1 event of these days is not counted yet" in page.content.decode()
 
     def test_it_shows_what_the_backfill_would_change(self, pen: Product, ink: Product) -> None:
-        """Two ways to ask, one truth."""
+        """The page and the command agree."""
         ProductStat.objects.update(quantity_sold=30)
         sold(pen, THIRD, 5)
         sql.execute("DELETE FROM processed_event WHERE event_id LIKE 'order-completed:%%'")
@@ -301,7 +301,7 @@ class TestBesideTheOrders:
         assert [found.events_recorded for found in compared.values()] == [1, 2, 0]
 
     def test_is_one_statement_for_all_days(self) -> None:
-        """And one that asks which days are final, because their orders were archived."""
+        """Plus one statement for the days whose orders are archived."""
         with statements() as ran:
             compare_days(from_date=THIRD - timedelta(days=30), to_date=THIRD)
         assert len(ran) == 2

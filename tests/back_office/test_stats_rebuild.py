@@ -158,7 +158,7 @@ class TestWhileOrdersFlow:
         assert units_counted() == {(pen.pk, today().isoformat()): 4}
 
     def test_waiting_for_counting_is_limited(self, operator: Staff, user: User, pen: Product) -> None:
-        """PostgreSQL's own limit for waiting ends it; the page says so, and nothing was changed."""
+        """`lock_timeout` ends the wait; the page shows the refusal, and nothing was changed."""
         order_of(user, {pen: 4})
         events = sent_events()
         with uncommitted(lambda: operations.count_orders(events)), nothing_changes():

@@ -53,7 +53,7 @@ def test_permissions_are_shown_in_the_users_language() -> None:
     assert changes_of(given)[0][2] == ("Orders | order | Can cancel and refund order, Balances | user | Can view user")
     with translation.override("ko"):
         assert changes_of(given)[0][2] == "주문 | 주문 | 주문 취소와 환불, 잔액 | 사용자 | 사용자 보기"
-    # As rights were written down before they had a code there; what is none stays.
+    # Permissions as in older records; other values are unchanged.
     assert right_in_words("Orders | order | Can view order") == "Orders | order | Can view order"
     assert [right_in_words(right) for right in ("orders.fly_order", "nowhere.view_order")] == [
         "orders.fly_order",
@@ -101,7 +101,7 @@ def test_logins_and_failed_ones_of_staff_are_recorded() -> None:
     customer = UserFactory(username="mina", password="correct horse")
     assert log_in("minji", "wrong") == 200
     assert log_in("minji", "correct horse") == 302
-    # Neither customers, who are kept out, nor names that nobody has are members of staff.
+    # Failed logins of customers and unknown names are not recorded as staff actions.
     assert log_in(customer.username, "correct horse") == 200
     assert log_in("nobody", "wrong") == 200
     actions = StaffAction.objects.order_by("pk").values_list(

@@ -15,7 +15,7 @@ def test_a_command_with_spaces_and_brackets_is_read_right():
     assert parse_stat(stat(7, 3, "10 5 2 1", name="a (b) c) d")) == ProcessTime(parent=3, ticks=18)
 
 
-def test_a_tree_counts_its_children_and_nobody_else():
+def test_a_tree_includes_only_its_descendants():
     snapshot = {
         1: ProcessTime(parent=0, ticks=1_000),
         10: ProcessTime(parent=1, ticks=100),

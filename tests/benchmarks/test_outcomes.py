@@ -74,7 +74,7 @@ def test_every_bound_of_a_goal_counts(goal: Goal, reached: bool):
     assert outcome([400.0], [1_000.0], p99_ms=60.0, goal=goal).reached is reached
 
 
-def test_a_goal_is_not_reached_where_somebody_was_turned_away():
+def test_a_goal_is_not_reached_if_requests_were_refused():
     assert outcome([400.0], [1_000.0], errors=1, goal=Goal(ratio_at_least=0.1)).reached is False
 
 

@@ -38,7 +38,7 @@ def test_wrks_report_is_the_line_of_json():
     assert parsed.statuses == {200: 98, 409: 2}
 
 
-def test_without_a_report_the_run_fails_with_what_wrk_said():
+def test_without_a_report_the_run_fails_with_the_output_of_wrk():
     with pytest.raises(BenchmarkFailed, match="cannot open tokens"):
         wrk.parsed("Running 2s test\n", "cannot open tokens")
 
@@ -74,7 +74,7 @@ def test_a_sample_counts_right_answers_only():
     assert (measured.value, measured.errors, measured.cpu_us["app"]) == (49.0, 2, 1_000.0)
 
 
-def test_wrk_is_told_whose_tokens_and_which_keys_to_use():
+def test_wrk_gets_the_files_of_tokens_and_keys():
     load = Load(
         port=8_000, script="charge", connections=64, seconds=3, tokens=Path("/t"), first=5, customers=9, key="run1"
     )
@@ -108,7 +108,7 @@ def test_a_load_without_any_answer_is_given_more_time_once(monkeypatch: pytest.M
     assert (asked, parsed.requests) == ([1, 5], 100)
 
 
-def test_a_machine_without_wrk_is_told_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+def test_without_wrk_the_error_explains_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("shutil.which", lambda program: None)
     with pytest.raises(ProgramMissing, match="apt-get install wrk"):
         wrk.program()

@@ -81,7 +81,7 @@ def test_requests_under_way_when_the_load_ended_may_be_answered(books: Books, cu
 
 
 @pytest.mark.parametrize(
-    ("answers", "charges", "says"),
+    ("answers", "charges", "message"),
     [
         (3, 2, "ledger entries: 2"),
         (3, 4, "ledger entries: 4"),
@@ -90,14 +90,14 @@ def test_requests_under_way_when_the_load_ended_may_be_answered(books: Books, cu
     ],
 )
 def test_another_number_of_entries_or_answers_is_wrong(
-    books: Books, customer: User, answers: int, charges: int, says: str
+    books: Books, customer: User, answers: int, charges: int, message: str
 ):
     marks = books.marks()
     for number in range(1, answers + 1):
         answer(number)
     for number in range(1, charges + 1):
         charge(customer, number)
-    with pytest.raises(WrongAnswer, match=says):
+    with pytest.raises(WrongAnswer, match=message):
         verify(books, marks)
 
 

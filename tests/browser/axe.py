@@ -20,11 +20,11 @@ _RUN = """async () => {
 
 
 class AxeUnavailable(Exception):
-    """axe-core is not installed; the sentence says what to do."""
+    """axe-core is not installed; the message explains what to do."""
 
 
 def program() -> str:
-    """Its source. Raises AxeUnavailable."""
+    """The source code of axe-core. Raises AxeUnavailable."""
     if not PROGRAM.exists():
         raise AxeUnavailable(
             "There is no axe-core here: `npm ci --prefix tests/browser`, which make test-browser does."
@@ -33,8 +33,8 @@ def program() -> str:
 
 
 def findings(page: Page) -> list[str]:
-    """The critical and serious findings on the page as it is now: rule, number of nodes, the first node, and why."""
-    # Not as a script of the page, which its Content-Security-Policy would refuse.
+    """The critical and serious findings on the current page: rule, number of nodes, the first node, and the reason."""
+    # Evaluated by the driver, because the page's Content-Security-Policy refuses scripts.
     page.evaluate(program())
     return [
         f"{rule['id']} ({rule['impact']}, {len(rule['nodes'])}): {rule['nodes'][0]} {rule['why']}"

@@ -6,16 +6,16 @@ import subprocess
 import sys
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-# Without a graphics card and a sandbox of its own, as in a container.
+# Without GPU and sandbox, as in a container.
 OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage")
 
 
 class ChromiumUnavailable(Exception):
-    """There is no Chromium, and none can be installed; the sentence says what to do."""
+    """Chromium is missing and cannot be installed; the message explains what to do."""
 
 
 def chromium() -> str:
-    """The path of the program: CHROMIUM, or what is installed. Raises ChromiumUnavailable."""
+    """The path of the program: CHROMIUM or the installed one. Raises ChromiumUnavailable."""
     named = os.environ.get("CHROMIUM")
     found = named or next(filter(None, map(shutil.which, NAMES)), None)
     if found is None:
@@ -24,14 +24,14 @@ def chromium() -> str:
 
 
 def install() -> str:
-    """The path of the program, installed from Debian's packages where there is none. Raises ChromiumUnavailable."""
+    """The path of the program, installed from Debian's packages if needed. Raises ChromiumUnavailable."""
     try:
         return chromium()
     except ChromiumUnavailable:
         apt = shutil.which("apt-get")
         if apt is None or os.geteuid() != 0:
             raise
-    # Fonts as well: without them every Korean letter would be a box.
+    # Also fonts: without them Korean characters are shown as boxes.
     for arguments in (
         ["update", "-qq"],
         ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-nanum"],

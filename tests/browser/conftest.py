@@ -53,7 +53,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
 
 @pytest.fixture
 def at_work(request: pytest.FixtureRequest, stack: Stack, browser: Browser) -> Iterator[AtWork]:
-    """Somebody who has logged in: `admin`, or a role of the demo's staff; anything wrong behind the window fails."""
+    """A browser window of a logged-in member of staff: `admin` or a role of the demo data. Its errors fail the test."""
     desks: list[Desk] = []
 
     def begin(role: str, **window: object) -> Desk:
@@ -72,7 +72,7 @@ def at_work(request: pytest.FixtureRequest, stack: Stack, browser: Browser) -> I
 
 @pytest.fixture
 def bought(stack: Stack) -> int:
-    """The number of an order that a customer has just placed."""
+    """Place an order as a customer; returns its number."""
     return buy(stack)
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 SCREENSHOTS = PROJECT_ROOT / ".local" / "screenshots"
-"""Ignored by git; the few that are worth keeping are copied to docs/images by hand."""
+"""Ignored by git; those of the documentation are copied to docs/images manually."""
 
 
 class Desk:
@@ -40,11 +40,11 @@ class Desk:
         self.page: Page = self.window.new_page()
         self.page.set_default_timeout(30_000)
         self.wrong: list[str] = []
-        self.page.on("console", self._heard)
+        self.page.on("console", self._on_console)
         self.page.on("pageerror", lambda error: self.wrong.append(f"script error: {error}"))
         self.page.on("response", self._answered)
 
-    def _heard(self, message: ConsoleMessage) -> None:
+    def _on_console(self, message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
             self.wrong.append(f"console {message.type} on {self.page.url}: {message.text}")
 
@@ -53,7 +53,7 @@ class Desk:
             self.wrong.append(f"{response.status} for {response.url}")
 
     def log_in(self, username: str, password: str) -> None:
-        """Through the form, and to the dashboard."""
+        """Log in with the form; the dashboard is open afterwards."""
         self.open("/admin/login/")
         self.page.get_by_label("Username", exact=False).or_(self.page.locator("#id_username")).first.fill(username)
         self.page.locator("#id_password").fill(password)
@@ -67,23 +67,23 @@ class Desk:
         """Press Ctrl-K and type; returns the field."""
         self.page.locator("body").press("Control+k")
         field = self.page.locator("#search-input-command")
-        # Opening shows and focuses the field by timers. What is typed earlier is lost.
+        # The field is shown and focused by timers; earlier input is lost.
         expect(field).to_be_focused()
         field.press_sequentially(text)
         return field
 
     def shows(self) -> str:
-        """The address and the text of the page, and what is typed in its search."""
+        """The URL and the text of the page, and the value of its search field."""
         typed = self.page.locator("#search-input-command").evaluate_all("fields => fields.map(field => field.value)")
         return f"{self.page.url}, search {typed}:\n{self.text()}"
 
     def menu(self) -> list[str]:
-        """What the menu offers, in its order."""
+        """The titles of the menu's entries, in order."""
         items = self.page.locator("#nav-sidebar-apps a span:not(.material-symbols-outlined)")
         return [text.strip() for text in items.all_inner_texts() if text.strip()]
 
     def places(self) -> list[str]:
-        """Where the menu leads, as paths."""
+        """The paths of the menu's links."""
         links = self.page.locator("#nav-sidebar a[href^='/admin/']")
         return list(dict.fromkeys(links.evaluate_all("links => links.map(link => link.getAttribute('href'))")))
 
@@ -91,7 +91,7 @@ class Desk:
         return self.page.locator("body").inner_text()
 
     def screenshot(self, name: str) -> Path:
-        """The whole page as a picture."""
+        """Save a screenshot of the whole page."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
         path = SCREENSHOTS / f"{name}.png"
         self.page.screenshot(path=path, full_page=True)

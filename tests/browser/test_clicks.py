@@ -1,6 +1,6 @@
-"""How many clicks the usual jobs take, counted: docs/back-office.md says the same numbers.
+"""The number of clicks of common tasks, which must match docs/back-office.md.
 
-A click is a press of the mouse or of Enter; typing is none, nor is Ctrl-K.
+A click is a press of the mouse or of Enter; typing and Ctrl-K do not count.
 """
 
 import re
@@ -23,7 +23,7 @@ DOCUMENT = PROJECT_ROOT / "docs" / "back-office.md"
 
 
 class Counted:
-    """A desk at the dashboard, and how often its owner has clicked."""
+    """A window at the dashboard, with the number of clicks."""
 
     def __init__(self, desk: Desk) -> None:
         self.desk, self.page, self.clicks = desk, desk.page, 0
@@ -39,7 +39,7 @@ class Counted:
         self.click(main.get_by_role("button", name=named).or_(main.get_by_role("link", name=named)).first)
 
     def find(self, text: str, *, patiently: bool = False) -> None:
-        """Ctrl-K, the words, Enter."""
+        """Press Ctrl-K, type the text, press Enter."""
         field = self.desk.search(text)
         if patiently:
             self.page.locator("#command-results-list a").first.wait_for()
@@ -49,14 +49,14 @@ class Counted:
 
 
 def jobs() -> dict[str, int]:
-    """The usual jobs as the document has them, each with its clicks."""
+    """The tasks in the document, each with its number of clicks."""
     _before, _heading, rest = DOCUMENT.read_text().partition("| job | way | clicks |\n|---|---|---|\n")
     rows = rest.partition("\n\n")[0].splitlines()
     return {job.strip(): int(clicks) for _empty, job, _way, clicks, _end in (row.split("|") for row in rows)}
 
 
 def promised(job: str) -> int:
-    """The clicks that the document names for a job."""
+    """The number of clicks of a task according to the document."""
     return jobs()[job]
 
 
@@ -105,7 +105,7 @@ def test_a_note_is_written(at_work: AtWork) -> None:
     at.find("customer7@example.com")
     at.page.locator("#id_text").fill("Rang twice.\nWill ring again.")
     at.press("Write a note")
-    at.page.get_by_text("The note is written.").wait_for()
+    at.page.get_by_text("The note is saved.").wait_for()
     assert "Will ring again." in at.desk.text()
     assert at.clicks == promised("write a note")
 
@@ -113,10 +113,10 @@ def test_a_note_is_written(at_work: AtWork) -> None:
 def test_an_empty_search_result_is_reported(at_work: AtWork) -> None:
     at = Counted(at_work("viewer"))
     field = at.desk.search("nobody-is-called-so")
-    at.page.get_by_text("There are no results for “nobody-is-called-so”.").wait_for()
+    at.page.get_by_text("Nothing was found for “nobody-is-called-so”.").wait_for()
     field.press("Enter")
     at.page.wait_for_url("**/admin/")
-    assert "There are no results for “nobody-is-called-so”." in at.desk.text()
+    assert "Nothing was found for “nobody-is-called-so”." in at.desk.text()
 
 
 def test_results_are_selected_with_the_arrows(at_work: AtWork) -> None:
@@ -150,7 +150,7 @@ def test_a_bar_leads_to_its_orders(at_work: AtWork) -> None:
 
 
 def the_list(at: Counted, path: str) -> None:
-    """By the menu."""
+    """Opened from the menu."""
     at.click(at.page.locator(f"#nav-sidebar a[href='{path}']").first)
 
 
@@ -302,7 +302,7 @@ def test_a_coupon_is_duplicated(at_work: AtWork) -> None:
     at.press("Duplicate")
     name = at.page.locator("#id_name")
     assert name.input_value().endswith("(copy)")
-    # Another name, so that a search for the first coupon still finds it.
+    # Another name, so that a search still finds the first coupon.
     name.fill("Counted clicks")
     at.click(at.page.locator("button[name=_save], input[name=_save]").first)
     at.page.get_by_text("was added successfully").wait_for()
@@ -377,11 +377,11 @@ def test_a_line_is_refunded(at_work: AtWork, bought: int) -> None:
     at.page.locator("#id_units_1").fill("1")
     at.page.locator("#id_reason").fill("Counted clicks")
     at.press("Continue")
-    assert f"will go back to {CUSTOMER['username']}" in at.desk.text()
+    assert f"will be refunded to {CUSTOMER['username']}" in at.desk.text()
     at.press("Yes, refund")
     at.page.wait_for_url(f"**/admin/orders/order/{bought}/change/")
     assert "(1 refunded)" in at.desk.text()
-    # Of several lines one has to be ticked besides.
+    # With several items, one checkbox more has to be selected.
     assert at.clicks + 1 == promised("refund an item") <= 4
 
 
@@ -447,5 +447,5 @@ def test_an_issue_is_stopped(at_work: AtWork) -> None:
     at.page.locator("#id_reason").fill("Counted clicks")
     at.click(at.page.locator("#content form button[type=submit]").first)
     at.page.wait_for_url("**/change/")
-    at.page.get_by_text("It is not issued any more.").wait_for()
+    at.page.get_by_text("No more units are issued.").wait_for()
     assert at.clicks == promised("end a coupon's issue now")

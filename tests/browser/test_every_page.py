@@ -1,6 +1,6 @@
-"""Every page that the menu leads to, as a person sees it: desktop and phone, light and dark, English and Korean.
+"""Every page of the menu, on desktop and phone, light and dark, in English and Korean.
 
-The pictures go to .local/screenshots.
+Screenshots are saved in .local/screenshots.
 """
 
 import re
@@ -20,7 +20,7 @@ HANGUL = re.compile("[가-힣]")
 
 
 def first_row(desk: Desk) -> str | None:
-    """The path of the first row's own page, where the list has one."""
+    """The path of the first row's page; None if the list has none."""
     link = desk.page.locator("#result_list tbody th a, #result_list tbody td a[href$='/change/']").first
     return link.get_attribute("href") if link.count() else None
 

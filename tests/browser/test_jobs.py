@@ -1,4 +1,4 @@
-"""The usual jobs of staff, click by click, in a real browser on a whole shop."""
+"""Common tasks of staff in a real browser with a complete shop."""
 
 import re
 from pathlib import Path
@@ -13,20 +13,20 @@ from tests.embedded.stack import Stack
 
 
 def received(stack: Stack, key: str) -> list[dict[str, Any]]:
-    """What the data platform was told under this key, repeats included."""
+    """The calls to the data platform with this key, including repeats."""
     events = stack.run()["data_platform_url"].replace("/orders", "/events")
     return [event for event in requests.get(events, timeout=10).json()["events"] if event["key"].startswith(key)]
 
 
 def press(desk: Desk, name: str) -> None:
-    """The button or link with this name; the name of an icon may stand before it."""
+    """Click the button or link with this name, which may follow the name of an icon."""
     named = re.compile(rf"^(\w+\s+)?{name}$")
     page = desk.page.locator("#main")
     page.get_by_role("button", name=named).or_(page.get_by_role("link", name=named)).first.click()
 
 
 def stock_of(desk: Desk, product_id: int) -> int:
-    """What the public API says."""
+    """The stock in the public API."""
     return int(requests.get(f"{desk.web}/api/products/{product_id}", timeout=10).json()["stock"])
 
 
@@ -76,7 +76,7 @@ def test_a_merchandiser_imports_a_file_with_a_bad_row(at_work: AtWork, tmp_path:
     desk.page.wait_for_url(re.compile(r"/import/\d+"))
     desk.screenshot("job-import-preview")
     assert "Browser Tea" in desk.text()
-    assert "1 row with an error is left out" in desk.text()
+    assert "1 row with an error is skipped" in desk.text()
     assert "“-1” is not a price in whole won." in desk.text()
     desk.page.locator("#id_reason").fill("Spring list")
     press(desk, "Import 1 good row")
@@ -130,7 +130,7 @@ def test_a_list_is_exported_as_filtered(at_work: AtWork) -> None:
 def test_the_language_and_the_logout(at_work: AtWork) -> None:
     desk = at_work("viewer")
     assert "Dashboard" in desk.text()
-    # Both are in the menu of the account, below the menu of the shop.
+    # Both are in the menu of the account, which is below the main menu.
     account = desk.page.locator("#nav-sidebar").get_by_text("viewer", exact=True).first
     account.click()
     desk.page.get_by_role("button", name=re.compile("한국어")).first.click()

@@ -1,4 +1,4 @@
-"""A name of 200 letters without a space is wrapped or cut off: nothing is pushed out of its page."""
+"""A name of 200 characters without a space is wrapped or truncated and does not overflow the page."""
 
 from collections.abc import Iterator
 
@@ -26,7 +26,7 @@ TOO_WIDE = """
 
 @pytest.fixture
 def long_names(stack: Stack, bought: int) -> Iterator[int]:
-    """The number of an order of a product with a long name; coupons and customers have long ones too."""
+    """Create a product, a coupon and a customer with long names, and an order of the product; returns its number."""
     with psycopg.connect(stack.run()["database_url"], autocommit=True) as database:
         before = database.execute("SELECT name FROM product WHERE id = 1").fetchone()
         coupons = database.execute("SELECT id, name FROM coupon").fetchall()
@@ -55,7 +55,7 @@ def test_prices_and_figures_stay_in_sight(at_work: AtWork, long_names: int, size
         desk.open(f"/admin/{path}")
         desk.screenshot(f"long-names-{path.strip('/').replace('/', '-') or 'dashboard'}-{size['width']}")
         assert desk.page.evaluate(TOO_WIDE) == [], path
-        # A table may be moved sideways on a phone only.
+        # Horizontal scrolling of tables is allowed on phones only.
         if size != PHONE:
             scrolled = (
                 "() => [...document.querySelectorAll('.overflow-x-auto')].map(e => e.scrollWidth - e.clientWidth)"

@@ -1,4 +1,4 @@
-"""What each role finds in its menu after it has logged in."""
+"""The menu of each role after the login."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tests of clients share: a shop at work that a customer can buy from."""
+"""Fixtures of the tests of clients: a running shop with a customer and products."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tests.fuzz.web_server import WebServer, web_server
 
 @dataclass(frozen=True)
 class RunningShop:
-    """A web server, and what is in the shop."""
+    """A web server and the rows of the shop."""
 
     url: str
     customer: User
@@ -25,7 +25,7 @@ class RunningShop:
 
 @pytest.fixture(scope="session")
 def web(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[WebServer]:
-    """One server for all of these tests, which keeps nothing of one for the next."""
+    """One server for all of these tests; it has no state between tests."""
     with (
         django_db_blocker.unblock(),
         web_server(PRODUCT_LIST_CACHE_SECONDS="0", POPULAR_CACHE_SECONDS="0") as server,
@@ -35,7 +35,7 @@ def web(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[W
 
 @pytest.fixture
 def running_shop(web: WebServer) -> RunningShop:
-    """The customer and the password are those of the demo data, which the documents use."""
+    """With the customer and the password of the demo data, which the documents use."""
     customer = UserFactory(username="customer1", password="customer")
     pen = ProductFactory(name="Fountain pen", price=1_000, stock=10)
     coupon = CouponFactory(discount_value=500)

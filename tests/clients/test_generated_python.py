@@ -1,4 +1,4 @@
-"""What openapi-python-client makes of the schema works on a running shop, and is what `clients/python` is built on."""
+"""The client that openapi-python-client generates from the schema: it works, and equals that in `clients/python`."""
 
 import filecmp
 import importlib
@@ -24,7 +24,7 @@ KEPT = CLIENT / "src" / "commerce_client" / "_generated"
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package `made`, generated from the schema as it is."""
+    """A folder with the package `made`, generated from the current schema."""
     folder = tmp_path_factory.mktemp("clients")
     document = folder / "openapi.json"
     document.write_text(json.dumps(schema()))
@@ -49,7 +49,7 @@ Opened = Callable[[Any], Any]
 
 @pytest.fixture
 def opened() -> Iterator[Opened]:
-    """Opens clients, whose connections are closed after the test."""
+    """Creates clients, whose connections are closed after the test."""
     with ExitStack() as stack:
         yield stack.enter_context
 

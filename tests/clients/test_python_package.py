@@ -1,4 +1,4 @@
-"""`clients/python` on a running shop: retries that happen once, lists, problems, and its page pasted as it stands."""
+"""`clients/python` with a running shop: retries, lists, problems, and the code of its README."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Faulty(httpx.BaseTransport):
-    """A network on which `fault` decides, for each request to charge and its number, what comes back instead."""
+    """A transport that replaces responses to charges: `fault` gets the request and its number."""
 
     def __init__(self, fault: Callable[["Faulty", httpx.Request], httpx.Response]) -> None:
         self._fault = fault

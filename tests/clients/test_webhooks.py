@@ -1,4 +1,4 @@
-"""The receiver's half of the client understands what the shop's own sink sends, and nothing else."""
+"""The webhook receiver of the client accepts calls of the shop's own sink, and nothing else."""
 
 import json
 import time

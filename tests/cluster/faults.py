@@ -121,7 +121,7 @@ class BrokerKilled(Fault):
     """Two of three are left, the minimum number of replicas of a message."""
 
     number = "C4"
-    title = "one Kafka broker of three kill -9"
+    title = "one of three Kafka brokers kill -9"
     protection = "a message is done only when the broker has acknowledged it"
     control_shows = "has no balance-changed in Kafka"
     gap_seconds = (1.0, 2.0)

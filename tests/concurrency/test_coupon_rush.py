@@ -137,7 +137,6 @@ class TestOnePerCustomer:
         assert issued(coupon) == (1, 1)
 
     def test_control_gets_two_without_any_protection(self) -> None:
-        """The control."""
         coupon, user = CouponFactory(total_quantity=UNITS), UserFactory()
         with ExitStack() as without:
             without.enter_context(switched_off(LOCKS_OFF))

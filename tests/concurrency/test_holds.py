@@ -113,7 +113,6 @@ class TestLastUnit:
         assert broken_rules() == set()
 
     def test_control_without_any_protection_it_is_held_and_sold(self, pen: Product) -> None:
-        """The control."""
         first, second = UserFactory.create_batch(2, balance=5_000)
         with ExitStack() as without:
             without.enter_context(switched_off(LOCKS_OFF))
@@ -148,7 +147,6 @@ class TestOneOfACustomer:
         assert broken_rules() == set()
 
     def test_control_without_the_constraint_there_are_two(self, user: User, pen: Product) -> None:
-        """The control."""
         chair = ProductFactory(stock=3)
         with ExitStack() as without:
             without.enter_context(constraint_dropped("reservation", ONE_LIVE_PER_USER))
@@ -167,7 +165,7 @@ class TestOneOfACustomer:
 
 
 class TestEnds:
-    """A reservation ends once, by whatever use case."""
+    """A reservation ends exactly once, whichever use case ends it."""
 
     @LAYERS
     def test_paid_once(self, user: User, off: Protection) -> None:
@@ -202,7 +200,7 @@ class TestEnds:
         assert broken_rules() == set()
 
     def test_the_trigger_alone_is_enough(self, user: User) -> None:
-        """Both find it held. The second changes nothing, tries again, and finds how it ended."""
+        """Both read it as held. The second one changes nothing, is repeated, and reads the result of the first."""
         pen = ProductFactory(price=1_200, stock=10)
         number = held_by(user, pen, 2)
         meeting = Meeting()
@@ -218,7 +216,6 @@ class TestEnds:
         assert broken_rules() == set()
 
     def test_control_without_it_units_are_released_twice(self, user: User) -> None:
-        """The control."""
         pen = ProductFactory(price=1_200, stock=10)
         number = held_by(user, pen, 2)
         held_by(UserFactory(), pen, 5)
@@ -239,7 +236,7 @@ class TestEnds:
 
 
 class TestNextTaker:
-    """Many are short of units whose reservations are over: each unit is sold once, and none is left behind."""
+    """Many orders need the units of expired reservations: each unit is sold once, and none remains held."""
 
     @LAYERS
     def test_concurrent_requests_end_them_once(self, off: Protection) -> None:
@@ -272,7 +269,6 @@ class TestNextTaker:
     def test_control_without_the_second_query_a_free_unit_is_refused(
         self, pen: Product, user: User, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
         let_time_pass(held_by(UserFactory(), pen))
         monkeypatch.setattr("reservations.operations.require_nothing_expired", lambda *_: None)
         assert buys(user, pen)() == "out_of_stock"

@@ -129,8 +129,7 @@ def test_a_reservation_paid_concurrently_counts(user: User, rare: Product, off: 
 
 
 def test_control_without_locks_a_reservation_exceeds_the_limit(user: User, rare: Product) -> None:
-    """The control."""
-    # So that both ask at once for what was bought.
+    # Both read the bought units at the same time.
     assert buys(user, rare)() == DONE
     number = held(user, rare, 2)
     meeting = Meeting()
@@ -145,7 +144,7 @@ def test_control_without_locks_a_reservation_exceeds_the_limit(user: User, rare:
 
 def test_control_without_locks_the_limit_is_exceeded(user: User, rare: Product) -> None:
     """The control of all of the above."""
-    # So that both ask at once for what was bought.
+    # Both read the bought units at the same time.
     assert buys(user, rare)() == DONE
     with ExitStack() as without:
         without.enter_context(switched_off(LOCKS_OFF))

@@ -215,7 +215,6 @@ class TestWhileItIsCancelled:
     def test_control_without_any_protection_both_succeed(
         self, user: User, pen: Product, order: Order, clerk: User
     ) -> None:
-        """The control."""
         with switched_off(LOCKS_OFF), naive.unlocked_rows(Meeting().attend), constraints_dropped():
             outcomes = together([cancels(order), refunds(order, pen, clerk)])
             user.refresh_from_db()

@@ -18,7 +18,7 @@ Resource = dict[str, Any]
 
 @cache
 def manifests() -> list[Resource]:
-    """Every resource of deploy/kubernetes."""
+    """All resources in deploy/kubernetes."""
     return [each for path in sorted(KUBERNETES.glob("*.yaml")) for each in yaml.safe_load_all(path.read_text())]
 
 
@@ -28,7 +28,7 @@ def of_kind(kind: str) -> dict[str, Resource]:
 
 
 def pod_templates() -> dict[str, Resource]:
-    """The template of each pod, by the name of what starts it."""
+    """The pod templates by the name of their workload."""
     templates = {}
     for each in manifests():
         name, spec = each["metadata"]["name"], each.get("spec", {})
@@ -40,7 +40,7 @@ def pod_templates() -> dict[str, Resource]:
 
 
 def containers() -> Iterator[tuple[str, Resource]]:
-    """Every container, those that run before the others included, with the name of what starts it."""
+    """All containers, including init containers, with the name of their workload."""
     for name, template in pod_templates().items():
         for container in (*template["spec"].get("initContainers", ()), *template["spec"]["containers"]):
             yield name, container

@@ -44,7 +44,7 @@ def all_settings() -> Iterator[Setting]:
 
 
 def _kind_of(call: ast.Call) -> str:
-    """How the setting is read, such as `integer`; empty for other calls."""
+    """The method that reads the setting, such as `integer`; empty for other calls."""
     if not call.args or not isinstance(call.args[0], ast.Constant):
         return ""
     function = ast.unparse(call.func)

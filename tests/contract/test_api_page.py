@@ -1,4 +1,4 @@
-"""`docs/api.md` says of problems and limits what the shop says."""
+"""The tables of problems and limits in `docs/api.md` match the code."""
 
 import os
 import re
@@ -16,7 +16,7 @@ HEADING = "| code | status | retry | meaning | fields of its own |"
 
 
 def shown(fragment: dict[str, Any], components: dict[str, Any]) -> str:
-    """The type of a field, in words."""
+    """The type of a field as text."""
     if "$ref" in fragment:
         return shown(components[fragment["$ref"].removeprefix(COMPONENTS)], components)
     if "enum" in fragment:
@@ -29,7 +29,7 @@ def shown(fragment: dict[str, Any], components: dict[str, Any]) -> str:
 
 
 def fields_of(shape: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """In the order in which the shop sends them where it is known."""
+    """The fields in the order of a response if it is known."""
     return sorted(shape["properties"].items(), key=lambda field: shape["required"].index(field[0]))
 
 
@@ -59,11 +59,11 @@ def test_its_table_of_problems_is_the_catalogue() -> None:
 
 
 def test_its_table_of_limits_shows_the_defaults() -> None:
-    """A default of the settings is what the example file shows, which another test compares with the settings."""
+    """The defaults are read from the example file, which another test compares with the settings."""
     example = (Path(settings.BASE_DIR) / "deploy" / "env.example").read_text()
     defaults = dict(re.findall(r"^# ([A-Z_]+)=([0-9]+)$", example, re.MULTILINE))
-    told = re.findall(r"([0-9]+)[a-z ]*\(`([A-Z_]+)`\)", PAGE.read_text())
-    assert {name for _number, name in told} >= {"WRITES_AT_ONCE", "WRITES_PER_SECOND", "COUPON_ISSUES_AT_ONCE",
+    documented = re.findall(r"([0-9]+)[a-z ]*\(`([A-Z_]+)`\)", PAGE.read_text())
+    assert {name for _number, name in documented} >= {"WRITES_AT_ONCE", "WRITES_PER_SECOND", "COUPON_ISSUES_AT_ONCE",
         "COUPON_ISSUES_PER_SECOND", "LOGINS_PER_MINUTE", "LOGIN_FAILURES_PER_MINUTE", "LOGIN_FAILURES_PER_HOUR",
         "ACCESS_TOKEN_MINUTES", "REFRESH_TOKEN_DAYS"}  # fmt: skip
-    assert {name: number for number, name in told} == {name: defaults[name] for _number, name in told}
+    assert {name: number for number, name in documented} == {name: defaults[name] for _number, name in documented}

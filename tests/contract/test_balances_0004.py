@@ -1,7 +1,7 @@
-"""Migration balances.0004 beside customers who pay: its indexes wait for writes and hold none up.
+"""Migration balances.0004 during payments: building its indexes blocks no writes.
 
-A charge changes the account first and the ledger then. A transaction that locked both tables to index them, the ledger
-first, would meet it in the middle; the control does so.
+A charge changes the account first, then the ledger. A transaction that locked both tables, the ledger first, would
+cause a deadlock; the control does so.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ BUILDING = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() 
 
 
 def migrate() -> None:
-    """The migration as `manage.py migrate` runs it, without those that came later."""
+    """Run the migration as `manage.py migrate` does, without later ones."""
     loader = MigrationLoader(connection)
     migration = loader.get_migration("balances", MIGRATION)
     with connection.schema_editor(atomic=migration.atomic) as editor:
@@ -38,7 +38,7 @@ def migrate() -> None:
 
 
 def valid_indexes() -> set[str]:
-    """Of the migration's; an index that was not finished is there, but not valid."""
+    """The migration's valid indexes; an interrupted index build leaves an invalid one."""
     found = sql.fetch_all(
         "SELECT relname FROM pg_class JOIN pg_index ON indexrelid = oid WHERE indisvalid AND relname = ANY(%s)",
         [list(INDEXES)],
@@ -53,7 +53,7 @@ def customer() -> User:
 
 @pytest.fixture(autouse=True)
 def before_the_migration() -> Iterator[None]:
-    """Its indexes are not there yet; afterwards they are."""
+    """The indexes do not exist in the block, and exist afterwards."""
     for index in INDEXES:
         sql.execute(f"DROP INDEX {index}")
     yield
@@ -68,13 +68,13 @@ def pay_first_half(session: "psycopg.Connection[Any]", customer: User) -> None:
 
 
 def pay_second_half(session: "psycopg.Connection[Any]") -> None:
-    """What an INSERT needs of the ledger."""
+    """The table lock of an INSERT into the ledger."""
     session.execute("LOCK TABLE user_balance_tx IN ROW EXCLUSIVE MODE")
 
 
 @contextmanager
 def migrating(writer: "psycopg.Connection[Any]", customer: User) -> "Iterator[Future[None]]":
-    """The migration waits for a customer who is in the middle of paying; at the end of the block it need not."""
+    """The migration runs and waits for an open payment, which ends with the block."""
     pay_first_half(writer, customer)
     with meanwhile(migrate) as migration:
         try:
@@ -132,7 +132,7 @@ def test_the_control_in_one_transaction_deadlocks(customer: User) -> None:
                     half()
                 except errors.DeadlockDetected as error:
                     ended.append(error)
-                    # PostgreSQL has ended one of the two, so the other goes on.
+                    # PostgreSQL has aborted one of the two, so the other one continues.
                     writer.rollback()
             assert len(ended) == 1
     wait_until(lambda: valid_indexes() == set(), "the end of the control")

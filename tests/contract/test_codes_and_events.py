@@ -33,11 +33,11 @@ OF_THE_BACK_OFFICE = {
 }
 """Codes of refusals that no operation of the API documents."""
 WITHIN_THE_SHOP = {"coupon-expiring"}
-"""Told to the customer by e-mail, and to webhooks; not in Kafka."""
+"""Sent by e-mail and to webhooks, but not to Kafka."""
 
 
 def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError]]:
-    """Every refusal of the shop that has a code."""
+    """All refusals with a code."""
     for each in kind.__subclasses__():
         if "code" in vars(each):
             yield each
@@ -45,9 +45,9 @@ def refusals(kind: type[DomainError] = DomainError) -> Iterator[type[DomainError
 
 
 def known_codes() -> dict[str, int]:
-    """Code and status of what Django and DRF refuse, as told by `commerce.server.problems`."""
+    """Code and status of the refusals by Django and DRF, from `commerce.server.problems`."""
     codes = {code: int(status) for _, status, code, _, _ in problems._KNOWN}
-    # What is decided case by case stands in the function that tells it.
+    # Codes that depend on the request are in the body of the function.
     for node in ast.walk(ast.parse(inspect.getsource(problems._describe))):
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_problem":
             status, code = node.args[:2]
@@ -72,7 +72,7 @@ def test_a_code_that_no_operation_documents_is_of_the_back_office() -> None:
 
 
 @pytest.mark.parametrize("refusal", list(refusals()), ids=lambda refusal: refusal.__name__)
-def test_a_refusal_has_a_title_and_says_in_its_docstring_when(refusal: type[DomainError]) -> None:
+def test_a_refusal_has_a_title_and_a_docstring(refusal: type[DomainError]) -> None:
     assert str(refusal.title)
     assert refusal.__doc__
     assert refusal.__doc__.strip().endswith(".")
@@ -91,7 +91,7 @@ def test_every_kind_of_refusal_has_a_status() -> None:
 
 
 def event_types() -> set[str]:
-    """The values of every constant in an app's `events` that names a type."""
+    """The values of all constants in `events` modules that are event types."""
     found = set()
     for app in apps.get_app_configs():
         try:
@@ -132,7 +132,7 @@ def test_every_event_can_be_subscribed_to() -> None:
 
 
 def test_every_problem_is_known_before_the_first_request() -> None:
-    """A module with a problem that is imported later would change the schema and the pages of a running process."""
+    """A module that was imported later would add its problems to the schema and pages of a running process."""
     program = """
 import django, pkgutil, importlib
 django.setup()

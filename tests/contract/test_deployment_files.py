@@ -1,6 +1,6 @@
-"""docker-compose.yml, deploy/Dockerfile and deploy/kubernetes name only what exists, and run nothing as root.
+"""docker-compose.yml, deploy/Dockerfile and deploy/kubernetes refer only to existing things, and run nothing as root.
 
-`.ci/deployment` holds the manifests against Kubernetes' own schemas, and the Dockerfile against hadolint.
+`.ci/deployment` validates the manifests with Kubernetes' schemas, and the Dockerfile with hadolint.
 """
 
 import re
@@ -29,12 +29,12 @@ from tests.security.test_key_rotation import NEW, OLD, VALUES, read
 
 COMPONENT = "app.kubernetes.io/component"
 ONE_TIME = {"migrate", "topics", "demo"}
-"""Services of docker-compose.yml that end."""
+"""Services of docker-compose.yml that run once."""
 MODULES = {"commerce.serve", "commerce.healthy", "commerce.embedded.sink"}
 
 
 def own_commands() -> list[list[str]]:
-    """Every command that is run in the shop's image, in either description."""
+    """All commands that run in the shop's image, of both deployments."""
     compose = [
         service["command"] for service in compose_services().values() if "build" in service and "command" in service
     ]
@@ -67,7 +67,6 @@ def test_every_command_exists_and_takes_its_arguments() -> None:
 
 
 def test_a_command_that_does_not_exist_would_be_found() -> None:
-    """The control."""
     with pytest.raises(CommandError):
         known("relay_outbox").create_parser("manage.py", "relay_outbox").parse_args(["--metrics-prot", "1"])
     assert "relay_outboxes" not in get_commands()
@@ -109,7 +108,7 @@ def test_the_page_makes_the_secrets_that_are_named() -> None:
 
 @pytest.mark.django_db
 def test_probes_use_paths_that_accept_a_pods_address(settings: Settings) -> None:
-    """The kubelet names the pod's address as the host, and speaks http to a shop that is reached by https."""
+    """The kubelet sends the pod's IP address as Host, and uses http although clients use https."""
     settings.ALLOWED_HOSTS, settings.SECURE_SSL_REDIRECT = ["shop.example"], True
     asked = {
         probe["httpGet"]["path"]
@@ -226,12 +225,12 @@ def test_the_image_is_not_root_and_verifies_hashes() -> None:
     } == {int(user)}
     assert "--require-hashes" in text
     assert "--only-binary=:all:" in text
-    # pip and what it downloaded stay behind.
+    # The image contains neither pip nor its downloads.
     assert "pip" not in last
 
 
 def of_the_shop() -> dict[str, Any]:
-    """The services of docker-compose.yml without those that only watch it."""
+    """The services of docker-compose.yml without the monitoring."""
     return {name: each for name, each in compose_services().items() if each.get("profiles") != ["monitoring"]}
 
 

@@ -1,4 +1,4 @@
-"""What the documents name exists: files, headings, commands, targets of make, endpoints, and the code on the tour."""
+"""Files, headings, commands, make targets, endpoints and code that the documents refer to exist."""
 
 import re
 from functools import cache
@@ -24,7 +24,7 @@ def text_of(document: str) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """The names that headings get on a page."""
+    """The anchors of the headings of a page."""
     headings = HEADING.findall(path.read_text())
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,7 +1,7 @@
-"""The examples of the OpenAPI document are what the shop answers, and what it writes for its partners.
+"""The examples of the OpenAPI document are responses and messages of the shop.
 
-`UPDATE_EXAMPLES=1` writes them anew. Otherwise they are compared with what the shop answers now: the same fields with
-values of the same types.
+`UPDATE_EXAMPLES=1` regenerates them. Otherwise they are compared with current responses: the same fields with values of
+the same types.
 """
 
 import json
@@ -34,7 +34,7 @@ PASSWORD = "correct horse"
 
 
 class Recorder:
-    """A shop with a little in it, and what it has answered."""
+    """A shop with some rows, and its responses so far."""
 
     def __init__(self, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
         self.settings, self.monkeypatch = settings, monkeypatch
@@ -64,7 +64,7 @@ class Recorder:
         return {message.type: json.loads(message.payload) for message in OutboxMessage.objects.order_by("-id")}
 
     def shop_around(self) -> None:
-        """Every operation once, each with something to show."""
+        """Call every operation once, with non-empty responses."""
         shopper, coupon = self.shopper, self.coupon.pk
         login = {"username": "mina", "password": PASSWORD}
         tokens = self.done("token", Shopper().post("/api/auth/token", login))
@@ -107,8 +107,8 @@ class Recorder:
         assert clerk.post(address, {"items": rest, "reason": "Sent back."}).json["order"]["status"] == "REFUNDED"
         self.refused(clerk.post(address, one))
 
-    def tell_others(self) -> None:
-        """What staff do with webhooks."""
+    def call_webhook_operations(self) -> None:
+        """Call the operations of webhooks as staff."""
         staff = Shopper(StaffFactory())
         staff.headers |= HOST
         terms = {"name": "Warehouse", "url": "https://partner.example/webhooks", "eventTypes": ["order-completed"]}
@@ -137,8 +137,8 @@ class Recorder:
             patch.setattr(services, "MOST_SUBSCRIPTIONS", 0)
             self.refused(staff.post("/api/webhooks", terms))
 
-    def be_refused(self) -> None:
-        """What the shop's rules and its doors refuse."""
+    def call_refused_operations(self) -> None:
+        """Send requests that are refused by rules, validation and authentication."""
         shopper, pen = self.shopper, self.pen.pk
         self.refused(shopper.post("/api/orders", {"items": [{"productId": pen, "quantity": 0}], "color": "red"}))
         self.refused(shopper.send("POST", "/api/orders", b'{"items": ['))
@@ -172,8 +172,8 @@ class Recorder:
         assert shopper.post("/api/balance/charge", {"amount": 1}, key="a-key").status == 200
         self.refused(shopper.post("/api/balance/charge", {"amount": 2}, key="a-key"))
 
-    def be_unlucky(self) -> None:
-        """What may pass."""
+    def call_failing_operations(self) -> None:
+        """Send requests with temporary failures."""
         shopper, settings, charge = self.shopper, self.settings, ("/api/balance/charge", {"amount": 1})
         settings.LOCK_WAIT_SECONDS = 0.05
         with turn_held(request_lock(self.mina.pk, "held")):
@@ -196,10 +196,10 @@ class Recorder:
 def recorded(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> dict[str, Mapping[str, Any]]:
     recorder = Recorder(settings, monkeypatch)
     recorder.shop_around()
-    recorder.tell_others()
+    recorder.call_webhook_operations()
     events = recorder.events()
-    recorder.be_refused()
-    recorder.be_unlucky()
+    recorder.call_refused_operations()
+    recorder.call_failing_operations()
     return {
         "answers": recorder.answers,
         "problems": dict(sorted(recorder.problems.items())),
@@ -217,7 +217,7 @@ def shape(value: Any) -> Any:
 
 
 @pytest.mark.django_db(transaction=True, reset_sequences=True)
-def test_the_examples_have_the_shape_of_what_the_shop_says(recorded: dict[str, Mapping[str, Any]]) -> None:
+def test_the_examples_have_the_shape_of_responses(recorded: dict[str, Mapping[str, Any]]) -> None:
     if os.environ.get("UPDATE_EXAMPLES"):
         EXAMPLES.write_text(json.dumps(recorded, indent=1, ensure_ascii=False) + "\n")
     kept = json.loads(EXAMPLES.read_text())

@@ -1,4 +1,4 @@
-"""The flat table of routes finds what Django's resolver finds: the same view, arguments, name and label."""
+"""The flat table of routes returns the same as Django's resolver: view, arguments, name and label."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""`tools/lint-openapi/lint` on a machine without npm says so, and fails where it is required."""
+"""`tools/lint-openapi/lint` without npm: it prints a warning, or fails if it is required."""
 
 import shutil
 import subprocess

@@ -1,4 +1,4 @@
-"""Migrations run while processes of the previous release are working."""
+"""Migrations run while processes of the previous release are serving."""
 
 from pathlib import Path
 
@@ -28,7 +28,10 @@ OURS = [app.label for app in apps.get_app_configs() if Path(app.path).parent in 
 
 
 def test_every_newer_migration_suits_the_previous_release() -> None:
-    """Expand and contract: a column comes nullable or with a default, an index concurrently, and nothing is renamed."""
+    """Expand and contract:
+
+    columns are nullable or have a default, indexes are built concurrently, nothing is renamed.
+    """
     linter = MigrationLinter(
         str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS, all_warnings_as_errors=True,
         exclude_migration_tests=["CREATE_INDEX_EXCLUSIVE", "ADD_UNIQUE"],
@@ -44,7 +47,7 @@ def test_every_newer_migration_suits_the_previous_release() -> None:
 
 
 def test_a_newer_unique_constraint_replaces_a_narrower_one() -> None:
-    """Rows that the code of before writes must fit: on a table that is there already, nothing new becomes unique."""
+    """Rows of the previous release must be valid, so existing tables get no new unique constraints."""
     linter = MigrationLinter(str(settings.BASE_DIR), no_cache=True, no_output=True, include_apps=OURS)
     for (app, name), migration in linter.migration_loader.disk_migrations.items():
         if app in OURS and int(name[:4]) > BEFORE_THE_RULE.get(app, 0):
@@ -62,7 +65,7 @@ def test_a_newer_unique_constraint_replaces_a_narrower_one() -> None:
 
 
 def _models_made(migration: migrations.Migration) -> set[str]:
-    """The models whose tables the migration creates, so that no code of before writes to them."""
+    """The models whose tables the migration creates; the previous release does not write to them."""
     return {each.name_lower for each in migration.operations if isinstance(each, migrations.CreateModel)}
 
 
@@ -85,7 +88,7 @@ def test_every_constraint_is_validated() -> None:
 
 
 def test_an_invalid_index_of_a_failed_attempt_is_replaced() -> None:
-    """CREATE INDEX CONCURRENTLY that breaks off leaves one that is not valid, under the name of the next attempt."""
+    """An interrupted CREATE INDEX CONCURRENTLY leaves an invalid index with the same name."""
     operation = AddIndexConcurrently("order", models.Index(fields=["paid_amount"], name="left_behind"))
     state = ProjectState.from_apps(apps)
     after = state.clone()

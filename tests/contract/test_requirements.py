@@ -11,7 +11,7 @@ PIN = re.compile(r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==([^\s;\\]+)")
 
 
 def pins(name: str) -> dict[str, str]:
-    """The version of each package that a file names, by the name as the lock files spell it."""
+    """The version of each package in a file, by the normalized name of the lock files."""
     found = {}
     for line in (BASE_DIR / name).read_text().splitlines():
         if line and not line.startswith((" ", "#", "-")):
@@ -28,7 +28,7 @@ def hashes(name: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("name", ["requirements", "requirements-dev"])
-def test_what_is_asked_for_is_locked_with_hashes(name: str) -> None:
+def test_requirements_are_locked_with_hashes(name: str) -> None:
     """`make lock` after an edit of an .in file."""
     asked, locked = pins(f"{name}.in"), pins(f"{name}.txt")
     assert len(asked) > 15
@@ -42,7 +42,7 @@ def test_both_files_lock_the_same() -> None:
     assert {package: of_developers[package] for package in of_the_shop} == of_the_shop
 
 
-def test_no_file_says_where_packages_come_from() -> None:
+def test_no_file_contains_a_package_index() -> None:
     for name in ("requirements.in", "requirements.txt", "requirements-dev.in", "requirements-dev.txt"):
         text = (BASE_DIR / name).read_text()
         assert "://" not in text

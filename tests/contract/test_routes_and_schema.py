@@ -1,4 +1,4 @@
-"""The contract's table, the routes and the OpenAPI schema say the same, in both directions."""
+"""The contract's table, the routes and the OpenAPI schema have the same operations."""
 
 import re
 from collections.abc import Iterator
@@ -113,7 +113,7 @@ WITH_BODY = {"malformed_json", "payload_too_large", "unsupported_media_type"}
 LIMITED = {"throttled"}
 WRITES = ("POST", "PATCH", "DELETE")
 WITH_ID = {"not_found"}
-"""What is no id in a path is no path."""
+"""Paths with an invalid id do not exist."""
 
 
 def routes(resolver: URLResolver, prefix: str = "/") -> Iterator[tuple[str, set[str]]]:
@@ -162,7 +162,7 @@ def test_an_operation_documents_the_codes_of_the_contract(method: str, path: str
 
 
 @pytest.mark.parametrize(("method", "path"), CONTRACT)
-def test_an_operation_says_whether_it_needs_a_token(method: str, path: str) -> None:
+def test_operations_document_whether_they_need_a_token(method: str, path: str) -> None:
     security = schema()["paths"][path][method.lower()].get("security")
     assert security == ([{"bearer": []}] if CONTRACT[method, path][0] else [])
 

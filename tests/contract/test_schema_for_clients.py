@@ -1,4 +1,4 @@
-"""What the OpenAPI document tells those who write or generate clients."""
+"""The OpenAPI document for authors and generators of clients."""
 
 import re
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def is_integer(fragment: dict[str, Any]) -> bool:
     return kinds == "integer" or (isinstance(kinds, list) and "integer" in kinds)
 
 
-def test_every_integer_says_how_many_bits_it_needs() -> None:
+def test_every_integer_has_a_format() -> None:
     integers = {path: fragment for path, fragment in fragments(schema()) if is_integer(fragment)}
     assert len(integers) > 80
     for path, fragment in integers.items():
@@ -55,32 +55,32 @@ def test_ids_and_amounts_need_64_bits(shape: str, names: list[str]) -> None:
     assert {name: properties[name]["format"] for name in names} == dict.fromkeys(names, "int64")
 
 
-def test_it_says_where_the_shop_is_and_under_which_licence() -> None:
+def test_it_has_servers_and_licence() -> None:
     document = schema()
     assert document["servers"] == [{"url": "/", "description": "The shop that served this document."}]
     assert document["info"]["license"] == {"name": "MIT", "identifier": "MIT"}
     assert document["info"]["contact"]
 
 
-def test_every_operation_has_one_known_tag_and_says_what_it_does() -> None:
+def test_every_operation_has_one_known_tag_and_a_description() -> None:
     operations = [schema()["paths"][path][method.lower()] for method, path in CONTRACT]
     assert all(len(operation["tags"]) == 1 for operation in operations)
     assert {tag for operation in operations for tag in operation["tags"]} == {tag["name"] for tag in schema()["tags"]}
     assert all(operation["description"].endswith(".") for operation in operations)
 
 
-# Words of those who read the code.
+# Words of the code that users of the API do not know.
 INTERNAL = re.compile(r"serializer|queryset|docstring|_as_json|declared|msgspec|django|\bviews?\b", re.IGNORECASE)
 
 
 def test_it_has_no_internal_remarks() -> None:
-    said = [
+    texts = [
         (path, fragment["description"])
         for path, fragment in fragments(schema())
         if isinstance(fragment.get("description"), str)
     ]
-    assert len(said) > 100
-    assert [each for each in said if INTERNAL.search(each[1])] == []
+    assert len(texts) > 100
+    assert [each for each in texts if INTERNAL.search(each[1])] == []
 
 
 def api_problems() -> list[Problem]:
@@ -112,7 +112,7 @@ def test_the_fields_of_a_problem_are_typed() -> None:
     assert all("type" in described or "$ref" in described for described in own)
 
 
-def test_an_answer_with_several_codes_says_which_shape_each_has() -> None:
+def test_a_response_with_several_codes_has_a_schema_for_each() -> None:
     for method, path in CONTRACT:
         for status, response in schema()["paths"][path][method.lower()]["responses"].items():
             if status == "default" or int(status) < 400:

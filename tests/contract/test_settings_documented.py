@@ -17,15 +17,15 @@ PAGE = BASE_DIR / "docs" / "settings.md"
 KOREAN_PAGE = BASE_DIR / "docs" / "settings.ko.md"
 OF_THE_COMPOSE_FILE = {"POSTGRES_PASSWORD", "WEB_PORT", "BASE_IMAGE", "PROMETHEUS_PORT", "GRAFANA_PORT"}
 SET_BY_THE_COMPOSE_FILE = {"DATABASE_URL", "REDIS_URL", "LOCK_REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS"}
-"""It has servers of its own."""
+"""Settings that docker-compose.yml sets, because it has its own servers."""
 OF_ONE_SERVICE = {"WEB_ENDING_SECONDS", "PROMETHEUS_MULTIPROC_DIR"}
 ANOTHER_VALUE = {"HTTPS", "BEHIND_PROXY", "NUM_PROXIES", "LOCK_REDIS_URL", "DATA_PLATFORM_SECRET", "ALLOWED_HOSTS"}
-"""For the first start and the gateway, or worked out where it is not set."""
+"""Settings whose example differs from the default: for the first start and the gateway, or computed."""
 LINE = re.compile(r"^(?:# )?([A-Z][A-Z_]+)=(.*)$")
 
 
 def example() -> dict[str, str]:
-    """What the example shows, by name. Fails for a setting without a line of its own that says what it is."""
+    """The values in the example, by name. Fails for a setting without a comment."""
     shown: dict[str, str] = {}
     before = ""
     for line in EXAMPLE.read_text().splitlines():
@@ -63,7 +63,7 @@ def _same(default: object, text: str) -> bool:
 
 
 def test_the_compose_file_passes_every_setting_on() -> None:
-    """A setting of .env that no service was given would change nothing."""
+    """A setting in .env that is not passed to a service would have no effect."""
     described = yaml.safe_load((BASE_DIR / "docker-compose.yml").read_text())
     web = described["services"]["web"]["environment"]
     assert set(example()) - OF_THE_COMPOSE_FILE - set(web) == set()
@@ -97,7 +97,7 @@ def lines_of_tables(readme: str, heading: str) -> list[str]:
 
 
 SAME = {"Endpoints": ("엔드포인트", 2), "Commands": ("명령", 1)}
-"""Sections whose tables begin with so many columns that are the same in both languages."""
+"""By heading: the Korean heading, and the number of leading columns that are equal in both languages."""
 
 
 @pytest.mark.parametrize("heading", SAME)
@@ -121,7 +121,7 @@ def test_both_readmes_have_the_same_sections_commands_and_links() -> None:
 
 
 @pytest.mark.parametrize("name", ["docs/settings.md", "docs/settings.ko.md", "docs/servers.md"])
-def test_what_operators_read_names_every_setting(name: str) -> None:
+def test_documents_for_operators_name_every_setting(name: str) -> None:
     text = (BASE_DIR / name).read_text()
     read = {each.name for each in all_settings()} - NOT_FOR_OPERATORS
     assert {name for name in read if f"`{name}`" not in text} == set()
@@ -142,17 +142,17 @@ NOT_SETTINGS = {
 }
 PAGES = sorted(path.relative_to(BASE_DIR).as_posix() for at in ("*.md", "docs/*.md") for path in BASE_DIR.glob(at))
 OF_CODE = {"docs/scaling.md"}
-"""Names statements of the code in the same shape."""
+"""Contains names of SQL statements, which look like settings."""
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in OF_CODE])
-def test_documents_name_no_setting_that_is_not_there(page: str) -> None:
+def test_documents_name_only_existing_settings(page: str) -> None:
     known = {each.name for each in all_settings()} | OF_THE_COMPOSE_FILE | NOT_SETTINGS.keys()
     known |= {file_variable(name) for name in SECRETS}
     named = set(re.findall(r"`([A-Z][A-Z]+(?:_[A-Z]+)+)(?:=[^`]*)?`", (BASE_DIR / page).read_text()))
     assert named - known == set()
 
 
-def test_every_exception_of_the_documents_is_named_by_one() -> None:
+def test_every_exception_is_used_by_a_document() -> None:
     text = "".join((BASE_DIR / page).read_text() for page in PAGES)
     assert {name for name in NOT_SETTINGS if f"`{name}" not in text} == set()

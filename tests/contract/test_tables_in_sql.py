@@ -20,11 +20,11 @@ ALLOWED = {
         *("order", "order_item", "refund", "refund_item", "reservation", "stock_movement", "user_balance_tx"),
         *("outbox_message", "processed_event"),
     },
-    # Names of the staff who have acted, for a filter.
+    # Names of staff with actions, for a filter.
     "commerce.audit": {"user"},
     # Fills an empty database.
     "commerce.demo": {"coupon", "product", "user", "user_coupon"},
-    # Compares every table with those that have to agree with it.
+    # Compares tables with each other.
     "commerce.invariants": {
         *("user", "user_balance_tx", "product", "stock_movement", "coupon", "user_coupon", "coupon_expiry_notice"),
         *("reservation", "reservation_item", "order", "order_item", "refund", "refund_item"),

@@ -26,6 +26,5 @@ def test_have_at_most_70_characters() -> None:
 
 
 def test_a_name_of_71_characters_is_found() -> None:
-    """The control."""
     [name] = names_of_tests(f"class TestIt:\n    async def test_{'x' * 66}(self): ...")
     assert len(name) > LONGEST

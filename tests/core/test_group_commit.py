@@ -252,7 +252,6 @@ class TestPoison:
         assert broken_rules() == set()
 
     def test_control_without_running_alone_it_fails_them_all(self) -> None:
-        """The control."""
 
         def fail_all(group: Group, error: psycopg.Error) -> None:
             for member in group._members:
@@ -536,7 +535,6 @@ class TestTheLead:
         assert balances([user]) == [7]
 
     def test_control_with_one_leader_a_slow_group_blocks_writes(self, settings: Settings) -> None:
-        """The control."""
         user = UserFactory()
         with switched_off(ONE_LEADER), busy_queue(), mock.patch.object(group_commit, "_SLOW_SECONDS", 0.001):
             settings.LOCK_WAIT_SECONDS = 0.3
@@ -643,7 +641,6 @@ class TestTwins:
         assert balances([user]) == [7]
 
     def test_without_a_key_each_has_its_effect(self) -> None:
-        """The control."""
         user = UserFactory()
         assert in_one_group([charges(user)] * CROWD) == [DONE] * CROWD
         assert balances([user]) == [7 * CROWD]

@@ -209,7 +209,6 @@ class TestWritesOfOneCall:
             assert held.blocked_by == [None]
 
     def test_a_single_process_reacquires_it_at_once(self) -> None:
-        """The control."""
         one = RedisLocks()
         for _ in range(2):
             with one.held([[KEY]]) as held:

@@ -7,7 +7,7 @@ import pytest
 from pytest_django import Settings
 
 from commerce.core import redis_services
-from commerce.core.redis_services import RedisAway
+from commerce.core.redis_services import RedisUnavailable
 from commerce.embedded.redis_server import Redis
 from tests.breaking import kill, pause, resume
 from tests.together import together
@@ -51,7 +51,7 @@ def test_concurrent_threads_get_their_own_replies() -> None:
 
 def test_a_script_that_fails_is_a_failure_of_redis(settings: Settings) -> None:
     settings.REDIS_PAUSE_SECONDS = 0.0
-    with pytest.raises(RedisAway):
+    with pytest.raises(RedisUnavailable):
         redis_services.cache.run_script("return redis.call('incr', KEYS[1], 1)", ["key"], [])
     assert redis_services.cache.read("key") == [None]
 
@@ -67,7 +67,7 @@ def test_a_late_reply_is_never_mixed_up(own_redis: Redis, settings: Settings) ->
     settings.REDIS_PAUSE_SECONDS = 0.0
     redis_services.cache.run_script(ECHO, ["key"], ["early"])
     pause(own_redis)
-    with pytest.raises(RedisAway):
+    with pytest.raises(RedisUnavailable):
         redis_services.cache.run_script(ECHO, ["key"], ["late"])
     resume(own_redis)
     assert redis_services.cache.run_script(ECHO, ["key"], ["next"]) == [b"key", b"next"]
@@ -77,7 +77,7 @@ def test_failures_use_up_no_connections(own_redis: Redis, settings: Settings) ->
     settings.REDIS_PAUSE_SECONDS = 0.0
     kill(own_redis)
     for _ in range(600):
-        with pytest.raises(RedisAway):
+        with pytest.raises(RedisUnavailable):
             redis_services.cache.read("key")
     own_redis.start()
     assert redis_services.cache.read("key") == [None]
@@ -100,11 +100,11 @@ def test_connections_to_a_server_that_became_a_replica_are_dropped(own_redis: Re
         redis_services.locks._connections.give_back(each)
     redis_services.locks.client.replicaof("127.0.0.1", 1)
     try:
-        with pytest.raises(RedisAway):
+        with pytest.raises(RedisUnavailable):
             redis_services.locks.run_script("return redis.call('set', KEYS[1], 1)", ["a"], [])
         assert redis_services.locks._connections._idle == []
         assert [each._sock for each in kept] == [None] * 3
-        with pytest.raises(RedisAway):
+        with pytest.raises(RedisUnavailable):
             redis_services.locks.call(lambda client: client.set("a", 1))
         assert {each._sock for each in redis_services.locks.client.connection_pool._available_connections} == {None}
     finally:

@@ -86,7 +86,7 @@ class TestLockedRows:
 
 
 class TestNewRows:
-    def test_have_the_ids_that_were_drawn_from_the_lowest_up(self) -> None:
+    def test_get_the_reserved_ids_in_ascending_order(self) -> None:
         ledger = Ledger()
         ledger.reserve(1)
         ledger.reserve(2)

@@ -14,7 +14,7 @@ from django.db import connection
 from commerce.core import waiting
 from commerce.core.group import Member
 from commerce.core.locks import _Turns
-from commerce.core.redis_services import RedisAway, RedisService
+from commerce.core.redis_services import RedisService, RedisUnavailable
 from commerce.core.waiting import Signal
 from tests.together import PATIENCE_SECONDS
 
@@ -173,7 +173,7 @@ def test_an_unresponsive_redis_blocks_only_its_callers(run: Callable[..., list[A
         order: list[str] = []
 
         def ask() -> None:
-            with pytest.raises(RedisAway):
+            with pytest.raises(RedisUnavailable):
                 RedisService("silent").read("key")
             order.append("asked in vain")
 

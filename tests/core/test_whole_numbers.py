@@ -4,8 +4,8 @@ import pytest
 
 from commerce.core.whole_numbers import LARGEST_ID, whole_number
 from commerce.embedded.errors import BadSetting
-from commerce.embedded.quickstart import number
 from commerce.embedded.sink import BadSignature, verify_signature
+from commerce.embedded.variables import number
 
 TOO_LONG = "9" * 4_301
 """`int()` raises ValueError for it."""

@@ -14,17 +14,17 @@ from django.conf import settings
 
 BASE_DIR = Path(settings.BASE_DIR)
 SHOP = "http://127.0.0.1:8000"
-"""Where the documents say that the shop is."""
+"""The address of the shop in the documents."""
 
 
 def documents() -> list[Path]:
-    """Every document for people of other projects and of this one."""
+    """All documents with code blocks."""
     folders = (BASE_DIR, BASE_DIR / "docs", BASE_DIR / "clients" / "python")
     return sorted(path for folder in folders for path in folder.glob("*.md"))
 
 
 def blocks(document: str, language: str) -> list[str]:
-    """The blocks of a document that are in this language."""
+    """The code blocks of a document in this language."""
     return re.findall(rf"^```{language}\n(.*?)^```", (BASE_DIR / document).read_text(), re.DOTALL | re.MULTILINE)
 
 

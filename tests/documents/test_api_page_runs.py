@@ -1,4 +1,4 @@
-"""What `docs/api.md` shows in shell and Python does what it says, pasted as it stands on a running shop."""
+"""The shell and Python code of `docs/api.md` works with a running shop."""
 
 import json
 import shutil

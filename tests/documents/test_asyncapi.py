@@ -1,4 +1,4 @@
-"""`docs/asyncapi.yaml` describes what stands in the outbox, and where it goes."""
+"""`docs/asyncapi.yaml` matches the messages in the outbox and their topics."""
 
 import json
 import re
@@ -30,7 +30,7 @@ DATA_OF = {
 }
 
 TOPICS = {event: destinations for event, destinations in ROUTES.items() if "kafka" in destinations}
-"""Others stay within the shop."""
+"""The other destinations are not topics."""
 
 
 @cache
@@ -52,13 +52,13 @@ def payload_of(event_type: str, channel: str) -> list[str]:
 
 
 def faults(event: Any, name: str) -> list[str]:
-    """What does not fit the schema."""
+    """The errors of a message according to the schema."""
     validator = Draft202012Validator({**document(), "$ref": f"#/components/schemas/{name}"})
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(event)]
 
 
 def shop_around(user: User, coupon: Coupon) -> None:
-    """Every kind of event, with and without what may be missing."""
+    """Events of every type, with and without optional fields."""
     shopper, pen = Shopper(user), ProductFactory(price=1_000)
     items = [{"productId": pen.pk, "quantity": 2}]
     assert shopper.post("/api/balance/charge", {"amount": 10_000}).status == 200
@@ -82,7 +82,7 @@ def test_real_messages_match_the_document() -> None:
         channel = message.type if message.destination == "kafka" else message.destination
         [name] = payload_of(message.type, channel)
         assert faults(event, name) == []
-        # And it describes every field.
+        # The schema also contains every field.
         shapes = document()["components"]["schemas"]
         assert event.keys() == shapes["Event"]["properties"].keys()
         assert event["data"].keys() == shapes[DATA_OF[message.type]]["properties"].keys()
@@ -104,7 +104,6 @@ def test_real_messages_match_the_document() -> None:
     ],
 )
 def test_a_message_of_another_shape_is_detected(damage: dict[str, Any]) -> None:
-    """The control."""
     assert Shopper(UserFactory()).post("/api/balance/charge", {"amount": 1}).status == 200
     event = json.loads(OutboxMessage.objects.get(type="balance-changed").payload)
     assert faults({**event, **damage}, "BalanceChangedEvent") != []

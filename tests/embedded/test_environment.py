@@ -63,7 +63,7 @@ def test_run_json_has_the_documented_names_and_is_its_owners_alone(folder: Path)
         assert [entry.name for entry in folder.iterdir() if entry.name.startswith(".")] == []
 
 
-def test_no_stack_gives_nothing(folder: Path) -> None:
+def test_without_a_stack_there_are_no_variables(folder: Path) -> None:
     assert embedded_environment() == {}
 
 

@@ -34,7 +34,7 @@ def quickstart(folder: Path, **variables: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_a_taken_port_is_said_before_anything_is_started(tmp_path: Path) -> None:
+def test_a_used_port_is_reported_before_anything_starts(tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as server:
         port = server.getsockname()[1]
         done = quickstart(tmp_path, PORT=str(port))

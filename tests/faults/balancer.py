@@ -44,7 +44,7 @@ class Balancer:
 
     def _look(self) -> None:
         while not self._closed.wait(LOOK_SECONDS):
-            self._ready = frozenset(filter(says_ready, self._ports))
+            self._ready = frozenset(filter(reports_ready, self._ports))
 
     def _accept(self) -> None:
         while True:
@@ -66,7 +66,7 @@ class Balancer:
             threading.Thread(target=_pass_on, args=(server, client), daemon=True).start()
 
 
-def says_ready(port: int) -> bool:
+def reports_ready(port: int) -> bool:
     """Whether the web server at this port reports that it is ready."""
     try:
         with urlopen(f"http://{LOOPBACK}:{port}/readyz", timeout=2) as answer:

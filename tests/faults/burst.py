@@ -26,8 +26,8 @@ class Ask:
     """A write request.
 
     Attributes:
-        points: what its failpoints are called, where they are its own.
-        judged: whether it is part of the history. What becomes of one that must fail, the fault looks at itself.
+        points: the prefix of its own failpoints, if any.
+        judged: whether it is part of the history. The fault itself checks requests that must fail.
     """
 
     kind: str
@@ -115,10 +115,10 @@ def acknowledged(run: Run, asked: Ask) -> Call:
 
 
 def burst(run: Run, asks: Sequence[Ask], *, more_than_room: bool = False) -> list[Call]:
-    """Send all of them at one instant; their calls in the order of `asks`.
+    """Send all requests simultaneously; returns their calls in the order of `asks`.
 
-    Raises NotFired where half of them had their answer before the last one was sent, unless there are too many and
-    some must be turned away meanwhile.
+    Raises NotFired if half of them were answered before the last one was sent, unless `more_than_room`: some must then
+    be refused.
     """
     shots = [_Shot(run, asked) for asked in asks]
     try:

@@ -12,7 +12,7 @@ from tests.faults.points import STOP
 from tests.faults.shop import Variant
 
 _OTHERS_SECONDS = 5.5
-"""How long anybody else waits at most: 3 s for a lock, 2 s for a row, and their work."""
+"""The longest time that other requests may wait: 3 s for a lock, 2 s for a row, plus their own duration."""
 _NOT_LIMITED = {
     "LOCK_WAIT_SECONDS": "60",
     "LOCK_TTL_SECONDS": "60",

@@ -44,7 +44,7 @@ def locks_need_redis() -> None:
     def insist(*arguments: Any) -> Held:
         held = acquire(*arguments)
         if held.is_fallback:
-            raise redis_services.RedisAway("locks")
+            raise redis_services.RedisUnavailable("locks")
         return held
 
     RedisLocks._acquire = insist  # type: ignore[method-assign,assignment]  # that is the point

@@ -7,7 +7,7 @@ from tests.faults.shop import Variant
 
 _CUSTOMERS = 32
 _FLUSH_SECONDS = 3.0
-"""PostgreSQL tells of a deadlock when the session that had it is idle for a moment."""
+"""PostgreSQL reports a deadlock in its statistics when the session of it is idle for a moment."""
 _DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
 

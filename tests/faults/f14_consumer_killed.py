@@ -11,9 +11,9 @@ _STEPS = (_FIRST, "consumer.inside-count", "consumer.before-count")
 
 
 class ConsumerKilled(Fault):
-    """Its batch comes again, to another one: counted events are known as such.
+    """Another consumer gets its batch again and skips counted events.
 
-    The shop sells on. Statistics are late by some seconds: a dead member of the group is missed when its session ends.
+    Orders are not affected. Statistics are late by some seconds, until the session of the dead member expires.
     """
 
     number = "F14a"
@@ -43,7 +43,7 @@ class ConsumerKilledInARebalance(ConsumerKilled):
     in_short = False
 
     def strike(self, run: Run) -> str:
-        self._second = run.shop.another("consumer", "consume_orders", says="Counting")
+        self._second = run.shop.another("consumer", "consume_orders", ready_line="Counting")
         self._second.start()
         # It is joining the group. The consumer that gets the next batch dies during the rebalance.
         return _killed_at(run, run.random.choice(_STEPS) if run.shots else _FIRST)

@@ -158,7 +158,7 @@ def _is_busy(run: Run) -> str:
 
 
 def _happens(run: Run, name: str, begin: Callable[[Proxy], object], *, status: int = 0) -> str:
-    """Begin; return when the shop's own log has deliveries that began after it and failed so. Raises NotFired."""
+    """Start the fault; returns when the delivery log has failures of this kind that began after it. Raises NotFired."""
     began_at = timezone.now()
     begin(run.shop.proxies["data-platform"])
     failed = 0
@@ -175,7 +175,7 @@ def _happens(run: Run, name: str, begin: Callable[[Proxy], object], *, status: i
 
 
 def platform_believed_blindly() -> None:
-    """A report is done once it was sent, whatever the response."""
+    """A report counts as delivered once it was sent, whatever the response."""
     deliver = data_platform.DataPlatformSink.deliver
 
     def believe(self: data_platform.DataPlatformSink, messages: Sequence[Message]) -> Outcomes:

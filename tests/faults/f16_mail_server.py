@@ -56,7 +56,7 @@ class MailServerInTrouble(Fault):
     """Orders and all other destinations are not affected; each e-mail is delivered in the end."""
 
     number = "F16d"
-    title = "mail server frozen, away, cut off"
+    title = "mail server paused, down, disconnected"
     protection = "an e-mail is done only when the mail server has taken it"
     control_shows = "never reached a mailbox"
     gap_seconds = (0.2, 0.5)
@@ -149,7 +149,7 @@ def _works_again(run: Run) -> None:
 
 
 def _fails(run: Run, begin: Callable[[], object]) -> int:
-    """Begin; return how many sessions have failed since, once there is one. Raises NotFired."""
+    """Start the fault; returns the number of failed sessions since then, once there is one. Raises NotFired."""
     began_at = timezone.now()
     begin()
     failed = 0
@@ -166,7 +166,7 @@ def _fails(run: Run, begin: Callable[[], object]) -> int:
 
 
 def mail_server_believed_blindly() -> None:
-    """An e-mail is done once it was attempted."""
+    """An e-mail counts as delivered once it was attempted."""
     deliver = MailSink.deliver
 
     def believe(self: MailSink, messages: Sequence[Message]) -> Outcomes:

@@ -1,4 +1,4 @@
-"""F16e: a subscriber's server is frozen, refuses, or is cut off before its answer, while orders flow."""
+"""F16e: a subscriber's server is paused, refuses, or is disconnected before its response, while orders are placed."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -22,7 +22,7 @@ _LATEST_SECONDS = 3.0
 """How old a message to another subscription, or to another destination, may become meanwhile."""
 _TROUBLED, _HEALTHY = "troubled", "healthy"
 
-# By the answer, not by what the shop makes of it: the control believes that all went well.
+# By the response, not by its interpretation in the shop: the control treats every response as success.
 _FAILED_SINCE = """
     SELECT count(*) FROM delivery_attempt AS call JOIN webhook_subscription AS subscription
         ON subscription.id = call.subscription_id
@@ -47,7 +47,7 @@ _SAID_TO_BE_SENT = """
 
 @cache
 def _receivers() -> tuple[Receiver, Proxy, Receiver]:
-    """The troubled one, what stands before it, and the healthy one, for all runs of this process."""
+    """The failing receiver, the proxy in front of it, and a healthy receiver, for all runs of this process."""
     troubled, healthy = receiver_at_work(), receiver_at_work()
     _kept.extend([troubled, healthy])
     first, second = troubled.__enter__(), healthy.__enter__()
@@ -58,10 +58,10 @@ _kept: list[object] = []
 
 
 class SubscriberInTrouble(Fault):
-    """Orders, other destinations and the other subscriber go on; every event arrives in the end."""
+    """Orders, other destinations and the other subscriber are not affected; every event is delivered in the end."""
 
     number = "F16e"
-    title = "webhook receiver frozen, away, cut off"
+    title = "webhook receiver paused, down, disconnected"
     protection = "an event is done only when its receiver has acknowledged it"
     control_shows = "never reached"
     gap_seconds = (0.2, 0.5)
@@ -104,7 +104,7 @@ class SubscriberInTrouble(Fault):
         settings = {
             "WEBHOOK_ALLOW_HTTP": "true",
             "WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
-            # Found out once a second, so that a run does not mostly wait.
+            # With a probe per second, so that a run does not mostly wait.
             "WEBHOOK_TIMEOUT_SECONDS": "1",
         }
         return Variant(settings=settings, patches=patches)
@@ -119,7 +119,7 @@ def _subscribe(name: str, url: str) -> None:
 
 def _freezes(run: Run, proxy: Proxy) -> str:
     failed = _fails(run, proxy.stall)
-    # Frozen for longer than a call may take, so that what it holds up would show.
+    # Paused for longer than the timeout of a call, so that blocking would be visible.
     latest, until = 0.0, timezone.now().timestamp() + 3.0
     while timezone.now().timestamp() < until:
         run.pause(0.1)
@@ -135,7 +135,7 @@ def _refuses(run: Run, proxy: Proxy) -> str:
 
 
 def _is_cut_off(run: Run, proxy: Proxy) -> str:
-    """After the end of a call: it has arrived, and nobody has heard of it."""
+    """Disconnected after the request was received and before its response."""
     before = proxy.answers_lost
     proxy.lose_answer_to(b"webhook-id")
     if not run.wait_until(lambda: proxy.answers_lost > before, seconds=_HAPPENS_WITHIN_SECONDS):
@@ -144,7 +144,7 @@ def _is_cut_off(run: Run, proxy: Proxy) -> str:
 
 
 def _works_again(run: Run) -> None:
-    """Return once a call succeeded. The waits have grown meanwhile, so the next trouble would not show."""
+    """Wait until a call has succeeded: the backoff has grown, and would hide the next fault."""
     began_at = timezone.now()
 
     def has_sent() -> bool:
@@ -156,7 +156,7 @@ def _works_again(run: Run) -> None:
 
 
 def _fails(run: Run, begin: Callable[[], object]) -> int:
-    """Begin; return how many calls have failed since, once there is one. Raises NotFired."""
+    """Start the fault; returns the number of failed calls since then, once there is one. Raises NotFired."""
     began_at = timezone.now()
     begin()
     failed = 0
@@ -173,7 +173,7 @@ def _fails(run: Run, begin: Callable[[], object]) -> int:
 
 
 def receivers_believed_blindly() -> None:
-    """An event is done once it was tried."""
+    """An event counts as delivered once it was sent, whatever the response."""
     deliver = WebhookSink.deliver
 
     def believe(self: WebhookSink, messages: Sequence[Message]) -> Outcomes:

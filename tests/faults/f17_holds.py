@@ -1,4 +1,4 @@
-"""F17c: half a crowd holds the last units, the other half buys them, and workers die meanwhile."""
+"""F17c: half of the clients reserve the last units, the other half order them, while workers are killed."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ UNITS = 10
 
 
 class HoldsAndOrders(Fault):
-    """No unit is sold and held, or held twice; what a dead worker left is found by the retry with its key."""
+    """No unit is both sold and held, or held twice; a retry with the same key finds a killed worker's outcome."""
 
     number = "F17c"
     title = "holds and orders for the last units, workers die"
@@ -45,7 +45,7 @@ class HoldsAndOrders(Fault):
         finally:
             killer.join()
         wait_for_workers(run)
-        # As a client would that has had no answer.
+        # As by a client without a response.
         again = [ask(run, asked) for asked, call in zip(asks, calls, strict=True) if call.status is None]
         done = [call for call in (*calls, *again) if call.status == 200]
         if not done:

@@ -1,4 +1,4 @@
-"""F18b: two members of staff refund units of one order, its customer cancels it at the same moment, and workers die."""
+"""F18b: two members of staff refund units of an order while its customer cancels it, and workers are killed."""
 
 import os
 import signal
@@ -28,7 +28,7 @@ _ANSWERED_SECONDS = 20.0
 
 
 class RefundedAndCancelled(Fault):
-    """Either the cancel is done or refunds are; no unit and no won comes back twice; a retry gets its one answer."""
+    """Either the order is cancelled or units are refunded; nothing is returned twice; retries have one response."""
 
     number = "F18b"
     title = "refunds racing a cancel, workers kill -9"
@@ -83,7 +83,7 @@ def _clerk(run: Run) -> int:
 
 
 def _find_out(run: Run, asks: Sequence[Ask], calls: Sequence[Call]) -> None:
-    """Send what was not answered again, with its key, until it is."""
+    """Retry unanswered requests with their keys until they are answered."""
     until = time.monotonic() + _ANSWERED_SECONDS
     for asked, call in zip(asks, calls, strict=True):
         while not call.is_final and time.monotonic() < until:

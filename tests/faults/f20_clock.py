@@ -29,7 +29,7 @@ _OPEN_SECONDS = 1.0
 _WAITING = 12
 _PAUSE_SECONDS = 0.02
 _DOUBT_SECONDS = 0.1
-"""Setting the clock takes a moment, so it may be so much later than one thinks."""
+"""The clock may be set this much later than intended."""
 _WRONG_DAYS = """
     SELECT id, ordered_date, created_at FROM "order" WHERE ordered_date <> (created_at AT TIME ZONE %s)::date
 """

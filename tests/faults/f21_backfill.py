@@ -90,7 +90,7 @@ class BackfillSlow(_Backfill):
         run.shop.points.arm(_INSIDE, sleep(_OPEN_SECONDS))
         process = _started(run)
         pid = run.wait_for_point(_INSIDE, fired_before=before, seconds=_ENDS_WITHIN_SECONDS)
-        # What was under way when its locks were taken, and what comes when they go, is not counted.
+        # Requests that were running when its locks were acquired or released are not measured.
         opened_at = time.monotonic() + _SETTLING_SECONDS
         closed_at = opened_at + _OPEN_SECONDS - 3 * _SETTLING_SECONDS
         _finished(run, process)
@@ -125,10 +125,10 @@ def _finished(run: Run, process: "subprocess.Popen[str]") -> dict[str, int]:
     """The report of a successful backfill. Raises NotFired."""
     if not run.wait_until(lambda: process.poll() is not None, seconds=_ENDS_WITHIN_SECONDS):
         process.kill()
-    said, complained = process.communicate()
+    output, errors = process.communicate()
     if process.returncode:
-        raise NotFired(f"the backfill ended with {process.returncode}: {said}{complained}")
-    report: dict[str, int] = json.loads(said.splitlines()[-1])
+        raise NotFired(f"the backfill ended with {process.returncode}: {output}{errors}")
+    report: dict[str, int] = json.loads(output.splitlines()[-1])
     return report
 
 

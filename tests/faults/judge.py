@@ -77,7 +77,9 @@ def _acknowledged_and_absent(calls: Sequence[Call], scene: Scene) -> Iterable[st
         ignored = _CHANGED_LATER if call.kind == "order" else ()
         differing = [name for name in there if name not in ignored and answer.get(name) != there[name]]
         if differing:
-            fields = ", ".join(f"{name} {answer.get(name)!r} told, {there[name]!r} there" for name in differing)
+            fields = ", ".join(
+                f"{name} {answer.get(name)!r} in the response, {there[name]!r} in the database" for name in differing
+            )
             yield f"{call} was acknowledged with another body than is there: {fields}"
     yield from (
         f"{call}: an order that was acknowledged is not found"

@@ -114,7 +114,7 @@ def cancels_that_look_first() -> None:
 
 
 def refunds_that_look_first() -> None:
-    """What can come back of an order is looked at, and given back a little later; the database holds no sums."""
+    """The refundable units of an order are read, and refunded a little later; constraints on the sums are dropped."""
     _do_not_lock(Orders, ReturnableItems, Products, HeldCoupons, Accounts)
     _wait_before_writing()
     with connection.cursor() as cursor:

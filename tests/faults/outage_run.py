@@ -62,7 +62,7 @@ class Outage:
 
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """What customers saw while something was away, or nothing was. Latencies are those of orders, in milliseconds.
+    """Measurements during an outage or without one. Latencies are those of orders, in milliseconds.
 
     `drain_seconds`: from the end of the phase until everything from before it had been delivered and counted.
     """

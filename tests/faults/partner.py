@@ -17,7 +17,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class Partner:
-    """Answers with `status`, and `Retry-After` where it is to be asked later.
+    """Responds with `status`, and with `Retry-After` if set.
 
     Attributes:
         port: where it listens.

@@ -21,8 +21,8 @@ from psycopg import sql
 
 from commerce.embedded.broker import Broker
 from commerce.embedded.children import PROJECT_ROOT
+from commerce.embedded.command_lines import manage
 from commerce.embedded.postgres import DATABASE, Postgres
-from commerce.embedded.quickstart import manage
 from commerce.embedded.redis_server import Redis
 from commerce.embedded.sink import Sink
 from tests.faults.parts import Part

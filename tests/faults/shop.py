@@ -11,9 +11,9 @@ from signal import SIGTERM
 from urllib.parse import urlsplit
 
 from commerce.embedded.children import Child, ChildSpec
+from commerce.embedded.command_lines import web_command
 from commerce.embedded.ports import LOOPBACK, free_port
-from commerce.embedded.quickstart import web_command
-from tests.faults.balancer import Balancer, says_ready
+from tests.faults.balancer import Balancer, reports_ready
 from tests.faults.entry import FOLDER, PATCHES, ROLE, WORKERS, faulty_manage
 from tests.faults.parts import Part, Web
 from tests.faults.points import Points
@@ -78,8 +78,8 @@ class Shop:
             self.servers.run_command("create_topics", environment=self.environment)
         self.webs = [self._web(port) for port in self.web_ports]
         self.web = self.webs[0]
-        self.relay = self._managed("relay", "relay_outbox", says="Relaying to")
-        self.consumer = self._managed("consumer", "consume_orders", says="Counting")
+        self.relay = self._managed("relay", "relay_outbox", ready_line="Relaying to")
+        self.consumer = self._managed("consumer", "consume_orders", ready_line="Counting")
         for part in self.parts:
             self._stack.callback(part.stop)
             part.start()
@@ -126,9 +126,9 @@ class Shop:
         """Run a manage.py command on this shop. Raises subprocess.CalledProcessError."""
         return self.servers.run_command(*arguments, environment=self.environment)
 
-    def another(self, name: str, command: str, *, says: str) -> Part:
+    def another(self, name: str, command: str, *, ready_line: str) -> Part:
         """An additional process of the shop, started and stopped by a fault, at the latest at the shop's end."""
-        part = self._managed(name, command, says=says)
+        part = self._managed(name, command, ready_line=ready_line)
         self._stack.callback(part.stop)
         return part
 
@@ -176,12 +176,12 @@ class Shop:
         own = {"PROMETHEUS_MULTIPROC_DIR": str(metrics), WORKERS: str(workers), ROLE: "web"}
 
         def ready() -> bool:
-            return says_ready(port) and len(web.workers()) >= WEB_WORKERS
+            return reports_ready(port) and len(web.workers()) >= WEB_WORKERS
 
         web = Web(child, start=lambda: child.start({**self.environment, **own}), ready=ready, workers=workers)
         return web
 
-    def _managed(self, role: str, command: str, *, says: str) -> Part:
+    def _managed(self, role: str, command: str, *, ready_line: str) -> Part:
         log = self.servers.logs / f"{role}.log"
         child = Child(ChildSpec(name=role, command=faulty_manage(command), log_path=log, grace_seconds=15))
         began = [0]
@@ -191,6 +191,6 @@ class Shop:
             child.start({**self.environment, ROLE: role})
 
         def ready() -> bool:
-            return says.encode() in log.read_bytes()[began[0] :]
+            return ready_line.encode() in log.read_bytes()[began[0] :]
 
         return Part(child, start=start, ready=ready)

@@ -1,4 +1,4 @@
-"""The balancer that the rolling restart rests on: new connections go to the servers that say they are ready."""
+"""The balancer of the rolling restart: new connections are assigned to ready servers."""
 
 import http.client
 import socket
@@ -17,7 +17,7 @@ WITHIN_SECONDS = 20.0
 
 
 class Server(ThreadingHTTPServer):
-    """Says its name, and whether it is ready."""
+    """Responds with its name, and with its readiness."""
 
     daemon_threads = True
     is_ready = True
@@ -40,7 +40,7 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(name)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nobody reads it."""
+        """Not logged."""
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def asked(connection: http.client.HTTPConnection) -> int:
     return int(connection.getresponse().read())
 
 
-def asked_anew(balancer: Balancer) -> int:
+def poll_again(balancer: Balancer) -> int:
     with closing(connect(balancer)) as connection:
         return asked(connection)
 
@@ -77,7 +77,7 @@ def connect(balancer: Balancer) -> http.client.HTTPConnection:
 
 
 def test_both_servers_get_their_turn(balancer: Balancer, servers: list[Server]) -> None:
-    assert {asked_anew(balancer) for _ in range(4)} == {server.port for server in servers}
+    assert {poll_again(balancer) for _ in range(4)} == {server.port for server in servers}
 
 
 def test_a_server_that_is_not_ready_gets_no_new_connection(balancer: Balancer, servers: list[Server]) -> None:
@@ -86,11 +86,11 @@ def test_a_server_that_is_not_ready_gets_no_new_connection(balancer: Balancer, s
         leaving = next(server for server in servers if server.port == first)
         leaving.is_ready = False
         wait_for(lambda: not balancer.is_ready(leaving.port), limit_seconds=WITHIN_SECONDS)
-        assert {asked_anew(balancer) for _ in range(4)} == {second}
+        assert {poll_again(balancer) for _ in range(4)} == {second}
         assert (asked(one), asked(other)) == (first, second)
 
 
-def test_a_balancer_that_is_closed_takes_nobody(balancer: Balancer) -> None:
+def test_a_closed_balancer_accepts_no_connections(balancer: Balancer) -> None:
     balancer.close()
     with pytest.raises(OSError, match="refused"):
         socket.create_connection((LOOPBACK, balancer.port), timeout=5)

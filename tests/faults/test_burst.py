@@ -1,4 +1,4 @@
-"""Which requests of a burst become part of the history that the judge reads."""
+"""The requests of a burst that are recorded in the history for the judge."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""A control that loses its race in one run is run again, and one that never fails is said to have passed."""
+"""A control that does not fail in one run is run again; if it never fails, the campaign fails."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ SHOWN = "issued_count_is_its_holders: coupon 1"
 
 
 class RunnerWithResults:
-    """Gives these violations, one list for each run, and keeps the seeds it was asked for."""
+    """Returns these violations, one list per run, and records the seeds."""
 
     def __init__(self, violations: Sequence[list[str]]) -> None:
         self.seeds: list[int] = []

@@ -1,4 +1,4 @@
-"""The list of faults fits together: numbers, controls, patches."""
+"""The list of faults is consistent: numbers, controls, patches."""
 
 import re
 from pathlib import Path

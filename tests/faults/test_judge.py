@@ -1,4 +1,4 @@
-"""The judge of the fault harness finds what is planted, and nothing where all is well."""
+"""The judge finds planted differences, and nothing in a correct history."""
 
 import json
 from collections.abc import Callable
@@ -57,23 +57,23 @@ def scene(mina: User, pen: Product, coupon: Coupon) -> Scene:
 
 @pytest.fixture
 def ask(mina: User) -> Ask:
-    """Sends a write to the real shop and returns it as the history would have it."""
+    """Send a write to the real shop; returns its call as in the history."""
     shopper = Shopper(mina)
 
     def send(kind: str, path: str, body: Any = None, *, key: str) -> Call:
         answer = shopper.post(path, **({} if body is None else {"body": body}), key=key)
-        return answered(unheard(kind, path, body, key=key, user=mina), answer)
+        return answered(without_response(kind, path, body, key=key, user=mina), answer)
 
     return send
 
 
-def unheard(kind: str, path: str, body: Any = None, *, key: str, user: User) -> Call:
-    """A write whose client lost the connection."""
+def without_response(kind: str, path: str, body: Any = None, *, key: str, user: User) -> Call:
+    """A write whose client has lost the connection."""
     return Call(1, "client", kind, user.pk, "POST", path, body, key, sent_at=0.0, answered_at=0.1, trouble="cut")
 
 
 def answered(call: Call, answer: Answer) -> Call:
-    """The same call with this answer."""
+    """The same call with this response."""
     return replace(
         call,
         status=answer.status,
@@ -91,11 +91,11 @@ def order_body(pen: Product, quantity: int = 1, **more: Any) -> dict[str, Any]:
 
 
 def answered_otherwise(call: Call, **changes: Any) -> Call:
-    """The same call as if the answer had said something else."""
+    """The same call with a different response."""
     return replace(call, content=json.dumps({**call.json, **changes}).encode())
 
 
-def test_finds_nothing_where_everything_is_as_it_was_told(ask: Ask, scene: Scene, pen: Product, coupon: Coupon) -> None:
+def test_finds_nothing_if_rows_match_the_responses(ask: Ask, scene: Scene, pen: Product, coupon: Coupon) -> None:
     issued = ask("issue", f"/api/coupons/{coupon.pk}/issue", key="b")
     placed = ask("order", "/api/orders", order_body(pen, 2, userCouponId=issued.json["id"]), key="c")
     calls = [
@@ -116,20 +116,20 @@ def test_finds_an_acknowledged_order_that_does_not_exist(ask: Ask, scene: Scene,
     assert any("does not exist" in sentence for sentence in judge([placed, lost], scene))
 
 
-def test_finds_a_body_that_is_not_what_is_there(ask: Ask, scene: Scene, pen: Product) -> None:
+def test_finds_a_body_that_differs_from_the_rows(ask: Ask, scene: Scene, pen: Product) -> None:
     placed = ask("order", "/api/orders", order_body(pen), key="a")
     found = judge([answered_otherwise(placed, paidAmount=999)], scene)
-    assert any("paidAmount 999 told, 1000 there" in sentence for sentence in found)
+    assert any("paidAmount 999 in the response, 1000 in the database" in sentence for sentence in found)
 
 
-def test_finds_an_order_that_nobody_was_told_of(mina: User, scene: Scene, pen: Product) -> None:
+def test_finds_an_order_without_a_request(mina: User, scene: Scene, pen: Product) -> None:
     stray = order_of(mina, {pen: 1})
     (sentence,) = judge([], scene)
     assert sentence.startswith(f"order {stray.pk} is there")
 
 
 def test_a_lost_answer_explains_one_effect_and_not_two(mina: User, scene: Scene, pen: Product) -> None:
-    unknown = unheard("order", "/api/orders", order_body(pen), key="a", user=mina)
+    unknown = without_response("order", "/api/orders", order_body(pen), key="a", user=mina)
     order_of(mina, {pen: 1})
     assert judge([unknown], scene) == []
     order_of(mina, {pen: 1})
@@ -139,13 +139,13 @@ def test_a_lost_answer_explains_one_effect_and_not_two(mina: User, scene: Scene,
 
 def test_a_lost_answer_does_not_explain_another_cart(mina: User, scene: Scene, pen: Product) -> None:
     order_of(mina, {pen: 2})
-    unknown = unheard("order", "/api/orders", order_body(pen, 1), key="a", user=mina)
+    unknown = without_response("order", "/api/orders", order_body(pen, 1), key="a", user=mina)
     assert len(judge([unknown], scene)) == 1
 
 
 def test_finds_an_effect_of_a_request_that_was_never_sent(mina: User, scene: Scene, pen: Product) -> None:
     order_of(mina, {pen: 1})
-    unsent = replace(unheard("order", "/api/orders", order_body(pen), key="a", user=mina), never_sent=True)
+    unsent = replace(without_response("order", "/api/orders", order_body(pen), key="a", user=mina), never_sent=True)
     assert unsent.outcome is Outcome.REFUSED
     assert len(judge([unsent], scene)) == 1
 
@@ -162,7 +162,7 @@ def test_finds_refused_writes_that_happened(ask: Ask, mina: User, scene: Scene, 
     assert {sentence.split()[0] for sentence in found if "is there" in sentence} == {"charge", "issue", "cancel"}
 
 
-def test_finds_two_requests_that_were_told_the_same_order(ask: Ask, scene: Scene, pen: Product) -> None:
+def test_finds_two_responses_with_the_same_order(ask: Ask, scene: Scene, pen: Product) -> None:
     placed = ask("order", "/api/orders", order_body(pen), key="a")
     found = judge([placed, replace(placed, key="b")], scene)
     assert any("was the answer to 2 requests" in sentence for sentence in found)
@@ -193,17 +193,17 @@ def test_finds_an_answer_kept_for_a_request_that_was_put_off(ask: Ask, scene: Sc
     assert any("was put off" in sentence for sentence in judge([replace(busy, retry_after="1")], scene))
 
 
-def test_finds_what_the_contract_does_not_know(ask: Ask, scene: Scene, pen: Product) -> None:
+def test_finds_undocumented_responses(ask: Ask, scene: Scene, pen: Product) -> None:
     refused = ask("order", "/api/orders", order_body(pen, 900), key="a")
     crash = answered_otherwise(
         replace(refused, status=500), status=500, code="internal_error", type="/problems/internal-error"
     )
     assert any("is not documented" in sentence for sentence in judge([crash], scene))
-    away = answered_otherwise(
+    without_header = answered_otherwise(
         replace(refused, status=503), status=503, code="service_unavailable", type="/problems/service-unavailable"
     )
-    assert any("has no Retry-After" in sentence for sentence in judge([away], scene))
-    assert not any("Retry-After" in sentence for sentence in judge([replace(away, retry_after="2")], scene))
+    assert any("has no Retry-After" in sentence for sentence in judge([without_header], scene))
+    assert not any("Retry-After" in sentence for sentence in judge([replace(without_header, retry_after="2")], scene))
 
 
 def test_finds_a_request_that_took_too_long(ask: Ask, scene: Scene, pen: Product) -> None:
@@ -219,7 +219,7 @@ def test_finds_an_acknowledged_order_that_is_not_found_when_it_is_read(mina: Use
     assert any("is not found" in sentence for sentence in judge([read], scene))
 
 
-def test_finds_what_the_data_platform_never_got(ask: Ask, pen: Product) -> None:
+def test_finds_events_missing_in_the_data_platform(ask: Ask, pen: Product) -> None:
     placed = ask("order", "/api/orders", order_body(pen), key="a")
     cancelled = ask("cancel", f"/api/orders/{placed.json['id']}/cancel", key="b")
     (sentence,) = not_reported([placed, cancelled], {completed_id(placed.json)})
@@ -236,6 +236,6 @@ def test_finds_a_lock_without_an_end() -> None:
 
 
 def test_a_call_is_resolved_by_any_later_answer_to_its_key(ask: Ask, mina: User, pen: Product) -> None:
-    unknown = unheard("order", "/api/orders", order_body(pen), key="a", user=mina)
+    unknown = without_response("order", "/api/orders", order_body(pen), key="a", user=mina)
     assert unresolved([unknown, replace(unknown, number=2)]) == [unknown]
     assert unresolved([unknown, ask("order", "/api/orders", order_body(pen), key="a")]) == []

@@ -1,4 +1,4 @@
-"""Parts of the shop that die are seen as dead, and started again."""
+"""Killed parts of the shop are detected and restarted."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +14,9 @@ threading.Thread(target=time.sleep, args=(600,)).start()
 SYS_EXIT = {"x86_64": 60}.get(platform.machine(), 93)
 ctypes.CDLL(None).syscall(SYS_EXIT, 0)
 """
-"""Ends its first thread only: for as long as another one is there, it is dead and cannot be collected.
+"""Ends only its first thread: while another one runs, the process is a zombie that cannot be reaped.
 
-A process with many threads is like this for some milliseconds after SIGKILL.
+A process with many threads is in this state for some milliseconds after SIGKILL.
 """
 
 

@@ -1,4 +1,4 @@
-"""Failpoints happen to one process, once, and only where they are armed."""
+"""A failpoint triggers once, in one process, and only if it is armed."""
 
 import subprocess
 import sys
@@ -21,7 +21,7 @@ def reached_by_another(points: Points, point: str) -> "subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603 - our code
 
 
-def test_nothing_happens_where_nothing_is_armed(points: Points) -> None:
+def test_unarmed_points_have_no_effect(points: Points) -> None:
     points.arm("order.after-stock", RAISE)
     reach(str(points.folder), "order.after-lock")
     reach(str(points.folder), "order.after-stock-and-more")
@@ -40,7 +40,7 @@ def test_a_point_fires_as_often_as_it_was_armed(points: Points) -> None:
     points.arm("relay.after-read", sleep(0.0), times=3)
     for _ in range(2):
         reach(str(points.folder), "relay.after-read")
-    # One process took all three on its first visit.
+    # One process has executed all three when it first reached the point.
     assert len(points.fired()) == 3
 
 
@@ -53,7 +53,7 @@ def test_of_several_points_only_the_first_fires(points: Points) -> None:
     assert [firing.point for firing in points.fired()] == ["cancel.after-lock"]
 
 
-def test_kill_ends_the_process_there_and_says_which(points: Points) -> None:
+def test_kill_ends_the_process_and_records_it(points: Points) -> None:
     points.arm("order.before-commit", KILL)
     killed = reached_by_another(points, "order.before-commit")
     assert (killed.returncode, killed.stdout) == (-9, "")

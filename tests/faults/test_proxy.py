@@ -1,4 +1,4 @@
-"""The proxy of the fault harness does to connections what it says."""
+"""The proxy of the fault harness: each of its modes."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ LIMIT_SECONDS = 10.0
 
 
 class Echo:
-    """A server that answers what it hears, and remembers it."""
+    """An echo server that stores what it receives."""
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []

@@ -18,7 +18,7 @@ def product_files() -> list[Path]:
 
 
 def imported_by(path: Path) -> Iterator[str]:
-    """Every module named in an import, or in a text that could be handed to `import_string`."""
+    """Every module in an import statement, or in a string that could be an argument of `import_string`."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

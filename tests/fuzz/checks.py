@@ -54,7 +54,7 @@ def a_request_that_fits_the_schema_is_not_called_unfit(
 
 
 @schemathesis.check
-def nobody_is_told_of_anybody_else(
+def responses_contain_no_other_customers(
     ctx: schemathesis.CheckContext, response: schemathesis.Response, case: "schemathesis.Case[Any]"
 ) -> None:
     """A response to a customer never contains another customer, whatever the request."""

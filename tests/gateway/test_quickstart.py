@@ -24,7 +24,7 @@ class StackBehindGateway(Stack):
             return False
 
 
-def test_the_shop_opens_behind_a_gateway_and_nothing_stays_behind() -> None:
+def test_the_shop_starts_behind_a_gateway_and_stops_completely() -> None:
     folder = Path(tempfile.mkdtemp(dir=os.environ["LOCAL_DIR"]))
     with StackBehindGateway(folder, GATEWAY="1") as stack:
         web = stack.run()["web"]
@@ -57,7 +57,7 @@ def test_the_shop_opens_behind_a_gateway_and_nothing_stays_behind() -> None:
         assert [pid for pid in everything if is_alive(pid)] == []
 
 
-def test_a_machine_without_nginx_is_told_what_to_install(tmp_path: Path) -> None:
+def test_without_nginx_the_error_names_the_package(tmp_path: Path) -> None:
     done = quickstart(tmp_path, GATEWAY="1", NGINX="/no/such/nginx")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (

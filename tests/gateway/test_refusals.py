@@ -26,7 +26,7 @@ WITH_TOKEN = {"Authorization": f"Bearer {TOKEN}"}
 OF_ONE_REQUEST = {"instance", "requestId"}
 
 
-def shop_says(error: Exception, language: str) -> tuple[int, dict[str, Any], dict[str, str]]:
+def shop_response(error: Exception, language: str) -> tuple[int, dict[str, Any], dict[str, str]]:
     """Status, body and headers of the shop's own response."""
     with translation.override(language):
         response = problem_response(RequestFactory().get("/api/x"), error)
@@ -71,15 +71,15 @@ def refused(gateway: Address, kind: str, language: str) -> requests.Response:
 def test_a_refusal_equals_that_of_the_shop(one: Recorder, kind: str, error: Exception, language: str) -> None:
     with gateway_before(one.port, files=limits(of_address=1 if kind == "too many" else None)) as gateway:
         answer = refused(gateway, kind, language)
-    status, body, headers = shop_says(error, language)
+    status, body, headers = shop_response(error, language)
     assert answer.status_code == status
-    told = answer.json()
-    assert list(told) == list(body)
-    assert {name: told[name] for name in told.keys() - OF_ONE_REQUEST} == {
+    received = answer.json()
+    assert list(received) == list(body)
+    assert {name: received[name] for name in received.keys() - OF_ONE_REQUEST} == {
         name: body[name] for name in body.keys() - OF_ONE_REQUEST
     }
-    assert told["requestId"] == answer.headers["X-Request-ID"]
-    assert answer.request.path_url.startswith(told["instance"])
+    assert received["requestId"] == answer.headers["X-Request-ID"]
+    assert answer.request.path_url.startswith(received["instance"])
     for name in ("Content-Type", "Content-Language", "Vary", "WWW-Authenticate", "Retry-After"):
         assert answer.headers.get(name) == headers.get(name), name
 
@@ -105,21 +105,21 @@ HEADERS = [
 
 
 def test_the_language_is_chosen_as_in_the_shop(gateway: Address) -> None:
-    told = {}
+    received = {}
     for header in HEADERS:
         answer = requests.get(f"{gateway.url}/nothing", headers={"Accept-Language": header}, timeout=30)
-        told[header] = answer.headers["Content-Language"]
-    assert told == {header: _language_of(header) for header in HEADERS}
+        received[header] = answer.headers["Content-Language"]
+    assert received == {header: _language_of(header) for header in HEADERS}
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-def test_a_method_that_nothing_answers(gateway: Address, language: str) -> None:
+def test_an_unsupported_method(gateway: Address, language: str) -> None:
     answer = requests.request("TRACE", f"{gateway.url}/api/products", headers={"Accept-Language": language}, timeout=30)
     status, title, detail = OTHER_PROBLEMS["method_not_allowed"]
     with translation.override(language):
         expected = (status, translation.gettext(title), translation.gettext(detail))
-    told = answer.json()
-    assert (answer.status_code, told["title"], told["detail"]) == expected
+    received = answer.json()
+    assert (answer.status_code, received["title"], received["detail"]) == expected
     assert answer.headers["Allow"] == "GET, HEAD, POST"
 
 
@@ -136,10 +136,10 @@ def test_without_a_server_the_shop_is_unavailable(closed_port: int, language: st
                 ("GET", "/api/orders", WITH_TOKEN),
             )
         ]
-    status, body, headers = shop_says(ServiceUnavailable(), language)
+    status, body, headers = shop_response(ServiceUnavailable(), language)
     for answer in answers:
-        told = answer.json()
-        assert (answer.status_code, told["code"], told["type"], told["title"]) == (
+        received = answer.json()
+        assert (answer.status_code, received["code"], received["type"], received["title"]) == (
             status,
             body["code"],
             body["type"],

@@ -67,7 +67,7 @@ class TestAnyOtherPathOfTheApi:
         assert [asked.path for asked in one.requests()] == [path]
 
 
-def test_the_operations_of_the_contract_need_a_token_where_it_says_so(gateway: Address, one: Recorder) -> None:
+def test_operations_require_a_token_as_in_the_contract(gateway: Address, one: Recorder) -> None:
     for (method, path), (needs_token, _) in CONTRACT.items():
         one.asked.clear()
         url = gateway.url + re.sub(r"\{\w+\}", "1", path)

@@ -14,7 +14,7 @@ from tests.kafka.reader import Record, read_topic
 EVENT = "coupon-issued"
 USERS = 7
 
-# Told by several users in turn, so that every batch holds messages of all of them.
+# Users in turn, so that every batch has messages of all of them.
 INSERT = """
     INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload)
     SELECT %(event)s::text || ':' || number, %(event)s::text, 'user-coupon', (number %% %(users)s::bigint)::text,
@@ -37,7 +37,7 @@ def add_messages(first: int, last: int, *, users: int = USERS, event: str = EVEN
 
 
 def sent() -> int:
-    """How many messages were acknowledged and marked so."""
+    """The number of messages that are marked as sent."""
     return OutboxMessage.objects.filter(destination=KAFKA, sent_at__isnull=False).count()
 
 
@@ -46,7 +46,7 @@ def waiting() -> int:
 
 
 def failed_attempts() -> int:
-    """How many of the messages that wait have been tried in vain."""
+    """The number of waiting messages with failed attempts."""
     return OutboxMessage.objects.filter(destination=KAFKA, sent_at=None, parked_at=None, attempts__gt=0).count()
 
 

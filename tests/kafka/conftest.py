@@ -58,14 +58,14 @@ def _running_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
 
 @pytest.fixture
 def node(_running_node: Node) -> Iterator[Node]:
-    """The broker, to pause and to kill; it is well again after the test."""
+    """The broker, which tests may pause and kill; it is recovered after the test."""
     yield _running_node
     _running_node.recover()
 
 
 @pytest.fixture(autouse=True)
 def cluster(request: pytest.FixtureRequest, settings: Settings) -> str:
-    """The address of the cluster that the test talks to."""
+    """The address of the cluster."""
     if not kafka_was_given():
         settings.KAFKA_BOOTSTRAP_SERVERS = request.getfixturevalue("_running_node").bootstrap_servers
     return str(settings.KAFKA_BOOTSTRAP_SERVERS)
@@ -73,7 +73,7 @@ def cluster(request: pytest.FixtureRequest, settings: Settings) -> str:
 
 @pytest.fixture(autouse=True)
 def own_names(settings: Settings) -> None:
-    """No test reads what another one sent, nor goes on where another one stopped."""
+    """Own topics and an own consumer group for each test."""
     settings.KAFKA_TOPIC_PREFIX = f"test-{uuid.uuid4().hex[:8]}-"
     settings.KAFKA_CONSUMER_GROUP = f"test-{uuid.uuid4().hex[:8]}"
     settings.KAFKA_TOPIC_PARTITIONS = 3
@@ -81,5 +81,5 @@ def own_names(settings: Settings) -> None:
 
 @pytest.fixture
 def topics(cluster: str, own_names: None) -> None:
-    """The topics of every event, as `manage.py create_topics` makes them."""
+    """The topics of all events, created by `manage.py create_topics`."""
     call_command("create_topics", stdout=io.StringIO())

@@ -35,7 +35,7 @@ class Group:
         self._topics = [f"{settings.KAFKA_TOPIC_PREFIX}{event}" for event in ORDER_EVENTS]
 
     def shares(self) -> list[int]:
-        """How many partitions each member reads, the least first."""
+        """The number of partitions of each member, in ascending order."""
 
         def ask() -> list[int]:
             [answer] = self._admin.describe_consumer_groups([self.name], request_timeout=ANSWER_SECONDS).values()
@@ -44,21 +44,21 @@ class Group:
         return _answered(ask)
 
     def committed(self) -> dict[tuple[str, int], int]:
-        """Where the group would go on, by topic and partition; one without messages done is not there."""
+        """The committed offsets by topic and partition; partitions without one are missing."""
         places = _answered(lambda: self._offsets.committed(self._places(), timeout=ANSWER_SECONDS))
         return {(place.topic, place.partition): place.offset for place in places if place.offset >= 0}
 
     def ends(self) -> dict[tuple[str, int], int]:
-        """Where the next messages will go, by topic and partition; one without messages is not there."""
+        """The end offsets by topic and partition; empty partitions are missing."""
         ends = {(place.topic, place.partition): self._end(place) for place in self._places()}
         return {place: end for place, end in ends.items() if end > 0}
 
     def is_through(self) -> bool:
-        """Whether everything in the topics is done with."""
+        """Whether the group has processed all messages in the topics."""
         return self.committed() == self.ends()
 
     def back_to_the_beginning(self) -> None:
-        """As an operator resets a group that nobody is in: every message comes again."""
+        """Reset the offsets of an empty group to the beginning, so that all messages are read again."""
         beginning = [TopicPartition(topic, partition, 0) for topic, partition in self.ends()]
         _answered(lambda: self._offsets.commit(offsets=beginning, asynchronous=False))
 
@@ -75,7 +75,7 @@ class Group:
 
 
 def _answered(ask: Callable[[], T]) -> T:
-    """Ask until there is an answer: a broker that has just started refuses many things for some seconds."""
+    """Retry until it succeeds: a broker that has just started refuses requests for some seconds."""
     deadline = time.monotonic() + _LIMIT_SECONDS
     while True:
         try:

@@ -15,18 +15,18 @@ KEPT = PROJECT_ROOT / ".local" / "kafka"
 OLDEST_JAVA = 17
 FETCH_SECONDS = 300.0
 UNAVAILABLE = 69
-"""The exit code that says: not here, and no fault of the project (EX_UNAVAILABLE)."""
+"""The exit code if this machine cannot run Kafka (EX_UNAVAILABLE)."""
 _COPY = "org.apache.maven.plugins:maven-dependency-plugin:copy-dependencies"
 
 
 class KafkaUnavailable(Exception):
-    """This machine cannot run the broker: a sentence that says what is missing."""
+    """This machine cannot run the broker; the message names what is missing."""
 
 
 def kafka_jars() -> Path:
-    """The folder with the broker's jars; Maven is asked only when the pom has changed.
+    """The folder with the broker's jars; Maven only runs if the pom has changed.
 
-    Raises KafkaUnavailable without a Java that can run them, or where Maven cannot fetch them.
+    Raises KafkaUnavailable if Java is missing, or if Maven cannot download them.
     """
     _require_java()
     wanted = KEPT / f"jars-{hashlib.sha256(POM.read_bytes()).hexdigest()[:12]}"
@@ -52,7 +52,10 @@ def _require_java() -> None:
 
 
 def _fetch(wanted: Path) -> None:
-    """Beside its place first, and moved there when it is whole: a fetch may be interrupted, or run twice at once."""
+    """Download to a temporary folder and rename it when complete:
+
+    a download may be interrupted, or run concurrently.
+    """
     maven = shutil.which("mvn")
     if maven is None:
         raise KafkaUnavailable("Maven is needed to fetch the Kafka broker, and no `mvn` was found.")
@@ -79,7 +82,7 @@ def _copy_jars(maven: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Print the folder of the jars; end with UNAVAILABLE and a sentence where they cannot be had."""
+    """Print the folder of the jars; exit with UNAVAILABLE and a message if they are not available."""
     try:
         print(kafka_jars())
     except KafkaUnavailable as unavailable:

@@ -18,7 +18,7 @@ from tests.kafka.jars import java
 START_SECONDS = 60.0
 _TRIES = 5
 
-# Started quickly rather than compiled thoroughly: a test run is over before that would pay.
+# Options for a fast start: a test run is too short to benefit from full compilation.
 _JAVA_OPTIONS = ("-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 
 _PROPERTIES = """\
@@ -58,7 +58,10 @@ class Node:
         client: Mapping[str, str] | None = None,
         users: Mapping[str, str] | None = None,
     ) -> None:
-        """`listener` is what it speaks, `client` how one has to call it; `users` have passwords (SCRAM-SHA-512)."""
+        """`listener`:
+
+        the broker's properties. `client`: the settings of its clients. `users`: passwords by name (SCRAM-SHA-512).
+        """
         self._folder = folder
         self._listener, self._more_properties = listener, properties
         self._client = dict(client or {})
@@ -76,12 +79,12 @@ class Node:
         self.bootstrap_servers = ""
 
     def start(self) -> None:
-        """Start a broker without topics; return when it answers.
+        """Start a broker without topics, and wait until it answers.
 
-        Raises ChildFailed where it does not start, on other ports either.
+        Raises ChildFailed if it does not start on any port.
         """
         for attempt in range(1, _TRIES + 1):
-            # A port is free when it is chosen and may be another's when it is used.
+            # A free port may be taken by another process before the broker uses it.
             self._prepare(f"data-{attempt}")
             try:
                 self.start_again()
@@ -93,30 +96,30 @@ class Node:
                 return
 
     def start_again(self) -> None:
-        """Start a broker that was killed, with its ports and everything that it had written."""
+        """Restart a killed broker with its ports and data."""
         self._child.start()
         self._child.wait_until_ready(self._answers, timeout_seconds=START_SECONDS)
 
     def pause(self) -> None:
-        """It neither answers nor refuses, as behind a network that swallows packets."""
+        """It neither answers nor refuses connections, like behind a network that drops packets."""
         os.kill(self._pid, signal.SIGSTOP)
 
     def resume(self) -> None:
-        """It goes on where it was, with whatever was sent to it meanwhile."""
+        """It continues, including the requests that were sent meanwhile."""
         os.kill(self._pid, signal.SIGCONT)
 
     def kill(self) -> None:
-        """It is gone in the middle of whatever it did, and its port refuses connections."""
+        """Kill the process; its port refuses connections."""
         self._child.kill()
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it gracefully."""
         if self._child.running:
             self.resume()
         self._child.stop()
 
     def recover(self) -> None:
-        """Whatever a test has done to it, it answers again."""
+        """Make it work again, whatever its state."""
         if self._child.running:
             self.resume()
             self._child.wait_until_ready(self._answers, timeout_seconds=START_SECONDS)

@@ -14,7 +14,7 @@ LIMIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Record:
-    """One message as it stands in its topic; `written_at` is milliseconds since 1970, as its producer says."""
+    """One message of a topic; `written_at` is the producer's time in milliseconds since 1970."""
 
     partition: int
     offset: int
@@ -25,7 +25,7 @@ class Record:
 
 
 def read_topic(bootstrap_servers: str, topic: str) -> list[Record]:
-    """Everything that is in the topic at this moment, each partition in its order."""
+    """All current messages of the topic; those of each partition in order."""
     consumer = Consumer(
         {"bootstrap.servers": bootstrap_servers, "group.id": uuid.uuid4().hex, "enable.auto.commit": False}
     )

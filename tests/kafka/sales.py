@@ -34,9 +34,9 @@ UNITS_OF_ORDERS = """
 
 
 def sell(orders: int, *, users: Sequence[User], products: Sequence[Product]) -> int:
-    """Place so many orders of one or two products, cancel every fifth, and return how many events tell of it.
+    """Place `orders` orders of one or two products and cancel every fifth; returns the number of their events.
 
-    They lie five minutes apart, so that a run of them crosses midnight, here and in UTC.
+    The orders are five minutes apart, so that they cross midnight in the shop's time zone and in UTC.
     """
     events: list[Event] = []
     for start in range(0, orders, _CHUNK):
@@ -51,13 +51,13 @@ def units_of_orders() -> dict[tuple[int, str], int]:
 
 
 def units_counted() -> dict[tuple[int, str], int]:
-    """Units by product id and day, as they stand in `product_stat`; zero and no row are the same."""
+    """Units by product id and day in `product_stat`; rows with 0 are left out."""
     rows = ProductStat.objects.exclude(quantity_sold=0).values_list("product_id", "date", "quantity_sold")
     return {(product_id, day.isoformat()): units for product_id, day, units in rows}
 
 
 def assert_exact() -> None:
-    """The statistics are what the orders say, and recomputing them finds nothing to correct and no event uncounted."""
+    """The statistics match the orders, and a backfill finds neither differences nor uncounted events."""
     assert units_counted() == units_of_orders()
     ordered = Order.objects.order_by("ordered_date").values_list("ordered_date", flat=True)
     first, last = ordered.first(), ordered.last()
@@ -119,7 +119,7 @@ def _order(number: int, users: Sequence[User], lines: Sequence[Line]) -> Order:
         ordered_date=timezone.localdate(created_at),
         created_at=created_at,
         completed_at=created_at,
-        # A day later, and it counts on the day of the order all the same.
+        # Cancelled a day later, but counted on the day of the order.
         cancelled_at=created_at + timedelta(days=1) if cancelled else None,
     )
 

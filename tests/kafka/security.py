@@ -23,7 +23,7 @@ class Security:
         Path(certificates.path("broker-store.pem")).write_text("".join(parts))
 
     def environment(self, mechanism: str = "SCRAM-SHA-512", authority: str = AUTHORITY) -> dict[str, str]:
-        """The settings of a shop that may use the broker."""
+        """The settings of a shop with access to the broker."""
         path = self._certificates.path
         return {
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -37,7 +37,7 @@ class Security:
         }
 
     def of_the_broker(self) -> str:
-        """The broker's properties, for a listener SASL_SSL that takes no client without a certificate."""
+        """The broker's properties for a SASL_SSL listener that requires client certificates."""
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
         plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         login = f'username="shop" password="{self.password}"'

@@ -1,4 +1,4 @@
-"""The broker of these tests: what is said where it cannot be had, and that its ports are its own."""
+"""The broker of these tests: messages if it is unavailable, and its ports."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.kafka import node as nodes
 from tests.kafka.jars import KafkaUnavailable, kafka_jars
 from tests.kafka.node import Node
 
-# Finds the folder that Maven is asked to fill.
+# Matches the folder in Maven's command line.
 READ_FOLDER = 'PATH=/usr/bin:/bin; for each; do case "$each" in -DoutputDirectory=*) folder=${each#*=};; esac; done;'
 
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The only folder in which programs are found, and nothing fetched before is there."""
+    """The only folder in PATH; nothing is cached."""
     folder = tmp_path / "programs"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -64,7 +64,7 @@ def test_when_maven_cannot_fetch(programs: Path) -> None:
     assert not list(jars.KEPT.iterdir())
 
 
-def test_what_maven_brought_is_kept(programs: Path) -> None:
+def test_downloaded_jars_are_cached(programs: Path) -> None:
     program(programs / "java", java_of("17.0.15"))
     program(programs / "mvn", f'{READ_FOLDER} mkdir -p "$folder"; echo >> "$folder/one.jar"')
     first = kafka_jars()

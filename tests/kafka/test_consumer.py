@@ -1,4 +1,4 @@
-"""The statistics consumer on a broker that rebalances, dies and replays: every order counted once, whatever happens."""
+"""The statistics consumer during rebalances, broker failures and replays: every order is counted once."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def group(cluster: str, topics: None) -> Iterator[Group]:
 
 
 class Shop:
-    """Sells, and tells Kafka."""
+    """Places orders, whose events are sent to Kafka."""
 
     def __init__(self, users: list[User], products: list[Product]) -> None:
         self._users = users
@@ -89,7 +89,7 @@ def consumer() -> Iterator[Managed]:
 
 @contextmanager
 def nobody_counts() -> Iterator[psycopg.Connection]:
-    """Consumers wait, with a batch in hand, until the end of the block or a commit."""
+    """Consumers wait after they have read a batch, until the end of the block."""
     with another_session() as session:
         session.execute(COUNT_ALONE, [COUNTING])
         yield session
@@ -136,7 +136,7 @@ def test_a_consumer_killed_before_its_offsets_counts_nothing_twice(shop: Shop, g
         with nobody_counts() as session:
             shop.sell(100)
             wait_until_blocked()
-            # The broker hears nothing any more: no offset of this batch ever arrives.
+            # The broker is unreachable, so no offset of this batch is committed.
             node.pause()
             session.commit()
             wait_until(ProcessedEvent.objects.exists, "the batch to be counted")
@@ -200,7 +200,7 @@ def test_a_killed_broker_is_waited_for(shop: Shop, group: Group, node: Node) -> 
 
 
 class TestReplay:
-    """The whole topic once more, from its first message."""
+    """The whole topic is read again from its first message."""
 
     @pytest.fixture(autouse=True)
     def counted_once(self, group: Group, shop: Shop) -> None:
@@ -253,7 +253,7 @@ def test_poison_does_not_stop_the_rest(shop: Shop, group: Group, cluster: str) -
 
 
 def test_a_consumer_removed_by_kafka_reports_it_and_ends(group: Group, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another one takes its name in the group; the cluster lets in only the newer of the two."""
+    """Another consumer joins with the same static member id; the cluster accepts only the newer one."""
     monkeypatch.setattr(kafka_source, "client_settings", lambda: {**client_settings(), "group.instance.id": "one"})
     stopping = Event()
     with meanwhile(lambda: Command()._consume(stopping, report_seconds=10)) as first:

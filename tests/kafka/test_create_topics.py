@@ -1,4 +1,4 @@
-"""`manage.py create_topics`: makes what is missing, tells what differs, changes nothing."""
+"""`manage.py create_topics`: creates missing topics, reports differences of existing ones, changes none."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def admin(cluster: str) -> AdminClient:
 
 
 def create_topics(*arguments: str) -> list[str]:
-    """What the command says."""
-    said = io.StringIO()
-    call_command("create_topics", *arguments, stdout=said)
-    return said.getvalue().splitlines()
+    """The output of the command."""
+    output = io.StringIO()
+    call_command("create_topics", *arguments, stdout=output)
+    return output.getvalue().splitlines()
 
 
 def lines(settings: Settings, state: str, *events: str) -> list[str]:
@@ -39,7 +39,7 @@ def lines(settings: Settings, state: str, *events: str) -> list[str]:
 
 
 def settings_of(admin: AdminClient, topic: str) -> tuple[int, int, str, str]:
-    """Partitions, copies, retention and the least copies for an acknowledgement, as the cluster has them."""
+    """Partitions, replicas, retention and `min.insync.replicas` of the topic in the cluster."""
     known = admin.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
     [answer] = admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]).values()
     configured = answer.result(timeout=PATIENCE_SECONDS)
@@ -76,8 +76,8 @@ def test_the_consumed_events_have_topics() -> None:
 
 def test_a_missing_topic_beside_others_is_made(admin: AdminClient, settings: Settings) -> None:
     make(admin, f"{settings.KAFKA_TOPIC_PREFIX}coupon-issued", partitions=3, **{"retention.ms": "604800000"})
-    said = create_topics()
-    assert said == [
+    output = create_topics()
+    assert output == [
         line for event in EVENTS for line in lines(settings, "there" if event == "coupon-issued" else "made", event)
     ]
 
@@ -89,23 +89,23 @@ def test_differences_are_reported_and_not_changed(admin: AdminClient, settings: 
     for _ in range(2):
         assert difference in create_topics()
     assert settings_of(admin, topic) == (2, 1, "3600000", "1")
-    with pytest.raises(CommandError, match=f"^Not as the settings say: {topic}$"):
+    with pytest.raises(CommandError, match=f"^Different from the settings: {topic}$"):
         create_topics("--check")
 
 
-def test_a_check_makes_nothing(admin: AdminClient, settings: Settings) -> None:
-    said = io.StringIO()
-    with pytest.raises(CommandError, match="Not as the settings say") as caught:
-        call_command("create_topics", "--check", stdout=said)
+def test_check_creates_no_topics(admin: AdminClient, settings: Settings) -> None:
+    output = io.StringIO()
+    with pytest.raises(CommandError, match="Different from the settings") as caught:
+        call_command("create_topics", "--check", stdout=output)
     assert caught.value.returncode == 1
-    assert said.getvalue().splitlines() == lines(settings, "missing")
+    assert output.getvalue().splitlines() == lines(settings, "missing")
     known = admin.list_topics(timeout=PATIENCE_SECONDS).topics
     assert not [topic for topic in known if topic.startswith(settings.KAFKA_TOPIC_PREFIX)]
 
 
 def test_two_at_once_make_each_topic_once(settings: Settings) -> None:
-    said = [*zip(*together([create_topics] * 2), strict=True)]
-    for event, both in zip(EVENTS, said, strict=True):
+    output = [*zip(*together([create_topics] * 2), strict=True)]
+    for event, both in zip(EVENTS, output, strict=True):
         states = {line.rsplit(" ", 1)[1] for line in both}
         assert {line.partition(":")[0] for line in both} == {f"{settings.KAFKA_TOPIC_PREFIX}{event}"}
         assert "made" in states
@@ -128,7 +128,7 @@ def test_a_refusal_of_the_cluster_is_reported(settings: Settings, admin: AdminCl
 
 
 def test_more_replicas_require_more_acknowledgements() -> None:
-    """A topic of three copies takes a message once two have it, so one broker may be away, and one lost for good."""
+    """With three replicas a message is acknowledged by two, so one broker may be unavailable or lost."""
     least = {
         replication: kafka_topics.TopicTerms(partitions=1, retention_hours=1, replication=replication).settings[
             "min.insync.replicas"

@@ -1,4 +1,4 @@
-"""The dispatcher, and a broker that pauses, dies, lacks a topic or refuses a message: nothing is lost or overtaken."""
+"""The dispatcher if the broker is paused, killed, lacks a topic or refuses a message: nothing is lost or reordered."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ END_WHO_WAITS = """
 
 @contextmanager
 def relay(*, batch: int = 500) -> Iterator[Managed]:
-    """`manage.py relay_outbox`, to Kafka alone."""
+    """`manage.py relay_outbox`, for Kafka only."""
     environment = {"DATA_PLATFORM_URL": "", "OUTBOX_BATCH_SIZE": str(batch)}
     with managed("relay_outbox", environment=environment) as process:
         yield process
@@ -66,20 +66,20 @@ def relay(*, batch: int = 500) -> Iterator[Managed]:
 
 @pytest.fixture
 def dispatching(settings: Settings) -> Iterator[None]:
-    """This process sends what it commits, as a web worker does."""
+    """This process delivers the messages that it commits."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     yield
     local_dispatch.stop()
 
 
 def batch_in_hand() -> bool:
-    """Whether a dispatcher has fetched a batch and waits for the broker."""
+    """Whether a dispatcher has read a batch and waits for the broker."""
     row = sql.fetch_one(BATCH_IN_HAND)
     return bool(row and row[0])
 
 
 def producer_with(monkeypatch: pytest.MonkeyPatch, **changes: int | str) -> None:
-    """The shop's producer is made anew, with some of its settings changed."""
+    """Recreate the shop's producer with changed settings."""
     monkeypatch.setattr(kafka, "Producer", lambda configured: Producer({**configured, **changes}))
     monkeypatch.setattr(kafka, "_clients", kafka._Clients())
 
@@ -89,7 +89,7 @@ def make_topics() -> None:
 
 
 def make_topic(cluster: str, event: str, **configured: str) -> None:
-    """One topic alone, with settings of its own."""
+    """Create one topic with these settings."""
     admin = AdminClient({"bootstrap.servers": cluster, "log_level": 0})
     wanted = NewTopic(kafka.topic_of(event), num_partitions=3, replication_factor=1, config=configured)
     [answer] = admin.create_topics([wanted], operation_timeout=PATIENCE_SECONDS).values()
@@ -98,7 +98,7 @@ def make_topic(cluster: str, event: str, **configured: str) -> None:
 
 @pytest.mark.usefixtures("topics")
 class TestBrokerTrouble:
-    """The broker, not the shop, is in trouble."""
+    """Failures of the broker."""
 
     def test_a_paused_broker_gets_everything_in_order_when_it_goes_on(self, node: Node) -> None:
         add_messages(1, 300)
@@ -173,12 +173,12 @@ class TestBrokerTrouble:
 
 
 class TestTopics:
-    """The cluster makes no topic by itself."""
+    """The cluster does not create topics automatically."""
 
     def test_an_event_without_topic_waits_for_its_creation(self) -> None:
         add_messages(1, 30)
         with relay() as process:
-            # The first of each user; it holds back the others.
+            # The first message of each user, which delays the later ones.
             wait_until(lambda: failed_attempts() == USERS, "the messages to be tried")
             [reason] = set(OutboxMessage.objects.filter(attempts__gt=0).values_list("last_error", flat=True))
             make_topics()
@@ -189,7 +189,7 @@ class TestTopics:
         assert len(arrived()) == 30
 
     def test_it_holds_back_only_later_events_of_its_user(self, cluster: str) -> None:
-        self.owe_a_coupon_without_topic_and_two_orders(cluster)
+        self.queue_a_coupon_without_topic_and_two_orders(cluster)
         assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=1)
         assert [record.key for record in arrived("order-completed")] == [b"2"]
         make_topics()
@@ -211,7 +211,7 @@ class TestTopics:
             ]
 
         monkeypatch.setattr(kafka, "_without_missing", nobody_held_back)
-        self.owe_a_coupon_without_topic_and_two_orders(cluster)
+        self.queue_a_coupon_without_topic_and_two_orders(cluster)
         assert Dispatcher(KAFKA).drain() == Drained(sent=2, failed=1)
         assert {record.key for record in arrived("order-completed")} == {b"1", b"2"}
 
@@ -222,15 +222,15 @@ class TestTopics:
         assert Dispatcher(KAFKA).drain() == Drained(sent=1, failed=3)
         assert len(arrived("order-completed")) == 1
 
-    def owe_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
-        """User 1 has got a coupon and then ordered; user 2 has ordered."""
+    def queue_a_coupon_without_topic_and_two_orders(self, cluster: str) -> None:
+        """Messages: user 1 was issued a coupon and then ordered; user 2 has ordered."""
         make_topic(cluster, "order-completed")
         add_messages(1, 1, users=9)
         add_messages(1, 2, users=9, event="order-completed")
 
 
 class TestMessageTooLarge:
-    """What the broker will never take is parked with its reason, and holds back nobody."""
+    """A message that the broker can never accept is parked with the reason and delays no others."""
 
     def test_one_that_the_client_refuses(self, topics: None) -> None:
         add_messages(1, 20)
@@ -240,7 +240,7 @@ class TestMessageTooLarge:
         self.assert_only_21_is_parked()
 
     def test_one_that_the_topic_refuses_affects_no_other(self, cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The messages of a batch share requests to the broker, which takes or refuses a request as a whole."""
+        """The messages of a batch share requests, which the broker accepts or refuses as a whole."""
         producer_with(monkeypatch, **{"compression.type": "none"})
         make_topic(cluster, EVENT, **{"max.message.bytes": str(kafka.REQUEST_BYTES)})
         add_messages(1, 20)
@@ -269,12 +269,12 @@ class TestMessageTooLarge:
 
 @pytest.mark.usefixtures("topics")
 class TestProcesses:
-    """Relays that die, are told to stop, or meet."""
+    """Relays that are killed, stopped, or run concurrently."""
 
     def test_a_relay_killed_after_the_acknowledgement_causes_a_repeat(self) -> None:
         add_messages(1, 500)
         with another_session() as session, relay(batch=50) as killed:
-            # The dispatcher waits before it marks the second batch as sent.
+            # Blocks the dispatcher before it marks the second batch as sent.
             session.execute(
                 "SELECT FROM outbox_message WHERE event_id = ANY(%s) FOR UPDATE",
                 [[f"{EVENT}:{number}" for number in range(51, 101)]],
@@ -282,7 +282,7 @@ class TestProcesses:
             wait_until_blocked()
             assert sent() == 50
             killed.stop(signal.SIGKILL)
-            # Else it would do the dead relay's last wish as soon as it no longer has to wait.
+            # Otherwise the UPDATE of the killed relay would be executed when the lock is released.
             sql.fetch_one(END_WHO_WAITS)
         with relay(batch=50) as next_one:
             wait_until(lambda: waiting() == 0, "everything to leave")
@@ -307,7 +307,7 @@ class TestProcesses:
         both_have_it = threading.Barrier(2)
 
         class Unlocked(Dispatcher):
-            """Meets the other one with a batch in hand."""
+            """Waits for the other dispatcher after reading a batch."""
 
             def _due(self) -> list[Message]:
                 batch = super()._due()

@@ -33,7 +33,7 @@ Sent = dict[str, list[tuple[Record, dict[str, Any]]]]
 
 
 def shop_a_while(shopper: Shopper, coupon_id: int, products: Sequence[int]) -> None:
-    """One customer's day: charge, issue, order with and without the coupon, cancel."""
+    """Requests of one customer: charge, issue, order with and without the coupon, cancel."""
     issued = shopper.post(f"/api/coupons/{coupon_id}/issue")
     assert issued.status == 200
     body: dict[str, Any] = {"userCouponId": issued.json["id"]}
@@ -49,7 +49,7 @@ def shop_a_while(shopper: Shopper, coupon_id: int, products: Sequence[int]) -> N
 
 @pytest.fixture
 def sent(cluster: str, settings: Settings) -> Sent:
-    """What stands in each topic after several customers have shopped at once while a relay delivered."""
+    """The messages of each topic after concurrent requests of several customers, delivered by a relay."""
     users = [UserFactory() for _ in range(SHOPPERS)]
     coupon = CouponFactory(total_quantity=SHOPPERS, discount_value=500)
     products = [ProductFactory(price=price, stock=1_000).pk for price in (1_000, 2_500)]
@@ -110,7 +110,7 @@ def test_every_ledger_entry_is_published_once_in_its_users_order(sent: Sent) -> 
     assert len(events) == SHOPPERS * (2 * ROUNDS + ROUNDS // 2) == len(ledger)
     assert {data["transactionId"]: data for data in events} == ledger
     assert_in_order(sent["balance-changed"], "transactionId")
-    # In order means that each balance follows from the one before.
+    # They are in order if each balance follows from the previous one.
     for user in User.objects.all():
         balance = 0
         for data in (data for data in events if data["userId"] == user.pk):
@@ -126,7 +126,7 @@ def test_every_order_and_cancellation_is_published_once(sent: Sent) -> None:
     assert len(completed) == SHOPPERS * ROUNDS == len(orders)
     assert len(cancelled) == SHOPPERS * (ROUNDS // 2)
     for data in (*completed, *cancelled):
-        assert_tells(data, orders[data["id"]])
+        assert_fields(data, orders[data["id"]])
     assert {data["id"] for data in completed} == set(orders)
     assert {data["status"] for data in completed} == {"COMPLETED"}
     assert {data["id"] for data in cancelled} == {order.pk for order in orders.values() if order.status == "CANCELLED"}
@@ -144,7 +144,7 @@ def test_every_issued_coupon_is_published_once(sent: Sent) -> None:
     ]
 
 
-def assert_tells(data: Mapping[str, Any], order: Order) -> None:
+def assert_fields(data: Mapping[str, Any], order: Order) -> None:
     assert data["userId"] == order.user_id
     assert (data["totalAmount"], data["discountAmount"], data["paidAmount"]) == (
         order.total_amount,
@@ -160,7 +160,7 @@ def assert_tells(data: Mapping[str, Any], order: Order) -> None:
 
 
 def assert_in_order(events: Sequence[tuple[Record, Mapping[str, Any]]], identifier: str) -> None:
-    """Each user's events lie in one partition, in the order in which they happened."""
+    """The events of each user are in one partition, in the order of their facts."""
     partitions: dict[bytes, set[int]] = defaultdict(set)
     numbers: dict[bytes, list[int]] = defaultdict(list)
     for record, event in events:

@@ -1,4 +1,4 @@
-"""The shop on a broker that speaks TLS, asks for a password (SASL) and for a certificate of the client."""
+"""The shop with a broker that requires TLS, a password (SASL) and a client certificate."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def secure_node(tmp_path_factory: pytest.TempPathFactory, security: Security) ->
 
 @pytest.fixture
 def environment(secure_node: Node, security: Security) -> dict[str, str]:
-    """The settings of a process that may use the broker."""
+    """The settings of a process with access to the broker."""
     return {
         **security.environment(),
         "KAFKA_BOOTSTRAP_SERVERS": secure_node.bootstrap_servers,
@@ -79,23 +79,23 @@ def test_events_go_from_the_dispatcher_to_the_consumer(environment: dict[str, st
 
 
 def errors_of(settings: Settings, node: Node, variables: Mapping[str, str]) -> list[int]:
-    """The codes that the client library says of these settings, until a broker has answered or it has said one."""
+    """The error codes of the client library with these settings, until the broker has answered or there is an error."""
     known = read(variables)
     settings.KAFKA_SECURITY = known["KAFKA_SECURITY"]
     settings.KAFKA_BOOTSTRAP_SERVERS = node.bootstrap_servers
-    said: list[int] = []
+    codes: list[int] = []
     answered: list[bool] = []
 
     def has_an_answer() -> bool:
-        if client.poll(0.1) == 0 and not said:
+        if client.poll(0.1) == 0 and not codes:
             answered.extend([True] * bool(_brokers(client)))
-        return bool(said or answered)
+        return bool(codes or answered)
 
     configuration: dict[str, Any] = {**client_settings(), "log_level": 0}
-    configuration["error_cb"] = lambda error: said.append(error.code())
+    configuration["error_cb"] = lambda error: codes.append(error.code())
     client = AdminClient(configuration)
     wait_until(has_an_answer, "the client to say something")
-    return said
+    return codes
 
 
 def _brokers(client: AdminClient) -> int:
@@ -132,7 +132,7 @@ def test_a_broker_of_another_authority_is_not_believed(
 def test_a_client_without_certificate_or_without_tls_is_refused(
     settings: Settings, secure_node: Node, security: Security, protocol: str
 ) -> None:
-    """The controls: the broker asks for both."""
+    """The controls: the broker requires both."""
     variables = without_certificate(security.environment())
     if protocol == "tls":
         variables |= {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SSL_CA_LOCATION": ""}

@@ -27,7 +27,7 @@ def send(cluster: str, *payloads: bytes) -> None:
 
 
 class Reader:
-    """Takes what comes and settles it, as the consumer does."""
+    """Reads messages and commits their offsets, as the consumer does."""
 
     def __init__(self, source: KafkaSource) -> None:
         self._source = source
@@ -62,7 +62,7 @@ def test_a_client_that_has_lost_its_group_is_replaced(
 def test_a_client_that_has_just_lost_its_group_has_time_to_come_back(
     cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However long nobody has looked: the process was stopped itself, or its database was away."""
+    """Also after a long time without polls: the process was paused, or its database unavailable."""
     with closing(KafkaSource(group="stopped", event_types=[EVENT])) as source:
         reader = Reader(source)
         send(cluster, b"before")
@@ -80,7 +80,7 @@ def test_a_client_that_has_just_lost_its_group_has_time_to_come_back(
 
 
 def test_a_member_without_partitions_keeps_its_client(cluster: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are more consumers than partitions: one has nothing to read, and is no less a member."""
+    """With more consumers than partitions, a member without partitions is still a member."""
     sources = [KafkaSource(group="crowded", event_types=[EVENT]) for _ in range(4)]
     try:
         readers = [Reader(source) for source in sources]

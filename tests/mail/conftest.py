@@ -13,7 +13,7 @@ from tests.together import PATIENCE_SECONDS
 
 @pytest.fixture(autouse=True)
 def own_sinks() -> Iterator[None]:
-    """No test finds the mail server left alone because another one's failed."""
+    """Each test starts with a closed circuit breaker."""
     sink_of.cache_clear()
     yield
     sink_of.cache_clear()
@@ -21,7 +21,7 @@ def own_sinks() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def switched_on(settings: Settings) -> None:
-    """E-mail is on; nobody listens unless a test asks for `mailbox`."""
+    """Enable e-mail; there is no server unless a test uses `mailbox`."""
     settings.EMAIL_HOST, settings.EMAIL_PORT = LOOPBACK, 1
     settings.EMAIL_USE_TLS = settings.EMAIL_USE_SSL = False
     settings.DEFAULT_FROM_EMAIL = "Shop <orders@shop.example>"

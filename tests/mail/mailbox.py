@@ -18,7 +18,7 @@ from commerce.embedded.ports import LOOPBACK, free_port
 
 @dataclass
 class Mailbox:
-    """What came, and what the next e-mails are answered with."""
+    """The received e-mails, and the responses to the next ones."""
 
     port: int = 0
     messages: list[EmailMessage] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Mailbox:
     """RCPT is not answered."""
     sessions: int = 0
     speaks_tls_only: bool = False
-    """TLS begins with the first byte; the library does not say so of a session."""
+    """TLS starts with the first byte; the library does not report this for a session."""
 
     @property
     def message_ids(self) -> list[str]:
@@ -68,8 +68,11 @@ class _Handler:
 
 @contextmanager
 def mailbox_at_work(*, certificate: tuple[str, str] | None = None, implicit: bool = False) -> Iterator[Mailbox]:
-    """Listens on a free port. With a certificate (its file and its key's): STARTTLS and a login are required; with
-    `implicit` TLS begins with the first byte."""
+    """Run a server on a free port.
+
+    With a certificate (file and key file), STARTTLS and a login are required; with `implicit`, TLS starts with the
+    first byte.
+    """
     mailbox = Mailbox(port=free_port(), speaks_tls_only=implicit)
     more: dict[str, Any] = {}
     if certificate:

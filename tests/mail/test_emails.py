@@ -1,4 +1,4 @@
-"""What the e-mails say, in each language, and the pages on which staff look at them."""
+"""The content of e-mails in each language, and their pages in the back-office."""
 
 import re
 

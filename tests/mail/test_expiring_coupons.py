@@ -38,7 +38,7 @@ def held(*, days: float = 2, **values: object) -> UserCoupon:
 
 
 def notified() -> list[int]:
-    """The number of the coupon in each message."""
+    """The id of the user coupon in each message."""
     messages = OutboxMessage.objects.filter(type="coupon-expiring", destination=MAIL).order_by("id")
     return [int(message.event_id.split(":")[1]) for message in messages]
 
@@ -50,7 +50,7 @@ def test_coupons_that_expire_within_the_days_are_notified_once(mailbox: Mailbox)
     assert notified() == [soon.pk]
     Dispatcher(MAIL).drain()
     [message] = mailbox.messages
-    assert message["Subject"] == f"Your coupon “{soon.coupon.name}” ends soon"
+    assert message["Subject"] == f"Your coupon “{soon.coupon.name}” expires soon"
     assert broken_rules() == set()
 
 
@@ -107,7 +107,7 @@ def test_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_failed_batch_is_notified_by_the_next_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The notice and the message are one transaction."""
+    """The notice and the message are written in one transaction."""
     unit = held()
     with mock.patch.object(operations, "publish", side_effect=RuntimeError), pytest.raises(RuntimeError):
         notice_expiring(days=3)
@@ -132,7 +132,7 @@ def test_a_coupon_locked_by_an_order_is_skipped() -> None:
 
 
 def at_one_moment(meeting: Meeting) -> list[int]:
-    """Two turns that have both looked before either writes."""
+    """Two runs that both read before one writes."""
     fetch = sql.fetch_all
 
     def look_and_wait(statement: str, values: Any) -> list[Any]:
@@ -153,7 +153,7 @@ def test_concurrent_runs_notify_each_holder_once() -> None:
 
 
 def test_control_without_the_primary_key_they_are_notified_twice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The control: looking and then writing, as two statements, without a lock."""
+    """The control: SELECT and INSERT as two statements, without a lock."""
     naive = operations.NOTICE.replace("FOR NO KEY UPDATE SKIP LOCKED", "")
     naive = re.sub(
         r"INSERT .* RETURNING user_coupon_id", "SELECT id AS user_coupon_id FROM due", naive, flags=re.DOTALL

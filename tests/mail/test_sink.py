@@ -110,9 +110,9 @@ def test_a_permanently_refused_recipient_is_parked(
     message = waiting()
     assert message.parked_at is not None
     assert message.last_error == f"The recipient was refused: {answer[:9]}"
-    said = "\n".join(record.getMessage() for record in caplog.records if record.name != "mail.log")
-    assert message.event_id in said
-    assert "customer.example" not in said
+    logged = "\n".join(record.getMessage() for record in caplog.records if record.name != "mail.log")
+    assert message.event_id in logged
+    assert "customer.example" not in logged
     attempt = DeliveryAttempt.objects.get()
     assert (attempt.http_status, "customer" in attempt.error) == (int(answer[:3]), False)
     mailbox.refuse_recipient = ""
@@ -121,7 +121,7 @@ def test_a_permanently_refused_recipient_is_parked(
     assert len(mailbox.messages) == 1
 
 
-def test_an_email_refused_for_now_comes_later(mailbox: Mailbox) -> None:
+def test_a_temporarily_refused_email_is_sent_later(mailbox: Mailbox) -> None:
     mailbox.refuse_message = "451 4.7.1 greylisted"
     order()
     Dispatcher(MAIL).drain()
@@ -157,7 +157,7 @@ def test_a_hanging_server_is_left_at_the_deadline(mailbox: Mailbox, settings: Se
 
 
 def test_a_dripping_server_is_left_at_the_deadline(settings: Settings) -> None:
-    """Each byte would begin the time limit of a socket anew."""
+    """Each byte would reset the timeout of the socket."""
     settings.EMAIL_TIMEOUT = 1.0
     with socket.create_server((LOOPBACK, 0)) as server:
         settings.EMAIL_PORT = server.getsockname()[1]
@@ -185,19 +185,21 @@ def test_a_dripping_server_is_left_at_the_deadline(settings: Settings) -> None:
 
 
 def test_a_stuck_session_does_not_block_others(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """The look-up of a name has no time limit of its own."""
+    """Name resolution has no timeout of its own."""
     settings.EMAIL_TIMEOUT = 0.2
     found = threading.Event()
     monkeypatch.setattr(socket, "create_connection", lambda *_args, **_more: found.wait(20.0))
     placed = order()
     message = waiting()
     sink = MailSink()
-    told = Message(message.pk, message.event_id, message.type, str(placed.user_id), message.payload.encode(), 0)
+    order_message = Message(
+        message.pk, message.event_id, message.type, str(placed.user_id), message.payload.encode(), 0
+    )
     try:
-        outcome = sink.deliver([told])[message.pk]
+        outcome = sink.deliver([order_message])[message.pk]
         assert isinstance(outcome, Failure)
-        assert outcome.away
-        assert sink.deliver([told]) == {}
+        assert outcome.unavailable
+        assert sink.deliver([order_message]) == {}
     finally:
         found.set()
 

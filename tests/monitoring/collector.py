@@ -1,4 +1,4 @@
-"""A receiver of traces (OTLP over HTTP), like an OpenTelemetry collector, that stores what it receives."""
+"""A receiver of traces (OTLP over HTTP), like an OpenTelemetry collector, that stores the received spans."""
 
 import gzip
 import threading
@@ -18,7 +18,7 @@ KINDS = ("UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 
 @dataclass(frozen=True)
 class Span:
-    """One span as it was sent."""
+    """A received span."""
 
     service: str
     name: str
@@ -32,7 +32,7 @@ class Span:
 
 @dataclass
 class Collector:
-    """Where it listens, and what has come."""
+    """The address, and the received spans."""
 
     endpoint: str = ""
     spans: list[Span] = field(default_factory=list)
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Not logged."""
 
 
 def _spans(request: ExportTraceServiceRequest) -> Iterator[Span]:

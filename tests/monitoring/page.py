@@ -6,7 +6,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def samples_of(page: str) -> Samples:
-    """Every sample of a page, by its name and labels. Fails for a family that is there twice."""
+    """All samples of a page, by name and labels. Fails for duplicate families."""
     families = list(text_string_to_metric_families(page))
     names = [family.name for family in families]
     assert len(names) == len(set(names)), sorted(name for name in names if names.count(name) > 1)
@@ -18,5 +18,5 @@ def samples_of(page: str) -> Samples:
 
 
 def value(samples: Samples, name: str, **labels: str) -> float | None:
-    """One sample's value; None where it is not there."""
+    """The value of one sample, or None."""
     return samples.get((name, frozenset(labels.items())))

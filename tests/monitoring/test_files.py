@@ -1,4 +1,4 @@
-"""Alerts, dashboard and documents name the metrics and alerts that there are, and all of them."""
+"""Alerts, dashboard and documents refer to existing metrics and alerts, and the documents to all of them."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def families() -> Iterator[tuple[str, str, tuple[str, ...]]]:
 
 
 def samples() -> set[str]:
-    """What can be asked for."""
+    """The names of all samples in queries."""
     return {
         f"{name}{ending}"
         for name, kind, _labels in families()
@@ -99,7 +99,7 @@ def test_each_alert_has_a_test_that_it_fires_and_one_that_it_does_not() -> None:
     assert fires == {True: set(alerts()), False: set(alerts())}
 
 
-def test_each_alert_has_a_section_that_says_what_to_do() -> None:
+def test_each_alert_has_a_section_in_the_documentation() -> None:
     assert set(re.findall(r"^### (\w+)$", _section("Alerts"), re.MULTILINE)) == set(alerts())
     assert f"{len(alerts())} alerts" in MONITORING.read_text()
 
@@ -112,8 +112,8 @@ def test_each_alert_has_a_severity() -> None:
 def test_each_fault_of_the_suite_has_a_row_with_its_symptoms() -> None:
     faults = set(re.findall(r"^\| (F\d+)[a-z]? \|", (BASE_DIR / "docs" / "faults.md").read_text(), re.MULTILINE))
     assert len(faults) > 20
-    said = re.findall(r"^\| ([F0-9, ]+) \|", _section("Faults"), re.MULTILINE)
-    assert {fault for row in said for fault in row.split(", ")} == faults
+    documented_rows = re.findall(r"^\| ([F0-9, ]+) \|", _section("Faults"), re.MULTILINE)
+    assert {fault for row in documented_rows for fault in row.split(", ")} == faults
 
 
 def test_prometheus_finds_every_process_that_serves_metrics() -> None:
@@ -126,7 +126,7 @@ def test_prometheus_finds_every_process_that_serves_metrics() -> None:
     for name, service in services.items():
         command = service.get("command", [])
         if "--metrics-port" in command:
-            # Elsewhere only the health check of the container itself could ask.
+            # On another address only the container's own health check could connect.
             assert command[command.index("--metrics-host") + 1] == "0.0.0.0", name  # noqa: S104  # of a container
             served.add((name, int(command[command.index("--metrics-port") + 1])))
     assert scraped == served

@@ -1,4 +1,4 @@
-"""Lines of the log: whose they are, in which form, and what never stands in them."""
+"""Log lines: ids, formats, and secrets that they must not contain."""
 
 import io
 import json
@@ -29,7 +29,7 @@ KEYS = ("a signing key of 40 letters, that is long", "a secret of the data platf
 
 
 class Log:
-    """What a handler with the shop's own filter has written."""
+    """The output of a handler with the shop's filter."""
 
     def __init__(self, formatter: logging.Formatter) -> None:
         self._stream = io.StringIO()
@@ -48,7 +48,7 @@ class Log:
 
 @pytest.fixture(params=[JsonLines, TextLines])
 def log(request: pytest.FixtureRequest) -> Iterator[Log]:
-    """What the root logger writes during the test, in both forms one after the other."""
+    """The output of the root logger during the test, in each of the formats."""
     written = Log(request.param(secrets=KEYS))
     root = logging.getLogger()
     root.addHandler(written.handler)
@@ -69,7 +69,7 @@ def token() -> str:
 
 
 def secrets_written() -> dict[str, tuple[str, tuple[object, ...], str]]:
-    """A message, its arguments, and what of it must not be written."""
+    """A message, its arguments, and the text that must not be written."""
     access = token()
     return {
         "header": ("Authorization: Bearer %s", (access,), access),
@@ -112,9 +112,9 @@ def test_no_secret_is_written(log: Log, which: str, where: str) -> None:
 
 
 def test_other_text_is_unchanged(log: Log) -> None:
-    said = "order-completed:17 for kafka is parked: HTTP 503: 3 tokens of ~/shop, see http://127.0.0.1:8000/a:b@c"
-    logging.getLogger("commerce.test").error("%s", said)
-    assert said in log.text
+    logged = "order-completed:17 for kafka is parked: HTTP 503: 3 tokens of ~/shop, see http://127.0.0.1:8000/a:b@c"
+    logging.getLogger("commerce.test").error("%s", logged)
+    assert logged in log.text
 
 
 def test_every_line_is_one_json_object(json_log: Log) -> None:
@@ -138,7 +138,7 @@ def broken(*_: object, **__: object) -> None:
 
 @pytest.mark.django_db(transaction=True)
 class TestRequests:
-    """Lines that are written while a request is answered."""
+    """Log lines of requests."""
 
     def test_a_line_names_its_request_and_its_account(self, json_log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("balances.selectors.balance_of", broken)
@@ -193,7 +193,7 @@ def test_a_process_has_the_name_of_its_command(
 
 @pytest.mark.django_db(transaction=True)
 class TestProcesses:
-    """What processes of their own write, and how PostgreSQL lists them."""
+    """Log lines of separate processes, and their names in PostgreSQL."""
 
     def test_a_command_writes_json(self) -> None:
         done = run("relay_outbox", "--once", environment={"LOG_LEVEL": "DEBUG"})
@@ -205,7 +205,7 @@ class TestProcesses:
     def test_an_invalid_format_is_refused(self) -> None:
         done = run("check", environment={"LOG_FORMAT": "xml"})
         assert done.returncode != 0
-        assert "LOG_FORMAT is one of `json`, `text`." in done.stderr
+        assert "LOG_FORMAT must be one of `json`, `text`." in done.stderr
 
     def test_sessions_have_the_name_of_their_process(self) -> None:
         with web_server() as web, managed("relay_outbox", environment={"DATA_PLATFORM_URL": ""}) as relay:
@@ -224,7 +224,7 @@ class TestProcesses:
 
 
 def sessions() -> set[str]:
-    """As what the sessions of this database are listed."""
+    """The application names of the sessions of this database."""
     rows = sql.fetch_all("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
     connection.close()
     return {name for (name,) in rows}

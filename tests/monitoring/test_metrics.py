@@ -48,7 +48,7 @@ def test_a_route_is_labelled_as_the_documentation_writes_it(route: str, template
 
 
 def test_a_scraper_may_use_the_ip_address() -> None:
-    """Prometheus finds the containers of a service by their addresses, which are not in ALLOWED_HOSTS."""
+    """Prometheus uses the IP addresses of containers, which are not in ALLOWED_HOSTS."""
     assert value(page(host="10.0.0.7:8000"), "commerce_database_up") == 1
 
 
@@ -203,7 +203,7 @@ def test_everything_shown_is_described() -> None:
     assert {family.name for family in ShopFigures().collect()} == described
 
 
-def test_redis_away_is_counted_as_a_fallback(own_redis: Redis, api: Callable[..., Shopper]) -> None:
+def test_unavailable_redis_is_counted_as_a_fallback(own_redis: Redis, api: Callable[..., Shopper]) -> None:
     user = UserFactory()
     own_redis.child.kill()
     with growth_of("commerce_lock_fallbacks_total") as fallbacks:

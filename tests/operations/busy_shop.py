@@ -22,9 +22,9 @@ from tests.factories import CouponFactory, ProductFactory, UserFactory, issued, 
 
 @dataclass(frozen=True)
 class BusyShop:
-    """`mina` bought with a coupon, then bought again; `joon` bought and took it back; `sora` charged three times.
+    """`mina` ordered with a coupon, then again; `joon` ordered and cancelled; `sora` charged three times.
 
-    `dana` got two of three chairs refunded, one of them damaged; what she was given with them has no price.
+    `dana` got two of three chairs refunded, one of them damaged; her order also has an item of price 0.
     """
 
     mina: User
@@ -41,13 +41,13 @@ class BusyShop:
 
 
 def busy_shop() -> BusyShop:
-    """Open the shop. Every invariant holds in it, those of a quiet system too."""
+    """Create the rows. All invariants hold, also those of an idle system."""
     mina, joon, sora = UserFactory(), UserFactory(), UserFactory()
     for user in (mina, joon):
         charge_balance(user_id=user.pk, amount=50_000, idempotency=Idempotency.none())
     for amount in (10_000, 20_000):
         charge_balance(user_id=sora.pk, amount=amount, idempotency=Idempotency.none())
-    # The number of an entry that was rolled back.
+    # Skip an id, as after a rollback.
     sql.execute("SELECT nextval('user_balance_tx_id_seq')")
     charge_balance(user_id=sora.pk, amount=30_000, idempotency=Idempotency.none())
     pen, ink = ProductFactory(price=3_000, stock=20), ProductFactory(price=7_000, stock=20)
@@ -85,10 +85,7 @@ def _order_with_key(user: User, product: Product) -> Order:
 
 
 def _everything_arrived() -> None:
-    """As the dispatcher and the consumer would leave it.
-
-    One delivery is an hour old, so that all newer facts must have a message.
-    """
+    """Deliver and count everything. One delivery is an hour old, so that all newer facts must have a message."""
     sql.execute("UPDATE outbox_message SET sent_at = now()")
     sql.execute(
         "UPDATE outbox_message SET sent_at = now() - interval '1 hour' WHERE id = (SELECT min(id) FROM outbox_message)"

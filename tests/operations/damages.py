@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Damage:
-    """SQL that breaks one invariant, with the shop's ids to be filled in, and what is then said about it."""
+    """SQL that breaks one invariant, with placeholders for the shop's ids, and the expected report."""
 
     invariant: str
     sql: str

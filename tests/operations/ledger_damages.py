@@ -21,9 +21,9 @@ MAKE_HEAD_FIT = """
 
 @dataclass(frozen=True)
 class LedgerDamage:
-    """SQL that alters the ledger of `sora`, who charged `first`, `second` and `third`, and what is then said.
+    """SQL that alters the ledger of `sora`, who charged `first`, `second` and `third`, and the expected report.
 
-    Who knows the scheme also makes the hash of an altered entry fit the one before it, and perhaps the head.
+    An attacker who knows the scheme also recomputes the hash of the altered entry, and perhaps the head.
     """
 
     name: str
@@ -137,4 +137,4 @@ PERFECT_FORGERY = LedgerDamage(
     hash_made_to_fit="third",
     head_made_to_fit=True,
 )
-"""From within the database nothing of it is to be seen."""
+"""Cannot be detected from the database alone."""

@@ -17,15 +17,15 @@ from tests.operations.busy_shop import busy_shop
 from tests.together import together
 
 LIVE, QUIET = len(invariants(quiet_system=False)), len(invariants(quiet_system=True))
-"""How many rules are asked of the database of a shop at work, and of one at rest."""
+"""The number of rules that are checked in the database, for a running system and for an idle one."""
 LOCKS = CHAIN = 1
-"""One rule is asked of Redis; one, with `--deep`, hashes the ledger."""
+"""One rule is checked in Redis; one, with `--deep`, hashes the ledger."""
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def check(*arguments: str) -> tuple[int, str]:
-    """The exit code and what was printed."""
+    """The exit code and the output."""
     out = StringIO()
     try:
         call_command("check_invariants", *arguments, stdout=out, no_color=True)
@@ -35,7 +35,7 @@ def check(*arguments: str) -> tuple[int, str]:
 
 
 def one_space(table: str) -> str:
-    """The table without the padding of its columns, which depends on the longest name."""
+    """The table with single spaces: the padding depends on the longest name."""
     return re.sub(" +", " ", table)
 
 
@@ -124,7 +124,7 @@ def limits() -> list[str]:
 
 
 class TestDeep:
-    """`--deep` hashes the ledger anew; without it nobody looks."""
+    """`--deep` verifies the hashes of the ledger."""
 
     def test_a_sound_shop_passes(self) -> None:
         busy_shop()
@@ -150,7 +150,7 @@ class TestDeep:
 
 
 class TestLocksInRedis:
-    """Asked beside the database: a lock that never ends would shut its customer out for ever."""
+    """A lock without an expiry would block its customer forever."""
 
     def test_a_lock_without_a_ttl_is_reported(self) -> None:
         redis_services.locks.call(lambda client: client.set("user:7:lock", "somebody", px=60_000))

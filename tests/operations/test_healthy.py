@@ -51,8 +51,8 @@ def test_only_a_200_is_healthy(server: str) -> None:
     assert check(f"{server}/200") == (0, "")
     assert check(f"{server}/503") == (1, f"{server}/503: HTTP Error 503: Service Unavailable\n")
     closed = f"http://127.0.0.1:{free_port()}/readyz"
-    code, said = check(closed)
-    assert (code, "refused" in said) == (1, True)
+    code, output = check(closed)
+    assert (code, "refused" in output) == (1, True)
 
 
 @pytest.mark.django_db(transaction=True)

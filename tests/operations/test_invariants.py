@@ -1,4 +1,4 @@
-"""Each invariant finds its kind of damage, and no other does."""
+"""Each kind of damage is found by its invariant only."""
 
 from collections.abc import Iterator, Sequence
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def shop() -> Iterator[BusyShop]:
-    """A shop to be damaged: what the test does to it is undone, with the triggers that it turned off."""
+    """A shop that the test damages, with disabled triggers; everything is rolled back."""
     shop = busy_shop()
     with transaction.atomic():
         yield shop
@@ -26,7 +26,7 @@ def shop() -> Iterator[BusyShop]:
 
 
 def broken() -> dict[str, Sequence[str]]:
-    """The examples by invariant, of those that do not hold."""
+    """The violated invariants, with their examples."""
     found = [violation_of(invariant) for invariant in invariants(quiet_system=True)]
     return {violation.invariant.name: violation.examples for violation in found if violation}
 
@@ -81,7 +81,7 @@ def test_an_idle_transaction_is_found() -> None:
 
 
 def idling(*, seconds: float) -> str:
-    # PostgreSQL shows one transaction one picture of the others, until it is told to look again.
+    # pg_stat_activity is cached within a transaction until its snapshot is cleared.
     sql.execute("SELECT pg_stat_clear_snapshot()")
     violation = violation_of(NOTHING_IDLES, idle_seconds=seconds)
     return "\n".join(violation.examples) if violation else ""
@@ -94,7 +94,7 @@ def newest(table: str) -> int:
 
 
 def ids_in(shop: BusyShop) -> dict[str, object]:
-    """What the damages call the rows of the shop."""
+    """The values of the placeholders in the SQL of the damages."""
     row = sql.fetch_one(
         """
         SELECT (SELECT id FROM user_balance_tx WHERE order_id = %(last)s),

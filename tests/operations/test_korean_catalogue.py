@@ -23,7 +23,7 @@ NOT_SHOWN = ("tests", "migrations", "__pycache__")
 HANGUL = re.compile("[가-힣]")
 PLACEHOLDER = re.compile(r"%(?:\(\w+\))?[+ -]?\d*[sd]|{\w*}")
 FOLDER = Path(settings.BASE_DIR) / "commerce" / "locale" / "ko" / "LC_MESSAGES"
-# What the library says that draws the back-office.
+# Messages of django-unfold.
 FOLDERS = (FOLDER, Path(settings.BASE_DIR) / "commerce" / "back_office" / "locale" / "ko" / "LC_MESSAGES")
 
 
@@ -50,7 +50,7 @@ def messages_in_templates() -> Iterator[tuple[str, ...]]:
 
 
 def meanings_of_problems() -> Iterator[tuple[str, ...]]:
-    """What `/problems` says: the docstrings of refusals."""
+    """The docstrings of refusals, which `/problems` shows."""
     with translation.override("en"):
         for problem in problem_catalogue.catalogue():
             yield from ((str(meaning),) for meaning in problem.meanings)
@@ -66,7 +66,7 @@ def entries(folder: Path = FOLDER) -> list[Message]:
 
 
 def forms(value: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
-    """One text, or the singular and the plural."""
+    """The text, or its singular and plural."""
     assert value is not None
     return (value,) if isinstance(value, str) else tuple(value)
 
@@ -77,19 +77,19 @@ def in_korean(message: tuple[str, ...]) -> str:
 
 
 def test_every_message_is_translated() -> None:
-    said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
-    known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is nothing at this path.")
-    assert said.issuperset((text,) for text in known)
-    assert [message for message in said if not HANGUL.search(in_korean(message))] == []
+    used = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
+    known = ("Out of stock", "Adjust stock", "%(stock)s in stock.", "There is no resource at this path.")
+    assert used.issuperset((text,) for text in known)
+    assert [message for message in used if not HANGUL.search(in_korean(message))] == []
 
 
 def test_every_translation_is_used() -> None:
-    said = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
-    assert [message.id for message in entries() if forms(message.id) not in said] == []
+    used = {*messages_in_python(), *messages_in_templates(), *meanings_of_problems()}
+    assert [message.id for message in entries() if forms(message.id) not in used] == []
 
 
 def messages_of_the_library() -> Iterator[tuple[str, ...]]:
-    """What django-unfold says in the parts that are installed here; plurals are read as their singular."""
+    """The messages of the installed parts of django-unfold; of plurals only the singular."""
     root = Path(unfold.__file__).parent
     for folder in (root, root / "contrib" / "filters"):
         for _, _, message, _, _ in extract_from_dir(
@@ -105,9 +105,9 @@ def messages_of_the_library() -> Iterator[tuple[str, ...]]:
 
 
 def test_every_message_of_the_library_is_translated() -> None:
-    said = set(messages_of_the_library())
-    assert said.issuperset((text,) for text in ("Reset filters", "Type to search", "Date"))
-    assert [text for text in said if not HANGUL.search(in_korean(text))] == []
+    used = set(messages_of_the_library())
+    assert used.issuperset((text,) for text in ("Reset filters", "Type to search", "Date"))
+    assert [text for text in used if not HANGUL.search(in_korean(text))] == []
 
 
 def test_every_refusal_has_a_korean_title() -> None:

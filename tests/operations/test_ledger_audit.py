@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def shop() -> Iterator[BusyShop]:
-    """A shop to be damaged: what the test does to it is undone, with the triggers that it turned off."""
+    """A shop that the test damages, with disabled triggers; everything is rolled back."""
     shop = busy_shop()
     with transaction.atomic():
         yield shop
@@ -37,7 +37,7 @@ def shop() -> Iterator[BusyShop]:
 
 
 def do(damage: LedgerDamage, shop: BusyShop) -> dict[str, int]:
-    """Run the damage, with the trigger off; returns what it calls the rows."""
+    """Run the damage with the trigger disabled; returns the values of its placeholders."""
     first, second, third = (row[0] for row in ledger_ids(shop.sora.pk))
     names = {"sora": shop.sora.pk, "first": first, "second": second, "third": third, "between": third - 1}
     # Rows of a test are not committed, so their foreign keys are still unchecked.
@@ -68,7 +68,7 @@ def test_an_unaltered_ledger_passes(shop: BusyShop) -> None:
 @pytest.mark.parametrize("damage", LEDGER_DAMAGES, ids=lambda damage: damage.name.replace(" ", "-"))
 def test_an_altered_ledger_is_found_by_the_hashes_only(shop: BusyShop, damage: LedgerDamage) -> None:
     names = do(damage, shop)
-    # The time of an entry is part of its event's id as well.
+    # The id of the event also contains the time of the entry.
     also_by = {"events_have_facts", "facts_have_messages"} if "created_at" in damage.sql else set()
     assert set(broken_without_hashing()) <= also_by
     violation = altered_ledgers()
@@ -100,7 +100,7 @@ def test_only_ten_of_many_are_shown() -> None:
 
 
 class TestAStrangerWithAnExport:
-    """Follows docs/ledger.md to the letter."""
+    """An audit as described in docs/ledger.md."""
 
     page = (Path(settings.BASE_DIR) / "docs" / "ledger.md").read_text(encoding="utf-8")
 
@@ -118,7 +118,7 @@ class TestAStrangerWithAnExport:
         )
         return (ran.stdout + ran.stderr).strip()
 
-    def test_finds_nothing_in_a_sound_shop(self, shop: BusyShop, tmp_path: Path) -> None:
+    def test_finds_nothing_in_a_valid_shop(self, shop: BusyShop, tmp_path: Path) -> None:
         self.export(tmp_path)
         entries = sql.fetch_all("SELECT count(*) FROM user_balance_tx")[0][0]
         assert self.verdict(tmp_path) == f"{entries} entries, every hash and every head fits"
@@ -130,7 +130,7 @@ class TestAStrangerWithAnExport:
         assert f"account {shop.sora.pk}" in self.verdict(tmp_path)
 
     def test_finds_a_complete_forgery_by_earlier_heads(self, shop: BusyShop, tmp_path: Path) -> None:
-        """The control: from within, nothing is to be seen."""
+        """The control: it cannot be detected from the database alone."""
         self.export(tmp_path)
         heads = (tmp_path / "heads.csv").read_bytes()
         charge_balance(user_id=shop.mina.pk, amount=1_000, idempotency=Idempotency.none())

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @dataclass(frozen=True)
 class Move:
-    """A write that is one step."""
+    """A write of one operation."""
 
     user_id: int
     decide: Callable[[Transaction], Entry]
@@ -46,7 +46,7 @@ class Move:
 
 
 def chain(user: User) -> list[LedgerEntry]:
-    """The account's entries, oldest first, each of which follows from the one before it."""
+    """The account's entries, oldest first, after checking that each follows from the previous one."""
     entries = list(LedgerEntry.objects.filter(user=user).order_by("id"))
     previous: bytes | memoryview = START_OF_CHAIN
     for entry in entries:
@@ -84,7 +84,7 @@ def test_the_hash_is_that_of_the_documented_text() -> None:
 
 @contextmanager
 def session_of(zone: str) -> Iterator[None]:
-    """Django's connection writes and reads times as somewhere else in the world."""
+    """Django's connection uses this time zone."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT set_config('TimeZone', %s, false)", [zone])
         cursor.execute("SET DateStyle = 'German'")
@@ -128,10 +128,10 @@ def test_a_stale_form_keeps_the_head() -> None:
 
 
 class TestTwoChargesOfOneAccount:
-    """One waits for the other's row. It must not have drawn its number, nor taken the head, before it has the row."""
+    """One waits for the row of the account, and must not draw its id or read the head before it has the row lock."""
 
     def wait_for_a_rival(self, user: User, is_waiting: Callable[[], object]) -> None:
-        """The rival has the row first; the charge starts, waits, and goes on when the rival has committed."""
+        """Another transaction has the row lock; the charge starts, waits, and continues after the other COMMIT."""
         with another_session() as rival:
             rival.execute('SELECT FROM "user" WHERE id = %s FOR UPDATE', [user.pk])
             with meanwhile(lambda: charge_balance(user_id=user.pk, amount=500, idempotency=Idempotency.none())) as late:
@@ -142,7 +142,7 @@ class TestTwoChargesOfOneAccount:
 
     @staticmethod
     def charge_by(rival: "psycopg.Connection[Any]", user: User, amount: int) -> None:
-        """As another process would, which has the row."""
+        """Charge like another process that has the row lock."""
         row = rival.execute('SELECT balance, ledger_head FROM "user" WHERE id = %s', [user.pk]).fetchone()
         number = rival.execute("SELECT nextval('user_balance_tx_id_seq')").fetchone()
         assert row is not None
@@ -169,7 +169,7 @@ class TestTwoChargesOfOneAccount:
         assert altered_ledgers() is None
 
     def test_control_with_an_id_drawn_before_the_lock_order_is_lost(self) -> None:
-        """The control: the number is drawn, and then the row is waited for."""
+        """The control: the id is drawn before the row lock."""
         user = UserFactory(balance=1_000)
         with (
             mock.patch.object(Ledger, "lock_order", 0),
@@ -211,7 +211,7 @@ def test_the_database_refuses_an_invalid_hash(statement: str, constraint: str) -
 
 
 class TestTheLedgerOfAnOlderVersion:
-    """The migration chains the entries that were there before it."""
+    """The migration adds existing entries to the chain."""
 
     @pytest.fixture
     def old_shop(self) -> Iterator[None]:
@@ -220,11 +220,11 @@ class TestTheLedgerOfAnOlderVersion:
         self.migrate()
 
     def migrate_back(self) -> None:
-        """Take back the chain, and with it every migration that came after."""
+        """Reverse the migration of the chain and all later ones."""
         MigrationExecutor(connection).migrate([("balances", "0002_ledger_is_append_only")])
 
     def migrate(self) -> None:
-        """Make the tables what they are today, as other tests expect them."""
+        """Apply all migrations again."""
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
 

@@ -62,25 +62,25 @@ def load(*arguments: str) -> str:
 
 @pytest.mark.django_db(transaction=True)
 def test_the_demo_is_loaded_once_and_the_invariants_hold() -> None:
-    said = load()
-    assert said == (
+    output = load()
+    assert output == (
         "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
         " viewer, support, merchandiser, finance, operator (password staff).\n"
     )
     assert violations(quiet_system=True) == ["nothing_is_pending"]
     assert not OutboxMessage.objects.exclude(destination="webhooks").exists()
     with nothing_changes():
-        assert load() == "The demo is there already; nothing was changed.\n"
+        assert load() == "The demo data is loaded already; nothing was changed.\n"
 
 
 @pytest.mark.django_db(transaction=True)
 def test_a_shop_with_data_is_not_changed() -> None:
     UserFactory(username="customer1")
     with nothing_changes():
-        with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
+        with pytest.raises(CommandError, match="The database already contains rows") as refusal:
             load()
         assert refusal.value.returncode == 1
-        assert load("--if-empty") == "The shop has rows of its own; nothing was changed.\n"
+        assert load("--if-empty") == "The database already contains rows; nothing was changed.\n"
 
 
 @pytest.mark.django_db

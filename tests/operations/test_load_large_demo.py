@@ -47,14 +47,14 @@ def load(orders: object = 300, *arguments: str) -> str:
 @pytest.mark.django_db(transaction=True)
 def test_the_year_is_loaded_once_and_the_invariants_hold(settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:9/events"
-    said = load()
-    assert said == (
+    output = load()
+    assert output == (
         "Demo loaded: customer1 to customer1000 (password customer), staff admin (password admin),"
         " viewer, support, merchandiser, finance, operator (password staff).\n"
     )
     assert violations(quiet_system=True) == []
     with nothing_changes():
-        assert load() == "The demo is there already; nothing was changed.\n"
+        assert load() == "The demo data is loaded already; nothing was changed.\n"
 
 
 @pytest.mark.django_db(transaction=True)
@@ -158,7 +158,7 @@ def test_the_last_week_has_been_delivered_not_always_at_once(settings: Settings)
         "refused": 3,
         "no-answer": 2,
     }
-    # One receiver of webhooks fails.
+    # One webhook receiver fails.
     assert DeliveryAttempt.objects.filter(message__destination="webhooks", outcome="refused").exists()
     failed = others.filter(attempts__gt=1).values_list("destination", "attempts", "last_error")
     assert list(failed.order_by("id")) == [
@@ -180,10 +180,10 @@ def test_inactive_destinations_get_no_messages(settings: Settings) -> None:
 def test_a_shop_with_data_is_not_changed() -> None:
     UserFactory(username="customer1")
     with nothing_changes():
-        with pytest.raises(CommandError, match="The shop has rows of its own") as refusal:
+        with pytest.raises(CommandError, match="The database already contains rows") as refusal:
             load()
         assert refusal.value.returncode == 1
-        assert load(300, "--if-empty") == "The shop has rows of its own; nothing was changed.\n"
+        assert load(300, "--if-empty") == "The database already contains rows; nothing was changed.\n"
 
 
 @pytest.mark.parametrize("orders", ["0", "-1", "many", "1.5", "10000001"])
@@ -200,7 +200,7 @@ def test_an_interrupted_load_is_rolled_back(monkeypatch: pytest.MonkeyPatch) -> 
     def die_half_way(orders: int) -> None:
         seen.append(orders)
         if sum(seen) > 150:
-            # There is something to undo.
+            # There are actions that can be undone.
             assert LedgerEntry.objects.count() > 500
             raise KeyboardInterrupt
 
@@ -284,7 +284,7 @@ def test_a_large_shop_has_its_proportions() -> None:
 
 
 def bought_beyond_limits() -> list[object]:
-    """Customer, product and units that the shop would not have sold."""
+    """Customers, products and units above the purchase limit."""
     bought = OrderItem.objects.filter(product__purchase_limit__isnull=False, order__status="COMPLETED")
     units = bought.values("order__user", "product").annotate(kept=Sum(F("quantity") - F("refunded_quantity")))
     return list(units.filter(kept__gt=F("product__purchase_limit")))

@@ -20,9 +20,9 @@ def mint(first: int, count: int) -> tuple[list[dict[str, object]], str]:
 
 def test_each_customer_gets_a_valid_token() -> None:
     users = [UserFactory(balance=1_000 + number) for number in range(3)]
-    tokens, said = mint(users[0].pk, 3)
+    tokens, errors = mint(users[0].pk, 3)
     assert [token["userId"] for token in tokens] == [user.pk for user in users]
-    assert said == ""
+    assert errors == ""
     for user, token in zip(users, tokens, strict=True):
         answer = Shopper(access=str(token["access"])).get(f"/api/balance/{user.pk}")
         assert answer.json == {"userId": user.pk, "balance": user.balance}
@@ -32,9 +32,9 @@ def test_staff_and_closed_accounts_are_left_out_with_a_note() -> None:
     first = UserFactory()
     StaffFactory()
     UserFactory(is_active=False)
-    tokens, said = mint(first.pk, 5)
+    tokens, errors = mint(first.pk, 5)
     assert [token["userId"] for token in tokens] == [first.pk]
-    assert said == f"4 of the 5 ids from {first.pk} are no open customer account.\n"
+    assert errors == f"4 of the 5 ids from {first.pk} are not open customer accounts.\n"
 
 
 def test_without_customers_it_is_an_error() -> None:

@@ -32,7 +32,7 @@ COMMAND_SECONDS = 120
 
 
 def documented(heading: str, language: str) -> list[str]:
-    """The lines of the one block of a section that is written in `language`."""
+    """The lines of the only code block of this language in the section."""
     section = re.search(rf"^## {heading}\n(.*?)^## ", DOCUMENT.read_text(), re.DOTALL | re.MULTILINE)
     assert section is not None
     [block] = re.findall(rf"^ *```{language}\n(.*?)^ *```", section[1], re.DOTALL | re.MULTILINE)
@@ -40,7 +40,7 @@ def documented(heading: str, language: str) -> list[str]:
 
 
 class Site:
-    """A machine with PostgreSQL and a folder for backups, both for PostgreSQL's own user."""
+    """A PostgreSQL server and a folder for backups, both owned by PostgreSQL's user."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -58,7 +58,7 @@ class Site:
         return line.replace("/backup", str(self.backup))
 
     def run_as_postgres(self, line: str, url: str) -> None:
-        """A documented command, against the server at `url`."""
+        """Run a documented command with the server at `url`."""
         server = urlsplit(url)
         program, *arguments = shlex.split(self.here(line))
         identity = {} if self.account is None else {"user": self.account.uid, "group": self.account.gid}
@@ -81,7 +81,7 @@ class Site:
         assert done.returncode == 0, done.stderr
 
     def restored(self, moment: str) -> Postgres:
-        """The server on a copy of the base backup, brought to the moment; it has been started."""
+        """A started server on a copy of the base backup, restored to this time."""
         data = self.folder / "restored"
         shutil.copytree(self.backup / "base", data)
         lines = [
@@ -118,7 +118,7 @@ def running(server: Postgres) -> Iterator[Postgres]:
 
 
 def ask(server: Postgres, statement: str, *parameters: object) -> Any:
-    """The first row of the answer; None where it has none."""
+    """The first row of the result, or None."""
     with psycopg.connect(server.url, autocommit=True) as session:
         cursor = session.execute(statement, parameters or None)
         return cursor.fetchone() if cursor.description else None
@@ -137,7 +137,7 @@ def manage(server: Postgres, *arguments: str) -> "subprocess.CompletedProcess[st
 
 
 def ordered(web: str, user_id: int, product_id: int, key: str) -> int:
-    """The number of an order that the shop has acknowledged."""
+    """Place an order; returns its id."""
     access = tokens_for(user_id=user_id, is_staff=False).access
     headers = {"Authorization": f"Bearer {access}", "Content-Type": "application/json", "Idempotency-Key": key}
     body = json.dumps({"items": [{"productId": product_id, "quantity": 1}]}).encode()
@@ -165,7 +165,7 @@ def test_the_shop_is_brought_back_to_a_moment(site: Site) -> None:
             assert manage(primary, *command).returncode == 0
         base, verification = documented("Backup", "sh")
         site.run_as_postgres(base, primary.url)
-        # Not run: the program of the wheel ends with a segmentation fault whatever it is given.
+        # Not run: the program in the Python package always ends with a segmentation fault.
         assert verification == "pg_verifybackup /backup/base"
         user_id, product_id = ask(
             primary,
@@ -177,7 +177,7 @@ def test_the_shop_is_brought_back_to_a_moment(site: Site) -> None:
             [moment] = ask(primary, "SELECT clock_timestamp()::text")
             lost = ordered(web.url, user_id, product_id, "lost")
             lost_events = event_ids(primary, lost)
-        # The mistake.
+        # The mistake that the restore undoes.
         ask(primary, "UPDATE product SET stock = 0, held = 0, price = 1")
         [log] = ask(primary, "SELECT pg_walfile_name(pg_switch_wal())")
         wait_until((site.backup / "wal" / log).exists, "the end of the log in the archive")

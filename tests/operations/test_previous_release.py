@@ -1,4 +1,4 @@
-"""Workers of the previous release on the schema of this one: a deployment migrates first."""
+"""Workers of the previous release with the schema of this one, because a deployment migrates first."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def git(*arguments: str) -> bytes:
 
 @pytest.fixture
 def release_before(tmp_path: Path) -> Path:
-    """The code as it was before the newest migration."""
+    """The code before the newest migration."""
     try:
         newest = git("log", "-1", "--format=%H", "--", ":(glob)**/migrations/*.py").decode().strip()
         archive = git("archive", f"{newest}~1")

@@ -60,7 +60,7 @@ def test_at_an_interval_until_sigterm() -> None:
         held(pen)
         wait_until(lambda: held_units(pen) == 0, "a turn")
         assert ending.stop(signal.SIGTERM) == 0
-    with pytest.raises(CommandError, match="above 0 and 60 at most"):
+    with pytest.raises(CommandError, match="above 0 and at most 60"):
         call_command("expire_reservations", "--every=61")
 
 

@@ -1,4 +1,4 @@
-"""After a restore the database assigns the same ids again, while other systems remember their first use."""
+"""After a restore the database assigns the same ids again, which other systems have stored already."""
 
 from collections.abc import Callable, Iterator
 
@@ -26,7 +26,7 @@ _TABLES = (
 
 @pytest.fixture
 def restore() -> Iterator[Callable[[], None]]:
-    """Puts tables and sequences back to where they were at the first call of the fixture's `backup`."""
+    """Restores tables and sequences to their state at the call of the fixture's `backup`."""
     used = "SELECT sequencename, coalesce(last_value, 1), last_value IS NOT NULL FROM pg_sequences"
     numbers = sql.fetch_all(used, [])
     for table in _TABLES:
@@ -61,12 +61,12 @@ def pen() -> Product:
 
 
 def payloads_sent() -> dict[str, bytes]:
-    """What has gone to Kafka so far, by the id of the event."""
+    """The payloads of messages to Kafka, by event id."""
     return {each.event_id: each.payload.encode() for each in OutboxMessage.objects.filter(destination=KAFKA)}
 
 
 def lose_an_order(user: User, pen: Product, restore: Callable[[], None]) -> tuple[Order, dict[str, bytes]]:
-    """An order that the backup does not have, and what was told of it."""
+    """Place an order that is not in the backup; returns its event."""
     before = payloads_sent()
     lost = order_of(user, {pen: 5})
     events = {each: payload for each, payload in payloads_sent().items() if each not in before}

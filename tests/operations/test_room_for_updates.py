@@ -1,4 +1,4 @@
-"""Rows whose numbers change all the time stay in their page, so that their indexes need no new entries."""
+"""Updates of frequently changed rows are HOT: the rows stay in their page, and indexes get no new entries."""
 
 from collections.abc import Callable
 from datetime import date
@@ -44,7 +44,7 @@ def pages(table: str) -> dict[int, str]:
     ids=["user", "product", "coupon", "user_coupon", "product_stat"],
 )
 def test_a_changed_row_stays_in_its_page(table: str, fill: Callable[[], object], change: str) -> None:
-    # A new file: rows that an earlier test deleted would leave room in many pages.
+    # A new table file: rows that earlier tests deleted would leave free space in many pages.
     sql.execute(f'TRUNCATE "{table}" CASCADE')
     fill()
     before = pages(table)

@@ -99,7 +99,7 @@ class TestKept:
                 call_command("check_invariants", stdout=StringIO(), stderr=output)
         finally:
             sql.execute("SET default_transaction_read_only = off")
-        assert "The verdict was not kept: cannot execute INSERT in a read-only transaction" in output.getvalue()
+        assert "The result was not stored: cannot execute INSERT in a read-only transaction" in output.getvalue()
         assert not InvariantCheck.objects.exists()
 
     def test_the_oldest_are_deleted(self) -> None:
@@ -111,7 +111,7 @@ class TestKept:
 
 
 class TestEvery:
-    """`--every SECONDS`: a process that checks again and again."""
+    """`--every SECONDS`: a process that repeats the check."""
 
     OFTEN = ("check_invariants", "--every", "0.05")
 
@@ -154,7 +154,7 @@ class TestEvery:
             assert checking.stop() == 0
 
     def test_long_checks_run_less_often(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Nine tenths of the time belong to the shop."""
+        """Checks use at most a tenth of the time."""
         waits: list[float] = []
         moments = iter([0.0, 2.0, 62.0, 162.0])
 

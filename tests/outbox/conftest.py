@@ -41,18 +41,19 @@ def own_sinks() -> Iterator[None]:
 
 @pytest.fixture
 def partner(settings: Settings) -> Iterator[Partner]:
-    """A data platform that is up; the settings point at it."""
+    """A running data platform, configured in the settings."""
     with partner_at_work() as partner:
         settings.DATA_PLATFORM_URL = partner.url
         settings.DATA_PLATFORM_SECRET = "the partner's and our secret, 40 letters"
-        # Tests of the deadline set one of their own; to the others a machine that stutters must not be a platform away.
+        # A long timeout, so that a busy machine does not look like an unavailable platform. Tests of the timeout set
+        # their own.
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
         yield partner
 
 
 @contextmanager
-def kafka_away() -> Iterator[None]:
-    """Nobody listens where Kafka should be. The client asks again until its time is up, so it is given little."""
+def unavailable_kafka() -> Iterator[None]:
+    """Kafka is unreachable. The client retries until its timeout, which is short here."""
     with override_settings(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1"), pytest.MonkeyPatch.context() as patch:
         patch.setattr(kafka, "TOPIC_SECONDS", 0.2)
         yield
@@ -60,7 +61,7 @@ def kafka_away() -> Iterator[None]:
 
 @pytest.fixture
 def dispatching(settings: Settings) -> Iterator[None]:
-    """This process sends what it commits, as a web worker does."""
+    """This process delivers the messages that it commits."""
     settings.OUTBOX_DISPATCH_IN_WEB = True
     yield
     local_dispatch.stop()
@@ -68,7 +69,7 @@ def dispatching(settings: Settings) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Record:
-    """A message as an independent consumer sees it."""
+    """A message as read by an independent consumer."""
 
     key: str
     value: bytes
@@ -94,7 +95,7 @@ def waiting(destination: str) -> list[OutboxMessage]:
 
 
 def read_topic(event_type: str, *, at_least: int) -> list[Record]:
-    """Everything in the topic of an event type, each partition in its order, once `at_least` messages are there."""
+    """All messages in the topic of an event type, those of each partition in order, once there are `at_least`."""
     records: list[Record] = []
     topic = f"{configured.KAFKA_TOPIC_PREFIX}{event_type}"
     reader = Consumer(
@@ -108,7 +109,7 @@ def read_topic(event_type: str, *, at_least: int) -> list[Record]:
     partitions = list(reader.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic].partitions)
 
     def all_read() -> bool:
-        """From the first message to the end of each partition."""
+        """Read all partitions from the first message to the end."""
         records.clear()
         reader.assign([TopicPartition(topic, partition, 0) for partition in partitions])
         at_end: set[int | None] = set()

@@ -23,7 +23,7 @@ MANAGE = str(Path(settings.BASE_DIR) / "manage.py")
 
 
 class Managed:
-    """A command that runs."""
+    """A running command."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self.process = process
@@ -90,7 +90,7 @@ def call(*arguments: str) -> Ended:
     code: str | int | None = 0
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
         try:
-            # Unlike `call_command` it reads the arguments, prints errors and ends as on a command line.
+            # Unlike `call_command` it parses arguments, prints errors and exits as on a command line.
             load_command_class(get_commands()[name], name).run_from_argv(["manage.py", *arguments])
         except SystemExit as end:
             code = end.code

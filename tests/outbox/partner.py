@@ -14,7 +14,7 @@ DRIP_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Call:
-    """One POST as it came."""
+    """A received POST request."""
 
     path: str
     headers: dict[str, str]
@@ -23,20 +23,20 @@ class Call:
 
 @dataclass
 class Partner:
-    """What the next calls are answered with, and what came so far."""
+    """The responses to the next calls, and the received calls."""
 
     url: str = ""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     drips: str = ""
-    """`headers` or `body`: that part is sent one byte at a time, for as long as this says so."""
+    """`headers` or `body`: this part is sent one byte at a time while this is set."""
     hold: threading.Event | None = None
-    """Calls are answered after it is set."""
+    """Calls wait until it is set."""
     calls: list[Call] = field(default_factory=list)
     body: bytes = b"ok"
     connections: int = 0
     hung_up: int = 0
-    """How many dripping answers the other side gave up."""
+    """The number of slow responses during which the client disconnected."""
 
     @property
     def keys(self) -> list[str]:
@@ -67,11 +67,11 @@ def partner_at_work() -> Iterator[Partner]:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    # Eight calls at one instant must not wait for a second SYN.
+    # A backlog for eight simultaneous connections.
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Our side hangs up on purpose; anything else is a defect of this file and shows itself."""
+        """Ignores disconnections by the client; raises other errors."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -118,4 +118,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.serves.hung_up += 1
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the calls are the log."""
+        """Not logged: the calls are stored."""

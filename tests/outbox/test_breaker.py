@@ -32,7 +32,7 @@ NEVER = 1_000_000
 
 
 class Clock:
-    """Stands where it is put."""
+    """Only changes when it is set."""
 
     now = 100.0
 
@@ -42,14 +42,14 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """The time of every breaker."""
+    """The clock of all breakers."""
     clock = Clock()
     monkeypatch.setattr(breaker, "time", clock)
     return clock
 
 
 class TestByItself:
-    """Closed, open, half open."""
+    """The states closed, open and half-open."""
 
     @pytest.fixture
     def three(self, clock: Clock) -> Breaker:
@@ -117,7 +117,7 @@ class TestByItself:
 
 
 class TestGauge:
-    """`commerce_outbox_breaker_open`: 1 while the destination is left alone."""
+    """`commerce_outbox_breaker_open`: 1 while the destination is not called."""
 
     @pytest.fixture
     def one(self, clock: Clock, request: pytest.FixtureRequest) -> Breaker:
@@ -146,7 +146,7 @@ class TestGauge:
     def test_the_end_of_a_pause_is_shown_without_a_probe(
         self, one: Breaker, clock: Clock, request: pytest.FixtureRequest
     ) -> None:
-        """Another process may deliver from now on, and this one have nothing to probe with."""
+        """This process may have no message for a probe, while another one delivers."""
         one.report(failed=1, worked=False)
         clock.now += 29.9
         assert one.pause_seconds() > 0
@@ -203,7 +203,7 @@ sys.stdin.read()
 
 @contextmanager
 def worker(folder: Path, *, failed: int) -> Iterator["subprocess.Popen[str]"]:
-    """A process that has seen so many calls fail and shares its numbers in `folder`, as a web worker does."""
+    """A process whose calls have failed, and that shares its metrics in `folder`, as a web worker does."""
     with subprocess.Popen(  # noqa: S603  # our own command
         [sys.executable, "-c", WORKER, str(failed)],
         cwd=settings.BASE_DIR,
@@ -221,7 +221,7 @@ def worker(folder: Path, *, failed: int) -> Iterator["subprocess.Popen[str]"]:
 
 
 def breaker_line() -> str:
-    """What `/metrics` of any worker says of the breakers."""
+    """The line about the breakers in `/metrics`."""
     page = Client().get("/metrics").content.decode()
     [line] = [line for line in page.splitlines() if line.startswith("commerce_outbox_breaker_open{")]
     return line
@@ -229,14 +229,14 @@ def breaker_line() -> str:
 
 @pytest.mark.django_db(transaction=True)
 class TestDispatcher:
-    """What it means for the messages."""
+    """Effects of the breaker on messages."""
 
     @pytest.fixture(autouse=True)
     def limit_of_three(self, partner: Partner, settings: Settings) -> None:
         settings.DATA_PLATFORM_BREAKER_FAILURES = 3
 
     def failed_three_times(self, partner: Partner, *, status: int = 500) -> Dispatcher:
-        """Three messages failed, two others were told afterwards, everything is due."""
+        """Three failed messages and two newer ones; all are due."""
         partner.status = status
         publish_events(event_type="order-completed", times=3)
         dispatcher = Dispatcher(DATA_PLATFORM)
@@ -308,7 +308,7 @@ class TestDispatcher:
 
 @pytest.mark.django_db(transaction=True)
 class TestSync:
-    """`DATA_PLATFORM_DELIVERY=sync`: whom an open breaker costs nothing."""
+    """`DATA_PLATFORM_DELIVERY=sync`: requests do not wait while the breaker is open."""
 
     TIMEOUT_SECONDS = 0.6
 
@@ -327,8 +327,8 @@ class TestSync:
         order_of(user, {product: 1})
         return time.monotonic() - started
 
-    def mend(self, partner: Partner, settings: Settings) -> None:
-        """From now on it answers, and is given the time for it on a machine that stutters."""
+    def make_reachable(self, partner: Partner, settings: Settings) -> None:
+        """Let the partner respond, with a timeout that is long enough for a busy machine."""
         assert partner.hold is not None
         partner.hold.set()
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
@@ -349,7 +349,7 @@ class TestSync:
 
     def test_an_order_may_be_the_probe(self, clock: Clock, partner: Partner, settings: Settings) -> None:
         self.seconds_of_an_order()
-        self.mend(partner, settings)
+        self.make_reachable(partner, settings)
         clock.now += 30.0
         for _ in range(2):
             self.seconds_of_an_order()
@@ -359,7 +359,7 @@ class TestSync:
     def test_nothing_is_lost_meanwhile(self, clock: Clock, partner: Partner, settings: Settings) -> None:
         for _ in range(3):
             self.seconds_of_an_order()
-        self.mend(partner, settings)
+        self.make_reachable(partner, settings)
         OutboxMessage.objects.update(next_attempt_at=timezone.now())
         clock.now += 30.0
         assert Dispatcher(DATA_PLATFORM).drain() == Drained(sent=3)

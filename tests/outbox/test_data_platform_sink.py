@@ -25,7 +25,7 @@ from commerce.outbox.sinks.deadline import SocketDeadline
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
-# A busy machine is late; a missing deadline is later still.
+# Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
 SECRET = "the partner's and our secret, 40 letters"
 
@@ -105,7 +105,7 @@ def test_any_other_status_is_a_failure(sink: DataPlatformSink, partner: Partner,
     partner.status, partner.headers = status, {"Location": "/elsewhere"}
     failure = failure_of(sink.deliver([message()]))
     assert failure.reason.startswith(f"HTTP {status}")
-    assert not failure.away
+    assert not failure.unavailable
     assert not failure.refused
     assert len(partner.calls) == 1, "a redirect must not be followed"
 
@@ -166,7 +166,7 @@ def test_a_proxy_in_the_environment_is_not_used(
 def test_a_refused_connection_is_a_failure(sink: DataPlatformSink, settings: Settings) -> None:
     settings.DATA_PLATFORM_URL = "http://127.0.0.1:1/orders"
     failure = failure_of(sink.deliver([message()]))
-    assert failure.away
+    assert failure.unavailable
     assert "refused" in failure.reason
 
 
@@ -178,11 +178,11 @@ def _with_patient_sockets(answer_to: Callable[..., Outcome]) -> Callable[..., Ou
 
 
 class TestDeadline:
-    """However the partner keeps us waiting, the call ends in time."""
+    """A call ends at its deadline, however the partner delays it."""
 
     LIMIT_SECONDS = 0.4
     LONG_ENOUGH_FOR_HEADERS_SECONDS = 2.0
-    """On a machine that stutters."""
+    """For a busy machine."""
 
     @pytest.fixture(autouse=True)
     def short_deadline(self, partner: Partner, settings: Settings) -> None:
@@ -203,12 +203,12 @@ class TestDeadline:
 
     def test_a_hanging_partner(self, sink: DataPlatformSink, partner: Partner) -> None:
         partner.hold = Event()
-        assert failure_of(self.delivered_in_time(sink)).away
+        assert failure_of(self.delivered_in_time(sink)).unavailable
 
     @pytest.mark.parametrize("status", [200, 500])
     def test_dripping_headers_are_a_failure(self, sink: DataPlatformSink, partner: Partner, status: int) -> None:
         partner.drips, partner.status = "headers", status
-        assert failure_of(self.delivered_in_time(sink)).away
+        assert failure_of(self.delivered_in_time(sink)).unavailable
         wait_until(lambda: partner.hung_up == 1, "our side to close the dripping connection")
 
     def test_a_dripping_body_after_a_2xx_is_ignored(
@@ -229,14 +229,14 @@ class TestDeadline:
     def test_a_batch_of_dripping_responses(self, sink: DataPlatformSink, partner: Partner, settings: Settings) -> None:
         partner.drips = "headers"
         outcomes = self.delivered_in_time(sink, messages=16)
-        assert all(isinstance(failure, Failure) and failure.away for failure in outcomes.values())
+        assert all(isinstance(failure, Failure) and failure.unavailable for failure in outcomes.values())
         self.assert_works_again(sink, partner, settings)
 
     def test_control_without_the_deadline_threads_stay_busy(
         self, sink: DataPlatformSink, partner: Partner, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(SocketDeadline, "_shut", lambda deadline: None)
-        # A machine that stutters must not make a drip so late that the time-out between two bytes ends the call.
+        # On a busy machine the pause between two bytes must not exceed the read timeout.
         monkeypatch.setattr(
             data_platform._Caller, "_answer_to", _with_patient_sockets(data_platform._Caller._answer_to)
         )
@@ -261,14 +261,14 @@ class TestDeadline:
 
 
 class TestTurns:
-    """Eight calls at once in the whole process. A message that gets no turn in time counts as not tried."""
+    """At most eight simultaneous calls per process. A message that gets no slot in time counts as not tried."""
 
-    # The one that gets a turn must get it before, on a machine that stutters.
+    # Long enough for the message that gets a slot, also on a busy machine.
     LIMIT_SECONDS = 2.0
 
     @contextmanager
     def all_but(self, free: int, sink: DataPlatformSink, partner: Partner, settings: Settings) -> Iterator[None]:
-        """So many of the eight are left; the others hang in calls with a long deadline."""
+        """Leave `free` of the eight slots free; the others are used by calls with a long deadline."""
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 60.0
         partner.hold = Event()
         busy = [message(number) for number in range(100, 108 - free)]
@@ -297,5 +297,5 @@ class TestTurns:
         with self.all_but(1, sink, partner, settings):
             outcomes = sink.deliver([message(1), message(2)])
         assert list(outcomes) == [1]
-        assert failure_of(outcomes).away
+        assert failure_of(outcomes).unavailable
         assert "order-completed:2" not in partner.keys

@@ -118,7 +118,7 @@ def test_a_batch_with_all_outcomes_is_one_statement(partner: Partner, settings: 
 
 
 def test_log_and_message_state_are_one_transaction(partner: Partner) -> None:
-    """Marks and log are one transaction: without the one there is not the other, and the message goes again."""
+    """State and log are written in one transaction; if it fails, the message is sent again."""
     message_of()
     sql.execute("ALTER TABLE delivery_attempt ADD CONSTRAINT full_disk CHECK (duration_ms < 0)")
     try:

@@ -1,4 +1,4 @@
-"""Draining a destination: in order, by one at a time, and again after a failure."""
+"""Delivery to a destination: in order, by one dispatcher at a time, with retries."""
 
 import json
 import os
@@ -25,7 +25,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Message, Outcomes, sink_of
 from commerce.outbox.sinks.kafka import KafkaSink
-from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
+from tests.outbox.conftest import publish_events, read_topic, unavailable_kafka, waiting
 from tests.outbox.partner import Partner
 from tests.shop_state import statements
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
@@ -43,7 +43,7 @@ MANY_SENT_AND_MANY_WAITING = """
 
 
 def due_now(destination: str) -> None:
-    """As if the waits after the failures were over."""
+    """End the backoff of all messages."""
     OutboxMessage.objects.filter(destination=destination).update(next_attempt_at=timezone.now())
 
 
@@ -56,7 +56,7 @@ def publish_to_data_platform(times: int = 1) -> list[str]:
 
 
 class TestOrder:
-    """What goes first."""
+    """Order of delivery."""
 
     def test_messages_of_one_user_arrive_in_order(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 7
@@ -71,7 +71,7 @@ class TestOrder:
         assert waiting(KAFKA) == []
 
     def test_a_late_commit_of_an_earlier_id_is_sent_too(self) -> None:
-        """Ids are given before COMMIT, so a lower one may appear after a higher one has gone."""
+        """Ids are assigned before COMMIT, so a lower one may become visible after a higher one was sent."""
         [first], [second] = publish_events(), publish_events()
         OutboxMessage.objects.filter(event_id=first).update(sent_at=timezone.now())
         assert Dispatcher(KAFKA).drain().sent == 1
@@ -80,7 +80,7 @@ class TestOrder:
         assert sorted(ids_of(read_topic("coupon-issued", at_least=2))) == sorted([first, second])
 
     def in_trouble(self) -> tuple[str, str]:
-        """The first of two messages of user 1 waits for its next attempt; user 2 has one message too."""
+        """Messages: the first of two of user 1 waits for a retry; one of user 2."""
         [failed], [later], [other] = publish_events(user_id=1), publish_events(user_id=1), publish_events(user_id=2)
         soon = timezone.now() + timedelta(seconds=30)
         OutboxMessage.objects.filter(event_id=failed).update(attempts=1, next_attempt_at=soon)
@@ -102,7 +102,7 @@ class TestOrder:
 
 
 class MeetingSink(KafkaSink):
-    """Kafka, reached only once two dispatchers have a batch in hand."""
+    """A Kafka sink that waits until two dispatchers have read a batch."""
 
     meeting = Barrier(2)
 
@@ -160,7 +160,7 @@ class TestOneAtATime:
             assert slow.result(timeout=PATIENCE_SECONDS) == Drained(sent=1)
 
     def test_no_snapshot_is_kept_while_the_network_is_used(self, partner: Partner) -> None:
-        """The transaction that holds the lock has read and written nothing, so it holds back no vacuum."""
+        """The transaction that holds the lock has no snapshot, so it does not block vacuum."""
         publish_to_data_platform()
         partner.hold = hold = Event()
         with meanwhile(Dispatcher(DATA_PLATFORM).drain) as drain:
@@ -201,7 +201,7 @@ class TestOneAtATime:
             assert not lock.is_held()
 
     def test_closing_the_connection_releases_the_lock(self) -> None:
-        """A dispatcher that dies between two lines leaves nothing locked."""
+        """A killed dispatcher leaves no lock behind."""
 
         def die() -> None:
             with dispatcher_lock.sole_dispatcher(KAFKA) as lock:
@@ -211,23 +211,23 @@ class TestOneAtATime:
         publish_events()
         with pytest.raises(KeyboardInterrupt):
             die()
-        # The server ends a session a moment after its connection is closed.
+        # The server ends the session shortly after the connection is closed.
         wait_until(lambda: Dispatcher(KAFKA).drain() == Drained(sent=1), "the lock to be gone")
 
 
 class TestFailures:
-    """What is tried again, and when."""
+    """Retries and their times."""
 
     def test_messages_wait_for_the_broker_to_recover(self) -> None:
         event_ids = publish_events(times=3)
-        away = Dispatcher(KAFKA)
-        with kafka_away():
-            assert away.drain() == Drained(failed=3)
+        dispatcher = Dispatcher(KAFKA)
+        with unavailable_kafka():
+            assert dispatcher.drain() == Drained(failed=3)
         rows = waiting(KAFKA)
         assert [row.event_id for row in rows] == event_ids
         assert {row.attempts for row in rows} == {1}
         assert all("transport" in row.last_error for row in rows)
-        assert away.pause_seconds() > 0
+        assert dispatcher.pause_seconds() > 0
         due_now(KAFKA)
         assert Dispatcher(KAFKA).drain() == Drained(sent=3)
         assert ids_of(read_topic("coupon-issued", at_least=3)) == event_ids
@@ -259,7 +259,7 @@ class TestFailures:
     def test_an_outage_of_kafka_parks_nothing(self) -> None:
         publish_events()
         OutboxMessage.objects.update(attempts=1_000)
-        with kafka_away():
+        with unavailable_kafka():
             Dispatcher(KAFKA).drain()
         [row] = waiting(KAFKA)
         assert row.attempts == 1_001
@@ -267,19 +267,19 @@ class TestFailures:
 
     def test_an_unavailable_broker_is_not_called_for_a_while(self) -> None:
         publish_events(user_id=1)
-        away = Dispatcher(KAFKA)
-        with kafka_away():
-            away.drain()
+        dispatcher = Dispatcher(KAFKA)
+        with unavailable_kafka():
+            dispatcher.drain()
         publish_events(user_id=2)
         with statements() as ran:
-            assert away.drain() == Drained()
+            assert dispatcher.drain() == Drained()
         assert ran == []
 
     def test_an_unavailable_destination_fails_one_batch_only(self, settings: Settings) -> None:
         settings.OUTBOX_BATCH_SIZE = 2
         for user_id in range(6):
             publish_events(user_id=user_id)
-        with kafka_away():
+        with unavailable_kafka():
             assert Dispatcher(KAFKA).drain() == Drained(failed=2)
         assert [row.attempts for row in waiting(KAFKA)] == [1, 1, 0, 0, 0, 0]
 
@@ -350,7 +350,7 @@ class TestFailures:
 
     @pytest.mark.parametrize("statement", [dispatcher.DUE, dispatcher.DUE_IN_ORDER], ids=["any order", "in order"])
     def test_a_backlog_is_found_without_reading_sent_messages(self, statement: str) -> None:
-        """As after an outage: the planner knows that many wait, but not that they are the last ones."""
+        """After an outage the planner knows that many messages wait, but not that they are the newest."""
         sql.execute(MANY_SENT_AND_MANY_WAITING)
         sql.execute("ANALYZE outbox_message")
         plan = sql.fetch_all(f"EXPLAIN {statement}", {"destination": KAFKA, "limit": 500})

@@ -1,4 +1,4 @@
-"""Messages to Kafka: what a consumer sees, and what the broker's refusals mean."""
+"""Messages to Kafka: their content, and errors of the broker."""
 
 import json
 import threading
@@ -10,12 +10,12 @@ from commerce.outbox.dispatcher import Dispatcher
 from commerce.outbox.routes import KAFKA
 from commerce.outbox.sinks import kafka
 from commerce.outbox.sinks.base import Failure, Message
-from commerce.outbox.sinks.kafka import KafkaAway, KafkaSink
+from commerce.outbox.sinks.kafka import KafkaSink, KafkaUnavailable
 from orders.events import order_completed
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import kafka_away, read_topic
+from tests.outbox.conftest import read_topic, unavailable_kafka
 
-# A busy machine is late; a missing deadline is later still.
+# Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
 
 
@@ -63,12 +63,12 @@ def test_only_a_too_large_message_is_refused() -> None:
     assert outcomes[3] is None
     refusal = outcomes[2]
     assert isinstance(refusal, Failure)
-    assert (refusal.refused, refusal.away) == (True, False)
+    assert (refusal.refused, refusal.unavailable) == (True, False)
     assert "MSG_SIZE_TOO_LARGE" in refusal.reason
 
 
 def test_a_missing_topic_holds_back_its_keys_only() -> None:
-    """The embedded broker makes every topic it is asked for, so the step after the look-up is tried by itself."""
+    """The embedded broker creates requested topics, so the step after the lookup is tested separately."""
     lost, later, other = message(1, key="7", event_type="coupon-issued"), message(2, key="7"), message(3, key="8")
     outcomes, sendable = kafka._without_missing([lost, later, other], {kafka.topic_of("coupon-issued"): "unknown"})
     assert outcomes == {1: Failure(f"Topic {kafka.topic_of('coupon-issued')}: unknown")}
@@ -77,16 +77,16 @@ def test_a_missing_topic_holds_back_its_keys_only() -> None:
 
 def test_without_a_broker_every_message_fails_within_the_limit() -> None:
     started = time.monotonic()
-    with kafka_away():
+    with unavailable_kafka():
         outcomes = KafkaSink().deliver([message(1), message(2)])
     assert time.monotonic() - started < kafka.DELIVERY_SECONDS + SLACK_SECONDS
-    assert [isinstance(failure, Failure) and failure.away for failure in outcomes.values()] == [True, True]
+    assert [isinstance(failure, Failure) and failure.unavailable for failure in outcomes.values()] == [True, True]
 
 
 def test_a_ping_checks_for_a_broker() -> None:
     kafka.ping(timeout_seconds=5)
     started = time.monotonic()
-    with kafka_away(), pytest.raises(KafkaAway):
+    with unavailable_kafka(), pytest.raises(KafkaUnavailable):
         kafka.ping(timeout_seconds=0.3)
     assert time.monotonic() - started < 0.3 + SLACK_SECONDS
 

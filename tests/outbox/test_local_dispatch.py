@@ -20,7 +20,7 @@ from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from orders.events import order_completed
 from orders.models import Order, OrderStatus
 from tests.factories import ProductFactory, UserFactory, order_of
-from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
+from tests.outbox.conftest import publish_events, read_topic, unavailable_kafka, waiting
 from tests.outbox.partner import Partner
 from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 
@@ -36,7 +36,7 @@ def threads_of(destination: str) -> list[threading.Thread]:
 
 @pytest.mark.usefixtures("dispatching")
 class TestOwnDispatcher:
-    """`OUTBOX_DISPATCH_IN_WEB`: who commits, sends."""
+    """`OUTBOX_DISPATCH_IN_WEB`: the process that commits also delivers."""
 
     def test_a_committed_event_is_sent_without_a_poll(self) -> None:
         publish_events()
@@ -45,7 +45,7 @@ class TestOwnDispatcher:
 
     def test_one_thread_per_destination_serves_all(self, partner: Partner) -> None:
         with ThreadPoolExecutor(8) as requests:
-            list(requests.map(lambda _: _tell_and_close(), range(40)))
+            list(requests.map(lambda _: _publish_and_close(), range(40)))
         wait_until(lambda: not waiting(KAFKA) + waiting(DATA_PLATFORM), "the messages to leave")
         assert (len(threads_of(KAFKA)), len(threads_of(DATA_PLATFORM))) == (1, 1)
         assert len(read_topic("order-completed", at_least=40)) == 40
@@ -61,7 +61,7 @@ class TestOwnDispatcher:
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 10.0
         partner.hold = threading.Event()
         user, product = UserFactory(balance=100_000), ProductFactory(price=1, stock=100)
-        with kafka_away():
+        with unavailable_kafka():
             order_of(user, {product: 1})
             wait_until(lambda: partner.calls, "the hanging call")
             for _ in range(5):
@@ -91,7 +91,7 @@ class TestOwnDispatcher:
             assert isinstance(thread, DispatcherThread)
             wait_until(lambda: thread._turn_seconds > 0.02, "the thread to find the destination taken")
             assert len(waiting(KAFKA)) == 1
-        # A thread of the web process never polls: it leaves now, or not at all.
+        # The thread in the web process does not poll: the message is sent now or never.
         wait_until(lambda: not waiting(KAFKA), "the message to leave")
 
     def test_the_thread_outlives_its_database_connection(self) -> None:
@@ -139,7 +139,7 @@ def test_without_a_dispatcher_in_the_web_process_nothing_is_sent() -> None:
 
 
 class TestSync:
-    """`DATA_PLATFORM_DELIVERY=sync`: the order is reported before it is answered."""
+    """`DATA_PLATFORM_DELIVERY=sync`: the order is sent to the data platform before its response."""
 
     @pytest.fixture(autouse=True)
     def sync(self, settings: Settings, partner: Partner) -> None:
@@ -181,7 +181,7 @@ class TestSync:
 
     @pytest.mark.usefixtures("dispatching")
     def test_a_failure_is_retried_by_the_process_itself(self, partner: Partner) -> None:
-        """Its thread has nothing in hand then, and hears of no failure of its own."""
+        """Its dispatcher thread is idle then, and is not informed of the failure."""
         partner.status = 500
         self.order()
         partner.status = 200
@@ -206,7 +206,7 @@ class TestSync:
         assert waiting(DATA_PLATFORM) == []
 
 
-def _tell_and_close() -> None:
+def _publish_and_close() -> None:
     try:
         publish_events(event_type="order-completed")
     finally:
@@ -214,13 +214,13 @@ def _tell_and_close() -> None:
 
 
 def _leave_with_one_message_sent() -> None:
-    """In the forked child: never returns into the test, and never runs pytest's own end."""
+    """Runs in the forked child, which exits without returning to pytest."""
     code = 1
     try:
         [event_id] = publish_events(user_id=2)
         wait_until(lambda: not waiting(KAFKA), "the child's message to leave")
         local_dispatch.stop()
-        # At the first try: the parent's client, whose threads are not here, would have failed before.
+        # Sent at the first attempt: the parent's Kafka client would have failed, because its threads do not exist here.
         code = 0 if OutboxMessage.objects.get(event_id=event_id).attempts == 1 else 2
     finally:
         os._exit(code)

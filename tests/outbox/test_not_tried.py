@@ -26,16 +26,16 @@ from tests.together import PATIENCE_SECONDS, meanwhile, wait_until
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def tell_an_order(times: int = 1) -> list[str]:
+def publish_an_order(times: int = 1) -> list[str]:
     return publish_events(event_type="order-completed", times=times)
 
 
 class TestDataPlatform:
-    """All the calls there may be at once are taken."""
+    """All slots for calls are in use."""
 
     @pytest.fixture
     def no_turn(self, partner: Partner, settings: Settings) -> Iterator[Event]:
-        """Requests in sync mode hang in all the calls there may be, until the event is set."""
+        """Requests in sync mode occupy all slots for calls until the event is set."""
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = 60.0
         partner.hold = Event()
         busy = [Message(number, f"busy:{number}", "order-completed", "1", b"{}", 0) for number in range(8)]
@@ -56,7 +56,7 @@ class TestDataPlatform:
     def test_no_attempt_is_counted_and_no_wait_is_set(
         self, no_turn: Event, partner: Partner, settings: Settings
     ) -> None:
-        [event_id] = tell_an_order()
+        [event_id] = publish_an_order()
         dispatcher = Dispatcher(DATA_PLATFORM)
         assert dispatcher.drain() == Drained()
         assert dispatcher.pause_seconds() > 0, "else a thread would ask again and again"
@@ -67,20 +67,20 @@ class TestDataPlatform:
         assert partner.keys.count(event_id) == 1
 
     def test_in_sync_mode_the_claim_is_released(self, no_turn: Event) -> None:
-        [event_id] = tell_an_order()
+        [event_id] = publish_an_order()
         assert not Dispatcher(DATA_PLATFORM).deliver_now(event_id)
         self.assert_untouched(event_id)
 
     def test_control_without_the_release_it_is_not_due(self, no_turn: Event, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(dispatcher, "GIVE_BACK", "SELECT %s, %s")
-        # The claim must outlast a machine that stutters.
+        # The claim must be valid for long enough on a busy machine.
         monkeypatch.setattr(dispatcher, "FIRST_WAIT_SECONDS", PATIENCE_SECONDS)
-        [event_id] = tell_an_order()
+        [event_id] = publish_an_order()
         Dispatcher(DATA_PLATFORM).deliver_now(event_id)
         assert not Dispatcher(DATA_PLATFORM).anything_due()
 
     def test_it_is_not_reported_to_the_breaker(self, no_turn: Event, settings: Settings) -> None:
-        tell_an_order(times=settings.DATA_PLATFORM_BREAKER_FAILURES + 1)
+        publish_an_order(times=settings.DATA_PLATFORM_BREAKER_FAILURES + 1)
         Dispatcher(DATA_PLATFORM).drain()
         breaker = sink_of(DATA_PLATFORM).breaker
         assert breaker is not None
@@ -88,7 +88,7 @@ class TestDataPlatform:
 
     @pytest.mark.usefixtures("dispatching")
     def test_a_web_process_continues_by_itself(self, no_turn: Event, partner: Partner, settings: Settings) -> None:
-        [event_id] = tell_an_order()
+        [event_id] = publish_an_order()
         thread = local_dispatch._threads._by_destination[DATA_PLATFORM]
         wait_until(lambda: thread._dispatcher.pause_seconds() > 0, "a drain that got no turn")
         settings.DATA_PLATFORM_TIMEOUT_SECONDS = PATIENCE_SECONDS
@@ -98,13 +98,13 @@ class TestDataPlatform:
 
 
 class TestKafka:
-    """The producer's queue is full, and the broker pauses."""
+    """The producer's queue is full, and the broker is paused."""
 
     ROOM = 10
 
     @pytest.fixture
     def paused(self, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
-        """A broker that knows the topic and has been paused: its process id."""
+        """Pause the broker after it has created the topic; yields its process id."""
         monkeypatch.setattr(kafka, "DELIVERY_SECONDS", 1.0)
         monkeypatch.setattr(
             kafka, "Producer", lambda configured: Producer(configured | {"queue.buffering.max.messages": self.ROOM})

@@ -29,7 +29,7 @@ MANY_SENT = """
 
 
 def sent(count: int, *, hours_ago: float) -> list[str]:
-    """Events that went to Kafka and to the data platform, each a second before the one told before it."""
+    """Sent events to Kafka and to the data platform; each was sent a second before the previous one."""
     event_ids = publish_events(event_type="order-completed", times=count)
     for number, event_id in enumerate(event_ids):
         sent_at = timezone.now() - timedelta(hours=hours_ago, seconds=number)
@@ -63,7 +63,7 @@ def broken() -> dict[str, Sequence[str]]:
 
 
 class TestWhat:
-    """What goes, and what stays."""
+    """Deleted and remaining messages."""
 
     def test_old_messages_are_deleted_with_their_log(self) -> None:
         sent(3, hours_ago=169)
@@ -93,18 +93,18 @@ class TestWhat:
 
 
 class TestOrder:
-    """The oldest delivery first."""
+    """Messages are deleted in order of their delivery."""
 
     def test_messages_are_deleted_in_the_order_of_sending(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purge, "BATCH_SIZE", 4)
         event_ids = sent(6, hours_ago=200)
         answers = iter([False, True])
         purge_outbox(now=timezone.now(), older_than_hours=168, stopping=lambda: next(answers))
-        # The last ones told were sent first, each to two destinations.
+        # The newest events were sent first, each to two destinations.
         assert kept() == kept(DATA_PLATFORM) == event_ids[:4]
 
     def one_message_purged(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, Sequence[str]]:
-        """What the books say after the purge of one message of a busy shop."""
+        """The violated invariants after one message of a busy shop is purged."""
         monkeypatch.setattr(purge, "BATCH_SIZE", 1)
         busy_shop()
         answers = iter([False, True])
@@ -127,7 +127,7 @@ class TestOrder:
 
 
 class TestAtOnce:
-    """Together with itself and with others."""
+    """Concurrent purges."""
 
     def test_four_concurrent_purges_delete_everything_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(purge, "BATCH_SIZE", 3)
@@ -191,7 +191,7 @@ class TestCommand:
 
 
 class TestRelay:
-    """`relay_outbox` purges by itself."""
+    """`relay_outbox` also purges."""
 
     def test_it_purges_when_it_starts(self) -> None:
         sent(2, hours_ago=200)

@@ -16,7 +16,7 @@ from commerce.outbox.management.commands import relay_outbox
 from commerce.outbox.models import OutboxMessage
 from commerce.outbox.routes import DATA_PLATFORM, KAFKA
 from commerce.outbox.sinks.base import sink_of
-from tests.outbox.conftest import kafka_away, publish_events, read_topic, waiting
+from tests.outbox.conftest import publish_events, read_topic, unavailable_kafka, waiting
 from tests.outbox.manage import call, managed, run
 from tests.outbox.partner import Partner
 from tests.together import wait_until
@@ -115,7 +115,7 @@ def test_all_sinks_are_imported_before_a_thread_starts(monkeypatch: pytest.Monke
 
 
 class TestOnce:
-    """`--once`: a drain with an exit code."""
+    """`--once`: deliver all due messages and exit."""
 
     def test_0_when_nothing_is_waiting(self, partner: Partner) -> None:
         publish_events(event_type="order-completed", times=2)
@@ -142,7 +142,7 @@ class TestOnce:
     @pytest.mark.usefixtures("partner")
     def test_1_when_kafka_is_unavailable(self) -> None:
         publish_events()
-        with kafka_away():
+        with unavailable_kafka():
             done = call("relay_outbox", "--once")
         assert done.returncode == 1
         assert done.stdout.splitlines()[0] == "kafka: 0 sent, 1 failed"

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def parked(count: int) -> list[str]:
-    """Events that both their destinations were told of in vain."""
+    """Events whose messages to both destinations are parked."""
     event_ids = publish_events(event_type="order-completed", times=count)
     OutboxMessage.objects.filter(event_id__in=event_ids).update(
         parked_at=timezone.now(), attempts=12, last_error="HTTP 500: ok"
@@ -74,7 +74,7 @@ def test_four_concurrent_runs_queue_each_message_once(monkeypatch: pytest.Monkey
 
 
 class TestSendAgain:
-    """Chosen messages, sent ones included where no order is promised."""
+    """Selected messages, including sent ones of destinations without order."""
 
     def test_only_the_data_platform_gets_sent_messages_again(self) -> None:
         [event_id] = publish_events(event_type="order-completed")
@@ -104,7 +104,7 @@ class TestCommand:
         assert (done.returncode, done.stderr) == (0, "")
         assert json.loads(done.stdout) == {"put_back": 6}
         again = call("outbox_retry", "--all-parked")
-        assert (again.returncode, again.stdout) == (0, "0 messages are due again\n")
+        assert (again.returncode, again.stdout) == (0, "0 messages are queued again\n")
 
     def test_those_of_one_destination(self) -> None:
         event_ids = parked(2)
@@ -117,7 +117,7 @@ class TestCommand:
         first, second, third = parked(3)
         number = third.rpartition(":")[0]
         done = call("outbox_retry", "--event-id", first, "--event-id", number, "--destination", "data-platform")
-        assert (done.returncode, done.stdout) == (0, "2 messages are due again\n")
+        assert (done.returncode, done.stdout) == (0, "2 messages are queued again\n")
         assert still_parked(DATA_PLATFORM) == [second]
         assert still_parked(KAFKA) == [first, second, third]
 

@@ -1,4 +1,4 @@
-"""A steady stream of messages leaves no dead rows behind that queries have to read."""
+"""Queries do not read dead rows of a steady stream of messages."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from tests.embedded.processes import wait_for
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-# Four to a page, and no room between them in which the messages to come would be scattered.
+# Four messages per page, without free space for new ones between them.
 MANY_KEPT = """
     INSERT INTO outbox_message (event_id, type, aggregate_type, aggregate_id, destination, payload, sent_at)
     SELECT 'coupon-issued:' || number, 'coupon-issued', 'thing', number::text, 'kafka', repeat('x', 1890), now()
@@ -62,7 +62,7 @@ def vacuum() -> None:
 
 
 def pages_of_a_look() -> int:
-    """How many pages are read to see that nothing waits."""
+    """The number of pages that the query for waiting messages reads."""
     explain = f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {dispatcher.DUE}"
     [[plan]] = sql.fetch_all(explain, {"destination": KAFKA, "limit": 500})
     [explained] = json.loads(plan) if isinstance(plan, str) else plan
@@ -71,7 +71,7 @@ def pages_of_a_look() -> int:
 
 
 def a_thousand_come_and_go() -> None:
-    """Less than a vacuum, left to itself, would clean the indexes for."""
+    """Fewer rows than those after which vacuum cleans indexes."""
     sql.execute(MANY_KEPT)
     sql.execute("ANALYZE outbox_message")
     for _ in range(2):
@@ -79,7 +79,7 @@ def a_thousand_come_and_go() -> None:
         rows = sql.fetch_all(dispatcher.DUE, {"destination": KAFKA, "limit": 500})
         assert len(rows) == 500
         record(KAFKA, [Verdict(row[0]) for row in rows])
-    # The first look finds out that they are dead, and marks them; from then on only the index is walked.
+    # The first query marks the index entries of dead rows; later ones read only the index.
     pages_of_a_look()
 
 
@@ -106,7 +106,7 @@ def test_autovacuum_starts_at_one_percent_of_the_table() -> None:
 
 
 def size_after(rounds: int, *, purging: bool) -> int:
-    """Bytes of the table and its indexes, after so many thousand messages came, went and were purged."""
+    """The size of the table and its indexes in bytes, after so many thousand messages were written, sent and purged."""
     for _ in range(rounds):
         sql.execute(THOUSAND_WERE_SENT)
         if purging:
@@ -117,7 +117,7 @@ def size_after(rounds: int, *, purging: bool) -> int:
 
 
 def test_a_purge_makes_room_for_new_messages() -> None:
-    # The room of one round is free for the next but one.
+    # The space of one round is reused two rounds later.
     soon = size_after(3, purging=True)
     assert size_after(12, purging=True) <= 1.5 * soon
 

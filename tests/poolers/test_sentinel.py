@@ -54,5 +54,5 @@ def test_a_fail_over_under_load_costs_no_write(servers: Servers, settings: Setti
         charging.result()
     assert set(outcomes) == {(200, None)}
     assert User.objects.get(pk=user.pk).balance == len(outcomes) == LedgerEntry.objects.filter(user=user).count()
-    # Each of the two has connections of its own, which it replaces when it next uses them.
+    # Cache and locks have separate connections, each replaced at its next use.
     wait_until(lambda: ready.get("/readyz").json()["cache"] == "up", "the cache to use the new primary")

@@ -150,7 +150,7 @@ class TestOfTheBackOffice:
         assert LedgerEntry.objects.count() == 2
         assert entries_shown(staff) == 1
 
-    def test_staff_who_have_just_written_see_it(self, server: Standby) -> None:
+    def test_staff_see_their_own_writes(self, server: Standby) -> None:
         staff, user = Staff(superuser=True), UserFactory(balance=0)
         known_as_recent(server)
         server.pause()

@@ -27,4 +27,4 @@ EQUIVALENT = {
         "return self.status_at(now) == EXPIRED and self._free(None, now)",
     ): "`_free` writes EXPIRED from `expires_at` on, whatever the given status is, and `expire` calls it only then.",
 }
-"""The function, its line, and what stands there instead; then why no test can tell the two apart."""
+"""The function, its line, the changed line, and the reason why the change has no effect."""

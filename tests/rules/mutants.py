@@ -19,8 +19,8 @@ from tests.rules.equivalent_mutants import EQUIVALENT
 ROOT = Path(__file__).parents[2]
 APPS = ("balances", "coupons", "orders", "products", "reservations")
 
-# The tests need neither Django's settings nor a server. A mutant cannot loop for ever, because the rules have no loops
-# without an end: the long time limit keeps a busy machine from looking like a mutant that hangs.
+# The tests need neither Django's settings nor a server. The rules have no unbounded loops, so no mutant hangs; the
+# timeout is long, so that a busy machine does not cause one.
 CONFIGURATION = f"""
 [tool.mutmut]
 source_paths = {[f"{app}/rules.py" for app in APPS]}
@@ -31,11 +31,11 @@ timeout_constant = 60.0
 """
 
 Change = tuple[str, str, str]
-"""The function, its line, and what stands there instead; each without indentation."""
+"""The function, its line, and the changed line, without indentation."""
 
 
 def mutmut(folder: Path, *arguments: str) -> str:
-    """Its output. It is not shown, because it redraws its progress all the time. Raises SystemExit with it."""
+    """Run mutmut; returns its output, which is not shown because it redraws its progress. Raises SystemExit with it."""
     environment = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
     done = subprocess.run(  # noqa: S603  # our own command
         [sys.executable, "-m", "mutmut", *arguments],
@@ -63,7 +63,7 @@ def working_folder() -> Iterator[Path]:
 
 
 def statuses(folder: Path) -> dict[str, str]:
-    """Each mutant's name and what became of it: `killed`, `survived`, `no tests`, `timeout` …"""
+    """The result of each mutant by name: `killed`, `survived`, `no tests`, `timeout` …"""
     lines = mutmut(folder, "results", "--all", "true")
     return dict(re.findall(r"^ +(\S+__mutmut_\d+): (.+)$", lines, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""What an account allows, and what each movement writes."""
+"""Rules of accounts: allowed movements, and their ledger entries."""
 
 import hashlib
 from collections.abc import Callable
@@ -111,7 +111,7 @@ def test_a_debit_above_the_balance_names_the_balance_and_the_amount() -> None:
 
 
 def test_a_debit_is_allowed_above_the_limit() -> None:
-    """Refunds may have brought the account there."""
+    """Refunds may exceed the limit."""
     assert account(1_500).adjust(-1, limit=LIMIT_WON, entry_id=5, now=NOW) == entry("ADJUSTMENT", -1, 1_499)
 
 

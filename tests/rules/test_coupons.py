@@ -1,4 +1,4 @@
-"""When a coupon is issued, when it can be used, and what it takes off."""
+"""Rules of coupons: issue, use and discount."""
 
 import copy
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""What an order costs, when it is cancelled and what a refund gives back."""
+"""Rules of orders: total, cancellation and refunds."""
 
 import copy
 from datetime import UTC, datetime

@@ -1,4 +1,4 @@
-"""What a stock allows, all or none, and what is unusual about a price."""
+"""Rules of products: stock, and unusual prices."""
 
 import copy
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""What can become of a reservation, before its end, at it and after."""
+"""Rules of reservations: before, at and after their expiry."""
 
 import copy
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ def reservation(status: str = HELD, ended_at: datetime | None = None, order_id: 
 
 
 def ended(status: str, now: datetime, order_id: int | None = None) -> ReservationState:
-    """One that has ended since it was read."""
+    """A reservation that has ended since it was read."""
     return ReservationState(4, status, END, now, order_id, ends_now=True)
 
 

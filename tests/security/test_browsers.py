@@ -23,7 +23,7 @@ PREFLIGHT = {
 
 @pytest.fixture
 def allowed(settings: Settings) -> None:
-    """As `CORS_ALLOWED_ORIGINS` in the environment sets it up."""
+    """The settings and middleware that `CORS_ALLOWED_ORIGINS` enables."""
     settings.CORS_ALLOWED_ORIGINS = [ORIGIN]
     first, *others = project_settings.MIDDLEWARE
     settings.MIDDLEWARE = [first, CORS, *others]

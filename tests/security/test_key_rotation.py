@@ -57,7 +57,7 @@ def read(variables: Mapping[str, str]) -> dict[str, Any]:
 
 @pytest.fixture
 def restart(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Callable[[Mapping[str, str]], None]:
-    """Gives this process the keys that it would have after a start with these variables."""
+    """Set the keys of this process as after a start with these variables."""
 
     def with_keys(variables: Mapping[str, str]) -> None:
         known = read(variables)
@@ -81,7 +81,7 @@ def logged_in() -> Tokens:
 
 
 def accepts(tokens: Tokens, user: User) -> tuple[int, int]:
-    """The statuses with which the access token and the refresh token are answered."""
+    """The statuses of requests with the access token and the refresh token."""
     return (
         Shopper(access=tokens.access).get(f"/api/balance/{user.pk}").status,
         Shopper().post("/api/auth/token/refresh", {"refresh": tokens.refresh}).status,
@@ -110,7 +110,7 @@ def test_tokens_are_accepted_until_their_key_is_removed(
     restart(changed)
     assert accepts(new, user) == (200, 200)
 
-    # Each token has just been verified and remembered; the old ones are refused all the same.
+    # The tokens were verified and cached; those of the old key are refused anyway.
     restart(finished)
     assert accepts(old, user) == accepts(old_of_step_1, user) == (401, 401)
     assert accepts(new, user) == (200, 200)
@@ -127,7 +127,7 @@ def test_tokens_with_their_own_key_outlive_the_secret_key(
         restart({**step, **own})
         assert accepts(old, user) == (200, 200)
     restart({**finished, **own})
-    # The mark of the password in a refresh token is made with SECRET_KEY.
+    # The password hash in a refresh token is keyed with SECRET_KEY.
     assert accepts(old, user) == (200, 401)
 
 
@@ -146,7 +146,7 @@ def test_sessions_and_cursors_outlive_a_change_of_the_secret_key(
         assert is_in(staff.client)
         assert shopper.get(f"/api/{next_page}").status == 200
     restart({**finished, **own})
-    # Its page in step 2 gave the session a mark of the new key; a session without one is over.
+    # The page in step 2 signed the session with the new key; other sessions have ended.
     assert is_in(staff.client)
     assert not is_in(idle.client)
     assert shopper.get(f"/api/{next_page}").outcome == (400, "validation_error")
@@ -175,7 +175,7 @@ def test_the_data_platform_may_change_its_secret_between_the_steps(
     assert believed_with() == [True, False]
     restart(both)
     assert believed_with() == [True, True]
-    # A receiver that reads the header into a mapping, as an earlier version of the page did, keeps the last `v1`.
+    # A receiver that parses the header into a mapping keeps the last `v1`.
     [call] = partner.calls
     assert call.headers["X-Signature"].split(",v1=")[-1] == only_signature(OLD, call.headers["X-Signature"], call.body)
     restart(only_new)
@@ -260,9 +260,9 @@ def test_every_secret_can_be_the_content_of_a_file(name: str, tmp_path: Path) ->
     given = read({**others, name: VALUES[name]})
     compared = [key for key in given if key.isupper()]
     assert {key: from_file[key] for key in compared} == {key: given[key] for key in compared}
-    # The control: without its file the setting is missed, or has another value.
-    said = refusal(**others)
-    assert name in said if said else read(others)[name] != given[name]
+    # The control: without its file the setting is missing, or has another value.
+    error = refusal(**others)
+    assert name in error if error else read(others)[name] != given[name]
 
 
 def test_all_secrets_of_the_settings_are_listed() -> None:
@@ -276,8 +276,8 @@ def test_all_secrets_of_the_settings_are_listed() -> None:
 
 def test_a_secret_with_two_sources_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text(OLD)
-    said = refusal(SECRET_KEY=NEW, SECRET_KEY_FILE=str(tmp_path / "secret"))
-    assert said == "Both SECRET_KEY and SECRET_KEY_FILE are set. Set one of them."
+    error = refusal(SECRET_KEY=NEW, SECRET_KEY_FILE=str(tmp_path / "secret"))
+    assert error == "Both SECRET_KEY and SECRET_KEY_FILE are set. Set one of them."
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
@@ -285,12 +285,12 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes | 
     path = tmp_path / "secret"
     if content is not None:
         path.write_bytes(content)
-    said = refusal(SECRET_KEY="", SECRET_KEY_FILE=str(path))
-    assert said == "SECRET_KEY_FILE names a file that cannot be read as text."
+    error = refusal(SECRET_KEY="", SECRET_KEY_FILE=str(path))
+    assert error == "SECRET_KEY_FILE names a file that cannot be read as text."
 
 
 def test_a_secret_with_a_leading_dollar_sign_is_unchanged() -> None:
-    """The library would look for a variable with the rest of it as the name, and name that in its error."""
+    """The library would treat the rest as the name of a variable, and print it in its error."""
     assert read({"SECRET_KEY": f"${OLD}"})["SECRET_KEY"] == f"${OLD}"
 
 

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 PASSWORD = "right horse"
 HERE = "203.0.113.5"
 Response = Any
-"""What Django's test client answers."""
+"""A response of Django's test client."""
 Door = Callable[..., Response]
 
 
@@ -44,7 +44,7 @@ def at_the_back_office(username: str, password: str, address: str = HERE, **meta
 
 
 def outcome(response: Response) -> str:
-    """`in`, `wrong` or `wait`, at either door."""
+    """The outcome of a login, `in`, `wrong` or `wait`, for the API or the back-office."""
     if response.status_code == 429:
         return "wait"
     if response.status_code == 302 or (response.status_code == 200 and b'"access"' in response.content):
@@ -72,7 +72,6 @@ def test_after_failures_the_right_password_is_limited_too(clerk: User, door: Doo
 
 
 def test_control_without_the_limit_guessing_is_unlimited(clerk: User, door: Door, settings: Settings) -> None:
-    """The control."""
     settings.LOGIN_FAILURES_PER_MINUTE = settings.LOGIN_FAILURES_PER_HOUR = settings.LOGINS_PER_MINUTE = 0
     assert fail(door, 15) == ["wrong"] * 15
     assert outcome(door("jimin", PASSWORD)) == "in"
@@ -91,7 +90,7 @@ def test_a_success_resets_the_failures(clerk: User, door: Door, settings: Settin
 
 
 def test_a_success_keeps_failures_from_other_addresses(clerk: User, door: Door) -> None:
-    """Or a customer's own logins would reset the count of an attacker who guesses meanwhile."""
+    """Otherwise logins of a customer would reset the count of an attacker."""
     for number in range(5):
         fail(door, 1, address=f"198.51.100.{number}")
     assert outcome(door("jimin", PASSWORD)) == "in"
@@ -127,7 +126,7 @@ def test_a_login_without_a_password_resets_nothing(clerk: User) -> None:
 
 
 def test_another_spelling_of_the_name_is_the_same_name(clerk: User) -> None:
-    """The login page turns full-width letters into plain ones, so they would be another try at the same account."""
+    """The login page normalizes full-width letters, so another spelling is the same account."""
     assert [*fail(at_the_back_office, 3), *fail(at_the_back_office, 1, "ｊｉｍｉｎ")] == [*["wrong"] * 3, "wait"]
 
 
@@ -145,7 +144,7 @@ def test_the_page_shows_when_to_retry(clerk: User) -> None:
     fail(at_the_back_office, 3)
     page = at_the_back_office("jimin", PASSWORD).content.decode()
     assert re.search(r"Try again in (1[5-9]|20) s\.", page)
-    # The list of what a stranger may see would only be in the way.
+    # Not relevant for this test.
     assert "nav-sidebar" not in page
     korean = at_the_back_office("jimin", PASSWORD, HTTP_ACCEPT_LANGUAGE="ko").content.decode()
     assert re.search(r"(1[5-9]|20)초 후에", korean)
@@ -158,11 +157,11 @@ def test_the_api_returns_a_problem(clerk: User) -> None:
 
 
 class TestWhoHasAnAccount:
-    """Nothing tells a name that somebody has from one that nobody has: neither answer, nor work, nor limit."""
+    """Existing and unknown names cannot be distinguished: same response, same work, same limits."""
 
     @pytest.fixture
     def hashed(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """Every password that went through the hash."""
+        """All hashed passwords."""
         passwords: list[str] = []
         encode = PBKDF2InThread.encode
 
@@ -183,7 +182,7 @@ class TestWhoHasAnAccount:
         hashed.clear()
         response = door(who, "a guess")
         assert outcome(response) == "wrong"
-        # For an account without a password, Django hashes something of its own.
+        # For an account without a password, Django hashes another value.
         assert len(hashed) == 1
         if door is at_the_api:
             assert response.json()["detail"] == "These credentials are not valid."
@@ -199,18 +198,18 @@ class TestWhoHasAnAccount:
 
 
 class TestWithoutRedis:
-    """The same limits, counted by each process alone."""
+    """Without Redis each process counts on its own."""
 
     @pytest.fixture(params=["killed", "paused"])
-    def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
+    def unavailable_redis(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
         redis_services.cache.call(lambda client: client.ping())
         (kill if request.param == "killed" else pause)(own_redis)
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_guessing_is_limited(self, clerk: User, door: Door) -> None:
         assert fail(door, 5) == ["wrong"] * 3 + ["wait"] * 2
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_a_success_resets_the_failures(self, clerk: User, door: Door) -> None:
         fail(door, 2)
         assert outcome(door("jimin", PASSWORD)) == "in"
@@ -218,7 +217,7 @@ class TestWithoutRedis:
 
 
 def test_no_name_is_stored_in_redis(clerk: User) -> None:
-    """People type passwords where the name belongs."""
+    """People may enter their password as the name."""
     fail(at_the_api, 1, "hunter2-is-my-password")
     kept = [as_text(key) for key in redis_services.cache.client.keys("*")]
     assert len(kept) == 3
@@ -238,7 +237,7 @@ def test_refreshes_are_limited_per_address(clerk: User) -> None:
 
 
 class TestClientAddress:
-    """Whose X-Forwarded-For is believed: that of as many proxies as are ours."""
+    """Only as many entries of X-Forwarded-For are trusted as there are own proxies."""
 
     def _guesses(self, forwarded: Callable[[int], str]) -> list[str]:
         return [

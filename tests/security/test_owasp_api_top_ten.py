@@ -57,7 +57,7 @@ def pen() -> Product:
 
 
 class TestApi1BrokenObjectLevelAuthorization:
-    """Another's objects: refused or not found, and nothing of them in the answer."""
+    """Objects of others: refused or not found, without any of their data in the response."""
 
     def attempts(self, mallory: User, alice: User, order: Order, held: UserCoupon, pen: Product) -> Iterator[Answer]:
         shopper = Shopper(mallory)
@@ -84,18 +84,20 @@ class TestApi1BrokenObjectLevelAuthorization:
         held = UserCouponFactory(user=alice).pk
         shopper = Shopper(mallory)
 
-        def said(answer: Answer, number: int) -> dict[str, Any]:
-            """Without what names the request and the object."""
+        def comparable(answer: Answer, number: int) -> dict[str, Any]:
+            """The problem document without the ids of request and object."""
             parts = {name: str(value).replace(str(number), "N") for name, value in answer.json.items()}
             return {**parts, "status": answer.status, "requestId": ""}
 
         for template in ("/api/orders/{}", "/api/orders/{}/cancel"):
             ask = shopper.post if template.endswith("cancel") else shopper.get
-            assert said(ask(template.format(theirs)), theirs) == said(ask(template.format(nobodys)), nobodys)
+            assert comparable(ask(template.format(theirs)), theirs) == comparable(
+                ask(template.format(nobodys)), nobodys
+            )
         order = {"items": [{"productId": pen.pk, "quantity": 1}]}
         of_alice = shopper.post("/api/orders", {**order, "userCouponId": held})
         of_nobody = shopper.post("/api/orders", {**order, "userCouponId": nobodys})
-        assert said(of_alice, held) == said(of_nobody, nobodys)
+        assert comparable(of_alice, held) == comparable(of_nobody, nobodys)
 
     def test_idempotency_keys_of_others_reveal_no_response(self, mallory: User, alice: User) -> None:
         mine = Shopper(alice).post("/api/balance/charge", {"amount": 5}, key="known")
@@ -104,7 +106,7 @@ class TestApi1BrokenObjectLevelAuthorization:
 
 
 class TestApi2BrokenAuthentication:
-    """Only our own signature, by our own algorithm, in the one place where it belongs."""
+    """Only tokens with our signature and algorithm, in the Authorization header, are accepted."""
 
     def claims(self, user: User) -> dict[str, Any]:
         return {"token_type": "access", "exp": timezone.now() + timedelta(hours=1), "jti": "0", "userId": str(user.pk)}
@@ -141,7 +143,7 @@ class TestApi2BrokenAuthentication:
 
 
 class TestApi3BrokenObjectPropertyLevelAuthorization:
-    """Nobody sets what is not theirs to set, and no answer says more than the schema."""
+    """Protected fields cannot be set, and responses contain only documented fields."""
 
     FORBIDDEN = {
         "balance": 10**9, "price": 1, "unitPrice": 1, "paidAmount": 0, "totalAmount": 0, "discountAmount": 10**6,
@@ -163,7 +165,7 @@ class TestApi3BrokenObjectPropertyLevelAuthorization:
             assert {error["code"] for error in answer.json["errors"]} == {"unknown_field"}
 
     def test_responses_contain_no_internal_fields(self, alice: User, pen: Product) -> None:
-        """Shopper holds every answer against the schema, and a field that is not documented fails there."""
+        """Shopper validates every response against the schema, and fails for undocumented fields."""
         order = order_of(alice, {pen: 1})
         shopper = Shopper(alice)
         paths = ["/api/users/orders", "/api/users/coupons", "/api/users/balance/history", f"/api/orders/{order.pk}"]
@@ -174,7 +176,7 @@ class TestApi3BrokenObjectPropertyLevelAuthorization:
 
 
 class TestApi4UnrestrictedResourceConsumption:
-    """Every body, list, page and wait has an end; how often somebody may write: test_rate_limits.py."""
+    """Bodies, lists, pages and waits are limited; rate limits of writes: test_rate_limits.py."""
 
     def test_pages_are_short_for_staff_too(self, alice: User) -> None:
         own = order_of(alice, {ProductFactory(price=0): 1})
@@ -206,7 +208,7 @@ class TestApi4UnrestrictedResourceConsumption:
         assert Shopper().get("/api/products", search="%_\\" * 33).status == 200
 
     def test_a_body_is_read_up_to_its_content_length(self, alice: User) -> None:
-        """Bytes behind the Content-Length belong to nobody."""
+        """Bytes after the Content-Length are ignored."""
         shopper = Shopper(alice)
         body = b'{"amount": 1}'
         answer = shopper.send("POST", "/api/balance/charge", body + b"9" * 1_000, headers={"Content-Length": "13"})
@@ -218,7 +220,7 @@ class TestApi4UnrestrictedResourceConsumption:
 
 
 class TestApi5BrokenFunctionLevelAuthorization:
-    """What is for staff is for staff only."""
+    """Functions of staff are only available to staff."""
 
     def test_customers_cannot_open_the_back_office(self, mallory: User) -> None:
         client = Client()
@@ -251,7 +253,7 @@ class TestApi5BrokenFunctionLevelAuthorization:
 
 
 class TestApi6UnrestrictedAccessToSensitiveBusinessFlows:
-    """The rush for a coupon: one account, however many sessions, gets one unit and few tries."""
+    """Coupon rush: one account gets one unit and few attempts, in all its sessions together."""
 
     def test_one_account_with_twenty_sessions_gets_one_coupon(self, mallory: User, settings: Settings) -> None:
         settings.COUPON_ISSUES_PER_SECOND, settings.COUPON_ISSUES_AT_ONCE = 1 / 3_600, 8
@@ -267,7 +269,7 @@ class TestApi6UnrestrictedAccessToSensitiveBusinessFlows:
 
 
 class TestApi7ServerSideRequestForgery:
-    """Where the shop calls is in its settings; no request, and no answer of the partner, changes that."""
+    """The shop only calls addresses in its settings, whatever requests and partners send."""
 
     def test_urls_in_a_request_are_not_called(self, mallory: User, pen: Product) -> None:
         with partner_at_work() as bystander:
@@ -294,14 +296,14 @@ class TestApi7ServerSideRequestForgery:
 
 
 class TestApi8SecurityMisconfiguration:
-    """Headers, hosts and cookies; what the settings refuse: test_settings.py."""
+    """Headers, hosts and cookies; unsafe settings: test_settings.py."""
 
     @pytest.mark.parametrize("path", ["/api/products", "/api/nothing", "/admin/login/", "/api/docs", "/livez"])
     def test_every_response_has_the_security_headers(self, path: str) -> None:
         headers = Client().get(path).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "same-origin"
-        # Swagger UI sets its own, for pop-ups that log in; it shows nothing that is not public.
+        # Swagger UI sets its own policy, for login pop-ups; it only shows public data.
         assert headers["Cross-Origin-Opener-Policy"] == ("unsafe-none" if path == "/api/docs" else "same-origin")
         assert not {"Server", "X-Powered-By", "Access-Control-Allow-Origin"} & headers.keys()
 
@@ -337,7 +339,7 @@ class TestApi8SecurityMisconfiguration:
 
 
 class TestApi9ImproperInventoryManagement:
-    """Only documented routes answer; that routes, schema and contract agree: tests/contract."""
+    """Only documented routes respond; routes, schema and contract are compared in tests/contract."""
 
     @pytest.mark.parametrize(
         "path",
@@ -359,7 +361,7 @@ class TestApi9ImproperInventoryManagement:
 
 
 class TestApi10UnsafeConsumptionOfApis:
-    """What the partner answers is read in part, believed in nothing, and shown as text."""
+    """Responses of partners are read up to a limit, not trusted, and shown as text."""
 
     @pytest.fixture
     def partner(self, settings: Settings) -> Iterator[Partner]:

@@ -26,7 +26,7 @@ class Left(NamedTuple):
 
 
 def left(answer: Answer) -> Left:
-    """What `RateLimit` says."""
+    """The remaining uses in `RateLimit`."""
     match = re.fullmatch(r'"([a-z-]+)";r=(\d+);t=(\d+)', answer.headers["RateLimit"])
     assert match is not None, answer.headers["RateLimit"]
     return Left(match[1], int(match[2]), int(match[3]))
@@ -46,7 +46,7 @@ def test_uses_of_other_processes_count_once_redis_is_queried(user: User) -> None
     Shopper(user).post(*CHARGE)
     Shopper(user).post(*CHARGE)
     Shopper(user).post(*CHARGE)
-    # The start of another process, which knows nothing and asks nobody for its first uses.
+    # Like a new process, which allows its first uses without asking Redis.
     rate_limit.forget_everything()
     assert [left(Shopper(user).post(*CHARGE)).uses for _ in range(3)] == [2, 1, 0]
 
@@ -86,7 +86,7 @@ def test_a_refresh_shows_the_remaining_quota(user: User) -> None:
 
 
 def test_the_headers_need_no_call_to_redis(user: User, settings: Settings) -> None:
-    """A limit that is reported asks once, as it did; the write itself asks once more, for the cached balance."""
+    """The limit needs one call, as without headers; the write itself needs one for the cached balance."""
     settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 1_000.0, 1_000
     shopper = Shopper(user)
     for _ in range(3):

@@ -34,7 +34,7 @@ def pen() -> Product:
 
 
 def charges(user: User, count: int) -> list[Answer]:
-    """Each in a session of its own."""
+    """Charge once per client; returns the statuses."""
     return [Shopper(user).post(*CHARGE) for _ in range(count)]
 
 
@@ -49,7 +49,7 @@ def take_often(counter: Counter) -> float:
 
 
 def asked_redis() -> int:
-    """How often Redis has been asked for a limit on the way to this number of counters."""
+    """The number of calls to Redis for limits."""
     return len(redis_services.cache.client.keys("limit:*"))
 
 
@@ -122,7 +122,7 @@ def test_the_limit_is_checked_before_the_body_is_read(user: User) -> None:
 
 
 class TestWithAnIdempotencyKey:
-    """A 429 is no answer to the request: it is not kept. A replay is a request, and counts."""
+    """A 429 is not stored for the key. A replay counts as a request."""
 
     @pytest.mark.usefixtures("few_writes")
     def test_a_429_is_not_stored(self, user: User, settings: Settings) -> None:
@@ -148,21 +148,21 @@ class TestWithAnIdempotencyKey:
 
 
 class TestManySessions:
-    """One account in a hurry, with as many tokens, connections and processes as it likes."""
+    """One account with many tokens, connections and processes."""
 
     def test_concurrent_ones_share_the_limit(self, user: User, settings: Settings) -> None:
         settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = HOURLY, 10
         tokens = [tokens_for(user_id=user.pk, is_staff=False).access for _ in range(30)]
         answers = together([partial(Shopper(access=token).post, *CHARGE) for token in tokens], at_once=16)
         passed = [answer.status for answer in answers].count(200)
-        # What has not been reported yet when the others ask may pass besides.
+        # Unreported uses of other processes may be allowed in addition.
         assert 10 <= passed <= 10 + UNASKED
         assert {answer.status for answer in answers} == {200, 429}
         user.refresh_from_db()
         assert user.balance == 50_000 + passed
 
     def test_control_two_steps_in_redis_admit_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The control: the same arithmetic as read, decide, write."""
+        """The control: the same algorithm as separate read and write."""
 
         def read_then_write(script: str, keys: list[str], arguments: list[int]) -> tuple[int, int]:
             taken = int(redis_services.cache.client.get(keys[0]) or 0)
@@ -180,12 +180,12 @@ class TestManySessions:
         assert waits.count(0.0) == SLOW.at_once
 
     def test_over_several_processes_exceed_it_by_the_local_quota_only(self) -> None:
-        """Each `forget_everything` is the start of another process, which knows of Redis only."""
+        """`forget_everything` simulates the start of another process."""
         passed = 0
         for _ in range(10):
             rate_limit.forget_everything()
             passed += [take_often(Counter(SLOW, "x")) for _ in range(10)].count(0.0)
-        # The first process reports its unasked uses, and so does each other with the one that is then refused.
+        # The first process reports its unreported uses, as does each other one with the use that is refused.
         assert passed == SLOW.at_once + 9 * UNASKED
 
     def test_over_several_processes_without_local_quota_are_exact(self) -> None:
@@ -197,7 +197,7 @@ class TestManySessions:
 
 
 class TestTheCounter:
-    """The arithmetic, on Redis itself."""
+    """The algorithm in Redis."""
 
     def test_rare_writes_need_no_call_to_redis(self) -> None:
         assert [take_often(Counter(SLOW, str(number))) for number in range(50)] == [0.0] * 50
@@ -251,31 +251,31 @@ class TestTheCounter:
 
 
 class TestWithoutRedis:
-    """Sales go on, each process counts by itself, and nothing hangs."""
+    """Without Redis each process counts on its own, and no request waits."""
 
     @pytest.fixture(params=["killed", "paused"])
-    def redis_away(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
+    def unavailable_redis(self, request: pytest.FixtureRequest, own_redis: Redis) -> None:
         redis_services.cache.call(lambda client: client.ping())
         (kill if request.param == "killed" else pause)(own_redis)
 
-    @pytest.mark.usefixtures("redis_away", "few_writes")
+    @pytest.mark.usefixtures("unavailable_redis", "few_writes")
     def test_the_limit_applies_per_process(self, user: User) -> None:
         assert [answer.status for answer in charges(user, 5)] == [200, 200, 200, 429, 429]
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_the_default_limits_admit_a_normal_customer(self, user: User, pen: Product, settings: Settings) -> None:
         settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 20.0, 40
         shopper = Shopper(user)
         answers = [shopper.post("/api/orders", {"items": [{"productId": pen.pk, "quantity": 1}]}) for _ in range(8)]
         assert {answer.status for answer in answers} == {200}
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_concurrent_requests_get_exactly_the_process_limit(self) -> None:
         waits = together([partial(take, Counter(SLOW, "x"))] * 20, at_once=8)
         assert waits.count(0.0) == SLOW.at_once
         assert 0 < max(waits) <= 3_600
 
-    @pytest.mark.usefixtures("redis_away")
+    @pytest.mark.usefixtures("unavailable_redis")
     def test_the_local_counters_are_limited_too(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(rate_limit, "_MOST_KNOWN", 100)
         for number in range(1_000):
@@ -294,5 +294,5 @@ def test_every_write_documents_the_429_and_its_header() -> None:
 
 
 def test_the_defaults_leave_room_for_a_normal_customer() -> None:
-    """What the environment says is another thing: the tests switch the limits off."""
+    """The defaults in settings.py; the environment of the tests disables the limits."""
     assert (project_settings.WRITES_AT_ONCE, project_settings.COUPON_ISSUES_AT_ONCE) == (40, 20)

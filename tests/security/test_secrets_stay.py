@@ -33,19 +33,19 @@ PASSWORD = "correct-horse-battery-7731"
 
 
 class Written:
-    """Everything that the shop wrote during a test."""
+    """All output of the shop during a test."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> None:
         self._caplog, self._capfd = caplog, capfd
         self._bodies: list[str] = []
 
     def body(self, response: object) -> None:
-        """Count an answer, headers included, among what was written."""
+        """Add a response with its headers to the output."""
         headers = getattr(response, "headers", {})
         self._bodies.append(f"{dict(headers)}\n{getattr(response, 'content', b'').decode()}")
 
     def records(self) -> list[logging.LogRecord]:
-        """What was logged, before it is a line."""
+        """The log records before formatting."""
         return list(self._caplog.records)
 
     def everything(self) -> str:
@@ -57,7 +57,7 @@ class Written:
 
 @pytest.fixture
 def written(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Iterator[Written]:
-    """After the test the health pages and the metrics are looked at as well."""
+    """Includes the health pages and metrics after the test."""
     caplog.set_level(logging.DEBUG)
     found = Written(caplog, capfd)
     yield found
@@ -112,7 +112,7 @@ def test_a_wrong_login_at_api_and_back_office(written: Written, username: str) -
     page = Client().post("/admin/login/", body)
     assert page.status_code == 200
     if username != PASSWORD:
-        # The form shows the name that was typed again.
+        # The form shows the entered name again.
         written.body(page)
     assert not any(PASSWORD.encode() in key for key in redis_services.cache.client.keys("*"))
 
@@ -132,7 +132,9 @@ def test_invalid_bodies_are_not_echoed(written: Written) -> None:
 
 
 @pytest.mark.parametrize("fault", ["nobody there", "wrong password"])
-def test_the_database_away(written: Written, fault: str, closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_unavailable(
+    written: Written, fault: str, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     user = UserFactory()
     wrong = {"PORT": str(closed_port)} if fault == "nobody there" else {"PASSWORD": f"{PASSWORD}-wrong"}
 
@@ -144,19 +146,19 @@ def test_the_database_away(written: Written, fault: str, closed_port: int, monke
             answer = Shopper(user).get(path)
             assert answer.outcome == (503, "service_unavailable")
             written.body(answer)
-        # The connection of the probes is made from the settings.
+        # The connection of the probes is configured by the settings.
         monkeypatch.setitem(connections.settings, "default", connection.settings_dict)
         health.close_connection()
         ready = Client().get("/readyz")
         assert ready.status_code == 503
         written.body(ready)
 
-    # A thread has a connection of its own, which nobody needs afterwards.
+    # The thread's own connection is closed.
     with meanwhile(ask) as asked:
         asked.result()
 
 
-def test_redis_away_or_with_another_password(written: Written, own_redis: Redis, settings: Settings) -> None:
+def test_redis_unavailable_or_with_another_password(written: Written, own_redis: Redis, settings: Settings) -> None:
     user, password = UserFactory(), own_redis.url.split(":")[2].split("@")[0]
     redis_services.cache.client.config_set("requirepass", f"{PASSWORD}-new")
     redis_services.cache.client.connection_pool.disconnect()
@@ -172,7 +174,7 @@ def test_redis_away_or_with_another_password(written: Written, own_redis: Redis,
     assert password not in text
 
 
-def test_the_partner_away(written: Written, settings: Settings, closed_port: int) -> None:
+def test_the_partner_unavailable(written: Written, settings: Settings, closed_port: int) -> None:
     settings.DATA_PLATFORM_URL = f"http://shop:{PASSWORD}@127.0.0.1:{closed_port}/orders"
     order_of(UserFactory(balance=5_000), {ProductFactory(price=1): 1})
     Dispatcher("data-platform").drain()
@@ -183,7 +185,7 @@ def test_the_partner_away(written: Written, settings: Settings, closed_port: int
 
 
 def test_control_a_secret_is_detected(written: Written) -> None:
-    """The control: the same search finds what was logged."""
+    """The control: the same search finds a logged secret."""
     logging.getLogger("commerce").warning("a secret: %s", "not-a-secret-but-found")
     assert "not-a-secret-but-found" in written.everything()
 
@@ -220,7 +222,7 @@ def test_the_command_line_of_redis_has_no_secret(own_redis: Redis) -> None:
 
 
 class TestSecretsOfWebhooks:
-    """`whsec_…` is in the one answer that gives it, and in no log line, also where the work with it fails."""
+    """`whsec_…` is only in the response that creates it, and in no log line, even after errors."""
 
     def test_of_one_that_is_made_changed_and_removed(self, written: Written) -> None:
         staff = Shopper(StaffFactory())
@@ -252,7 +254,7 @@ class TestSecretsOfWebhooks:
         assert secret.removeprefix("whsec_") not in line
 
     def test_of_a_call_that_crashes(self, written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The dispatcher logs what goes wrong with a subscription."""
+        """The dispatcher logs errors of a subscription."""
         webhook = subscribe("https://partner.example/")
 
         def broken(*_args: object, **_kwargs: object) -> None:

@@ -1,4 +1,4 @@
-"""What a token is valid for after its account is closed, loses permissions or changes its password."""
+"""Tokens after their account was closed, lost permissions or changed its password."""
 
 from datetime import timedelta
 
@@ -42,7 +42,7 @@ def test_an_access_token_is_valid_for_15_minutes() -> None:
 
 
 class TestAClosedAccount:
-    """Spends and gets nothing from that moment on; reads its own for what is left of its access token."""
+    """A closed account cannot spend or receive anything; it can read its data until its access token expires."""
 
     def test_may_not_write(self, customer: User, pen: Product) -> None:
         coupon, shopper = CouponFactory(), Shopper(customer)
@@ -60,7 +60,7 @@ class TestAClosedAccount:
         assert refresh(tokens.refresh).outcome == (401, "token_not_valid")
 
     def test_reads_and_cancels_its_own_orders_until_its_token_ends(self, customer: User, pen: Product) -> None:
-        """As SECURITY.md says: a look at the database for every read of every customer is not worth this."""
+        """As documented in SECURITY.md: a database lookup for every read would be too expensive."""
         order = order_of(customer, {pen: 1})
         shopper = Shopper(customer)
         close(customer)
@@ -71,10 +71,10 @@ class TestAClosedAccount:
 
 
 class TestStaffRights:
-    """Are those of the database, whatever the token says."""
+    """Permissions are those in the database, not those in the token."""
 
     def acting(self, clerk: User, customer: User, pen: Product) -> list[Answer]:
-        """With a token from when the clerk was staff."""
+        """Send requests with a token from the time when the clerk was staff."""
         shopper = Shopper(access=tokens_for(user_id=clerk.pk, is_staff=True).access)
         order = order_of(customer, {pen: 1})
         return [
@@ -101,7 +101,6 @@ class TestStaffRights:
     def test_control_without_the_lookup_they_last_as_long_as_the_token(
         self, customer: User, pen: Product, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
         monkeypatch.setattr(authentication, "_is_staff_now", lambda user_id: True)
         monkeypatch.setattr(User, "has_perm", lambda user, right: True)
         assert {answer.status for answer in self.acting(UserFactory(), customer, pen)} == {200}
@@ -124,7 +123,7 @@ class TestStaffRights:
 
 
 class TestAnotherPassword:
-    """Logs out everyone who only knew the old one."""
+    """A new password ends all other sessions."""
 
     def test_ends_the_refresh_tokens_from_before(self) -> None:
         user = UserFactory(username="jimin", password=PASSWORD)

@@ -59,7 +59,7 @@ def test_postgresql_uses_tls(postgresql: TlsFront, certificates: Certificates) -
 def test_a_postgresql_of_another_authority_is_refused(postgresql: TlsFront, certificates: Certificates) -> None:
     with pytest.raises(OperationalError, match="certificate verify failed"):
         ask_postgresql(postgresql, f"sslmode=verify-full&sslrootcert={certificates.path(STRANGER)}")
-    # The control: without the check the same certificate is believed.
+    # The control: without verification the same certificate is accepted.
     assert ask_postgresql(postgresql, "sslmode=require") == (42,)
 
 

@@ -12,12 +12,12 @@ from commerce.embedded.ports import LOOPBACK
 from tests.certificates import Certificates
 
 _SSL_REQUEST = 80_877_103
-"""What a client of PostgreSQL sends first when it wants TLS."""
+"""The first message of a PostgreSQL client that requests TLS."""
 
 
 @dataclass
 class TlsFront:
-    """Where it listens, and the protocol of each connection whose handshake succeeded."""
+    """The address, and the TLS version of each connection with a successful handshake."""
 
     port: int
     handshakes: list[str | None] = field(default_factory=list)
@@ -25,14 +25,14 @@ class TlsFront:
 
 @contextmanager
 def tls_front(certificates: Certificates, server: tuple[str, int], *, postgresql: bool = False) -> Iterator[TlsFront]:
-    """Runs for the length of the block, with the certificate `server`. `postgresql`: clients ask for TLS first."""
+    """Run the proxy during the block, with the certificate `server`. `postgresql`: clients request TLS first."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.path("server.pem"), certificates.path("server.key"))
     with socket.create_server((LOOPBACK, 0)) as listener:
         front = TlsFront(listener.getsockname()[1])
         threading.Thread(target=_accept, args=(listener, context, server, front, postgresql), daemon=True).start()
         yield front
-        # Closing it does not wake a thread that waits in accept().
+        # Closing the socket does not wake a thread that is blocked in accept().
         listener.shutdown(socket.SHUT_RDWR)
 
 

@@ -16,7 +16,7 @@ from commerce.api.authentication import tokens_for
 
 
 class Counted:
-    """What came back, and the qualified name of each Python function that was called for it."""
+    """The response, and the qualified names of the called Python functions."""
 
     def __init__(self) -> None:
         self.status = 0
@@ -36,7 +36,7 @@ class Counted:
 def environ_of(
     method: str, path: str, *, user: User | None = None, body: Any = None, headers: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
-    """The WSGI environment of a request; `headers` as WSGI spells them."""
+    """The WSGI environment of a request; `headers` have WSGI names."""
     content = b"" if body is None else json.dumps(body).encode()
     path, _, query = path.partition("?")
     environ = {
@@ -61,7 +61,7 @@ def environ_of(
 
 
 def counted(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]) -> Counted:
-    """Answer the request once, with every Python call counted."""
+    """Handle the request once, and count every Python call."""
     answer = Counted()
 
     def start_response(status: str, headers: list[tuple[str, str]]) -> None:
@@ -80,6 +80,6 @@ def counted(application: Callable[..., Iterable[bytes]], environ: dict[str, Any]
             close()
     finally:
         sys.setprofile(None)
-    # What the test itself was called for.
+    # Calls of the test itself.
     del answer.calls[f"{__name__}.{start_response.__qualname__}"]
     return answer

@@ -1,6 +1,6 @@
-"""What a request costs around its own work, and what a read costs altogether: Python calls, statements, Redis calls.
+"""The overhead of a request and the cost of reads: Python calls, statements, Redis calls.
 
-Bounds, not measurements: they are a little above what was counted, so that nobody makes it dearer unnoticed.
+The bounds are a little above the counted values, so that additional cost is noticed.
 """
 
 from collections.abc import Callable, Iterable
@@ -19,14 +19,14 @@ from tests.speed.calls import Counted, counted, environ_of
 pytestmark = pytest.mark.django_db(transaction=True)
 
 ATTEMPTS = 5
-"""A page that ends with its second, or a limit that is reported to Redis, may meet one of them."""
+"""Several, because a page may expire, or a limit may be reported to Redis, during one of them."""
 REDIS = "commerce.core.redis_services.RedisService._ask"
 
 Wsgi = Callable[..., Iterable[bytes]]
 
 
 def fewest(application: Wsgi, make: Callable[[], dict[str, Any]], *, status: int = 200) -> Counted:
-    """The answer with the fewest calls, after the caches are warm and the connections open."""
+    """The response with the fewest calls, with warm caches and open connections."""
     answers = [counted(application, make()) for _ in range(3 + ATTEMPTS)][3:]
     assert {answer.status for answer in answers} == {status}
     return min(answers, key=lambda answer: answer.total)
@@ -89,7 +89,7 @@ def test_everything_around_an_authenticated_read(
 def test_everything_around_a_write_with_limits(
     application: Wsgi, user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Token, limit, body and answer, without the write."""
+    """Token, limit, body and response, without the write."""
     settings.WRITES_PER_SECOND, settings.WRITES_AT_ONCE = 1_000.0, 1_000
     monkeypatch.setattr(views, "answer_once", lambda *_, **__: json_response(b"{}"))
     token = environ_of("GET", "/", user=user)["HTTP_AUTHORIZATION"]

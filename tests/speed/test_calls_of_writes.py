@@ -1,6 +1,6 @@
-"""What a write costs that is alone in its group: Python calls, round trips to PostgreSQL, calls to Redis.
+"""The cost of a write that is alone in its group: Python calls, round trips to PostgreSQL, calls to Redis.
 
-Bounds, not measurements: they are a little above what was counted, so that nobody makes it dearer unnoticed.
+The bounds are a little above the counted values, so that additional cost is noticed.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,7 +24,7 @@ _keys = count(1)
 
 
 class Caller:
-    """A customer whose token the process has seen before."""
+    """A customer whose token is cached by the process."""
 
     def __init__(self, application: Wsgi, **values: Any) -> None:
         user = UserFactory(**values)
@@ -33,13 +33,13 @@ class Caller:
         counted(application, environ_of("GET", f"/api/balance/{user.pk}", headers=self._headers))
 
     def post(self, path: str, body: Any = None) -> dict[str, Any]:
-        """A request with an idempotency key that nobody has used."""
+        """Send a request with a new idempotency key."""
         key = {"HTTP_IDEMPOTENCY_KEY": f"speed-{next(_keys)}"}
         return environ_of("POST", path, body=body, headers=self._headers | key)
 
 
 def fewest(application: Wsgi, make: Callable[[], dict[str, Any]]) -> Counted:
-    """The answer with the fewest calls, after the caches are warm and the connections open."""
+    """The response with the fewest calls, with warm caches and open connections."""
     answers = [counted(application, make()) for _ in range(3 + ATTEMPTS)][3:]
     assert {answer.status for answer in answers} == {200}
     return min(answers, key=lambda answer: answer.total)
@@ -74,7 +74,7 @@ def test_an_order_of_two_items(application: Wsgi) -> None:
 
 
 def test_an_order_with_an_email_needs_no_extra_round_trip(application: Wsgi, settings: Settings) -> None:
-    """E-mail is off in the tests above: what an order costs there, it costs a shop that writes to nobody."""
+    """E-mail is off in the tests above."""
     caller, products = Caller(application, balance=1_000_000), ProductFactory.create_batch(2, stock=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in products]}
     off = fewest(application, lambda: caller.post("/api/orders", body)).total

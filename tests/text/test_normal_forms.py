@@ -1,4 +1,4 @@
-"""Composed (NFC) and decomposed (NFD) Hangul are the same text, on every way into the shop."""
+"""Composed (NFC) and decomposed (NFD) Hangul are the same text, at every entry point."""
 
 from collections.abc import Callable
 from unicodedata import normalize
@@ -101,9 +101,9 @@ def test_the_back_office_logs_in(spelled: Spelling) -> None:
 
 
 @SPELLINGS
-def test_a_password_that_was_hashed_decomposed_is_hashed_anew(stranger: Shopper, spelled: Spelling) -> None:
+def test_a_password_hashed_in_decomposed_form_is_rehashed(stranger: Shopper, spelled: Spelling) -> None:
     user = UserFactory(username="jimin")
-    # As it was stored before passwords were normalized.
+    # A password hash from before normalization.
     super(User, user).set_password(decomposed(PASSWORD))
     user.save()
     assert stranger.post(TOKEN, {"username": "jimin", "password": spelled(PASSWORD)}).status == 200
@@ -134,6 +134,6 @@ def test_stored_text_is_normalized_by_a_migration(capsys: pytest.CaptureFixture[
         row.refresh_from_db()
     assert (product.name, product.description, coupon.name) == (NAME, "달다", NAME)
     assert (renamed.username, renamed.last_name) == ("지민", "김")
-    # A name that belongs to somebody else stays; its account is named, for an operator to rename.
+    # A name whose normal form is taken is not changed, and its account is reported.
     assert (taken.username, kept.username) == ("수아", decomposed("수아"))
     assert capsys.readouterr().err == f"user {kept.pk}: username cannot be normalized (NFKC).\n"

@@ -1,4 +1,4 @@
-"""Subscriptions to receivers on the loopback, which the test's settings allow."""
+"""Fixtures: subscriptions to receivers on the loopback, which the settings of the tests allow."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -31,7 +31,7 @@ def own_sinks() -> Iterator[None]:
 
 @pytest.fixture
 def receivers() -> Iterator[Callable[[], Receiver]]:
-    """As many as a test wants."""
+    """Creates receivers."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(receiver_at_work())
 
@@ -42,7 +42,7 @@ def receiver(receivers: Callable[[], Receiver]) -> Receiver:
 
 
 def subscribe(url: str, *event_types: str, name: str = "Partner", **columns: object) -> WebhookSubscription:
-    """A subscription, to issued coupons unless other types are named."""
+    """Create a subscription, by default to issued coupons."""
     values = {"secret": new_secret(), **columns}
     webhook = WebhookSubscription.objects.create(
         name=name, url=url, event_types=sorted(event_types or ("coupon-issued",)), **values

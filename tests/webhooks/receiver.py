@@ -1,4 +1,4 @@
-"""A controllable webhook receiver: a real socket on the loopback that behaves well or badly.
+"""A controllable webhook receiver: a real socket on the loopback with selectable failures.
 
 Signatures are verified by the independent package `standardwebhooks`.
 """
@@ -23,11 +23,11 @@ _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
 @dataclass(frozen=True)
 class Delivery:
-    """One POST as it came."""
+    """A received POST request."""
 
     path: str
     headers: dict[str, str]
-    """By name in lower case."""
+    """The headers by lower-case name."""
     body: bytes
 
     @property
@@ -35,17 +35,17 @@ class Delivery:
         return self.headers["webhook-id"]
 
     def event(self, secret: str) -> Any:
-        """The event; raises WebhookVerificationError where the signature is not by this secret."""
+        """The event. Raises WebhookVerificationError if the signature is not by this secret."""
         return Webhook(secret).verify(self.body, self.headers)
 
 
 Answer = Callable[[socket.socket], bool]
-"""Answers one call; says whether the connection is kept."""
+"""Answers one call; returns whether the connection is kept."""
 
 
 @dataclass
 class Receiver:
-    """How the next calls are answered, and what came so far."""
+    """The response to the next calls, and the received calls."""
 
     answer: Answer
     url: str = ""
@@ -59,8 +59,8 @@ class Receiver:
         return [delivery.id for delivery in self.deliveries]
 
 
-def says(status: int, body: bytes = b"ok", **headers: str) -> Answer:
-    """A whole answer."""
+def respond_with(status: int, body: bytes = b"ok", **headers: str) -> Answer:
+    """A complete response."""
 
     def answer(connection: socket.socket) -> bool:
         more = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in headers.items())
@@ -72,7 +72,7 @@ def says(status: int, body: bytes = b"ok", **headers: str) -> Answer:
 
 
 def hangs(receiver: Receiver) -> Answer:
-    """No answer at all."""
+    """No response."""
 
     def answer(connection: socket.socket) -> bool:
         _stay(receiver, connection)
@@ -81,8 +81,8 @@ def hangs(receiver: Receiver) -> Answer:
     return answer
 
 
-def hangs_mid_answer(receiver: Receiver, *, status: int = 500) -> Answer:
-    """A head and the beginning of a body, and then nothing."""
+def hang_in_body(receiver: Receiver, *, status: int = 500) -> Answer:
+    """The head and the start of a body, then nothing."""
 
     def answer(connection: socket.socket) -> bool:
         connection.sendall(f"HTTP/1.1 {status} Slow\r\nContent-Length: 1000\r\n\r\nbegin".encode())
@@ -92,8 +92,8 @@ def hangs_mid_answer(receiver: Receiver, *, status: int = 500) -> Answer:
     return answer
 
 
-def drips_its_head(receiver: Receiver) -> Answer:
-    """A head that never ends, a byte at a time, so that each read of it succeeds."""
+def send_endless_head(receiver: Receiver) -> Answer:
+    """An endless head, one byte at a time, so that each read succeeds."""
 
     def answer(connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 200 Slow\r\nX-Drip: ")
@@ -105,8 +105,8 @@ def drips_its_head(receiver: Receiver) -> Answer:
     return answer
 
 
-def talks_without_end(receiver: Receiver, *, status: int) -> Answer:
-    """A body of a terabyte, as fast as it is read."""
+def send_endless_body(receiver: Receiver, *, status: int) -> Answer:
+    """An endless body, as fast as the client reads."""
 
     def answer(connection: socket.socket) -> bool:
         connection.sendall(f"HTTP/1.1 {status} Much\r\nContent-Length: 1000000000000\r\n\r\n".encode())
@@ -118,18 +118,18 @@ def talks_without_end(receiver: Receiver, *, status: int) -> Answer:
 
 
 def resets(connection: socket.socket) -> bool:
-    """The call is read and the connection is reset."""
+    """Reads the call and resets the connection."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
     return False
 
 
 def closes(connection: socket.socket) -> bool:
-    """The call is read and the connection is closed without an answer."""
+    """Reads the call and closes the connection without a response."""
     return False
 
 
-def speaks_nonsense(connection: socket.socket) -> bool:
-    """An answer that is no HTTP."""
+def send_invalid_http(connection: socket.socket) -> bool:
+    """A response that is not HTTP."""
     connection.sendall(b"220 mail.example ESMTP\r\n\r\n")
     return False
 
@@ -137,7 +137,7 @@ def speaks_nonsense(connection: socket.socket) -> bool:
 @contextmanager
 def receiver_at_work(*, tls: tuple[str, str] | None = None) -> Iterator[Receiver]:
     """`tls`: certificate and key, for https."""
-    receiver = Receiver(says(200))
+    receiver = Receiver(respond_with(200))
     with socket.create_server((LOOPBACK, 0), backlog=128) as server:
         receiver.port = server.getsockname()[1]
         receiver.url = f"{'https' if tls else 'http'}://{LOOPBACK}:{receiver.port}/hooks"
@@ -156,7 +156,7 @@ def receiver_at_work(*, tls: tuple[str, str] | None = None) -> Iterator[Receiver
 
 
 def _accept(server: socket.socket, receiver: Receiver, context: ssl.SSLContext | None) -> None:
-    # Also after `at_work`: a call that is never read waits for its whole timeout.
+    # Also after the receiver was closed: an unread call waits for its whole timeout.
     while True:
         try:
             connection, _address = server.accept()
@@ -167,7 +167,7 @@ def _accept(server: socket.socket, receiver: Receiver, context: ssl.SSLContext |
 
 
 def _serve(connection: socket.socket, receiver: Receiver, context: ssl.SSLContext | None) -> None:
-    # The shop hangs up on purpose, and so do we.
+    # Both sides disconnect on purpose.
     with suppress(OSError):
         if context is not None:
             connection = context.wrap_socket(connection, server_side=True)
@@ -192,7 +192,7 @@ def _read(stream: Any) -> Delivery | None:
 
 
 def _stay(receiver: Receiver, connection: socket.socket) -> None:
-    """Until the other side hangs up, or the test is over."""
+    """Wait until the client disconnects or the test ends."""
     connection.settimeout(0.1)
     while receiver.at_work:
         try:

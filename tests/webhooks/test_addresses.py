@@ -1,4 +1,4 @@
-"""Which URLs a subscription may have, and which addresses its name may lead to."""
+"""Allowed URLs of subscriptions, and allowed addresses of their host names."""
 
 from ipaddress import ip_address, ip_network
 

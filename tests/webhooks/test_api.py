@@ -18,7 +18,7 @@ from tests.outbox.conftest import publish_events
 from tests.shopper import Shopper
 from tests.together import MEETING_SECONDS, PATIENCE_SECONDS, Meeting, together
 from tests.webhooks.conftest import subscribe
-from tests.webhooks.receiver import Receiver, says
+from tests.webhooks.receiver import Receiver, respond_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -30,7 +30,7 @@ TERMS: dict[str, Any] = {
 
 
 def clerk(*rights: str) -> Shopper:
-    """Staff with these rights of the outbox and no other."""
+    """Staff with these permissions of the outbox only."""
     user: User = StaffFactory(is_superuser=False)
     user.user_permissions.set(Permission.objects.filter(content_type__app_label="outbox", codename__in=rights))
     return Shopper(user)
@@ -43,7 +43,7 @@ def boss() -> Shopper:
 
 
 class TestRights:
-    """Each operation has its right; no other opens it."""
+    """Each operation requires its permission."""
 
     @pytest.mark.parametrize(
         ("method", "path", "body", "right"),
@@ -81,7 +81,7 @@ class TestRights:
 
 
 class TestCreate:
-    """A subscription and its secret."""
+    """Creation of a subscription with its secret."""
 
     def test_the_secret_is_only_in_the_response(self) -> None:
         staff = boss()
@@ -156,7 +156,7 @@ class TestCreate:
 
 
 class TestTheLimitInARace:
-    """Several members of staff make the last subscription at once."""
+    """Several members of staff create the last allowed subscription at the same time."""
 
     @pytest.fixture(autouse=True)
     def room_for_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ class TestTheLimitInARace:
         assert WebhookSubscription.objects.count() == 3
 
     def counted_at_once(self, monkeypatch: pytest.MonkeyPatch, *, seconds: float) -> tuple[list[int], bool]:
-        """Two that wait for each other once they have counted; their statuses, and whether they met."""
+        """Two requests that wait for each other after counting; returns their statuses, and whether they met."""
         meeting, count_all = Meeting(seconds), selectors.webhooks
 
         class Counted:
@@ -190,14 +190,13 @@ class TestTheLimitInARace:
         assert WebhookSubscription.objects.count() == 3
 
     def test_without_taking_turns_there_are_too_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """The control."""
         monkeypatch.setattr(services, "take_turn", lambda: None)
         assert self.counted_at_once(monkeypatch, seconds=PATIENCE_SECONDS) == ([200, 200], True)
         assert WebhookSubscription.objects.count() == 4
 
 
 class TestChanges:
-    """What may be changed, and what follows from it."""
+    """Changes of subscriptions and their effects."""
 
     def test_a_new_url_resets_the_failures(self) -> None:
         webhook = subscribe("https://old.example/", failures=9, failing_since=timezone.now())
@@ -271,7 +270,7 @@ class TestChanges:
         other = subscribe(receiver.url, "order-completed")
         [first] = publish_events()
         WebhookDispatcher().drain()
-        receiver.answer = says(500, b"no")
+        receiver.answer = respond_with(500, b"no")
         [second] = publish_events()
         WebhookDispatcher().drain()
         staff = boss()

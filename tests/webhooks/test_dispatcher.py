@@ -29,13 +29,13 @@ from tests.outbox.conftest import publish_events
 from tests.together import PATIENCE_SECONDS, meanwhile, together, wait_until
 from tests.webhooks import receiver as behaviours
 from tests.webhooks.conftest import subscribe
-from tests.webhooks.receiver import Receiver, says
+from tests.webhooks.receiver import Receiver, respond_with
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PROMPT_SECONDS = 5.0
 MADE_UP = {"events_have_facts"}
-"""The events of these tests have none."""
+"""Test events without a fact."""
 
 
 def messages_to(webhook: WebhookSubscription) -> Any:
@@ -48,7 +48,7 @@ def waiting_for(webhook: WebhookSubscription) -> int:
 
 
 def due_now(webhook: WebhookSubscription) -> None:
-    """As if the waits after the failures were over."""
+    """End the backoff of all messages and subscriptions."""
     messages_to(webhook).update(next_attempt_at=timezone.now())
     WebhookSubscription.objects.filter(pk=webhook.pk).update(next_call_at=timezone.now())
 
@@ -61,7 +61,7 @@ def fails_after_publishing() -> None:
 
 @contextmanager
 def relay() -> Iterator[None]:
-    """What `relay_outbox` does for webhooks."""
+    """Deliver webhooks once, as `relay_outbox` does."""
     thread = DispatcherThread(WEBHOOKS, poll_seconds=0.05)
     thread.start()
     try:
@@ -72,7 +72,7 @@ def relay() -> Iterator[None]:
 
 
 class TestWhoGetsWhat:
-    """One message for each active subscription to the type, written with the fact."""
+    """Messages are written with the fact, one for each active subscription to its type."""
 
     def test_an_event_is_sent_to_subscriptions_of_its_type(self, receivers: Callable[[], Receiver]) -> None:
         coupons, orders, both, off = (receivers() for _ in range(4))
@@ -121,11 +121,11 @@ class TestWhoGetsWhat:
 
 
 class TestNobodyDelaysAnother:
-    """Each of these misbehaves; a healthy neighbour gets everything at once."""
+    """While one receiver fails in each of these ways, another one gets all events at once."""
 
     @pytest.mark.parametrize(
         "behaviour",
-        ["hangs", "hangs_mid_answer", "drips_its_head", "resets", "closes", "speaks_nonsense", "huge", "slow"],
+        ["hangs", "hang_in_body", "send_endless_head", "resets", "closes", "send_invalid_http", "huge", "slow"],
     )
     def test_a_neighbour_is_not_delayed(
         self, receivers: Callable[[], Receiver], settings: Settings, behaviour: str
@@ -166,7 +166,6 @@ class TestNobodyDelaysAnother:
     def test_control_with_one_thread_it_is_delayed(
         self, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch, settings: Settings
     ) -> None:
-        """The control."""
         settings.WEBHOOK_TIMEOUT_SECONDS = 2.0
         monkeypatch.setattr(webhook_dispatcher, "MOST_SUBSCRIPTIONS", 1)
         monkeypatch.setattr(webhook_dispatcher, "CALLS_AT_ONCE", 1)
@@ -184,15 +183,15 @@ class TestNobodyDelaysAnother:
 
 def _behaviour(receiver: Receiver, name: str) -> behaviours.Answer:
     if name == "huge":
-        return behaviours.talks_without_end(receiver, status=500)
+        return behaviours.send_endless_body(receiver, status=500)
     if name == "slow":
 
         def slow(connection: Any) -> bool:
             threading.Event().wait(1.0)
-            return says(200)(connection)
+            return respond_with(200)(connection)
 
         return slow
-    if name in ("resets", "closes", "speaks_nonsense"):
+    if name in ("resets", "closes", "send_invalid_http"):
         plain: behaviours.Answer = getattr(behaviours, name)
         return plain
     made: behaviours.Answer = getattr(behaviours, name)(receiver)
@@ -200,17 +199,17 @@ def _behaviour(receiver: Receiver, name: str) -> behaviours.Answer:
 
 
 class TestFailures:
-    """What is tried again when, and what is given up."""
+    """Retries, and parked messages."""
 
     def test_a_failure_is_retried_with_the_same_id_and_logged(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         [event_id] = publish_events()
-        receiver.answer = says(500, b"later")
+        receiver.answer = respond_with(500, b"later")
         assert WebhookDispatcher().drain() == Drained(failed=1)
         [message] = messages_to(webhook)
         assert (message.attempts, message.last_error, message.parked_at) == (1, "HTTP 500: later", None)
         assert message.next_attempt_at > timezone.now()
-        receiver.answer = says(200)
+        receiver.answer = respond_with(200)
         due_now(webhook)
         assert WebhookDispatcher().drain() == Drained(sent=1)
         assert receiver.ids == [event_id, event_id]
@@ -223,7 +222,7 @@ class TestFailures:
     def test_after_three_days_a_message_is_parked(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=2)
-        receiver.answer = says(400)
+        receiver.answer = respond_with(400)
         first, second = messages_to(webhook)
         messages_to(webhook).filter(pk=first.pk).update(created_at=timezone.now() - timedelta(hours=73))
         messages_to(webhook).filter(pk=second.pk).update(created_at=timezone.now() - timedelta(hours=71))
@@ -236,7 +235,7 @@ class TestFailures:
         old = timezone.now() - timedelta(days=10)
         messages_to(webhook).update(created_at=old, parked_at=timezone.now())
         assert send_again([messages_to(webhook)[0].pk], by=None) == [WEBHOOKS]
-        receiver.answer = says(400)
+        receiver.answer = respond_with(400)
         WebhookDispatcher().drain()
         assert messages_to(webhook)[0].parked_at is None
 
@@ -251,7 +250,7 @@ class TestFailures:
     def test_a_failing_one_is_paused_and_then_probed(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=40)
-        receiver.answer = says(503)
+        receiver.answer = respond_with(503)
         for _ in range(FAILURES_BEFORE_PAUSE):
             WebhookDispatcher().drain()
             WebhookSubscription.objects.filter(pk=webhook.pk).update(next_call_at=timezone.now())
@@ -271,12 +270,12 @@ class TestFailures:
     def test_after_recovery_everything_is_sent_at_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         event_ids = publish_events(times=40)
-        receiver.answer = says(503)
+        receiver.answer = respond_with(503)
         for _ in range(6):
             WebhookDispatcher().drain()
             due_now(webhook)
         receiver.deliveries.clear()
-        receiver.answer = says(200)
+        receiver.answer = respond_with(200)
         messages_to(webhook).update(next_attempt_at=timezone.now() + timedelta(hours=1))
         messages_to(webhook).filter(event_id=event_ids[0]).update(next_attempt_at=timezone.now())
         assert WebhookDispatcher().drain().sent == 40
@@ -287,19 +286,19 @@ class TestFailures:
     def test_retry_after_is_respected(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
-        receiver.answer = says(429, Retry_After="600")
+        receiver.answer = respond_with(429, Retry_After="600")
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert timedelta(seconds=500) < webhook.next_call_at - timezone.now() <= timedelta(seconds=600)
 
 
 class TestEnd:
-    """A subscription that is switched off, by itself or by staff."""
+    """Subscriptions that are switched off, automatically or by staff."""
 
     def test_after_five_days_of_failures_it_is_switched_off(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=121))
         publish_events(times=3)
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert (webhook.is_active, webhook.ended_for) == (False, EndReason.FAILING)
@@ -312,7 +311,7 @@ class TestEnd:
     def test_after_fewer_days_it_is_not(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url, failing_since=timezone.now() - timedelta(hours=119))
         publish_events()
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert webhook.is_active
@@ -327,7 +326,7 @@ class TestEnd:
     def test_410_switches_it_off_at_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events()
-        receiver.answer = says(410)
+        receiver.answer = respond_with(410)
         WebhookDispatcher().drain()
         webhook.refresh_from_db()
         assert (webhook.is_active, webhook.ended_for) == (False, EndReason.GONE)
@@ -350,7 +349,7 @@ def end(webhook: WebhookSubscription) -> None:
 
 
 class TestRaces:
-    """Dispatchers against each other, and staff against a call that is under way."""
+    """Concurrent dispatchers, and changes by staff during a call."""
 
     def test_two_dispatchers_send_each_message_once(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
@@ -363,7 +362,6 @@ class TestRaces:
     def test_control_without_the_lock_messages_are_sent_twice(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
 
         class Held:
             def is_held(self) -> bool:
@@ -375,7 +373,7 @@ class TestRaces:
 
         def slow(connection: Any) -> bool:
             threading.Event().wait(0.2)
-            return says(200)(connection)
+            return respond_with(200)(connection)
 
         monkeypatch.setattr(webhook_dispatcher, "sole_dispatcher", anybody)
         receiver.answer = slow
@@ -391,7 +389,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(200)(connection)
+            return respond_with(200)(connection)
 
         receiver.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -410,7 +408,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(500)(connection)
+            return respond_with(500)(connection)
 
         receiver.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -431,7 +429,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(410)(connection)
+            return respond_with(410)(connection)
 
         old.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -449,7 +447,6 @@ class TestRaces:
     def test_control_without_the_url_condition_it_is_not(
         self, receivers: Callable[[], Receiver], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control."""
         statement = webhook_dispatcher.NOTE_CALLS.replace("AND subscription.url = noted.url", "")
         assert statement != webhook_dispatcher.NOTE_CALLS
         monkeypatch.setattr(webhook_dispatcher, "NOTE_CALLS", statement)
@@ -460,7 +457,7 @@ class TestRaces:
 
         def waits(connection: Any) -> bool:
             go_on.wait(PATIENCE_SECONDS)
-            return says(410)(connection)
+            return respond_with(410)(connection)
 
         old.answer = waits
         with meanwhile(WebhookDispatcher().drain) as drained:
@@ -474,7 +471,7 @@ class TestRaces:
     def test_an_unmarked_call_is_repeated_with_the_same_id(
         self, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """As after a process that died between the answer and its mark."""
+        """As after a process was killed between the response and the UPDATE."""
         subscribe(receiver.url)
         [event_id] = publish_events()
 
@@ -490,12 +487,12 @@ class TestRaces:
 
 
 class TestForgetting:
-    """What the outbox keeps of webhooks."""
+    """Retention of webhook messages."""
 
     def test_parked_messages_and_logs_are_kept_for_thirty_days(self, receiver: Receiver) -> None:
         webhook = subscribe(receiver.url)
         publish_events(times=3)
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         WebhookDispatcher().drain()
         messages_to(webhook).update(parked_at=timezone.now() - timedelta(days=31))
         young = messages_to(webhook).last()

@@ -1,4 +1,4 @@
-"""`coupon-expiring` to those who have subscribed to it, also while e-mail is off: once, and without personal data."""
+"""`coupon-expiring` to its subscribers, also while e-mail is off: once, and without personal data."""
 
 from datetime import timedelta
 
@@ -26,7 +26,7 @@ def without_mail(settings: Settings) -> None:
 
 @pytest.fixture
 def unit() -> UserCoupon:
-    """It ends in two days."""
+    """A user coupon that expires in two days."""
     holder = UserFactory(username="mina-kim", email="mina@customer.example", first_name="Mina", last_name="Kimberley")
     unit: UserCoupon = UserCouponFactory(user=holder)
     unit.expires_at = timezone.now() + timedelta(days=2)
@@ -34,7 +34,7 @@ def unit() -> UserCoupon:
     return unit
 
 
-def test_subscribers_are_told_once_and_without_personal_data(receiver: Receiver, unit: UserCoupon) -> None:
+def test_subscribers_are_notified_once_without_personal_data(receiver: Receiver, unit: UserCoupon) -> None:
     webhook = subscribe(receiver.url, "coupon-expiring")
     subscribe(receiver.url, "coupon-issued", name="Other")
     assert notice_expiring(days=3) == 1
@@ -63,7 +63,7 @@ def test_beside_the_e_mail_to_the_holder(settings: Settings, unit: UserCoupon) -
     assert sorted(destinations) == [MAIL, WEBHOOKS]
 
 
-def test_while_nobody_has_subscribed_nobody_counts_as_told(unit: UserCoupon) -> None:
+def test_without_subscribers_no_notice_is_recorded(unit: UserCoupon) -> None:
     webhook = subscribe(
         "https://partner.example/",
         "coupon-expiring",

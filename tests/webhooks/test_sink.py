@@ -14,10 +14,10 @@ from commerce.outbox.sinks.base import Acknowledged, Endpoint, Failure, Message,
 from commerce.outbox.sinks.webhooks import FORBIDDEN, WebhookSink, new_secret
 from tests.certificates import AUTHORITY, STRANGER, Certificates
 from tests.webhooks import receiver as behaviours
-from tests.webhooks.receiver import Receiver, receiver_at_work, says
+from tests.webhooks.receiver import Receiver, receiver_at_work, respond_with
 
 SECRET = new_secret()
-# A busy machine is late; a missing deadline is later still.
+# Long enough for a busy machine, shorter than without a deadline.
 SLACK_SECONDS = 5.0
 
 
@@ -39,7 +39,7 @@ def failure_of(url: str) -> Failure:
 
 
 class TestSignature:
-    """Checked by the package of Standard Webhooks."""
+    """Verified by the package of Standard Webhooks."""
 
     def test_a_call_is_verified_by_another_implementation(self, receiver: Receiver) -> None:
         assert isinstance(outcome_of(receiver.url), Acknowledged)
@@ -77,11 +77,11 @@ class TestSignature:
 
 
 class TestAnswers:
-    """What is an acknowledgement, and what is made of everything else."""
+    """Outcomes of responses."""
 
     @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
     def test_any_2xx_is_an_acknowledgement(self, receiver: Receiver, status: int) -> None:
-        receiver.answer = says(status, b"" if status == 204 else b"ok")
+        receiver.answer = respond_with(status, b"" if status == 204 else b"ok")
         assert isinstance(outcome_of(receiver.url), Acknowledged)
 
     @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -89,9 +89,9 @@ class TestAnswers:
         self, receiver: Receiver, receivers: Callable[[], Receiver], status: int
     ) -> None:
         elsewhere = receivers()
-        receiver.answer = says(status, Location=elsewhere.url)
+        receiver.answer = respond_with(status, Location=elsewhere.url)
         failure = failure_of(receiver.url)
-        assert failure.away
+        assert failure.unavailable
         assert failure.reason.startswith(f"HTTP {status}")
         assert elsewhere.connections == 0
 
@@ -101,21 +101,21 @@ class TestAnswers:
     def test_a_refusal_is_about_the_message_or_the_receiver(
         self, receiver: Receiver, status: int, about_message: bool
     ) -> None:
-        receiver.answer = says(status, b"because")
+        receiver.answer = respond_with(status, b"because")
         failure = failure_of(receiver.url)
-        assert (failure.about_message, failure.away) == (about_message, not about_message)
+        assert (failure.about_message, failure.unavailable) == (about_message, not about_message)
         assert failure.reason == f"HTTP {status}: because"
         assert not failure.refused
 
     def test_410_and_retry_after_are_read(self, receiver: Receiver) -> None:
-        receiver.answer = says(410)
+        receiver.answer = respond_with(410)
         assert failure_of(receiver.url).gone
-        receiver.answer = says(429, Retry_After="7")
+        receiver.answer = respond_with(429, Retry_After="7")
         assert failure_of(receiver.url).retry_after_seconds == 7.0
 
     @pytest.mark.parametrize("status", [200, 500])
     def test_a_huge_answer_is_not_read(self, receiver: Receiver, status: int) -> None:
-        receiver.answer = behaviours.talks_without_end(receiver, status=status)
+        receiver.answer = behaviours.send_endless_body(receiver, status=status)
         began = time.monotonic()
         outcome = outcome_of(receiver.url)
         assert time.monotonic() - began < SLACK_SECONDS
@@ -125,24 +125,24 @@ class TestAnswers:
             assert isinstance(outcome, Failure)
             assert outcome.reason == "HTTP 500: " + "x" * 300
 
-    @pytest.mark.parametrize("behaviour", ["hangs", "hangs_mid_answer", "drips_its_head"])
+    @pytest.mark.parametrize("behaviour", ["hangs", "hang_in_body", "send_endless_head"])
     def test_a_call_ends_in_time(self, receiver: Receiver, behaviour: str) -> None:
         receiver.answer = getattr(behaviours, behaviour)(receiver)
         began = time.monotonic()
         failure = failure_of(receiver.url)
         assert 0.9 <= time.monotonic() - began < SLACK_SECONDS
-        assert failure.away
+        assert failure.unavailable
 
-    @pytest.mark.parametrize("behaviour", ["resets", "closes", "speaks_nonsense"])
+    @pytest.mark.parametrize("behaviour", ["resets", "closes", "send_invalid_http"])
     def test_no_answer_is_no_acknowledgement(self, receiver: Receiver, behaviour: str) -> None:
         receiver.answer = getattr(behaviours, behaviour)
         failure = failure_of(receiver.url)
-        assert failure.away
+        assert failure.unavailable
         assert failure.call is not None
         assert failure.call.http_status is None
 
     def test_a_refused_connection_is_a_failure(self, closed_port: int) -> None:
-        assert failure_of(f"http://127.0.0.1:{closed_port}/").away
+        assert failure_of(f"http://127.0.0.1:{closed_port}/").unavailable
 
     def test_several_messages_share_a_connection(self, receiver: Receiver) -> None:
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 6)])
@@ -152,7 +152,7 @@ class TestAnswers:
 
     def test_a_closed_connection_is_reopened(self, receiver: Receiver) -> None:
         def once(connection: socket.socket) -> bool:
-            says(200, Connection="close")(connection)
+            respond_with(200, Connection="close")(connection)
             return False
 
         receiver.answer = once
@@ -161,13 +161,13 @@ class TestAnswers:
         assert receiver.connections == 3
 
     def test_after_a_failure_the_rest_is_not_tried(self, receiver: Receiver) -> None:
-        receiver.answer = says(500)
+        receiver.answer = respond_with(500)
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 4)])
         assert list(outcomes) == [1]
 
     def test_a_refused_message_does_not_stop_the_others(self, receiver: Receiver) -> None:
         def refuses_the_first(connection: socket.socket) -> bool:
-            return says(400 if receiver.ids[-1].split(":")[1] == "1" else 200)(connection)
+            return respond_with(400 if receiver.ids[-1].split(":")[1] == "1" else 200)(connection)
 
         receiver.answer = refuses_the_first
         outcomes = WebhookSink().deliver([message(receiver.url, number) for number in range(1, 4)])
@@ -175,7 +175,7 @@ class TestAnswers:
 
 
 class TestTls:
-    """https, with the receiver's certificate checked for the name in the URL."""
+    """https with verification of the certificate and host name."""
 
     @pytest.fixture(scope="class")
     @staticmethod
@@ -212,13 +212,13 @@ class TestTls:
         settings.WEBHOOK_CA_FILE = certificates.path(STRANGER)
         with receiver_at_work(tls=(certificates.path("partner.pem"), certificates.path("partner.key"))) as receiver:
             failure = failure_of(receiver.url)
-            assert failure.away
+            assert failure.unavailable
             assert "certificate" in failure.reason.lower()
             assert receiver.deliveries == []
 
 
 def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
-    """Every name leads to these addresses, one more with every look-up; the names that were looked up."""
+    """Replace name resolution with these addresses, the next one for each lookup; returns the resolved names."""
     asked: list[str] = []
 
     def getaddrinfo(host: str, port: int, *_args: object, **_more: object) -> list[Any]:
@@ -235,7 +235,7 @@ def leads_to(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> list[str]:
 
 
 class TestWhereCallsGo:
-    """No call reaches a network of the shop's own."""
+    """Calls to private networks are refused."""
 
     def test_by_default_the_loopback_is_refused(self, receiver: Receiver, settings: Settings) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = []
@@ -254,13 +254,13 @@ class TestWhereCallsGo:
         leads_to(monkeypatch, address)
         failure = failure_of(f"http://partner.example:{receiver.port}/")
         assert failure.reason == FORBIDDEN
-        assert failure.away
+        assert failure.unavailable
         assert receiver.connections == 0
 
     def test_a_name_is_resolved_once_per_call(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A second look-up, whose answer nobody has judged, would lead elsewhere (DNS rebinding)."""
+        """A second, unchecked resolution could return another address (DNS rebinding)."""
         settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.1/32")]
         asked = leads_to(monkeypatch, "127.0.0.1", "127.0.0.2")
         assert isinstance(outcome_of(f"http://partner.example:{receiver.port}/hooks"), Acknowledged)
@@ -271,7 +271,7 @@ class TestWhereCallsGo:
     def test_control_without_the_check_a_rebound_name_is_called(
         self, receiver: Receiver, settings: Settings, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The control: what the guard keeps out would have got in."""
+        """The control: without the check the private address is called."""
         settings.WEBHOOK_ALLOWED_NETWORKS = []
         leads_to(monkeypatch, "127.0.0.1")
         monkeypatch.setattr("commerce.outbox.sinks.addresses.is_allowed", lambda _address: True)
@@ -297,5 +297,5 @@ class TestWhereCallsGo:
     ) -> None:
         settings.WEBHOOK_ALLOWED_NETWORKS = [ip_network("127.0.0.0/8")]
         leads_to(monkeypatch, "127.9.9.9 127.0.0.1")
-        # Nobody listens at the first one: refused at once, and the next is tried.
+        # The first address refuses connections, so the next one is used.
         assert isinstance(outcome_of(f"http://partner.example:{receiver.port}/hooks"), Acknowledged)

@@ -45,7 +45,7 @@ class RemoveIndexConcurrently(_WithoutLimits, operations.RemoveIndexConcurrently
 
 
 class ValidateConstraint(_WithoutLimits, operations.ValidateConstraint):
-    """Django's, for a table that takes long to read. Writes go on meanwhile."""
+    """Django's operation, without timeouts, for large tables. It does not block writes."""
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         with self.unlimited(schema_editor):
@@ -53,9 +53,9 @@ class ValidateConstraint(_WithoutLimits, operations.ValidateConstraint):
 
 
 class WidenUniqueConcurrently(_WithoutLimits, AddConstraint):
-    """A unique constraint with a condition in the place of a narrower one, so that rows which that one has let in fit.
+    """Replaces a unique constraint with a wider one that all existing rows satisfy, such as one with more columns.
 
-    It is there before the narrower one goes. May be repeated. The migration needs `atomic = False`.
+    Builds the new index before it drops the old one. Can be repeated. The migration needs `atomic = False`.
     """
 
     atomic = False
@@ -65,7 +65,6 @@ class WidenUniqueConcurrently(_WithoutLimits, AddConstraint):
         self.replaces = replaces
 
     def deconstruct(self) -> tuple[str, list[Any], dict[str, Any]]:
-        """As a migration writes it."""
         return (
             type(self).__name__,
             [],
@@ -80,7 +79,7 @@ class WidenUniqueConcurrently(_WithoutLimits, AddConstraint):
         self._swap(schema_editor, to_state.apps.get_model(app_label, self.model_name), self.constraint, self.replaces)
 
     def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        """Raises IntegrityError where rows are there by now that the narrower one would not have let in."""
+        """Raises IntegrityError if there are rows by now that violate the narrower constraint."""
         model = to_state.apps.get_model(app_label, self.model_name)
         narrower = next(each for each in model._meta.constraints if each.name == self.replaces)
         self._swap(schema_editor, model, narrower, self.constraint.name)

@@ -16,13 +16,13 @@ from commerce.core.repeated import RepeatedCommand
 
 class Command(RepeatedCommand):
     help = (
-        "Delete messages and their calls after OUTBOX_RETENTION_HOURS, answers after IDEMPOTENCY_HOURS, reservations "
-        "RESERVATION_RETENTION_HOURS after their end, and which events were counted after "
-        "PROCESSED_EVENT_RETENTION_HOURS, as long as all older ones are counted. Move ledger "
-        "entries, stock movements and orders to files of ARCHIVE_DIR after LEDGER_RETENTION_DAYS, "
-        "STOCK_MOVEMENT_RETENTION_DAYS and ORDER_RETENTION_DAYS. In batches of 1,000, beside sales. Safe to repeat, to "
-        "end at any time, and at the same time as itself. Exit code 0; 1 where files cannot be written. With --every: "
-        "again and again until SIGTERM or Ctrl-C; while the database is away, wait for the next turn."
+        "Delete messages and their calls after OUTBOX_RETENTION_HOURS, responses after IDEMPOTENCY_HOURS, reservations "
+        "RESERVATION_RETENTION_HOURS after their end, and records of counted events after "
+        "PROCESSED_EVENT_RETENTION_HOURS if all older ones are counted. Move ledger entries, stock movements and "
+        "orders to files in ARCHIVE_DIR after LEDGER_RETENTION_DAYS, STOCK_MOVEMENT_RETENTION_DAYS and "
+        "ORDER_RETENTION_DAYS. Works in batches of 1,000 rows and does not block sales. Can be repeated, stopped at "
+        "any time, and run concurrently with itself. Exit code 0, or 1 if files cannot be written. With --every: "
+        "repeat until SIGTERM or Ctrl-C; while the database is unavailable, wait for the next run."
     )
     most_minutes = 10_080  # a week
     unit = "row"
@@ -56,9 +56,11 @@ class Command(RepeatedCommand):
         for table, count in kept.archived.items():
             self.stdout.write(f"{table:<18}{count:>12,} rows archived")
         if held_up_at:
-            self.stdout.write(f"An event of {held_up_at} is not counted yet: what is younger stays. See DeadLetters.")
+            self.stdout.write(
+                f"An event of {held_up_at} is not counted yet: later rows are not archived. See DeadLetters."
+            )
         if ledger_held_up_at:
             self.stdout.write(
-                f"A message of a ledger entry of {ledger_held_up_at} is not delivered yet: what is younger stays. "
-                "See MessagesParked."
+                f"A message of a ledger entry of {ledger_held_up_at} is not delivered yet: later rows are not "
+                "archived. See MessagesParked."
             )

@@ -14,7 +14,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from commerce.core.metrics_server import MetricsPortTaken, metrics_served
-from commerce.core.redis_services import RedisAway
+from commerce.core.redis_services import RedisUnavailable
 from commerce.invariants.check import (
     EXAMPLES,
     altered_ledgers,
@@ -30,41 +30,41 @@ from commerce.invariants.rule import Invariant
 
 LONGEST_WAIT_SECONDS = 86_400
 LEAST_REST = 9
-"""With `--every`, how many times as long as a check took nothing is asked: a tenth of the time is spent on checks."""
+"""With `--every`, the pause after a check as a multiple of its duration: a tenth of the time is spent on checks."""
 
 
 class Stopped(Exception):
-    """The check was stopped before it had asked everything; it has no verdict."""
+    """The check was stopped before its end, so it has no result."""
 
 
 class Command(BaseCommand):
     requires_system_checks = ()
     help = (
-        "Checks every invariant of the shop in one snapshot, and keeps the verdict for the back-office. Exit code 1 "
-        "where one does not hold. With --every: check again and again until SIGTERM or Ctrl-C, exit with 0 whatever "
-        "was found; while the database is away, wait for the next turn."
+        "Check all invariants of the shop in one snapshot, and store the result for the back-office. Exit code 1 if "
+        "one is violated. With --every: repeat the check until SIGTERM or Ctrl-C and exit with 0 in any case; while "
+        "the database is unavailable, wait for the next check."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--json", action="store_true", help="One JSON object instead of a table; with --every, one per turn."
+            "--json", action="store_true", help="Print JSON instead of a table; with --every, one object per check."
         )
         parser.add_argument(
             "--quiet-system",
             action="store_true",
-            help="Nothing is under way: every message must have arrived and every order been counted.",
+            help="For an idle system: every message must be delivered and every order counted.",
         )
         parser.add_argument(
             "--deep",
             action="store_true",
-            help="Hash the whole ledger anew as well, and name every account whose entries were altered.",
+            help="Also verify the hashes of the whole ledger, and report every account with altered entries.",
         )
-        parser.add_argument("--no-record", action="store_true", help="Write nothing: do not keep the verdict.")
+        parser.add_argument("--no-record", action="store_true", help="Do not store the result.")
         parser.add_argument(
             "--every",
             type=float,
             metavar="SECONDS",
-            help="Do not end: check now, and then every so many seconds, or less often where a check takes long.",
+            help="Repeat the check at this interval in seconds, or less often if a check takes long.",
         )
 
         parser.add_argument(
@@ -72,7 +72,9 @@ class Command(BaseCommand):
             type=int,
             help="With --every: serve this process's metrics. 0: any free port.",
         )
-        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
+        parser.add_argument(
+            "--metrics-host", default="127.0.0.1", help="The address of the metrics (default %(default)s)."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self._options = options
@@ -104,13 +106,13 @@ class Command(BaseCommand):
             except DatabaseFailure as error:
                 self.stderr.write(self.style.WARNING(f"The books could not be checked: {error}"))
             took_seconds = time.monotonic() - began
-            # Until the next turn it would only take up one of the database's connections.
+            # Until the next check it would only occupy a database connection.
             connection.close()
             stopping.wait(max(every_seconds, LEAST_REST * took_seconds))
         self.stdout.write("Checks stopped")
 
     def _check(self, stopping: Callable[[], bool]) -> Findings:
-        """Ask everything, and keep the verdict. Raises Stopped, and django.db.Error where the database fails."""
+        """Check everything and store the result. Raises Stopped, and django.db.Error if the database fails."""
         quiet, deep = self._options["quiet_system"], self._options["deep"]
         findings = Findings()
         checked_at, began = timezone.now(), time.monotonic()
@@ -129,8 +131,8 @@ class Command(BaseCommand):
                     is_quiet=quiet,
                 )
             except DatabaseFailure as error:
-                # A database that is only read, a role that may only read: the verdict stands all the same.
-                self.stderr.write(self.style.WARNING(f"The verdict was not kept: {error}"))
+                # On a standby, or with a read-only role, the result is only printed.
+                self.stderr.write(self.style.WARNING(f"The result was not stored: {error}"))
         return findings
 
     def _report(self, findings: Findings) -> None:
@@ -144,7 +146,7 @@ class Command(BaseCommand):
     def _ask_redis(self, findings: Findings) -> None:
         try:
             findings.add(LOCKS_EXPIRE, endless_locks(examples=EXAMPLES))
-        except RedisAway:
+        except RedisUnavailable:
             findings.skipped.append(LOCKS_EXPIRE)
             self.stderr.write(self.style.WARNING(f"SKIPPED {LOCKS_EXPIRE.name}: Redis does not answer."))
 

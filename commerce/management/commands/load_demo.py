@@ -1,4 +1,4 @@
-"""`manage.py load_demo`: a shop to try things in. Never touches a shop that has rows of its own."""
+"""`manage.py load_demo`: loads the demo data into an empty database. Never changes existing rows."""
 
 from argparse import ArgumentTypeError
 from typing import Any
@@ -20,18 +20,19 @@ class Command(BaseCommand):
     requires_system_checks = ()
     help = (
         "Loads the demo shop into an empty database, once: customers, products, coupons and a week of orders; with "
-        "--orders a year of so many. A second run changes nothing. Exit code 1 where the shop has rows of its own."
+        "--orders a year with that many orders. A second run changes nothing. Exit code 1 if the database contains "
+        "rows."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--if-empty", action="store_true", help="Exit code 0 as well where the shop has rows of its own."
+            "--if-empty", action="store_true", help="Exit with 0 if the database already contains rows."
         )
         parser.add_argument(
             "--orders",
             type=_orders,
             metavar="N",
-            help=f"A shop to measure on: N orders (up to {MOST_ORDERS:,}) and about five ledger entries for each, with "
+            help=f"Data for measurements: N orders (up to {MOST_ORDERS:,}) and about five ledger entries each, with "
             "customers and products in proportion. A million takes some minutes and about 3 GB.",
         )
 
@@ -45,11 +46,11 @@ class Command(BaseCommand):
                 f"staff admin (password {ADMIN_PASSWORD}), {', '.join(STAFF)} (password {STAFF_PASSWORD})."
             )
         elif outcome is Outcome.THERE_ALREADY:
-            self.stdout.write("The demo is there already; nothing was changed.")
+            self.stdout.write("The demo data is loaded already; nothing was changed.")
         elif options["if_empty"]:
-            self.stdout.write("The shop has rows of its own; nothing was changed.")
+            self.stdout.write("The database already contains rows; nothing was changed.")
         else:
-            raise CommandError("The shop has rows of its own. The demo is loaded only into an empty one.")
+            raise CommandError("The database already contains rows. The demo data requires an empty one.")
 
 
 # `disable=None`: progress is shown on a terminal only.

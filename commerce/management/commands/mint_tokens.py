@@ -21,12 +21,12 @@ MOST_TOKENS = 1_000_000
 class Command(BaseCommand):
     help = (
         'Prints one JSON line per customer, {"userId", "access"}, in the order of the ids. Ids of staff, of closed '
-        "accounts and of nobody are left out, with a note on stderr; exit code 1 where none is left."
+        "accounts and missing ids are skipped, with a note on stderr; exit code 1 if no account is left."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--first", type=_up_to(LARGEST_ID), default=1, help="The first user id (default 1).")
-        parser.add_argument("--count", type=_up_to(MOST_TOKENS), default=1000, help="How many ids (default 1000).")
+        parser.add_argument("--count", type=_up_to(MOST_TOKENS), default=1000, help="The number of ids (default 1000).")
 
     def handle(self, *args: Any, **options: Any) -> None:
         first, count = options["first"], options["count"]
@@ -36,7 +36,7 @@ class Command(BaseCommand):
             self.stdout.write(orjson.dumps({"userId": user_id, "access": tokens.access}).decode())
             minted += 1
         if minted < count:
-            self.stderr.write(f"{count - minted} of the {count} ids from {first} are no open customer account.")
+            self.stderr.write(f"{count - minted} of the {count} ids from {first} are not open customer accounts.")
         if not minted:
             raise CommandError("No token was minted.")
 

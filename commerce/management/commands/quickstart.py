@@ -11,7 +11,7 @@ from commerce.embedded import quickstart
 
 
 class Command(BaseCommand):
-    help = "Start the whole shop on this machine, servers included, and keep it running."
+    help = "Start the whole shop on this machine, including its servers, and keep it running."
     requires_system_checks = []
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -51,7 +51,7 @@ def _why_not(parts: SplitResult, host: str, port: int | None) -> str | None:
     if parts.scheme not in ("https", "http") or not host or port == 0:
         return _("Write the whole URL, such as https://partner.example/webhooks.")
     if parts.scheme == "http" and not settings.WEBHOOK_ALLOW_HTTP:
-        return _("Only https is allowed: events tell of customers.")
+        return _("Only https is allowed, because events contain data of customers.")
     if "@" in parts.netloc or parts.fragment:
         return _("A URL here has no user, no password and no fragment (#…).")
     address = _address("127.0.0.1" if host.rstrip(".") == "localhost" else host)

@@ -66,7 +66,7 @@ class Failure:
     reason: str
     refused: bool = False
     """The destination refuses this message permanently; sending it again is pointless."""
-    away: bool = False
+    unavailable: bool = False
     """The destination is unavailable; other messages would fail as well."""
     retry_after_seconds: float = 0.0
     """The pause that the destination asked for."""

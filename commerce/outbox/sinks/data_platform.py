@@ -133,7 +133,7 @@ class _Caller:
                 return self._answer_to(message, seconds, deadline, clock)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             # A socket shut at the deadline looks like a lost connection; in both cases nothing was acknowledged.
-            return Failure(f"{type(error).__name__}: {error}", away=True, call=clock.call())
+            return Failure(f"{type(error).__name__}: {error}", unavailable=True, call=clock.call())
 
     def _answer_to(self, message: Message, seconds: float, deadline: SocketDeadline, clock: Clock) -> Outcome:
         secrets = (settings.DATA_PLATFORM_SECRET, *settings.DATA_PLATFORM_SECRET_FALLBACKS)
@@ -155,7 +155,7 @@ class _Caller:
             shown = ""
             if deadline.is_over:
                 # A socket that was shut down looks like the end of the headers.
-                return Failure("No whole answer in time", away=True, call=clock.call())
+                return Failure("No whole answer in time", unavailable=True, call=clock.call())
             # Read to the end so that the connection can be reused; not worth it for a longer response.
             with suppress(urllib3.exceptions.HTTPError):
                 shown = answer.raw.read(_SHOWN_ANSWER_BYTES, decode_content=False).decode(errors="replace")
@@ -209,4 +209,4 @@ def _result(call: "Future[Outcome]", deadline: float, clock: Clock) -> Outcome:
     except TimeoutError:
         if call.cancel():
             raise _NotTried from None
-        return Failure("No answer in time", away=True, call=clock.call())
+        return Failure("No answer in time", unavailable=True, call=clock.call())

@@ -47,7 +47,7 @@ _TOPIC_TROUBLE = {
 }
 
 
-class KafkaAway(Exception):
+class KafkaUnavailable(Exception):
     """No broker responded in time."""
 
 
@@ -92,7 +92,7 @@ def topic_of(event_type: str) -> str:
 
 
 def ping(*, timeout_seconds: float) -> None:
-    """Return once a broker responds. Raises KafkaAway if none does within `timeout_seconds`."""
+    """Return once a broker responds. Raises KafkaUnavailable if none does within `timeout_seconds`."""
     _clients.current().ping(timeout_seconds)
 
 
@@ -104,8 +104,8 @@ def ask_for_topics(topics: Sequence[str]) -> None:
     """
     try:
         missing = _clients.current().missing_topics(set(topics), time.monotonic() + TOPIC_SECONDS)
-    except KafkaAway as away:
-        library_logger.warning("The topics were not asked for: %s", away)
+    except KafkaUnavailable as error:
+        library_logger.warning("The topics were not asked for: %s", error)
         return
     for topic, reason in missing.items():
         library_logger.warning("Topic %s: %s", topic, reason)
@@ -134,15 +134,15 @@ class KafkaSink:
         deadline = time.monotonic() + DELIVERY_SECONDS
         try:
             missing = client.missing_topics({topic_of(message.type) for message in messages}, deadline)
-        except KafkaAway as away:
-            failure = Failure(str(away), away=True)
+        except KafkaUnavailable as error:
+            failure = Failure(str(error), unavailable=True)
             return {message.id: failure for message in messages}
         outcomes, sendable = _without_missing(messages, missing)
         tried = list(takewhile(lambda message: client.enqueue(message, outcomes, deadline), sendable))
         client.collect(lambda: all(message.id in outcomes for message in tried), deadline)
         for message in tried:
-            outcomes.setdefault(message.id, Failure("No acknowledgement in time", away=True))
-        if any(outcome is not None and outcome.away for outcome in outcomes.values()):
+            outcomes.setdefault(message.id, Failure("No acknowledgement in time", unavailable=True))
+        if any(outcome is not None and outcome.unavailable for outcome in outcomes.values()):
             _clients.discard(client)
         return outcomes
 
@@ -175,10 +175,10 @@ class _Client:
         try:
             self._producer.list_topics(timeout=timeout_seconds)
         except KafkaException as error:
-            raise KafkaAway(error.args[0].str()) from error
+            raise KafkaUnavailable(error.args[0].str()) from error
 
     def missing_topics(self, topics: set[str], deadline: float) -> dict[str, str]:
-        """The topics that the cluster does not have, each with its reason. Raises KafkaAway."""
+        """The topics that the cluster does not have, each with its reason. Raises KafkaUnavailable."""
         # With one common wait: sequential waits would use up the time of the other messages.
         latest = min(deadline, time.monotonic() + TOPIC_SECONDS)
         unknown = topics - self._topics
@@ -233,11 +233,11 @@ class _Client:
             self._topics.discard(topic_of(message.type))
 
     def _look_up(self, topic: str, latest: float) -> str:
-        """Request one topic's metadata; return why it is missing, or None. Raises KafkaAway."""
+        """Request one topic's metadata; return why it is missing, or None. Raises KafkaUnavailable."""
         try:
             found = self._producer.list_topics(topic, timeout=max(_POLL_SECONDS, latest - time.monotonic()))
         except KafkaException as error:
-            raise KafkaAway(error.args[0].str()) from error
+            raise KafkaUnavailable(error.args[0].str()) from error
         trouble = found.topics[topic].error
         return "" if trouble is None else str(trouble)
 
@@ -300,4 +300,6 @@ def _without_missing(
 def _failure(error: KafkaError) -> Failure:
     code = error.code()
     refused = code in _REFUSED
-    return Failure(f"{error.name()}: {error.str()}", refused=refused, away=not refused and code not in _TOPIC_TROUBLE)
+    return Failure(
+        f"{error.name()}: {error.str()}", refused=refused, unavailable=not refused and code not in _TOPIC_TROUBLE
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from commerce.outbox.sinks.kafka import KafkaAway, ask_for_topics, client_settings, library_logger, topic_of
+from commerce.outbox.sinks.kafka import KafkaUnavailable, ask_for_topics, client_settings, library_logger, topic_of
 
 ANSWER_SECONDS = 5.0
 """Time limit of one request about a group."""
@@ -69,7 +69,7 @@ class KafkaSource:
     def take(self, *, limit: int, wait_seconds: float) -> list[Received]:
         """Up to `limit` messages, after at most `wait_seconds`; none while Kafka is unavailable.
 
-        Raises KafkaAway if the client has failed for good and a new one is needed.
+        Raises KafkaUnavailable if the client has failed for good and a new one is needed.
         """
         self._replace_lost_client()
         received = []
@@ -79,7 +79,7 @@ class KafkaSource:
                 received.append(_received(message))
             elif error.code() == KafkaError._FATAL:
                 # `error.fatal()` is never true for an error that comes as a message.
-                raise KafkaAway(error.str())
+                raise KafkaUnavailable(error.str())
             else:
                 library_logger.warning("Consumer: %s: %s", error.name(), error.str())
         return received
@@ -181,13 +181,13 @@ class KafkaSource:
 def group_lag(*, group: str, event_types: Sequence[str]) -> list[PartitionLag]:
     """The progress of a consumer group in every partition of the topics, read from the cluster without joining.
 
-    Missing topics are left out. Raises KafkaAway if the cluster does not respond.
+    Missing topics are left out. Raises KafkaUnavailable if the cluster does not respond.
     """
     consumer = Consumer({**client_settings(), "client.id": f"{group}-lag", "group.id": group})
     try:
         return _group_lag(consumer, event_types)
     except KafkaException as error:
-        raise KafkaAway(error.args[0].str()) from error
+        raise KafkaUnavailable(error.args[0].str()) from error
     finally:
         consumer.close()
 
@@ -213,7 +213,7 @@ def _lag(topic: str, partition: int, committed: int | None, *, oldest: int, end:
 def _received(message: Message) -> Received:
     topic, partition, offset, payload = message.topic(), message.partition(), message.offset(), message.value()
     if topic is None or partition is None or offset is None:
-        raise KafkaAway("A message without a position.")
+        raise KafkaUnavailable("A message without a position.")
     return Received(topic, partition, offset, payload or b"", _as_bytes(message.key()), _headers(message))
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, ResourceType
 
-from commerce.outbox.sinks.kafka import KafkaAway, client_settings
+from commerce.outbox.sinks.kafka import KafkaUnavailable, client_settings
 
 ANSWER_SECONDS = 10.0
 """Time limit of one request, and of the propagation of a new topic."""
@@ -74,7 +74,7 @@ class Topic:
 def topics_as_they_stand(names: Sequence[str], terms: TopicTerms) -> list[Topic]:
     """The topics of `names`, in that order, with their differences from `terms`. Read-only.
 
-    Raises KafkaAway, and TopicRefused for a topic that the cluster does not describe.
+    Raises KafkaUnavailable, and TopicRefused for a topic that the cluster does not describe.
     """
     return _compare(_admin(), names, terms)
 
@@ -82,7 +82,7 @@ def topics_as_they_stand(names: Sequence[str], terms: TopicTerms) -> list[Topic]
 def create_topics(names: Sequence[str], terms: TopicTerms) -> list[Topic]:
     """Create the missing topics of `names`, and return the resulting state of all.
 
-    Safe to repeat and to run concurrently. Raises KafkaAway, and TopicRefused for a topic that cannot be created.
+    Can be repeated and run concurrently. Raises KafkaUnavailable, and TopicRefused for a topic that cannot be created.
     """
     admin = _admin()
     found = _compare(admin, names, terms)
@@ -171,5 +171,5 @@ def _refusals(what: str) -> Iterator[None]:
         if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
             raise _AlreadyThere from failed
         if error.code() in _NO_ANSWER:
-            raise KafkaAway(error.str()) from failed
+            raise KafkaUnavailable(error.str()) from failed
         raise TopicRefused(f"{what}: {error.str()}") from failed

@@ -108,12 +108,12 @@ class _Line:
             try:
                 return self._answer_to(message, deadline, clock)
             except ForbiddenAddress:
-                return Failure(FORBIDDEN, away=True, call=clock.call())
+                return Failure(FORBIDDEN, unavailable=True, call=clock.call())
             except _FAILED as error:
                 # A socket shut at the deadline looks like a lost connection; in both cases nothing was acknowledged.
                 self.close()
                 reason = "No whole answer in time" if deadline.is_over else f"{type(error).__name__}: {error}"
-                return Failure(reason, away=True, call=clock.call())
+                return Failure(reason, unavailable=True, call=clock.call())
 
     def close(self) -> None:
         if self._connection is not None:
@@ -125,18 +125,18 @@ class _Line:
         refusal = why_not(self._endpoint.url)
         if refusal is not None:
             # A setting has changed since the URL was saved.
-            return Failure(f"Not called: {refusal}", away=True, call=clock.call())
+            return Failure(f"Not called: {refusal}", unavailable=True, call=clock.call())
         answer = self._request(message)
         if deadline.is_over:
             # A socket that was shut down looks like the end of the headers.
             self.close()
-            return Failure("No whole answer in time", away=True, call=clock.call())
+            return Failure("No whole answer in time", unavailable=True, call=clock.call())
         shown = self._rest_of(answer)
         if 200 <= answer.status < 300:
             return Acknowledged(clock.call(answer.status))
         return Failure(
             f"HTTP {answer.status}: {shown}",
-            away=answer.status not in _ABOUT_THE_MESSAGE,
+            unavailable=answer.status not in _ABOUT_THE_MESSAGE,
             retry_after_seconds=retry_after_seconds(answer.headers.get("Retry-After", "")),
             about_message=answer.status in _ABOUT_THE_MESSAGE,
             gone=answer.status == GONE,

@@ -10,17 +10,16 @@ from coupons.services import notice_expiring
 
 class Command(CountingCommand):
     help = (
-        "Write a message for the holder of each unused coupon that ends within COUPON_EXPIRY_NOTICE_DAYS, once for "
-        "each coupon. Safe to repeat, and at the same time as itself. Does nothing while e-mail is switched off and no "
-        "webhook has subscribed to them. "
-        "Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; while the database is away, wait for the "
-        "next turn."
+        "Write a message for the holder of each unused coupon that expires within COUPON_EXPIRY_NOTICE_DAYS, once for "
+        "each coupon. Can be repeated and run concurrently with itself. Does nothing while e-mail is off and no "
+        "webhook is subscribed to these events. With --every: repeat until SIGTERM or Ctrl-C; while the database is "
+        "unavailable, wait for the next run."
     )
     # A day: with a longer interval a coupon could expire without a notice.
     most_minutes = 1_440
     unit = "coupon"
     counted = "notified"
-    failed = "Coupons that end soon could not be looked for, next try in %.0f s: %s"
+    failed = "Expiring coupons could not be selected, next try in %.0f s: %s"
     ended = "Stopped"
 
     def turn(self, stopping: Callable[[], bool], on_batch: Callable[[int], object]) -> int:

@@ -8,10 +8,9 @@ from reservations.services import expire_reservations
 
 class Command(CountingCommand):
     help = (
-        "End the reservations whose time is over, so that their units show as available. An order or "
-        "a reservation that needs these units ends them by itself. Safe to "
-        "repeat, and at the same time as itself. Exit code 0. With --every: again and again until SIGTERM or Ctrl-C; "
-        "while the database is away, wait for the next turn."
+        "End expired reservations, so that their units are shown as available. An order or a reservation that needs "
+        "these units does so as well. Can be repeated and run concurrently with itself. With --every: repeat until "
+        "SIGTERM or Ctrl-C; while the database is unavailable, wait for the next run."
     )
     # An hour: until a run, the stock of expired reservations is shown as unavailable.
     most_minutes = 60

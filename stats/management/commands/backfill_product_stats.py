@@ -25,11 +25,11 @@ DIFFERS, BAD_DAYS, STOPPED = 1, 2, 3
 
 class Command(BaseCommand):
     help = (
-        "Set product_stat of some days to what the orders say. Safe to repeat, and while orders flow. Each day is done "
-        "or untouched: a run that was stopped is finished by the next. Ends with one JSON line. Exit code 0, also when "
-        "something had to be corrected; 1 when a dry run finds that something differs; 2 for days that make no sense, "
-        "or whose orders have been archived; "
-        "3 when it stopped half-way, at the day it names: the database failed, or SIGTERM or Ctrl-C came."
+        "Recompute product_stat of some days from the orders. Can be repeated, and run while orders are placed. Each "
+        "day is finished or unchanged; the next run continues a stopped one. Prints the result as a line of JSON. Exit "
+        "code 0 on success, with or without corrections; 1 if a dry run finds differences; 2 for invalid days, or days "
+        "whose orders are archived; 3 if it was stopped at the printed day by a failure of the database, SIGTERM or "
+        "Ctrl-C."
     )
     requires_system_checks = ()
 
@@ -37,7 +37,9 @@ class Command(BaseCommand):
         parser.add_argument("--from", dest="from_date", type=_day, required=True, help="First day, YYYY-MM-DD.")
         parser.add_argument("--to", dest="to_date", type=_day, required=True, help="Last day, inclusive.")
         parser.add_argument(
-            "--dry-run", action="store_true", help="Change nothing; print each product that differs: is -> should be."
+            "--dry-run",
+            action="store_true",
+            help="Change nothing; print the differences: stored value -> correct value.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -45,7 +47,7 @@ class Command(BaseCommand):
         to_date: date = options["to_date"]
         dry_run: bool = options["dry_run"]
         if to_date < from_date:
-            raise CommandError(f"--to {to_date} lies before --from {from_date}.", returncode=BAD_DAYS)
+            raise CommandError(f"--to {to_date} is before --from {from_date}.", returncode=BAD_DAYS)
         stopped: BaseException | None = None
         with _Progress(from_date, to_date, self.stdout if dry_run else None, self.stderr) as progress:
             try:

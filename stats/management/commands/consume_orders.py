@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from commerce.core.metrics_server import MetricsPortTaken, metrics_served
-from commerce.outbox.sinks.kafka import KafkaAway
+from commerce.outbox.sinks.kafka import KafkaUnavailable
 from commerce.outbox.sinks.kafka_source import KafkaSource
 from stats.consumers import REPORT_SECONDS, Progress, consume_orders
 from stats.events import ORDER_EVENTS
@@ -16,9 +16,9 @@ from stats.events import ORDER_EVENTS
 
 class Command(BaseCommand):
     help = (
-        "Count completed and cancelled orders from Kafka into product_stat, until SIGTERM or Ctrl-C. "
-        "With PRODUCT_STATS_MODE=inline there is nothing to do: it says so and exits with 0. Otherwise exit code 0 "
-        "after a signal, 1 when Kafka gave it up or the metrics port is taken."
+        "Count completed and cancelled orders from Kafka into product_stat, until SIGTERM or Ctrl-C. With "
+        "PRODUCT_STATS_MODE=inline it prints a note and exits with 0. Otherwise exit code 0 after a signal, 1 if Kafka "
+        "has removed it from its group or the metrics port is in use."
     )
     requires_system_checks = ()
 
@@ -26,14 +26,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--metrics-port",
             type=int,
-            help="Serve this process's metrics to Prometheus: lag, rate, counts. 0 takes any free port.",
+            help="Serve the metrics of this process on this port: lag, rate, counts. 0: any free port.",
         )
-        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
+        parser.add_argument(
+            "--metrics-host", default="127.0.0.1", help="The address of the metrics (default %(default)s)."
+        )
         parser.add_argument(
             "--report-seconds",
             type=float,
             default=REPORT_SECONDS,
-            help="How often lag and rate are reported (default %(default)s).",
+            help="The interval of reports of lag and rate (default %(default)s).",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -62,7 +64,7 @@ class Command(BaseCommand):
         progress = Progress(source, group=group, every_seconds=report_seconds)
         try:
             consume_orders(source, stopping=stopping, progress=progress)
-        except KafkaAway as away:
-            raise CommandError(f"Kafka gave this consumer up: {away}") from away
+        except KafkaUnavailable as error:
+            raise CommandError(f"Kafka gave this consumer up: {error}") from error
         finally:
             source.close()

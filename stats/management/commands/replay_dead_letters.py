@@ -15,16 +15,16 @@ from stats.services import Replay, Replayed, replay_dead_letter
 
 class Command(BaseCommand):
     help = (
-        "Try messages again that the statistics consumer could not count. A letter whose event is counted is done "
-        "with; one that is refused again stays, with the new reason. Safe to repeat. Ends with one JSON line. "
-        "Exit code 0 when every letter is done with, 1 when one was refused or does not exist."
+        "Replay messages that the statistics consumer could not count. If an event is refused again, "
+        "its dead letter stays with the new reason. Can be repeated. Prints the result as a line of "
+        "JSON. Exit code 0 if all were counted, 1 if one was refused or does not exist."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         chosen = parser.add_mutually_exclusive_group(required=True)
-        chosen.add_argument("--id", dest="ids", type=int, action="append", help="One letter; may be given repeatedly.")
-        chosen.add_argument("--all", action="store_true", help="Every letter that waits, the oldest first.")
+        chosen.add_argument("--id", dest="ids", type=int, action="append", help="The id of a dead letter; repeatable.")
+        chosen.add_argument("--all", action="store_true", help="All dead letters, oldest first.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         letter_ids: Iterable[int] = selectors.waiting_dead_letters() if options["all"] else options["ids"]

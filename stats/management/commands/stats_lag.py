@@ -8,27 +8,27 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from commerce.outbox.sinks.kafka import KafkaAway
+from commerce.outbox.sinks.kafka import KafkaUnavailable
 from commerce.outbox.sinks.kafka_source import PartitionLag, group_lag
 from stats.events import ORDER_EVENTS
 
 
 class Command(BaseCommand):
     help = (
-        "Show per partition of the order events where the statistics consumers stand: committed offset, end, lag. "
-        "Exit code 0; 1 when Kafka does not answer."
+        "Show committed offset, end and lag of the statistics consumers for each partition of the order events. "
+        "Exit code 1 if Kafka does not answer."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--json", action="store_true", help="One JSON line.")
+        parser.add_argument("--json", action="store_true", help="Print the result as a line of JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         group = settings.KAFKA_CONSUMER_GROUP
         try:
             lags = group_lag(group=group, event_types=ORDER_EVENTS)
-        except KafkaAway as away:
-            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {away}") from away
+        except KafkaUnavailable as error:
+            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {error}") from error
         total = sum(each.lag for each in lags)
         if options["json"]:
             self.stdout.write(json.dumps({"group": group, "lag": total, "partitions": [asdict(each) for each in lags]}))

@@ -1,7 +1,5 @@
-"""A client of the Commerce API.
-
-`Shop` is the way in. What it answers are the models of `commerce_client.models`; what the shop refuses is raised as
-`ProblemError`. `commerce_client.webhooks` is for the receiver of orders.
+"""A client of the Commerce API: `Shop`. Its methods return models of `commerce_client.models` and raise `ProblemError`
+for refusals. `commerce_client.webhooks` is for the receiver of orders.
 """
 
 from commerce_client.errors import NoAnswer, ProblemError, UnreadableAnswer

@@ -1,15 +1,15 @@
-"""How a call may end other than with an answer."""
+"""The errors of calls."""
 
 from typing import Any
 
 
 class ProblemError(Exception):
-    """The shop refused, or failed.
+    """A refusal or failure of the shop.
 
     Attributes:
-        problem: the problem as the shop described it, one of the `…Problem` classes of `commerce_client.models`. Each
+        problem: the response, one of the `…Problem` classes of `commerce_client.models`. Each
             has `code`, `title`, `detail`, `status` and `request_id`, and some have fields of their own.
-        retry_after_seconds: when the same call may succeed; None where the shop did not say.
+        retry_after_seconds: when the same call may succeed; None if the response does not contain it.
     """
 
     def __init__(self, problem: Any, retry_after_seconds: int | None = None) -> None:
@@ -24,7 +24,7 @@ class ProblemError(Exception):
 
     @property
     def status(self) -> int:
-        """The status of the answer."""
+        """The status of the response."""
         return int(self.problem.status)
 
     def __str__(self) -> str:
@@ -32,14 +32,14 @@ class ProblemError(Exception):
 
 
 class NoAnswer(Exception):
-    """No answer came, after all tries.
+    """There was no response after all tries.
 
-    What was asked for may have been done. To find out, call again with the same `key`.
+    The request may have been executed. To find out, repeat the call with the same `key`.
     """
 
 
 class UnreadableAnswer(Exception):
-    """Something answered that is not the shop, or a shop that is newer than this client.
+    """The response is not from the shop, or from a newer version than this client supports.
 
-    As with NoAnswer, what was asked for may have been done.
+    As with NoAnswer, the request may have been executed.
     """

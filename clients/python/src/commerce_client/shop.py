@@ -1,4 +1,4 @@
-"""The shop, as a program sees it: a method for each thing to do."""
+"""The client: a method for each operation."""
 
 import time
 import uuid
@@ -73,20 +73,20 @@ class _Page(Protocol[T]):
 
 
 class Shop:
-    """A shop and the account that acts in it. Usable in a `with` statement; threads may share it.
+    """A connection to a shop with one account. Can be used in a `with` statement and shared by threads.
 
-    Every method raises ProblemError where the shop refuses, NoAnswer where none came after all tries, and
-    UnreadableAnswer where something else than the shop answered.
+    Every method raises ProblemError if the shop refuses, NoAnswer if there was no response after all tries, and
+    UnreadableAnswer if the response is not from the shop.
 
-    A method that changes something sends a key of its own, so that what is sent twice happens once. Give it a `key`
-    (1 to 255 visible ASCII characters) to go on with a call that an earlier run of the program may have made.
+    Each write has a new `Idempotency-Key`, so that retries are executed once. Pass your own `key` (1 to 255 visible
+    ASCII characters) to repeat a call of an earlier run of the program.
 
     Args:
         base_url: such as `https://shop.example`.
-        username, password, otp: of an account; left out, only what needs none can be read.
-        tries: how often a request is sent at most, if its answer is lost or says that it may pass.
-        timeout_seconds: how long one try may take.
-        longest_wait_seconds: if the shop wants a longer pause, the problem is raised at once.
+        username, password, otp: of an account; without them only public data can be read.
+        tries: the largest number of attempts, if a response is lost or the failure is temporary.
+        timeout_seconds: of one attempt.
+        longest_wait_seconds: if `Retry-After` is longer, the problem is raised at once.
         language: of titles and details, `en` or `ko`.
     """
 
@@ -120,7 +120,7 @@ class Shop:
             transport=retries,
             event_hooks={"response": [_require_json]},
         )
-        # The login above says who is calling.
+        # The authentication is done by the login above.
         self._client = AuthenticatedClient(base_url=base_url, token="").set_httpx_client(self._http)
 
     def __enter__(self) -> Self:
@@ -140,13 +140,13 @@ class Shop:
         return self._answer(Account, me.sync_detailed)
 
     def balance(self, user_id: int | None = None) -> Balance:
-        """What an account holds: one's own, or for staff with the right to it another's."""
+        """The balance of the account, or for staff with the permission that of another one."""
         return self._answer(Balance, balance.sync_detailed, user_id=user_id or self._own_id())
 
     def charge(
         self, amount: int, *, user_id: int | None = None, reason: str | None = None, key: str | None = None
     ) -> Charge:
-        """Add won. Staff name another's account, and why."""
+        """Add won to the balance. Staff can pass another account and a reason."""
         body = ChargeRequest(amount=amount, user_id=_given(user_id), reason=_given(reason))
         return self._answer(Charge, balance_charge.sync_detailed, body=body, idempotency_key=_key(key))
 
@@ -158,7 +158,7 @@ class Shop:
         last_day: date | None = None,
         user_id: int | None = None,
     ) -> Iterator[LedgerEntry]:
-        """Every change of a balance, newest first. The days are the shop's, both inclusive."""
+        """All changes of a balance, newest first. `from` and `to` are days of the shop, both inclusive."""
         return self._all(
             LedgerEntryPage,
             balance_history.sync_detailed,
@@ -177,7 +177,7 @@ class Shop:
         max_price: int | None = None,
         in_stock: bool = False,
     ) -> Iterator[Product]:
-        """What is for sale."""
+        """Products for sale."""
         return self._all(
             ProductPage,
             products.sync_detailed,
@@ -189,41 +189,41 @@ class Shop:
         )
 
     def product(self, product_id: int) -> Product:
-        """One product, as it is now."""
+        """One product."""
         return self._answer(Product, product.sync_detailed, product_id=product_id)
 
     def popular(self) -> PopularProducts:
-        """What sells best."""
+        """The best-selling products."""
         return self._answer(PopularProducts, products_popular.sync_detailed)
 
     def coupons(self) -> Iterator[Coupon]:
-        """Coupons that can be had now."""
+        """Coupons that are open for issue."""
         return self._all(CouponPage, coupons.sync_detailed)
 
     def issue(self, coupon_id: int, *, key: str | None = None) -> UserCoupon:
-        """Get one of a coupon."""
+        """Issue a coupon to the account."""
         return self._answer(UserCoupon, coupon_issue.sync_detailed, coupon_id=coupon_id, idempotency_key=_key(key))
 
     def held(
         self, status: UserCouponsStatus = UserCouponsStatus.AVAILABLE, *, user_id: int | None = None
     ) -> Iterator[UserCoupon]:
-        """Coupons that an account holds."""
+        """The issued coupons of an account."""
         return self._all(UserCouponPage, user_coupons.sync_detailed, status=status, user_id=_given(user_id))
 
     def place_order(
         self, quantities: Mapping[int, int], *, user_coupon_id: int | None = None, key: str | None = None
     ) -> Order:
-        """Buy and pay: units by product id, and the id of a coupon that is held."""
+        """Place and pay an order: units by product id, and optionally the id of an issued coupon."""
         body = OrderRequest(items=_items(quantities), user_coupon_id=user_coupon_id)
         return self._answer(Order, order_place.sync_detailed, body=body, idempotency_key=_key(key))
 
     def reserve(self, quantities: Mapping[int, int], *, key: str | None = None) -> Reservation:
-        """Hold units by product id for some minutes, in place of what is held for the account now."""
+        """Hold units by product id for some minutes; replaces the account's active reservation."""
         body = ReservationRequest(items=_items(quantities))
         return self._answer(Reservation, reservation_make.sync_detailed, body=body, idempotency_key=_key(key))
 
     def reserved(self) -> Reservation | None:
-        """What is held for the account now and can be paid; None: nothing."""
+        """The account's active reservation, or None."""
         return next(iter(self._answer(LiveReservation, reservations.sync_detailed).results), None)
 
     def reservation(self, reservation_id: int) -> Reservation:
@@ -231,7 +231,7 @@ class Shop:
         return self._answer(Reservation, reservation.sync_detailed, reservation_id=reservation_id)
 
     def release(self, reservation_id: int, *, key: str | None = None) -> Reservation:
-        """Give up a reservation: its units can be had by everybody again."""
+        """Release the units of a reservation."""
         return self._answer(
             Reservation, reservation_release.sync_detailed, reservation_id=reservation_id, idempotency_key=_key(key)
         )
@@ -239,7 +239,7 @@ class Shop:
     def pay_reservation(
         self, reservation_id: int, *, user_coupon_id: int | None = None, key: str | None = None
     ) -> Order:
-        """Buy exactly what a reservation holds, at the prices of now."""
+        """Order exactly the items of a reservation, at current prices."""
         body = OrderRequest(reservation_id=reservation_id, user_coupon_id=user_coupon_id)
         return self._answer(Order, order_place.sync_detailed, body=body, idempotency_key=_key(key))
 
@@ -252,13 +252,16 @@ class Shop:
         return self._all(OrderPage, user_orders.sync_detailed, status=_given(status), user_id=_given(user_id))
 
     def cancel(self, order_id: int, *, key: str | None = None) -> Order:
-        """Take a whole order back."""
+        """Cancel a whole order."""
         return self._answer(Order, order_cancel.sync_detailed, order_id=order_id, idempotency_key=_key(key))
 
     def refund(
         self, order_id: int, quantities: Mapping[int, int], reason: str, *, restock: bool = True, key: str | None = None
     ) -> MadeRefund:
-        """Give back units by product id, for staff with the right to it; `restock`: whether they can be sold again."""
+        """Refund units by product id, for staff with the permission; `restock`:
+
+        whether they are returned to the stock.
+        """
         items = [OrderItemRequest(product_id=each, quantity=units) for each, units in quantities.items()]
         body = RefundRequest(items=items, reason=reason, restock=restock)
         return self._answer(
@@ -266,7 +269,7 @@ class Shop:
         )
 
     def refunds(self, order_id: int) -> Iterator[Refund]:
-        """What was given back of an order, newest first."""
+        """The refunds of an order, newest first."""
         return self._all(RefundPage, order_refunds.sync_detailed, order_id=order_id)
 
     def _own_id(self) -> int:
@@ -308,7 +311,7 @@ def _key(key: str | None) -> str:
 
 
 def _place(address: str) -> dict[str, Any]:
-    """Where the page at this address begins, as the operations take it."""
+    """The page parameter in this URL."""
     query = parse_qs(urlsplit(address).query)
     return {"cursor": query["cursor"][0]} if "cursor" in query else {"page": int(query["page"][0])}
 

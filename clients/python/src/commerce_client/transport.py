@@ -1,7 +1,6 @@
-"""Sending a request until there is an answer, and with a token that works.
+"""Sends requests with retries and a valid token.
 
-A request is repeated only where that is safe: one that reads, one that has an `Idempotency-Key`, and any that a limit
-turned away.
+A request is only retried if that is safe: reads, requests with an `Idempotency-Key`, and requests refused by a limit.
 """
 
 import json
@@ -16,7 +15,7 @@ _TOO_MANY, _CONFLICT, _UNAUTHORIZED = 429, 409, 401
 
 
 class Retries(httpx.BaseTransport):
-    """Repeats what may pass, after what `Retry-After` says, or else after 0.5, 1, 2, 4 … seconds, shortened at random.
+    """Retries temporary failures after `Retry-After`, or otherwise after 0.5, 1, 2, 4 … seconds, randomly shortened.
 
     Args:
         tries: how often a request is sent at most.
@@ -37,7 +36,7 @@ class Retries(httpx.BaseTransport):
         self._sleep = sleep
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises httpx.TransportError where no answer came."""
+        """Raises httpx.TransportError if there is no response."""
         for attempt in range(1, self._tries):
             wait_seconds = min(0.5 * 2 ** (attempt - 1), self._longest_wait_seconds) * random.uniform(0.5, 1)
             try:
@@ -60,7 +59,7 @@ class Retries(httpx.BaseTransport):
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> int | None:
-    """What `Retry-After` says, in seconds; None where it says nothing."""
+    """`Retry-After` in seconds; None if it is missing or invalid."""
     value = headers.get("Retry-After", "")
     return int(value) if value.isascii() and value.isdigit() else None
 
@@ -70,7 +69,7 @@ def _may_repeat(request: httpx.Request) -> bool:
 
 
 def _may_pass(request: httpx.Request, response: httpx.Response) -> bool:
-    """Whether the same request may be answered otherwise, and may be sent again."""
+    """Whether the same request may succeed later and can safely be sent again."""
     if response.status_code == _TOO_MANY:
         return True
     if response.status_code == _CONFLICT:
@@ -79,7 +78,7 @@ def _may_pass(request: httpx.Request, response: httpx.Response) -> bool:
 
 
 def code_of(response: httpx.Response) -> str:
-    """The code of a problem; empty for what is none."""
+    """The code of a problem; empty for other responses."""
     response.read()
     try:
         return str(json.loads(response.content)["code"])
@@ -88,10 +87,7 @@ def code_of(response: httpx.Response) -> str:
 
 
 class Login(httpx.Auth):
-    """Logs in when a token is first needed, and gets another one when the shop no longer takes it.
-
-    Threads may share it.
-    """
+    """Logs in when a token is first needed, and renews it when the shop refuses it. Can be shared by threads."""
 
     requires_response_body = True
 
@@ -102,7 +98,7 @@ class Login(httpx.Auth):
         self._access = self._refresh = ""
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """httpx asks for the requests to send, one by one; the last answer is the caller's."""
+        """Yields the requests to send to httpx, one by one; the caller gets the last response."""
         used = self._access
         if not used:
             refused = yield from self._renew("")
@@ -117,7 +113,7 @@ class Login(httpx.Auth):
             yield request
 
     def _renew(self, used: str) -> Generator[httpx.Request, httpx.Response, httpx.Response | None]:
-        """Get another token than `used`, unless another thread has. Returns the answer that refused, if one did."""
+        """Replace the token `used`, unless another thread has done so. Returns the response of a refusal, if any."""
         with self._guard:
             if self._access != used:
                 return None

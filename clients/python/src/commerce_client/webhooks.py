@@ -1,7 +1,7 @@
-"""For the receiver of orders: is a call from the shop, and what does it say?
+"""Verifies and parses calls of the shop to the receiver of orders.
 
-A call may come again with the same `Idempotency-Key`, and a cancel or a refund may come before its order. Keep the keys
-that you have seen, answer with 2xx once you have kept the event, and do both in one transaction.
+A call may be repeated with the same `Idempotency-Key`, and a cancel or a refund may arrive before its order. Store the
+key and the event in one transaction, then respond with 2xx.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from commerce_client.models import OrderCancelledEvent, OrderCompletedEvent, Ord
 
 
 class NotFromTheShop(Exception):
-    """The signature is missing, wrong or too old. Answer with 401 and do nothing."""
+    """The signature is missing, wrong or too old. Respond with 401."""
 
 
 def read(
@@ -25,16 +25,16 @@ def read(
     now: float | None = None,
     tolerance_seconds: float = 300.0,
 ) -> OrderCompletedEvent | OrderCancelledEvent | OrderRefundedEvent:
-    """The event in a call whose signature is right.
+    """Verify a call and return its event.
 
     Args:
-        body: the bytes as they came, before anything has parsed them.
+        body: the received bytes, unchanged.
         signature: the header `X-Signature`.
-        secrets: what is shared with the shop; several while it is changed.
-        now: the time in unix seconds, if it is not that of this machine.
-        tolerance_seconds: how old a call may be, so that a recorded one cannot be played again later.
+        secrets: the secrets shared with the shop; several during a rotation.
+        now: the time in Unix seconds; default: the current time.
+        tolerance_seconds: how old a call may be, against replays.
 
-    Raises NotFromTheShop, and ValueError for a kind of event that this client does not know.
+    Raises NotFromTheShop, and ValueError for an unknown event type.
     """
     verify(body, signature, secrets, now=now, tolerance_seconds=tolerance_seconds)
     event = json.loads(body)
@@ -57,7 +57,7 @@ def verify(
     now: float | None = None,
     tolerance_seconds: float = 300.0,
 ) -> None:
-    """The first half of `read`. Raises NotFromTheShop."""
+    """Verify the signature of a call. Raises NotFromTheShop."""
     sent_at, given = _parts(signature)
     if abs((time.time() if now is None else now) - int(sent_at)) > tolerance_seconds:
         raise NotFromTheShop("The call is too old, or from the future.")
@@ -70,7 +70,7 @@ def verify(
 
 
 def _parts(signature: str) -> tuple[str, list[str]]:
-    """The time of sending as it is written, and the signatures."""
+    """The timestamp as text, and the signatures."""
     parts = [part.partition("=")[::2] for part in signature.split(",")]
     times = [value for name, value in parts if name == "t"]
     given = [value for name, value in parts if name == "v1"]

@@ -23,7 +23,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--dir", help="The folder with the files. Default: ARCHIVE_DIR.")
-        parser.add_argument("--json", action="store_true", help="End with one JSON line.")
+        parser.add_argument("--json", action="store_true", help="Print the result as a line of JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder = options["dir"] or settings.ARCHIVE_DIR
@@ -39,4 +39,4 @@ class Command(BaseCommand):
             for finding in shown:
                 self.stdout.write(finding)
         if checked.findings:
-            raise CommandError(f"{len(checked.findings)} things are wrong with the archive.")
+            raise CommandError(f"{len(checked.findings)} errors were found in the archive.")

@@ -13,9 +13,9 @@ from commerce.idempotency.purge import purge_keys
 
 class Command(CountingCommand):
     help = (
-        "Delete the answers that were given more than IDEMPOTENCY_HOURS ago. Safe to repeat, and at the same time as "
-        "itself. Exit code 0 when nothing so old is left. With --every: do so again and again until SIGTERM or "
-        "Ctrl-C, finish the batch in hand, exit with 0; while the database is away, wait for the next turn."
+        "Delete stored responses that are older than IDEMPOTENCY_HOURS. Can be repeated and run concurrently with "
+        "itself. With --every: repeat until SIGTERM or Ctrl-C, then finish the current batch and exit with 0; while "
+        "the database is unavailable, wait for the next run."
     )
     # A week. Keys come with every write, so a longer interval would leave too many.
     most_minutes = 10_080

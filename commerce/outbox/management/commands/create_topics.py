@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from commerce.outbox.routes import KAFKA, event_types_to
-from commerce.outbox.sinks.kafka import KafkaAway, topic_of
+from commerce.outbox.sinks.kafka import KafkaUnavailable, topic_of
 from commerce.outbox.sinks.kafka_topics import (
     State,
     Topic,
@@ -19,15 +19,15 @@ from commerce.outbox.sinks.kafka_topics import (
 
 class Command(BaseCommand):
     help = (
-        "Make the Kafka topics of every event that is routed to Kafka, as the KAFKA_TOPIC_* settings say. Safe to "
-        "repeat: a topic that is there is compared and never changed. Exit code 0 when every topic is there, "
-        "1 when Kafka is away or refuses one. With --check nothing is made, and one that is missing or differs is 1."
+        "Create the Kafka topics of all events that are routed to Kafka, with the KAFKA_TOPIC_* settings. Can be "
+        "repeated: existing topics are compared and never changed. Exit code 0 if all topics exist, 1 if Kafka is "
+        "unavailable or refuses one. With --check none is created, and a missing or different topic leads to 1."
     )
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--check", action="store_true", help="Make nothing; exit code 1 unless all is as it should be."
+            "--check", action="store_true", help="Create nothing; exit code 1 if a topic is missing or different."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -41,15 +41,15 @@ class Command(BaseCommand):
         act = topics_as_they_stand if options["check"] else create_topics
         try:
             topics = act(names, terms)
-        except KafkaAway as away:
-            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {away}") from away
+        except KafkaUnavailable as error:
+            raise CommandError(f"Kafka does not answer at {settings.KAFKA_BOOTSTRAP_SERVERS}: {error}") from error
         except TopicRefused as refused:
             raise CommandError(str(refused)) from refused
         for topic in topics:
             self.stdout.write(_line(topic))
         wrong = [topic.name for topic in topics if topic.state in (State.MISSING, State.DIFFERS)]
         if options["check"] and wrong:
-            raise CommandError(f"Not as the settings say: {', '.join(wrong)}")
+            raise CommandError(f"Different from the settings: {', '.join(wrong)}")
 
 
 def _line(topic: Topic) -> str:

@@ -25,13 +25,13 @@ class Command(BaseCommand):
             "--event-id", action="append", metavar="EVENT", help="One event, such as order-completed:1; repeatable."
         )
         parser.add_argument("--destination", choices=known_destinations(), help="Only messages to this destination.")
-        parser.add_argument("--json", action="store_true", help="End with one JSON line.")
+        parser.add_argument("--json", action="store_true", help="Print the result as a line of JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         event_ids: list[str] | None = options["event_id"]
         # `disable=None`: progress is shown on a terminal only.
         with tqdm(unit="message", leave=False, disable=None) as progress:
             count = retry_parked(destination=options["destination"], event_ids=event_ids, on_batch=progress.update)
-        self.stdout.write(json.dumps({"put_back": count}) if options["json"] else f"{count} messages are due again")
+        self.stdout.write(json.dumps({"put_back": count}) if options["json"] else f"{count} messages are queued again")
         if event_ids and not count:
             raise CommandError(f"No parked message of {', '.join(event_ids)}.")

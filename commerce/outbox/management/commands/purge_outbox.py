@@ -22,9 +22,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--older-than-hours", type=float, help="Default: OUTBOX_RETENTION_HOURS. 0: everything that was sent."
+            "--older-than-hours", type=float, help="Default: OUTBOX_RETENTION_HOURS. 0: all sent messages."
         )
-        parser.add_argument("--json", action="store_true", help="End with one JSON line.")
+        parser.add_argument("--json", action="store_true", help="Print the result as a line of JSON.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         hours = self._hours(options["older_than_hours"])
@@ -39,7 +39,7 @@ class Command(BaseCommand):
     def _hours(self, given: float | None) -> float:
         if given is None:
             if not settings.OUTBOX_RETENTION_HOURS:
-                message = "OUTBOX_RETENTION_HOURS is 0, so nothing is ever too old. Name --older-than-hours."
+                message = "OUTBOX_RETENTION_HOURS is 0, which means forever. Set --older-than-hours."
                 raise CommandError(message, returncode=2)
             return float(settings.OUTBOX_RETENTION_HOURS)
         if not 0 <= given <= _MOST_HOURS:

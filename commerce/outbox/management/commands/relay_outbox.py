@@ -37,10 +37,12 @@ class Command(BaseCommand):
         parser.add_argument(
             "--metrics-port",
             type=int,
-            help="Serve this process's metrics to Prometheus: deliveries, failures, open breakers. "
-            "0 takes any free port.",
+            help="Serve the metrics of this process on this port: deliveries, failures, open breakers. "
+            "0: any free port.",
         )
-        parser.add_argument("--metrics-host", default="127.0.0.1", help="At which address (default %(default)s).")
+        parser.add_argument(
+            "--metrics-host", default="127.0.0.1", help="The address of the metrics (default %(default)s)."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         destinations = switched_on_destinations()
@@ -88,7 +90,7 @@ class Command(BaseCommand):
 
 
 def _drain(dispatcher: Dispatcher | WebhookDispatcher) -> tuple[int, int]:
-    """Drain once; if another dispatcher is draining, wait for it first."""
+    """Deliver all due messages once; if another dispatcher is delivering, wait for it first."""
     deadline = time.monotonic() + _LONGEST_TURN_SECONDS
     while (drained := dispatcher.drain()).elsewhere and dispatcher.anything_due() and time.monotonic() < deadline:
         time.sleep(_TURN_SECONDS)

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="BalanceLimitExceededProblem")
 
 @_attrs_define
 class BalanceLimitExceededProblem:
-    """Balance limit exceeded. The account would hold more than an account may. Sent again, the same request gets the same
-    answer. Change the request, or what it acts on, first.
+    """Balance limit exceeded. The balance would exceed the limit of an account. A repeated request would get the same
+    response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/balance-limit-exceeded"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["balance_limit_exceeded"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     balance: int
     """ What the account holds, in won. """
     limit: int

@@ -12,7 +12,7 @@ T = TypeVar("T", bound="CancelRequest")
 
 @_attrs_define
 class CancelRequest:
-    """Needed only by staff, who cancel another's order. Customers send no body, or an empty object."""
+    """Required only from staff who cancel another customer's order. Customers send no body, or an empty object."""
 
     reason: str | Unset = UNSET
     """ Why; with another's account only, which is for staff with the right to it. """

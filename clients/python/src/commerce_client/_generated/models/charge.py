@@ -20,7 +20,7 @@ class Charge:
     user_id: int
     balance: int
     transaction: LedgerEntry
-    """ One change of a balance. What an account holds is the sum of its entries. """
+    """ One change of a balance. The balance is the sum of all entries of the account. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,12 +12,12 @@ T = TypeVar("T", bound="ChargeRequest")
 
 @_attrs_define
 class ChargeRequest:
-    """How much, and for whom."""
+    """A charge: amount and account."""
 
     amount: int
     """ Won to add. """
     user_id: int | Unset = UNSET
-    """ The caller where left out. """
+    """ Default: the caller. """
     reason: str | Unset = UNSET
     """ Why; with another's account only, which is for staff with the right to it. """
 

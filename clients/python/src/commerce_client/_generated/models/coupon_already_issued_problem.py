@@ -16,22 +16,22 @@ T = TypeVar("T", bound="CouponAlreadyIssuedProblem")
 
 @_attrs_define
 class CouponAlreadyIssuedProblem:
-    """Coupon already issued. The caller has one already; there is one per customer. Sent again, the same request gets the
-    same answer. Change the request, or what it acts on, first.
+    """Coupon already issued. The caller already has this coupon; there is one per customer. A repeated request would get
+    the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/coupon-already-issued"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["coupon_already_issued"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

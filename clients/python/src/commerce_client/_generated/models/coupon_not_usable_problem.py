@@ -18,24 +18,24 @@ T = TypeVar("T", bound="CouponNotUsableProblem")
 
 @_attrs_define
 class CouponNotUsableProblem:
-    """Coupon not usable. The coupon does not fit this order. Sent again, the same request gets the same answer. Change the
-    request, or what it acts on, first.
+    """Coupon not usable. The coupon cannot be used for this order. A repeated request would get the same response. Change
+    the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/coupon-not-usable"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["coupon_not_usable"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     reason: Unusable
-    """ Why a coupon does not fit an order. """
+    """ Why a coupon cannot be used for an order. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

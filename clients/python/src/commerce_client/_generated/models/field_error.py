@@ -12,7 +12,7 @@ T = TypeVar("T", bound="FieldError")
 @_attrs_define
 class FieldError:
     code: str
-    """ Why the value does not fit, such as `min_value` or `unknown_field`. """
+    """ Why the value is invalid, such as `min_value` or `unknown_field`. """
     field: str
     """ Path into the body or name of the parameter, such as `items.0.quantity`. """
     message: str

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="InsufficientBalanceProblem")
 
 @_attrs_define
 class InsufficientBalanceProblem:
-    """Insufficient balance. The account holds less than the payment needs. Sent again, the same request gets the same
-    answer. Change the request, or what it acts on, first.
+    """Insufficient balance. The balance is lower than the payment. A repeated request would get the same response. Change
+    the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/insufficient-balance"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["insufficient_balance"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     balance: int
     """ What the account holds, in won. """
     required: int

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="InternalErrorProblem")
 
 @_attrs_define
 class InternalErrorProblem:
-    """Internal error. The shop has a fault. It has been logged. Send the same request again later, with the same
-    Idempotency-Key. Tell us its `requestId` if that fails too.
+    """Internal error. An internal error. It has been logged. Send the same request again later, with the same Idempotency-
+    Key. Tell us its `requestId` if that fails too.
 
     """
 
     type_: Literal["/problems/internal-error"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[500]
     code: Literal["internal_error"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

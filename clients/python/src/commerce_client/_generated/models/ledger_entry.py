@@ -14,7 +14,7 @@ T = TypeVar("T", bound="LedgerEntry")
 
 @_attrs_define
 class LedgerEntry:
-    """One change of a balance. What an account holds is the sum of its entries."""
+    """One change of a balance. The balance is the sum of all entries of the account."""
 
     id: int
     type_: LedgerEntryType

@@ -15,7 +15,7 @@ T = TypeVar("T", bound="LiveReservation")
 
 @_attrs_define
 class LiveReservation:
-    """The reservation that can be paid from, if there is one."""
+    """The active reservation, if any."""
 
     results: list[Reservation]
     """ One, or none. """

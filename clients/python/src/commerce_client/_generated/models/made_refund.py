@@ -17,19 +17,19 @@ T = TypeVar("T", bound="MadeRefund")
 
 @_attrs_define
 class MadeRefund:
-    """A refund that has just been made, with its order as it is now."""
+    """A new refund, with the order after it."""
 
     id: int
     order_id: int
     items: list[RefundedItem]
     amount: int
-    """ Won, of all items. """
+    """ Sum of all items, in won. """
     restock: bool
-    """ Whether the units are in stock again. """
+    """ Whether the units were returned to the stock. """
     reason: str
     created_at: datetime.datetime
     order: Order
-    """ An order. Names and prices of its items are those of the moment when it was placed. """
+    """ An order. Names and prices of its items are those at the time of the order. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ T = TypeVar("T", bound="NewWebhook")
 
 @_attrs_define
 class NewWebhook:
-    """Who gets which events where."""
+    """A new subscription."""
 
     name: str
     url: str

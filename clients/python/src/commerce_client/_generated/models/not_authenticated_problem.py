@@ -18,23 +18,23 @@ T = TypeVar("T", bound="NotAuthenticatedProblem")
 
 @_attrs_define
 class NotAuthenticatedProblem:
-    """Not authenticated. The request has no access token, or its credentials are not valid. The name and the password do
-    not belong together, or the account is closed. Which of them is not said. Name and password are right, and the code
-    of the second factor is missing or not right. Get another access token, then send the request again.
+    """Not authenticated. The request has no access token, or its credentials are not valid. The name or the password is
+    wrong, or the account is closed. The response does not say which. Name and password are correct, but the code of the
+    second factor is missing or wrong. Get another access token, then send the request again.
 
     """
 
     type_: Literal["/problems/not-authenticated"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[401]
     code: Literal["not_authenticated"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     otp_required: bool | Unset = UNSET
     """ Send the code of the second factor as `otp`. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

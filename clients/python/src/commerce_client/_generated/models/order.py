@@ -18,7 +18,7 @@ T = TypeVar("T", bound="Order")
 
 @_attrs_define
 class Order:
-    """An order. Names and prices of its items are those of the moment when it was placed."""
+    """An order. Names and prices of its items are those at the time of the order."""
 
     id: int
     user_id: int
@@ -35,7 +35,7 @@ class Order:
     paid_amount: int
     """ Won. """
     refunded_amount: int
-    """ Of `paidAmount`, what has been given back, in won. """
+    """ The refunded part of `paidAmount`, in won. """
     user_coupon_id: int | None
     created_at: datetime.datetime
     completed_at: datetime.datetime | None

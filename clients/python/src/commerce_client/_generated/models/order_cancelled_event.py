@@ -26,7 +26,7 @@ class OrderCancelledEvent:
 
     specversion: Literal["1.0"]
     id: str
-    """ The same in every repeat of this event, and of no other event. Compare it as a whole. """
+    """ Unique for each event, and the same in every repeat. Compare it as a whole. """
     source: str
     type_: Literal["order-cancelled"]
     subject: str
@@ -34,7 +34,7 @@ class OrderCancelledEvent:
     """ When it happened. """
     datacontenttype: Literal["application/json"]
     data: Order
-    """ An order. Names and prices of its items are those of the moment when it was placed. """
+    """ An order. Names and prices of its items are those at the time of the order. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

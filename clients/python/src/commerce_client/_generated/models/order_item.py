@@ -14,12 +14,12 @@ class OrderItem:
     product_id: int
     product_name: str
     unit_price: int
-    """ Won, as it was. """
+    """ Price in won at the time of the order. """
     quantity: int
     subtotal: int
     """ Won. """
     refunded_quantity: int
-    """ Of `quantity`, what has been given back. """
+    """ The refunded part of `quantity`. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ T = TypeVar("T", bound="OrderItemRequest")
 
 @_attrs_define
 class OrderItemRequest:
-    """So many units of one product. Each product may be named once."""
+    """Units of one product. Each product may occur once."""
 
     product_id: int
     quantity: int

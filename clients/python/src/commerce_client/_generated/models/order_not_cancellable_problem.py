@@ -16,22 +16,22 @@ T = TypeVar("T", bound="OrderNotCancellableProblem")
 
 @_attrs_define
 class OrderNotCancellableProblem:
-    """Order not cancellable. The order cannot be cancelled: it has been already, or a part of it is refunded. Sent again,
-    the same request gets the same answer. Change the request, or what it acts on, first.
+    """Order not cancellable. The order cannot be cancelled: it has been already, or a part of it is refunded. A repeated
+    request would get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/order-not-cancellable"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[409]
     code: Literal["order_not_cancellable"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     order_status: str
     """ The order's `status`. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

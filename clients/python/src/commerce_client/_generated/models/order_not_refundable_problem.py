@@ -16,22 +16,22 @@ T = TypeVar("T", bound="OrderNotRefundableProblem")
 
 @_attrs_define
 class OrderNotRefundableProblem:
-    """Order not refundable. Nothing is left of the order to refund: it was cancelled, or all of it is refunded. Sent
-    again, the same request gets the same answer. Change the request, or what it acts on, first.
+    """Order not refundable. Nothing is left of the order to refund: it was cancelled, or all of it is refunded. A repeated
+    request would get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/order-not-refundable"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[409]
     code: Literal["order_not_refundable"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     order_status: str
     """ The order's `status`. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

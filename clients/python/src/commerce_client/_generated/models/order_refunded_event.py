@@ -26,7 +26,7 @@ class OrderRefundedEvent:
 
     specversion: Literal["1.0"]
     id: str
-    """ The same in every repeat of this event, and of no other event. Compare it as a whole. """
+    """ Unique for each event, and the same in every repeat. Compare it as a whole. """
     source: str
     type_: Literal["order-refunded"]
     subject: str
@@ -34,7 +34,7 @@ class OrderRefundedEvent:
     """ When it happened. """
     datacontenttype: Literal["application/json"]
     data: MadeRefund
-    """ A refund that has just been made, with its order as it is now. """
+    """ A new refund, with the order after it. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

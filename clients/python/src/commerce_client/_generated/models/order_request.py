@@ -16,15 +16,12 @@ T = TypeVar("T", bound="OrderRequest")
 
 @_attrs_define
 class OrderRequest:
-    """What to buy: items, or else the reservation that holds them; and the coupon to use, by the `id` among the coupons
-    held.
-
-    """
+    """A new order: items or a reservation, and optionally a coupon, by the `id` of the issued coupon."""
 
     items: list[OrderItemRequest] | Unset = UNSET
-    """ Needed unless `reservationId` is given. """
+    """ Required unless `reservationId` is given. """
     reservation_id: int | None | Unset = UNSET
-    """ Instead of `items`: exactly what it holds. """
+    """ Instead of `items`: exactly the items of this reservation. """
     user_coupon_id: int | None | Unset = UNSET
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,22 +21,22 @@ T = TypeVar("T", bound="OutOfStockProblem")
 
 @_attrs_define
 class OutOfStockProblem:
-    """Out of stock. Less is left than was ordered. Sent again, the same request gets the same answer. Change the request,
-    or what it acts on, first.
+    """Out of stock. Fewer units are in stock than were ordered. A repeated request would get the same response. Change the
+    request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/out-of-stock"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["out_of_stock"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     items: list[ShortItem]
     """ Every product of which less is left than was ordered. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

@@ -13,14 +13,14 @@ T = TypeVar("T", bound="PatchedWebhookChanges")
 
 @_attrs_define
 class PatchedWebhookChanges:
-    """The terms that change; what is left out stays."""
+    """Changes of a subscription; missing fields are unchanged."""
 
     name: str | Unset = UNSET
     url: str | Unset = UNSET
     """ https, to a public address. """
     event_types: list[WebhookEventType] | Unset = UNSET
     active: bool | Unset = UNSET
-    """ `false`: nothing is sent, and what waits is parked. """
+    """ `false`: no messages are sent, and waiting ones are parked. """
 
     def to_dict(self) -> dict[str, Any]:
         name = self.name

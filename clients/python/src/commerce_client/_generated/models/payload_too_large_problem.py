@@ -16,22 +16,22 @@ T = TypeVar("T", bound="PayloadTooLargeProblem")
 
 @_attrs_define
 class PayloadTooLargeProblem:
-    """Payload too large. The body is larger than the shop accepts. Sent again, the same request gets the same answer.
-    Change the request, or what it acts on, first.
+    """Payload too large. The body is larger than the shop accepts. A repeated request would get the same response. Change
+    the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/payload-too-large"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[413]
     code: Literal["payload_too_large"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="PreconditionFailedProblem")
 
 @_attrs_define
 class PreconditionFailedProblem:
-    """Precondition failed. The page is another one than `If-Match` or `If-Unmodified-Since` asks for. Sent again, the same
-    request gets the same answer. Change the request, or what it acts on, first.
+    """Precondition failed. The current page does not match `If-Match` or `If-Unmodified-Since`. A repeated request would
+    get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/precondition-failed"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[412]
     code: Literal["precondition_failed"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -13,20 +13,20 @@ T = TypeVar("T", bound="Problem")
 
 @_attrs_define
 class Problem:
-    """Any problem (RFC 9457). Branch on `code`; treat one that you do not know by its `status`."""
+    """Any problem (RFC 9457). Branch on `code`; handle unknown codes by their `status`."""
 
     type_: str
-    """ The address of a page about the problem. """
+    """ The URL of a page about the problem. """
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: int
     code: ProblemCode | str
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

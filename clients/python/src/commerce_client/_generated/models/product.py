@@ -17,9 +17,9 @@ class Product:
     price: int
     """ Won. """
     stock: int
-    """ Units that can be had: those held for carts are not counted. Up to a minute old in the list. """
+    """ Available units, without those held for carts. Up to a minute old in the list. """
     purchase_limit: int | None
-    """ Units that one customer may buy in all, less what came back; `null`: no limit. """
+    """ Units that one customer may buy in total, without refunded ones; `null`: no limit. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="PurchaseLimitExceededProblem")
 
 @_attrs_define
 class PurchaseLimitExceededProblem:
-    """Purchase limit exceeded. The customer would have bought more units of a product than one customer may. Sent again,
-    the same request gets the same answer. Change the request, or what it acts on, first.
+    """Purchase limit exceeded. The customer would have bought more units of a product than one customer may. A repeated
+    request would get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/purchase-limit-exceeded"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["purchase_limit_exceeded"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     already_bought: int
     """ Units that the customer has bought and kept. """
     limit: int

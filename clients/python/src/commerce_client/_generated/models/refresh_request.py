@@ -10,7 +10,7 @@ T = TypeVar("T", bound="RefreshRequest")
 
 @_attrs_define
 class RefreshRequest:
-    """The refresh token, as it was given."""
+    """The refresh token."""
 
     refresh: str
 

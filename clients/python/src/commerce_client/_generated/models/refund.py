@@ -16,15 +16,15 @@ T = TypeVar("T", bound="Refund")
 
 @_attrs_define
 class Refund:
-    """Units of an order that were given back, and the won for them."""
+    """Refunded units of an order, and the refunded amount."""
 
     id: int
     order_id: int
     items: list[RefundedItem]
     amount: int
-    """ Won, of all items. """
+    """ Sum of all items, in won. """
     restock: bool
-    """ Whether the units are in stock again. """
+    """ Whether the units were returned to the stock. """
     reason: str
     created_at: datetime.datetime
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

@@ -21,22 +21,22 @@ T = TypeVar("T", bound="RefundExceedsOrderProblem")
 
 @_attrs_define
 class RefundExceedsOrderProblem:
-    """Refund exceeds the order. More was to be refunded than was bought and not refunded yet. Sent again, the same request
-    gets the same answer. Change the request, or what it acts on, first.
+    """Refund exceeds the order. More units were requested than were bought and are not refunded yet. A repeated request
+    would get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/refund-exceeds-order"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["refund_exceeds_order"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     items: list[ExcessItem]
     """ Every product of which fewer units can be refunded. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

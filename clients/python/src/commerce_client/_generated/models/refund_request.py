@@ -16,11 +16,11 @@ T = TypeVar("T", bound="RefundRequest")
 
 @_attrs_define
 class RefundRequest:
-    """What staff give back of an order, and why: units of its products, each product named once."""
+    """A refund by staff: units of the order's products, each product once, and the reason."""
 
     items: list[OrderItemRequest]
     reason: str
-    """ Why. Kept with the refund, which the customer can read. """
+    """ The reason, which the customer can read. """
     restock: bool | Unset = True
     """ Whether the units can be sold again; `false` for damaged goods. """
 

@@ -11,7 +11,7 @@ T = TypeVar("T", bound="RemovedWebhook")
 
 @_attrs_define
 class RemovedWebhook:
-    """What was removed."""
+    """The removed subscription."""
 
     id: int
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

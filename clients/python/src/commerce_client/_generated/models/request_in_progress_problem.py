@@ -17,21 +17,21 @@ T = TypeVar("T", bound="RequestInProgressProblem")
 @_attrs_define
 class RequestInProgressProblem:
     """Request in progress. The first request with this key has not finished. Send the same request again, with the same
-    Idempotency-Key, once the seconds that `Retry-After` names are over.
+    Idempotency-Key, after the seconds in `Retry-After`.
 
     """
 
     type_: Literal["/problems/request-in-progress"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[409]
     code: Literal["request_in_progress"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ T = TypeVar("T", bound="Reservation")
 
 @_attrs_define
 class Reservation:
-    """Units that are held for a customer, or were. Prices are not held: they are those of the order."""
+    """Units held for a customer. Prices are not held: they are those at the time of the order."""
 
     id: int
     user_id: int
@@ -32,9 +32,9 @@ class Reservation:
     created_at: datetime.datetime
     expires_at: datetime.datetime
     ended_at: datetime.datetime | None
-    """ When its units were sold or could be had by everybody again. """
+    """ When its units were sold or released. """
     order_id: int | None
-    """ The order that has paid it. """
+    """ The order that was placed from it. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,22 +18,22 @@ T = TypeVar("T", bound="ReservationExpiredProblem")
 
 @_attrs_define
 class ReservationExpiredProblem:
-    """Reservation expired. The reservation holds nothing any more: its time is over, it was released or replaced, or it is
-    paid already. Sent again, the same request gets the same answer. Change the request, or what it acts on, first.
+    """Reservation expired. The reservation is not active any more: it has expired, was released or replaced, or has been
+    ordered. A repeated request would get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/reservation-expired"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["reservation_expired"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     reservation_status: str
     """ Why: `EXPIRED`, `RELEASED`, `REPLACED` or `PAID`. """
     order_id: int | Unset = UNSET

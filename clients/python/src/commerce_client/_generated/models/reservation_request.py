@@ -14,7 +14,7 @@ T = TypeVar("T", bound="ReservationRequest")
 
 @_attrs_define
 class ReservationRequest:
-    """What to hold."""
+    """A new reservation."""
 
     items: list[OrderItemRequest]
 

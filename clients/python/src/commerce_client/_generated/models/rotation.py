@@ -12,10 +12,10 @@ T = TypeVar("T", bound="Rotation")
 
 @_attrs_define
 class Rotation:
-    """For how long both secrets are good."""
+    """The time during which both secrets are valid."""
 
     overlap_hours: int | Unset = 24
-    """ Until then every call has two signatures; 0: the old secret is good no more. """
+    """ During this time every call has two signatures; 0: the old secret becomes invalid at once. """
 
     def to_dict(self) -> dict[str, Any]:
         overlap_hours = self.overlap_hours

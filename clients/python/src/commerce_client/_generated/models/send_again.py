@@ -10,7 +10,7 @@ T = TypeVar("T", bound="SendAgain")
 
 @_attrs_define
 class SendAgain:
-    """Which events are sent again."""
+    """The events to send again."""
 
     event_ids: list[str]
     """ `webhook-id`s. """

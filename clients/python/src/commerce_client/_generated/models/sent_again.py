@@ -11,7 +11,7 @@ T = TypeVar("T", bound="SentAgain")
 
 @_attrs_define
 class SentAgain:
-    """How many messages are queued; those that wait already are not among them."""
+    """The number of queued messages, without those that were already waiting."""
 
     queued: int
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)

@@ -24,11 +24,11 @@ T = TypeVar("T", bound="SubscribedEvent")
 
 @_attrs_define
 class SubscribedEvent:
-    """A CloudEvent 1.0 of a type that was subscribed to."""
+    """A CloudEvent 1.0 of a subscribed type."""
 
     specversion: Literal["1.0"]
     id: str
-    """ The same in every repeat of this event, and of no other event. Compare it as a whole. """
+    """ Unique for each event, and the same in every repeat. Compare it as a whole. """
     source: str
     type_: SubscribedEventType
     subject: str
@@ -36,7 +36,7 @@ class SubscribedEvent:
     """ When it happened. """
     datacontenttype: Literal["application/json"]
     data: SubscribedEventData
-    """ As `docs/asyncapi.yaml` says of each type. """
+    """ As described in `docs/asyncapi.yaml` for each type. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ T = TypeVar("T", bound="SubscribedEventData")
 
 @_attrs_define
 class SubscribedEventData:
-    """As `docs/asyncapi.yaml` says of each type."""
+    """As described in `docs/asyncapi.yaml` for each type."""
 
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="TokenNotValidProblem")
 
 @_attrs_define
 class TokenNotValidProblem:
-    """Token not valid. The token is expired or not ours. The token is ours, but its account is gone or closed. Get another
-    access token, then send the request again.
+    """Token not valid. The token has expired or was not issued by this shop. The account of the token was deleted or
+    closed. Get another access token, then send the request again.
 
     """
 
     type_: Literal["/problems/token-not-valid"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[401]
     code: Literal["token_not_valid"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

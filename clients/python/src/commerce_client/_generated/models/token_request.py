@@ -12,12 +12,12 @@ T = TypeVar("T", bound="TokenRequest")
 
 @_attrs_define
 class TokenRequest:
-    """Name and password, exactly: a space at the end of a password is part of it."""
+    """Name and password. Spaces at the end of a password are significant."""
 
     username: str
     password: str
     otp: str | Unset = UNSET
-    """ The code of the second factor, of staff who have set one up, or one of their recovery codes. """
+    """ For staff with a second factor: its code, or a recovery code. """
 
     def to_dict(self) -> dict[str, Any]:
         username = self.username

@@ -16,22 +16,22 @@ T = TypeVar("T", bound="UnsupportedMediaTypeProblem")
 
 @_attrs_define
 class UnsupportedMediaTypeProblem:
-    """Unsupported media type. Send the body as application/json. Sent again, the same request gets the same answer. Change
-    the request, or what it acts on, first.
+    """Unsupported media type. Send the body as application/json. A repeated request would get the same response. Change
+    the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/unsupported-media-type"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[415]
     code: Literal["unsupported_media_type"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

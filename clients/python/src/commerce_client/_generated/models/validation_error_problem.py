@@ -23,25 +23,25 @@ T = TypeVar("T", bound="ValidationErrorProblem")
 
 @_attrs_define
 class ValidationErrorProblem:
-    """Invalid request. The body or a parameter does not fit. `errors` names each field, with a code and a sentence. The
-    connection, or the time for it, ended before the body did. Sent again, the same request gets the same answer. Change
-    the request, or what it acts on, first.
+    """Invalid request. The body or a parameter is invalid. `errors` has an entry for each field, with a code and a
+    sentence. The connection or the time limit ended before the body was complete. A repeated request would get the same
+    response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/validation-error"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[400]
     code: Literal["validation_error"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     errors: list[FieldError] | Unset = UNSET
-    """ Every value that does not fit. """
+    """ An entry for each invalid value. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

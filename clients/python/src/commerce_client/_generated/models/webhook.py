@@ -23,16 +23,16 @@ class Webhook:
     event_types: list[WebhookEventType]
     active: bool
     off_because: None | WebhookOffBecause
-    """ `gone`: it answered `410`; `failing`: all its calls failed for days.
+    """ `gone`: it responded `410`; `failing`: all its calls have failed for days.
 
     * `staff` - staff
     * `failing` - failing
     * `gone` - gone """
     off_since: datetime.datetime | None
     failing_since: datetime.datetime | None
-    """ Since when no call has succeeded. """
+    """ The time since which no call has succeeded. """
     previous_secret_until: datetime.datetime | None
-    """ Until then calls have two signatures. """
+    """ The time until which calls have two signatures. """
     created_at: datetime.datetime
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 

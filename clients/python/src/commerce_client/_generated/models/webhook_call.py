@@ -27,7 +27,7 @@ class WebhookCall:
     * `refused` - refused
     * `no-answer` - no answer """
     error: str
-    """ Empty where the call was acknowledged. """
+    """ Empty if the call was acknowledged. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -16,24 +16,24 @@ T = TypeVar("T", bound="WebhookLimitReachedProblem")
 
 @_attrs_define
 class WebhookLimitReachedProblem:
-    """Too many webhooks. There are as many subscriptions as there may be. Remove one that nobody needs. Sent again, the
-    same request gets the same answer. Change the request, or what it acts on, first.
+    """Too many webhooks. The limit of subscriptions is reached. Remove one that is not needed. A repeated request would
+    get the same response. Change the request, or the state it depends on, first.
 
     """
 
     type_: Literal["/problems/webhook-limit-reached"]
     title: str
-    """ What kind of problem it is, for a person. """
+    """ The kind of problem, for people. """
     status: Literal[409]
     code: Literal["webhook_limit_reached"]
     detail: str
-    """ What happened, for a person, in the language of the request. """
+    """ A description of the problem for people, in the language of the request. """
     instance: str
     """ The path of the request. """
     request_id: str
-    """ Name it when you report a fault. """
+    """ Include it when you report a fault. """
     most: int
-    """ How many there may be. """
+    """ The limit. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class WebhookSecret:
     webhook: Webhook
     """ A subscription, without its secret. """
     secret: None | str
-    """ `whsec_…`, shown this once: `null` where the answer is given again. """
+    """ `whsec_…`, returned only once: a replay has `null`. """
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:

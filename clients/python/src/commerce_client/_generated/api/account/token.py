@@ -220,8 +220,7 @@ def sync_detailed(
      Exchanges a name and a password for an access token and a refresh token.
 
     Args:
-        body (TokenRequest): Name and password, exactly: a space at the end of a password is part
-            of it.
+        body (TokenRequest): Name and password. Spaces at the end of a password are significant.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -268,8 +267,7 @@ def sync(
      Exchanges a name and a password for an access token and a refresh token.
 
     Args:
-        body (TokenRequest): Name and password, exactly: a space at the end of a password is part
-            of it.
+        body (TokenRequest): Name and password. Spaces at the end of a password are significant.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -310,8 +308,7 @@ async def asyncio_detailed(
      Exchanges a name and a password for an access token and a refresh token.
 
     Args:
-        body (TokenRequest): Name and password, exactly: a space at the end of a password is part
-            of it.
+        body (TokenRequest): Name and password. Spaces at the end of a password are significant.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -356,8 +353,7 @@ async def asyncio(
      Exchanges a name and a password for an access token and a refresh token.
 
     Args:
-        body (TokenRequest): Name and password, exactly: a space at the end of a password is part
-            of it.
+        body (TokenRequest): Name and password. Spaces at the end of a password are significant.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -217,10 +217,10 @@ def sync_detailed(
 ]:
     """Get another access token
 
-     Exchanges a refresh token for a new access token. The refresh token stays as it is.
+     Exchanges a refresh token for a new access token. The refresh token is still valid.
 
     Args:
-        body (RefreshRequest): The refresh token, as it was given.
+        body (RefreshRequest): The refresh token.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -264,10 +264,10 @@ def sync(
 ):
     """Get another access token
 
-     Exchanges a refresh token for a new access token. The refresh token stays as it is.
+     Exchanges a refresh token for a new access token. The refresh token is still valid.
 
     Args:
-        body (RefreshRequest): The refresh token, as it was given.
+        body (RefreshRequest): The refresh token.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -305,10 +305,10 @@ async def asyncio_detailed(
 ]:
     """Get another access token
 
-     Exchanges a refresh token for a new access token. The refresh token stays as it is.
+     Exchanges a refresh token for a new access token. The refresh token is still valid.
 
     Args:
-        body (RefreshRequest): The refresh token, as it was given.
+        body (RefreshRequest): The refresh token.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -350,10 +350,10 @@ async def asyncio(
 ):
     """Get another access token
 
-     Exchanges a refresh token for a new access token. The refresh token stays as it is.
+     Exchanges a refresh token for a new access token. The refresh token is still valid.
 
     Args:
-        body (RefreshRequest): The refresh token, as it was given.
+        body (RefreshRequest): The refresh token.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

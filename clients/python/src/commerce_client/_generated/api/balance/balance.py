@@ -213,7 +213,7 @@ def sync_detailed(
 ]:
     """Balance
 
-     What an account holds, in won. One's own, or with the right to it another's.
+     The balance in won of the caller's account, or with the permission of another one.
 
     Args:
         user_id (int):
@@ -259,7 +259,7 @@ def sync(
 ):
     """Balance
 
-     What an account holds, in won. One's own, or with the right to it another's.
+     The balance in won of the caller's account, or with the permission of another one.
 
     Args:
         user_id (int):
@@ -299,7 +299,7 @@ async def asyncio_detailed(
 ]:
     """Balance
 
-     What an account holds, in won. One's own, or with the right to it another's.
+     The balance in won of the caller's account, or with the permission of another one.
 
     Args:
         user_id (int):
@@ -343,7 +343,7 @@ async def asyncio(
 ):
     """Balance
 
-     What an account holds, in won. One's own, or with the right to it another's.
+     The balance in won of the caller's account, or with the permission of another one.
 
     Args:
         user_id (int):

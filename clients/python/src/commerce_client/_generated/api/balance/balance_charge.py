@@ -291,11 +291,12 @@ def sync_detailed(
 ]:
     """Charge the balance
 
-     Adds won to the caller's account. Staff with the right to it adjust another's, with a reason.
+     Adds won to the caller's account. Staff with the permission can adjust another account, with a
+    reason.
 
     Args:
         idempotency_key (str | Unset):
-        body (ChargeRequest): How much, and for whom.
+        body (ChargeRequest): A charge: amount and account.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -347,11 +348,12 @@ def sync(
 ):
     """Charge the balance
 
-     Adds won to the caller's account. Staff with the right to it adjust another's, with a reason.
+     Adds won to the caller's account. Staff with the permission can adjust another account, with a
+    reason.
 
     Args:
         idempotency_key (str | Unset):
-        body (ChargeRequest): How much, and for whom.
+        body (ChargeRequest): A charge: amount and account.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -397,11 +399,12 @@ async def asyncio_detailed(
 ]:
     """Charge the balance
 
-     Adds won to the caller's account. Staff with the right to it adjust another's, with a reason.
+     Adds won to the caller's account. Staff with the permission can adjust another account, with a
+    reason.
 
     Args:
         idempotency_key (str | Unset):
-        body (ChargeRequest): How much, and for whom.
+        body (ChargeRequest): A charge: amount and account.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -451,11 +454,12 @@ async def asyncio(
 ):
     """Charge the balance
 
-     Adds won to the caller's account. Staff with the right to it adjust another's, with a reason.
+     Adds won to the caller's account. Staff with the permission can adjust another account, with a
+    reason.
 
     Args:
         idempotency_key (str | Unset):
-        body (ChargeRequest): How much, and for whom.
+        body (ChargeRequest): A charge: amount and account.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -165,7 +165,7 @@ def sync_detailed(
 ]:
     """Coupons open for issue
 
-     Coupons whose window is open now and of which some are left or were.
+     Coupons whose issue is open now, including sold-out ones.
 
     Args:
         cursor (str | Unset):
@@ -210,7 +210,7 @@ def sync(
 ):
     """Coupons open for issue
 
-     Coupons whose window is open now and of which some are left or were.
+     Coupons whose issue is open now, including sold-out ones.
 
     Args:
         cursor (str | Unset):
@@ -249,7 +249,7 @@ async def asyncio_detailed(
 ]:
     """Coupons open for issue
 
-     Coupons whose window is open now and of which some are left or were.
+     Coupons whose issue is open now, including sold-out ones.
 
     Args:
         cursor (str | Unset):
@@ -292,7 +292,7 @@ async def asyncio(
 ):
     """Coupons open for issue
 
-     Coupons whose window is open now and of which some are left or were.
+     Coupons whose issue is open now, including sold-out ones.
 
     Args:
         cursor (str | Unset):

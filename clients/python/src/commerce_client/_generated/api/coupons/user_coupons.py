@@ -216,7 +216,7 @@ def sync_detailed(
 ]:
     """Coupons held
 
-     The coupons of an account, newest first; those that can be used, unless `status` asks for others.
+     The coupons of an account, newest first; by default those that can be used.
 
     Args:
         cursor (str | Unset):
@@ -270,7 +270,7 @@ def sync(
 ):
     """Coupons held
 
-     The coupons of an account, newest first; those that can be used, unless `status` asks for others.
+     The coupons of an account, newest first; by default those that can be used.
 
     Args:
         cursor (str | Unset):
@@ -318,7 +318,7 @@ async def asyncio_detailed(
 ]:
     """Coupons held
 
-     The coupons of an account, newest first; those that can be used, unless `status` asks for others.
+     The coupons of an account, newest first; by default those that can be used.
 
     Args:
         cursor (str | Unset):
@@ -370,7 +370,7 @@ async def asyncio(
 ):
     """Coupons held
 
-     The coupons of an account, newest first; those that can be used, unless `status` asks for others.
+     The coupons of an account, newest first; by default those that can be used.
 
     Args:
         cursor (str | Unset):

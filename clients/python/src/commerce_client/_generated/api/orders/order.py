@@ -204,7 +204,7 @@ def sync_detailed(
 ]:
     """Order
 
-     One order, with its items as they were.
+     One order, with its items at the time of the order.
 
     Args:
         order_id (int):
@@ -249,7 +249,7 @@ def sync(
 ):
     """Order
 
-     One order, with its items as they were.
+     One order, with its items at the time of the order.
 
     Args:
         order_id (int):
@@ -288,7 +288,7 @@ async def asyncio_detailed(
 ]:
     """Order
 
-     One order, with its items as they were.
+     One order, with its items at the time of the order.
 
     Args:
         order_id (int):
@@ -331,7 +331,7 @@ async def asyncio(
 ):
     """Order
 
-     One order, with its items as they were.
+     One order, with its items at the time of the order.
 
     Args:
         order_id (int):

@@ -322,13 +322,13 @@ def sync_detailed(
 ]:
     """Cancel an order
 
-     Takes the whole order back: the units, the payment, and the coupon unless it has expired.
+     Cancels the whole order: returns its units, its payment, and its coupon unless that has expired.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (CancelRequest | Unset): Needed only by staff, who cancel another's order. Customers
-            send no body, or an empty object.
+        body (CancelRequest | Unset): Required only from staff who cancel another customer's
+            order. Customers send no body, or an empty object.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -383,13 +383,13 @@ def sync(
 ):
     """Cancel an order
 
-     Takes the whole order back: the units, the payment, and the coupon unless it has expired.
+     Cancels the whole order: returns its units, its payment, and its coupon unless that has expired.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (CancelRequest | Unset): Needed only by staff, who cancel another's order. Customers
-            send no body, or an empty object.
+        body (CancelRequest | Unset): Required only from staff who cancel another customer's
+            order. Customers send no body, or an empty object.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -438,13 +438,13 @@ async def asyncio_detailed(
 ]:
     """Cancel an order
 
-     Takes the whole order back: the units, the payment, and the coupon unless it has expired.
+     Cancels the whole order: returns its units, its payment, and its coupon unless that has expired.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (CancelRequest | Unset): Needed only by staff, who cancel another's order. Customers
-            send no body, or an empty object.
+        body (CancelRequest | Unset): Required only from staff who cancel another customer's
+            order. Customers send no body, or an empty object.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -497,13 +497,13 @@ async def asyncio(
 ):
     """Cancel an order
 
-     Takes the whole order back: the units, the payment, and the coupon unless it has expired.
+     Cancels the whole order: returns its units, its payment, and its coupon unless that has expired.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (CancelRequest | Unset): Needed only by staff, who cancel another's order. Customers
-            send no body, or an empty object.
+        body (CancelRequest | Unset): Required only from staff who cancel another customer's
+            order. Customers send no body, or an empty object.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

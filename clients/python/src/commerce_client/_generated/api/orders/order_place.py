@@ -373,14 +373,13 @@ def sync_detailed(
 ]:
     """Place an order
 
-     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
-    named, the amount from the balance, or nothing.
+     Places and pays an order in one step: takes the units from the stock or from a reservation, uses the
+    coupon if given, and debits the balance. If anything is refused, nothing is changed.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
-            and the coupon to use, by the `id` among the coupons
-            held.
+        body (OrderRequest | Unset): A new order: items or a reservation, and optionally a coupon,
+            by the `id` of the issued coupon.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -437,14 +436,13 @@ def sync(
 ):
     """Place an order
 
-     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
-    named, the amount from the balance, or nothing.
+     Places and pays an order in one step: takes the units from the stock or from a reservation, uses the
+    coupon if given, and debits the balance. If anything is refused, nothing is changed.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
-            and the coupon to use, by the `id` among the coupons
-            held.
+        body (OrderRequest | Unset): A new order: items or a reservation, and optionally a coupon,
+            by the `id` of the issued coupon.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -495,14 +493,13 @@ async def asyncio_detailed(
 ]:
     """Place an order
 
-     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
-    named, the amount from the balance, or nothing.
+     Places and pays an order in one step: takes the units from the stock or from a reservation, uses the
+    coupon if given, and debits the balance. If anything is refused, nothing is changed.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
-            and the coupon to use, by the `id` among the coupons
-            held.
+        body (OrderRequest | Unset): A new order: items or a reservation, and optionally a coupon,
+            by the `id` of the issued coupon.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -557,14 +554,13 @@ async def asyncio(
 ):
     """Place an order
 
-     Buys and pays at once: units from stock, or exactly what a reservation holds, the coupon if one is
-    named, the amount from the balance, or nothing.
+     Places and pays an order in one step: takes the units from the stock or from a reservation, uses the
+    coupon if given, and debits the balance. If anything is refused, nothing is changed.
 
     Args:
         idempotency_key (str | Unset):
-        body (OrderRequest | Unset): What to buy: items, or else the reservation that holds them;
-            and the coupon to use, by the `id` among the coupons
-            held.
+        body (OrderRequest | Unset): A new order: items or a reservation, and optionally a coupon,
+            by the `id` of the issued coupon.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -335,14 +335,15 @@ def sync_detailed(
 ]:
     """Refund a part of an order
 
-     For staff with the right to cancel orders: gives back units of its lines and the won that were paid
-    for them. With the last unit the order is `REFUNDED`, and its coupon is the customer's again.
+     For staff with the permission to cancel orders: refunds units of its items at the price that was
+    paid for them. After the last unit the order is `REFUNDED`, and its coupon is returned to the
+    customer.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (RefundRequest): What staff give back of an order, and why: units of its products,
-            each product named once.
+        body (RefundRequest): A refund by staff: units of the order's products, each product once,
+            and the reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -398,14 +399,15 @@ def sync(
 ):
     """Refund a part of an order
 
-     For staff with the right to cancel orders: gives back units of its lines and the won that were paid
-    for them. With the last unit the order is `REFUNDED`, and its coupon is the customer's again.
+     For staff with the permission to cancel orders: refunds units of its items at the price that was
+    paid for them. After the last unit the order is `REFUNDED`, and its coupon is returned to the
+    customer.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (RefundRequest): What staff give back of an order, and why: units of its products,
-            each product named once.
+        body (RefundRequest): A refund by staff: units of the order's products, each product once,
+            and the reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -455,14 +457,15 @@ async def asyncio_detailed(
 ]:
     """Refund a part of an order
 
-     For staff with the right to cancel orders: gives back units of its lines and the won that were paid
-    for them. With the last unit the order is `REFUNDED`, and its coupon is the customer's again.
+     For staff with the permission to cancel orders: refunds units of its items at the price that was
+    paid for them. After the last unit the order is `REFUNDED`, and its coupon is returned to the
+    customer.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (RefundRequest): What staff give back of an order, and why: units of its products,
-            each product named once.
+        body (RefundRequest): A refund by staff: units of the order's products, each product once,
+            and the reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -516,14 +519,15 @@ async def asyncio(
 ):
     """Refund a part of an order
 
-     For staff with the right to cancel orders: gives back units of its lines and the won that were paid
-    for them. With the last unit the order is `REFUNDED`, and its coupon is the customer's again.
+     For staff with the permission to cancel orders: refunds units of its items at the price that was
+    paid for them. After the last unit the order is `REFUNDED`, and its coupon is returned to the
+    customer.
 
     Args:
         order_id (int):
         idempotency_key (str | Unset):
-        body (RefundRequest): What staff give back of an order, and why: units of its products,
-            each product named once.
+        body (RefundRequest): A refund by staff: units of the order's products, each product once,
+            and the reason.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

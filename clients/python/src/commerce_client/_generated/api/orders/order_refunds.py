@@ -227,7 +227,7 @@ def sync_detailed(
 ]:
     """Refunds of an order
 
-     What was given back of the order, the newest first.
+     The refunds of the order, newest first.
 
     Args:
         order_id (int):
@@ -279,7 +279,7 @@ def sync(
 ):
     """Refunds of an order
 
-     What was given back of the order, the newest first.
+     The refunds of the order, newest first.
 
     Args:
         order_id (int):
@@ -325,7 +325,7 @@ async def asyncio_detailed(
 ]:
     """Refunds of an order
 
-     What was given back of the order, the newest first.
+     The refunds of the order, newest first.
 
     Args:
         order_id (int):
@@ -375,7 +375,7 @@ async def asyncio(
 ):
     """Refunds of an order
 
-     What was given back of the order, the newest first.
+     The refunds of the order, newest first.
 
     Args:
         order_id (int):

@@ -175,7 +175,7 @@ def sync_detailed(
 ]:
     """Product
 
-     One product that is for sale, as it is now.
+     One product for sale, never stale.
 
     Args:
         product_id (int):
@@ -218,7 +218,7 @@ def sync(
 ):
     """Product
 
-     One product that is for sale, as it is now.
+     One product for sale, never stale.
 
     Args:
         product_id (int):
@@ -255,7 +255,7 @@ async def asyncio_detailed(
 ]:
     """Product
 
-     One product that is for sale, as it is now.
+     One product for sale, never stale.
 
     Args:
         product_id (int):
@@ -296,7 +296,7 @@ async def asyncio(
 ):
     """Product
 
-     One product that is for sale, as it is now.
+     One product for sale, never stale.
 
     Args:
         product_id (int):

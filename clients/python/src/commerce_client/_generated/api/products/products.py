@@ -206,8 +206,7 @@ def sync_detailed(
 ]:
     """Products
 
-     What is for sale. The list may be a minute old; prices and names that staff have changed show at
-    once.
+     Products for sale. The list may be a minute old, but changes by staff are visible at once.
 
     Args:
         in_stock (bool | Unset):  Default: False.
@@ -269,8 +268,7 @@ def sync(
 ):
     """Products
 
-     What is for sale. The list may be a minute old; prices and names that staff have changed show at
-    once.
+     Products for sale. The list may be a minute old, but changes by staff are visible at once.
 
     Args:
         in_stock (bool | Unset):  Default: False.
@@ -326,8 +324,7 @@ async def asyncio_detailed(
 ]:
     """Products
 
-     What is for sale. The list may be a minute old; prices and names that staff have changed show at
-    once.
+     Products for sale. The list may be a minute old, but changes by staff are visible at once.
 
     Args:
         in_stock (bool | Unset):  Default: False.
@@ -387,8 +384,7 @@ async def asyncio(
 ):
     """Products
 
-     What is for sale. The list may be a minute old; prices and names that staff have changed show at
-    once.
+     Products for sale. The list may be a minute old, but changes by staff are visible at once.
 
     Args:
         in_stock (bool | Unset):  Default: False.

@@ -204,7 +204,7 @@ def sync_detailed(
 ]:
     """Reservation
 
-     One of the caller's reservations, also one that has ended, until it is forgotten.
+     One of the caller's reservations, also an ended one until it is deleted.
 
     Args:
         reservation_id (int):
@@ -249,7 +249,7 @@ def sync(
 ):
     """Reservation
 
-     One of the caller's reservations, also one that has ended, until it is forgotten.
+     One of the caller's reservations, also an ended one until it is deleted.
 
     Args:
         reservation_id (int):
@@ -288,7 +288,7 @@ async def asyncio_detailed(
 ]:
     """Reservation
 
-     One of the caller's reservations, also one that has ended, until it is forgotten.
+     One of the caller's reservations, also an ended one until it is deleted.
 
     Args:
         reservation_id (int):
@@ -331,7 +331,7 @@ async def asyncio(
 ):
     """Reservation
 
-     One of the caller's reservations, also one that has ended, until it is forgotten.
+     One of the caller's reservations, also an ended one until it is deleted.
 
     Args:
         reservation_id (int):

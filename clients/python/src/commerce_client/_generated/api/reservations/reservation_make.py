@@ -306,7 +306,7 @@ def sync_detailed(
 
     Args:
         idempotency_key (str | Unset):
-        body (ReservationRequest): What to hold.
+        body (ReservationRequest): A new reservation.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -364,7 +364,7 @@ def sync(
 
     Args:
         idempotency_key (str | Unset):
-        body (ReservationRequest): What to hold.
+        body (ReservationRequest): A new reservation.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -416,7 +416,7 @@ async def asyncio_detailed(
 
     Args:
         idempotency_key (str | Unset):
-        body (ReservationRequest): What to hold.
+        body (ReservationRequest): A new reservation.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -472,7 +472,7 @@ async def asyncio(
 
     Args:
         idempotency_key (str | Unset):
-        body (ReservationRequest): What to hold.
+        body (ReservationRequest): A new reservation.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -297,9 +297,9 @@ def sync_detailed(
     | ThrottledProblem
     | UnsupportedMediaTypeProblem
 ]:
-    """Give up a reservation
+    """Release a reservation
 
-     Its units can be had by everybody again. One that has ended without being paid stays as it is.
+     Releases its units. A reservation that has ended without an order is unchanged.
 
     Args:
         reservation_id (int):
@@ -353,9 +353,9 @@ def sync(
     | UnsupportedMediaTypeProblem
     | None
 ):
-    """Give up a reservation
+    """Release a reservation
 
-     Its units can be had by everybody again. One that has ended without being paid stays as it is.
+     Releases its units. A reservation that has ended without an order is unchanged.
 
     Args:
         reservation_id (int):
@@ -403,9 +403,9 @@ async def asyncio_detailed(
     | ThrottledProblem
     | UnsupportedMediaTypeProblem
 ]:
-    """Give up a reservation
+    """Release a reservation
 
-     Its units can be had by everybody again. One that has ended without being paid stays as it is.
+     Releases its units. A reservation that has ended without an order is unchanged.
 
     Args:
         reservation_id (int):
@@ -457,9 +457,9 @@ async def asyncio(
     | UnsupportedMediaTypeProblem
     | None
 ):
-    """Give up a reservation
+    """Release a reservation
 
-     Its units can be had by everybody again. One that has ended without being paid stays as it is.
+     Releases its units. A reservation that has ended without an order is unchanged.
 
     Args:
         reservation_id (int):

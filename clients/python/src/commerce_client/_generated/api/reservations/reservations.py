@@ -170,7 +170,7 @@ def sync_detailed(
 ]:
     """Reservation held
 
-     The caller's reservation that can be paid from; no results where there is none.
+     The caller's active reservation; no results if there is none.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -207,7 +207,7 @@ def sync(
 ):
     """Reservation held
 
-     The caller's reservation that can be paid from; no results where there is none.
+     The caller's active reservation; no results if there is none.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -239,7 +239,7 @@ async def asyncio_detailed(
 ]:
     """Reservation held
 
-     The caller's reservation that can be paid from; no results where there is none.
+     The caller's active reservation; no results if there is none.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -274,7 +274,7 @@ async def asyncio(
 ):
     """Reservation held
 
-     The caller's reservation that can be paid from; no results where there is none.
+     The caller's active reservation; no results if there is none.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -213,7 +213,7 @@ def sync_detailed(
 ]:
     """Webhook
 
-     One subscription. For staff with the right to see them.
+     One subscription. For staff with the permission to see them.
 
     Args:
         webhook_id (int):
@@ -259,7 +259,7 @@ def sync(
 ):
     """Webhook
 
-     One subscription. For staff with the right to see them.
+     One subscription. For staff with the permission to see them.
 
     Args:
         webhook_id (int):
@@ -299,7 +299,7 @@ async def asyncio_detailed(
 ]:
     """Webhook
 
-     One subscription. For staff with the right to see them.
+     One subscription. For staff with the permission to see them.
 
     Args:
         webhook_id (int):
@@ -343,7 +343,7 @@ async def asyncio(
 ):
     """Webhook
 
-     One subscription. For staff with the right to see them.
+     One subscription. For staff with the permission to see them.
 
     Args:
         webhook_id (int):

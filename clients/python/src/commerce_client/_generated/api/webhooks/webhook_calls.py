@@ -236,7 +236,7 @@ def sync_detailed(
 ]:
     """Calls of a webhook
 
-     Every call of the last days with its outcome, newest first. For staff with the right to see
+     The calls of the last days with their outcomes, newest first. For staff with the permission to see
     webhooks.
 
     Args:
@@ -290,7 +290,7 @@ def sync(
 ):
     """Calls of a webhook
 
-     Every call of the last days with its outcome, newest first. For staff with the right to see
+     The calls of the last days with their outcomes, newest first. For staff with the permission to see
     webhooks.
 
     Args:
@@ -338,7 +338,7 @@ async def asyncio_detailed(
 ]:
     """Calls of a webhook
 
-     Every call of the last days with its outcome, newest first. For staff with the right to see
+     The calls of the last days with their outcomes, newest first. For staff with the permission to see
     webhooks.
 
     Args:
@@ -390,7 +390,7 @@ async def asyncio(
 ):
     """Calls of a webhook
 
-     Every call of the last days with its outcome, newest first. For staff with the right to see
+     The calls of the last days with their outcomes, newest first. For staff with the permission to see
     webhooks.
 
     Args:

@@ -302,12 +302,13 @@ def sync_detailed(
 ]:
     """Change a webhook
 
-     Its name, URL, types or whether it is active. For staff with the right to change webhooks.
+     Changes name, URL, types or `active`. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (PatchedWebhookChanges | Unset): The terms that change; what is left out stays.
+        body (PatchedWebhookChanges | Unset): Changes of a subscription; missing fields are
+            unchanged.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -361,12 +362,13 @@ def sync(
 ):
     """Change a webhook
 
-     Its name, URL, types or whether it is active. For staff with the right to change webhooks.
+     Changes name, URL, types or `active`. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (PatchedWebhookChanges | Unset): The terms that change; what is left out stays.
+        body (PatchedWebhookChanges | Unset): Changes of a subscription; missing fields are
+            unchanged.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -414,12 +416,13 @@ async def asyncio_detailed(
 ]:
     """Change a webhook
 
-     Its name, URL, types or whether it is active. For staff with the right to change webhooks.
+     Changes name, URL, types or `active`. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (PatchedWebhookChanges | Unset): The terms that change; what is left out stays.
+        body (PatchedWebhookChanges | Unset): Changes of a subscription; missing fields are
+            unchanged.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -471,12 +474,13 @@ async def asyncio(
 ):
     """Change a webhook
 
-     Its name, URL, types or whether it is active. For staff with the right to change webhooks.
+     Changes name, URL, types or `active`. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (PatchedWebhookChanges | Unset): The terms that change; what is left out stays.
+        body (PatchedWebhookChanges | Unset): Changes of a subscription; missing fields are
+            unchanged.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

@@ -288,12 +288,12 @@ def sync_detailed(
 ]:
     """Subscribe a webhook
 
-     From now on events of these types are sent to the URL. The answer has the secret that calls are
-    signed with, this once. For staff with the right to add webhooks.
+     Sends later events of these types to the URL. The response contains the secret that signs the calls;
+    it is not shown again. For staff with the permission to add webhooks.
 
     Args:
         idempotency_key (str | Unset):
-        body (NewWebhook): Who gets which events where.
+        body (NewWebhook): A new subscription.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -344,12 +344,12 @@ def sync(
 ):
     """Subscribe a webhook
 
-     From now on events of these types are sent to the URL. The answer has the secret that calls are
-    signed with, this once. For staff with the right to add webhooks.
+     Sends later events of these types to the URL. The response contains the secret that signs the calls;
+    it is not shown again. For staff with the permission to add webhooks.
 
     Args:
         idempotency_key (str | Unset):
-        body (NewWebhook): Who gets which events where.
+        body (NewWebhook): A new subscription.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -394,12 +394,12 @@ async def asyncio_detailed(
 ]:
     """Subscribe a webhook
 
-     From now on events of these types are sent to the URL. The answer has the secret that calls are
-    signed with, this once. For staff with the right to add webhooks.
+     Sends later events of these types to the URL. The response contains the secret that signs the calls;
+    it is not shown again. For staff with the permission to add webhooks.
 
     Args:
         idempotency_key (str | Unset):
-        body (NewWebhook): Who gets which events where.
+        body (NewWebhook): A new subscription.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -448,12 +448,12 @@ async def asyncio(
 ):
     """Subscribe a webhook
 
-     From now on events of these types are sent to the URL. The answer has the secret that calls are
-    signed with, this once. For staff with the right to add webhooks.
+     Sends later events of these types to the URL. The response contains the secret that signs the calls;
+    it is not shown again. For staff with the permission to add webhooks.
 
     Args:
         idempotency_key (str | Unset):
-        body (NewWebhook): Who gets which events where.
+        body (NewWebhook): A new subscription.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

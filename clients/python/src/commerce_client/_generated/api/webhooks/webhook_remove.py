@@ -294,8 +294,7 @@ def sync_detailed(
 ]:
     """Remove a webhook
 
-     Nothing is sent to it any more, and its secrets are forgotten. For staff with the right to change
-    webhooks.
+     Stops its calls and deletes its secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
@@ -351,8 +350,7 @@ def sync(
 ):
     """Remove a webhook
 
-     Nothing is sent to it any more, and its secrets are forgotten. For staff with the right to change
-    webhooks.
+     Stops its calls and deletes its secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
@@ -402,8 +400,7 @@ async def asyncio_detailed(
 ]:
     """Remove a webhook
 
-     Nothing is sent to it any more, and its secrets are forgotten. For staff with the right to change
-    webhooks.
+     Stops its calls and deletes its secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
@@ -457,8 +454,7 @@ async def asyncio(
 ):
     """Remove a webhook
 
-     Nothing is sent to it any more, and its secrets are forgotten. For staff with the right to change
-    webhooks.
+     Stops its calls and deletes its secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):

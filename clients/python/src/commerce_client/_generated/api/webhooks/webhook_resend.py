@@ -301,13 +301,13 @@ def sync_detailed(
 ]:
     """Send events to a webhook again
 
-     Those that were given up, and those that arrived, as long as they are kept. For staff with the right
-    to send again.
+     Parked and delivered events, until their retention ends. For staff with the permission to send
+    messages again.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (SendAgain): Which events are sent again.
+        body (SendAgain): The events to send again.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -361,13 +361,13 @@ def sync(
 ):
     """Send events to a webhook again
 
-     Those that were given up, and those that arrived, as long as they are kept. For staff with the right
-    to send again.
+     Parked and delivered events, until their retention ends. For staff with the permission to send
+    messages again.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (SendAgain): Which events are sent again.
+        body (SendAgain): The events to send again.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -415,13 +415,13 @@ async def asyncio_detailed(
 ]:
     """Send events to a webhook again
 
-     Those that were given up, and those that arrived, as long as they are kept. For staff with the right
-    to send again.
+     Parked and delivered events, until their retention ends. For staff with the permission to send
+    messages again.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (SendAgain): Which events are sent again.
+        body (SendAgain): The events to send again.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -473,13 +473,13 @@ async def asyncio(
 ):
     """Send events to a webhook again
 
-     Those that were given up, and those that arrived, as long as they are kept. For staff with the right
-    to send again.
+     Parked and delivered events, until their retention ends. For staff with the permission to send
+    messages again.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (SendAgain): Which events are sent again.
+        body (SendAgain): The events to send again.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

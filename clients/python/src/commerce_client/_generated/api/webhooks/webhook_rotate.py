@@ -302,13 +302,13 @@ def sync_detailed(
 ]:
     """New secret of a webhook
 
-     Makes a new secret, which the answer has this once. Calls have a signature by each of the two for a
-    while, so that the receiver can change over. For staff with the right to change webhooks.
+     Creates a new secret, which is only in this response. For the given time calls have a signature by
+    each of the two secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (Rotation | Unset): For how long both secrets are good.
+        body (Rotation | Unset): The time during which both secrets are valid.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -362,13 +362,13 @@ def sync(
 ):
     """New secret of a webhook
 
-     Makes a new secret, which the answer has this once. Calls have a signature by each of the two for a
-    while, so that the receiver can change over. For staff with the right to change webhooks.
+     Creates a new secret, which is only in this response. For the given time calls have a signature by
+    each of the two secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (Rotation | Unset): For how long both secrets are good.
+        body (Rotation | Unset): The time during which both secrets are valid.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -416,13 +416,13 @@ async def asyncio_detailed(
 ]:
     """New secret of a webhook
 
-     Makes a new secret, which the answer has this once. Calls have a signature by each of the two for a
-    while, so that the receiver can change over. For staff with the right to change webhooks.
+     Creates a new secret, which is only in this response. For the given time calls have a signature by
+    each of the two secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (Rotation | Unset): For how long both secrets are good.
+        body (Rotation | Unset): The time during which both secrets are valid.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.
@@ -474,13 +474,13 @@ async def asyncio(
 ):
     """New secret of a webhook
 
-     Makes a new secret, which the answer has this once. Calls have a signature by each of the two for a
-    while, so that the receiver can change over. For staff with the right to change webhooks.
+     Creates a new secret, which is only in this response. For the given time calls have a signature by
+    each of the two secrets. For staff with the permission to change webhooks.
 
     Args:
         webhook_id (int):
         idempotency_key (str | Unset):
-        body (Rotation | Unset): For how long both secrets are good.
+        body (Rotation | Unset): The time during which both secrets are valid.
 
     Raises:
         errors.UnexpectedStatus: If the server returns an undocumented status code and Client.raise_on_unexpected_status is True.

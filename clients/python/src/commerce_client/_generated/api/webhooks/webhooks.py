@@ -203,7 +203,7 @@ def sync_detailed(
 ]:
     """Webhooks
 
-     Who gets which events where, newest first. For staff with the right to see them.
+     All subscriptions, newest first. For staff with the permission to see them.
 
     Args:
         cursor (str | Unset):
@@ -251,7 +251,7 @@ def sync(
 ):
     """Webhooks
 
-     Who gets which events where, newest first. For staff with the right to see them.
+     All subscriptions, newest first. For staff with the permission to see them.
 
     Args:
         cursor (str | Unset):
@@ -293,7 +293,7 @@ async def asyncio_detailed(
 ]:
     """Webhooks
 
-     Who gets which events where, newest first. For staff with the right to see them.
+     All subscriptions, newest first. For staff with the permission to see them.
 
     Args:
         cursor (str | Unset):
@@ -339,7 +339,7 @@ async def asyncio(
 ):
     """Webhooks
 
-     Who gets which events where, newest first. For staff with the right to see them.
+     All subscriptions, newest first. For staff with the permission to see them.
 
     Args:
         cursor (str | Unset):

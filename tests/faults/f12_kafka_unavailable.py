@@ -8,7 +8,7 @@ from tests.faults.shop import Variant
 _BACKLOG_SECONDS = 10.0
 
 
-class _KafkaAway(Fault):
+class _KafkaUnavailable(Fault):
     """Orders are not affected, and all events are delivered afterwards."""
 
     protection = "a message is done only when the broker has acknowledged it"
@@ -27,7 +27,7 @@ class _KafkaAway(Fault):
         return sells_and_sends(run)
 
 
-class KafkaPaused(_KafkaAway):
+class KafkaPaused(_KafkaUnavailable):
     """The broker is paused under load."""
 
     number = "F12a"
@@ -41,7 +41,7 @@ class KafkaPaused(_KafkaAway):
         run.servers.kafka.resume()
 
 
-class KafkaKilled(_KafkaAway):
+class KafkaKilled(_KafkaUnavailable):
     """The broker is killed under load, and restarted with its data."""
 
     number = "F12b"
@@ -63,5 +63,5 @@ def _backlog(run: Run) -> int:
     """
     sold = len(run.history.calls)
     if not run.wait_until(lambda: len(run.history.calls) > sold + 50, seconds=_BACKLOG_SECONDS):
-        raise NotFired("nobody asked for anything while Kafka was away")
+        raise NotFired("there were no requests while Kafka was unavailable")
     return under_way()[0]

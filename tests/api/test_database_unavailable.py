@@ -30,7 +30,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Shop:
-    """One of each."""
+    """Rows for each kind of write."""
 
     def __init__(self) -> None:
         self.user: User = UserFactory(balance=50_000)
@@ -40,7 +40,7 @@ class Shop:
         self.shopper = Shopper(self.user)
 
     def writes(self) -> dict[str, tuple[str, Any, str, int]]:
-        """Path, body, and the row that each write cannot do without."""
+        """Path and body of each write, and a row that it has to lock."""
         return {
             "charge": ("/api/balance/charge", {"amount": 1}, "user", self.user.pk),
             "order": (
@@ -63,7 +63,7 @@ WRITES = ["charge", "order", "issue", "cancel"]
 
 
 def on_a_session_with(setting: str, milliseconds: int, request: Callable[[], Answer]) -> Answer:
-    """The request, on a thread whose database connection has this time limit."""
+    """Send the request in a thread whose database connection has this time limit."""
 
     def run() -> Answer:
         with connection.cursor() as cursor:
@@ -130,7 +130,7 @@ def test_the_limits_of_a_session_are_the_documented_ones() -> None:
     assert limits == {
         "lock_timeout": "2s",
         "statement_timeout": "5s",
-        # Of a test: see tests/servers.py. The shop's own is 5 s.
+        # The limit of the tests (tests/servers.py); the shop's is 5 s.
         "idle_in_transaction_session_timeout": "1min",
     }
 
@@ -149,7 +149,7 @@ def _terminate(backend: int) -> None:
 
 
 def _terminate_writers() -> None:
-    """End the connections on which writes share their transactions."""
+    """Terminate the connections of group commits."""
     with another_session() as session:
         session.execute(
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
@@ -167,7 +167,7 @@ def _backend() -> int:
 
 @pytest.fixture
 def kept_connection() -> Iterator[None]:
-    """What the server does between two requests of a thread, which the test client leaves out."""
+    """Keep the connection of the thread between requests, as the web server does and the test client does not."""
     close_old_connections()
     yield
     connection.close()
@@ -197,7 +197,7 @@ def test_a_healthy_connection_is_reused_without_a_round_trip(shop: Shop) -> None
 
 @pytest.mark.parametrize("write", WRITES)
 def test_a_backend_terminated_before_commit_fails_no_request(shop: Shop, write: str) -> None:
-    """Nothing was changed, so the write runs once more."""
+    """Nothing was changed, so the write is repeated."""
     path, body, _, _ = shop.writes()[write]
     with before_writing(_terminate_writers):
         first = shop.shopper.post(path, body, key="k")
@@ -207,7 +207,7 @@ def test_a_backend_terminated_before_commit_fails_no_request(shop: Shop, write: 
 
 
 def unreachable(port: int, request: Callable[[], T]) -> T:
-    """The request, on a thread that looks for the database at a port where there is none."""
+    """Send the request in a thread whose database connection fails: its port is closed."""
 
     close_idle_connections()
     elsewhere = {"HOST": "127.0.0.1", "PORT": str(port)}

@@ -29,15 +29,15 @@ FAULTS: dict[str, Callable[[Redis], None]] = {"killed": kill, "paused": pause}
 
 
 @pytest.fixture(params=list(FAULTS))
-def redis_away(request: pytest.FixtureRequest, own_redis: Redis) -> None:
-    """A Redis that has worked and then is away."""
+def unavailable_redis(request: pytest.FixtureRequest, own_redis: Redis) -> None:
+    """A Redis server that worked and was then killed."""
     assert redis_services.cache.call(lambda client: client.ping())
     assert redis_services.locks.call(lambda client: client.ping())
     FAULTS[request.param](own_redis)
 
 
 def advisory_locks_of_products() -> set[str]:
-    """The names of the products' locks that somebody holds in PostgreSQL."""
+    """The advisory locks of products that are held in PostgreSQL."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT 'product:' || id || ':lock' FROM product, pg_locks WHERE locktype = 'advisory' AND granted"
@@ -47,14 +47,14 @@ def advisory_locks_of_products() -> set[str]:
 
 
 def quickly(request: Callable[[], Answer]) -> Answer:
-    """The answer, which must come within the budget whatever is broken."""
+    """The response; fails if it takes longer than the limit."""
     started = time.monotonic()
     answer = request()
     assert time.monotonic() - started < BUDGET_SECONDS
     return answer
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_writes_work_without_redis(user: User, pen: Product) -> None:
     coupon = CouponFactory()
     shopper = Shopper(user)
@@ -74,7 +74,7 @@ def test_writes_work_without_redis(user: User, pen: Product) -> None:
     assert pen.stock == 8
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_keys_are_locked_as_advisory_locks_and_counted(user: User, pen: Product) -> None:
     chair = ProductFactory(price=100)
     body = {"items": [{"productId": product.pk, "quantity": 1} for product in (chair, pen)]}
@@ -91,7 +91,7 @@ def test_keys_are_locked_as_advisory_locks_and_counted(user: User, pen: Product)
     assert fallbacks.by == 1
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_a_write_waits_for_an_advisory_lock_and_others_go_on(user: User, pen: Product) -> None:
     chair = ProductFactory(price=100)
 
@@ -108,7 +108,7 @@ def test_a_write_waits_for_an_advisory_lock_and_others_go_on(user: User, pen: Pr
             assert waits.result().status == 200
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_after_one_failure_redis_is_not_called_for_a_while(user: User, settings: Settings) -> None:
     settings.REDIS_PAUSE_SECONDS = 60
     shopper = Shopper(user)
@@ -118,7 +118,7 @@ def test_after_one_failure_redis_is_not_called_for_a_while(user: User, settings:
     assert failures.by == 1
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_readyz_stays_200_and_reports_it() -> None:
     response = Client().get("/readyz")
     assert response.status_code == 200
@@ -126,13 +126,13 @@ def test_readyz_stays_200_and_reports_it() -> None:
     assert response.json()["database"] == "up"
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_the_balance_is_read_without_its_cache(user: User, settings: Settings) -> None:
     settings.BALANCE_READ = "cache"
     assert quickly(lambda: Shopper(user).get(f"/api/balance/{user.pk}")).json["balance"] == 50_000
 
 
-@pytest.mark.usefixtures("redis_away")
+@pytest.mark.usefixtures("unavailable_redis")
 def test_a_bypassed_page_is_counted(pen: Product) -> None:
     with growth_of("commerce_cache_lookups_total", page="products", outcome="bypass") as bypasses:
         assert Shopper().get("/api/products").json["count"] == 1
@@ -166,12 +166,12 @@ def test_redis_is_called_again_after_its_pause(own_redis: Redis, user: User, set
 
 
 class TestALockWhoseAnswerNeverCame:
-    """Redis took the lock, but stopped before it said so: the key must not block its user for a whole TTL."""
+    """Redis has set the lock, but its reply was lost: the key must not be locked for a whole TTL."""
 
     def _orphan(self, own_redis: Redis, user: User, settings: Settings) -> None:
         settings.REDIS_PAUSE_SECONDS = 0.0
         settings.LOCK_WAIT_SECONDS = 0.2
-        Shopper(user).post("/api/balance/charge", {"amount": 1})  # so that Redis knows the script
+        Shopper(user).post("/api/balance/charge", {"amount": 1})  # loads the script into Redis
         pause(own_redis)
         assert Shopper(user).post("/api/balance/charge", {"amount": 1}).status == 200
         resume(own_redis)
@@ -194,7 +194,7 @@ class TestALockWhoseAnswerNeverCame:
 
 
 class TestALockInUse:
-    """Looked at from outside, while a charge is between its reads and its writes."""
+    """The lock in Redis while a charge is between its reads and its writes."""
 
     def _charge_looked_at(self, user: User, look: Callable[[], object]) -> Answer:
         with before_writing(look):
