@@ -42,17 +42,6 @@ def write_webhooks() -> None:
 
     The demo's orders must exist. Must be called inside a transaction.
     """
-    webhook = WebhookSubscription.objects.create(
-        name="Warehouse (its server is down)", url=NOBODY_LISTENS, event_types=TYPES, secret=new_secret()
-    )
-    newest = Order.objects.filter(status=OrderStatus.COMPLETED).order_by("-id").values_list("pk", flat=True)[:EVENTS]
-    for number, order_id in enumerate(reversed(newest)):
-        _write_calls(webhook, order_id, failures=number % (len(_TROUBLE) + 1))
-
-
-def _write_calls(webhook: WebhookSubscription, order_id: int, *, failures: int) -> None:
-    order = order_for(order_id, owner_id=None)
-    event = order_completed(order)
     now = timezone.now()
     webhook = WebhookSubscription.objects.create(
         name="창고 / Warehouse", url=NOBODY_LISTENS, event_types=TYPES, secret=new_secret()

@@ -21,8 +21,8 @@ from tests.shopper import Shopper
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def verdict(access: str | None, **headers: str) -> tuple[int, str | None]:
-    """The status, and the seconds for which it may be cached."""
+def verdict(access: str | None) -> tuple[int, str | None]:
+    """The status, and for how many seconds it may be kept. Without Django's handler the status is the same."""
     given = {"Authorization": f"Bearer {access}"} if access is not None else {}
     response = Client().get("/internal/token", headers=given)
     assert response.content == b""
