@@ -135,6 +135,8 @@ def test_its_page_shows_calls_and_resends_parked_messages(operator: Staff, recei
     page = text(operator.get(f"{PAGE}_change", webhook.pk))
     assert "HTTP 500: broken down" in page
     assert event_id in page
+    assert "1 message is parked." in page
+    assert "waits" not in page
     receiver.answer = respond_with(200)
     WebhookSubscription.objects.update(next_call_at=timezone.now())
     answer = operator.press(f"{PAGE}_send_parked", webhook.pk, reason="They say it works.")
