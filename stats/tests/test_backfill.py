@@ -404,11 +404,11 @@ class TestConcurrentCounting:
 
 
 def test_invalid_days_are_refused() -> None:
-    with pytest.raises(CommandError, match="lies before") as refused:
+    with pytest.raises(CommandError, match="is before") as refused:
         backfill("2026-03-02", "2026-03-01")
     assert refused.value.returncode == 2
     with pytest.raises(CommandError, match="not a day"):
         backfill("2026-02-30", "2026-03-01")
-    with pytest.raises(ValueError, match="lies before"):
+    with pytest.raises(ValueError, match="is before"):
         backfill_product_stats(from_date=date(2026, 3, 2), to_date=date(2026, 3, 1), dry_run=True)
     assert call("backfill_product_stats", "--from", "2026-02-30", "--to", "2026-03-01").returncode == 2

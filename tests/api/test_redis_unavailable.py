@@ -219,7 +219,7 @@ class TestALockInUse:
             answer = self._charge_looked_at(user, redis_services.locks.client.flushdb)
         assert answer.json["balance"] == 50_001
         assert lost.by == 1
-        assert "gone before their release" in caplog.text
+        assert "lost before their release" in caplog.text
 
     def test_of_another_owner_is_not_released_by_a_late_one(self, user: User) -> None:
         key = locks.user_lock(user.pk)

@@ -186,7 +186,7 @@ class TestCommand:
         settings.OUTBOX_RETENTION_HOURS = 0
         done = call("purge_outbox")
         assert done.returncode == 2
-        assert "Name --older-than-hours" in done.stderr
+        assert "Set --older-than-hours" in done.stderr
         assert len(kept()) == 1
 
 
