@@ -176,7 +176,7 @@ def backfill_product_stats(
     """
     days = (to_date - from_date).days + 1
     if days < 1:
-        raise ValueError(f"{to_date} lies before {from_date}.")
+        raise ValueError(f"{to_date} is before {from_date}.")
     for day in (from_date + timedelta(days=number) for number in range(days)):
         with long_statements(), transaction.atomic(durable=True):
             sql.fetch_one(WITHOUT_TIME_LIMITS)
