@@ -16,6 +16,7 @@ from benchmarks.table import table
 from commerce.embedded.children import PROJECT_ROOT
 from commerce.embedded.errors import EmbeddedError
 
+FAILED_RUN = PROJECT_ROOT / ".local" / "bench-failed.json"
 _QUICK_ROUNDS, _ROUNDS = 1, 3
 _QUICK_SECONDS, _SECONDS = 1.0, 5.0
 
@@ -113,6 +114,10 @@ def _finish(asked: argparse.Namespace, outcomes: list[Outcome], about: dict[str,
     if outcomes:
         say("\n" + table(outcomes))
     if failure is not None:
+        if outcomes:
+            # The lines before the failure may have taken half an hour.
+            results.write(FAILED_RUN, {**results.as_json(outcomes, about), "failure": failure})
+            say(f"\nThe lines before the failure are in {FAILED_RUN}")
         say(f"\nFAILED: {failure}")
         return 1
     if asked.json is not None:

@@ -1,6 +1,8 @@
 """A wrong response, or inconsistent data, fails the run."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -13,6 +15,8 @@ from benchmarks.backlog import write_orders
 from benchmarks.bench import Bench, Options
 from benchmarks.books import Books, Expected
 from benchmarks.errors import BenchmarkFailed, WrongAnswer
+from benchmarks.line import Line, Outcome
+from benchmarks.sample import Sample
 from benchmarks.tokens import TokenMint
 from benchmarks.wrk import Report
 from commerce.core import sql
@@ -23,6 +27,8 @@ EXPECTED = Expected(effect="charge", key="run1", status=200, connections=2)
 REPORT = Report(
     requests=3, seconds=1.0, statuses={200: 3}, refused=0, failed=0, sent=5, p50_ms=1.0, p95_ms=1.0, p99_ms=1.0
 )
+SAMPLE = Sample(value=1.0)
+POSTGRES_SETTINGS = ("server_version", "fsync", "synchronous_commit")
 SMALL = dataset.Sizes(customers=40, products=5, coupons=4)
 
 
@@ -160,6 +166,28 @@ def test_the_command_ends_with_exit_code_1_and_the_reason(
     monkeypatch.setattr(Bench, "start", fail)
     assert command.main(["--quick", "--line", "charge"]) == 1
     assert f"FAILED: {error}" in capsys.readouterr().out
+
+
+def test_a_failure_keeps_the_lines_before_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    def first_passes(_bench: Bench, _lines: list[Line], outcomes: list[Outcome]) -> None:
+        outcomes.append(Outcome(line=Line(key="charge:16", title="charge", ours=lambda _bench: SAMPLE), ours=[SAMPLE]))
+        raise WrongAnswer("order:16", "3 answered, 2 written")
+
+    monkeypatch.setattr(Bench, "start", lambda bench: setattr(bench, "connection", None))
+    monkeypatch.setattr(command, "postgres_settings", lambda _connection: dict.fromkeys(POSTGRES_SETTINGS, "on"))
+    monkeypatch.setattr(command.rounds, "run", first_passes)
+    monkeypatch.setattr(command, "FAILED_RUN", tmp_path / "failed.json")
+    wanted = tmp_path / "latest.json"
+    assert command.main(["--quick", "--line", "charge", "--json", str(wanted)]) == 1
+    kept = json.loads((tmp_path / "failed.json").read_text())
+    assert ([line["line"] for line in kept["lines"]], kept["failure"]) == (
+        ["charge:16"],
+        "order:16: 3 answered, 2 written",
+    )
+    assert not wanted.exists()
+    assert str(tmp_path / "failed.json") in capsys.readouterr().out
 
 
 def test_a_name_of_no_line_starts_nothing(capsys: pytest.CaptureFixture[str]):
