@@ -10,7 +10,7 @@ from django.db import connection
 
 from balances.models import User
 from benchmarks import __main__ as command
-from benchmarks import dataset
+from benchmarks import dataset, rounds
 from benchmarks.backlog import write_orders
 from benchmarks.bench import Bench, Options
 from benchmarks.books import Books, Expected
@@ -177,7 +177,7 @@ def test_a_failure_keeps_the_lines_before_it(
 
     monkeypatch.setattr(Bench, "start", lambda bench: setattr(bench, "connection", None))
     monkeypatch.setattr(command, "postgres_settings", lambda _connection: dict.fromkeys(POSTGRES_SETTINGS, "on"))
-    monkeypatch.setattr(command.rounds, "run", first_passes)
+    monkeypatch.setattr(rounds, "run", first_passes)
     monkeypatch.setattr(command, "FAILED_RUN", tmp_path / "failed.json")
     wanted = tmp_path / "latest.json"
     assert command.main(["--quick", "--line", "charge", "--json", str(wanted)]) == 1
