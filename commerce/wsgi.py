@@ -15,7 +15,6 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402  # settings are available after Django's setup
 
 from commerce import urls  # noqa: E402, F401  # before the first request, which would otherwise import all pages
-from commerce.api.gateway import TokenVerdicts  # noqa: E402  # the same
 from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # the same
 from commerce.server.admission import SharingConnections  # noqa: E402  # the same
 from commerce.server.handler import ShopHandler  # noqa: E402  # the same
@@ -25,4 +24,4 @@ _shared = SharedConnections(
     settings.WEB_CONNECTIONS, waiting=settings.WEB_WAITING, wait_seconds=settings.WEB_WAIT_SECONDS
 )
 _shop = SharingConnections(ShopHandler(), _shared)
-application = TokenVerdicts(ReadyPages(WhiteNoise(_shop, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL)))
+application = ReadyPages(WhiteNoise(_shop, root=str(settings.STATIC_ROOT), prefix=settings.STATIC_URL))

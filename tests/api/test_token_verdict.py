@@ -1,9 +1,7 @@
 """`/internal/token`: the gateway's verification of tokens."""
 
-from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -12,7 +10,7 @@ from rest_framework_simplejwt.tokens import AccessToken
 
 from balances.models import User
 from commerce.api.authentication import tokens_for
-from commerce.api.gateway import MOST_SECONDS, TokenVerdicts
+from commerce.api.gateway import MOST_SECONDS
 from tests.breaking import growth_of
 from tests.factories import StaffFactory, UserFactory
 from tests.shop_state import statements
@@ -22,31 +20,11 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def verdict(access: str | None) -> tuple[int, str | None]:
-    """The status, and for how many seconds it may be kept. Without Django's handler the status is the same."""
+    """The status, and for how many seconds it may be kept."""
     given = {"Authorization": f"Bearer {access}"} if access is not None else {}
     response = Client().get("/internal/token", headers=given)
     assert response.content == b""
-    if response.status_code != 503:
-        assert without_django(access)[0] == response.status_code
     return response.status_code, response.headers.get("X-Accel-Expires")
-
-
-def without_django(access: str | None, **environ: str) -> tuple[int, str | None]:
-    """The same from the WSGI application in front of Django; `(0, None)` if that forwards the request."""
-    answers: list[tuple[int, str | None]] = []
-
-    def start_response(status: str, headers: list[tuple[str, str]]) -> None:
-        answers.append((int(status[:3]), dict(headers).get("X-Accel-Expires")))
-
-    def forwarded(_environ: dict[str, Any], _start_response: object) -> Iterable[bytes]:
-        answers.append((0, None))
-        return ()
-
-    asked = {"PATH_INFO": "/internal/token", "REQUEST_METHOD": "GET", **environ}
-    given = {"HTTP_AUTHORIZATION": f"Bearer {access}"} if access is not None else {}
-    assert list(TokenVerdicts(forwarded)({**asked, **given}, start_response)) == []
-    [answer] = answers
-    return answer
 
 
 def access_of(user: User, **lifetime: float) -> str:
@@ -59,7 +37,7 @@ def access_of(user: User, **lifetime: float) -> str:
 def test_a_customers_token_is_accepted_without_the_database() -> None:
     access = tokens_for(user_id=UserFactory().pk, is_staff=False).access
     with statements() as ran:
-        assert verdict(access) == without_django(access) == (204, str(MOST_SECONDS))
+        assert verdict(access) == (204, str(MOST_SECONDS))
     assert ran == []
 
 
@@ -103,18 +81,10 @@ def test_a_stopping_server_answers_503(settings: Settings, tmp_path: Path) -> No
 
 def test_other_methods_are_refused() -> None:
     assert Client().post("/internal/token").status_code == 405
-    assert without_django(None, REQUEST_METHOD="POST") == (0, None)
 
 
-def test_other_requests_and_those_of_a_stopping_server_go_to_django(settings: Settings, tmp_path: Path) -> None:
-    access = tokens_for(user_id=UserFactory().pk, is_staff=False).access
-    assert without_django(access, PATH_INFO="/api/orders") == (0, None)
-    settings.WEB_ENDING_FILE = str(tmp_path)
-    assert without_django(access) == (0, None)
-
-
-def test_both_are_counted() -> None:
+def test_they_are_counted() -> None:
     labels = {"route": "/internal/token", "method": "GET", "status": "401"}
     with growth_of("commerce_requests_total", **labels) as counted:
         verdict("x")
-    assert counted.by == 2
+    assert counted.by == 1
