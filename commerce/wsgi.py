@@ -15,7 +15,7 @@ django.setup(set_prefix=False)
 from django.conf import settings  # noqa: E402  # settings are available after Django's setup
 
 from commerce import urls  # noqa: E402, F401  # before the first request, which would otherwise import all pages
-from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # the same
+from commerce.core.postgresql.shared import SharedConnections  # noqa: E402  # needs the settings too
 from commerce.server.admission import SharingConnections  # noqa: E402  # the same
 from commerce.server.handler import ShopHandler  # noqa: E402  # the same
 from commerce.server.ready_pages import ReadyPages  # noqa: E402  # the same
